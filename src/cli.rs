@@ -1,0 +1,68 @@
+//! What may be typed, and the way from there to a command and back to an exit code.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::Parser;
+
+use crate::{
+    commands::Context,
+    error::Error,
+    output::{Mode, Output},
+    platform::Host,
+    workspace::Workspace,
+};
+
+/// From a bare Linux GPU machine to a supervised diffusion-pipe training run.
+#[derive(Debug, Parser)]
+#[command(name = "dpgui", version, propagate_version = true, disable_help_subcommand = true)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Options that every command has.
+#[derive(Debug, clap::Args)]
+struct Global {
+    /// The workspace [default: `DPGUI_WORKSPACE`, else the nearest parent with a `dpgui.toml`, else here]
+    #[arg(short = 'C', long = "workspace", value_name = "DIR", global = true)]
+    workspace: Option<PathBuf>,
+    /// Write one JSON object per event or row to stdout
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {}
+
+/// Parses, detects the host, dispatches, reports: the one place where an error becomes an exit code.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let host = match Host::detect() {
+        Ok(host) => host,
+        Err(error) => return report(&Output::new(Mode::Plain), &error),
+    };
+    let output = Output::new(mode(&cli.global, &host));
+    let workspace = Workspace::find(&host, cli.global.workspace.as_deref());
+    let context = Context { host, workspace, output };
+    dispatch(&cli.command, &context).unwrap_or_else(|error| report(&context.output, &error))
+}
+
+fn dispatch(command: &Command, _context: &Context) -> Result<ExitCode, Error> {
+    match *command {}
+}
+
+fn mode(global: &Global, host: &Host) -> Mode {
+    let smart = host.terminal && host.env.get("CI").is_none() && host.env.text("TERM") != Some("dumb");
+    match (global.json, smart) {
+        (true, _) => Mode::Json,
+        (false, true) => Mode::Terminal { colour: host.env.get("NO_COLOR").is_none() },
+        (false, false) => Mode::Plain,
+    }
+}
+
+fn report(output: &Output, error: &Error) -> ExitCode {
+    output.error(error);
+    ExitCode::from(error.kind().exit_code())
+}

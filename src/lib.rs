@@ -1,0 +1,16 @@
+//! dpgui takes a bare Linux GPU machine to a supervised diffusion-pipe training run.
+//!
+//! The modules in reading order, top floor first; each uses only floors below its own (see `ARCHITECTURE.md`).
+
+pub mod cli;
+pub mod commands;
+
+pub mod workspace;
+
+pub mod output;
+
+pub mod platform;
+
+pub mod error;
+
+pub use cli::main;

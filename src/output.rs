@@ -1,0 +1,145 @@
+//! The one way out: data to stdout, talk to stderr, and with `--json` every event as one line on stdout.
+//!
+//! Commands and the domain say *what* happened, as values that implement [`Event`]; this module alone decides how
+//! it looks: bars on a terminal, a line per change elsewhere, JSON for scripts.
+
+pub mod progress;
+pub mod size;
+
+use std::{
+    fmt::Display,
+    io::{self, Write},
+    sync::Arc,
+};
+
+use console::Style;
+use indicatif::MultiProgress;
+use serde::Serialize;
+
+use crate::error::Error;
+
+pub use progress::Progress;
+
+/// How events are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// stderr is a terminal: bars, and colours unless the user wants none.
+    Terminal { colour: bool },
+    /// stderr is a file, a pipe or a CI log: plain lines.
+    Plain,
+    /// A script reads stdout: one JSON object per line.
+    Json,
+}
+
+/// Something that happened, with a form for people and one for programs.
+pub trait Event: Serialize {
+    /// `None` when it is of no interest to a person.
+    fn line(&self) -> Option<Line>;
+}
+
+/// `   Installed node 22.12.0`: a verb that catches the eye and the rest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    pub verb: &'static str,
+    pub text: String,
+}
+
+/// A handle to the terminal. Cheap to clone, so that steps which run side by side can talk.
+#[derive(Clone, Debug)]
+pub struct Output {
+    mode: Mode,
+    bars: Arc<MultiProgress>,
+}
+
+impl Output {
+    pub fn new(mode: Mode) -> Self {
+        let bars = MultiProgress::new();
+        if !matches!(mode, Mode::Terminal { .. }) {
+            bars.set_draw_target(indicatif::ProgressDrawTarget::hidden());
+        }
+        Self { mode, bars: Arc::new(bars) }
+    }
+
+    pub const fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// A result the user asked for: stdout, as it is.
+    pub fn data(&self, text: impl Display) {
+        self.bars.suspend(|| write_line(&mut io::stdout(), &text));
+    }
+
+    /// A result for programs: one JSON object on one line of stdout.
+    pub fn json(&self, value: &impl Serialize) {
+        // Our own types have string keys and no foreign serialisers, so this cannot fail.
+        self.data(serde_json::to_string(value).unwrap_or_default());
+    }
+
+    pub fn event(&self, event: &impl Event) {
+        if self.mode == Mode::Json {
+            return self.json(event);
+        }
+        if let Some(line) = event.line() {
+            self.status(line.verb, line.text);
+        }
+    }
+
+    /// A line of talk that is no event of its own; scripts do not get it.
+    pub fn status(&self, verb: &str, text: impl Display) {
+        if self.mode != Mode::Json {
+            let style = self.style().green();
+            self.talk(format_args!("{} {text}", style.apply_to(format_args!("{verb:>12}"))));
+        }
+    }
+
+    /// Something the user should know but that stops nothing.
+    pub fn warn(&self, text: impl Display) {
+        if self.mode == Mode::Json {
+            return self.json(&serde_json::json!({ "event": "warning", "message": text.to_string() }));
+        }
+        let style = self.style().yellow();
+        self.talk(format_args!("{} {text}", style.apply_to("warning:")));
+    }
+
+    /// Text for people, line by line, without a verb.
+    pub fn note(&self, text: impl Display) {
+        if self.mode != Mode::Json {
+            self.talk(text);
+        }
+    }
+
+    /// The error that ends the command. Scripts get it as the last object.
+    pub fn error(&self, error: &Error) {
+        if self.mode == Mode::Json {
+            self.json(&serde_json::json!({
+                "event": "error",
+                "kind": error.kind(),
+                "exit_code": error.kind().exit_code(),
+                "messages": error.messages(),
+                "hint": error.hint(),
+            }));
+        }
+        let text = error.to_string();
+        let style = self.style().red();
+        let rest = text.strip_prefix("error:").unwrap_or(&text);
+        self.talk(format_args!("{}{rest}", style.apply_to("error:")));
+    }
+
+    /// A bar (or its plain equivalent) for the thing `label`, until it is dropped.
+    pub fn progress(&self, label: &str) -> Progress {
+        Progress::new(self.clone(), label)
+    }
+
+    fn style(&self) -> Style {
+        Style::new().bold().force_styling(self.mode == Mode::Terminal { colour: true })
+    }
+
+    fn talk(&self, text: impl Display) {
+        self.bars.suspend(|| write_line(&mut io::stderr(), &text));
+    }
+}
+
+/// A reader that went away (`| head`) is no error of ours: what it does not want is dropped.
+fn write_line(stream: &mut dyn Write, text: &dyn Display) {
+    let _ = writeln!(stream, "{text}").and_then(|()| stream.flush());
+}

@@ -1,0 +1,14 @@
+//! Everything that touches the machine: files, processes, the network, the clock, the GPUs.
+//!
+//! Modules above this floor decide; what they want done to the world goes through here, so that the fence in
+//! `clippy.toml` can hold.
+#![expect(clippy::disallowed_methods, reason = "this is the place that the ban points to")]
+
+pub mod clock;
+pub mod env;
+pub mod fs;
+pub mod lock;
+pub mod net;
+pub mod process;
+
+pub use env::{Arch, Env, Host};

@@ -1,0 +1,246 @@
+//! Files and directories, with errors that name the path and say what was being done to it.
+
+use std::{
+    ffi::OsString,
+    fs::{self, File},
+    io::{self, Read, Seek, SeekFrom, Write},
+    os::fd::AsFd,
+    path::{Path, PathBuf},
+};
+
+use nix::fcntl::{AT_FDCWD, RenameFlags};
+
+use crate::error::{Kind, Report};
+
+/// A file operation that failed: the action, the path, the system's reason.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {action} `{}`", path.display())]
+pub struct FsError {
+    pub action: &'static str,
+    pub path: PathBuf,
+    pub source: io::Error,
+}
+
+impl Report for FsError {
+    fn kind(&self) -> Kind {
+        Kind::of_io(&self.source)
+    }
+
+    fn hint(&self) -> Option<String> {
+        let path = self.path.display();
+        match self.source.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Some(format!(
+                "free some space on the file system of `{path}`, then run the same command again"
+            )),
+            io::ErrorKind::PermissionDenied => {
+                Some(format!("make `{path}` yours, or choose another workspace with `-C DIR`"))
+            }
+            io::ErrorKind::ReadOnlyFilesystem => {
+                Some("choose a workspace on a file system that can be written with `-C DIR`".to_owned())
+            }
+            _ => None,
+        }
+    }
+}
+
+pub type Result<T> = std::result::Result<T, FsError>;
+
+/// Adds action and path to an I/O error.
+pub fn context(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> FsError {
+    let path = path.to_owned();
+    move |source| FsError { action, path, source }
+}
+
+pub fn read(path: &Path) -> Result<Vec<u8>> {
+    fs::read(path).map_err(context("read", path))
+}
+
+pub fn read_text(path: &Path) -> Result<String> {
+    fs::read_to_string(path).map_err(context("read", path))
+}
+
+/// The text of a file that need not be there.
+pub fn read_optional(path: &Path) -> Result<Option<String>> {
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(cause) => Err(context("read", path)(cause)),
+    }
+}
+
+pub fn open(path: &Path) -> Result<File> {
+    File::open(path).map_err(context("open", path))
+}
+
+/// Opens for writing at the end, creating the file if it is not there.
+pub fn open_append(path: &Path) -> Result<File> {
+    File::options().append(true).create(true).open(path).map_err(context("open", path))
+}
+
+/// Creates an empty file for writing, emptying one that is there.
+pub fn create(path: &Path) -> Result<File> {
+    File::create(path).map_err(context("create", path))
+}
+
+/// At most `limit` bytes of `file` from `offset` on; fewer at its end.
+pub fn read_at(file: &mut File, path: &Path, offset: u64, limit: usize) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.seek(SeekFrom::Start(offset))
+        .and_then(|_| file.take(limit as u64).read_to_end(&mut bytes))
+        .map_err(context("read", path))?;
+    Ok(bytes)
+}
+
+/// Writes the whole file or nothing: a temporary one beside it, synced, renamed over it.
+pub fn write_atomic(path: &Path, bytes: impl AsRef<[u8]>) -> Result<()> {
+    let temporary = beside(path, "tmp");
+    let written = File::create(&temporary).and_then(|mut file| {
+        file.write_all(bytes.as_ref())?;
+        file.sync_all()
+    });
+    if let Err(cause) = written {
+        let _ = fs::remove_file(&temporary);
+        return Err(context("write", path)(cause));
+    }
+    rename(&temporary, path)
+}
+
+/// Creates the file only if nothing of that name is there.
+pub fn write_new(path: &Path, bytes: impl AsRef<[u8]>) -> Result<()> {
+    File::create_new(path)
+        .and_then(|mut file| file.write_all(bytes.as_ref()))
+        .map_err(context("create", path))
+}
+
+pub fn create_dir_all(path: &Path) -> Result<()> {
+    fs::create_dir_all(path).map_err(context("create the directory", path))
+}
+
+/// Creates a directory that must not be there yet.
+pub fn create_dir_new(path: &Path) -> Result<()> {
+    fs::create_dir(path).map_err(context("create the directory", path))
+}
+
+/// Renames and syncs the directory, so that the new name survives a power cut.
+pub fn rename(from: &Path, to: &Path) -> Result<()> {
+    fs::rename(from, to).map_err(context("rename to", to))?;
+    sync_dir(to.parent().unwrap_or(Path::new("/")));
+    Ok(())
+}
+
+/// Puts the finished `staged` at `live` in one step. A directory that was there ends up at `staged`'s place
+/// and is removed after the switch, so there is no moment without one or the other.
+pub fn replace_dir(staged: &Path, live: &Path) -> Result<()> {
+    if !exists(live) {
+        return rename(staged, live);
+    }
+    let exchange = RenameFlags::RENAME_EXCHANGE;
+    match nix::fcntl::renameat2(AT_FDCWD, staged, AT_FDCWD, live, exchange) {
+        Ok(()) => {}
+        // Old kernels and some network file systems cannot exchange: there the gap is two renames wide.
+        Err(nix::Error::EINVAL | nix::Error::ENOSYS) => {
+            let old = beside(live, "old");
+            rename(live, &old)?;
+            rename(staged, live)?;
+            return remove_tree(&old);
+        }
+        Err(cause) => return Err(context("replace", live)(cause.into())),
+    }
+    sync_dir(live.parent().unwrap_or(Path::new("/")));
+    remove_tree(staged)
+}
+
+/// Removes a file, a link or a whole directory; nothing there is fine.
+pub fn remove_tree(path: &Path) -> Result<()> {
+    let removed = match fs::symlink_metadata(path) {
+        Ok(found) if found.is_dir() => fs::remove_dir_all(path),
+        Ok(_) => fs::remove_file(path),
+        Err(cause) => Err(cause),
+    };
+    match removed {
+        Err(cause) if cause.kind() != io::ErrorKind::NotFound => Err(context("remove", path)(cause)),
+        _ => Ok(()),
+    }
+}
+
+pub fn symlink(target: &Path, link: &Path) -> Result<()> {
+    std::os::unix::fs::symlink(target, link).map_err(context("create the link", link))
+}
+
+/// Where the link points, as written; `None` if there is no link of that name.
+pub fn link_target(path: &Path) -> Option<PathBuf> {
+    fs::read_link(path).ok()
+}
+
+/// Something of that name is there, a dangling link included.
+pub fn exists(path: &Path) -> bool {
+    path.symlink_metadata().is_ok()
+}
+
+/// The names in a directory, sorted. A directory that is not there is empty.
+pub fn names(dir: &Path) -> Result<Vec<OsString>> {
+    let entries = match fs::read_dir(dir) {
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(vec![]),
+        entries => entries.map_err(context("list", dir))?,
+    };
+    let mut names = entries
+        .map(|entry| entry.map(|it| it.file_name()))
+        .collect::<io::Result<Vec<_>>>()
+        .map_err(context("list", dir))?;
+    names.sort();
+    Ok(names)
+}
+
+/// Bytes that this user can still write on the file system of `path` (its nearest existing ancestor).
+pub fn available_bytes(path: &Path) -> Result<u64> {
+    let there = path.ancestors().find(|it| it.exists()).unwrap_or(Path::new("/"));
+    let stat = nix::sys::statvfs::statvfs(there)
+        .map_err(|cause| context("ask for the free space of", there)(cause.into()))?;
+    Ok(stat.blocks_available() as u64 * stat.fragment_size() as u64)
+}
+
+/// One durability barrier for everything unpacked under `path`: cheaper than a sync per file.
+pub fn sync_filesystem(path: &Path) -> Result<()> {
+    let file = open(path)?;
+    nix::unistd::syncfs(file.as_fd()).map_err(|cause| context("sync", path)(cause.into()))
+}
+
+/// A name beside `path` that says it is temporary and whose it is: `.NAME.PURPOSE-PID`.
+pub fn beside(path: &Path, purpose: &str) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!(".{name}.{purpose}-{}", std::process::id()))
+}
+
+fn sync_dir(dir: &Path) {
+    // Not every file system can sync a directory; the rename itself has happened.
+    if let Ok(handle) = File::open(dir) {
+        let _ = handle.sync_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_replaced_directory_leaves_nothing_of_the_old_one() {
+        let dir = tempfile::tempdir().expect("a temp dir");
+        let (live, staged) = (dir.path().join("live"), dir.path().join("staged"));
+        for (path, text) in [(&live, "old"), (&staged, "new")] {
+            create_dir_all(path).expect("created");
+            write_atomic(&path.join(text), text).expect("written");
+        }
+        replace_dir(&staged, &live).expect("replaced");
+        assert_eq!(names(&live).expect("listed"), ["new"]);
+        assert_eq!(names(dir.path()).expect("listed"), ["live"]);
+    }
+
+    #[test]
+    fn a_write_that_fails_leaves_the_old_file_and_no_temporary_one() {
+        let dir = tempfile::tempdir().expect("a temp dir");
+        let missing = dir.path().join("no/such/dir/file");
+        let error = write_atomic(&missing, "x").expect_err("no directory");
+        assert_eq!(error.to_string(), format!("cannot write `{}`", missing.display()));
+        assert_eq!(names(dir.path()).expect("listed"), Vec::<OsString>::new());
+    }
+}

@@ -1,0 +1,103 @@
+//! Locks that the kernel frees when their holder dies, however it dies.
+//!
+//! The file's text only tells people who holds it; the `flock` on it is the truth. Lock files are never removed.
+
+use std::{
+    fs::{File, TryLockError},
+    io::{Read, Seek, Write},
+    path::{Path, PathBuf},
+};
+
+use crate::error::{Kind, Report};
+
+use super::fs::{self, FsError};
+
+/// Held until it is dropped or the process ends.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    #[error("`{}` is locked by {holder}", path.display())]
+    Held { path: PathBuf, holder: String },
+    #[error(transparent)]
+    Fs(#[from] FsError),
+}
+
+impl Report for LockError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Held { .. } => Kind::Locked,
+            Self::Fs(cause) => cause.kind(),
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Held { .. } => Some("wait for it to finish, then run the same command again".to_owned()),
+            Self::Fs(cause) => cause.hint(),
+        }
+    }
+}
+
+impl Lock {
+    /// Takes the lock at once or says who has it. `purpose` is what other people are told.
+    pub fn exclusive(path: &Path, purpose: &str) -> Result<Self, LockError> {
+        let mut file = open(path)?;
+        match file.try_lock() {
+            Ok(()) => {
+                let text = format!("process {} ({purpose})\n", std::process::id());
+                file.set_len(0)
+                    .and_then(|()| file.rewind())
+                    .and_then(|()| file.write_all(text.as_bytes()))
+                    .map_err(fs::context("write", path))?;
+                Ok(Self { _file: file })
+            }
+            Err(TryLockError::WouldBlock) => {
+                let mut holder = String::new();
+                let _ = file.read_to_string(&mut holder);
+                let holder = if holder.trim().is_empty() { "another process" } else { holder.trim() };
+                Err(LockError::Held { path: path.to_owned(), holder: holder.to_owned() })
+            }
+            Err(TryLockError::Error(cause)) => Err(fs::context("lock", path)(cause).into()),
+        }
+    }
+
+    /// Somebody holds the lock right now. A file that is not there is not locked.
+    pub fn is_held(path: &Path) -> bool {
+        File::open(path).is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+    }
+}
+
+fn open(path: &Path) -> Result<File, FsError> {
+    File::options()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(path)
+        .map_err(fs::context("open the lock", path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_taker_is_told_who_holds_the_lock() {
+        let dir = tempfile::tempdir().expect("a temp dir");
+        let path = dir.path().join("setup.lock");
+        assert!(!Lock::is_held(&path));
+        let held = Lock::exclusive(&path, "dpgui setup").expect("free");
+        assert!(Lock::is_held(&path));
+        let error = Lock::exclusive(&path, "dpgui setup").expect_err("held");
+        assert_eq!(
+            error.to_string(),
+            format!("`{}` is locked by process {} (dpgui setup)", path.display(), std::process::id())
+        );
+        drop(held);
+        Lock::exclusive(&path, "dpgui setup").expect("free again");
+    }
+}

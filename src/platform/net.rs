@@ -1,0 +1,167 @@
+//! HTTP: one client for archives and git, on rustls, with the user's proxies and certificate authorities.
+//!
+//! Proxies come from `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`; trusted certificates from the system's
+//! store or `SSL_CERT_FILE` and `SSL_CERT_DIR`. There is no total time-out, because a big file may take hours: only a
+//! connection that says nothing for [`IDLE`] is given up.
+
+use std::{error::Error as StdError, io, time::Duration};
+
+use reqwest::{
+    StatusCode,
+    blocking::{Client, RequestBuilder, Response},
+    header,
+};
+
+use crate::error::{Kind, Report};
+
+/// Longest wait for a connection.
+const CONNECT: Duration = Duration::from_secs(10);
+
+/// Longest silence on a connection that is open.
+pub const IDLE: Duration = Duration::from_secs(30);
+
+/// The one HTTP client. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Http {
+    client: Client,
+}
+
+/// A request that got no usable answer. URLs in it have lost their user and password.
+#[derive(Debug, thiserror::Error)]
+pub enum NetError {
+    #[error("cannot set up the HTTP client")]
+    Client { source: reqwest::Error },
+    #[error("cannot reach `{url}`")]
+    Unreachable { url: String, source: reqwest::Error },
+    #[error("the certificate of `{url}` is not trusted")]
+    Certificate { url: String, source: reqwest::Error },
+    #[error("`{url}` answered {status}")]
+    Status { url: String, status: StatusCode, retry_after: Option<Duration> },
+    #[error("the connection to `{url}` broke off")]
+    Broken { url: String, source: io::Error },
+}
+
+impl NetError {
+    /// Trying the same place again may help: it was cut off or busy, rather than a firm no.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Client { .. } | Self::Certificate { .. } => false,
+            Self::Unreachable { .. } | Self::Broken { .. } => true,
+            Self::Status { status, .. } => {
+                status.is_server_error()
+                    || matches!(*status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS)
+            }
+        }
+    }
+}
+
+impl Report for NetError {
+    fn kind(&self) -> Kind {
+        Kind::Network
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::Certificate { .. } | Self::Client { .. } => {
+                "if your network has its own certificate authority, point `SSL_CERT_FILE` at its PEM file"
+                    .to_owned()
+            }
+            Self::Unreachable { .. } | Self::Broken { .. } | Self::Status { .. } => {
+                "check the network and the proxy settings, or name a mirror under `[sources]` in `dpgui.toml`"
+                    .to_owned()
+            }
+        })
+    }
+}
+
+impl Http {
+    pub fn new() -> Result<Self, NetError> {
+        // Ring rather than the default provider: no C++ or cmake to build, and hashing is not its job here.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let builder = reqwest::ClientBuilder::new()
+            .user_agent(concat!("dpgui/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(CONNECT)
+            .read_timeout(IDLE);
+        // The blocking builder has no `read_timeout` of its own but keeps the asynchronous one's.
+        let client = reqwest::blocking::ClientBuilder::from(builder).timeout(None).build();
+        Ok(Self { client: client.map_err(|source| NetError::Client { source })? })
+    }
+
+    /// Asks for `url` from byte `offset` on. The answer may ignore the offset: look at its status.
+    pub fn get(&self, url: &str, offset: u64) -> Result<Response, NetError> {
+        // Bytes are hashed as they were published: no transfer compression.
+        let mut request = self.client.get(url).header(header::ACCEPT_ENCODING, "identity");
+        if offset > 0 {
+            request = request.header(header::RANGE, format!("bytes={offset}-"));
+        }
+        send(url, request)
+    }
+
+    /// Posts `body` of the given content type and asks for an answer of type `accept` (git's smart protocol).
+    pub fn post(
+        &self,
+        url: &str,
+        [content_type, accept]: [&str; 2],
+        body: Vec<u8>,
+    ) -> Result<Response, NetError> {
+        let request =
+            self.client.post(url).header(header::CONTENT_TYPE, content_type).header(header::ACCEPT, accept);
+        send(url, request.body(body))
+    }
+}
+
+/// `url` without user and password: fit for messages, logs and receipts.
+pub fn without_secrets(url: &str) -> String {
+    match url::Url::parse(url) {
+        Ok(mut parsed) if !parsed.username().is_empty() || parsed.password().is_some() => {
+            let _ = parsed.set_username("");
+            let _ = parsed.set_password(None);
+            parsed.to_string()
+        }
+        _ => url.to_owned(),
+    }
+}
+
+fn send(url: &str, request: RequestBuilder) -> Result<Response, NetError> {
+    let shown = without_secrets(url);
+    let response = match request.send() {
+        Ok(response) => response,
+        Err(source) if is_certificate(&source) => {
+            return Err(NetError::Certificate { url: shown, source: source.without_url() });
+        }
+        Err(source) => return Err(NetError::Unreachable { url: shown, source: source.without_url() }),
+    };
+    let status = response.status();
+    if status.is_success() {
+        return Ok(response);
+    }
+    let retry_after = response.headers().get(header::RETRY_AFTER);
+    let retry_after = retry_after.and_then(|it| it.to_str().ok()?.parse().ok()).map(Duration::from_secs);
+    Err(NetError::Status { url: shown, status, retry_after })
+}
+
+fn is_certificate(error: &reqwest::Error) -> bool {
+    let mut source: Option<&(dyn StdError + 'static)> = error.source();
+    while let Some(cause) = source {
+        // reqwest wraps the TLS error in I/O errors, which hide it from `source()`.
+        let inner = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        let tls = inner.and_then(|it| it.downcast_ref::<rustls::Error>()).or_else(|| cause.downcast_ref());
+        if matches!(tls, Some(rustls::Error::InvalidCertificate(_))) {
+            return true;
+        }
+        source = cause.source();
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_is_shown_without_user_and_password() {
+        assert_eq!(without_secrets("https://u:p@host.example/a?b"), "https://host.example/a?b");
+        assert_eq!(without_secrets("https://host.example/a"), "https://host.example/a");
+        assert_eq!(without_secrets("/local/path"), "/local/path");
+    }
+}

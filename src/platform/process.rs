@@ -1,0 +1,220 @@
+//! Other programs: described as plain data, then run to their end, read line by line, or left running.
+
+use std::{
+    ffi::OsString,
+    fs::File,
+    io::{self, BufRead, BufReader, Read},
+    os::unix::process::{CommandExt, ExitStatusExt},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::mpsc,
+    thread,
+    time::Duration,
+};
+
+use crate::error::{Kind, Report};
+
+use super::Env;
+
+/// A program to run, its whole environment spelled out: nothing is inherited by accident.
+#[derive(Clone, Debug)]
+pub struct CommandSpec {
+    pub program: PathBuf,
+    pub args: Vec<OsString>,
+    pub env: Env,
+    pub cwd: PathBuf,
+}
+
+/// What a program said until it ended.
+#[derive(Clone, Debug)]
+pub struct Captured {
+    pub status: ExitStatus,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ProcessError {
+    #[error("cannot start `{}`", program.display())]
+    Start { program: PathBuf, source: io::Error },
+    #[error("cannot read what `{}` prints", program.display())]
+    Output { program: PathBuf, source: io::Error },
+    #[error("`{}` did not end within {} s", program.display(), limit.as_secs())]
+    TimedOut { program: PathBuf, limit: Duration },
+}
+
+impl Report for ProcessError {
+    fn kind(&self) -> Kind {
+        Kind::Failed
+    }
+
+    fn hint(&self) -> Option<String> {
+        None
+    }
+}
+
+impl CommandSpec {
+    pub fn new(program: impl Into<PathBuf>, env: &Env, cwd: &Path) -> Self {
+        Self { program: program.into(), args: vec![], env: env.clone(), cwd: cwd.to_owned() }
+    }
+
+    #[must_use]
+    pub fn arg(mut self, arg: impl Into<OsString>) -> Self {
+        self.args.push(arg.into());
+        self
+    }
+
+    #[must_use]
+    pub fn args<T: Into<OsString>>(mut self, args: impl IntoIterator<Item = T>) -> Self {
+        self.args.extend(args.into_iter().map(Into::into));
+        self
+    }
+
+    /// The command as one would type it, for messages and logs.
+    pub fn display(&self) -> String {
+        let words =
+            std::iter::once(self.program.as_os_str()).chain(self.args.iter().map(OsString::as_os_str));
+        words.map(|word| quoted(&word.to_string_lossy())).collect::<Vec<_>>().join(" ")
+    }
+
+    /// The standard library's command, for the caller that has its own plans for the streams.
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(&self.args).env_clear().envs(self.env.iter()).current_dir(&self.cwd);
+        command
+    }
+
+    /// Runs to the end and returns what was printed, whatever the exit status.
+    ///
+    /// # Errors
+    /// When it cannot start, or is not done within `limit`; then it is killed.
+    pub fn capture(&self, limit: Duration) -> Result<Captured, ProcessError> {
+        let mut command = self.command();
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = self.started(command.spawn())?;
+        let stdout = read_in_background(child.stdout.take());
+        let stderr = read_in_background(child.stderr.take());
+        let both = stdout.recv_timeout(limit).and_then(|out| Ok((out, stderr.recv_timeout(limit)?)));
+        let Ok((stdout, stderr)) = both else {
+            let _ = child.kill();
+            let _ = child.wait();
+            return Err(ProcessError::TimedOut { program: self.program.clone(), limit });
+        };
+        let status = self.read(child.wait())?;
+        Ok(Captured { status, stdout, stderr })
+    }
+
+    /// Runs to the end, handing over each line of stdout and stderr as it appears.
+    pub fn stream(&self, on_line: &mut dyn FnMut(&str)) -> Result<ExitStatus, ProcessError> {
+        let (reader, writer) = self.read(io::pipe())?;
+        let mut command = self.command();
+        command.stdin(Stdio::null()).stdout(self.read(writer.try_clone())?).stderr(writer);
+        let mut child = self.started(command.spawn())?;
+        // The command holds our copies of the pipe's writing end: the reader would never see its end.
+        drop(command);
+        let mut reader = BufReader::new(reader);
+        let mut line = Vec::new();
+        while self.read(reader.read_until(b'\n', &mut line))? > 0 {
+            on_line(String::from_utf8_lossy(&line).trim_end());
+            line.clear();
+        }
+        self.read(child.wait())
+    }
+
+    /// Starts it and leaves it to itself: no terminal streams, its output (if it has any) goes to `log`.
+    pub fn spawn_detached(&self, log: &File) -> Result<Child, ProcessError> {
+        let mut command = self.command();
+        command
+            .stdin(Stdio::null())
+            .stdout(self.read(log.try_clone())?)
+            .stderr(self.read(log.try_clone())?)
+            .process_group(0);
+        self.started(command.spawn())
+    }
+
+    fn started<T>(&self, result: io::Result<T>) -> Result<T, ProcessError> {
+        result.map_err(|source| ProcessError::Start { program: self.program.clone(), source })
+    }
+
+    fn read<T>(&self, result: io::Result<T>) -> Result<T, ProcessError> {
+        result.map_err(|source| ProcessError::Output { program: self.program.clone(), source })
+    }
+}
+
+impl Captured {
+    pub fn success(&self) -> bool {
+        self.status.success()
+    }
+
+    /// The last lines of stderr (of stdout if stderr is empty): where programs say why they failed.
+    pub fn tail(&self) -> String {
+        let text = if self.stderr.trim().is_empty() { &self.stdout } else { &self.stderr };
+        let lines: Vec<&str> = text.trim_end().lines().collect();
+        lines[lines.len().saturating_sub(12)..].join("\n")
+    }
+}
+
+/// `exit code 3` or `signal 9`.
+pub fn describe(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("exit code {code}"),
+        (None, Some(signal)) => format!("signal {signal}"),
+        (None, None) => "an unknown status".to_owned(),
+    }
+}
+
+fn read_in_background(stream: Option<impl Read + Send + 'static>) -> mpsc::Receiver<String> {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        if let Some(mut stream) = stream {
+            let _ = stream.read_to_end(&mut bytes);
+        }
+        let _ = sender.send(String::from_utf8_lossy(&bytes).into_owned());
+    });
+    receiver
+}
+
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str) -> CommandSpec {
+        CommandSpec::new("/bin/sh", &Env::from([("PATH", "/usr/bin:/bin")]), Path::new("/"))
+            .args(["-c", script])
+    }
+
+    #[test]
+    fn a_program_that_does_not_end_is_killed_at_the_limit() {
+        let error = shell("exec sleep 60").capture(Duration::from_millis(200)).expect_err("too slow");
+        assert_eq!(error.to_string(), "`/bin/sh` did not end within 0 s");
+    }
+
+    #[test]
+    fn lines_of_both_streams_arrive_in_the_order_they_were_written() {
+        let mut lines = vec![];
+        let status =
+            shell("echo one; echo two >&2; printf three").stream(&mut |line| lines.push(line.to_owned()));
+        assert!(status.expect("ran").success());
+        assert_eq!(lines, ["one", "two", "three"]);
+    }
+
+    #[test]
+    fn the_environment_is_only_what_was_given() {
+        let captured = shell("echo [$HOME]").capture(Duration::from_secs(10)).expect("ran");
+        assert_eq!(captured.stdout, "[]\n");
+    }
+
+    #[test]
+    fn a_command_is_shown_as_it_could_be_typed() {
+        assert_eq!(shell("it's").display(), r"/bin/sh -c 'it'\''s'");
+    }
+}

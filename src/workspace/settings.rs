@@ -1,0 +1,128 @@
+//! `dpgui.toml`: what the user wants to be different. Everything in it is optional.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use serde::Deserialize;
+
+use crate::{
+    error::{Kind, Report},
+    platform::{
+        Arch,
+        fs::{self, FsError},
+    },
+};
+
+use super::Workspace;
+
+/// The trainer's script, relative to the workspace, unless the settings name another.
+const TRAINER: &str = "vendor/diffusion-pipe/train.py";
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Settings {
+    pub torch: Torch,
+    pub trainer: Trainer,
+    /// Further model types whose submodules are wanted, as with `setup --model`.
+    pub models: Vec<String>,
+    /// Further submodules of the trainer, as with `setup --submodule`.
+    pub submodules: Vec<String>,
+    /// By the name of an entry in `vendor/sources.toml`: what replaces that entry's own fields.
+    pub sources: BTreeMap<String, SourceOverride>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Torch {
+    /// `auto`, `cu13`, `cu12` or `cpu`.
+    pub profile: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Trainer {
+    /// The script that `deepspeed` starts; relative to the workspace.
+    pub script: Option<PathBuf>,
+}
+
+/// Fields of a source that are replaced; those left out keep what `vendor/sources.toml` says.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SourceOverride {
+    pub version: Option<String>,
+    /// Archive URLs in the order to try them.
+    pub places: Option<Vec<String>>,
+    pub sha256: Option<BTreeMap<Arch, String>>,
+    /// A repository's address: `https://`, `http://`, `file://` or a path.
+    pub url: Option<String>,
+    /// A repository's commit, 40 hexadecimal digits.
+    pub commit: Option<String>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    #[error(transparent)]
+    Fs(#[from] FsError),
+    #[error("`{}` is not a valid dpgui.toml\n{details}", path.display())]
+    Toml { path: PathBuf, details: String },
+}
+
+impl Report for SettingsError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Fs(cause) => cause.kind(),
+            Self::Toml { .. } => Kind::Usage,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Fs(cause) => cause.hint(),
+            Self::Toml { path, .. } => {
+                Some(format!("mend `{}`; every key in it is optional", path.display()))
+            }
+        }
+    }
+}
+
+impl Settings {
+    /// # Errors
+    /// When the file is there but cannot be read, is no TOML, or has a key that dpgui does not know. The message
+    /// shows file, line and column.
+    pub fn load(workspace: &Workspace) -> Result<Self, SettingsError> {
+        let path = workspace.settings_file();
+        let Some(text) = fs::read_optional(&path)? else { return Ok(Self::default()) };
+        toml::from_str(&text).map_err(|cause| {
+            let details = cause.to_string().trim_end().to_owned();
+            SettingsError::Toml { path, details }
+        })
+    }
+
+    /// The script that `deepspeed` starts, absolute.
+    pub fn trainer_script(&self, workspace: &Workspace) -> PathBuf {
+        workspace.root().join(self.trainer.script.as_deref().unwrap_or(TRAINER.as_ref()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_that_dpgui_does_not_know_is_shown_with_its_line_and_column() {
+        let dir = tempfile::tempdir().expect("a temp dir");
+        let workspace = Workspace::at(dir.path());
+        fs::write_atomic(&workspace.settings_file(), "[torch]\nprofil = \"cpu\"\n").expect("written");
+        let error = Settings::load(&workspace).expect_err("misspelt");
+        insta::assert_snapshot!(error.to_string().replace(&dir.path().display().to_string(), "DIR"));
+    }
+
+    #[test]
+    fn a_workspace_without_settings_has_the_defaults() {
+        let workspace = Workspace::at("/nowhere");
+        assert_eq!(Settings::load(&workspace).expect("defaults"), Settings::default());
+        assert_eq!(
+            Settings::default().trainer_script(&workspace),
+            PathBuf::from("/nowhere/vendor/diffusion-pipe/train.py")
+        );
+    }
+}
