@@ -3,6 +3,13 @@
 pub mod archive;
 pub mod download;
 pub mod error;
+pub mod index;
+pub mod node;
+pub mod pinned;
+pub mod plan;
+pub mod python;
 pub mod receipt;
+pub mod step;
+pub mod uv;
 
 pub use error::InstallError;

@@ -4,7 +4,10 @@ use std::{
     ffi::OsString,
     fs::{self, File},
     io::{self, Read, Seek, SeekFrom, Write},
-    os::{fd::AsFd, unix::fs::OpenOptionsExt},
+    os::{
+        fd::AsFd,
+        unix::fs::{OpenOptionsExt, PermissionsExt},
+    },
     path::{Path, PathBuf},
 };
 
@@ -98,6 +101,13 @@ pub fn write_stream(path: &Path, content: &mut dyn Read, mode: u32) -> Result<u6
     let mut options = File::options();
     options.write(true).create_new(true).mode(mode);
     options.open(path).and_then(|mut file| io::copy(content, &mut file)).map_err(context("write", path))
+}
+
+/// Lets everybody run the file who may read it.
+pub fn make_executable(path: &Path) -> Result<()> {
+    let mode = fs::metadata(path).map(|it| it.permissions().mode()).map_err(context("look at", path))?;
+    let permissions = fs::Permissions::from_mode(mode | ((mode & 0o444) >> 2));
+    fs::set_permissions(path, permissions).map_err(context("make executable", path))
 }
 
 /// At most `limit` bytes of `file` from `offset` on; fewer at its end.
