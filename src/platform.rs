@@ -7,7 +7,9 @@
 pub mod clock;
 pub mod env;
 pub mod fs;
+pub mod gpu;
 pub mod lock;
+pub mod memory;
 pub mod net;
 pub mod process;
 

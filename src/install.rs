@@ -1,0 +1,3 @@
+//! Setup: what is missing, and how it gets there.
+
+pub mod torch;
