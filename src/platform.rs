@@ -8,7 +8,9 @@ pub mod clock;
 pub mod digest;
 pub mod env;
 pub mod fs;
+pub mod gpu;
 pub mod lock;
+pub mod memory;
 pub mod net;
 pub mod process;
 

@@ -97,6 +97,11 @@ impl Http {
         send(url, request)
     }
 
+    /// Whether anybody usable answers at `url` within `limit`.
+    pub fn answers(&self, url: &str, limit: Duration) -> bool {
+        self.client.head(url).timeout(limit).send().is_ok_and(|it| it.status().is_success())
+    }
+
     /// Posts `body` of the given content type and asks for an answer of type `accept` (git's smart protocol).
     pub fn post(
         &self,
