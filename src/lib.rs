@@ -7,6 +7,7 @@ pub mod commands;
 
 pub mod install;
 
+pub mod config;
 pub mod vendor;
 
 pub mod workspace;

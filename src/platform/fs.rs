@@ -209,6 +209,16 @@ pub fn exists(path: &Path) -> bool {
     path.symlink_metadata().is_ok()
 }
 
+/// A file that can be read is there, perhaps through a link.
+pub fn is_file(path: &Path) -> bool {
+    path.is_file()
+}
+
+/// A directory is there, perhaps through a link.
+pub fn is_dir(path: &Path) -> bool {
+    path.is_dir()
+}
+
 /// The names in a directory, sorted. A directory that is not there is empty.
 pub fn names(dir: &Path) -> Result<Vec<OsString>> {
     let entries = match fs::read_dir(dir) {
