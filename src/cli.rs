@@ -5,7 +5,7 @@ use std::{path::PathBuf, process::ExitCode};
 use clap::Parser;
 
 use crate::{
-    commands::Context,
+    commands::{self, Context},
     error::Error,
     output::{Mode, Output},
     platform::Host,
@@ -34,7 +34,9 @@ struct Global {
 }
 
 #[derive(Debug, clap::Subcommand)]
-enum Command {}
+enum Command {
+    Setup(commands::setup::Args),
+}
 
 /// Parses, detects the host, dispatches, reports: the one place where an error becomes an exit code.
 pub fn main() -> ExitCode {
@@ -49,8 +51,10 @@ pub fn main() -> ExitCode {
     dispatch(&cli.command, &context).unwrap_or_else(|error| report(&context.output, &error))
 }
 
-fn dispatch(command: &Command, _context: &Context) -> Result<ExitCode, Error> {
-    match *command {}
+fn dispatch(command: &Command, context: &Context) -> Result<ExitCode, Error> {
+    match command {
+        Command::Setup(args) => commands::setup::run(args, context),
+    }
 }
 
 fn mode(global: &Global, host: &Host) -> Mode {
