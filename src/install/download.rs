@@ -27,7 +27,7 @@ const TRIES: u32 = 4;
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 
 /// Longest pause that a server may ask for with `Retry-After`.
-const LONGEST_PAUSE: Duration = Duration::from_secs(120);
+const LONGEST_PAUSE: Duration = Duration::from_mins(2);
 
 /// A pinned file: what it is called in messages, its digest, where it may be.
 #[derive(Clone, Debug)]

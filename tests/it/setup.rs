@@ -49,7 +49,10 @@ fn node_is_installed_once_and_a_second_setup_does_nothing() {
     let plan = sandbox.dpgui(&["setup", "--only", "node", "--plan", "--detailed-exitcode"]);
     assert_eq!(plan.code, Some(10), "{plan}");
     assert!(plan.stderr.contains("Would do node: Node 22.12.0 (not installed)"), "{plan}");
-    assert!(!sandbox.path("w/.dpgui").exists() && !sandbox.path("w/tools").exists(), "a plan touches nothing");
+    assert!(
+        !sandbox.path("w/.dpgui").exists() && !sandbox.path("w/tools").exists(),
+        "a plan touches nothing"
+    );
 
     setup_node(&sandbox).ok();
     assert!(sandbox.path("w/tools/node/bin/npm").exists());
@@ -144,10 +147,10 @@ fn a_workspace_that_cannot_be_written_is_named() {
     let server = FileServer::start();
     let sandbox = node_sandbox(&server, &archives::node("22.12.0"));
     // Root may write anywhere, so a file stands where the directory should be.
-    sandbox.write("w/.dpgui", "in the way");
+    sandbox.write("w/tools", "in the way");
     let said = setup_node(&sandbox);
     assert_eq!(said.code, Some(6), "{said}");
-    let expected = "error: cannot create the directory `DIR/w/.dpgui`";
+    let expected = "error: cannot create the directory `DIR/w/tools`";
     assert!(sandbox.neutral(&said.stderr).starts_with(expected), "{said}");
 }
 

@@ -12,8 +12,20 @@ use tempfile::TempDir;
 
 /// What a test may need of the machine: where programs are, and how this network is reached.
 const PASSED_ON: [&str; 14] = [
-    "PATH", "LANG", "SSL_CERT_FILE", "SSL_CERT_DIR", "PIP_CERT", "PIP_INDEX_URL", "PIP_CONFIG_FILE", "UV_DEFAULT_INDEX",
-    "UV_INDEX_URL", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy",
+    "PATH",
+    "LANG",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "PIP_CERT",
+    "PIP_INDEX_URL",
+    "PIP_CONFIG_FILE",
+    "UV_DEFAULT_INDEX",
+    "UV_INDEX_URL",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "http_proxy",
+    "https_proxy",
 ];
 
 pub(crate) struct Sandbox {
@@ -41,7 +53,7 @@ impl Sandbox {
         fs::create_dir(dir.path().join("w")).expect("created");
         env.insert("HOME".into(), home.into());
         // No GPU of this machine takes part unless a test says so.
-        env.insert("DPGUI_NVML".into(), "off".into());
+        env.insert("DPGUI_GPU_SOURCE".into(), "none".into());
         Self { dir, env }
     }
 
