@@ -74,12 +74,13 @@ pub enum Change {
 impl Event for Change {
     fn line(&self) -> Option<Line> {
         Some(match self {
+            // The error ends the command and is shown then.
+            Self::StepFailed { .. } => return None,
             Self::StepStarted { step, why } => Line { verb: "Starting", text: format!("{step} ({why})") },
             Self::StepDone { step, what, seconds } => {
                 let took = size::duration(std::time::Duration::from_secs_f64(*seconds));
                 Line { verb: "Done", text: format!("{step}: {what} in {took}") }
             }
-            Self::StepFailed { step, message } => Line { verb: "Failed", text: format!("{step}: {message}") },
         })
     }
 }

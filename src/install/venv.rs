@@ -86,7 +86,7 @@ impl Venv<'_> {
         })?;
         let env = self.uv_env();
         let cwd = self.site.workspace.root();
-        let uv = |args: &[&str]| CommandSpec::new(&uv, &env, cwd).args(args).arg("--no-config");
+        let uv = |args: &[&str]| CommandSpec::new(&uv, &env, cwd).arg("--no-config").args(args);
         progress.doing("making the environment");
         let make =
             uv(&["venv", "--relocatable", "--allow-existing", "--python"]).arg(&interpreter.path).arg(staged);

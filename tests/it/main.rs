@@ -4,5 +4,6 @@
 mod archives;
 mod git;
 mod setup;
+mod setup_whole;
 mod support;
 mod tidy;

@@ -41,9 +41,24 @@ pub(crate) struct Said {
     pub(crate) stderr: String,
 }
 
+/// uv's cache of all tests and of `.ci/run`: torch is fetched once.
+pub(crate) fn shared_uv_cache() -> PathBuf {
+    std::env::var_os("UV_CACHE_DIR")
+        .map_or_else(|| Path::new(env!("CARGO_TARGET_TMPDIR")).join("uv-cache"), PathBuf::from)
+}
+
 impl Sandbox {
     pub(crate) fn new() -> Self {
-        let dir = TempDir::with_prefix("dpgui-test-").expect("a temp dir");
+        Self::at(TempDir::with_prefix("dpgui-test-").expect("a temp dir"))
+    }
+
+    /// On the file system of [`shared_uv_cache`], so that gigabytes are linked and not copied.
+    pub(crate) fn beside_the_cache() -> Self {
+        let dir = TempDir::with_prefix_in("dpgui-test-", env!("CARGO_TARGET_TMPDIR"));
+        Self::at(dir.expect("a temp dir"))
+    }
+
+    fn at(dir: TempDir) -> Self {
         let mut env: BTreeMap<OsString, OsString> = PASSED_ON
             .iter()
             .filter_map(|name| Some((OsString::from(name), std::env::var_os(name)?)))
