@@ -7,6 +7,9 @@ pub mod commands;
 
 pub mod install;
 
+pub mod logs;
+pub mod vendor;
+
 pub mod workspace;
 
 pub mod output;

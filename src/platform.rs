@@ -5,6 +5,7 @@
 #![expect(clippy::disallowed_methods, reason = "this is the place that the ban points to")]
 
 pub mod clock;
+pub mod digest;
 pub mod env;
 pub mod fs;
 pub mod gpu;
@@ -12,5 +13,6 @@ pub mod lock;
 pub mod memory;
 pub mod net;
 pub mod process;
+pub mod watch;
 
 pub use env::{Arch, Env, Host};
