@@ -1,12 +1,11 @@
 //! Waiting until something changes in a directory, without asking again and again.
 
-use std::{path::Path, time::Duration};
+use std::{os::fd::AsFd, path::Path, time::Duration};
 
 use nix::{
     poll::{PollFd, PollFlags, PollTimeout, poll},
     sys::inotify::{AddWatchFlags, InitFlags, Inotify},
 };
-use std::os::fd::AsFd;
 
 use super::clock;
 
@@ -45,6 +44,14 @@ impl Watch {
     }
 }
 
+/// The other end of the pipe or terminal that `writer` writes to is closed.
+pub fn reader_has_gone(writer: impl AsFd) -> bool {
+    // Errors and hang-ups are told without being asked for.
+    let mut fds = [PollFd::new(writer.as_fd(), PollFlags::empty())];
+    let gone = PollFlags::POLLERR | PollFlags::POLLHUP;
+    poll(&mut fds, PollTimeout::ZERO).is_ok() && fds[0].revents().is_some_and(|it| it.intersects(gone))
+}
+
 #[cfg(test)]
 mod tests {
     use crate::platform::{clock::Stopwatch, fs};
@@ -67,5 +74,13 @@ mod tests {
         let clock = Stopwatch::start();
         watch.wait(Duration::from_millis(20));
         assert!(clock.elapsed() >= Duration::from_millis(20));
+    }
+
+    #[test]
+    fn a_closed_pipe_is_noticed_without_writing_to_it() {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        assert!(!reader_has_gone(&writer));
+        drop(reader);
+        assert!(reader_has_gone(&writer));
     }
 }
