@@ -8,6 +8,8 @@ pub mod commands;
 pub mod install;
 
 pub mod config;
+pub mod logs;
+pub mod vendor;
 pub mod vendor;
 
 pub mod workspace;

@@ -13,5 +13,6 @@ pub mod lock;
 pub mod memory;
 pub mod net;
 pub mod process;
+pub mod watch;
 
 pub use env::{Arch, Env, Host};
