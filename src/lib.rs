@@ -10,7 +10,6 @@ pub mod install;
 pub mod config;
 pub mod logs;
 pub mod vendor;
-pub mod vendor;
 
 pub mod workspace;
 
