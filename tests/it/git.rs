@@ -528,6 +528,45 @@ fn submodules_are_those_of_the_commit_that_is_checked_out() {
 }
 
 #[test]
+fn what_lies_in_the_place_of_a_submodule_is_not_destroyed() {
+    let check = |fill: &dyn Fn(&World, &Path)| {
+        let world = World::new();
+        let [first, second, _] = &world.commits;
+        let pinned = world.trainer.pin_submodule("submodules/x", "../trainer", first).commit("pin");
+        let url = world.server.url("trainer");
+        world.checkout(&url, &pinned).expect("it works");
+        fill(&world, &world.target().join("submodules/x"));
+        // It is no business of the commit that is there.
+        assert_eq!(world.state(&pinned), State::AtCommit);
+        let error = world.checkout(&url, second).expect_err("it would destroy something");
+        let GitError::Edited { files, .. } = error else { panic!("{error}") };
+        assert_eq!(files.some, ["submodules/x"]);
+    };
+    check(&|_, at| fs::write(at.join("mine.py"), "x").expect("written"));
+    check(&|world, _| drop(say(&world.target(), &["submodule", "--quiet", "update", "--init"])));
+}
+
+#[test]
+fn checkouts_side_by_side_do_not_see_each_others_failures() {
+    let world = World::new();
+    let git = Git::new(Http::new().expect("a client"), &Env::default()).expect("ready");
+    let run = |name: &str, place: String| {
+        let pin = pin(&world.server.url(name), &world.commits[1]);
+        git.checkout(&pin, &world.dir.path().join(place), &mut |_| ()).map_err(|error| error.to_string())
+    };
+    let results = std::thread::scope(|scope| {
+        let names = ["trainer", "missing", "trainer", "missing", "trainer"];
+        let run = &run;
+        let threads: Vec<_> =
+            (0..).zip(names).map(|(n, name)| scope.spawn(move || run(name, n.to_string()))).collect();
+        threads.into_iter().map(|it| it.join().expect("no panic")).collect::<Vec<_>>()
+    });
+    let missing = Err(format!("there is no repository at `{}`", world.server.url("missing")));
+    let made = || Ok(Outcome::Made);
+    assert_eq!(results, [made(), missing.clone(), made(), missing, made()]);
+}
+
+#[test]
 fn a_changed_gitmodules_is_not_believed() {
     let world = World::new();
     let pinned = world.trainer.pin_submodule("submodules/x", "../x", &world.commits[0]).commit("pin");
