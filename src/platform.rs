@@ -6,9 +6,12 @@
 
 pub mod clock;
 pub mod env;
+pub mod fifo;
 pub mod fs;
 pub mod lock;
 pub mod net;
 pub mod process;
+pub mod procfs;
+pub mod signal;
 
 pub use env::{Arch, Env, Host};
