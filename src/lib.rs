@@ -5,6 +5,11 @@
 pub mod cli;
 pub mod commands;
 
+pub mod install;
+
+pub mod config;
+pub mod vendor;
+
 pub mod workspace;
 
 pub mod output;

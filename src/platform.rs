@@ -5,10 +5,13 @@
 #![expect(clippy::disallowed_methods, reason = "this is the place that the ban points to")]
 
 pub mod clock;
+pub mod digest;
 pub mod env;
 pub mod fifo;
 pub mod fs;
+pub mod gpu;
 pub mod lock;
+pub mod memory;
 pub mod net;
 pub mod process;
 pub mod procfs;

@@ -4,7 +4,10 @@ use std::{
     ffi::OsString,
     fs::{self, File},
     io::{self, Read, Seek, SeekFrom, Write},
-    os::fd::AsFd,
+    os::{
+        fd::AsFd,
+        unix::fs::{OpenOptionsExt, PermissionsExt},
+    },
     path::{Path, PathBuf},
 };
 
@@ -90,9 +93,40 @@ pub fn open_end(path: &Path) -> Result<File> {
         .map_err(context("open", path))
 }
 
+/// Where everything written disappears.
+pub fn open_null() -> Result<File> {
+    let path = Path::new("/dev/null");
+    File::options().write(true).open(path).map_err(context("open", path))
+}
+
 /// Creates an empty file for writing, emptying one that is there.
 pub fn create(path: &Path) -> Result<File> {
     File::create(path).map_err(context("create", path))
+}
+
+/// Opens for reading and writing from the start, creating the file if it is not there.
+pub fn open_read_write(path: &Path) -> Result<File> {
+    let mut options = File::options();
+    options.read(true).write(true).create(true).truncate(false).open(path).map_err(context("open", path))
+}
+
+/// Bytes in the file.
+pub fn size(path: &Path) -> Result<u64> {
+    fs::metadata(path).map(|it| it.len()).map_err(context("look at", path))
+}
+
+/// Writes a new file of the given mode from `content`; the count of bytes comes back.
+pub fn write_stream(path: &Path, content: &mut dyn Read, mode: u32) -> Result<u64> {
+    let mut options = File::options();
+    options.write(true).create_new(true).mode(mode);
+    options.open(path).and_then(|mut file| io::copy(content, &mut file)).map_err(context("write", path))
+}
+
+/// Lets everybody run the file who may read it.
+pub fn make_executable(path: &Path) -> Result<()> {
+    let mode = fs::metadata(path).map(|it| it.permissions().mode()).map_err(context("look at", path))?;
+    let permissions = fs::Permissions::from_mode(mode | ((mode & 0o444) >> 2));
+    fs::set_permissions(path, permissions).map_err(context("make executable", path))
 }
 
 /// At most `limit` bytes of `file` from `offset` on; fewer at its end.
@@ -199,6 +233,10 @@ pub fn symlink(target: &Path, link: &Path) -> Result<()> {
     std::os::unix::fs::symlink(target, link).map_err(context("create the link", link))
 }
 
+pub fn hard_link(existing: &Path, link: &Path) -> Result<()> {
+    fs::hard_link(existing, link).map_err(context("create the hard link", link))
+}
+
 /// Where the link points, as written; `None` if there is no link of that name.
 pub fn link_target(path: &Path) -> Option<PathBuf> {
     fs::read_link(path).ok()
@@ -218,6 +256,16 @@ pub fn size(path: &Path) -> Result<u64> {
 pub fn modified(path: &Path) -> Result<Timestamp> {
     let time = path.metadata().and_then(|found| found.modified()).map_err(context("look at", path))?;
     Ok(Timestamp::try_from(time).unwrap_or(Timestamp::MIN))
+}
+
+/// A file that can be read is there, perhaps through a link.
+pub fn is_file(path: &Path) -> bool {
+    path.is_file()
+}
+
+/// A directory is there, perhaps through a link.
+pub fn is_dir(path: &Path) -> bool {
+    path.is_dir()
 }
 
 /// The names in a directory, sorted. A directory that is not there is empty.

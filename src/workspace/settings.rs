@@ -8,6 +8,7 @@ use crate::{
     error::{Kind, Report},
     platform::{
         Arch,
+        digest::Sha256,
         fs::{self, FsError},
     },
 };
@@ -51,7 +52,7 @@ pub struct SourceOverride {
     pub version: Option<String>,
     /// Archive URLs in the order to try them.
     pub places: Option<Vec<String>>,
-    pub sha256: Option<BTreeMap<Arch, String>>,
+    pub sha256: Option<BTreeMap<Arch, Sha256>>,
     /// A repository's address: `https://`, `http://`, `file://` or a path.
     pub url: Option<String>,
     /// A repository's commit, 40 hexadecimal digits.
@@ -113,7 +114,12 @@ mod tests {
         let workspace = Workspace::at(dir.path());
         fs::write_atomic(&workspace.settings_file(), "[torch]\nprofil = \"cpu\"\n").expect("written");
         let error = Settings::load(&workspace).expect_err("misspelt");
-        insta::assert_snapshot!(error.to_string().replace(&dir.path().display().to_string(), "DIR"));
+        assert_eq!(
+            error.to_string().replace(&dir.path().display().to_string(), "DIR"),
+            "`DIR/dpgui.toml` is not a valid dpgui.toml\n\
+             TOML parse error at line 2, column 1\n  |\n2 | profil = \"cpu\"\n  | ^^^^^^\n\
+             unknown field `profil`, expected `profile`"
+        );
     }
 
     #[test]

@@ -1,0 +1,211 @@
+//! Files from the network: resumed where they were cut off, tried again where that may help, and never taken for
+//! whole before their digest is the pinned one.
+
+use std::{
+    fs::File,
+    io::{Read, Seek, SeekFrom, Write},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use crate::{
+    output::Progress,
+    platform::{
+        clock,
+        digest::{Hasher, Sha256},
+        fs::{self, FsError},
+        net::{self, Http, NetError},
+    },
+};
+
+use super::InstallError;
+
+/// Tries at one place, the first included.
+const TRIES: u32 = 4;
+
+/// The pause before the second try; it doubles with each further one.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+
+/// Longest pause that a server may ask for with `Retry-After`.
+const LONGEST_PAUSE: Duration = Duration::from_secs(120);
+
+/// A pinned file: what it is called in messages, its digest, where it may be.
+#[derive(Clone, Debug)]
+pub struct Wanted<'a> {
+    pub name: &'a str,
+    pub sha256: Sha256,
+    pub places: &'a [String],
+}
+
+/// A verified file in the download directory, and where it came from.
+#[derive(Clone, Debug)]
+pub struct Fetched {
+    pub path: PathBuf,
+    pub from: String,
+}
+
+/// Gets `wanted` into `dir`, where it is called by its digest.
+///
+/// # Errors
+/// After the last place failed: with a wrong digest if there was one, because that is the news that matters, else
+/// with what the last place said.
+pub fn fetch(http: &Http, wanted: &Wanted, dir: &Path, progress: &Progress) -> Result<Fetched, InstallError> {
+    let path = dir.join(wanted.sha256.to_string());
+    if digest_of(&path)? == Some(wanted.sha256) {
+        return Ok(Fetched { path, from: "an earlier download".to_owned() });
+    }
+    fs::create_dir_all(dir)?;
+    let mut failure = None;
+    for place in wanted.places {
+        progress.doing(format!("from {}", net::without_secrets(place)));
+        match from_place(http, place, &path, wanted.sha256, progress) {
+            Ok(()) => return Ok(Fetched { path, from: net::without_secrets(place) }),
+            Err(error @ (InstallError::WrongDigest { .. } | InstallError::Net(_))) => {
+                let worse = !matches!(failure, Some(InstallError::WrongDigest { .. }));
+                failure = if worse { Some(error) } else { failure };
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    let what = wanted.name.to_owned();
+    Err(match failure {
+        Some(error) if wanted.places.len() == 1 => error,
+        Some(error) => InstallError::NoPlace { what, source: Box::new(error) },
+        None => InstallError::BadArchive {
+            archive: path,
+            problem: "no place to get it from is declared".to_owned(),
+        },
+    })
+}
+
+fn from_place(
+    http: &Http,
+    place: &str,
+    path: &Path,
+    sha256: Sha256,
+    progress: &Progress,
+) -> Result<(), InstallError> {
+    let partial = path.with_extension("part");
+    let mut pause = FIRST_PAUSE;
+    let mut tries = 1;
+    loop {
+        let before = fs::size(&partial).unwrap_or(0);
+        let error = match transfer(http, place, &partial, progress) {
+            Ok(found) if found == sha256 => return Ok(fs::rename(&partial, path)?),
+            Ok(found) => {
+                fs::remove_tree(&partial)?;
+                if before > 0 {
+                    // The beginning came from an earlier try or another place: one clean start before the verdict.
+                    continue;
+                }
+                let from = net::without_secrets(place);
+                return Err(InstallError::WrongDigest { from, expected: sha256, found });
+            }
+            Err(InstallError::Net(error)) if error.may_pass() => error,
+            Err(error) => return Err(error),
+        };
+        // A transfer that moves forward may be cut off as often as it likes.
+        if fs::size(&partial).unwrap_or(0) > before {
+            (tries, pause) = (1, FIRST_PAUSE);
+        }
+        if tries == TRIES {
+            return Err(error.into());
+        }
+        let asked_for = match &error {
+            NetError::Status { retry_after, .. } => retry_after.map(|it| it.min(LONGEST_PAUSE)),
+            _ => None,
+        };
+        let pause_now = asked_for.unwrap_or(pause);
+        progress.doing(format!("{error}; trying again in {} s", pause_now.as_secs_f32()));
+        clock::pause(pause_now);
+        pause *= 2;
+        tries += 1;
+    }
+}
+
+/// One request, its bytes added to the partial file; the digest of the whole file so far comes back.
+fn transfer(http: &Http, place: &str, partial: &Path, progress: &Progress) -> Result<Sha256, InstallError> {
+    let mut file = fs::open_read_write(partial)?;
+    let mut hasher = Hasher::default();
+    let mut have = hasher.update_from(&mut file).map_err(fs::context("read", partial))?;
+    let (mut body, rest): (Box<dyn Read>, Option<u64>) = if let Some(local) = local_path(place) {
+        let mut source = fs::open(&local)?;
+        let total = fs::size(&local)?;
+        have = have.min(total);
+        source.seek(SeekFrom::Start(have)).map_err(fs::context("read", &local))?;
+        (Box::new(source), Some(total - have))
+    } else {
+        let response = match http.get(place, have) {
+            // The partial file is as long as the whole one, or longer: only its digest can tell.
+            Err(NetError::Status { status, .. }) if status.as_u16() == 416 && have > 0 => {
+                return Ok(hasher.finish());
+            }
+            response => response?,
+        };
+        if have > 0 && response.status().as_u16() != 206 {
+            // The server starts over, so we do too.
+            (hasher, have) = (Hasher::default(), 0);
+            file.set_len(0).and_then(|()| file.rewind()).map_err(fs::context("empty", partial))?;
+        }
+        let rest = response.content_length();
+        (Box::new(response), rest)
+    };
+    if let Some(rest) = rest {
+        progress.expect_bytes(have + rest);
+        require_space(place, partial, rest)?;
+    }
+    copy(
+        &mut body,
+        &mut Sink { file: &mut file, path: partial, hasher: &mut hasher, have, progress },
+        place,
+    )?;
+    file.sync_data().map_err(fs::context("sync", partial))?;
+    Ok(hasher.finish())
+}
+
+struct Sink<'a> {
+    file: &'a mut File,
+    path: &'a Path,
+    hasher: &'a mut Hasher,
+    have: u64,
+    progress: &'a Progress,
+}
+
+fn copy(body: &mut dyn Read, sink: &mut Sink, place: &str) -> Result<(), InstallError> {
+    let mut buffer = vec![0; 1 << 17];
+    loop {
+        let count = body.read(&mut buffer).map_err(|source| {
+            InstallError::Net(NetError::Broken { url: net::without_secrets(place), source })
+        })?;
+        if count == 0 {
+            return Ok(());
+        }
+        sink.file.write_all(&buffer[..count]).map_err(fs::context("write", sink.path))?;
+        sink.hasher.update(&buffer[..count]);
+        sink.have += count as u64;
+        sink.progress.bytes(sink.have);
+    }
+}
+
+fn require_space(what: &str, at: &Path, needed: u64) -> Result<(), InstallError> {
+    let available = fs::available_bytes(at)?;
+    if needed <= available {
+        return Ok(());
+    }
+    let at = at.parent().unwrap_or(at).to_owned();
+    Err(InstallError::NoSpace { what: net::without_secrets(what), at, needed, available })
+}
+
+fn digest_of(path: &Path) -> Result<Option<Sha256>, FsError> {
+    if !fs::exists(path) {
+        return Ok(None);
+    }
+    let mut hasher = Hasher::default();
+    hasher.update_from(&mut fs::open(path)?).map_err(fs::context("read", path))?;
+    Ok(Some(hasher.finish()))
+}
+
+/// A place on this machine: `file://` or an absolute path.
+fn local_path(place: &str) -> Option<PathBuf> {
+    place.strip_prefix("file://").or_else(|| place.starts_with('/').then_some(place)).map(PathBuf::from)
+}

@@ -1,0 +1,136 @@
+//! How setup fails.
+
+use std::{path::PathBuf, process::ExitStatus};
+
+use crate::{
+    error::{Kind, Report},
+    output::size,
+    platform::{
+        digest::Sha256,
+        fs::FsError,
+        lock::LockError,
+        net::NetError,
+        process::{self, ProcessError},
+    },
+    vendor::{
+        VendorError,
+        farm::FarmError,
+        git::{BadCommitId, GitError},
+    },
+};
+
+use super::torch::TorchError;
+
+#[derive(Debug, thiserror::Error)]
+pub enum InstallError {
+    #[error("no place to get `{what}` from is left")]
+    NoPlace { what: String, source: Box<Self> },
+    #[error("`{from}` is not the file that is pinned: its sha256 is {found}, expected {expected}")]
+    WrongDigest { from: String, expected: Sha256, found: Sha256 },
+    #[error("`{}` is not an archive that dpgui unpacks: {problem}", archive.display())]
+    BadArchive { archive: PathBuf, problem: String },
+    #[error("`{what}` needs {} on the file system of `{}`, which has {}", size::bytes(*needed), at.display(), size::bytes(*available))]
+    NoSpace { what: String, at: PathBuf, needed: u64, available: u64 },
+    #[error("no Python {wanted} or newer was found")]
+    NoPython { wanted: String, why: &'static str, portable: Option<Box<Self>> },
+    #[error("`{}` cannot be used as the Python of the environment: {problem}", path.display())]
+    BadPython { path: PathBuf, problem: String },
+    #[error("no Python with pip was found to ask the package index with")]
+    NoPip,
+    #[error("`{what}` ended with {}\n{tail}", process::describe(*status))]
+    Program { what: String, status: ExitStatus, tail: String, kind: Kind },
+    #[error("the environment is not what it should be: {problem}")]
+    Verify { problem: String, hint: String },
+    #[error("unknown step `{0}`")]
+    UnknownStep(String, Vec<String>),
+    #[error(transparent)]
+    Fs(#[from] FsError),
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    #[error(transparent)]
+    Net(#[from] NetError),
+    #[error(transparent)]
+    Process(#[from] ProcessError),
+    #[error(transparent)]
+    Vendor(#[from] VendorError),
+    #[error(transparent)]
+    Farm(#[from] FarmError),
+    #[error(transparent)]
+    Git(#[from] GitError),
+    #[error(transparent)]
+    Commit(#[from] BadCommitId),
+    #[error(transparent)]
+    Torch(#[from] TorchError),
+}
+
+impl InstallError {
+    /// Another place, or another way to the same thing, may still work. Never so after a wrong digest: that is
+    /// an attack or a broken mirror, and must not be papered over.
+    pub fn is_network(&self) -> bool {
+        self.kind() == Kind::Network
+    }
+}
+
+impl Report for InstallError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::NoPlace { source, .. } => source.kind(),
+            Self::WrongDigest { .. } | Self::BadArchive { .. } => Kind::Integrity,
+            Self::NoSpace { .. } => Kind::Disk,
+            Self::NoPython { portable: Some(cause), .. } => cause.kind(),
+            Self::NoPython { portable: None, .. } | Self::NoPip => Kind::Unsupported,
+            Self::BadPython { .. } | Self::UnknownStep(..) => Kind::Usage,
+            Self::Program { kind, .. } => *kind,
+            Self::Verify { .. } => Kind::Failed,
+            Self::Fs(cause) => cause.kind(),
+            Self::Lock(cause) => cause.kind(),
+            Self::Net(cause) => cause.kind(),
+            Self::Process(cause) => cause.kind(),
+            Self::Vendor(cause) => cause.kind(),
+            Self::Farm(cause) => cause.kind(),
+            Self::Git(cause) => cause.kind(),
+            Self::Commit(_) => Kind::Usage,
+            Self::Torch(cause) => cause.kind(),
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::NoPlace { source, .. } => source.hint(),
+            Self::WrongDigest { .. } => Some(
+                "do not use this mirror, or pin its file's digest under `[sources]` in `dpgui.toml`"
+                    .to_owned(),
+            ),
+            Self::BadArchive { .. } => Some("get the archive from its publisher".to_owned()),
+            Self::NoSpace { .. } => {
+                Some("free some space, or choose another workspace with `-C DIR`".to_owned())
+            }
+            Self::NoPython { wanted, why, .. } => {
+                Some(format!("install Python {wanted} or newer, or give one with `--python PATH` ({why})"))
+            }
+            Self::BadPython { .. } => {
+                Some("give the path of a real interpreter with `--python PATH`".to_owned())
+            }
+            Self::NoPip => {
+                Some("install pip (Debian: `apt install python3-pip`), then run this again".to_owned())
+            }
+            Self::Program { kind: Kind::Network, .. } => Some(
+                "check the network and the package index (`UV_DEFAULT_INDEX`, `PIP_INDEX_URL`)".to_owned(),
+            ),
+            Self::Program { .. } => {
+                Some("read what it says above, then run the same command again".to_owned())
+            }
+            Self::Verify { hint, .. } => Some(hint.clone()),
+            Self::UnknownStep(_, known) => Some(format!("the steps are {}", known.join(", "))),
+            Self::Fs(cause) => cause.hint(),
+            Self::Lock(cause) => cause.hint(),
+            Self::Net(cause) => cause.hint(),
+            Self::Process(cause) => cause.hint(),
+            Self::Vendor(cause) => cause.hint(),
+            Self::Farm(cause) => cause.hint(),
+            Self::Git(cause) => cause.hint(),
+            Self::Commit(_) => Some("mend the commit under `[sources]` in `dpgui.toml`".to_owned()),
+            Self::Torch(cause) => cause.hint(),
+        }
+    }
+}

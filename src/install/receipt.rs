@@ -1,0 +1,160 @@
+//! The proof that an artefact is whole: a small file inside it, written last and renamed with it.
+//!
+//! Its `inputs` say what it was made from, without addresses: another mirror makes no other artefact.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::platform::{
+    clock,
+    digest::Sha256,
+    fs::{self, FsError},
+};
+
+/// Raised when an older dpgui could misread a newer receipt.
+const SCHEMA: u32 = 1;
+
+const NAME: &str = ".dpgui-receipt.json";
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Receipt {
+    schema: u32,
+    /// What the artefact was made from: equal inputs, equal artefact.
+    pub inputs: Sha256,
+    /// What it is, for people: `CPython 3.12.14`.
+    pub what: String,
+    /// Where it came from: an address without secrets, or a way.
+    pub from: String,
+    dpgui: String,
+    finished: String,
+    /// What a later setup needs to know about it.
+    #[serde(default)]
+    pub details: serde_json::Value,
+}
+
+impl Receipt {
+    pub fn new(inputs: Sha256, what: impl Into<String>, from: impl Into<String>) -> Self {
+        Self {
+            schema: SCHEMA,
+            inputs,
+            what: what.into(),
+            from: from.into(),
+            dpgui: env!("CARGO_PKG_VERSION").to_owned(),
+            finished: clock::now().to_string(),
+            details: serde_json::Value::Null,
+        }
+    }
+
+    #[must_use]
+    pub fn with_details(mut self, details: serde_json::Value) -> Self {
+        self.details = details;
+        self
+    }
+
+    /// The receipt of the artefact in `dir`; one that cannot be understood counts as none.
+    pub fn of(dir: &Path) -> Option<Self> {
+        Self::read(&dir.join(NAME))
+    }
+
+    /// A receipt that lies somewhere by itself, of something that is not ours to write into.
+    pub fn read(path: &Path) -> Option<Self> {
+        let receipt: Self = serde_json::from_str(&fs::read_optional(path).ok()??).ok()?;
+        (receipt.schema == SCHEMA).then_some(receipt)
+    }
+
+    pub fn write_into(&self, dir: &Path) -> Result<(), FsError> {
+        self.write(&dir.join(NAME))
+    }
+
+    pub fn write(&self, path: &Path) -> Result<(), FsError> {
+        fs::write_atomic(path, serde_json::to_string_pretty(self).unwrap_or_default() + "\n")
+    }
+}
+
+/// One digest for what an artefact is made from.
+pub fn inputs(parts: &impl Serialize) -> Sha256 {
+    Sha256::of(serde_json::to_vec(parts).unwrap_or_default())
+}
+
+/// Makes a directory artefact whole or not at all: `fill` a staging directory beside `live`, one sync, the
+/// receipt, one rename. A process that is killed on the way leaves `live` as it was.
+pub fn stage<E: From<FsError>>(
+    live: &Path,
+    fill: impl FnOnce(&Path) -> Result<Receipt, E>,
+) -> Result<Receipt, E> {
+    let parent = live.parent().unwrap_or(Path::new("/"));
+    fs::create_dir_all(parent)?;
+    sweep(live)?;
+    let staged = fs::beside(live, "tmp");
+    let filled = fs::create_dir_new(&staged).map_err(E::from).and_then(|()| fill(&staged));
+    let receipt = match filled {
+        Ok(receipt) => receipt,
+        Err(error) => {
+            // The error that is on its way says more than one about the tidying up.
+            let _ = fs::remove_tree(&staged);
+            return Err(error);
+        }
+    };
+    fs::sync_filesystem(&staged)?;
+    receipt.write_into(&staged)?;
+    fs::replace_dir(&staged, live)?;
+    Ok(receipt)
+}
+
+/// Removes what killed processes left beside `live`. The caller holds the setup lock: nobody else is at work.
+fn sweep(live: &Path) -> Result<(), FsError> {
+    let parent = live.parent().unwrap_or(Path::new("/"));
+    let name = live.file_name().unwrap_or_default().to_string_lossy();
+    let prefixes = [format!(".{name}.tmp-"), format!(".{name}.old-")];
+    for found in fs::names(parent)? {
+        if prefixes.iter().any(|prefix| found.to_string_lossy().starts_with(prefix)) {
+            fs::remove_tree(&parent.join(found))?;
+        }
+    }
+    Ok(())
+}
+
+/// Where receipts of things lie that are not directories of ours.
+pub fn loose(internal: &Path, name: &str) -> PathBuf {
+    internal.join("receipts").join(name).with_extension("json")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_artefact_appears_whole_with_its_receipt_or_not_at_all() {
+        let dir = tempfile::tempdir().expect("a temp dir");
+        let live = dir.path().join("node");
+        fs::create_dir_all(&dir.path().join(".node.tmp-1")).expect("a leftover of a killed process");
+        let failed = stage(&live, |staged| {
+            fs::write_atomic(&staged.join("half"), "x")?;
+            fs::read(&staged.join("missing")).map(|_| unreachable!("it is not there"))
+        });
+        failed.expect_err("the filling failed");
+        assert!(fs::names(dir.path()).expect("listed").is_empty());
+
+        let made = stage::<FsError>(&live, |staged| {
+            fs::write_atomic(&staged.join("whole"), "x")?;
+            Ok(Receipt::new(inputs(&"1.0"), "thing 1.0", "here"))
+        });
+        assert_eq!(Receipt::of(&live), made.ok());
+        assert_eq!(fs::names(dir.path()).expect("listed"), ["node"]);
+    }
+
+    #[test]
+    fn a_receipt_of_another_schema_or_a_cut_one_is_none() {
+        let dir = tempfile::tempdir().expect("a temp dir");
+        let receipt = Receipt::new(inputs(&"1.0"), "thing", "here");
+        let whole = serde_json::to_string(&receipt).expect("json");
+        let check = |text: &str, expected: Option<&Receipt>| {
+            fs::write_atomic(&dir.path().join(NAME), text).expect("written");
+            assert_eq!(Receipt::of(dir.path()).as_ref(), expected);
+        };
+        check(&whole, Some(&receipt));
+        check(&whole.replace(r#""schema":1"#, r#""schema":2"#), None);
+        check(&whole[..whole.len() / 2], None);
+    }
+}

@@ -1,0 +1,45 @@
+//! What is pinned: the sources that setup fetches, the symlink farm, the rules for Python requirements.
+//!
+//! The declarations are the TOML files in the repository's `vendor/`, embedded in the program. Nothing here
+//! installs anything.
+
+pub mod farm;
+pub mod requirements;
+pub mod sources;
+
+use crate::error::{Kind, Report};
+
+/// A declaration, of ours or in the user's settings, that makes no sense.
+#[derive(Debug, thiserror::Error)]
+pub enum VendorError {
+    #[error("`{file}`, which is part of dpgui, is damaged: {details}")]
+    Embedded { file: &'static str, details: String },
+    #[error("`[sources.{name}]` in `dpgui.toml` names a source that dpgui does not have")]
+    UnknownSource { name: String, known: Vec<String> },
+    #[error("`{name}` has no digest for the architecture `{arch}`")]
+    NoDigest { name: String, arch: crate::platform::Arch },
+    #[error("unknown model type or submodule `{name}`")]
+    UnknownModel { name: String, known: Vec<String> },
+}
+
+impl Report for VendorError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Embedded { .. } => Kind::Bug,
+            Self::UnknownSource { .. } | Self::UnknownModel { .. } => Kind::Usage,
+            Self::NoDigest { .. } => Kind::Unsupported,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Embedded { .. } => None,
+            Self::UnknownSource { known, .. } | Self::UnknownModel { known, .. } => {
+                Some(format!("choose one of {}", known.join(", ")))
+            }
+            Self::NoDigest { name, .. } => {
+                Some(format!("give its sha256 under `[sources.{name}]` in `dpgui.toml`"))
+            }
+        }
+    }
+}
