@@ -16,5 +16,6 @@ pub mod net;
 pub mod process;
 pub mod procfs;
 pub mod signal;
+pub mod watch;
 
 pub use env::{Arch, Env, Host};

@@ -129,6 +129,11 @@ pub fn make_executable(path: &Path) -> Result<()> {
     fs::set_permissions(path, permissions).map_err(context("make executable", path))
 }
 
+/// Bytes in `file` by now.
+pub fn length(file: &File, path: &Path) -> Result<u64> {
+    file.metadata().map(|it| it.len()).map_err(context("ask for the size of", path))
+}
+
 /// At most `limit` bytes of `file` from `offset` on; fewer at its end.
 pub fn read_at(file: &mut File, path: &Path, offset: u64, limit: usize) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
@@ -245,11 +250,6 @@ pub fn link_target(path: &Path) -> Option<PathBuf> {
 /// Something of that name is there, a dangling link included.
 pub fn exists(path: &Path) -> bool {
     path.symlink_metadata().is_ok()
-}
-
-/// Bytes in the file.
-pub fn size(path: &Path) -> Result<u64> {
-    Ok(path.metadata().map_err(context("look at", path))?.len())
 }
 
 /// When the file was last written to.

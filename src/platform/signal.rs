@@ -11,13 +11,14 @@ use nix::{
     errno::Errno,
     sys::{
         prctl,
-        signal::{SigHandler, SigSet, Signal, kill, signal},
+        signal::{SigHandler, Signal, kill, signal},
         wait::{WaitPidFlag, WaitStatus, waitpid},
     },
     unistd::{self, Pid},
 };
 use rustix::process::{PidfdFlags, pidfd_open, pidfd_send_signal};
 use serde::{Deserialize, Serialize};
+use signal_hook::iterator::Signals;
 
 use super::procfs::ProcessId;
 
@@ -121,15 +122,11 @@ pub fn reap() -> Vec<(i32, Exit)> {
 }
 
 /// From now on Ctrl-C does not end this process: `on_interrupt` is called instead, in a thread of its own, with the
-/// count so far. Call it before any other thread exists, because threads inherit what their maker blocks.
+/// count so far.
 pub fn catch_interrupts(mut on_interrupt: impl FnMut(u32) + Send + 'static) -> io::Result<()> {
-    let mut interrupt = SigSet::empty();
-    interrupt.add(Signal::SIGINT);
-    interrupt.thread_block()?;
+    let mut interrupts = Signals::new([Signal::SIGINT as i32])?;
     thread::spawn(move || {
-        let mut count = 0;
-        while interrupt.wait().is_ok() {
-            count += 1;
+        for (_, count) in interrupts.forever().zip(1..) {
             on_interrupt(count);
         }
     });

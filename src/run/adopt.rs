@@ -14,11 +14,10 @@ const STARTING: jiff::SignedDuration = jiff::SignedDuration::from_secs(10);
 
 /// Gives every run that has none and is not over a new supervisor. Those that are gone end at once, by what is known
 /// of them; those that live go on being looked after.
-pub fn adopt_all(host: &Host, workspace: &Workspace) -> Result<(), RunError> {
-    for dir in RunDir::all(workspace)? {
-        adopt(host, &dir)?;
-    }
-    Ok(())
+///
+/// A run that cannot be looked after does not keep the others from it: why is returned.
+pub fn adopt_all(host: &Host, workspace: &Workspace) -> Result<Vec<RunError>, RunError> {
+    Ok(RunDir::all(workspace)?.iter().filter_map(|dir| adopt(host, dir).err()).collect())
 }
 
 /// The same for one run. Nothing to do is fine.
@@ -32,11 +31,7 @@ pub fn adopt(host: &Host, dir: &RunDir) -> Result<(), RunError> {
         None if young => return Ok(()),
         _ => {}
     }
-    match spawn_supervisor(host, dir, &host.env, Begin::Adopt) {
-        // Another command was faster.
-        Err(RunError::SupervisorDied { .. }) if dir.is_supervised() => Ok(()),
-        adopted => adopted,
-    }
+    spawn_supervisor(host, dir, &host.env, Begin::Adopt)
 }
 
 /// Starts the supervisor and waits until the first state is on disk. It leaves our session at once and reads no
@@ -52,6 +47,7 @@ pub fn spawn_supervisor(host: &Host, dir: &RunDir, env: &Env, begin: Begin) -> R
     let (mut reader, writer) = std::io::pipe().map_err(RunError::Supervisor)?;
     let mut child = command.spawn(Group::Ours, writer, log)?;
     let _ = reader.read_to_end(&mut vec![]);
+    // Ours or, if another command was faster, its.
     if dir.is_supervised() {
         return Ok(());
     }

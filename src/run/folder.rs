@@ -41,6 +41,10 @@ impl TrainerFolder {
         Ok(None)
     }
 
+    pub const fn at(path: PathBuf) -> Self {
+        Self { path }
+    }
+
     pub fn path(&self) -> &Path {
         &self.path
     }

@@ -2,7 +2,7 @@
 
 use crate::workspace::Workspace;
 
-use super::{RunError, dir::RunDir, id::RunId};
+use super::{RunError, dir::RunDir, id::RunId, journal::Snapshot};
 
 /// The run that `text` means. Of several with that very name the newest.
 ///
@@ -37,22 +37,18 @@ pub fn find_or_running(workspace: &Workspace, text: Option<&str>) -> Result<RunD
     if let Some(text) = text {
         return find(workspace, text);
     }
-    let mut running = vec![];
-    for dir in RunDir::all(workspace)? {
-        if is_live(&dir)? {
-            running.push(dir);
-        }
-    }
-    match running.len() {
-        0 => Err(RunError::NoneRunning),
-        1 => Ok(running.remove(0)),
-        _ => Err(RunError::SeveralRunning(ids(running.iter()))),
+    let running: Vec<_> = RunDir::all(workspace)?.into_iter().filter(is_live).collect();
+    match &running[..] {
+        [] => Err(RunError::NoneRunning),
+        [dir] => Ok(dir.clone()),
+        several => Err(RunError::SeveralRunning(ids(several.iter()))),
     }
 }
 
 /// It is not over, as far as the disk knows.
-pub fn is_live(dir: &RunDir) -> Result<bool, RunError> {
-    Ok(dir.snapshot()?.is_none_or(|snapshot| snapshot.state.outcome().is_none()))
+pub fn is_live(dir: &RunDir) -> bool {
+    let is_live = |snapshot: Option<Snapshot>| snapshot.is_none_or(|it| it.state.outcome().is_none());
+    dir.snapshot().is_ok_and(is_live)
 }
 
 fn ids<'a>(dirs: impl Iterator<Item = &'a RunDir>) -> Vec<RunId> {

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::logs::{Mark, Step};
+
 use super::evidence::Sight;
 
 /// The newest step line of a run.
@@ -16,30 +18,22 @@ pub struct LastStep {
 /// The two things a line can tell.
 pub type Told = (Option<Sight>, Option<LastStep>);
 
-/// What one line means, if it means anything to us.
+/// What one line means, if it means anything to a supervisor.
 pub fn read(line: &str) -> Told {
-    if let Some(step) = step(line) {
-        return (Some(Sight::Step), Some(step));
+    match Mark::parse(line) {
+        Some(Mark::Step(step)) => (Some(Sight::Step), Some(LastStep::from(step))),
+        Some(Mark::Caching) => (Some(Sight::Caching), None),
+        Some(Mark::Saving(_) | Mark::Checkpoint(_)) => (Some(Sight::Saving), None),
+        Some(Mark::Complete) => (Some(Sight::Complete), None),
+        Some(Mark::Quitting) => (Some(Sight::Quit), None),
+        Some(Mark::Exited { code }) => (Some(Sight::Returned(code)), None),
+        Some(Mark::Epoch(_) | Mark::Resumed { .. } | Mark::Evaluating) | None => (None, None),
     }
-    let starts = |prefix: &str| line.starts_with(prefix);
-    let sight = if starts("TRAINING COMPLETE!") {
-        Some(Sight::Complete)
-    } else if starts("Manually quitting") {
-        Some(Sight::Quit)
-    } else if starts("caching latents: ") || starts("caching text embeddings: ") {
-        Some(Sight::Caching)
-    } else if starts("Saving model to directory ") || line.contains("Saving model checkpoint: ") {
-        Some(Sight::Saving)
-    } else {
-        line.rsplit_once("exits with return code = ").and_then(|(_, code)| Some(Sight::Returned(code.trim().parse().ok()?)))
-    };
-    (sight, None)
 }
 
-fn step(line: &str) -> Option<LastStep> {
-    let mut words = line.strip_prefix("steps: ")?.split_ascii_whitespace();
-    let step = words.next()?.parse().ok()?;
-    let loss: f64 = words.nth(1)?.parse().ok()?;
-    let seconds_per_step = line.split_once("iter time (s): ")?.1.split(' ').next()?.parse().ok()?;
-    Some(LastStep { step, loss: loss.is_finite().then_some(loss), seconds_per_step })
+impl From<Step> for LastStep {
+    fn from(step: Step) -> Self {
+        let loss = step.loss.is_finite().then_some(step.loss);
+        Self { step: step.step, loss, seconds_per_step: step.seconds_per_step }
+    }
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::{
-    config::{Finding, Resume as ConfigResume, Severity, TrainConfig},
+    config::{Finding, Resolved, Resume as ConfigResume, Severity, TrainConfig},
     platform::{
         Env, Host, clock, fifo, fs,
         gpu::{self, Nvidia},
@@ -88,7 +88,7 @@ pub fn start(site: Site<'_>, request: &Request) -> Result<Started, RunError> {
     let nvidia = gpu::detect(host);
     let devices = devices(&config, request, nvidia.as_ref(), &host.env)?;
     let warnings = check_config(&config, &devices)?;
-    let continued = continued(workspace, &config, request)?;
+    let continued = continued(site, &config, request)?;
 
     let name = request.name.clone().unwrap_or_else(|| name_of(&request.config));
     let dir = create(workspace, &name)?;
@@ -176,25 +176,27 @@ fn check_config(config: &TrainConfig, devices: &Devices) -> Result<Vec<Finding>,
 
 /// The folder to go on in. The trainer itself would make an empty one of a wrong name, and start from step 1.
 fn continued(
-    workspace: &Workspace,
+    Site { host, workspace, .. }: Site<'_>,
     config: &TrainConfig,
     request: &Request,
 ) -> Result<Option<Continued>, RunError> {
     let nothing = || RunError::NothingToResume { config: request.config.clone() };
+    let written = Path::new(config.training.output_dir.as_deref().unwrap_or_default());
+    let output_dir = workspace.root().join(host.env.expand_home(written));
     match (&request.resume, &config.training.resume) {
         (Some(Resume::Run(name)), _) => {
             let dir = list::find(workspace, name)?;
-            if list::is_live(&dir)? {
+            if list::is_live(&dir) {
                 return Err(RunError::StillRunning { id: dir.id().clone() });
             }
-            let found = checkpoint_of(&dir)?;
+            let found = checkpoint_of(&dir, &output_dir)?;
             Ok(Some(found.ok_or_else(|| RunError::NoCheckpoint { folder: dir.id().to_string() })?))
         }
         (Some(Resume::Newest), _) | (None, ConfigResume::Newest) => {
             for dir in RunDir::all(workspace)? {
                 if dir.spec().is_ok_and(|spec| spec.source == request.config)
-                    && !list::is_live(&dir)?
-                    && let Some(found) = checkpoint_of(&dir)?
+                    && !list::is_live(&dir)
+                    && let Some(found) = checkpoint_of(&dir, &output_dir)?
                 {
                     return Ok(Some(found));
                 }
@@ -202,7 +204,6 @@ fn continued(
             Err(nothing())
         }
         (None, ConfigResume::Run(folder)) => {
-            let output_dir = config.output_dir().ok_or_else(nothing)?;
             let checkpoint = TrainerFolder::at(output_dir.join(folder)).checkpoint()?;
             let checkpoint = checkpoint.ok_or_else(|| RunError::NoCheckpoint { folder: folder.clone() })?;
             Ok(Some(Continued { folder: folder.clone(), checkpoint }))
@@ -211,9 +212,11 @@ fn continued(
     }
 }
 
-fn checkpoint_of(dir: &RunDir) -> Result<Option<Continued>, RunError> {
+/// The trainer takes the folder's name where it makes its folders now, and a whole path elsewhere.
+fn checkpoint_of(dir: &RunDir, output_dir: &Path) -> Result<Option<Continued>, RunError> {
     let Some(folder) = TrainerFolder::find(&dir.spec()?)? else { return Ok(None) };
-    let name = folder.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let name = folder.path().strip_prefix(output_dir).unwrap_or(folder.path());
+    let name = name.to_string_lossy().into_owned();
     Ok(folder.checkpoint()?.map(|checkpoint| Continued { folder: name, checkpoint }))
 }
 
@@ -241,7 +244,7 @@ fn prepare(
     site: Site<'_>,
     dir: &RunDir,
     config: &TrainConfig,
-) -> Result<(crate::config::Resolved, Vec<u16>), RunError> {
+) -> Result<(Resolved, Vec<u16>), RunError> {
     let resolved = config.resolve_into(&dir.config())?;
     // Tells this run's folder under `output_dir` from those of its siblings, see `TrainerFolder::find`.
     let mut copy = fs::open_append(&resolved.config)?;
@@ -250,7 +253,7 @@ fn prepare(
         fifo::create(&pipe).map_err(|source| RunError::NoPipes { source })?;
     }
     let others = RunDir::all(site.workspace)?;
-    let live = others.iter().filter(|other| list::is_live(other).unwrap_or(false));
+    let live = others.iter().filter(|other| list::is_live(other));
     let taken = live.filter_map(|other| Some(other.spec().ok()?.master_port)).collect();
     Ok((resolved, taken))
 }
@@ -267,7 +270,6 @@ fn spec_of(
             return Err(RunError::NotText { path: path.to_owned() });
         }
     }
-    let set = env.iter().filter(|(name, value)| before.value(name) != Some(value.as_os_str()));
     Ok(Spec {
         version: spec::VERSION,
         id: dir.id().clone(),
@@ -275,7 +277,7 @@ fn spec_of(
         program: launch.program(),
         args: launch.args(),
         cwd: launch.script.parent().unwrap_or(Path::new("/")).to_owned(),
-        environment: set.map(|(name, _)| name.to_string_lossy().into_owned()).collect(),
+        environment: env.changes_since(before).map(|name| name.to_string_lossy().into_owned()).collect(),
         source: config.path().to_owned(),
         config: launch.config.to_owned(),
         output_dir: output_dir.to_owned(),

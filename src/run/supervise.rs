@@ -3,11 +3,11 @@
 //! It is a process of its own that no terminal reaches, and everything it knows is on disk. Killed, it is replaced
 //! by the next `dpgui` command (see [`super::adopt`]): the trainer does not notice.
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use tokio::{
-    io::{AsyncBufReadExt, BufReader, Interest},
+    io::{AsyncBufReadExt, BufReader},
     net::unix::pipe,
     signal::unix::{SignalKind, signal},
     time::{Instant, sleep_until},
@@ -125,7 +125,7 @@ impl Supervisor {
         let output = pipe::Receiver::from_file(output).map_err(RunError::Supervisor)?;
         match begin {
             Begin::Start => self.start(),
-            Begin::Adopt => self.adopt(),
+            Begin::Adopt => self.adopt(&output),
         }
         self.journal.save(&self.now);
         // Whoever started us waits for this: the first state is on disk.
@@ -178,10 +178,13 @@ impl Supervisor {
         self.tell(event);
     }
 
-    fn adopt(&mut self) {
+    fn adopt(&mut self, output: &pipe::Receiver) {
         let rebooted = procfs::boot_id() != self.spec.boot_id;
         self.tell(Event::Adopted { rebooted });
         self.read_log();
+        // A pipe that nobody had open since we opened it sends no event, not even that of its end.
+        let taken = self.recorder.take(output);
+        self.note(taken);
     }
 
     fn reap(&mut self) {
@@ -194,7 +197,12 @@ impl Supervisor {
     }
 
     fn take_output(&mut self, output: &pipe::Receiver) {
-        match output.try_io(Interest::READABLE, || self.recorder.take(output)) {
+        let taken = output.try_io(|| self.recorder.take(output));
+        self.note(taken);
+    }
+
+    fn note(&mut self, taken: io::Result<Taken>) {
+        match taken {
             Ok(Taken::Stored(_)) => {
                 self.read_log();
                 if let Some(lost_bytes) = self.recorder.end_of_gap() {
