@@ -5,7 +5,7 @@ use std::{path::PathBuf, process::ExitCode};
 use clap::Parser;
 
 use crate::{
-    commands::Context,
+    commands::{self, Context},
     error::Error,
     output::{Mode, Output},
     platform::Host,
@@ -34,7 +34,13 @@ struct Global {
 }
 
 #[derive(Debug, clap::Subcommand)]
-enum Command {}
+enum Command {
+    Train(commands::train::Args),
+    Runs(commands::runs::Args),
+    Stop(commands::stop::Args),
+    #[command(name = "__supervise", hide = true)]
+    Supervise(commands::supervise::Args),
+}
 
 /// Parses, detects the host, dispatches, reports: the one place where an error becomes an exit code.
 pub fn main() -> ExitCode {
@@ -49,8 +55,13 @@ pub fn main() -> ExitCode {
     dispatch(&cli.command, &context).unwrap_or_else(|error| report(&context.output, &error))
 }
 
-fn dispatch(command: &Command, _context: &Context) -> Result<ExitCode, Error> {
-    match *command {}
+fn dispatch(command: &Command, context: &Context) -> Result<ExitCode, Error> {
+    match command {
+        Command::Train(args) => commands::train::run(args, context),
+        Command::Runs(args) => commands::runs::run(args, context),
+        Command::Stop(args) => commands::stop::run(args, context),
+        Command::Supervise(args) => commands::supervise::run(args, context),
+    }
 }
 
 fn mode(global: &Global, host: &Host) -> Mode {

@@ -187,6 +187,13 @@ pub fn with_pip(site: &Site) -> Option<PathBuf> {
     of_the_system(site).into_iter().map(|it| it.path).find(|path| has_pip(path))
 }
 
+/// The package index that pip's own configuration files name, if they name one.
+pub fn configured_index(site: &Site) -> Option<String> {
+    let command = CommandSpec::new(with_pip(site)?, &site.tool_env(), &site.host.cwd);
+    let said = command.args(["-m", "pip", "config", "get", "global.index-url"]).capture(PROBE).ok()?;
+    Some(said.stdout.trim().to_owned()).filter(|it| said.success() && !it.is_empty())
+}
+
 /// Interpreters on `PATH` and in pyenv's folder: 3.12 first, because that is what the trainer is used with, then by
 /// age, the newest first.
 fn of_the_system(site: &Site) -> Vec<Interpreter> {

@@ -10,7 +10,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     error::{Kind, Report},
-    platform::gpu::{ComputeCapability, DriverVersion, Gpu, Nvidia},
+    platform::{
+        Arch,
+        gpu::{ComputeCapability, DriverVersion, Gpu, Nvidia},
+    },
 };
 
 /// The driver that runs CUDA 12.8 natively, which the `cu12` build is made with. Between this one and 525.60.13 it
@@ -33,7 +36,8 @@ pub enum Profile {
 }
 
 /// A profile and the sentence that explains it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "event", rename = "torch-chosen")]
 pub struct Choice {
     pub profile: Profile,
     /// One line that begins with the profile's name.
@@ -120,12 +124,13 @@ impl Profile {
     /// `cu12` is what upstream's README was validated with; 2.11 to 2.14 bring CUDA 13.0 from the Python index, 2.15
     /// brings 13.2, which a 580 driver runs only by minor-version compatibility. torchaudio ended with 2.11.0, which
     /// asks for no particular torch: left to the resolver, that one would also be paired with torch 2.9.1.
-    pub const fn packages(self) -> [(&'static str, &'static str); 3] {
-        match self {
-            Self::Cu13 | Self::Cpu => {
+    pub const fn packages(self, arch: Arch) -> [(&'static str, &'static str); 3] {
+        match (self, arch) {
+            (Self::Cu13, _) | (Self::Cpu, Arch::X86_64) => {
                 [("torch", "2.13.0"), ("torchvision", "0.28.0"), ("torchaudio", "2.11.0")]
             }
-            Self::Cu12 => [("torch", "2.9.1"), ("torchvision", "0.24.1"), ("torchaudio", "2.9.1")],
+            // On arm64 the Python index's 2.9.1 is a build without CUDA: a tenth of the bytes.
+            (Self::Cu12, _) | (Self::Cpu, Arch::Aarch64) => [("torch", "2.9.1"), ("torchvision", "0.24.1"), ("torchaudio", "2.9.1")],
         }
     }
 

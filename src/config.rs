@@ -1,0 +1,258 @@
+//! The trainer's pair of TOML files, training and dataset: read, checked, and resolved for a run.
+//!
+//! Only what dpgui itself needs and what cannot work at all is known here. Everything else passes through as it was
+//! written.
+
+mod check;
+mod error;
+pub mod finding;
+pub mod models;
+mod paths;
+pub mod portable;
+mod read;
+mod resolve;
+pub mod source;
+pub mod training;
+
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
+
+use crate::{platform::Env, workspace::Workspace};
+
+use paths::{Base, Role};
+use source::Source;
+
+pub use error::ConfigError;
+pub use finding::{Finding, Position, Severity};
+pub use resolve::{Resolved, Secret};
+pub use training::{EvalDataset, Every, Resume, Training};
+
+/// A training file and the dataset files that it names.
+pub struct TrainConfig {
+    pub training: Training,
+    source: Source,
+    datasets: Vec<Dataset>,
+    base: Base,
+    /// What was wrong with single values.
+    found: Vec<Finding>,
+}
+
+/// A dataset file, or why it cannot be read.
+struct Dataset {
+    /// Where the training file names it, as a byte offset.
+    named_at: usize,
+    path: PathBuf,
+    source: Result<Source, Finding>,
+}
+
+impl TrainConfig {
+    /// Reads `path`, which must be absolute, and the dataset files that it names. Those may be missing or broken:
+    /// that is for [`TrainConfig::findings`].
+    ///
+    /// # Errors
+    /// When the training file itself is not there or is no TOML.
+    pub fn load(path: &Path, workspace: &Workspace, env: &Env) -> Result<Self, ConfigError> {
+        let source = Source::read(path)?;
+        let base = Base { root: workspace.root().to_owned(), env: env.clone() };
+        let (training, found) = Training::read(&source);
+        let datasets = paths::in_training(&source, None)
+            .into_iter()
+            .filter(|it| it.role == Role::Dataset)
+            .map(|it| {
+                let path = base.absolute(it.text);
+                let unreadable = |cause| check::unreadable(cause, source.at(Some(it.span.clone())));
+                Dataset { named_at: it.span.start, source: Source::read(&path).map_err(unreadable), path }
+            })
+            .collect();
+        Ok(Self { training, source, datasets, base, found })
+    }
+
+    /// The file as given to [`TrainConfig::load`].
+    pub fn path(&self) -> &Path {
+        self.source.path()
+    }
+
+    /// Everything that is wrong, the training file first, each file from its top. `ranks` is how many processes
+    /// (GPUs) will train, if that is known.
+    pub fn findings(&self, ranks: Option<u32>) -> Vec<Finding> {
+        check::findings(self, ranks)
+    }
+
+    /// Writes copies of all files into `dir` that the trainer understands from any working directory. The
+    /// originals stay as they are.
+    ///
+    /// # Errors
+    /// When a file cannot be read or written, or holds something that the trainer's parser cannot read. Other
+    /// findings are not looked for.
+    pub fn resolve_into(&self, dir: &Path) -> Result<Resolved, ConfigError> {
+        resolve::resolve(self, dir)
+    }
+}
+
+/// Without the files' text, which may hold a key.
+impl fmt::Debug for TrainConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TrainConfig").field("path", &self.path()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::platform::fs;
+
+    const TRAINING: &str = r"# Where results go
+output_dir = './output'
+dataset = 'configs/wan.toml'  # has the name of this file
+eval_datasets = [
+    # one only
+    {name = 'held out', config = '~/eval.toml'},
+]
+epochs = 10
+save_every_n_epochs = 1
+
+[model]
+type = 'wan'
+ckpt_path = 'models/Wan2.1'
+dtype = 'bfloat16'
+
+[optimizer]
+type = 'adamw_optimi'
+betas = [0, 0.99]
+
+[monitoring]
+enable_wandb = true
+wandb_api_key = 'canary'
+wandb_tracker_name = 'p'
+wandb_run_name = 'r'
+";
+
+    /// A workspace in which `wan.toml` is `training`, and all that [`TRAINING`] names is there.
+    fn load(training: &str) -> (tempfile::TempDir, Result<TrainConfig, ConfigError>) {
+        let dir = tempfile::tempdir().expect("a temp dir");
+        for folder in ["configs", "models/Wan2.1", "data/it's", "home"] {
+            fs::create_dir_all(&dir.path().join(folder)).expect("created");
+        }
+        let files = [
+            ("wan.toml", training),
+            ("configs/wan.toml", "resolutions = [512, [1280, 720]]\n[[directory]]\npath = \"data/it's\"\n"),
+            ("home/eval.toml", "\u{feff}resolutions = [512]\r\ndirectory = [{path = \"data/it's\"}]\r\n"),
+        ];
+        for (path, text) in files {
+            fs::write_atomic(&dir.path().join(path), text).expect("written");
+        }
+        let home = dir.path().join("home").display().to_string();
+        let env = Env::from([("HOME", home.as_str())]);
+        let config = TrainConfig::load(&dir.path().join("wan.toml"), &Workspace::at(dir.path()), &env);
+        (dir, config)
+    }
+
+    /// `text`, with the directory of this test named `DIR`.
+    fn anonymous(text: &str, dir: &tempfile::TempDir) -> String {
+        text.replace(&dir.path().display().to_string(), "DIR")
+    }
+
+    fn check_findings(training: &str, ranks: Option<u32>, expected: &[&str]) {
+        let (dir, config) = load(training);
+        let found = config.expect("valid TOML").findings(ranks);
+        let lines: Vec<_> = found.iter().map(|it| anonymous(&it.to_string(), &dir)).collect();
+        assert_eq!(lines, expected);
+    }
+
+    #[test]
+    fn the_copies_have_absolute_paths_names_that_differ_and_no_secret() {
+        let (dir, config) = load(TRAINING);
+        let run = dir.path().join("runs/1");
+        let resolved = config.expect("valid").resolve_into(&run).expect("resolved");
+        assert_eq!(
+            resolved,
+            Resolved {
+                config: run.join("wan.toml"),
+                dataset: run.join("wan-2.toml"),
+                eval_datasets: vec![run.join("eval.toml")],
+                output_dir: dir.path().join("output"),
+                secrets: vec![Secret { variable: "WANDB_API_KEY", value: "canary".to_owned() }],
+            }
+        );
+        let read = |path: &Path| anonymous(&fs::read_text(path).expect("written"), &dir);
+        let expected = TRAINING
+            .replace("'./output'", "'DIR/output'")
+            .replace("'configs/wan.toml'", "'DIR/runs/1/wan-2.toml'")
+            .replace("'~/eval.toml'", "'DIR/runs/1/eval.toml'")
+            .replace("'models/Wan2.1'", "'DIR/models/Wan2.1'")
+            .replace("[0, 0.99]", "[0.0, 0.99]")
+            .replace("'canary'", "''");
+        assert_eq!(read(&resolved.config), expected);
+        assert_eq!(
+            read(&resolved.dataset),
+            "resolutions = [[512, 512], [1280, 720]]\n[[directory]]\npath = \"DIR/data/it's\"\n"
+        );
+        assert_eq!(
+            read(&resolved.eval_datasets[0]),
+            "resolutions = [512]\ndirectory = [{path = \"DIR/data/it\\u0027s\"}]\n"
+        );
+    }
+
+    #[test]
+    fn what_is_repaired_in_the_copy_is_only_a_note() {
+        check_findings(
+            TRAINING,
+            Some(8),
+            &[
+                "DIR/wan.toml:18:9: note[toml-homogeneous-arrays]: `betas` mixes types, which the trainer's TOML parser refuses",
+                "DIR/configs/wan.toml:1:15: note[toml-homogeneous-arrays]: `resolutions` mixes types, which the trainer's TOML parser refuses",
+                "DIR/home/eval.toml:1:1: note[toml-no-bom]: the file starts with a byte-order mark, which the trainer takes for a part of the first key",
+            ],
+        );
+    }
+
+    #[test]
+    fn everything_that_cannot_work_is_found_at_once() {
+        let training = r"
+output_dir = 3
+dataset = 'configs/absent.toml'
+eval_datasets = ['eval.toml']
+save_every_n_steps = 0
+pipeline_stages = 2
+micro_batch_size_per_gpu = [[512, 0]]
+[model]
+type = 'want'
+epochs = 5
+when = 2020-01-01
+[monitoring]
+enable_wandb = true
+";
+        check_findings(
+            training,
+            Some(3),
+            &[
+                "DIR/wan.toml:1:1: error[epochs-present]: `epochs` is missing",
+                "DIR/wan.toml:1:1: error[optimizer-table]: `optimizer` is missing",
+                "DIR/wan.toml:2:14: error[wrong-type]: `output_dir` must be a string, not `3`",
+                "DIR/wan.toml:3:11: error[dataset-exists]: there is no configuration file `DIR/configs/absent.toml`",
+                "DIR/wan.toml:4:17: error[eval-dataset-table]: `eval_datasets` must be a list of tables",
+                "DIR/wan.toml:5:22: error[save-interval-nonzero]: `save_every_n_steps` is 0: the trainer would divide by it",
+                "DIR/wan.toml:6:19: error[stages-divide-gpus]: `pipeline_stages = 2` does not divide the number of GPUs, 3",
+                "DIR/wan.toml:7:28: error[wrong-type]: `micro_batch_size_per_gpu` must be a number, or a list of pairs `[resolution, batch]`, not `[[512, 0]]`",
+                "DIR/wan.toml:8:2: error[model-required-keys]: `[model]` lacks `dtype`",
+                "DIR/wan.toml:9:8: error[model-type-known]: the trainer has no model type `want`",
+                "DIR/wan.toml:10:1: error[root-key-in-table]: `epochs` belongs at the top of the file; here it is a part of `[model]`",
+                "DIR/wan.toml:11:8: error[toml-no-dates]: `when` is a date, which the trainer cannot use",
+                "DIR/wan.toml:13:16: error[wandb-keys]: with `enable_wandb` the trainer needs `wandb_api_key` in `[monitoring]`",
+                "DIR/wan.toml:13:16: error[wandb-keys]: with `enable_wandb` the trainer needs `wandb_tracker_name` in `[monitoring]`",
+                "DIR/wan.toml:13:16: error[wandb-keys]: with `enable_wandb` the trainer needs `wandb_run_name` in `[monitoring]`",
+            ],
+        );
+    }
+
+    #[test]
+    fn broken_toml_is_shown_with_its_line_and_a_mark_under_the_place() {
+        let (dir, config) = load("output_dir = 'a'\nepochs = = 3\n");
+        assert_eq!(
+            anonymous(&config.expect_err("broken").to_string(), &dir),
+            "`DIR/wan.toml` is no valid TOML\nDIR/wan.toml:2:10: extra `=`, expected nothing\n  | epochs = = 3\n  |          ^"
+        );
+    }
+}

@@ -1,0 +1,61 @@
+//! Why a configuration cannot be read, written or made.
+
+use std::path::PathBuf;
+
+use crate::{
+    error::{Kind, Report},
+    platform::fs::FsError,
+};
+
+use super::{Finding, Position};
+
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error("there is no configuration file `{}`", path.display())]
+    Missing { path: PathBuf },
+    #[error("`{}` is a folder, not a configuration file", path.display())]
+    IsFolder { path: PathBuf },
+    #[error("`{}` is no configuration file: it has {bytes} bytes", path.display())]
+    TooLarge { path: PathBuf, bytes: u64 },
+    #[error("`{}` is no UTF-8 text, see its line {line}", path.display())]
+    NotText { path: PathBuf, line: usize },
+    #[error(
+        "`{}` is no valid TOML\n{}:{}:{}: {message}\n{}",
+        path.display(), path.display(), at.line, at.column, excerpt(line, *at)
+    )]
+    Syntax { path: PathBuf, at: Position, line: String, message: String },
+    #[error("{finding}")]
+    Unusable { finding: Box<Finding> },
+    #[error(transparent)]
+    Fs(#[from] FsError),
+}
+
+impl Report for ConfigError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Fs(cause) => cause.kind(),
+            _ => Kind::Usage,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Missing { .. } => Some("make one with `dpgui config new MODEL`".to_owned()),
+            Self::IsFolder { .. } => Some("name the training TOML file in it".to_owned()),
+            Self::TooLarge { .. } => Some("name a training TOML file".to_owned()),
+            Self::NotText { path, .. } => Some(format!("save `{}` as UTF-8", path.display())),
+            Self::Syntax { path, at, .. } => Some(format!("mend line {} of `{}`", at.line, path.display())),
+            Self::Unusable { finding } => finding.fix.clone(),
+            Self::Fs(cause) => cause.hint(),
+        }
+    }
+}
+
+/// The line, and a mark under the place.
+fn excerpt(line: &str, at: Position) -> String {
+    /// Characters of a line that are shown; who has longer ones sees the part before the place.
+    const WIDTH: usize = 100;
+    let skipped = at.column.saturating_sub(WIDTH);
+    let shown: String = line.chars().skip(skipped).take(WIDTH).collect();
+    format!("  | {shown}\n  | {:>width$}", '^', width = at.column - skipped)
+}

@@ -1,0 +1,106 @@
+//! One TOML file as the user wrote it: parsed, with the place of everything in it.
+
+use std::{
+    io,
+    ops::Range,
+    path::{Path, PathBuf},
+};
+
+use toml_edit::Document;
+
+use crate::platform::fs::{self, FsError};
+
+use super::{
+    ConfigError,
+    finding::{Finding, Position},
+};
+
+/// Longest file that is taken for a configuration, in bytes. Real ones are a hundredth of it.
+const LIMIT: u64 = 1 << 20;
+
+const BYTE_ORDER_MARK: char = '\u{feff}';
+
+/// A TOML file, its text without byte-order mark and carriage returns.
+pub struct Source {
+    path: PathBuf,
+    document: Document<String>,
+    had_byte_order_mark: bool,
+}
+
+impl Source {
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let text = read(path)?;
+        let (text, had_byte_order_mark) = match text.strip_prefix(BYTE_ORDER_MARK) {
+            Some(rest) => (rest, true),
+            None => (text.as_str(), false),
+        };
+        // Python reads with universal newlines, so a multi-line string has the same value here and there.
+        let text = text.replace("\r\n", "\n");
+        match Document::parse(text.clone()) {
+            Ok(document) => Ok(Self { path: path.to_owned(), document, had_byte_order_mark }),
+            Err(cause) => {
+                let start = cause.span().map_or(0, |span| span.start);
+                let at = position(&text, start);
+                let line = text.lines().nth(at.line - 1).unwrap_or_default().to_owned();
+                Err(ConfigError::Syntax {
+                    path: path.to_owned(),
+                    at,
+                    line,
+                    message: cause.message().trim_end().replace('\n', ", "),
+                })
+            }
+        }
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub fn text(&self) -> &str {
+        self.document.raw()
+    }
+
+    pub fn root(&self) -> &toml_edit::Table {
+        self.document.as_table()
+    }
+
+    /// For findings: this file, and the place of `span` in it.
+    pub fn at(&self, span: Option<Range<usize>>) -> (&Path, Position) {
+        (&self.path, span.map_or(Position::START, |span| position(self.text(), span.start)))
+    }
+
+    /// The old parser takes the mark for a part of the first key; our copy has none.
+    pub fn byte_order_mark(&self) -> Option<Finding> {
+        let message =
+            "the file starts with a byte-order mark, which the trainer takes for a part of the first key";
+        let finding = Finding::note("toml-no-bom", self.at(None), message);
+        self.had_byte_order_mark.then(|| finding.fix("nothing: the copy that `dpgui train` makes has none"))
+    }
+}
+
+fn read(path: &Path) -> Result<String, ConfigError> {
+    let failed = |source: FsError| match source.source.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
+            ConfigError::Missing { path: path.to_owned() }
+        }
+        _ => ConfigError::Fs(source),
+    };
+    if fs::is_dir(path) {
+        return Err(ConfigError::IsFolder { path: path.to_owned() });
+    }
+    let bytes = fs::size(path).map_err(failed)?;
+    if bytes > LIMIT {
+        return Err(ConfigError::TooLarge { path: path.to_owned(), bytes });
+    }
+    let bytes = fs::read(path).map_err(failed)?;
+    String::from_utf8(bytes).map_err(|cause| {
+        let good = &cause.as_bytes()[..cause.utf8_error().valid_up_to()];
+        ConfigError::NotText { path: path.to_owned(), line: good.split(|byte| *byte == b'\n').count() }
+    })
+}
+
+fn position(text: &str, offset: usize) -> Position {
+    let before = text.get(..offset).unwrap_or(text);
+    let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+    Position { line: before.matches('\n').count() + 1, column: before[line_start..].chars().count() + 1 }
+}
