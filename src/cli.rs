@@ -36,6 +36,11 @@ struct Global {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     Setup(commands::setup::Args),
+    Train(commands::train::Args),
+    Runs(commands::runs::Args),
+    Stop(commands::stop::Args),
+    #[command(name = "__supervise", hide = true)]
+    Supervise(commands::supervise::Args),
 }
 
 /// Parses, detects the host, dispatches, reports: the one place where an error becomes an exit code.
@@ -54,6 +59,10 @@ pub fn main() -> ExitCode {
 fn dispatch(command: &Command, context: &Context) -> Result<ExitCode, Error> {
     match command {
         Command::Setup(args) => commands::setup::run(args, context),
+        Command::Train(args) => commands::train::run(args, context),
+        Command::Runs(args) => commands::runs::run(args, context),
+        Command::Stop(args) => commands::stop::run(args, context),
+        Command::Supervise(args) => commands::supervise::run(args, context),
     }
 }
 

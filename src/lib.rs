@@ -6,6 +6,7 @@ pub mod cli;
 pub mod commands;
 
 pub mod install;
+pub mod run;
 
 pub mod config;
 pub mod logs;

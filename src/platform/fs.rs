@@ -11,6 +11,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use jiff::Timestamp;
 use nix::fcntl::{AT_FDCWD, RenameFlags};
 
 use crate::error::{Kind, Report};
@@ -82,6 +83,24 @@ pub fn open_append(path: &Path) -> Result<File> {
     File::options().append(true).create(true).open(path).map_err(context("open", path))
 }
 
+/// Opens for writing after what is there, creating the file if it is not. Unlike [`open_append`]'s handles, this one
+/// can take bytes straight from a pipe.
+pub fn open_end(path: &Path) -> Result<File> {
+    File::options()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(path)
+        .and_then(|mut file| file.seek(SeekFrom::End(0)).map(|_| file))
+        .map_err(context("open", path))
+}
+
+/// Where everything written disappears.
+pub fn open_null() -> Result<File> {
+    let path = Path::new("/dev/null");
+    File::options().write(true).open(path).map_err(context("open", path))
+}
+
 /// Creates an empty file for writing, emptying one that is there.
 pub fn create(path: &Path) -> Result<File> {
     File::create(path).map_err(context("create", path))
@@ -138,6 +157,25 @@ pub fn write_atomic(path: &Path, bytes: impl AsRef<[u8]>) -> Result<()> {
         return Err(context("write", path)(cause));
     }
     rename(&temporary, path)
+}
+
+/// Like [`write_atomic`] without waiting for the disk: for what can be worked out again after a power cut.
+pub fn write_snapshot(path: &Path, bytes: impl AsRef<[u8]>) -> Result<()> {
+    let temporary = beside(path, "tmp");
+    let written = fs::write(&temporary, bytes).and_then(|()| fs::rename(&temporary, path));
+    written.map_err(|cause| {
+        let _ = fs::remove_file(&temporary);
+        context("write", path)(cause)
+    })
+}
+
+/// Adds all of `text` to the end of `file` or, when the disk is full, none of it.
+pub fn append(file: &mut File, path: &Path, text: &str) -> Result<()> {
+    let before = file.metadata().map_err(context("write", path))?.len();
+    file.write_all(text.as_bytes()).map_err(|cause| {
+        let _ = file.set_len(before);
+        context("write", path)(cause)
+    })
 }
 
 /// Creates the file only if nothing of that name is there.
@@ -214,6 +252,12 @@ pub fn link_target(path: &Path) -> Option<PathBuf> {
 /// Something of that name is there, a dangling link included.
 pub fn exists(path: &Path) -> bool {
     path.symlink_metadata().is_ok()
+}
+
+/// When the file was last written to.
+pub fn modified(path: &Path) -> Result<Timestamp> {
+    let time = path.metadata().and_then(|found| found.modified()).map_err(context("look at", path))?;
+    Ok(Timestamp::try_from(time).unwrap_or(Timestamp::MIN))
 }
 
 /// A file that can be read is there, perhaps through a link.

@@ -4,7 +4,12 @@
 //! store or `SSL_CERT_FILE` and `SSL_CERT_DIR`. There is no total time-out, because a big file may take hours: only a
 //! connection that says nothing for [`IDLE`] is given up.
 
-use std::{error::Error as StdError, io, time::Duration};
+use std::{
+    error::Error as StdError,
+    io,
+    net::{Ipv4Addr, TcpListener},
+    time::Duration,
+};
 
 use reqwest::{
     StatusCode,
@@ -121,6 +126,20 @@ impl Http {
             request = request.header(name, *value);
         }
         send(url, request)
+    }
+}
+
+/// A TCP port that nobody on this machine listens on now, and none of `taken`.
+pub fn free_port(taken: &[u16]) -> io::Result<u16> {
+    // Held until the end of the search, so that the kernel names another one each time.
+    let mut held = vec![];
+    loop {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let port = listener.local_addr()?.port();
+        if !taken.contains(&port) {
+            return Ok(port);
+        }
+        held.push(listener);
     }
 }
 
