@@ -5,7 +5,7 @@ use std::{path::PathBuf, process::ExitCode};
 use clap::Parser;
 
 use crate::{
-    commands::Context,
+    commands::{self, Context},
     error::Error,
     output::{Mode, Output},
     platform::Host,
@@ -34,7 +34,11 @@ struct Global {
 }
 
 #[derive(Debug, clap::Subcommand)]
-enum Command {}
+enum Command {
+    /// Make and check training files
+    #[command(subcommand)]
+    Config(commands::config::Command),
+}
 
 /// Parses, detects the host, dispatches, reports: the one place where an error becomes an exit code.
 pub fn main() -> ExitCode {
@@ -49,8 +53,10 @@ pub fn main() -> ExitCode {
     dispatch(&cli.command, &context).unwrap_or_else(|error| report(&context.output, &error))
 }
 
-fn dispatch(command: &Command, _context: &Context) -> Result<ExitCode, Error> {
-    match *command {}
+fn dispatch(command: &Command, context: &Context) -> Result<ExitCode, Error> {
+    match command {
+        Command::Config(command) => commands::config::run(command, context),
+    }
 }
 
 fn mode(global: &Global, host: &Host) -> Mode {

@@ -1,5 +1,7 @@
 //! One file a subcommand: its arguments, and the lines between them and the domain.
 
+pub mod config;
+
 use crate::{
     output::Output,
     platform::Host,
