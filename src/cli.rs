@@ -40,6 +40,8 @@ struct Global {
 enum Command {
     Setup(commands::setup::Args),
     Demo(commands::demo::Args),
+    #[command(subcommand)]
+    Config(commands::config::Command),
     Train(commands::train::Args),
     Runs(commands::runs::Args),
     Stop(commands::stop::Args),
@@ -72,6 +74,7 @@ fn dispatch(command: &Command, context: &Context) -> Result<ExitCode, Error> {
     match command {
         Command::Setup(args) => commands::setup::run(args, context),
         Command::Demo(args) => commands::demo::run(args, context),
+        Command::Config(command) => commands::config::run(command, context),
         Command::Train(args) => commands::train::run(args, context),
         Command::Runs(args) => commands::runs::run(args, context),
         Command::Stop(args) => commands::stop::run(args, context),
