@@ -66,12 +66,18 @@ pub const WORKSPACE: &str = "dpgui-demo";
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
     let watch = Stopwatch::start();
     let Context { host, workspace, output } = context;
-    output.status("Demo", format_args!("in `{}`; remove that folder and nothing is left", workspace.root().display()));
+    output.status(
+        "Demo",
+        format_args!("in `{}`; remove that folder and nothing is left", workspace.root().display()),
+    );
     let settings = prepare(args, context)?;
     let setup_took = watch.elapsed();
     let config = configure(context)?;
     if args.setup_only {
-        output.status("Ready", format_args!("`dpgui -C {} train {}`", workspace.root().display(), config.display()));
+        output.status(
+            "Ready",
+            format_args!("`dpgui -C {} train {}`", workspace.root().display(), config.display()),
+        );
         return Ok(ExitCode::SUCCESS);
     }
     let request = Request { config, ..Request::default() };
@@ -92,7 +98,9 @@ fn prepare(args: &Args, context: &Context) -> Result<Settings, Error> {
     fs::create_dir_all(script.parent().unwrap_or(&script))?;
     fs::write_atomic(&script, TRAINER)?;
     if !fs::exists(&workspace.settings_file()) {
-        let text = format!("# The workspace of `dpgui demo`: a trainer of its own.\n[trainer]\nscript = \"{SCRIPT}\"\n");
+        let text = format!(
+            "# The workspace of `dpgui demo`: a trainer of its own.\n[trainer]\nscript = \"{SCRIPT}\"\n"
+        );
         fs::write_atomic(&workspace.settings_file(), text)?;
     }
     let settings = context.settings()?;
@@ -112,7 +120,10 @@ fn configure(context: &Context) -> Result<PathBuf, Error> {
     let has_gpu = gpu::detect(host).is_some_and(|it| !it.gpus.is_empty());
     options.stages = if has_gpu { 1 } else { CPU_STAGES };
     sample::write(&options.data, sample::COUNT)?;
-    output.status("Dataset", format_args!("{} images with captions in `{}`", sample::COUNT, options.data.display()));
+    output.status(
+        "Dataset",
+        format_args!("{} images with captions in `{}`", sample::COUNT, options.data.display()),
+    );
     let [training, dataset] = template::files(workspace, NAME);
     if !(fs::exists(&training) && fs::exists(&dataset)) {
         template::write(workspace, NAME, &template::new(NAME, &options)?)?;
