@@ -35,6 +35,7 @@ struct Global {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
+    Setup(commands::setup::Args),
     Train(commands::train::Args),
     Runs(commands::runs::Args),
     Stop(commands::stop::Args),
@@ -57,6 +58,7 @@ pub fn main() -> ExitCode {
 
 fn dispatch(command: &Command, context: &Context) -> Result<ExitCode, Error> {
     match command {
+        Command::Setup(args) => commands::setup::run(args, context),
         Command::Train(args) => commands::train::run(args, context),
         Command::Runs(args) => commands::runs::run(args, context),
         Command::Stop(args) => commands::stop::run(args, context),

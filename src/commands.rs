@@ -1,6 +1,7 @@
 //! One file a subcommand: its arguments, and the lines between them and the domain.
 
 pub mod runs;
+pub mod setup;
 pub mod stop;
 pub mod supervise;
 pub mod train;
