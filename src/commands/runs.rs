@@ -35,7 +35,7 @@ struct Row {
 }
 
 pub fn run(_args: &Args, context: &Context) -> Result<ExitCode, Error> {
-    let Context { host, workspace, output } = context;
+    let Context { workspace, output, .. } = context;
     context.adopt_runs()?;
     let rows: Vec<Row> = RunDir::all(workspace).map_err(RunError::from)?.iter().filter_map(row).collect();
     if output.mode() == Mode::Json {

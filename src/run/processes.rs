@@ -14,18 +14,18 @@ const RANK: &str = "LOCAL_RANK";
 
 /// The marks that a run leaves on its processes. Each survives something that the others do not.
 #[derive(Clone, Debug)]
-pub struct Marks {
+pub(super) struct Marks {
     /// Lost by a process that empties its environment.
-    pub cookie: String,
+    pub(super) cookie: String,
     /// The first supervisor, whose session all of them are in. Lost by one that makes a session of its own.
-    pub session: Option<ProcessId>,
+    pub(super) session: Option<ProcessId>,
     /// What they write to. Lost by one that closes its output.
-    pub output: PathBuf,
+    pub(super) output: PathBuf,
 }
 
 impl Marks {
     /// Every living process of the run with all that descends from it or from us, us excepted.
-    pub fn find(&self) -> Vec<Process> {
+    pub(super) fn find(&self) -> Vec<Process> {
         let all = procfs::processes();
         let own = ProcessId::own().map_or(0, |id| id.pid);
         let session = self.session(&all);
@@ -42,7 +42,7 @@ impl Marks {
     }
 
     /// Signals every process of the run or, to let them unwind by themselves, its ranks alone.
-    pub fn signal(&self, force: Force) {
+    pub(super) fn signal(&self, force: Force) {
         let all = self.find();
         let ranks = if force == Force::Int { ranks(&all) } else { vec![] };
         // Before there are ranks, the programs that would start them are what is to be interrupted.

@@ -21,7 +21,7 @@ const LONGEST_LINE: usize = 4096;
 
 /// The log is written before it is read, so that nothing a line contains can keep it from being stored.
 #[derive(Debug)]
-pub struct Recorder {
+pub(super) struct Recorder {
     dir: RunDir,
     log: File,
     reader: File,
@@ -34,7 +34,7 @@ pub struct Recorder {
 
 /// What one go at the pipe brought.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Taken {
+pub(super) enum Taken {
     /// This many bytes went to the log.
     Stored(u64),
     /// This many bytes had to be dropped, because the trainer must not wait for our disk.
@@ -54,14 +54,14 @@ struct Lines {
 
 impl Recorder {
     /// Goes on at the log's end; lines are read from the byte `parsed` on.
-    pub fn open(dir: &RunDir, parsed: u64) -> Result<Self, FsError> {
+    pub(super) fn open(dir: &RunDir, parsed: u64) -> Result<Self, FsError> {
         let log = fs::open_end(&dir.log())?;
         let reader = fs::open(&dir.log())?;
         Ok(Self { dir: dir.clone(), log, reader, lines: Lines::default(), read: parsed, lost: 0 })
     }
 
     /// Takes what is in the pipe now. An error is the pipe's own: [`io::ErrorKind::WouldBlock`] when it is empty.
-    pub fn take(&mut self, pipe: impl AsFd) -> io::Result<Taken> {
+    pub(super) fn take(&mut self, pipe: impl AsFd) -> io::Result<Taken> {
         let pipe = pipe.as_fd();
         match fifo::move_into(pipe, &self.log, CHUNK) {
             Ok(0) => Ok(Taken::End),
@@ -75,12 +75,12 @@ impl Recorder {
     }
 
     /// Bytes lost since the disk was full, if it is not any more.
-    pub fn end_of_gap(&mut self) -> Option<u64> {
+    pub(super) fn end_of_gap(&mut self) -> Option<u64> {
         (self.lost > 0).then(|| std::mem::take(&mut self.lost))
     }
 
     /// Calls `on_line` for each whole line of the log that was not read yet.
-    pub fn read_lines(&mut self, mut on_line: impl FnMut(&str)) -> Result<(), FsError> {
+    pub(super) fn read_lines(&mut self, mut on_line: impl FnMut(&str)) -> Result<(), FsError> {
         loop {
             let bytes = fs::read_at(&mut self.reader, &self.dir.log(), self.read, CHUNK)?;
             if bytes.is_empty() {
@@ -92,14 +92,14 @@ impl Recorder {
     }
 
     /// The last line counts even without its end: nothing more will come.
-    pub fn read_rest(&mut self, mut on_line: impl FnMut(&str)) -> Result<(), FsError> {
+    pub(super) fn read_rest(&mut self, mut on_line: impl FnMut(&str)) -> Result<(), FsError> {
         self.read_lines(&mut on_line)?;
         self.lines.push(b"\n", &mut on_line);
         Ok(())
     }
 
     /// Where a successor has to go on reading.
-    pub const fn parsed(&self) -> u64 {
+    pub(super) const fn parsed(&self) -> u64 {
         self.read.saturating_sub(self.lines.length)
     }
 

@@ -8,3 +8,4 @@ mod setup;
 mod setup_whole;
 mod support;
 mod tidy;
+mod train;

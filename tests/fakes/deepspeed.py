@@ -1,0 +1,213 @@
+#!/usr/bin/env python3
+"""Stands in for `deepspeed` with diffusion-pipe under it: the same tree of processes, lines, files and bad habits.
+
+    runner (what is started) -> launcher -> one rank per device -> one worker each
+
+What it does is chosen by environment variables, all optional:
+    FAKE_STEPS=N       steps to train, 0 for ever; FAKE_STEP_TIME=SECONDS for each
+    FAKE_END=HOW       complete; quiet (exit 0 without a word); N (exit code); killed (rank 0 dies by SIGKILL);
+                       orphaned (the launcher dies by SIGKILL)
+    FAKE_IGNORE=NAMES  signals that ranks and workers ignore: INT,TERM
+    FAKE_SAVE=no       do not look for `save_quit`
+    FAKE_DAEMON=yes    rank 0 leaves a process behind in a session of its own, its output closed
+    FAKE_PRINT=WHAT    before the first step: flood (FAKE_BYTES of numbered lines), bars (carriage returns), garbage
+    FAKE_CACHE=SECONDS of caching before the first step
+"""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from datetime import datetime, timezone
+from pathlib import Path
+
+
+def knob(name, default=""):
+    return os.environ.get(f"FAKE_{name}", default)
+
+
+def say(text, end="\n"):
+    # As `python -u` does it: the text and its end are two writes.
+    for piece in filter(None, (text, end)):
+        os.write(1, piece.encode() if isinstance(piece, str) else piece)
+
+
+def option(args, name):
+    return args[args.index(name) + 1] if name in args else None
+
+
+def runner(args):
+    include, count = option(args, "--include"), option(args, "--num_gpus")
+    devices = include.removeprefix("localhost:").split(",") if include else [str(n) for n in range(int(count))]
+    script = next(i for i, arg in enumerate(args) if arg.endswith("train.py"))
+    os.environ["MASTER_PORT"] = option(args[:script], "--master_port")
+    launcher = subprocess.Popen([sys.executable, "-u", __file__, "launcher", ",".join(devices), *args[script:]])
+    code = launcher.wait()
+    # Only positive codes are passed on, as upstream does it.
+    sys.exit(code if code > 0 else 0)
+
+
+def launcher(devices, args):
+    ranks = []
+
+    def end(signum, _frame):
+        for rank in ranks:
+            rank.terminate()
+            try:
+                rank.wait(30)
+            except subprocess.TimeoutExpired:
+                rank.kill()
+        sys.exit(1)
+
+    signal.signal(signal.SIGINT, end)
+    signal.signal(signal.SIGTERM, end)
+    for number, _device in enumerate(devices):
+        env = dict(os.environ, RANK=str(number), LOCAL_RANK=str(number), WORLD_SIZE=str(len(devices)))
+        command = [sys.executable, "-u", __file__, "rank", *args]
+        ranks.append(subprocess.Popen(command, env=env))
+    alive = list(ranks)
+    while alive:
+        for rank in list(alive):
+            code = rank.poll()
+            if code is None:
+                continue
+            alive.remove(rank)
+            if code != 0:
+                for other in alive:
+                    other.terminate()
+                for other in alive:
+                    other.wait()
+                say(f"[ERROR] [launch.py:341:sigkill_handler] {args} exits with return code = {code}")
+                sys.exit(code)
+        time.sleep(0.02)
+
+
+def rank(args):
+    number = int(os.environ["RANK"])
+    for name in filter(None, knob("IGNORE").split(",")):
+        signal.signal(getattr(signal, f"SIG{name}"), signal.SIG_IGN)
+    worker = os.fork()
+    if worker == 0:
+        work()
+    if knob("CACHE"):
+        say("caching latents: /data")
+        time.sleep(float(knob("CACHE")))
+    if number == 0:
+        show()
+        if knob("DAEMON"):
+            leave_behind()
+    try:
+        train(number, Path(option(args, "--config")), option(args, "--resume_from_checkpoint"))
+    except KeyboardInterrupt:
+        say("Traceback (most recent call last):\nKeyboardInterrupt")
+        sys.exit(1)
+    finally:
+        os.kill(worker, signal.SIGKILL)
+
+
+def work():
+    # It outlives a rank that is killed, as workers that hold GPUs do.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    while True:
+        time.sleep(1)
+
+
+def leave_behind():
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork() == 0:
+            null = os.open("/dev/null", os.O_RDWR)
+            for stream in range(3):
+                os.dup2(null, stream)
+            while True:
+                time.sleep(1)
+        os._exit(0)
+
+
+def show():
+    if knob("PRINT") == "flood":
+        line, count = 0, int(knob("BYTES"))
+        while count > 0:
+            piece = b"".join(b"%099d\n" % n for n in range(line, line + 500))
+            line, count = line + 500, count - len(piece)
+            while piece:
+                piece = piece[os.write(1, piece):]
+    if knob("PRINT") == "bars":
+        for percent in range(101):
+            say(f"\r{percent:3}%|{'#' * (percent // 10):10}| {percent}/100", end="")
+        say("")
+    if knob("PRINT") == "garbage":
+        say(b"\xff\xfe broken \xc3( \x1b]0;title\x07\x00 end")
+        say("x" * 200_000)
+
+
+def train(number, config, resumed):
+    output_dir = Path(re.search(r"output_dir = ['\"](.*?)['\"]", config.read_text())[1])
+    folder = output_dir / (resumed or datetime.now(timezone.utc).strftime("%Y%m%d_%H-%M-%S"))
+    step = 0
+    if number == 0:
+        folder.mkdir(parents=True, exist_ok=True)
+        if resumed:
+            step = int((folder / "latest").read_text().removeprefix("global_step"))
+            say(f"Resuming training from checkpoint. Resuming at epoch: 1, step: {step + 1}")
+        else:
+            shutil.copy(config, folder)
+    leave = output_dir / f"leave-{os.environ['MASTER_PORT']}"
+    steps, seconds = int(knob("STEPS", "3")), float(knob("STEP_TIME", "0.01"))
+    while steps == 0 or step < steps:
+        step += 1
+        time.sleep(seconds)
+        if number != 0:
+            continue
+        say(f"steps: {step} loss: {1 / step:0.4f} iter time (s): {seconds:0.3f} samples/sec: {1 / seconds:0.3f}")
+        time.sleep(min(seconds / 4, 0.05))
+        if knob("SAVE", "yes") == "yes" and (folder / "save_quit").exists():
+            (folder / "save_quit").unlink()
+            checkpoint(folder, step)
+            leave.touch()
+            say("Manually quitting")
+            sys.exit(0)
+    while number != 0:
+        # A real rank would wait for rank 0 in a barrier.
+        time.sleep(0.02)
+        if leave.exists():
+            sys.exit(0)
+    finish(folder, step, leave)
+
+
+def checkpoint(folder, step):
+    say(f"[Torch] Checkpoint global_step{step} is about to be saved!")
+    (folder / f"global_step{step}").mkdir()
+    (folder / f"global_step{step}" / "mp_rank_00_model_states.pt").write_text("state")
+    (folder / "latest").write_text(f"global_step{step}")
+
+
+def finish(folder, step, leave):
+    end = knob("END", "complete")
+    if end == "complete":
+        checkpoint(folder, step)
+        (folder / "epoch1").mkdir()
+        (folder / "epoch1" / "adapter_model.safetensors").write_text("weights")
+        say("TRAINING COMPLETE!")
+    if end == "killed":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if end == "orphaned":
+        os.kill(os.getppid(), signal.SIGKILL)
+        while True:
+            time.sleep(1)
+    leave.touch()
+    if end.isdigit():
+        say("Traceback (most recent call last):\nValueError: nobody told me")
+        sys.exit(int(end))
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "launcher":
+        launcher(sys.argv[2].split(","), sys.argv[3:])
+    elif sys.argv[1] == "rank":
+        rank(sys.argv[2:])
+    else:
+        runner(sys.argv[1:])

@@ -1,0 +1,217 @@
+//! A workspace that can train: with a stand-in for `deepspeed` that makes the same tree of processes.
+
+use std::{
+    fs,
+    io::Read,
+    path::{Path, PathBuf},
+    process::{Child, Stdio},
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+
+use super::sandbox::{Said, Sandbox, make_executable};
+
+/// The longest that anything here may take; only a test that fails waits so long.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+const TRAINING: &str = "\
+output_dir = 'output'
+dataset = 'configs/tiny-dataset.toml'
+epochs = 1
+max_steps = 400
+save_every_n_epochs = 1
+pipeline_stages = 2
+[model]
+type = 'demo'
+dtype = 'float32'
+[adapter]
+type = 'lora'
+rank = 4
+[optimizer]
+type = 'adamw'
+";
+
+pub(crate) struct Lab {
+    pub(crate) sandbox: Sandbox,
+}
+
+impl Lab {
+    /// `knobs` are those of `tests/fakes/deepspeed.py`, without `FAKE_`.
+    pub(crate) fn new(knobs: &[(&str, &str)]) -> Self {
+        let mut sandbox = Sandbox::new();
+        let fake = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fakes/deepspeed.py");
+        let program = sandbox.write("w/venv/bin/deepspeed", fs::read(fake).expect("the fake is there"));
+        make_executable(&program);
+        sandbox.write("w/vendor/diffusion-pipe/train.py", "");
+        sandbox.write("w/configs/tiny.toml", TRAINING);
+        sandbox.write("w/configs/tiny-dataset.toml", "resolutions = [16]\n[[directory]]\npath = 'data'\n");
+        sandbox.write("w/data/a.png", "");
+        sandbox.write("w/data/a.txt", "a");
+        sandbox.env("DPGUI_GPU_SOURCE", "none");
+        for (name, value) in knobs {
+            sandbox.env(&format!("FAKE_{name}"), *value);
+        }
+        Self { sandbox }
+    }
+
+    /// `dpgui train configs/tiny.toml ARGS`, to its end.
+    pub(crate) fn train(&self, args: &[&str]) -> Said {
+        self.sandbox.dpgui(&[&["train", "configs/tiny.toml"], args].concat())
+    }
+
+    /// The same with `--detach`; the run is what is returned.
+    pub(crate) fn detached(&self, args: &[&str]) -> Run {
+        let said = self.train(&[&["--detach"], args].concat()).ok();
+        self.run(said.stdout.trim())
+    }
+
+    pub(crate) fn run(&self, id: &str) -> Run {
+        Run { path: self.sandbox.root().join("runs").join(id) }
+    }
+
+    /// The only run that there is, waited for.
+    pub(crate) fn only_run(&self) -> Run {
+        until("there is a run", || {
+            let entry = fs::read_dir(self.sandbox.root().join("runs")).ok()?.next()?.ok()?;
+            entry.path().join("spec.json").exists().then(|| Run { path: entry.path() })
+        })
+    }
+
+    /// The program in the background, its words kept for later.
+    pub(crate) fn spawn(&self, args: &[&str]) -> Background {
+        let mut command = self.sandbox.command(args);
+        Background(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts"))
+    }
+}
+
+/// A test that fails leaves no process behind either.
+impl Drop for Lab {
+    fn drop(&mut self) {
+        let Ok(runs) = fs::read_dir(self.sandbox.root().join("runs")) else { return };
+        for path in runs.flatten().map(|entry| entry.path()) {
+            let run = Run { path };
+            let Some(text) = fs::read_to_string(run.path.join("spec.json")).ok() else { continue };
+            let spec: Value = serde_json::from_str(&text).expect("JSON");
+            // The supervisor ends by itself when nothing is left.
+            for pid in with_cookie(spec["cookie"].as_str().expect("a cookie")) {
+                kill(pid, "KILL");
+            }
+        }
+    }
+}
+
+pub(crate) struct Background(pub(crate) Child);
+
+impl Background {
+    pub(crate) fn signal(&self, name: &str) {
+        kill(self.0.id(), name);
+    }
+
+    pub(crate) fn end(mut self) -> Said {
+        let code = until("the program ends", || self.0.try_wait().expect("asked")).code();
+        let mut said = Said { code, stdout: String::new(), stderr: String::new() };
+        self.0.stdout.take().expect("piped").read_to_string(&mut said.stdout).expect("text");
+        self.0.stderr.take().expect("piped").read_to_string(&mut said.stderr).expect("text");
+        said
+    }
+}
+
+/// The folder of one run, looked at as anybody could.
+pub(crate) struct Run {
+    pub(crate) path: PathBuf,
+}
+
+impl Run {
+    pub(crate) fn id(&self) -> String {
+        self.path.file_name().expect("a name").to_string_lossy().into_owned()
+    }
+
+    pub(crate) fn log(&self) -> Vec<u8> {
+        fs::read(self.path.join("output.log")).unwrap_or_default()
+    }
+
+    pub(crate) fn wait_for_log(&self, text: &str) {
+        until(&format!("the log has `{text}`"), || {
+            String::from_utf8_lossy(&self.log()).contains(text).then_some(())
+        });
+    }
+
+    pub(crate) fn spec(&self) -> Value {
+        self.json("spec.json").expect("a spec")
+    }
+
+    /// The run's end as recorded, waited for.
+    pub(crate) fn outcome(&self) -> Value {
+        until("the run has ended", || self.json("state.json")?["state"].get("ended").cloned())
+    }
+
+    /// The names of what happened, in order.
+    pub(crate) fn events(&self) -> Vec<String> {
+        let text = fs::read_to_string(self.path.join("events.jsonl")).expect("events");
+        let events: Vec<Value> =
+            text.lines().map(|line| serde_json::from_str(line).expect("whole lines")).collect();
+        let numbers: Vec<_> = events.iter().map(|event| event["seq"].as_u64()).collect();
+        assert_eq!(numbers, (1..=events.len() as u64).map(Some).collect::<Vec<_>>(), "none lost, none twice");
+        events.iter().map(|event| event["event"].as_str().expect("a name").to_owned()).collect()
+    }
+
+    pub(crate) fn processes(&self) -> Vec<u32> {
+        with_cookie(self.spec()["cookie"].as_str().expect("a cookie"))
+    }
+
+    #[track_caller]
+    pub(crate) fn assert_nobody_left(&self) {
+        assert_eq!(self.processes(), Vec::<u32>::new(), "processes of the run are left");
+    }
+
+    /// Who holds the lock, as its text says.
+    pub(crate) fn supervisor(&self) -> u32 {
+        let text = fs::read_to_string(self.path.join("supervisor.lock")).expect("a lock");
+        text.split(' ').nth(1).and_then(|pid| pid.parse().ok()).expect("process PID (...)")
+    }
+
+    /// The pid of the process of the run that has `word` in its command line.
+    pub(crate) fn process(&self, word: &str) -> u32 {
+        until(&format!("there is a {word}"), || {
+            self.processes().into_iter().find(|pid| {
+                let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+                line.split(|byte| *byte == 0).any(|arg| arg == word.as_bytes())
+            })
+        })
+    }
+
+    fn json(&self, name: &str) -> Option<Value> {
+        serde_json::from_str(&fs::read_to_string(self.path.join(name)).ok()?).ok()
+    }
+}
+
+/// Looks every few milliseconds until `look` finds something.
+#[track_caller]
+pub(crate) fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let since = Instant::now();
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(since.elapsed() < PATIENCE, "waited {PATIENCE:?} until {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+pub(crate) fn kill(pid: u32, name: &str) {
+    let pid = nix::unistd::Pid::from_raw(pid.cast_signed());
+    // It may be gone already.
+    let _ = nix::sys::signal::kill(pid, format!("SIG{name}").parse::<nix::sys::signal::Signal>().expect("a signal"));
+}
+
+fn with_cookie(cookie: &str) -> Vec<u32> {
+    let wanted = format!("DPGUI_RUN_ID={cookie}");
+    let pids = fs::read_dir("/proc").expect("/proc").flatten();
+    let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let marked = |pid: &u32| {
+        let environ = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        environ.split(|byte| *byte == 0).any(|entry| entry == wanted.as_bytes())
+    };
+    pids.filter(marked).collect()
+}

@@ -1,0 +1,320 @@
+//! `dpgui train`, `runs`, `stop`: whatever happens to a run, it ends as what it was and leaves nobody behind.
+
+use crate::support::lab::{Lab, kill, until};
+
+use serde_json::json;
+
+#[test]
+fn a_training_that_says_it_is_complete_is_a_success() {
+    let lab = Lab::new(&[]);
+    let said = lab.train(&[]).ok();
+    let run = lab.only_run();
+    assert!(said.stdout.contains("steps: 3 loss: 0.3333"), "{said}");
+    assert_eq!(said.stdout.as_bytes(), run.log(), "the log is what was shown, and nothing else");
+    assert!(said.stderr.contains("the training is complete"), "{said}");
+    assert!(said.stderr.contains("adapter_model.safetensors"), "{said}");
+    assert_eq!(run.outcome(), json!({ "outcome": "completed" }));
+    assert_eq!(run.events(), ["started", "phase", "exited", "ended"]);
+    run.assert_nobody_left();
+    let listed = lab.sandbox.dpgui(&["runs", "--json"]).ok().events();
+    assert_eq!((&listed[0]["state"], &listed[0]["step"]), (&json!("completed"), &json!(3)));
+}
+
+#[test]
+fn an_exit_code_of_0_proves_nothing() {
+    let lab = Lab::new(&[("END", "quiet")]);
+    let said = lab.train(&[]);
+    assert_eq!(said.code, Some(1), "{said}");
+    assert!(said.stderr.contains("ended without an error and without having finished"), "{said}");
+    assert_eq!(lab.only_run().outcome(), json!({ "outcome": "exited-early" }));
+    lab.only_run().assert_nobody_left();
+}
+
+#[test]
+fn a_failure_shows_the_last_lines_and_the_code() {
+    let lab = Lab::new(&[("END", "3")]);
+    let said = lab.train(&[]);
+    assert_eq!(said.code, Some(1), "{said}");
+    assert!(said.stderr.contains("failed with exit code 3"), "{said}");
+    assert!(said.stderr.contains("ValueError: nobody told me"), "{said}");
+    lab.only_run().assert_nobody_left();
+}
+
+#[test]
+fn workers_of_a_rank_that_was_killed_do_not_outlive_the_run() {
+    let lab = Lab::new(&[("END", "killed")]);
+    let said = lab.train(&[]);
+    assert_eq!(said.code, Some(1), "{said}");
+    assert!(said.stderr.contains("was killed with SIGKILL"), "{said}");
+    lab.only_run().assert_nobody_left();
+}
+
+#[test]
+fn ranks_that_lost_their_launcher_are_ended_though_deepspeed_says_0() {
+    let lab = Lab::new(&[("END", "orphaned")]);
+    let said = lab.train(&[]);
+    assert_eq!(said.code, Some(1), "{said}");
+    let run = lab.only_run();
+    assert_eq!(run.outcome(), json!({ "outcome": "killed", "signal": null }));
+    run.assert_nobody_left();
+}
+
+#[test]
+fn a_process_that_hides_in_a_session_of_its_own_is_found() {
+    let lab = Lab::new(&[("DAEMON", "yes"), ("IGNORE", "TERM")]);
+    lab.train(&[]).ok();
+    lab.only_run().assert_nobody_left();
+}
+
+#[test]
+fn a_stop_lets_the_trainer_save_first() {
+    let lab = Lab::new(&[("STEPS", "0")]);
+    let run = lab.detached(&[]);
+    run.wait_for_log("steps: 2 ");
+    let said = lab.sandbox.dpgui(&["stop"]).ok();
+    run.assert_nobody_left();
+    assert!(said.stderr.contains("saved a checkpoint"), "{said}");
+    assert!(said.stderr.contains("global_step"), "{said}");
+    assert_eq!(run.outcome(), json!({ "outcome": "stopped", "saved": true }));
+    assert_eq!(
+        run.events(),
+        ["started", "phase", "stop-requested", "save-requested", "exited", "ended"],
+        "nobody had to be signalled"
+    );
+}
+
+#[test]
+fn a_stop_before_the_first_step_interrupts_the_ranks() {
+    let lab = Lab::new(&[("CACHE", "600")]);
+    let run = lab.detached(&[]);
+    run.wait_for_log("caching latents");
+    lab.sandbox.dpgui(&["stop", &run.id()]).ok();
+    run.assert_nobody_left();
+    assert_eq!(run.outcome(), json!({ "outcome": "stopped", "saved": false }));
+    assert_eq!(run.events()[2..5], ["stop-requested", "signalled", "exited"]);
+}
+
+#[test]
+fn stop_now_ends_ranks_that_ignore_everything_they_can() {
+    let lab = Lab::new(&[("STEPS", "0"), ("IGNORE", "INT,TERM")]);
+    let run = lab.detached(&[]);
+    run.wait_for_log("steps: 1 ");
+    let said = lab.sandbox.dpgui(&["stop", "--now", "--json"]).ok();
+    run.assert_nobody_left();
+    let ended = said.events().pop().expect("an event");
+    assert_eq!((&ended["event"], &ended["outcome"]), (&json!("run-ended"), &json!("stopped")));
+}
+
+#[test]
+fn ctrl_c_stops_the_run_properly_and_the_exit_code_says_so() {
+    let lab = Lab::new(&[("STEPS", "0")]);
+    let train = lab.spawn(&["train", "configs/tiny.toml"]);
+    let run = lab.only_run();
+    run.wait_for_log("steps: 2 ");
+    train.signal("INT");
+    let said = train.end();
+    assert_eq!(said.code, Some(130), "{said}");
+    assert!(said.stderr.contains("Ctrl-C again insists"), "{said}");
+    assert_eq!(run.outcome(), json!({ "outcome": "stopped", "saved": true }));
+    run.assert_nobody_left();
+}
+
+#[test]
+fn a_second_ctrl_c_insists() {
+    let lab = Lab::new(&[("STEPS", "0"), ("SAVE", "no")]);
+    let train = lab.spawn(&["train", "configs/tiny.toml"]);
+    let run = lab.only_run();
+    run.wait_for_log("steps: 2 ");
+    train.signal("INT");
+    until("the request is recorded", || run.events().contains(&"save-requested".to_owned()).then_some(()));
+    train.signal("INT");
+    let said = train.end();
+    assert_eq!(said.code, Some(130), "{said}");
+    assert_eq!(run.outcome(), json!({ "outcome": "stopped", "saved": false }));
+    run.assert_nobody_left();
+}
+
+#[test]
+fn closing_the_terminal_ends_nothing() {
+    let lab = Lab::new(&[("STEPS", "200"), ("STEP_TIME", "0.005")]);
+    let train = lab.spawn(&["train", "configs/tiny.toml"]);
+    let run = lab.only_run();
+    run.wait_for_log("steps: 1 ");
+    train.signal("HUP");
+    assert_eq!(train.end().code, None, "the one who looked on is gone");
+    assert_eq!(run.outcome(), json!({ "outcome": "completed" }));
+    run.assert_nobody_left();
+}
+
+#[test]
+fn a_killed_supervisor_is_replaced_and_no_byte_is_lost() {
+    let lab = Lab::new(&[("STEPS", "120"), ("STEP_TIME", "0.02")]);
+    let run = lab.detached(&[]);
+    for step in [5, 20, 40] {
+        run.wait_for_log(&format!("steps: {step} "));
+        kill(run.supervisor(), "KILL");
+        until("the lock is free", || (!locked(&run)).then_some(()));
+        let listed = lab.sandbox.dpgui(&["runs", "--json"]).ok().events();
+        assert_eq!(listed[0]["state"], "training");
+    }
+    assert_eq!(run.outcome(), json!({ "outcome": "completed" }));
+    let log = String::from_utf8(run.log()).expect("text");
+    let steps: Vec<&str> = log.lines().filter_map(|line| line.strip_prefix("steps: ")?.split(' ').next()).collect();
+    let expected: Vec<String> = (1..=120).map(|step: u32| step.to_string()).collect();
+    assert_eq!(steps, expected);
+    assert_eq!(run.events().iter().filter(|event| *event == "adopted").count(), 3);
+    run.assert_nobody_left();
+}
+
+#[test]
+fn bytes_that_arrive_while_the_supervisor_is_killed_are_neither_lost_nor_doubled() {
+    let lab = Lab::new(&[("PRINT", "flood"), ("BYTES", "30000000")]);
+    let run = lab.detached(&[]);
+    let mut kills = 0;
+    while run.log().len() < 25_000_000 {
+        kill(run.supervisor(), "KILL");
+        until("the lock is free", || (!locked(&run)).then_some(()));
+        lab.sandbox.dpgui(&["runs"]).ok();
+        kills += 1;
+    }
+    assert_eq!(run.outcome(), json!({ "outcome": "completed" }));
+    let log = run.log();
+    let numbers: Vec<u64> = log[..30_000_000]
+        .split(|byte| *byte == b'\n')
+        .filter_map(|line| std::str::from_utf8(line).ok()?.parse().ok())
+        .collect();
+    assert_eq!(numbers, (0..300_000).collect::<Vec<u64>>(), "after {kills} kills");
+}
+
+#[test]
+fn a_run_that_ended_while_nobody_looked_after_it_is_known_by_its_log() {
+    let lab = Lab::new(&[("STEPS", "0")]);
+    let run = lab.detached(&[]);
+    run.wait_for_log("steps: 1 ");
+    kill(run.supervisor(), "KILL");
+    until("the lock is free", || (!locked(&run)).then_some(()));
+    for pid in run.processes() {
+        kill(pid, "KILL");
+    }
+    until("all are gone", || run.processes().is_empty().then_some(()));
+    let listed = lab.sandbox.dpgui(&["runs", "--json"]).ok().events();
+    assert_eq!((&listed[0]["state"], &listed[0]["ended"]), (&json!("lost"), &json!(true)));
+}
+
+#[test]
+fn stop_works_without_a_supervisor_too() {
+    let lab = Lab::new(&[("STEPS", "0")]);
+    let run = lab.detached(&[]);
+    run.wait_for_log("steps: 1 ");
+    kill(run.supervisor(), "KILL");
+    until("the lock is free", || (!locked(&run)).then_some(()));
+    lab.sandbox.dpgui(&["stop", "tiny"]).ok();
+    assert_eq!(run.outcome(), json!({ "outcome": "stopped", "saved": true }));
+    run.assert_nobody_left();
+}
+
+#[test]
+fn the_log_holds_exactly_what_was_written() {
+    let lab = Lab::new(&[("PRINT", "garbage")]);
+    lab.train(&[]).ok();
+    let log = lab.only_run().log();
+    let start: &[u8] = b"\xff\xfe broken \xc3( \x1b]0;title\x07\x00 end\nxxx";
+    assert_eq!(log[..start.len()], *start);
+    let long = log.split(|byte| *byte == b'\n').find(|line| line.starts_with(b"xxx")).expect("the long line");
+    assert_eq!(long.len(), 200_000);
+}
+
+#[test]
+fn two_runs_at_once_have_their_own_ports_and_folders() {
+    let lab = Lab::new(&[("STEPS", "0")]);
+    let runs = [lab.detached(&[]), lab.detached(&[])];
+    let ports = runs.each_ref().map(|run| run.spec()["master_port"].as_u64());
+    assert_ne!(ports[0], ports[1]);
+    runs.each_ref().map(|run| run.wait_for_log("steps: 2 "));
+    let said = lab.sandbox.dpgui(&["stop"]);
+    assert_eq!(said.code, Some(2), "{said}");
+    assert!(said.stderr.contains("several runs are running"), "{said}");
+    for run in &runs {
+        lab.sandbox.dpgui(&["stop", &run.id()]).ok();
+        assert_eq!(run.outcome(), json!({ "outcome": "stopped", "saved": true }));
+        run.assert_nobody_left();
+    }
+}
+
+#[test]
+fn a_stopped_run_is_resumed_where_it_saved() {
+    let mut lab = Lab::new(&[("STEPS", "0")]);
+    let run = lab.detached(&[]);
+    run.wait_for_log("steps: 2 ");
+    lab.sandbox.dpgui(&["stop"]).ok();
+    lab.sandbox.env("FAKE_STEPS", "400").env("FAKE_STEP_TIME", "0.001");
+    let said = lab.train(&["--resume", "--json"]).ok();
+    let events = said.events();
+    let begun = events.iter().find(|event| event["event"] == "run-started").expect("it says so");
+    let step = begun["resumes_step"].as_u64().expect("a step");
+    assert!(said.stdout.contains(&format!("Resuming at epoch: 1, step: {}", step + 1)), "{said}");
+    let folders = std::fs::read_dir(lab.sandbox.root().join("output")).expect("there");
+    assert_eq!(folders.flatten().filter(|it| it.path().is_dir()).count(), 1, "it goes on in the same folder");
+}
+
+#[test]
+fn a_resume_without_a_checkpoint_never_starts_from_step_1() {
+    let lab = Lab::new(&[("END", "quiet")]);
+    lab.train(&[]);
+    for resume in [&["--resume"][..], &["--resume", "tiny"]] {
+        let said = lab.train(resume);
+        assert_eq!(said.code, Some(2), "{said}");
+        assert!(said.stderr.contains("whole checkpoint to resume from"), "{said}");
+    }
+    lab.only_run();
+}
+
+#[test]
+fn what_is_missing_or_wrong_is_said_before_there_is_a_run() {
+    let lab = Lab::new(&[]);
+    let check = |args: &[&str], code: i32, text: &str| {
+        let said = lab.sandbox.dpgui(args);
+        assert_eq!(said.code, Some(code), "{said}");
+        assert!(said.stderr.contains(text), "{said}");
+    };
+    check(&["stop"], 2, "no run is running");
+    check(&["stop", "wan"], 2, "there is no run `wan`");
+    check(&["train", "configs/absent.toml"], 2, "absent.toml");
+    check(&["train", "configs/tiny.toml", "--gpus", "0"], 2, "there is no GPU 0 on this machine");
+    check(&["train", "configs/tiny.toml", "--name", "../x"], 2, "is no name for a run");
+    lab.sandbox.write("w/configs/wan.toml", "output_dir = 'o'\n[model]\ntype = 'wan'\ndtype = 'bfloat16'\n");
+    check(&["train", "configs/wan.toml"], 8, "needs an NVIDIA GPU");
+    lab.sandbox.write("w/configs/bad.toml", "output_dir = 'o'\n[model]\ntype = 'demo'\ndtype = 'float32'\n");
+    check(&["train", "configs/bad.toml"], 2, "error[epochs-present]");
+    std::fs::remove_file(lab.sandbox.root().join("vendor/diffusion-pipe/train.py")).expect("removed");
+    check(&["train", "configs/tiny.toml"], 2, "run `dpgui setup`");
+    std::fs::remove_file(lab.sandbox.root().join("venv/bin/deepspeed")).expect("removed");
+    check(&["train", "configs/tiny.toml"], 2, "run `dpgui setup`");
+    let runs = std::fs::read_dir(lab.sandbox.root().join("runs")).map_or(0, Iterator::count);
+    assert_eq!(runs, 0);
+}
+
+#[test]
+fn a_deepspeed_that_cannot_be_executed_is_one_clear_error() {
+    let lab = Lab::new(&[]);
+    lab.sandbox.write("w/venv/bin/deepspeed", "#!/no/such/interpreter\n");
+    let said = lab.train(&[]);
+    assert_eq!(said.code, Some(1), "{said}");
+    assert!(said.stderr.contains("`deepspeed` could not be started"), "{said}");
+    let listed = lab.sandbox.dpgui(&["runs", "--json"]).ok().events();
+    assert_eq!(listed[0]["state"], "failed");
+}
+
+#[test]
+fn an_unknown_run_is_answered_with_the_nearest_ids() {
+    let lab = Lab::new(&[]);
+    lab.train(&["--name", "wan-lora"]).ok();
+    let said = lab.sandbox.dpgui(&["stop", "wan-lroa"]);
+    assert_eq!(said.code, Some(2), "{said}");
+    assert!(said.stderr.contains(&format!("did you mean `{}`", lab.only_run().id())), "{said}");
+}
+
+fn locked(run: &crate::support::lab::Run) -> bool {
+    let file = std::fs::File::open(run.path.join("supervisor.lock")).expect("a lock");
+    file.try_lock_shared().is_err()
+}
