@@ -38,6 +38,7 @@ enum Command {
     Train(commands::train::Args),
     Runs(commands::runs::Args),
     Stop(commands::stop::Args),
+    Logs(commands::logs::Args),
     #[command(name = "__supervise", hide = true)]
     Supervise(commands::supervise::Args),
 }
@@ -60,6 +61,7 @@ fn dispatch(command: &Command, context: &Context) -> Result<ExitCode, Error> {
         Command::Train(args) => commands::train::run(args, context),
         Command::Runs(args) => commands::runs::run(args, context),
         Command::Stop(args) => commands::stop::run(args, context),
+        Command::Logs(args) => commands::logs::run(args, context),
         Command::Supervise(args) => commands::supervise::run(args, context),
     }
 }

@@ -1,5 +1,6 @@
 //! One file a subcommand: its arguments, and the lines between them and the domain.
 
+pub mod logs;
 pub mod runs;
 pub mod stop;
 pub mod supervise;

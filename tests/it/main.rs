@@ -1,4 +1,6 @@
 //! The integration tests, one binary: the real program against real servers, processes and files.
 #![expect(clippy::disallowed_methods, reason = "tests look at the world as the program left it")]
 
+mod logs;
+mod support;
 mod tidy;
