@@ -35,10 +35,11 @@ struct Global {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
+    Setup(commands::setup::Args),
     Train(commands::train::Args),
     Runs(commands::runs::Args),
-    Stop(commands::stop::Args),
     Logs(commands::logs::Args),
+    Stop(commands::stop::Args),
     #[command(name = "__supervise", hide = true)]
     Supervise(commands::supervise::Args),
 }
@@ -58,10 +59,11 @@ pub fn main() -> ExitCode {
 
 fn dispatch(command: &Command, context: &Context) -> Result<ExitCode, Error> {
     match command {
+        Command::Setup(args) => commands::setup::run(args, context),
         Command::Train(args) => commands::train::run(args, context),
         Command::Runs(args) => commands::runs::run(args, context),
-        Command::Stop(args) => commands::stop::run(args, context),
         Command::Logs(args) => commands::logs::run(args, context),
+        Command::Stop(args) => commands::stop::run(args, context),
         Command::Supervise(args) => commands::supervise::run(args, context),
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod logs;
 pub mod runs;
+pub mod setup;
 pub mod stop;
 pub mod supervise;
 pub mod train;

@@ -18,7 +18,7 @@ pub mod uv;
 pub mod venv;
 pub mod verify;
 
-use std::{collections::HashSet, path::PathBuf};
+use std::{collections::BTreeSet, path::PathBuf};
 
 use serde::Serialize;
 
@@ -67,7 +67,6 @@ pub struct Wish {
 pub struct Setup<'a> {
     site: &'a Site,
     steps: Vec<Box<dyn Step + 'a>>,
-    selection: Selection,
     choice: Choice,
 }
 
@@ -99,12 +98,13 @@ impl Event for Done {
 impl<'a> Setup<'a> {
     /// # Errors
     /// When a declaration or a name in `wish` or `selection` makes no sense, or no torch runs on this machine.
-    pub fn new(site: &'a Site, wish: &Wish, selection: Selection) -> Result<Self, InstallError> {
+    pub fn new(site: &'a Site, wish: &Wish, selection: &Selection) -> Result<Self, InstallError> {
         let choice = torch::choose(wish.profile, gpu::detect(&site.host).as_ref())?;
-        let steps = steps(site, wish, choice.profile)?;
+        let mut steps = steps(site, wish, choice.profile)?;
         let ids: Vec<StepId> = steps.iter().map(|it| it.id()).collect();
         selection.check(&ids)?;
-        Ok(Self { site, steps, selection, choice })
+        steps.retain(|it| selection.includes(&it.id()));
+        Ok(Self { site, steps, choice })
     }
 
     /// Which torch it is to be, and why.
@@ -114,9 +114,7 @@ impl<'a> Setup<'a> {
 
     /// What there is to do. Touches nothing.
     pub fn plan(&self) -> Result<Vec<Planned>, InstallError> {
-        let mut observed = step::observe(&self.steps)?;
-        observed.retain(|it| self.selection.includes(&it.id));
-        Ok(plan::plan(&observed))
+        Ok(plan::plan(&step::observe(&self.steps)?))
     }
 
     /// Does what the plan says; nothing at all if that is nothing.
@@ -133,7 +131,7 @@ impl<'a> Setup<'a> {
         fs::create_dir_all(&internal)?;
         let _lock = Lock::exclusive(&internal.join("setup.lock"), "dpgui setup")?;
         // Another setup may have finished between the look and the lock.
-        let pending: HashSet<StepId> =
+        let pending: BTreeSet<StepId> =
             self.plan()?.into_iter().filter(|it| it.pending).map(|it| it.step).collect();
         self.announce(&pending);
         if pending.contains(&StepId::Venv) {
@@ -142,7 +140,7 @@ impl<'a> Setup<'a> {
         Ok(done(step::apply(&self.steps, &pending, &self.site.output)?))
     }
 
-    fn announce(&self, pending: &HashSet<StepId>) {
+    fn announce(&self, pending: &BTreeSet<StepId>) {
         if pending.contains(&StepId::Venv) {
             self.site.output.event(&self.choice);
             if let Some(warning) = &self.choice.warning {
@@ -173,7 +171,7 @@ fn steps<'a>(site: &'a Site, wish: &Wish, profile: Profile) -> Result<Vec<Box<dy
     let mut steps: Vec<Box<dyn Step + 'a>> = vec![];
     let mut names = vec![];
     if let Purpose::Trainer { wanted } = &wish.purpose {
-        let known: Vec<&str> = config::model::MODELS.iter().map(|it| it.name).collect();
+        let known: Vec<&str> = config::models::MODELS.iter().map(|it| it.name).collect();
         let repositories = site.sources.repositories_for(wanted, &known)?;
         names = repositories.iter().map(|(name, _)| *name).collect();
         steps.push(Box::new(Node::new(site)?));

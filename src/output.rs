@@ -3,6 +3,7 @@
 //! Commands and the domain say *what* happened, as values that implement [`Event`]; this module alone decides how
 //! it looks: bars on a terminal, a line per change elsewhere, JSON for scripts.
 
+pub mod chart;
 pub mod live;
 pub mod progress;
 pub mod size;

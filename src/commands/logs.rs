@@ -38,6 +38,7 @@ struct Form {
 }
 
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
+    context.adopt_runs()?;
     let dir = list::find_or_newest(&context.workspace, args.run.as_deref())?;
     let log = dir.log();
     let offset = offset(args, &log)?;
@@ -61,7 +62,7 @@ fn has_ended(dir: &RunDir, context: &Context) -> bool {
         context.output.warn(Error::from(error).messages().join(": "));
         return true;
     }
-    !list::is_live(dir).unwrap_or(false)
+    !list::is_live(dir)
 }
 
 /// Where in the log the reader begins.

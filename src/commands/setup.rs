@@ -46,7 +46,7 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
     let wish = wish(args, &settings)?;
     let site = site(context, settings)?;
     let selection = Selection { only: args.only.clone(), skip: args.skip.clone() };
-    let setup = Setup::new(&site, &wish, selection)?;
+    let setup = Setup::new(&site, &wish, &selection)?;
     if args.plan {
         return plan(args, context, &setup);
     }

@@ -79,7 +79,7 @@ impl Report for InstallError {
             Self::NoSpace { .. } => Kind::Disk,
             Self::NoPython { portable: Some(cause), .. } => cause.kind(),
             Self::NoPython { portable: None, .. } | Self::NoPip => Kind::Unsupported,
-            Self::BadPython { .. } | Self::UnknownStep(..) => Kind::Usage,
+            Self::BadPython { .. } | Self::UnknownStep(..) | Self::Commit(_) => Kind::Usage,
             Self::Program { kind, .. } => *kind,
             Self::Verify { .. } => Kind::Failed,
             Self::Fs(cause) => cause.kind(),
@@ -89,7 +89,6 @@ impl Report for InstallError {
             Self::Vendor(cause) => cause.kind(),
             Self::Farm(cause) => cause.kind(),
             Self::Git(cause) => cause.kind(),
-            Self::Commit(_) => Kind::Usage,
             Self::Torch(cause) => cause.kind(),
         }
     }

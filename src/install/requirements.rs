@@ -2,12 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::{
-    output::Progress,
-    platform::fs,
-    vendor::requirements::Rules,
-    workspace::Workspace,
-};
+use crate::{output::Progress, platform::fs, vendor::requirements::Rules, workspace::Workspace};
 
 use super::{
     InstallError,
@@ -56,7 +51,8 @@ impl Step for Requirements<'_> {
     }
 
     fn inspect(&self) -> Result<Status, InstallError> {
-        let what = format!("one list of {}, by {} rules", self.rules.precedence.join(", "), self.rules.rule.len());
+        let what =
+            format!("one list of {}, by {} rules", self.rules.precedence.join(", "), self.rules.rule.len());
         let written = fs::read_optional(&derived(&self.site.workspace))?;
         Ok(match (written, self.text()?) {
             (Some(written), Some(text)) if written == text => Status::Satisfied { what },
@@ -70,7 +66,10 @@ impl Step for Requirements<'_> {
         let Some(text) = self.text()? else {
             let missing = self.site.workspace.vendor();
             return Err(InstallError::Verify {
-                problem: format!("a `requirements.txt` is missing among the checkouts in `{}`", missing.display()),
+                problem: format!(
+                    "a `requirements.txt` is missing among the checkouts in `{}`",
+                    missing.display()
+                ),
                 hint: "run `dpgui setup` without `--only` and `--skip`".to_owned(),
             });
         };

@@ -1,7 +1,7 @@
 //! A step of setup, what all steps share, and how a set of them is carried out side by side.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     path::PathBuf,
     sync::mpsc,
     thread,
@@ -74,22 +74,21 @@ pub enum Change {
 impl Event for Change {
     fn line(&self) -> Option<Line> {
         Some(match self {
+            // The error ends the command and is shown then.
+            Self::StepFailed { .. } => return None,
             Self::StepStarted { step, why } => Line { verb: "Starting", text: format!("{step} ({why})") },
             Self::StepDone { step, what, seconds } => {
                 let took = size::duration(std::time::Duration::from_secs_f64(*seconds));
                 Line { verb: "Done", text: format!("{step}: {what} in {took}") }
             }
-            Self::StepFailed { step, message } => Line { verb: "Failed", text: format!("{step}: {message}") },
         })
     }
 }
 
 /// Looks at every step.
 pub fn observe(steps: &[Box<dyn Step + '_>]) -> Result<Vec<Observed>, InstallError> {
-    let look = |step: &Box<dyn Step + '_>| {
-        Ok(Observed { id: step.id(), needs: step.needs(), status: step.inspect()? })
-    };
-    steps.iter().map(look).collect()
+    let look = |step: &dyn Step| Ok(Observed { id: step.id(), needs: step.needs(), status: step.inspect()? });
+    steps.iter().map(|it| look(&**it)).collect()
 }
 
 /// Carries out the steps whose ids are in `pending`, each as soon as what it needs is done.
@@ -101,7 +100,7 @@ pub fn observe(steps: &[Box<dyn Step + '_>]) -> Result<Vec<Observed>, InstallErr
 /// is started.
 pub fn apply(
     steps: &[Box<dyn Step + '_>],
-    pending: &HashSet<StepId>,
+    pending: &BTreeSet<StepId>,
     output: &Output,
 ) -> Result<usize, InstallError> {
     let by_id: HashMap<StepId, &dyn Step> = steps.iter().map(|it| (it.id(), &**it)).collect();
@@ -212,7 +211,7 @@ mod tests {
             step(StepId::Venv, &[StepId::Uv, StepId::Python], None),
         ];
         // Python is not pending: what needs it does not wait for it.
-        let pending = HashSet::from([StepId::Node, StepId::Uv, StepId::Venv]);
+        let pending = BTreeSet::from([StepId::Node, StepId::Uv, StepId::Venv]);
         assert_eq!(apply(&steps, &pending, &Output::new(Mode::Plain)).ok(), Some(3));
         assert_eq!(order.lock().expect("not poisoned").last().map(String::as_str), Some("venv"));
     }
@@ -225,7 +224,7 @@ mod tests {
             Box::new(Recorded { id, needs, order: &order, together: None, fails }) as Box<dyn Step>
         };
         let steps = [step(StepId::Uv, &[], true), step(StepId::Venv, &[StepId::Uv], false)];
-        let pending = HashSet::from([StepId::Uv, StepId::Venv]);
+        let pending = BTreeSet::from([StepId::Uv, StepId::Venv]);
         let error = apply(&steps, &pending, &Output::new(Mode::Plain)).expect_err("it failed");
         assert!(matches!(error, InstallError::NoPip));
         assert_eq!(*order.lock().expect("not poisoned"), ["uv"]);

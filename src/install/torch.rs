@@ -130,7 +130,9 @@ impl Profile {
                 [("torch", "2.13.0"), ("torchvision", "0.28.0"), ("torchaudio", "2.11.0")]
             }
             // On arm64 the Python index's 2.9.1 is a build without CUDA: a tenth of the bytes.
-            (Self::Cu12, _) | (Self::Cpu, Arch::Aarch64) => [("torch", "2.9.1"), ("torchvision", "0.24.1"), ("torchaudio", "2.9.1")],
+            (Self::Cu12, _) | (Self::Cpu, Arch::Aarch64) => {
+                [("torch", "2.9.1"), ("torchvision", "0.24.1"), ("torchaudio", "2.9.1")]
+            }
         }
     }
 

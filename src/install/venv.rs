@@ -15,9 +15,10 @@ use crate::{
 };
 
 use super::{
-    InstallError, python,
-    python::{Interpreter, Python},
+    InstallError,
     plan::{Status, StepId},
+    python,
+    python::{Interpreter, Python},
     receipt::{self, Receipt},
     requirements,
     step::{Site, Step},
@@ -72,16 +73,23 @@ impl Venv<'_> {
         format!("torch {torch} ({}) and DeepSpeed", self.profile)
     }
 
-    fn fill(&self, interpreter: &Interpreter, list: &str, staged: &Path, progress: &Progress) -> Result<Receipt, InstallError> {
+    fn fill(
+        &self,
+        interpreter: &Interpreter,
+        list: &str,
+        staged: &Path,
+        progress: &Progress,
+    ) -> Result<Receipt, InstallError> {
         let uv = self.uv.program().ok_or_else(|| InstallError::Verify {
             problem: "uv is not there".to_owned(),
             hint: "run `dpgui setup` without `--only` and `--skip`".to_owned(),
         })?;
         let env = self.uv_env();
         let cwd = self.site.workspace.root();
-        let uv = |args: &[&str]| CommandSpec::new(&uv, &env, cwd).args(args).arg("--no-config");
+        let uv = |args: &[&str]| CommandSpec::new(&uv, &env, cwd).arg("--no-config").args(args);
         progress.doing("making the environment");
-        let make = uv(&["venv", "--relocatable", "--allow-existing", "--python"]).arg(&interpreter.path).arg(staged);
+        let make =
+            uv(&["venv", "--relocatable", "--allow-existing", "--python"]).arg(&interpreter.path).arg(staged);
         run(&make, "uv venv", &mut |line| progress.doing(line))?;
 
         let file = self.site.workspace.internal().join("derived/install.txt");
@@ -134,7 +142,8 @@ impl Venv<'_> {
             let has = |start: &str| names.iter().any(|it| it.to_string_lossy().starts_with(start));
             has(&format!("torch-{torch}")) && has("deepspeed-")
         };
-        fs::exists(&self.site.workspace.python()) && versions.iter().map(|it| libs.join(it)).any(|it| in_one(&it))
+        fs::exists(&self.site.workspace.python())
+            && versions.iter().map(|it| libs.join(it)).any(|it| in_one(&it))
     }
 }
 
@@ -154,7 +163,9 @@ impl Step for Venv<'_> {
     fn inspect(&self) -> Result<Status, InstallError> {
         let what = self.what();
         let missing = |why: &str| Status::Missing { what: what.clone(), why: why.to_owned() };
-        let Some(receipt) = Receipt::of(&self.site.workspace.venv()) else { return Ok(missing("not installed")) };
+        let Some(receipt) = Receipt::of(&self.site.workspace.venv()) else {
+            return Ok(missing("not installed"));
+        };
         let (Some(interpreter), Some(list)) = (self.python.interpreter(), self.requirements()?) else {
             return Ok(missing("what it is made from is missing"));
         };
@@ -268,7 +279,12 @@ mod tests {
         let progress = Output::new(Mode::Plain).progress("venv");
         let mut downloads = Downloads::default();
         // As uv 0.12.5 prints it where there is no terminal.
-        for line in ["Downloading torch (847.2MiB)", "Downloading pillow (6.0KiB)", " Downloaded pillow", " + torch==2.13.0"] {
+        for line in [
+            "Downloading torch (847.2MiB)",
+            "Downloading pillow (6.0KiB)",
+            " Downloaded pillow",
+            " + torch==2.13.0",
+        ] {
             downloads.show(line, &progress);
         }
         assert_eq!((downloads.done, downloads.total), (6 * 1024, 888_353_587 + 6 * 1024));
@@ -277,8 +293,14 @@ mod tests {
     #[test]
     fn a_failure_of_uv_gets_the_exit_code_of_its_cause() {
         let check = |said, expected| assert_eq!(kind_of(said), expected, "{said}");
-        check("error: Failed to fetch: `http://127.0.0.1:1/simple/toml/`\n  Caused by: dns error", Kind::Network);
-        check("error: failed to write to file\n  Caused by: No space left on device (os error 28)", Kind::Disk);
+        check(
+            "error: Failed to fetch: `http://127.0.0.1:1/simple/toml/`\n  Caused by: dns error",
+            Kind::Network,
+        );
+        check(
+            "error: failed to write to file\n  Caused by: No space left on device (os error 28)",
+            Kind::Disk,
+        );
         check("  × No solution found when resolving dependencies", Kind::Failed);
     }
 }

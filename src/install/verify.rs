@@ -65,7 +65,8 @@ impl Verify<'_> {
         let answer = said.stdout.lines().last().and_then(|line| serde_json::from_str(line).ok());
         answer.filter(|_| said.success()).ok_or_else(|| InstallError::Verify {
             problem: format!("`{}` fails:\n{}", workspace.python().display(), said.tail()),
-            hint: "remove the folder `venv` and run `dpgui setup` again; if it fails again, report this".to_owned(),
+            hint: "remove the folder `venv` and run `dpgui setup` again; if it fails again, report this"
+                .to_owned(),
         })
     }
 
@@ -108,7 +109,8 @@ impl Step for Verify<'_> {
         if !answer.problems.is_empty() {
             return Err(InstallError::Verify {
                 problem: answer.problems.join("\n  "),
-                hint: "uninstall the package that is found instead (`venv/bin/python -m pip uninstall NAME`)".to_owned(),
+                hint: "uninstall the package that is found instead (`venv/bin/python -m pip uninstall NAME`)"
+                    .to_owned(),
             });
         }
         progress.doing("starting the deepspeed launcher");

@@ -16,6 +16,8 @@ use nix::fcntl::{AT_FDCWD, RenameFlags};
 
 use crate::error::{Kind, Report};
 
+use super::process;
+
 /// A file operation that failed: the action, the path, the system's reason.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {action} `{}`", path.display())]
@@ -302,6 +304,20 @@ pub fn beside(path: &Path, purpose: &str) -> PathBuf {
     path.with_file_name(format!(".{name}.{purpose}-{}", std::process::id()))
 }
 
+/// Removes what processes that are gone left [`beside`] `path`.
+pub fn remove_leftovers(path: &Path) -> Result<()> {
+    let dir = path.parent().unwrap_or(Path::new("/"));
+    let ours = format!(".{}.", path.file_name().unwrap_or_default().to_string_lossy());
+    for name in names(dir)? {
+        let text = name.to_string_lossy();
+        let owner = text.strip_prefix(&ours).and_then(|rest| rest.rsplit_once('-')?.1.parse().ok());
+        if owner.is_some_and(|pid| !process::is_alive(pid)) {
+            remove_tree(&dir.join(&name))?;
+        }
+    }
+    Ok(())
+}
+
 fn sync_dir(dir: &Path) {
     // Not every file system can sync a directory; the rename itself has happened.
     if let Ok(handle) = File::open(dir) {
@@ -324,6 +340,22 @@ mod tests {
         replace_dir(&staged, &live).expect("replaced");
         assert_eq!(names(&live).expect("listed"), ["new"]);
         assert_eq!(names(dir.path()).expect("listed"), ["live"]);
+    }
+
+    #[test]
+    fn only_leftovers_of_processes_that_are_gone_are_removed() {
+        let dir = tempfile::tempdir().expect("a temp dir");
+        let path = dir.path().join("node");
+        let mine = beside(&path, "tmp");
+        let of_the_dead = dir.path().join(format!(".node.tmp-{}", i32::MAX));
+        for made in [&mine, &of_the_dead, &dir.path().join(".node.settings")] {
+            create_dir_all(made).expect("created");
+        }
+        remove_leftovers(&path).expect("removed");
+        let left = [mine.file_name().expect("a name"), ".node.settings".as_ref()];
+        let mut left = left.map(OsString::from);
+        left.sort();
+        assert_eq!(names(dir.path()).expect("listed"), left);
     }
 
     #[test]

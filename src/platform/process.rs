@@ -164,6 +164,12 @@ impl Captured {
     }
 }
 
+/// There is a process of this number, ours to signal or not.
+pub fn is_alive(pid: i32) -> bool {
+    let asked = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), None);
+    asked != Err(nix::Error::ESRCH)
+}
+
 /// `exit code 3` or `signal 9`.
 pub fn describe(status: ExitStatus) -> String {
     match (status.code(), status.signal()) {

@@ -67,7 +67,9 @@ impl Rules {
                     (Some(Rule { action: Action::Drop, why, .. }), _) => {
                         writeln!(text, "# left out: {line} ({why})")
                     }
-                    (_, Some((_, by))) => writeln!(text, "# left out: {line} (the list of {by} names it and wins)"),
+                    (_, Some((_, by))) => {
+                        writeln!(text, "# left out: {line} (the list of {by} names it and wins)")
+                    }
                     (Some(Rule { action: Action::Replace, with, why, .. }), None) => {
                         named.push((package, from));
                         writeln!(text, "{with}  # instead of {line} ({why})")
@@ -141,8 +143,7 @@ mod tests {
         )
         .expect("valid");
         let trainer = "\u{feff}# ours\nDiffusers>=0.35.1\nimageio[ffmpeg]\nkitchen\nav\nav>=16.0.0";
-        let library =
-            "numpy==1.24.4\r\ndiffusers==0.31.0\npandas==2.0.3\nkitchen==0.2\n\n-r more.txt\neinops==0.7.0 # why\n";
+        let library = "numpy==1.24.4\r\ndiffusers==0.31.0\npandas==2.0.3\nkitchen==0.2\n\n-r more.txt\neinops==0.7.0 # why\n";
         assert_eq!(
             rules.derive(&[("library", library), ("trainer", trainer)]),
             "# Derived by dpgui from the requirement lists of the checkouts; written anew by `dpgui setup`.\n\

@@ -24,7 +24,9 @@ pub(crate) fn tar_gz(entries: &[(&str, u32, &str)]) -> Vec<u8> {
 pub(crate) fn node(version: &str) -> Vec<u8> {
     let script = format!("#!/bin/sh\necho v{version}\n");
     let noise: String = (0..40_000_u32)
-        .map(|n| char::from(b'a' + u8::try_from(n.wrapping_mul(2_654_435_761) >> 27).expect("five bits") % 26))
+        .map(|n| {
+            char::from(b'a' + u8::try_from(n.wrapping_mul(2_654_435_761) >> 27).expect("five bits") % 26)
+        })
         .collect();
     let top = format!("node-v{version}-linux-x64");
     tar_gz(&[
@@ -36,10 +38,14 @@ pub(crate) fn node(version: &str) -> Vec<u8> {
 
 /// python-build-standalone's shape, packed from the interpreter `python`, its tests and caches left out.
 pub(crate) fn cpython(python: &Path, to: &Path) -> PathBuf {
-    let base = Command::new(python).args(["-c", "import sys; print(sys.base_prefix)"]).output().expect("python runs");
+    let base = Command::new(python)
+        .args(["-c", "import sys; print(sys.base_prefix)"])
+        .output()
+        .expect("python runs");
     let base = PathBuf::from(String::from_utf8_lossy(&base.stdout).trim());
     let archive = to.join("cpython.tar.gz");
-    let mut tar = tar::Builder::new(GzEncoder::new(File::create(&archive).expect("created"), Compression::fast()));
+    let mut tar =
+        tar::Builder::new(GzEncoder::new(File::create(&archive).expect("created"), Compression::fast()));
     tar.follow_symlinks(false);
     add(&mut tar, &base, Path::new("python"));
     tar.into_inner().expect("finished").finish().expect("written");

@@ -2,13 +2,12 @@
 
 use std::{
     fs::{self, File},
-    io::Read,
-    os::fd::OwnedFd,
+    io::{Read, Write},
     path::PathBuf,
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
 };
 
-use nix::pty::openpty;
+use nix::pty::{OpenptyResult, Winsize, openpty};
 
 use crate::support::sandbox::Sandbox;
 
@@ -135,7 +134,8 @@ fn a_log_is_followed_until_its_run_has_ended() {
     let mut seen = [0; 7];
     stdout.read_exact(&mut seen).expect("what was there already");
     // Somebody else writes, in small pieces, and is killed in the middle of a line.
-    let script = "for i in 1 2 3; do printf 'step '; printf \"$i\\n\"; done; printf 'bar 1\\rbar 2'; kill -9 $$";
+    let script =
+        "for i in 1 2 3; do printf 'step '; printf \"$i\\n\"; done; printf 'bar 1\\rbar 2'; kill -9 $$";
     let log = File::options().append(true).open(run.log()).expect("opened");
     let writer = Command::new("sh").args(["-c", script]).stdout(log).status().expect("ran");
     assert_eq!(writer.code(), None, "killed");
@@ -170,19 +170,45 @@ fn a_terminal_gets_colours_and_nothing_else_that_it_would_obey() {
     assert_eq!(shown, expected);
 }
 
-/// What the program writes to a terminal of its own. The terminal turns `\n` into `\r\n`.
+#[test]
+fn a_terminal_sees_a_progress_bar_move_and_then_its_end_once() {
+    let run = Supervised::new(b"loading\n\r 50%|#####     | 1/2");
+    let (mut follower, mut terminal) = start_on_terminal(&run.sandbox, &["logs", "-f"]);
+    let mut shown = vec![];
+    while !String::from_utf8_lossy(&shown).contains("1/2") {
+        let mut bytes = [0; 1024];
+        let count = terminal.read(&mut bytes).expect("the program still runs");
+        shown.extend_from_slice(&bytes[..count]);
+    }
+    let mut log = File::options().append(true).open(run.log()).expect("opened");
+    log.write_all("\r100%|##########| 2/2\n".as_bytes()).expect("written");
+    run.end();
+    let _ = terminal.read_to_end(&mut shown);
+    assert_eq!(follower.wait().expect("waited").code(), Some(0));
+    let shown = String::from_utf8(shown).expect("text");
+    // Everything that is drawn again is erased before; what is left are the log's lines.
+    let (_, last) = shown.rsplit_once("\x1b[2K").expect("the bar was erased");
+    assert_eq!(shown.matches("loading").count(), 1, "{shown:?}");
+    assert_eq!(shown.matches("100%|##########| 2/2\r\n").count(), 1, "{shown:?}");
+    assert!(!last.contains("50%"), "{shown:?}");
+}
+
+/// What the program writes to a terminal of its own, which turns `\n` into `\r\n`.
 fn on_terminal(sandbox: &Sandbox, args: &[&str]) -> String {
-    let terminal = openpty(None, None).expect("a terminal");
-    let end = |slave: &OwnedFd| Stdio::from(slave.try_clone().expect("cloned"));
-    let mut command = sandbox.command(args);
-    command.env("TERM", "xterm").env_remove("NO_COLOR").env_remove("CI");
-    let mut child =
-        command.stdout(end(&terminal.slave)).stderr(end(&terminal.slave)).spawn().expect("the program starts");
-    // Only the program holds the terminal's other end now, so its end is the end of what can be read.
-    drop((command, terminal.slave));
+    let (mut child, mut terminal) = start_on_terminal(sandbox, args);
     let mut shown = vec![];
     // Linux reports the end of a terminal as an error.
-    let _ = File::from(terminal.master).read_to_end(&mut shown);
+    let _ = terminal.read_to_end(&mut shown);
     assert_eq!(child.wait().expect("waited").code(), Some(0));
     String::from_utf8(shown).expect("only valid text is shown")
+}
+
+/// The program, the only holder of one end of a terminal, and the other end.
+fn start_on_terminal(sandbox: &Sandbox, args: &[&str]) -> (Child, File) {
+    let size = Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
+    let OpenptyResult { master, slave } = openpty(&size, None).expect("a terminal");
+    let end = || Stdio::from(slave.try_clone().expect("cloned"));
+    let mut command = sandbox.command(args);
+    command.env("TERM", "xterm").env_remove("NO_COLOR").env_remove("CI").stdout(end()).stderr(end());
+    (command.spawn().expect("the program starts"), File::from(master))
 }

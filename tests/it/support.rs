@@ -1,4 +1,6 @@
-//! What the tests share: a place of their own to run the program in, and servers with faults.
+//! What several tests need: a place of their own to run the program in, servers with faults, repositories.
 
 pub(crate) mod file_server;
+pub(crate) mod git_repository;
+pub(crate) mod git_server;
 pub(crate) mod sandbox;

@@ -12,8 +12,20 @@ use tempfile::TempDir;
 
 /// What a test may need of the machine: where programs are, and how this network is reached.
 const PASSED_ON: [&str; 14] = [
-    "PATH", "LANG", "SSL_CERT_FILE", "SSL_CERT_DIR", "PIP_CERT", "PIP_INDEX_URL", "PIP_CONFIG_FILE", "UV_DEFAULT_INDEX",
-    "UV_INDEX_URL", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy",
+    "PATH",
+    "LANG",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "PIP_CERT",
+    "PIP_INDEX_URL",
+    "PIP_CONFIG_FILE",
+    "UV_DEFAULT_INDEX",
+    "UV_INDEX_URL",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "http_proxy",
+    "https_proxy",
 ];
 
 pub(crate) struct Sandbox {
@@ -29,9 +41,24 @@ pub(crate) struct Said {
     pub(crate) stderr: String,
 }
 
+/// uv's cache of all tests and of `.ci/run`: torch is fetched once.
+pub(crate) fn shared_uv_cache() -> PathBuf {
+    std::env::var_os("UV_CACHE_DIR")
+        .map_or_else(|| Path::new(env!("CARGO_TARGET_TMPDIR")).join("uv-cache"), PathBuf::from)
+}
+
 impl Sandbox {
     pub(crate) fn new() -> Self {
-        let dir = TempDir::with_prefix("dpgui-test-").expect("a temp dir");
+        Self::at(TempDir::with_prefix("dpgui-test-").expect("a temp dir"))
+    }
+
+    /// On the file system of [`shared_uv_cache`], so that gigabytes are linked and not copied.
+    pub(crate) fn beside_the_cache() -> Self {
+        let dir = TempDir::with_prefix_in("dpgui-test-", env!("CARGO_TARGET_TMPDIR"));
+        Self::at(dir.expect("a temp dir"))
+    }
+
+    fn at(dir: TempDir) -> Self {
         let mut env: BTreeMap<OsString, OsString> = PASSED_ON
             .iter()
             .filter_map(|name| Some((OsString::from(name), std::env::var_os(name)?)))
@@ -41,7 +68,7 @@ impl Sandbox {
         fs::create_dir(dir.path().join("w")).expect("created");
         env.insert("HOME".into(), home.into());
         // No GPU of this machine takes part unless a test says so.
-        env.insert("DPGUI_NVML".into(), "off".into());
+        env.insert("DPGUI_GPU_SOURCE".into(), "none".into());
         Self { dir, env }
     }
 
