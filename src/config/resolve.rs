@@ -86,7 +86,7 @@ impl Names {
         let mut name = original.file_name().unwrap_or_default().to_owned();
         let mut number = 2;
         while !self.0.insert(name.clone()) {
-            name = stem.to_owned();
+            stem.clone_into(&mut name);
             name.push(format!("-{number}.toml"));
             number += 1;
         }
