@@ -11,7 +11,9 @@ mod paths;
 pub mod portable;
 mod read;
 mod resolve;
+pub mod sample;
 pub mod source;
+pub mod template;
 pub mod training;
 
 use std::{

@@ -95,7 +95,7 @@ pub fn see_through(host: &Host, dir: &RunDir, output: &Output, show: Show) -> Re
     }
 }
 
-fn announce(started: &Started, output: &Output) {
+pub fn announce(started: &Started, output: &Output) {
     for warning in &started.warnings {
         output.warn(warning);
     }

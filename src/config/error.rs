@@ -24,6 +24,14 @@ pub enum ConfigError {
         path.display(), path.display(), at.line, at.column, excerpt(line, *at)
     )]
     Syntax { path: PathBuf, at: Position, line: String, message: String },
+    #[error("the trainer has no model type `{model}`")]
+    UnknownModel { model: String, nearest: Option<&'static str> },
+    #[error("there is no template for the model type `{model}` yet")]
+    NoTemplate { model: String, known: Vec<&'static str> },
+    #[error("`{}` is there already", path.display())]
+    Exists { path: PathBuf },
+    #[error("the path `{}` is no UTF-8 text, so no TOML file can name it", path.display())]
+    PathNotText { path: PathBuf },
     #[error("{finding}")]
     Unusable { finding: Box<Finding> },
     #[error(transparent)]
@@ -45,6 +53,18 @@ impl Report for ConfigError {
             Self::TooLarge { .. } => Some("name a training TOML file".to_owned()),
             Self::NotText { path, .. } => Some(format!("save `{}` as UTF-8", path.display())),
             Self::Syntax { path, at, .. } => Some(format!("mend line {} of `{}`", at.line, path.display())),
+            Self::UnknownModel { nearest: Some(nearest), .. } => {
+                Some(format!("did you mean `{nearest}`? `dpgui config models` lists all"))
+            }
+            Self::UnknownModel { .. } => Some("choose one that `dpgui config models` lists".to_owned()),
+            Self::NoTemplate { known, .. } => Some(format!(
+                "start from an example of diffusion-pipe, then run `dpgui config check FILE`; there are templates for {}",
+                known.join(", ")
+            )),
+            Self::Exists { .. } => Some("choose another name: `dpgui config new MODEL NAME`".to_owned()),
+            Self::PathNotText { .. } => {
+                Some("rename it, or choose another workspace with `-C DIR`".to_owned())
+            }
             Self::Unusable { finding } => finding.fix.clone(),
             Self::Fs(cause) => cause.hint(),
         }

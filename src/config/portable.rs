@@ -103,7 +103,7 @@ impl Rewriter<'_> {
         if new.is_none() && one_line && (place == Place::Line || is_tame(text)) {
             return;
         }
-        match spelling(new.map_or(text, String::as_str), place) {
+        match spelling_at(new.map_or(text, String::as_str), place) {
             Some(spelt) => self.edits.push((span, spelt)),
             None => self.error(
                 "toml-readable",
@@ -248,8 +248,12 @@ fn is_wild(c: char) -> bool {
     c.is_control() || "[]{},=#'\"\\".contains(c)
 }
 
-/// `text` as a TOML string that the old parser reads; `None` if there is none.
-fn spelling(text: &str, place: Place) -> Option<String> {
+/// `text` as a TOML string alone after its key; `None` if the old parser reads none.
+pub fn spelling(text: &str) -> Option<String> {
+    spelling_at(text, Place::Line)
+}
+
+fn spelling_at(text: &str, place: Place) -> Option<String> {
     let literal = match place {
         Place::Line => !text.chars().any(|c| c.is_control() || c == '\''),
         Place::Array | Place::Inline => is_tame(text),

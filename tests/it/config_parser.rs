@@ -224,8 +224,8 @@ fn string(alone: bool) -> impl Strategy<Value = String> + Clone {
             1 if !controls && !text.contains("''") && !text.ends_with('\'') => format!("'''\n{text}'''"),
             2 => format!("\"\"\"\n{}\"\"\"", escaped().replace('\t', r"\t")),
             3 => {
-                let all: String = text.chars().map(|c| format!("\\U{:08x}", u32::from(c))).collect();
-                format!("\"{all}\"")
+                let all: Vec<_> = text.chars().map(|c| format!("\\U{:08x}", u32::from(c))).collect();
+                format!("\"{}\"", all.concat())
             }
             _ => format!("\"{}\"", escaped().replace('\n', r"\n").replace('\t', r"\t")),
         }

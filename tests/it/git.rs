@@ -459,6 +459,22 @@ fn the_state_of_a_place_is_told_exactly() {
 }
 
 #[test]
+fn a_link_to_a_checkout_of_the_users_own_is_used_but_never_replaced() {
+    let world = World::new();
+    let [.., second, third] = &world.commits;
+    fs::create_dir_all(world.dir.path().join("vendor")).expect("created");
+    let link = |to: &Path| {
+        let _ = fs::remove_file(world.target());
+        std::os::unix::fs::symlink(to, world.target()).expect("linked");
+    };
+    link(world.trainer.path());
+    assert_eq!(world.state(third), State::AtCommit);
+    assert_eq!(world.state(second), State::Foreign);
+    link(Path::new("/nonexistent"));
+    assert_eq!(world.state(third), State::Foreign);
+}
+
+#[test]
 fn a_file_or_a_directory_in_the_way_is_left_alone() {
     let world = World::new();
     fs::create_dir_all(world.target()).expect("created");
@@ -577,7 +593,7 @@ fn a_changed_gitmodules_is_not_believed() {
     assert_eq!(
         shown,
         "error: the submodules of `TRAINER` cannot be told: `.gitmodules` was changed\n\n\
-         hint: remove `TRAINER` and run setup again"
+         hint: undo the change with `git checkout .gitmodules` in `TRAINER`"
     );
 }
 

@@ -46,7 +46,8 @@ pub fn inspect(target: &Path, wanted: &CommitId) -> Result<State, GitError> {
         return Ok(State::Absent);
     }
     let Some(repository) = open(target) else {
-        let empty = fs::names(target).is_ok_and(|names| names.is_empty());
+        let link = fs::link_target(target).is_some();
+        let empty = !link && fs::names(target).is_ok_and(|names| names.is_empty());
         return Ok(if empty { State::Absent } else { State::Foreign });
     };
     let Some(head) = head_of(&repository) else { return Ok(State::Foreign) };
