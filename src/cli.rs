@@ -44,6 +44,7 @@ enum Command {
     Config(commands::config::Command),
     Train(commands::train::Args),
     Runs(commands::runs::Args),
+    Logs(commands::logs::Args),
     Stop(commands::stop::Args),
     #[command(name = "__supervise", hide = true)]
     Supervise(commands::supervise::Args),
@@ -77,6 +78,7 @@ fn dispatch(command: &Command, context: &Context) -> Result<ExitCode, Error> {
         Command::Config(command) => commands::config::run(command, context),
         Command::Train(args) => commands::train::run(args, context),
         Command::Runs(args) => commands::runs::run(args, context),
+        Command::Logs(args) => commands::logs::run(args, context),
         Command::Stop(args) => commands::stop::run(args, context),
         Command::Supervise(args) => commands::supervise::run(args, context),
     }

@@ -4,6 +4,7 @@
 mod archives;
 mod config_parser;
 mod git;
+mod logs;
 mod setup;
 mod setup_whole;
 mod support;
