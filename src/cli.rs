@@ -35,9 +35,14 @@ struct Global {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// Make and check training files
+    Setup(commands::setup::Args),
     #[command(subcommand)]
     Config(commands::config::Command),
+    Train(commands::train::Args),
+    Runs(commands::runs::Args),
+    Stop(commands::stop::Args),
+    #[command(name = "__supervise", hide = true)]
+    Supervise(commands::supervise::Args),
 }
 
 /// Parses, detects the host, dispatches, reports: the one place where an error becomes an exit code.
@@ -55,7 +60,12 @@ pub fn main() -> ExitCode {
 
 fn dispatch(command: &Command, context: &Context) -> Result<ExitCode, Error> {
     match command {
+        Command::Setup(args) => commands::setup::run(args, context),
         Command::Config(command) => commands::config::run(command, context),
+        Command::Train(args) => commands::train::run(args, context),
+        Command::Runs(args) => commands::runs::run(args, context),
+        Command::Stop(args) => commands::stop::run(args, context),
+        Command::Supervise(args) => commands::supervise::run(args, context),
     }
 }
 

@@ -1,10 +1,17 @@
 //! One file a subcommand: its arguments, and the lines between them and the domain.
 
 pub mod config;
+pub mod runs;
+pub mod setup;
+pub mod stop;
+pub mod supervise;
+pub mod train;
 
 use crate::{
+    error::Error,
     output::Output,
     platform::Host,
+    run::adopt,
     workspace::{Settings, SettingsError, Workspace},
 };
 
@@ -17,6 +24,14 @@ pub struct Context {
 }
 
 impl Context {
+    /// Looks after the runs whose supervisors were killed, before anything is said about any run.
+    fn adopt_runs(&self) -> Result<(), Error> {
+        for cause in adopt::adopt_all(&self.host, &self.workspace)? {
+            self.output.warn(Error::from(cause).messages().join(": "));
+        }
+        Ok(())
+    }
+
     pub fn settings(&self) -> Result<Settings, SettingsError> {
         Settings::load(&self.workspace)
     }

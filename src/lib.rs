@@ -6,8 +6,10 @@ pub mod cli;
 pub mod commands;
 
 pub mod install;
+pub mod run;
 
 pub mod config;
+pub mod logs;
 pub mod vendor;
 
 pub mod workspace;

@@ -3,12 +3,16 @@
 //! Commands and the domain say *what* happened, as values that implement [`Event`]; this module alone decides how
 //! it looks: bars on a terminal, a line per change elsewhere, JSON for scripts.
 
+pub mod chart;
+pub mod live;
 pub mod progress;
 pub mod size;
 
 use std::{
     fmt::Display,
-    io::{self, Write},
+    io::{self, IsTerminal, Write},
+    ops::ControlFlow,
+    path::Path,
     sync::Arc,
 };
 
@@ -16,8 +20,15 @@ use console::Style;
 use indicatif::MultiProgress;
 use serde::Serialize;
 
-use crate::error::Error;
+use crate::{
+    error::Error,
+    platform::{
+        fs::{self, FsError},
+        watch,
+    },
+};
 
+pub use live::Live;
 pub use progress::Progress;
 
 /// How events are shown.
@@ -75,6 +86,29 @@ impl Output {
         self.data(serde_json::to_string(value).unwrap_or_default());
     }
 
+    /// A part of a long result, as it is. `Break` when nobody reads it any more (`| head`), which is no error.
+    ///
+    /// # Errors
+    /// When it is a file that cannot be written: half a result must not look like a whole one.
+    pub fn bytes(&self, bytes: &[u8]) -> Result<ControlFlow<()>, FsError> {
+        let mut stdout = io::stdout().lock();
+        match self.bars.suspend(|| stdout.write_all(bytes).and_then(|()| stdout.flush())) {
+            Ok(()) => Ok(ControlFlow::Continue(())),
+            Err(cause) if cause.kind() == io::ErrorKind::BrokenPipe => Ok(ControlFlow::Break(())),
+            Err(cause) => Err(fs::context("write to", Path::new("/dev/stdout"))(cause)),
+        }
+    }
+
+    /// stdout goes to eyes: colours and lines that change are welcome.
+    pub fn shows_data_on_terminal(&self) -> bool {
+        matches!(self.mode, Mode::Terminal { .. }) && io::stdout().is_terminal()
+    }
+
+    /// Nobody reads stdout any more, found out without writing to it.
+    pub fn reader_has_gone(&self) -> bool {
+        watch::reader_has_gone(io::stdout())
+    }
+
     pub fn event(&self, event: &impl Event) {
         if self.mode == Mode::Json {
             return self.json(event);
@@ -128,6 +162,11 @@ impl Output {
     /// A bar (or its plain equivalent) for the thing `label`, until it is dropped.
     pub fn progress(&self, label: &str) -> Progress {
         Progress::new(self.clone(), label)
+    }
+
+    /// A line that changes in place, until it is dropped.
+    pub fn live(&self) -> Live {
+        Live::new(self.clone())
     }
 
     fn style(&self) -> Style {

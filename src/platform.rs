@@ -7,9 +7,15 @@
 pub mod clock;
 pub mod digest;
 pub mod env;
+pub mod fifo;
 pub mod fs;
+pub mod gpu;
 pub mod lock;
+pub mod memory;
 pub mod net;
 pub mod process;
+pub mod procfs;
+pub mod signal;
+pub mod watch;
 
 pub use env::{Arch, Env, Host};

@@ -1,9 +1,10 @@
 //! What is pinned: the sources that setup fetches, the symlink farm, the rules for Python requirements.
 //!
-//! The declarations are the TOML files in the repository's `vendor/`, embedded in the program. Nothing here
-//! installs anything.
+//! The declarations are the TOML files in the repository's `vendor/`, embedded in the program. [`git`] fetches what
+//! is pinned as a commit; everything else is installed elsewhere.
 
 pub mod farm;
+pub mod git;
 pub mod requirements;
 pub mod sources;
 

@@ -27,7 +27,7 @@ const TRIES: u32 = 4;
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 
 /// Longest pause that a server may ask for with `Retry-After`.
-const LONGEST_PAUSE: Duration = Duration::from_secs(120);
+const LONGEST_PAUSE: Duration = Duration::from_mins(2);
 
 /// A pinned file: what it is called in messages, its digest, where it may be.
 #[derive(Clone, Debug)]
@@ -90,7 +90,11 @@ fn from_place(
     let mut tries = 1;
     loop {
         let before = fs::size(&partial).unwrap_or(0);
-        let error = match transfer(http, place, &partial, progress) {
+        let result = transfer(http, place, &partial, progress);
+        if fs::size(&partial).is_ok_and(|size| size == 0) {
+            fs::remove_tree(&partial)?;
+        }
+        let error = match result {
             Ok(found) if found == sha256 => return Ok(fs::rename(&partial, path)?),
             Ok(found) => {
                 fs::remove_tree(&partial)?;

@@ -12,8 +12,14 @@ use crate::{
         net::NetError,
         process::{self, ProcessError},
     },
-    vendor::{VendorError, farm::FarmError},
+    vendor::{
+        VendorError,
+        farm::FarmError,
+        git::{BadCommitId, GitError},
+    },
 };
+
+use super::torch::TorchError;
 
 #[derive(Debug, thiserror::Error)]
 pub enum InstallError {
@@ -49,6 +55,12 @@ pub enum InstallError {
     Vendor(#[from] VendorError),
     #[error(transparent)]
     Farm(#[from] FarmError),
+    #[error(transparent)]
+    Git(#[from] GitError),
+    #[error(transparent)]
+    Commit(#[from] BadCommitId),
+    #[error(transparent)]
+    Torch(#[from] TorchError),
 }
 
 impl InstallError {
@@ -67,7 +79,7 @@ impl Report for InstallError {
             Self::NoSpace { .. } => Kind::Disk,
             Self::NoPython { portable: Some(cause), .. } => cause.kind(),
             Self::NoPython { portable: None, .. } | Self::NoPip => Kind::Unsupported,
-            Self::BadPython { .. } | Self::UnknownStep(..) => Kind::Usage,
+            Self::BadPython { .. } | Self::UnknownStep(..) | Self::Commit(_) => Kind::Usage,
             Self::Program { kind, .. } => *kind,
             Self::Verify { .. } => Kind::Failed,
             Self::Fs(cause) => cause.kind(),
@@ -76,6 +88,8 @@ impl Report for InstallError {
             Self::Process(cause) => cause.kind(),
             Self::Vendor(cause) => cause.kind(),
             Self::Farm(cause) => cause.kind(),
+            Self::Git(cause) => cause.kind(),
+            Self::Torch(cause) => cause.kind(),
         }
     }
 
@@ -113,6 +127,9 @@ impl Report for InstallError {
             Self::Process(cause) => cause.hint(),
             Self::Vendor(cause) => cause.hint(),
             Self::Farm(cause) => cause.hint(),
+            Self::Git(cause) => cause.hint(),
+            Self::Commit(_) => Some("mend the commit under `[sources]` in `dpgui.toml`".to_owned()),
+            Self::Torch(cause) => cause.hint(),
         }
     }
 }

@@ -105,6 +105,11 @@ impl Env {
         self
     }
 
+    /// The names of what is set here and not, or not so, in `before`.
+    pub fn changes_since<'a>(&'a self, before: &'a Self) -> impl Iterator<Item = &'a OsString> {
+        self.0.iter().filter(|(name, value)| before.0.get(*name) != Some(*value)).map(|(name, _)| name)
+    }
+
     pub fn iter(&self) -> impl Iterator<Item = (&OsString, &OsString)> {
         self.0.iter()
     }

@@ -4,13 +4,19 @@ use std::{
     ffi::OsString,
     fs::{self, File},
     io::{self, Read, Seek, SeekFrom, Write},
-    os::{fd::AsFd, unix::fs::OpenOptionsExt},
+    os::{
+        fd::AsFd,
+        unix::fs::{OpenOptionsExt, PermissionsExt},
+    },
     path::{Path, PathBuf},
 };
 
+use jiff::Timestamp;
 use nix::fcntl::{AT_FDCWD, RenameFlags};
 
 use crate::error::{Kind, Report};
+
+use super::process;
 
 /// A file operation that failed: the action, the path, the system's reason.
 #[derive(Debug, thiserror::Error)]
@@ -77,6 +83,24 @@ pub fn open_append(path: &Path) -> Result<File> {
     File::options().append(true).create(true).open(path).map_err(context("open", path))
 }
 
+/// Opens for writing after what is there, creating the file if it is not. Unlike [`open_append`]'s handles, this one
+/// can take bytes straight from a pipe.
+pub fn open_end(path: &Path) -> Result<File> {
+    File::options()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(path)
+        .and_then(|mut file| file.seek(SeekFrom::End(0)).map(|_| file))
+        .map_err(context("open", path))
+}
+
+/// Where everything written disappears.
+pub fn open_null() -> Result<File> {
+    let path = Path::new("/dev/null");
+    File::options().write(true).open(path).map_err(context("open", path))
+}
+
 /// Creates an empty file for writing, emptying one that is there.
 pub fn create(path: &Path) -> Result<File> {
     File::create(path).map_err(context("create", path))
@@ -100,6 +124,18 @@ pub fn write_stream(path: &Path, content: &mut dyn Read, mode: u32) -> Result<u6
     options.open(path).and_then(|mut file| io::copy(content, &mut file)).map_err(context("write", path))
 }
 
+/// Lets everybody run the file who may read it.
+pub fn make_executable(path: &Path) -> Result<()> {
+    let mode = fs::metadata(path).map(|it| it.permissions().mode()).map_err(context("look at", path))?;
+    let permissions = fs::Permissions::from_mode(mode | ((mode & 0o444) >> 2));
+    fs::set_permissions(path, permissions).map_err(context("make executable", path))
+}
+
+/// Bytes in `file` by now.
+pub fn length(file: &File, path: &Path) -> Result<u64> {
+    file.metadata().map(|it| it.len()).map_err(context("ask for the size of", path))
+}
+
 /// At most `limit` bytes of `file` from `offset` on; fewer at its end.
 pub fn read_at(file: &mut File, path: &Path, offset: u64, limit: usize) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
@@ -121,6 +157,25 @@ pub fn write_atomic(path: &Path, bytes: impl AsRef<[u8]>) -> Result<()> {
         return Err(context("write", path)(cause));
     }
     rename(&temporary, path)
+}
+
+/// Like [`write_atomic`] without waiting for the disk: for what can be worked out again after a power cut.
+pub fn write_snapshot(path: &Path, bytes: impl AsRef<[u8]>) -> Result<()> {
+    let temporary = beside(path, "tmp");
+    let written = fs::write(&temporary, bytes).and_then(|()| fs::rename(&temporary, path));
+    written.map_err(|cause| {
+        let _ = fs::remove_file(&temporary);
+        context("write", path)(cause)
+    })
+}
+
+/// Adds all of `text` to the end of `file` or, when the disk is full, none of it.
+pub fn append(file: &mut File, path: &Path, text: &str) -> Result<()> {
+    let before = file.metadata().map_err(context("write", path))?.len();
+    file.write_all(text.as_bytes()).map_err(|cause| {
+        let _ = file.set_len(before);
+        context("write", path)(cause)
+    })
 }
 
 /// Creates the file only if nothing of that name is there.
@@ -199,6 +254,12 @@ pub fn exists(path: &Path) -> bool {
     path.symlink_metadata().is_ok()
 }
 
+/// When the file was last written to.
+pub fn modified(path: &Path) -> Result<Timestamp> {
+    let time = path.metadata().and_then(|found| found.modified()).map_err(context("look at", path))?;
+    Ok(Timestamp::try_from(time).unwrap_or(Timestamp::MIN))
+}
+
 /// A file that can be read is there, perhaps through a link.
 pub fn is_file(path: &Path) -> bool {
     path.is_file()
@@ -243,6 +304,20 @@ pub fn beside(path: &Path, purpose: &str) -> PathBuf {
     path.with_file_name(format!(".{name}.{purpose}-{}", std::process::id()))
 }
 
+/// Removes what processes that are gone left [`beside`] `path`.
+pub fn remove_leftovers(path: &Path) -> Result<()> {
+    let dir = path.parent().unwrap_or(Path::new("/"));
+    let ours = format!(".{}.", path.file_name().unwrap_or_default().to_string_lossy());
+    for name in names(dir)? {
+        let text = name.to_string_lossy();
+        let owner = text.strip_prefix(&ours).and_then(|rest| rest.rsplit_once('-')?.1.parse().ok());
+        if owner.is_some_and(|pid| !process::is_alive(pid)) {
+            remove_tree(&dir.join(&name))?;
+        }
+    }
+    Ok(())
+}
+
 fn sync_dir(dir: &Path) {
     // Not every file system can sync a directory; the rename itself has happened.
     if let Ok(handle) = File::open(dir) {
@@ -265,6 +340,22 @@ mod tests {
         replace_dir(&staged, &live).expect("replaced");
         assert_eq!(names(&live).expect("listed"), ["new"]);
         assert_eq!(names(dir.path()).expect("listed"), ["live"]);
+    }
+
+    #[test]
+    fn only_leftovers_of_processes_that_are_gone_are_removed() {
+        let dir = tempfile::tempdir().expect("a temp dir");
+        let path = dir.path().join("node");
+        let mine = beside(&path, "tmp");
+        let of_the_dead = dir.path().join(format!(".node.tmp-{}", i32::MAX));
+        for made in [&mine, &of_the_dead, &dir.path().join(".node.settings")] {
+            create_dir_all(made).expect("created");
+        }
+        remove_leftovers(&path).expect("removed");
+        let left = [mine.file_name().expect("a name"), ".node.settings".as_ref()];
+        let mut left = left.map(OsString::from);
+        left.sort();
+        assert_eq!(names(dir.path()).expect("listed"), left);
     }
 
     #[test]

@@ -4,12 +4,17 @@
 //! store or `SSL_CERT_FILE` and `SSL_CERT_DIR`. There is no total time-out, because a big file may take hours: only a
 //! connection that says nothing for [`IDLE`] is given up.
 
-use std::{error::Error as StdError, io, time::Duration};
+use std::{
+    error::Error as StdError,
+    io,
+    net::{Ipv4Addr, TcpListener},
+    time::Duration,
+};
 
 use reqwest::{
     StatusCode,
     blocking::{Client, RequestBuilder, Response},
-    header,
+    header::{self, HeaderName},
 };
 
 use crate::error::{Kind, Report};
@@ -76,15 +81,19 @@ impl Report for NetError {
 
 impl Http {
     pub fn new() -> Result<Self, NetError> {
+        Self::with_idle(IDLE)
+    }
+
+    fn with_idle(idle: Duration) -> Result<Self, NetError> {
         // Ring rather than the default provider: no C++ or cmake to build, and hashing is not its job here.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let builder = reqwest::ClientBuilder::new()
+        let builder = Client::builder()
             .user_agent(concat!("dpgui/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT)
-            .read_timeout(IDLE);
-        // The blocking builder has no `read_timeout` of its own but keeps the asynchronous one's.
-        let client = reqwest::blocking::ClientBuilder::from(builder).timeout(None).build();
-        Ok(Self { client: client.map_err(|source| NetError::Client { source })? })
+            // The blocking client's limit is for each wait, first for the answer and then for each read of its body;
+            // the asynchronous one's `read_timeout` would panic in a body that is read outside of its runtime.
+            .timeout(idle);
+        Ok(Self { client: builder.build().map_err(|source| NetError::Client { source })? })
     }
 
     /// Asks for `url` from byte `offset` on. The answer may ignore the offset: look at its status.
@@ -97,16 +106,40 @@ impl Http {
         send(url, request)
     }
 
-    /// Posts `body` of the given content type and asks for an answer of type `accept` (git's smart protocol).
-    pub fn post(
+    /// Whether anybody usable answers at `url` within `limit`.
+    pub fn answers(&self, url: &str, limit: Duration) -> bool {
+        self.client.head(url).timeout(limit).send().is_ok_and(|it| it.status().is_success())
+    }
+
+    /// Asks for `url` with `headers`; with a `body` it is a POST. What git's smart protocol needs.
+    pub fn exchange(
         &self,
         url: &str,
-        [content_type, accept]: [&str; 2],
-        body: Vec<u8>,
+        headers: &[(HeaderName, &str)],
+        body: Option<Vec<u8>>,
     ) -> Result<Response, NetError> {
-        let request =
-            self.client.post(url).header(header::CONTENT_TYPE, content_type).header(header::ACCEPT, accept);
-        send(url, request.body(body))
+        let mut request = match body {
+            Some(body) => self.client.post(url).body(body),
+            None => self.client.get(url),
+        };
+        for (name, value) in headers {
+            request = request.header(name, *value);
+        }
+        send(url, request)
+    }
+}
+
+/// A TCP port that nobody on this machine listens on now, and none of `taken`.
+pub fn free_port(taken: &[u16]) -> io::Result<u16> {
+    // Held until the end of the search, so that the kernel names another one each time.
+    let mut held = vec![];
+    loop {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let port = listener.local_addr()?.port();
+        if !taken.contains(&port) {
+            return Ok(port);
+        }
+        held.push(listener);
     }
 }
 
@@ -156,7 +189,35 @@ fn is_certificate(error: &reqwest::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        io::{Read, Write},
+        net::TcpListener,
+        thread,
+    };
+
     use super::*;
+
+    #[test]
+    fn a_server_that_falls_silent_in_the_middle_is_given_up() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let url = format!("http://{}/file", listener.local_addr().expect("an address"));
+        let server = thread::spawn(move || {
+            let (mut stream, _) = listener.accept().expect("a client");
+            let asked = stream.read(&mut [0; 4096]).expect("a request");
+            assert!(asked > 0);
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf").expect("sent");
+            // Until the client has had enough and hangs up.
+            let _ = stream.read_to_end(&mut vec![]);
+        });
+        let http = Http::with_idle(Duration::from_millis(200)).expect("a client");
+        let mut body = vec![];
+        let source = http.get(&url, 0).expect("an answer").read_to_end(&mut body).expect_err("silence");
+        let error = crate::error::Error::from(NetError::Broken { url, source });
+        assert_eq!(error.messages()[1..], ["error decoding response body", "operation timed out"]);
+        assert_eq!(body, b"half");
+        drop(http);
+        server.join().expect("the client hung up");
+    }
 
     #[test]
     fn a_url_is_shown_without_user_and_password() {

@@ -2,7 +2,6 @@
 
 use std::{
     ffi::OsString,
-    fs::File,
     io::{self, BufRead, BufReader, Read},
     os::unix::process::{CommandExt, ExitStatusExt},
     path::{Path, PathBuf},
@@ -23,6 +22,13 @@ pub struct CommandSpec {
     pub args: Vec<OsString>,
     pub env: Env,
     pub cwd: PathBuf,
+}
+
+/// Whose signals from the keyboard a program gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Group {
+    Ours,
+    Own,
 }
 
 /// What a program said until it ended.
@@ -121,14 +127,18 @@ impl CommandSpec {
         self.read(child.wait())
     }
 
-    /// Starts it and leaves it to itself: no terminal streams, its output (if it has any) goes to `log`.
-    pub fn spawn_detached(&self, log: &File) -> Result<Child, ProcessError> {
+    /// Starts it without input and leaves it running, its output going where it is told.
+    pub fn spawn(
+        &self,
+        group: Group,
+        stdout: impl Into<Stdio>,
+        stderr: impl Into<Stdio>,
+    ) -> Result<Child, ProcessError> {
         let mut command = self.command();
-        command
-            .stdin(Stdio::null())
-            .stdout(self.read(log.try_clone())?)
-            .stderr(self.read(log.try_clone())?)
-            .process_group(0);
+        command.stdin(Stdio::null()).stdout(stdout).stderr(stderr);
+        if group == Group::Own {
+            command.process_group(0);
+        }
         self.started(command.spawn())
     }
 
@@ -152,6 +162,12 @@ impl Captured {
         let lines: Vec<&str> = text.trim_end().lines().collect();
         lines[lines.len().saturating_sub(12)..].join("\n")
     }
+}
+
+/// There is a process of this number, ours to signal or not.
+pub fn is_alive(pid: i32) -> bool {
+    let asked = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), None);
+    asked != Err(nix::Error::ESRCH)
 }
 
 /// `exit code 3` or `signal 9`.

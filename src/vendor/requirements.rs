@@ -22,8 +22,6 @@ pub struct Rules {
     pub precedence: Vec<String>,
     #[serde(default)]
     pub rule: Vec<Rule>,
-    #[serde(default)]
-    pub add: Vec<Addition>,
 }
 
 /// An exception for one package of one list.
@@ -33,24 +31,19 @@ pub struct Rule {
     pub from: String,
     pub package: String,
     pub action: Action,
+    /// What stands there instead, with [`Action::Replace`].
+    #[serde(default)]
+    pub with: String,
     pub why: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Action {
-    /// The package is not wanted.
+    /// The line is left out; a later list may still name the package.
     Drop,
-    /// Any version will do.
-    Loosen,
-}
-
-/// Something that no list names but the trainer needs.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Addition {
-    pub requirement: String,
-    pub why: String,
+    /// The line becomes `with`.
+    Replace,
 }
 
 impl Rules {
@@ -70,23 +63,25 @@ impl Rules {
             for line in requirement_lines(list) {
                 let package = package_name(line);
                 let winner = named.iter().find(|(name, by)| *name == package && *by != from.as_str());
-                let _ = match (self.rule_for(from, &package), winner) {
+                let written = match (self.rule_for(from, &package), winner) {
                     (Some(Rule { action: Action::Drop, why, .. }), _) => {
                         writeln!(text, "# left out: {line} ({why})")
                     }
                     (_, Some((_, by))) => {
-                        writeln!(text, "# left out: {line} ({by}'s own list names it and wins)")
+                        writeln!(text, "# left out: {line} (the list of {by} names it and wins)")
                     }
-                    (Some(Rule { action: Action::Loosen, why, .. }), None) => {
-                        writeln!(text, "{package}  # instead of {line} ({why})")
+                    (Some(Rule { action: Action::Replace, with, why, .. }), None) => {
+                        named.push((package, from));
+                        writeln!(text, "{with}  # instead of {line} ({why})")
                     }
-                    (None, None) => writeln!(text, "{line}"),
+                    (None, None) => {
+                        named.push((package, from));
+                        writeln!(text, "{line}")
+                    }
                 };
-                named.push((package, from.as_str()));
+                // Writing to a `String` cannot fail.
+                let _ = written;
             }
-        }
-        for Addition { requirement, why } in &self.add {
-            let _ = writeln!(text, "\n# added: {why}\n{requirement}");
         }
         text
     }
@@ -128,6 +123,7 @@ mod tests {
         assert_eq!(rules.precedence.first().map(String::as_str), Some("diffusion-pipe"));
         for rule in rules.rule {
             assert!(rules.precedence.contains(&rule.from) && !rule.why.is_empty(), "{rule:?}");
+            assert_eq!(rule.action == Action::Replace, !rule.with.is_empty(), "{rule:?}");
             assert_eq!(rule.package, package_name(&rule.package), "rules name packages in normal form");
         }
     }
@@ -140,26 +136,26 @@ mod tests {
             precedence = ["trainer", "library"]
             rule = [
                 { from = "library", package = "numpy", action = "drop", why = "cannot build" },
-                { from = "library", package = "pandas", action = "loosen", why = "no wheel" },
+                { from = "trainer", package = "kitchen", action = "drop", why = "the library knows better" },
+                { from = "library", package = "pandas", action = "replace", with = "pandas>=2", why = "no wheel" },
             ]
-            add = [{ requirement = "torchaudio", why = "imported unasked" }]
             "#,
         )
         .expect("valid");
-        let trainer = "\u{feff}# ours\nDiffusers>=0.35.1\nimageio[ffmpeg]\nav\nav>=16.0.0";
-        let library =
-            "numpy==1.24.4\r\ndiffusers==0.31.0\npandas==2.0.3\n\n-r more.txt\neinops==0.7.0 # why\n";
+        let trainer = "\u{feff}# ours\nDiffusers>=0.35.1\nimageio[ffmpeg]\nkitchen\nav\nav>=16.0.0";
+        let library = "numpy==1.24.4\r\ndiffusers==0.31.0\npandas==2.0.3\nkitchen==0.2\n\n-r more.txt\neinops==0.7.0 # why\n";
         assert_eq!(
             rules.derive(&[("library", library), ("trainer", trainer)]),
             "# Derived by dpgui from the requirement lists of the checkouts; written anew by `dpgui setup`.\n\
              \n# from trainer/requirements.txt\n\
-             Diffusers>=0.35.1\nimageio[ffmpeg]\nav\nav>=16.0.0\n\
+             Diffusers>=0.35.1\nimageio[ffmpeg]\n\
+             # left out: kitchen (the library knows better)\nav\nav>=16.0.0\n\
              \n# from library/requirements.txt\n\
              # left out: numpy==1.24.4 (cannot build)\n\
-             # left out: diffusers==0.31.0 (trainer's own list names it and wins)\n\
-             pandas  # instead of pandas==2.0.3 (no wheel)\n\
-             einops==0.7.0\n\
-             \n# added: imported unasked\ntorchaudio\n"
+             # left out: diffusers==0.31.0 (the list of trainer names it and wins)\n\
+             pandas>=2  # instead of pandas==2.0.3 (no wheel)\n\
+             kitchen==0.2\n\
+             einops==0.7.0\n"
         );
     }
 

@@ -1,6 +1,11 @@
 //! The integration tests, one binary: the real program against real servers, processes and files.
 #![expect(clippy::disallowed_methods, reason = "tests look at the world as the program left it")]
 
+mod archives;
+mod config;
 mod config_parser;
+mod git;
+mod setup;
+mod setup_whole;
 mod support;
 mod tidy;

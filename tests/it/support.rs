@@ -1,3 +1,7 @@
-//! What the tests of several topics need.
+//! What several tests need: a place of their own to run the program in, servers with faults, repositories.
 
+pub(crate) mod file_server;
+pub(crate) mod git_repository;
+pub(crate) mod git_server;
 pub(crate) mod old_toml;
+pub(crate) mod sandbox;

@@ -1,0 +1,96 @@
+//! `dpgui runs`: what was trained here, and what is training now.
+
+use std::{process::ExitCode, time::Duration};
+
+use jiff::{Timestamp, tz::TimeZone};
+use serde::Serialize;
+
+use crate::{
+    error::Error,
+    output::{Mode, size},
+    platform::clock,
+    run::{RunDir, RunError, RunId, sight::LastStep, state::RunState},
+};
+
+use super::Context;
+
+/// List the runs of this workspace, the newest first
+#[derive(Debug, clap::Args)]
+pub struct Args {}
+
+/// One run in the list.
+#[derive(Debug, Serialize)]
+struct Row {
+    id: RunId,
+    /// One word.
+    state: &'static str,
+    details: RunState,
+    step: Option<u64>,
+    loss: Option<f64>,
+    started: Timestamp,
+    /// From its start to its end, or until now.
+    seconds: u64,
+    /// How it ended is known, and nothing of it is left.
+    ended: bool,
+}
+
+pub fn run(_args: &Args, context: &Context) -> Result<ExitCode, Error> {
+    let Context { host, workspace, output } = context;
+    context.adopt_runs()?;
+    let rows: Vec<Row> = RunDir::all(workspace).map_err(RunError::from)?.iter().filter_map(row).collect();
+    if output.mode() == Mode::Json {
+        for row in &rows {
+            output.json(row);
+        }
+    } else if rows.is_empty() {
+        output.note("no runs yet; start one with `dpgui train CONFIG`");
+    } else {
+        output.data(table(&rows));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `None` for a damaged one, of which was said so already.
+fn row(dir: &RunDir) -> Option<Row> {
+    let snapshot = dir.snapshot().ok()?;
+    let started = dir.id().created();
+    let (state, updated, last) = match snapshot {
+        Some(it) => (it.state, it.updated, it.last_step),
+        None => (RunState::Starting, started, None),
+    };
+    let ended = state.outcome().is_some();
+    let until = if ended { updated } else { clock::now() };
+    Some(Row {
+        id: dir.id().clone(),
+        state: state.word(),
+        details: state,
+        step: last.map(|it: LastStep| it.step),
+        loss: last.and_then(|it| it.loss),
+        started,
+        seconds: u64::try_from(until.duration_since(started).as_secs()).unwrap_or(0),
+        ended,
+    })
+}
+
+/// Columns as wide as what is in them.
+fn table(rows: &[Row]) -> String {
+    let mut lines = vec![["RUN", "STATE", "STEP", "LOSS", "STARTED", "DURATION"].map(str::to_owned)];
+    lines.extend(rows.iter().map(|row| {
+        let started = row.started.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S");
+        [
+            row.id.to_string(),
+            row.state.to_owned(),
+            row.step.map_or_else(|| "-".to_owned(), |step| step.to_string()),
+            row.loss.map_or_else(|| "-".to_owned(), |loss| format!("{loss:.4}")),
+            started.to_string(),
+            size::duration(Duration::from_secs(row.seconds)),
+        ]
+    }));
+    let width = |column: usize| lines.iter().map(|line| line[column].len()).max().unwrap_or(0);
+    let widths: [usize; 6] = std::array::from_fn(width);
+    let padded = lines.iter().map(|line| {
+        let cells = line.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    });
+    padded.collect::<Vec<_>>().join("\n")
+}

@@ -1,0 +1,101 @@
+//! `dpgui setup`: fills the workspace with everything that a training needs.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use crate::{
+    error::{Error, Kind},
+    install::{Purpose, Setup, Wish, plan::Selection, step::Site, torch::Profile},
+    platform::net::Http,
+    vendor::sources::Sources,
+    workspace::Settings,
+};
+
+use super::Context;
+
+/// Install everything that a training needs; a second run does nothing
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Print what would be done and why, and touch nothing
+    #[arg(long)]
+    plan: bool,
+    /// With --plan: exit with 10 if there is something to do
+    #[arg(long, requires = "plan")]
+    detailed_exitcode: bool,
+    /// Only these steps
+    #[arg(long, value_name = "STEP", value_delimiter = ',')]
+    only: Vec<String>,
+    /// All but these steps
+    #[arg(long, value_name = "STEP", value_delimiter = ',')]
+    skip: Vec<String>,
+    /// The PyTorch build: auto, cu13, cu12 or cpu [default: `[torch] profile` in dpgui.toml, else auto]
+    #[arg(long, value_name = "PROFILE")]
+    torch: Option<String>,
+    /// The interpreter to make the environment with, instead of a portable one
+    #[arg(long, value_name = "PATH")]
+    python: Option<PathBuf>,
+    /// Clone what this model type needs beyond the common repositories
+    #[arg(long = "model", value_name = "TYPE", value_delimiter = ',')]
+    models: Vec<String>,
+    /// Clone this further submodule of the trainer
+    #[arg(long = "submodule", value_name = "NAME", value_delimiter = ',')]
+    submodules: Vec<String>,
+}
+
+pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
+    let settings = context.settings()?;
+    let wish = wish(args, &settings)?;
+    let site = site(context, settings)?;
+    let selection = Selection { only: args.only.clone(), skip: args.skip.clone() };
+    let setup = Setup::new(&site, &wish, &selection)?;
+    if args.plan {
+        return plan(args, context, &setup);
+    }
+    let done = setup.apply()?;
+    context.output.event(&done);
+    next(context);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What every step of a setup in this workspace works with.
+pub fn site(context: &Context, settings: Settings) -> Result<Site, Error> {
+    Ok(Site {
+        host: context.host.clone(),
+        workspace: context.workspace.clone(),
+        sources: Sources::load(&settings)?,
+        settings,
+        http: Http::new()?,
+        output: context.output.clone(),
+    })
+}
+
+/// `auto` is no profile; anything else must be one.
+pub fn profile(name: Option<&str>) -> Result<Option<Profile>, Error> {
+    match name {
+        None | Some("auto") => Ok(None),
+        Some(name) => Ok(Some(name.parse::<Profile>()?)),
+    }
+}
+
+fn wish(args: &Args, settings: &Settings) -> Result<Wish, Error> {
+    let given = [&args.models, &args.submodules, &settings.models, &settings.submodules];
+    let wanted = given.into_iter().flatten().cloned().collect();
+    let profile = profile(args.torch.as_deref().or(settings.torch.profile.as_deref()))?;
+    Ok(Wish { purpose: Purpose::Trainer { wanted }, profile, python: args.python.clone() })
+}
+
+fn plan(args: &Args, context: &Context, setup: &Setup) -> Result<ExitCode, Error> {
+    let planned = setup.plan()?;
+    context.output.event(setup.torch());
+    for step in &planned {
+        context.output.event(step);
+    }
+    let pending = planned.iter().any(|it| it.pending);
+    if args.detailed_exitcode && pending {
+        return Ok(ExitCode::from(Kind::ChangesPending.exit_code()));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn next(context: &Context) {
+    context.output.note("\nNext: `dpgui config new wan` writes a training configuration to fill in,\n      `dpgui train configs/wan.toml --watch` starts it");
+}

@@ -1,0 +1,45 @@
+//! `dpgui stop`: ends a run and returns when no process of it is left.
+
+use std::process::ExitCode;
+
+use crate::{
+    error::Error,
+    run::{
+        Manner, list,
+        state::RunState,
+        stop::{self, Ended, Kept},
+    },
+};
+
+use super::Context;
+
+/// Stop a run: let it save and leave, insist if it does not; returns when no process of it is left
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Its id, the beginning of one, or its name [default: the one that is running]
+    run: Option<String>,
+    /// Do not wait for it to save
+    #[arg(long)]
+    now: bool,
+}
+
+pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
+    let Context { host, workspace, output } = context;
+    context.adopt_runs()?;
+    let dir = list::find_or_running(workspace, args.run.as_deref())?;
+    let manner = if args.now { Manner::Now } else { Manner::Graceful };
+    if list::is_live(&dir) {
+        let progress = output.progress("stopping");
+        stop::request(host, &dir, manner)?;
+        stop::wait(host, &dir, |state| {
+            if let RunState::Stopping(stopping) = state {
+                progress.doing(stopping.degree.sentence());
+            }
+        })?;
+    } else {
+        output.status("Already", format_args!("{} is not running", dir.id()));
+    }
+    let outcome = stop::wait(host, &dir, |_| {})?;
+    output.event(&Ended { run: dir.id().clone(), outcome, kept: Kept::of(&dir)? });
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,30 @@
+//! `dpgui __supervise RUNDIR`: the supervisor's own command. Only dpgui itself types it.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use crate::{
+    error::{Error, Kind},
+    run::{
+        RunDir,
+        supervise::{Begin, supervise},
+    },
+};
+
+use super::Context;
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The run's folder, absolute
+    dir: PathBuf,
+    /// Take over a run that was started before
+    #[arg(long)]
+    adopt: bool,
+}
+
+pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
+    let no_run = || Error::new(Kind::Bug, format!("`{}` is no run's folder", args.dir.display()));
+    let dir = RunDir::at(&args.dir).ok_or_else(no_run)?;
+    let begin = if args.adopt { Begin::Adopt } else { Begin::Start };
+    supervise(&dir, &context.host.env, begin)?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,66 @@
+//! The step that builds the symlink farm.
+
+use crate::{
+    output::Progress,
+    vendor::farm::{self, Entry},
+};
+
+use super::{
+    InstallError,
+    plan::{Status, StepId},
+    receipt::{self, Receipt},
+    step::{Site, Step},
+};
+
+#[derive(Debug)]
+pub struct Farm<'a> {
+    site: &'a Site,
+    entries: Vec<Entry>,
+    repositories: Vec<StepId>,
+}
+
+impl<'a> Farm<'a> {
+    /// The links for these repositories.
+    pub fn new(site: &'a Site, repositories: &[&str]) -> Result<Self, InstallError> {
+        let needs = repositories.iter().map(|name| StepId::Repository((*name).to_owned())).collect();
+        Ok(Self { site, entries: farm::entries(repositories)?, repositories: needs })
+    }
+
+    /// The names that the last farm linked: what is ours to remove.
+    fn ours(&self) -> Vec<String> {
+        let receipt = Receipt::of(&self.site.workspace.libs());
+        receipt.and_then(|it| serde_json::from_value(it.details).ok()).unwrap_or_default()
+    }
+
+    fn names(&self) -> Vec<&str> {
+        self.entries.iter().map(|it| it.name.as_str()).collect()
+    }
+}
+
+impl Step for Farm<'_> {
+    fn id(&self) -> StepId {
+        StepId::Farm
+    }
+
+    fn needs(&self) -> Vec<StepId> {
+        self.repositories.clone()
+    }
+
+    fn inspect(&self) -> Result<Status, InstallError> {
+        let what = format!("vendor/libs: {}", self.names().join(", "));
+        let extra = self.ours().iter().any(|name| !self.names().contains(&name.as_str()));
+        if farm::is_complete(&self.site.workspace.libs(), &self.entries) && !extra {
+            return Ok(Status::Satisfied { what });
+        }
+        Ok(Status::Missing { what, why: "links are missing or lead elsewhere".to_owned() })
+    }
+
+    fn apply(&self, _progress: &Progress) -> Result<String, InstallError> {
+        let libs = self.site.workspace.libs();
+        farm::build(&libs, &self.entries, &self.ours())?;
+        let details = serde_json::to_value(self.names()).unwrap_or_default();
+        let inputs = receipt::inputs(&self.names());
+        Receipt::new(inputs, "symlink farm", "the checkouts").with_details(details).write_into(&libs)?;
+        Ok(format!("{} links", self.entries.len()))
+    }
+}

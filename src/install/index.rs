@@ -1,0 +1,70 @@
+//! Wheels straight from the Python package index, with the user's own pip and its configuration.
+//!
+//! This is the way out where only a package index can be reached: companies, rented machines, CI.
+
+use std::path::{Path, PathBuf};
+
+use crate::{
+    error::Kind,
+    output::Progress,
+    platform::{
+        digest::{Hasher, Sha256},
+        fs,
+        process::CommandSpec,
+    },
+    vendor::{VendorError, sources::Wheel},
+};
+
+use super::{InstallError, python, step::Site};
+
+/// Downloads `wheel` for this architecture by `pip download` and checks its digest, which pip is told too.
+pub fn fetch_wheel(site: &Site, wheel: &Wheel, progress: &Progress) -> Result<PathBuf, InstallError> {
+    let arch = site.host.arch;
+    let no_digest = || VendorError::NoDigest { name: wheel.package.clone(), arch };
+    let sha256 = *wheel.sha256.get(&arch).ok_or_else(no_digest)?;
+    let python = python::with_pip(site).ok_or(InstallError::NoPip)?;
+    let dir = site.downloads().join(format!("{}-{}", wheel.package, wheel.version));
+    fs::create_dir_all(&dir)?;
+    if let Some(found) = verified_wheel(&dir, sha256)? {
+        return Ok(found);
+    }
+    let requirement = dir.join("requirement.txt");
+    let line = format!("{}=={} --hash=sha256:{sha256}\n", wheel.package, wheel.version);
+    fs::write_atomic(&requirement, line)?;
+    progress.doing(format!("{} {} from the package index, through pip", wheel.package, wheel.version));
+    let command = CommandSpec::new(python, &site.tool_env(), &dir)
+        .args(["-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "--require-hashes"])
+        .args(["--disable-pip-version-check", "--no-input", "--dest"])
+        .arg(&dir)
+        .arg("--requirement")
+        .arg(&requirement);
+    let mut tail = vec![];
+    let status = command.stream(&mut |line| {
+        tail.push(line.to_owned());
+        progress.doing(line);
+    })?;
+    if !status.success() {
+        let tail = tail[tail.len().saturating_sub(6)..].join("\n");
+        let kind = if tail.contains("DO NOT MATCH THE HASHES") { Kind::Integrity } else { Kind::Network };
+        return Err(InstallError::Program { what: "pip download".to_owned(), status, tail, kind });
+    }
+    let from = format!("{} from the package index", wheel.package);
+    verified_wheel(&dir, sha256)?.ok_or_else(|| InstallError::BadArchive {
+        archive: dir,
+        problem: format!("pip left no wheel there that is the pinned {from}"),
+    })
+}
+
+fn verified_wheel(dir: &Path, sha256: Sha256) -> Result<Option<PathBuf>, InstallError> {
+    for name in fs::names(dir)? {
+        let path = dir.join(&name);
+        if path.extension().is_some_and(|it| it == "whl") {
+            let mut hasher = Hasher::default();
+            hasher.update_from(&mut fs::open(&path)?).map_err(fs::context("read", &path))?;
+            if hasher.finish() == sha256 {
+                return Ok(Some(path));
+            }
+        }
+    }
+    Ok(None)
+}

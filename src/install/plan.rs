@@ -1,0 +1,171 @@
+//! The plan: which steps have something to do, and why. Pure; printed by `--plan` and carried out by `apply`.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::output::{Event, Line};
+
+use super::InstallError;
+
+/// A step of setup. The order is the one in which a plan is shown.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum StepId {
+    Node,
+    Uv,
+    Python,
+    Repository(String),
+    Farm,
+    Requirements,
+    Venv,
+    Verify,
+}
+
+impl fmt::Display for StepId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Node => "node",
+            Self::Uv => "uv",
+            Self::Python => "python",
+            Self::Repository(name) => name,
+            Self::Farm => "farm",
+            Self::Requirements => "requirements",
+            Self::Venv => "venv",
+            Self::Verify => "verify",
+        })
+    }
+}
+
+impl Serialize for StepId {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// What a look at the workspace says about a step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// There, whole, and made from what is wanted.
+    Satisfied { what: String },
+    /// To do, with the reason and what it will be.
+    Missing { what: String, why: String },
+}
+
+/// A step with its status and what must be done before it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Observed {
+    pub id: StepId,
+    pub needs: Vec<StepId>,
+    pub status: Status,
+}
+
+/// What a plan says of one step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "event", rename = "plan")]
+pub struct Planned {
+    pub step: StepId,
+    /// Something has to be done.
+    pub pending: bool,
+    pub what: String,
+    pub why: String,
+}
+
+impl Event for Planned {
+    fn line(&self) -> Option<Line> {
+        let verb = if self.pending { "Would do" } else { "Up to date" };
+        let why = if self.pending { format!(" ({})", self.why) } else { String::new() };
+        Some(Line { verb, text: format!("{}: {}{why}", self.step, self.what) })
+    }
+}
+
+/// Which steps the user wants looked at. Empty `only`: all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Selection {
+    pub only: Vec<String>,
+    pub skip: Vec<String>,
+}
+
+impl Selection {
+    /// Whether `id` takes part.
+    pub fn includes(&self, id: &StepId) -> bool {
+        let name = id.to_string();
+        (self.only.is_empty() || self.only.contains(&name)) && !self.skip.contains(&name)
+    }
+
+    /// # Errors
+    /// When a name is none of `steps`.
+    pub fn check(&self, steps: &[StepId]) -> Result<(), InstallError> {
+        let known: Vec<String> = steps.iter().map(ToString::to_string).collect();
+        match self.only.iter().chain(&self.skip).find(|name| !known.contains(name)) {
+            Some(unknown) => Err(InstallError::UnknownStep(unknown.clone(), known)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What is to be done: a step is pending if it is missing, or if something that it is made from is pending.
+///
+/// `observed` lists every step after the ones it needs.
+pub fn plan(observed: &[Observed]) -> Vec<Planned> {
+    let mut planned: Vec<Planned> = vec![];
+    for Observed { id, needs, status } in observed {
+        let first = planned.iter().find(|it| it.pending && needs.contains(&it.step));
+        let after = first.map(|it| format!("after {}", it.step));
+        let (pending, what, why) = match (status, after) {
+            (Status::Missing { what, why }, _) => (true, what, why.clone()),
+            (Status::Satisfied { what }, Some(after)) => (true, what, after),
+            (Status::Satisfied { what }, None) => (false, what, "up to date".to_owned()),
+        };
+        planned.push(Planned { step: id.clone(), pending, what: what.clone(), why });
+    }
+    planned
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn observed(id: StepId, needs: &[StepId], missing: Option<&str>) -> Observed {
+        let what = id.to_string();
+        let status = match missing {
+            Some(why) => Status::Missing { what, why: why.to_owned() },
+            None => Status::Satisfied { what },
+        };
+        Observed { id, needs: needs.to_vec(), status }
+    }
+
+    fn check(observed: &[Observed], expected: &[(&str, bool, &str)]) {
+        let planned = plan(observed);
+        let found: Vec<_> =
+            planned.iter().map(|it| (it.what.as_str(), it.pending, it.why.as_str())).collect();
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn what_is_made_from_a_missing_thing_is_made_again() {
+        check(
+            &[
+                observed(StepId::Node, &[], None),
+                observed(StepId::Uv, &[], None),
+                observed(StepId::Python, &[], Some("not installed")),
+                observed(StepId::Venv, &[StepId::Uv, StepId::Python], None),
+                observed(StepId::Verify, &[StepId::Venv], None),
+            ],
+            &[
+                ("node", false, "up to date"),
+                ("uv", false, "up to date"),
+                ("python", true, "not installed"),
+                ("venv", true, "after python"),
+                ("verify", true, "after venv"),
+            ],
+        );
+    }
+
+    #[test]
+    fn an_unknown_step_is_refused_with_the_names_that_exist() {
+        let selection = Selection { only: vec!["nod".to_owned()], skip: vec![] };
+        let error = selection.check(&[StepId::Node, StepId::Uv]).expect_err("misspelt");
+        assert_eq!(error.to_string(), "unknown step `nod`");
+        assert_eq!(crate::error::Report::hint(&error).as_deref(), Some("the steps are node, uv"));
+    }
+}

@@ -1,0 +1,252 @@
+//! The Python that the environment is made with: portable in `tools/python`, else the system's, else the user's choice.
+
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    output::Progress,
+    platform::{fs, process::CommandSpec},
+};
+
+use super::{
+    InstallError,
+    pinned::Pinned,
+    plan::{Status, StepId},
+    receipt::{self, Receipt},
+    step::{Site, Step},
+};
+
+const PROBE: Duration = Duration::from_secs(20);
+
+/// Asks an interpreter who it is. `sys.executable` sees through pyenv's shims, which are shell scripts; the base
+/// is the interpreter that a virtual environment was made from.
+const WHO: &str = "import json, sys, sysconfig; print(json.dumps(dict(
+    path=sys.executable, version=list(sys.version_info[:3]), implementation=sys.implementation.name,
+    threads=bool(sysconfig.get_config_var('Py_GIL_DISABLED')), base=getattr(sys, '_base_executable', sys.executable))))";
+
+/// `3.12`, `3.12.14`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Version(pub u32, pub u32, pub u32);
+
+/// What the real trainer needs: `autocommit` of Python 3.12's sqlite3, in its caches.
+pub const FOR_TRAINER: Version = Version(3, 12, 0);
+
+/// What the demo needs: torch 2.13's and DeepSpeed's own minimum.
+pub const FOR_DEMO: Version = Version(3, 10, 0);
+
+/// PyTorch's wheels end here: what is newer finds none.
+const NEWEST: Version = Version(3, 14, u32::MAX);
+
+/// A real interpreter, no shim.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Interpreter {
+    pub path: PathBuf,
+    pub version: Version,
+}
+
+/// Which interpreter a setup takes.
+#[derive(Debug)]
+pub struct Python<'a> {
+    site: &'a Site,
+    pinned: Pinned<'a>,
+    /// `--python PATH`.
+    chosen: Option<PathBuf>,
+    oldest: Version,
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}", self.0, self.1, self.2)
+    }
+}
+
+impl<'a> Python<'a> {
+    pub fn new(site: &'a Site, chosen: Option<PathBuf>, oldest: Version) -> Result<Self, InstallError> {
+        let chosen = chosen.map(|path| site.host.absolute(&path));
+        Ok(Self { site, pinned: Pinned::new(site, "python")?, chosen, oldest })
+    }
+
+    /// The interpreter that an earlier run of this step settled on, if it still fits.
+    pub fn interpreter(&self) -> Option<Interpreter> {
+        let receipt = Receipt::read(&self.receipt_path()).filter(|it| it.inputs == self.inputs())?;
+        let found: Interpreter = serde_json::from_value(receipt.details).ok()?;
+        (fs::exists(&found.path) && found.version >= self.oldest).then_some(found)
+    }
+
+    fn dir(&self) -> PathBuf {
+        self.site.workspace.tools().join("python")
+    }
+
+    fn receipt_path(&self) -> PathBuf {
+        receipt::loose(&self.site.workspace.internal(), "python")
+    }
+
+    fn inputs(&self) -> crate::platform::digest::Sha256 {
+        receipt::inputs(&(self.pinned.inputs(), &self.chosen))
+    }
+
+    fn settle(&self, found: &Interpreter, from: &str) -> Result<String, InstallError> {
+        let what = format!("CPython {}", found.version);
+        let details = serde_json::to_value(found).unwrap_or_default();
+        let path = self.receipt_path();
+        fs::create_dir_all(path.parent().unwrap_or(&path))?;
+        Receipt::new(self.inputs(), what.as_str(), from).with_details(details).write(&path)?;
+        Ok(format!("{what}, {from}"))
+    }
+
+    fn the_chosen(&self, path: &Path) -> Result<Interpreter, InstallError> {
+        let bad = |problem: String| InstallError::BadPython { path: path.to_owned(), problem };
+        let found = ask(self.site, path).map_err(bad)?;
+        if found.version < self.oldest {
+            let (found, oldest) = (found.version, self.oldest);
+            return Err(bad(format!("it is {found}, and {} ({oldest} or newer is needed)", why(oldest))));
+        }
+        Ok(found)
+    }
+
+    fn portable(&self, progress: &Progress) -> Result<(Interpreter, String), InstallError> {
+        let dir = self.dir();
+        let fits = Receipt::of(&dir).filter(|it| it.inputs == self.pinned.inputs());
+        let receipt = match fits {
+            Some(receipt) => receipt,
+            None => receipt::stage(&dir, |staged| {
+                let origin = self.pinned.unpack("", staged, progress)?;
+                let program = staged.join("bin/python3");
+                ask(self.site, &program)
+                    .map_err(|problem| InstallError::BadPython { path: program, problem })?;
+                let what = format!("CPython {}", self.pinned.archive.version);
+                Ok::<_, InstallError>(Receipt::new(self.pinned.inputs(), what, origin.from))
+            })?,
+        };
+        let program = dir.join("bin/python3");
+        let bad = |problem| InstallError::BadPython { path: program.clone(), problem };
+        Ok((ask(self.site, &program).map_err(bad)?, format!("portable, from {}", receipt.from)))
+    }
+}
+
+impl Step for Python<'_> {
+    fn id(&self) -> StepId {
+        StepId::Python
+    }
+
+    fn needs(&self) -> Vec<StepId> {
+        vec![]
+    }
+
+    fn inspect(&self) -> Result<Status, InstallError> {
+        Ok(match (self.interpreter(), &self.chosen) {
+            (Some(found), _) => {
+                Status::Satisfied { what: format!("CPython {}, `{}`", found.version, found.path.display()) }
+            }
+            (None, Some(chosen)) => Status::Missing {
+                what: format!("`{}`", chosen.display()),
+                why: "chosen with `--python`".to_owned(),
+            },
+            (None, None) => Status::Missing {
+                what: format!("portable CPython {}", self.pinned.archive.version),
+                why: "no interpreter is settled on".to_owned(),
+            },
+        })
+    }
+
+    fn apply(&self, progress: &Progress) -> Result<String, InstallError> {
+        if let Some(path) = &self.chosen {
+            return self.settle(&self.the_chosen(path)?, "chosen with `--python`");
+        }
+        let error = match self.portable(progress) {
+            Ok((found, from)) => return self.settle(&found, &from),
+            Err(error) if error.is_network() => error,
+            Err(error) => return Err(error),
+        };
+        progress.doing("looking for a Python of the system");
+        let fits = |it: &Interpreter| (self.oldest..=NEWEST).contains(&it.version);
+        let Some(found) = of_the_system(self.site).into_iter().find(fits) else {
+            let (wanted, why) = (format!("{}.{}", self.oldest.0, self.oldest.1), why(self.oldest));
+            return Err(InstallError::NoPython { wanted, why, portable: Some(Box::new(error)) });
+        };
+        let shown = found.path.display();
+        self.site
+            .output
+            .warn(format_args!("{error}; taking Python {} of the system, `{shown}`", found.version));
+        self.settle(&found, "of the system")
+    }
+}
+
+/// An interpreter of the system that has pip, the newest first.
+pub fn with_pip(site: &Site) -> Option<PathBuf> {
+    let has_pip = |path: &Path| {
+        let command =
+            CommandSpec::new(path, &site.tool_env(), &site.host.cwd).args(["-m", "pip", "--version"]);
+        command.capture(PROBE).is_ok_and(|it| it.success())
+    };
+    of_the_system(site).into_iter().map(|it| it.path).find(|path| has_pip(path))
+}
+
+/// The package index that pip's own configuration files name, if they name one.
+pub fn configured_index(site: &Site) -> Option<String> {
+    let command = CommandSpec::new(with_pip(site)?, &site.tool_env(), &site.host.cwd);
+    let said = command.args(["-m", "pip", "config", "get", "global.index-url"]).capture(PROBE).ok()?;
+    Some(said.stdout.trim().to_owned()).filter(|it| said.success() && !it.is_empty())
+}
+
+/// Interpreters on `PATH` and in pyenv's folder: 3.12 first, because that is what the trainer is used with, then by
+/// age, the newest first.
+fn of_the_system(site: &Site) -> Vec<Interpreter> {
+    let env = &site.host.env;
+    let names = ["python3.12", "python3.13", "python3.14", "python3.11", "python3.10", "python3", "python"];
+    let on_path = names.iter().filter_map(|name| which::which_in(name, env.get("PATH"), &site.host.cwd).ok());
+    let pyenv = env.get("PYENV_ROOT").map(PathBuf::from).or_else(|| Some(env.home()?.join(".pyenv")));
+    let versions = pyenv.map(|root| root.join("versions")).unwrap_or_default();
+    let installed = fs::names(&versions).unwrap_or_default();
+    let in_pyenv = installed.iter().map(|name| versions.join(name).join("bin/python3"));
+    let mut found: Vec<Interpreter> = vec![];
+    for candidate in on_path.chain(in_pyenv.filter(|it| it.exists())) {
+        if let Ok(interpreter) = ask(site, &candidate)
+            && !found.contains(&interpreter)
+        {
+            found.push(interpreter);
+        }
+    }
+    found.sort_by_key(|it| (it.version.1 != 12, std::cmp::Reverse(it.version)));
+    found
+}
+
+/// Runs the interpreter to learn what it really is.
+fn ask(site: &Site, path: &Path) -> Result<Interpreter, String> {
+    #[derive(Deserialize)]
+    struct Answer {
+        path: PathBuf,
+        version: Version,
+        implementation: String,
+        threads: bool,
+        base: PathBuf,
+    }
+    let command = CommandSpec::new(path, &site.tool_env(), &site.host.cwd).args(["-I", "-c", WHO]);
+    let said = command.capture(PROBE).map_err(|error| error.to_string())?;
+    if !said.success() {
+        return Err(format!("it fails: {}", said.tail()));
+    }
+    let answer: Answer = serde_json::from_str(said.stdout.trim()).map_err(|_| {
+        let said = said.stdout.trim();
+        format!("it does not answer like a Python interpreter: `{said}`")
+    })?;
+    if answer.implementation != "cpython" || answer.threads {
+        return Err("it is not a standard CPython, and PyTorch has no wheels for it".to_owned());
+    }
+    // An environment made from an environment would break with it.
+    let path = if answer.base.exists() { answer.base } else { answer.path };
+    Ok(Interpreter { path, version: answer.version })
+}
+
+fn why(oldest: Version) -> &'static str {
+    if oldest == FOR_TRAINER {
+        "the trainer's caches use `autocommit` of sqlite3, which came with 3.12"
+    } else {
+        "PyTorch has no wheels for older ones"
+    }
+}

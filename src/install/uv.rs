@@ -1,0 +1,95 @@
+//! uv: one pinned version, from `PATH`, from its publisher or from the package index.
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use crate::{
+    output::Progress,
+    platform::{fs, process::CommandSpec},
+};
+
+use super::{
+    InstallError,
+    pinned::Pinned,
+    plan::{Status, StepId},
+    receipt::{self, Receipt},
+    step::{Site, Step},
+};
+
+const PROBE: Duration = Duration::from_secs(10);
+
+#[derive(Debug)]
+pub struct Uv<'a> {
+    site: &'a Site,
+    pinned: Pinned<'a>,
+}
+
+impl<'a> Uv<'a> {
+    pub fn new(site: &'a Site) -> Result<Self, InstallError> {
+        Ok(Self { site, pinned: Pinned::new(site, "uv")? })
+    }
+
+    /// The program, if the pinned version is there: ours, else the one on `PATH`.
+    pub fn program(&self) -> Option<PathBuf> {
+        let ours = self.dir().join("uv");
+        if Receipt::of(&self.dir()).is_some_and(|it| it.inputs == self.pinned.inputs()) && fs::exists(&ours) {
+            return Some(ours);
+        }
+        let on_path = which::which_in("uv", self.site.host.env.get("PATH"), &self.site.host.cwd).ok()?;
+        (self.version_of(&on_path)? == self.pinned.archive.version).then_some(on_path)
+    }
+
+    pub fn version(&self) -> &str {
+        &self.pinned.archive.version
+    }
+
+    fn dir(&self) -> PathBuf {
+        self.site.workspace.tools().join("uv")
+    }
+
+    /// `uv 0.12.5 (x86_64-unknown-linux-musl)` says `uv --version`.
+    fn version_of(&self, program: &Path) -> Option<String> {
+        let command = CommandSpec::new(program, &self.site.tool_env(), &self.site.host.cwd).arg("--version");
+        command.capture(PROBE).ok()?.stdout.split_whitespace().nth(1).map(str::to_owned)
+    }
+
+    fn unpack(&self, staged: &Path, progress: &Progress) -> Result<Receipt, InstallError> {
+        let scripts = format!("uv-{}.data/scripts", self.version());
+        let origin = self.pinned.unpack(&scripts, staged, progress)?;
+        let program = staged.join("uv");
+        if origin.repacked {
+            fs::make_executable(&program)?;
+        }
+        let found = self.version_of(&program);
+        if found.as_deref() != Some(self.version()) {
+            let problem = format!("its uv says that it is `{}`", found.unwrap_or_default());
+            return Err(InstallError::BadArchive { archive: program, problem });
+        }
+        Ok(Receipt::new(self.pinned.inputs(), format!("uv {}", self.version()), origin.from))
+    }
+}
+
+impl Step for Uv<'_> {
+    fn id(&self) -> StepId {
+        StepId::Uv
+    }
+
+    fn needs(&self) -> Vec<StepId> {
+        vec![]
+    }
+
+    fn inspect(&self) -> Result<Status, InstallError> {
+        let what = format!("uv {}", self.version());
+        Ok(match self.program() {
+            Some(_) => Status::Satisfied { what },
+            None => Status::Missing { what, why: "this version is not installed".to_owned() },
+        })
+    }
+
+    fn apply(&self, progress: &Progress) -> Result<String, InstallError> {
+        let receipt = receipt::stage(&self.dir(), |staged| self.unpack(staged, progress))?;
+        Ok(format!("{} from {}", receipt.what, receipt.from))
+    }
+}

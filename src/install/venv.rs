@@ -1,0 +1,306 @@
+//! The Python environment: torch, DeepSpeed and the requirements in one resolution, bytecode compiled.
+//!
+//! It is made beside `venv` and renamed, so a killed or failed setup leaves the old one as it was. uv's
+//! `--relocatable` makes that possible: the scripts in `bin/` find their Python relative to themselves.
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use crate::{
+    error::Kind,
+    output::Progress,
+    platform::{Env, digest::Sha256, fs, process::CommandSpec},
+};
+
+use super::{
+    InstallError,
+    plan::{Status, StepId},
+    python,
+    python::{Interpreter, Python},
+    receipt::{self, Receipt},
+    requirements,
+    step::{Site, Step},
+    torch::Profile,
+    uv::Uv,
+};
+
+/// PyTorch's own index of builds without CUDA: 0.2 GB where the Python index has 3 GB.
+const CPU_INDEX: &str = "https://download.pytorch.org/whl/cpu/torch/";
+
+/// Packages that every environment has in their newest version: for what the user installs by hand later.
+const TOOLS: [&str; 3] = ["pip", "setuptools", "wheel"];
+
+/// Where the list of packages comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Packages {
+    /// The derived requirements of the checkouts.
+    Trainer,
+    /// A list of our own, embedded.
+    Fixed(&'static str),
+}
+
+#[derive(Debug)]
+pub struct Venv<'a> {
+    pub site: &'a Site,
+    pub uv: Uv<'a>,
+    pub python: Python<'a>,
+    pub profile: Profile,
+    pub packages: Packages,
+}
+
+impl Venv<'_> {
+    /// The whole list for uv. `None` while what it is derived from is missing.
+    fn requirements(&self) -> Result<Option<String>, InstallError> {
+        let list = match self.packages {
+            Packages::Fixed(list) => Some(list.to_owned()),
+            Packages::Trainer => fs::read_optional(&requirements::derived(&self.site.workspace))?,
+        };
+        let torch = self.profile.packages(self.site.host.arch);
+        let pins = torch.iter().map(|(name, version)| format!("{name}=={version}\n"));
+        let wanted = |(name, _): &(&str, &str)| self.packages == Packages::Trainer || *name == "torch";
+        let pins: String = torch.iter().zip(pins).filter(|(it, _)| wanted(it)).map(|(_, pin)| pin).collect();
+        Ok(list.map(|list| format!("# torch profile {}\n{pins}{}\n\n{list}", self.profile, TOOLS.join("\n"))))
+    }
+
+    fn inputs(&self, interpreter: &Interpreter, requirements: &str) -> Sha256 {
+        receipt::inputs(&(interpreter, requirements, self.uv.version()))
+    }
+
+    fn what(&self) -> String {
+        let [(_, torch), ..] = self.profile.packages(self.site.host.arch);
+        format!("torch {torch} ({}) and DeepSpeed", self.profile)
+    }
+
+    fn fill(
+        &self,
+        interpreter: &Interpreter,
+        list: &str,
+        staged: &Path,
+        progress: &Progress,
+    ) -> Result<Receipt, InstallError> {
+        let uv = self.uv.program().ok_or_else(|| InstallError::Verify {
+            problem: "uv is not there".to_owned(),
+            hint: "run `dpgui setup` without `--only` and `--skip`".to_owned(),
+        })?;
+        let env = self.uv_env();
+        let cwd = self.site.workspace.root();
+        let uv = |args: &[&str]| CommandSpec::new(&uv, &env, cwd).arg("--no-config").args(args);
+        progress.doing("making the environment");
+        let make =
+            uv(&["venv", "--relocatable", "--allow-existing", "--python"]).arg(&interpreter.path).arg(staged);
+        run(&make, "uv venv", &mut |line| progress.doing(line))?;
+
+        let file = self.site.workspace.internal().join("derived/install.txt");
+        fs::create_dir_all(file.parent().unwrap_or(&file))?;
+        fs::write_atomic(&file, list)?;
+        progress.doing("resolving");
+        let mut install = uv(&["pip", "install", "--compile-bytecode", "--requirement"]).arg(&file);
+        install = install.arg("--python").arg(staged.join("bin/python"));
+        let mut from = "the Python package index";
+        if self.profile == Profile::Cpu && self.site.http.answers(CPU_INDEX, Duration::from_secs(5)) {
+            install = install.args(["--torch-backend", "cpu"]);
+            from = "PyTorch's CPU index and the Python package index";
+        }
+        let mut downloads = Downloads::default();
+        run(&install, "uv pip install", &mut |line| downloads.show(line, progress))?;
+        progress.doing("writing it to the disk");
+        Ok(Receipt::new(self.inputs(interpreter, list), self.what(), from))
+    }
+
+    /// uv does not read pip's settings; people who set an index for pip mean it for this too.
+    fn uv_env(&self) -> Env {
+        let mut env = self.site.tool_env();
+        let given = [
+            (["UV_DEFAULT_INDEX", "UV_INDEX_URL"], "PIP_INDEX_URL"),
+            (["UV_INDEX", "UV_EXTRA_INDEX_URL"], "PIP_EXTRA_INDEX_URL"),
+            (["SSL_CERT_FILE", "SSL_CERT_DIR"], "PIP_CERT"),
+        ];
+        for (of_uv, of_pip) in given {
+            if let (None, Some(value)) = (env.first(&of_uv), env.text(of_pip).map(str::to_owned)) {
+                env.set(of_uv[0], value);
+            }
+        }
+        if env.first(&["UV_DEFAULT_INDEX", "UV_INDEX_URL"]).is_none()
+            && let Some(index) = python::configured_index(self.site)
+        {
+            env.set("UV_DEFAULT_INDEX", index);
+        }
+        // The interpreter is settled; uv is not to fetch another. The system's certificates are what the user trusts.
+        env.set("UV_PYTHON_DOWNLOADS", "never").set("UV_SYSTEM_CERTS", "true").remove("UV_TORCH_BACKEND");
+        env
+    }
+
+    /// Packages whose absence shows that somebody took the environment apart.
+    fn is_whole(&self) -> bool {
+        let libs = self.site.workspace.venv().join("lib");
+        let Ok(versions) = fs::names(&libs) else { return false };
+        let [(_, torch), ..] = self.profile.packages(self.site.host.arch);
+        let in_one = |python: &PathBuf| {
+            let names = fs::names(&python.join("site-packages")).unwrap_or_default();
+            let has = |start: &str| names.iter().any(|it| it.to_string_lossy().starts_with(start));
+            has(&format!("torch-{torch}")) && has("deepspeed-")
+        };
+        fs::exists(&self.site.workspace.python())
+            && versions.iter().map(|it| libs.join(it)).any(|it| in_one(&it))
+    }
+}
+
+impl Step for Venv<'_> {
+    fn id(&self) -> StepId {
+        StepId::Venv
+    }
+
+    fn needs(&self) -> Vec<StepId> {
+        let mut needs = vec![StepId::Uv, StepId::Python];
+        if self.packages == Packages::Trainer {
+            needs.push(StepId::Requirements);
+        }
+        needs
+    }
+
+    fn inspect(&self) -> Result<Status, InstallError> {
+        let what = self.what();
+        let missing = |why: &str| Status::Missing { what: what.clone(), why: why.to_owned() };
+        let Some(receipt) = Receipt::of(&self.site.workspace.venv()) else {
+            return Ok(missing("not installed"));
+        };
+        let (Some(interpreter), Some(list)) = (self.python.interpreter(), self.requirements()?) else {
+            return Ok(missing("what it is made from is missing"));
+        };
+        Ok(if receipt.inputs != self.inputs(&interpreter, &list) {
+            missing("the requirements, the torch profile, Python or uv changed")
+        } else if !self.is_whole() {
+            missing("packages are missing from it")
+        } else {
+            Status::Satisfied { what }
+        })
+    }
+
+    fn apply(&self, progress: &Progress) -> Result<String, InstallError> {
+        let (Some(interpreter), Some(list)) = (self.python.interpreter(), self.requirements()?) else {
+            return Err(InstallError::Verify {
+                problem: "the Python or the requirements that it is made from are missing".to_owned(),
+                hint: "run `dpgui setup` without `--only` and `--skip`".to_owned(),
+            });
+        };
+        let fill = |staged: &Path| self.fill(&interpreter, &list, staged, progress);
+        let receipt = receipt::stage(&self.site.workspace.venv(), fill)?;
+        Ok(format!("{} from {}", receipt.what, receipt.from))
+    }
+}
+
+/// Bytes that an environment takes at most, uv's cache on the same file system counted in (measured with Python
+/// 3.12 on x86-64: 131 packages, 5.8 GB with torch 2.13.0; 8.1 GB with 2.9.1).
+pub fn disk_need(profile: Profile) -> u64 {
+    const GIB: u64 = 1 << 30;
+    match profile {
+        Profile::Cu13 | Profile::Cpu => 9 * GIB,
+        Profile::Cu12 => 12 * GIB,
+    }
+}
+
+/// What uv says about its downloads, added up: `Downloading torch (847.2MiB)`, ` Downloaded torch`.
+#[derive(Debug, Default)]
+struct Downloads {
+    sizes: Vec<(String, u64)>,
+    done: u64,
+    total: u64,
+}
+
+impl Downloads {
+    fn show(&mut self, line: &str, progress: &Progress) {
+        let line = line.trim();
+        if let Some((name, size)) = line.strip_prefix("Downloading ").and_then(|it| it.split_once(" (")) {
+            let size = parse_size(size.trim_end_matches(')'));
+            self.sizes.push((name.to_owned(), size));
+            self.total += size;
+            progress.expect_bytes(self.total);
+        } else if let Some(name) = line.strip_prefix("Downloaded ") {
+            let found = self.sizes.iter().find(|(it, _)| it == name);
+            self.done += found.map_or(0, |(_, size)| *size);
+            progress.bytes(self.done);
+        }
+        // The list of what was installed is long, and of no use as a status.
+        if !line.starts_with(['+', '-', '~']) {
+            progress.doing(line);
+        }
+    }
+}
+
+/// `847.2MiB` as bytes; what cannot be read is 0, which only makes a bar shorter.
+fn parse_size(text: &str) -> u64 {
+    let digits = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
+    let unit = match &text[digits..] {
+        "KiB" => 1024.0,
+        "MiB" => 1024.0 * 1024.0,
+        "GiB" => 1024.0 * 1024.0 * 1024.0,
+        _ => 1.0,
+    };
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a size for a bar")]
+    text[..digits].parse::<f64>().map_or(0, |number| (number * unit) as u64)
+}
+
+fn run(command: &CommandSpec, what: &str, on_line: &mut dyn FnMut(&str)) -> Result<(), InstallError> {
+    let mut said = vec![];
+    let status = command.stream(&mut |line| {
+        said.push(line.to_owned());
+        on_line(line);
+    })?;
+    if status.success() {
+        return Ok(());
+    }
+    let tail = said[said.len().saturating_sub(20)..].join("\n");
+    Err(InstallError::Program { what: what.to_owned(), status, kind: kind_of(&tail), tail })
+}
+
+/// uv has one exit code for everything; its text tells the cases apart that need different exit codes of ours.
+fn kind_of(said: &str) -> Kind {
+    let says = |signs: &[&str]| signs.iter().any(|sign| said.contains(sign));
+    if says(&["No space left on device", "Permission denied", "Read-only file system"]) {
+        Kind::Disk
+    } else if says(&["Hash mismatch", "hash mismatch"]) {
+        Kind::Integrity
+    } else if says(&["Failed to fetch", "error sending request", "Request failed", "dns error", "Connect"]) {
+        Kind::Network
+    } else {
+        Kind::Failed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::{Mode, Output};
+
+    #[test]
+    fn uvs_downloads_are_added_up() {
+        let progress = Output::new(Mode::Plain).progress("venv");
+        let mut downloads = Downloads::default();
+        // As uv 0.12.5 prints it where there is no terminal.
+        for line in [
+            "Downloading torch (847.2MiB)",
+            "Downloading pillow (6.0KiB)",
+            " Downloaded pillow",
+            " + torch==2.13.0",
+        ] {
+            downloads.show(line, &progress);
+        }
+        assert_eq!((downloads.done, downloads.total), (6 * 1024, 888_353_587 + 6 * 1024));
+    }
+
+    #[test]
+    fn a_failure_of_uv_gets_the_exit_code_of_its_cause() {
+        let check = |said, expected| assert_eq!(kind_of(said), expected, "{said}");
+        check(
+            "error: Failed to fetch: `http://127.0.0.1:1/simple/toml/`\n  Caused by: dns error",
+            Kind::Network,
+        );
+        check(
+            "error: failed to write to file\n  Caused by: No space left on device (os error 28)",
+            Kind::Disk,
+        );
+        check("  × No solution found when resolving dependencies", Kind::Failed);
+    }
+}

@@ -1,0 +1,127 @@
+//! The last step: the new environment is asked, with its own interpreter, whether it is what a training needs.
+
+use std::{path::PathBuf, time::Duration};
+
+use serde::Deserialize;
+
+use crate::{
+    output::Progress,
+    platform::{digest::Sha256, fs, process::CommandSpec},
+    vendor::{farm, sources},
+};
+
+use super::{
+    InstallError,
+    plan::{Status, StepId},
+    receipt::{self, Receipt},
+    step::{Site, Step},
+};
+
+/// The questions, in Python.
+const SCRIPT: &str = include_str!("../../templates/verify.py");
+
+/// A first import of torch from a slow disk takes a minute.
+const LIMIT: Duration = Duration::from_mins(10);
+
+#[derive(Debug)]
+pub struct Verify<'a> {
+    pub site: &'a Site,
+    /// The repositories whose modules must be found in the farm; none for the demo.
+    pub repositories: Vec<&'a str>,
+}
+
+/// What the script prints.
+#[derive(Debug, Deserialize)]
+struct Answer {
+    torch: String,
+    deepspeed: String,
+    cuda: Option<String>,
+    problems: Vec<String>,
+}
+
+impl Verify<'_> {
+    fn receipt_path(&self) -> PathBuf {
+        receipt::loose(&self.site.workspace.internal(), "verify")
+    }
+
+    /// `None` while there is no environment to verify.
+    fn inputs(&self) -> Option<Sha256> {
+        let venv = Receipt::of(&self.site.workspace.venv())?;
+        Some(receipt::inputs(&(venv.inputs, &self.repositories, SCRIPT)))
+    }
+
+    fn ask(&self) -> Result<Answer, InstallError> {
+        let workspace = &self.site.workspace;
+        let mut env = self.site.tool_env();
+        env.set("PYTHONPATH", workspace.libs());
+        let entries = farm::entries(&self.repositories)?;
+        let questions = serde_json::json!({
+            "libs": workspace.libs(),
+            "farm": entries.iter().map(farm::Entry::module).collect::<Vec<_>>(),
+            "trainer": (!self.repositories.is_empty()).then(|| workspace.vendor().join(sources::TRAINER)),
+        });
+        let command = CommandSpec::new(workspace.python(), &env, workspace.root());
+        let said = command.args(["-c", SCRIPT]).arg(questions.to_string()).capture(LIMIT)?;
+        let answer = said.stdout.lines().last().and_then(|line| serde_json::from_str(line).ok());
+        answer.filter(|_| said.success()).ok_or_else(|| InstallError::Verify {
+            problem: format!("`{}` fails:\n{}", workspace.python().display(), said.tail()),
+            hint: "remove the folder `venv` and run `dpgui setup` again; if it fails again, report this"
+                .to_owned(),
+        })
+    }
+
+    fn launcher_starts(&self) -> Result<(), InstallError> {
+        let launcher = self.site.workspace.venv().join("bin/deepspeed");
+        let said = CommandSpec::new(&launcher, &self.site.tool_env(), self.site.workspace.root())
+            .arg("--help")
+            .capture(LIMIT)?;
+        if said.success() && said.stdout.contains("--master_port") {
+            return Ok(());
+        }
+        Err(InstallError::Verify {
+            problem: format!("`{} --help` fails:\n{}", launcher.display(), said.tail()),
+            hint: "remove the folder `venv` and run `dpgui setup` again".to_owned(),
+        })
+    }
+}
+
+impl Step for Verify<'_> {
+    fn id(&self) -> StepId {
+        StepId::Verify
+    }
+
+    fn needs(&self) -> Vec<StepId> {
+        if self.repositories.is_empty() { vec![StepId::Venv] } else { vec![StepId::Venv, StepId::Farm] }
+    }
+
+    fn inspect(&self) -> Result<Status, InstallError> {
+        let what = "imports, launcher and module search".to_owned();
+        let verified = Receipt::read(&self.receipt_path()).map(|it| it.inputs);
+        Ok(match self.inputs() {
+            Some(inputs) if verified == Some(inputs) => Status::Satisfied { what },
+            _ => Status::Missing { what, why: "this environment was not verified".to_owned() },
+        })
+    }
+
+    fn apply(&self, progress: &Progress) -> Result<String, InstallError> {
+        progress.doing("importing torch and deepspeed for the first time");
+        let answer = self.ask()?;
+        if !answer.problems.is_empty() {
+            return Err(InstallError::Verify {
+                problem: answer.problems.join("\n  "),
+                hint: "uninstall the package that is found instead (`venv/bin/python -m pip uninstall NAME`)"
+                    .to_owned(),
+            });
+        }
+        progress.doing("starting the deepspeed launcher");
+        self.launcher_starts()?;
+        let Answer { torch, deepspeed, cuda, .. } = answer;
+        let cuda = cuda.map_or_else(|| "no CUDA".to_owned(), |it| format!("CUDA {it}"));
+        if let Some(inputs) = self.inputs() {
+            let path = self.receipt_path();
+            fs::create_dir_all(path.parent().unwrap_or(&path))?;
+            Receipt::new(inputs, "verified environment", "the environment's own interpreter").write(&path)?;
+        }
+        Ok(format!("torch {torch} ({cuda}) and DeepSpeed {deepspeed} import, the launcher starts"))
+    }
+}

@@ -1,0 +1,112 @@
+//! Where the last lines of a log begin, found from its end without reading the rest.
+
+use std::{collections::VecDeque, fs::File, path::Path};
+
+use crate::platform::fs::{self, FsError};
+
+use super::{Colours, Fold, Mark};
+
+/// Bytes read at once.
+const BLOCK: u64 = 64 * 1024;
+
+/// The offset of the first of the last `count` lines. A progress bar is one line, however often it was redrawn; what
+/// stands after the last newline is a line too.
+pub fn lines(file: &mut File, path: &Path, count: usize) -> Result<u64, FsError> {
+    let length = fs::length(file, path)?;
+    let (mut end, mut left) = (length, count);
+    while left > 0 && end > 0 {
+        let start = end.saturating_sub(BLOCK);
+        let block = fs::read_at(file, path, start, usize::try_from(end - start).unwrap_or_default())?;
+        for newline in memchr::memrchr_iter(b'\n', &block) {
+            let next = start + newline as u64 + 1;
+            // The newline at the very end begins no line.
+            if next == length {
+                continue;
+            }
+            left -= 1;
+            if left == 0 {
+                return Ok(next);
+            }
+        }
+        end = start;
+    }
+    Ok(if count == 0 { length } else { 0 })
+}
+
+/// The offset of the first of the last `count` lines that report a step. Reads the whole log: steps may be rare.
+pub fn steps(file: &mut File, path: &Path, count: usize) -> Result<u64, FsError> {
+    let length = fs::length(file, path)?;
+    let mut found = VecDeque::new();
+    let mut fold = Fold::new(0, Colours::Drop);
+    let mut position = 0;
+    while position < length {
+        let bytes = fs::read_at(file, path, position, 256 * 1024)?;
+        if bytes.is_empty() {
+            break;
+        }
+        position += bytes.len() as u64;
+        fold.feed(&bytes, |line| {
+            if matches!(Mark::parse(line.text), Some(Mark::Step(_))) {
+                found.push_back(line.offset);
+            }
+            if found.len() > count {
+                found.pop_front();
+            }
+        });
+    }
+    Ok(found.front().copied().unwrap_or(length))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn log(text: &str) -> (tempfile::TempDir, std::path::PathBuf, File) {
+        let dir = tempfile::tempdir().expect("a temp dir");
+        let path = dir.path().join("output.log");
+        fs::write_atomic(&path, text).expect("written");
+        let file = fs::open(&path).expect("opened");
+        (dir, path, file)
+    }
+
+    #[test]
+    fn the_last_lines_are_found_whether_or_not_the_log_ends_with_a_newline() {
+        let check = |text: &str, count, expected: &str| {
+            let (_dir, path, mut file) = log(text);
+            let offset = usize::try_from(lines(&mut file, &path, count).expect("found")).expect("small");
+            assert_eq!(&text[offset..], expected, "{text:?} {count}");
+        };
+        check("a\nb\nc\n", 2, "b\nc\n");
+        check("a\nb\nc", 2, "b\nc");
+        check("a\n\n", 1, "\n");
+        check("a\n 0%\r50%\rb\n", 1, " 0%\r50%\rb\n");
+        check("a\nb\n", 0, "");
+        check("a\nb\n", 2, "a\nb\n");
+        check("a\nb\n", 9, "a\nb\n");
+        check("", 3, "");
+    }
+
+    #[test]
+    fn lines_longer_than_a_block_are_found_too() {
+        let long = "x".repeat(usize::try_from(BLOCK).expect("small") * 2 + 7);
+        let text = format!("first\n{long}\n{long}\nlast\n");
+        let (_dir, path, mut file) = log(&text);
+        let mut at = |count| lines(&mut file, &path, count).expect("found");
+        let line = long.len() as u64 + 1;
+        assert_eq!([1, 2, 3, 4].map(&mut at), [6 + 2 * line, 6 + line, 6, 0]);
+    }
+
+    #[test]
+    fn the_last_steps_are_counted_without_the_lines_between_them() {
+        let step = |n| format!("steps: {n} loss: 0.5000 iter time (s): 0.070 samples/sec: 457.143\n");
+        let text = format!("{}a\n{}b\n{}c\n", step(1), step(2), step(3));
+        let (_dir, path, mut file) = log(&text);
+        let mut at = |count| {
+            let offset = steps(&mut file, &path, count).expect("found");
+            text[usize::try_from(offset).expect("small")..].to_owned()
+        };
+        assert_eq!(at(2), format!("{}b\n{}c\n", step(2), step(3)));
+        assert_eq!(at(9), text);
+        assert_eq!(at(0), "");
+    }
+}

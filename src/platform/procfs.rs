@@ -1,0 +1,134 @@
+//! The processes of this machine as `/proc` shows them.
+
+use std::{
+    fmt, fs,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+
+/// One process and no later one that got its number: the number and the time it started at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ProcessId {
+    pub pid: i32,
+    /// Clock ticks since boot.
+    pub started: u64,
+}
+
+/// A living process. Zombies are not: they hold nothing and cannot be signalled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Process {
+    pub id: ProcessId,
+    pub parent: i32,
+    pub session: i32,
+}
+
+impl ProcessId {
+    /// The calling process.
+    pub fn own() -> Option<Self> {
+        Self::of(i32::try_from(std::process::id()).ok()?)
+    }
+
+    /// The process that has this number now, zombies excepted.
+    pub fn of(pid: i32) -> Option<Self> {
+        read(pid).map(|process| process.id)
+    }
+
+    pub fn is_alive(self) -> bool {
+        Self::of(self.pid) == Some(self)
+    }
+}
+
+impl fmt::Display for ProcessId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.pid.fmt(f)
+    }
+}
+
+impl Process {
+    /// The value of a variable in the environment that the process was started with; `None` if it is another user's.
+    pub fn variable(&self, name: &str) -> Option<String> {
+        let environ = fs::read(self.path("environ")).ok()?;
+        environ.split(|byte| *byte == 0).find_map(|entry| {
+            let value = entry.strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;
+            Some(String::from_utf8_lossy(value).into_owned())
+        })
+    }
+
+    /// The process has this very file open (not another one of the same name).
+    pub fn has_open(&self, file: &Path) -> bool {
+        let Ok(wanted) = file.metadata() else { return false };
+        let Ok(handles) = fs::read_dir(self.path("fd")) else { return false };
+        handles.flatten().any(|handle| {
+            handle
+                .path()
+                .metadata()
+                .is_ok_and(|found| found.ino() == wanted.ino() && found.dev() == wanted.dev())
+        })
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        PathBuf::from(format!("/proc/{}/{name}", self.id.pid))
+    }
+}
+
+/// Every living process that can be seen.
+pub fn processes() -> Vec<Process> {
+    let Ok(entries) = fs::read_dir("/proc") else { return vec![] };
+    entries.flatten().filter_map(|entry| read(entry.file_name().to_str()?.parse().ok()?)).collect()
+}
+
+/// Differs after every boot of the machine; empty where the kernel does not tell.
+pub fn boot_id() -> String {
+    fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
+}
+
+/// 128 random bits as hexadecimal digits.
+pub fn random_id() -> String {
+    let id = fs::read_to_string("/proc/sys/kernel/random/uuid").unwrap_or_default();
+    id.chars().filter(char::is_ascii_hexdigit).collect()
+}
+
+fn read(pid: i32) -> Option<Process> {
+    parse_stat(&String::from_utf8_lossy(&fs::read(format!("/proc/{pid}/stat")).ok()?))
+}
+
+/// Fields of `/proc/PID/stat`, see `proc_pid_stat(5)`: the name in brackets may hold spaces and brackets.
+fn parse_stat(stat: &str) -> Option<Process> {
+    let pid = stat.split(' ').next()?.parse().ok()?;
+    let mut fields = stat[stat.rfind(')')? + 1..].split_ascii_whitespace();
+    let state = fields.next()?;
+    let parent = fields.next()?.parse().ok()?;
+    let session = fields.nth(1)?.parse().ok()?;
+    let started = fields.nth(15)?.parse().ok()?;
+    (!matches!(state, "Z" | "X")).then_some(Process { id: ProcessId { pid, started }, parent, session })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_is_read_whatever_it_calls_itself() {
+        let check = |stat: &str, expected: Option<Process>| assert_eq!(parse_stat(stat), expected);
+        let tail = "1 7 6 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 81234 0 0";
+        let process = Process { id: ProcessId { pid: 42, started: 81234 }, parent: 1, session: 6 };
+        check(&format!("42 (python) S {tail}"), Some(process.clone()));
+        check(&format!("42 (a) R (b) S {tail}"), Some(process));
+        check(&format!("42 (python) Z {tail}"), None);
+        check("42 (pyth", None);
+    }
+
+    #[test]
+    fn a_process_knows_itself_and_its_number_alone_is_not_it() {
+        let own = ProcessId::own().expect("we run");
+        assert!(own.is_alive());
+        assert!(!ProcessId { started: own.started + 1, ..own }.is_alive());
+    }
+
+    #[test]
+    fn an_id_has_128_bits() {
+        assert_eq!(random_id().len(), 32);
+    }
+}

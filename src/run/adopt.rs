@@ -1,0 +1,68 @@
+//! Supervisors: how one is started, and how a run whose own was killed gets a new one.
+
+use std::io::Read;
+
+use crate::{
+    platform::{
+        Env, Host, clock, fs,
+        process::{CommandSpec, Group},
+    },
+    workspace::Workspace,
+};
+
+use super::{RunError, dir::RunDir, supervise::Begin};
+
+/// A run this young without a state is one that somebody else is starting right now.
+const STARTING: jiff::SignedDuration = jiff::SignedDuration::from_secs(10);
+
+/// Gives every run that has none and is not over a new supervisor. Those that are gone end at once, by what is known
+/// of them; those that live go on being looked after.
+///
+/// A run that cannot be looked after does not keep the others from it: why is returned.
+pub fn adopt_all(host: &Host, workspace: &Workspace) -> Result<Vec<RunError>, RunError> {
+    Ok(RunDir::all(workspace)?.iter().filter_map(|dir| adopt(host, dir).err()).collect())
+}
+
+/// The same for one run. Nothing to do is fine.
+pub fn adopt(host: &Host, dir: &RunDir) -> Result<(), RunError> {
+    if dir.is_supervised() {
+        return Ok(());
+    }
+    let young = clock::now().duration_since(dir.id().created()) < STARTING;
+    match dir.snapshot()? {
+        Some(snapshot) if snapshot.state.outcome().is_some() => return Ok(()),
+        None if young => return Ok(()),
+        _ => {}
+    }
+    spawn_supervisor(host, dir, &host.env, Begin::Adopt)
+}
+
+/// Starts the supervisor and waits until the first state is on disk. It leaves our session at once and reads no
+/// terminal; what it says about itself goes to the run's folder.
+pub fn spawn_supervisor(host: &Host, dir: &RunDir, env: &Env, begin: Begin) -> Result<(), RunError> {
+    let log = fs::open_append(&dir.supervisor_log())?;
+    let before = fs::size(&dir.supervisor_log())?;
+    let mut command = CommandSpec::new(&host.program, env, dir.path()).arg("__supervise").arg(dir.path());
+    if begin == Begin::Adopt {
+        command = command.arg("--adopt");
+    }
+    // It closes its stdout when the state is written, and so does its death.
+    let (mut reader, writer) = std::io::pipe().map_err(RunError::Supervisor)?;
+    let mut child = command.spawn(Group::Ours, writer, log)?;
+    let _ = reader.read_to_end(&mut vec![]);
+    // Ours or, if another command was faster, its.
+    if dir.is_supervised() {
+        return Ok(());
+    }
+    // Over already, or never begun.
+    let _ = child.wait();
+    if dir.snapshot()?.is_some_and(|it| it.state.outcome().is_some()) {
+        return Ok(());
+    }
+    let mut log = fs::open(&dir.supervisor_log())?;
+    let said = fs::read_at(&mut log, &dir.supervisor_log(), before, 4096)?;
+    Err(RunError::SupervisorDied {
+        id: dir.id().clone(),
+        said: String::from_utf8_lossy(&said).trim().to_owned(),
+    })
+}

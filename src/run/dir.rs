@@ -1,0 +1,111 @@
+//! The folder of one run: the only builder of the paths in it, and the readers of what is written there.
+
+use std::path::{Path, PathBuf};
+
+use serde::de::DeserializeOwned;
+
+use crate::{
+    platform::{
+        fs::{self, FsError},
+        lock::Lock,
+    },
+    workspace::Workspace,
+};
+
+use super::{RunError, id::RunId, journal::Snapshot, spec::Spec};
+
+/// `runs/ID`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunDir {
+    path: PathBuf,
+    id: RunId,
+}
+
+impl RunDir {
+    pub fn new(workspace: &Workspace, id: RunId) -> Self {
+        Self { path: workspace.runs().join(id.to_string()), id }
+    }
+
+    /// The folder at `path`, if its name is a run's id.
+    pub fn at(path: &Path) -> Option<Self> {
+        let id = path.file_name()?.to_str()?.parse().ok()?;
+        Some(Self { path: path.to_owned(), id })
+    }
+
+    /// Every run of the workspace that was really started, the newest first.
+    pub fn all(workspace: &Workspace) -> Result<Vec<Self>, FsError> {
+        let names = fs::names(&workspace.runs())?;
+        let runs = names.iter().rev().filter_map(|name| Self::at(&workspace.runs().join(name)));
+        Ok(runs.filter(|run| fs::exists(&run.spec_file())).collect())
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub const fn id(&self) -> &RunId {
+        &self.id
+    }
+
+    pub fn spec_file(&self) -> PathBuf {
+        self.path.join("spec.json")
+    }
+
+    /// The resolved TOML files. The trainer copies them at every save, so they stay as long as the run.
+    pub fn config(&self) -> PathBuf {
+        self.path.join("config")
+    }
+
+    /// Held by the living supervisor.
+    pub fn lock(&self) -> PathBuf {
+        self.path.join("supervisor.lock")
+    }
+
+    /// Commands to the supervisor.
+    pub fn control(&self) -> PathBuf {
+        self.path.join("control")
+    }
+
+    /// What the trainer writes into.
+    pub fn output(&self) -> PathBuf {
+        self.path.join("output.fifo")
+    }
+
+    /// The bytes that the trainer wrote, unchanged.
+    pub fn log(&self) -> PathBuf {
+        self.path.join("output.log")
+    }
+
+    pub fn events(&self) -> PathBuf {
+        self.path.join("events.jsonl")
+    }
+
+    pub fn snapshot_file(&self) -> PathBuf {
+        self.path.join("state.json")
+    }
+
+    /// What the supervisor has to say about itself.
+    pub fn supervisor_log(&self) -> PathBuf {
+        self.path.join("supervisor.log")
+    }
+
+    pub fn spec(&self) -> Result<Spec, RunError> {
+        let path = self.spec_file();
+        read_json(&path, &fs::read_text(&path)?)
+    }
+
+    /// The last state on disk; `None` until the supervisor has written one.
+    pub fn snapshot(&self) -> Result<Option<Snapshot>, RunError> {
+        let path = self.snapshot_file();
+        fs::read_optional(&path)?.map(|text| read_json(&path, &text)).transpose()
+    }
+
+    /// A supervisor is alive. This lock, never a process number, says so.
+    pub fn is_supervised(&self) -> bool {
+        Lock::is_held(&self.lock())
+    }
+}
+
+fn read_json<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, RunError> {
+    serde_json::from_str(text).map_err(|source| RunError::Damaged { path: path.to_owned(), source })
+}

@@ -1,0 +1,145 @@
+//! Why a run cannot be started, found or stopped.
+
+use std::{io, path::PathBuf};
+
+use crate::{
+    config::{ConfigError, Finding},
+    error::{Kind, Report},
+    platform::{fs::FsError, lock::LockError, process::ProcessError},
+};
+
+use super::id::{IdError, RunId};
+
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    #[error("`{}` is not there: nothing can train yet", path.display())]
+    NotSetUp { path: PathBuf },
+    #[error("the trainer `{}` is not there", path.display())]
+    NoTrainer { path: PathBuf },
+    #[error("{}", listed(.0))]
+    Findings(Vec<Finding>),
+    #[error("the model type `{model}` needs an NVIDIA GPU, and no driver on this machine shows one")]
+    NoGpu { model: String },
+    #[error("there is no GPU {id} on this machine, which has {}", gpus(*.found))]
+    UnknownGpu { id: u32, found: usize },
+    #[error("there is no run `{name}`")]
+    Unknown { name: String, nearest: Vec<RunId> },
+    #[error("`{name}` may mean {}", ids(candidates))]
+    Ambiguous { name: String, candidates: Vec<RunId> },
+    #[error("there is no run in this workspace")]
+    NoRuns,
+    #[error("no run is running")]
+    NoneRunning,
+    #[error("several runs are running: {}", ids(.0))]
+    SeveralRunning(Vec<RunId>),
+    #[error("no run of `{}` has a whole checkpoint to resume from", config.display())]
+    NothingToResume { config: PathBuf },
+    #[error("`{folder}` holds no whole checkpoint to resume from")]
+    NoCheckpoint { folder: String },
+    #[error("`{id}` is still running")]
+    StillRunning { id: RunId },
+    #[error("`{}` cannot be given to the trainer: it is not UTF-8", path.display())]
+    NotText { path: PathBuf },
+    #[error("this file system cannot hold the pipes of a run")]
+    NoPipes { source: FsError },
+    #[error("`deepspeed` could not be started: {reason}")]
+    NotStarted { reason: String },
+    #[error("the supervisor of `{id}` ended before the training was started\n{said}")]
+    SupervisorDied { id: RunId, said: String },
+    #[error("the supervisor cannot work")]
+    Supervisor(#[source] io::Error),
+    #[error("`{}` is damaged", path.display())]
+    Damaged { path: PathBuf, source: serde_json::Error },
+    #[error("no free port was found for the ranks")]
+    NoPort(#[source] io::Error),
+    #[error(transparent)]
+    Id(#[from] IdError),
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    Process(#[from] ProcessError),
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    #[error(transparent)]
+    Fs(#[from] FsError),
+}
+
+impl Report for RunError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::NotSetUp { .. }
+            | Self::NoTrainer { .. }
+            | Self::Findings(_)
+            | Self::UnknownGpu { .. }
+            | Self::Unknown { .. }
+            | Self::Ambiguous { .. }
+            | Self::NoRuns
+            | Self::NoneRunning
+            | Self::SeveralRunning(_)
+            | Self::NothingToResume { .. }
+            | Self::NoCheckpoint { .. }
+            | Self::StillRunning { .. }
+            | Self::NotText { .. }
+            | Self::Id(_) => Kind::Usage,
+            Self::NoGpu { .. } | Self::NoPipes { .. } => Kind::Unsupported,
+            Self::NotStarted { .. } | Self::SupervisorDied { .. } | Self::Supervisor(_) | Self::NoPort(_) => {
+                Kind::Failed
+            }
+            Self::Damaged { .. } => Kind::Integrity,
+            Self::Config(cause) => cause.kind(),
+            Self::Process(cause) => cause.kind(),
+            Self::Lock(cause) => cause.kind(),
+            Self::Fs(cause) => cause.kind(),
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        let text = match self {
+            Self::NotSetUp { .. } | Self::NoTrainer { .. } => "run `dpgui setup`".to_owned(),
+            Self::Findings(found) => found.iter().find_map(|it| it.fix.clone())?,
+            Self::NoGpu { .. } => "train on a machine with an NVIDIA GPU, or look at `dpgui demo`".to_owned(),
+            Self::UnknownGpu { .. } => "name GPUs as `nvidia-smi` counts them: `--gpus 0,1`".to_owned(),
+            Self::Unknown { nearest, .. } if nearest.is_empty() => "list the runs with `dpgui runs`".to_owned(),
+            Self::Unknown { nearest, .. } => format!("did you mean {}?", ids(nearest)),
+            Self::Ambiguous { .. } => "write more of the id".to_owned(),
+            Self::NoRuns => "start one with `dpgui train CONFIG`".to_owned(),
+            Self::NoneRunning => "list the runs with `dpgui runs`".to_owned(),
+            Self::SeveralRunning(_) => "name the one to stop: `dpgui stop RUN`".to_owned(),
+            Self::NothingToResume { .. } | Self::NoCheckpoint { .. } => {
+                "start anew without `--resume`; `checkpoint_every_n_minutes` in the configuration makes checkpoints"
+                    .to_owned()
+            }
+            Self::StillRunning { id } => format!("stop it with `dpgui stop {id}`"),
+            Self::NotText { .. } => "use a workspace whose path is plain text".to_owned(),
+            Self::NoPipes { .. } => {
+                "put the workspace on a Linux file system, not on a network or Windows drive".to_owned()
+            }
+            Self::NotStarted { .. } => "run `dpgui setup`, which checks the environment".to_owned(),
+            Self::Damaged { path, .. } => format!("look at `{}`, or delete the run's folder", path.display()),
+            Self::SupervisorDied { .. } | Self::Supervisor(_) | Self::NoPort(_) | Self::Id(_) => return None,
+            Self::Config(cause) => return cause.hint(),
+            Self::Process(cause) => return cause.hint(),
+            Self::Lock(cause) => return cause.hint(),
+            Self::Fs(cause) => return cause.hint(),
+        };
+        Some(text)
+    }
+}
+
+fn listed(findings: &[Finding]) -> String {
+    let lines: Vec<String> = findings.iter().map(Finding::to_string).collect();
+    format!("the configuration cannot work\n{}", lines.join("\n"))
+}
+
+fn ids(ids: &[RunId]) -> String {
+    let ids: Vec<String> = ids.iter().map(|id| format!("`{id}`")).collect();
+    ids.join(", ")
+}
+
+fn gpus(count: usize) -> String {
+    match count {
+        0 => "none".to_owned(),
+        1 => "GPU 0 only".to_owned(),
+        count => format!("GPUs 0 to {}", count - 1),
+    }
+}

@@ -1,0 +1,214 @@
+//! What is known about a run that has happened: the only ground on which its outcome is decided.
+//!
+//! Exit codes alone prove nothing. `deepspeed` returns 0 when its launcher was killed and the ranks train on, and
+//! diffusion-pipe itself leaves with 0 when it refuses a dataset. Success is the trainer's own last line.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::platform::signal::Exit;
+
+use super::outcome::{Manner, Outcome};
+
+/// Least and most time that a requested save gets.
+const SAVE: (Duration, Duration) = (Duration::from_secs(60), Duration::from_mins(15));
+
+/// What one line of the log tells the supervisor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sight {
+    /// Latents or text embeddings are being cached.
+    Caching,
+    /// A training step was done.
+    Step,
+    /// A checkpoint or a model is about to be written.
+    Saving,
+    /// `TRAINING COMPLETE!`
+    Complete,
+    /// `Manually quitting`: the trainer saved because it was asked to, and leaves.
+    Quit,
+    /// The launcher says with which code a rank ended, negative for a signal.
+    Returned(i32),
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Evidence {
+    pub phase: Phase,
+    pub complete: bool,
+    pub quit: bool,
+    pub returned: Option<i32>,
+    /// How the program that we started ended, once it has.
+    pub exit: Option<Exit>,
+    /// Nobody can write to the log any more.
+    pub output_closed: bool,
+    /// The program that we started ended, others of the run went on.
+    pub survivors: bool,
+    /// The machine was started anew since the run was.
+    pub rebooted: bool,
+}
+
+/// How far the trainer has come.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    #[default]
+    Loading,
+    Caching,
+    Training(Pace),
+}
+
+/// How fast it trains, in the supervisor's own time.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pace {
+    /// When the last step line came.
+    pub at: Duration,
+    /// Between the last two step lines that had no save between them.
+    pub step: Duration,
+    /// What the last save took longer than a step.
+    pub save: Duration,
+    /// A save was announced after the last step line.
+    pub saving: bool,
+}
+
+impl Evidence {
+    /// Takes note of a line of the log that was read at the time `at`.
+    pub fn take(&mut self, sight: Sight, at: Duration) {
+        match (sight, &mut self.phase) {
+            (Sight::Caching, phase @ Phase::Loading) => *phase = Phase::Caching,
+            (Sight::Caching, Phase::Caching | Phase::Training(_)) => {}
+            (Sight::Step, phase @ (Phase::Loading | Phase::Caching)) => {
+                *phase = Phase::Training(Pace { at, ..Pace::default() });
+            }
+            (Sight::Step, Phase::Training(pace)) => pace.step_done(at),
+            (Sight::Saving, Phase::Training(pace)) => pace.saving = true,
+            (Sight::Saving, Phase::Loading | Phase::Caching) => {}
+            (Sight::Complete, _) => self.complete = true,
+            (Sight::Quit, _) => self.quit = true,
+            // The first rank to fail is the one that tells why.
+            (Sight::Returned(code), _) => self.returned = self.returned.or(Some(code)),
+        }
+    }
+
+    /// How long a save may take that is asked for now: until the next step, the save itself, and as much again.
+    pub fn patience(&self) -> Duration {
+        let expected = match &self.phase {
+            Phase::Training(pace) => pace.step * 3 + pace.save * 2,
+            Phase::Loading | Phase::Caching => Duration::ZERO,
+        };
+        expected.clamp(SAVE.0, SAVE.1)
+    }
+
+    /// Why the run ended, now that nothing of it is left. `stop` is how it was asked to, if it was.
+    pub fn outcome(&self, stop: Option<Manner>) -> Outcome {
+        if self.complete {
+            return Outcome::Completed;
+        }
+        if self.quit || stop.is_some() {
+            return Outcome::Stopped { saved: self.quit };
+        }
+        match (self.exit, self.returned) {
+            (Some(Exit::Code(0)), _) if self.survivors => Outcome::Killed { signal: None },
+            (Some(Exit::Code(0)), None) => Outcome::ExitedEarly,
+            (Some(Exit::Code(0) | Exit::Unknown) | None, Some(code)) => by_code(code),
+            (Some(Exit::Code(code)), _) => by_code(code),
+            (Some(Exit::Signal(signal)), _) => by_signal(signal),
+            (Some(Exit::Unknown) | None, None) if self.rebooted => Outcome::Interrupted,
+            (Some(Exit::Unknown) | None, None) => Outcome::Lost,
+        }
+    }
+}
+
+impl Phase {
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Loading => "loading",
+            Self::Caching => "caching",
+            Self::Training(_) => "training",
+        }
+    }
+}
+
+impl Pace {
+    fn step_done(&mut self, at: Duration) {
+        // A clock that was started anew, as after an adoption, is no reason for a negative time.
+        let took = at.saturating_sub(self.at);
+        if self.saving {
+            self.save = took.saturating_sub(self.step);
+        } else {
+            self.step = took;
+        }
+        (self.at, self.saving) = (at, false);
+    }
+}
+
+/// Python and the launcher pass a child's death by signal N on as -N, which the kernel makes 256-N.
+fn by_code(code: i32) -> Outcome {
+    const SIGNALS: [i32; 9] = [2, 3, 4, 6, 7, 8, 9, 11, 15];
+    let signal = if code < 0 { -code } else { 256 - code };
+    if SIGNALS.contains(&signal) { by_signal(signal) } else { Outcome::Failed { exit: Exit::Code(code) } }
+}
+
+/// INT, QUIT, KILL and TERM come from outside; the others are a crash of the program itself.
+fn by_signal(signal: i32) -> Outcome {
+    match signal {
+        2 | 3 | 9 | 15 => Outcome::Killed { signal: Some(signal) },
+        _ => Outcome::Failed { exit: Exit::Signal(signal) },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn exited(exit: Exit) -> Evidence {
+        Evidence { exit: Some(exit), ..Evidence::default() }
+    }
+
+    #[test]
+    fn the_outcome_is_decided_by_evidence_and_not_by_the_exit_code() {
+        let check = |evidence: Evidence, stop, expected| assert_eq!(evidence.outcome(stop), expected);
+        let ok = || exited(Exit::Code(0));
+        check(ok(), None, Outcome::ExitedEarly);
+        check(Evidence { complete: true, ..ok() }, None, Outcome::Completed);
+        check(Evidence { complete: true, ..exited(Exit::Code(1)) }, None, Outcome::Completed);
+        check(Evidence { survivors: true, ..ok() }, None, Outcome::Killed { signal: None });
+        check(Evidence { quit: true, ..ok() }, None, Outcome::Stopped { saved: true });
+        check(exited(Exit::Code(254)), Some(Manner::Graceful), Outcome::Stopped { saved: false });
+        check(Evidence { complete: true, ..ok() }, Some(Manner::Now), Outcome::Completed);
+    }
+
+    #[test]
+    fn exit_codes_above_240_are_signals_of_a_rank() {
+        let check = |code, expected| assert_eq!(exited(Exit::Code(code)).outcome(None), expected);
+        check(247, Outcome::Killed { signal: Some(9) });
+        check(241, Outcome::Killed { signal: Some(15) });
+        check(250, Outcome::Failed { exit: Exit::Signal(6) });
+        check(245, Outcome::Failed { exit: Exit::Signal(11) });
+        check(255, Outcome::Failed { exit: Exit::Code(255) });
+        check(3, Outcome::Failed { exit: Exit::Code(3) });
+    }
+
+    #[test]
+    fn without_an_exit_status_the_launchers_word_or_the_reboot_decides() {
+        let lost = || exited(Exit::Unknown);
+        let check = |evidence: Evidence, expected| assert_eq!(evidence.outcome(None), expected);
+        check(lost(), Outcome::Lost);
+        check(Evidence { rebooted: true, ..lost() }, Outcome::Interrupted);
+        check(Evidence { returned: Some(-9), ..lost() }, Outcome::Killed { signal: Some(9) });
+        check(Evidence { returned: Some(1), ..lost() }, Outcome::Failed { exit: Exit::Code(1) });
+        check(Evidence { complete: true, rebooted: true, ..lost() }, Outcome::Completed);
+    }
+
+    #[test]
+    fn the_pace_tells_steps_from_saves() {
+        let mut evidence = Evidence::default();
+        let seconds = Duration::from_secs;
+        for (sight, at) in
+            [(Sight::Step, 10), (Sight::Step, 12), (Sight::Saving, 13), (Sight::Step, 44), (Sight::Step, 46)]
+        {
+            evidence.take(sight, seconds(at));
+        }
+        let pace = Pace { at: seconds(46), step: seconds(2), save: seconds(30), saving: false };
+        assert_eq!(evidence.phase, Phase::Training(pace));
+    }
+}

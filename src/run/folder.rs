@@ -1,0 +1,87 @@
+//! The folder that the trainer makes for itself under `output_dir`: where it saves, and where it looks for requests.
+
+use std::path::{Path, PathBuf};
+
+use crate::platform::fs::{self, FsError};
+
+use super::spec::Spec;
+
+/// `OUTPUT_DIR/20260820_18-03-33` of one run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrainerFolder {
+    path: PathBuf,
+}
+
+/// A state that training can go on from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Checkpoint {
+    pub step: u64,
+    pub path: PathBuf,
+}
+
+impl TrainerFolder {
+    /// The newest folder that holds a copy of this very run's configuration, or the one that the run continues in.
+    ///
+    /// The trainer never prints its name, and the time in it has whole seconds only. The copy is told by its bytes:
+    /// each run's resolved configuration ends with a line that names the run.
+    pub fn find(spec: &Spec) -> Result<Option<Self>, FsError> {
+        if let Some(name) = &spec.resumes {
+            return Ok(Some(Self { path: spec.output_dir.join(name) }));
+        }
+        let Some(base) = spec.config.file_name() else { return Ok(None) };
+        let Some(wanted) = fs::read_optional(&spec.config)? else { return Ok(None) };
+        for name in fs::names(&spec.output_dir)?.into_iter().rev() {
+            let path = spec.output_dir.join(name);
+            let copy = path.join(base);
+            // Files may lie beside the folders; what cannot be read is not ours.
+            if fs::read_text(&copy).is_ok_and(|copy| copy == wanted) {
+                return Ok(Some(Self { path }));
+            }
+        }
+        Ok(None)
+    }
+
+    pub const fn at(path: PathBuf) -> Self {
+        Self { path }
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Asks the trainer to save and leave: it looks for this file after every step.
+    pub fn request_save_and_quit(&self) -> Result<(), FsError> {
+        fs::write_snapshot(&self.path.join("save_quit"), "")
+    }
+
+    /// The newest checkpoint, if it is whole: `latest` is written last.
+    pub fn checkpoint(&self) -> Result<Option<Checkpoint>, FsError> {
+        let Some(latest) = fs::read_optional(&self.path.join("latest"))? else { return Ok(None) };
+        let Some(step) = latest.trim().strip_prefix("global_step").and_then(|step| step.parse().ok()) else {
+            return Ok(None);
+        };
+        let path = self.path.join(latest.trim());
+        let states = fs::names(&path)?;
+        let is_whole = states.iter().any(|name| name.to_string_lossy().ends_with("model_states.pt"))
+            && states.iter().all(|name| fs::size(&path.join(name)).is_ok_and(|size| size > 0));
+        Ok(is_whole.then_some(Checkpoint { step, path }))
+    }
+
+    /// The newest saved model: the `epochN` or `stepN` whose files were written last and whole.
+    pub fn model(&self) -> Result<Option<PathBuf>, FsError> {
+        let mut newest = None;
+        for name in fs::names(&self.path)? {
+            let name = name.to_string_lossy();
+            let number = name.strip_prefix("epoch").or_else(|| name.strip_prefix("step"));
+            if number.is_none_or(|number| number.parse::<u64>().is_err()) {
+                continue;
+            }
+            let dir = self.path.join(&*name);
+            let weights =
+                fs::names(&dir)?.into_iter().find(|file| file.to_string_lossy().ends_with(".safetensors"));
+            let Some(weights) = weights.map(|file| dir.join(file)) else { continue };
+            newest = newest.max(Some((fs::modified(&weights)?, weights)));
+        }
+        Ok(newest.map(|(_, weights)| weights))
+    }
+}

@@ -1,0 +1,120 @@
+//! What the supervisor puts on disk about a run: every change of state in order, and the last state as a whole.
+
+use std::fs::File;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::platform::{
+    clock::{self, Stopwatch},
+    fs::{self, FsError},
+    procfs::ProcessId,
+};
+
+use super::{dir::RunDir, sight::LastStep, state::RunState};
+
+/// Of `state.json`; raised when its meaning changes.
+const VERSION: u32 = 1;
+
+/// Between two snapshots that differ only in how far the training is.
+const SNAPSHOT_EVERY: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// `state.json`: enough for a reader to show the run, and for a new supervisor to go on with it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Snapshot {
+    pub version: u32,
+    /// Lines in `events.jsonl`.
+    pub seq: u64,
+    pub state: RunState,
+    pub updated: Timestamp,
+    pub last_step: Option<LastStep>,
+    /// Bytes of the log from whose lines the state was made.
+    pub parsed: u64,
+    /// The program that was started.
+    pub child: Option<ProcessId>,
+    /// The first supervisor, leader of the session that the run lives in.
+    pub session: Option<ProcessId>,
+}
+
+/// The one writer of both files. A full disk delays what it has to say; it loses nothing and fails nothing.
+#[derive(Debug)]
+pub struct Journal {
+    dir: RunDir,
+    events: File,
+    /// Lines that did not fit on the disk yet.
+    pending: String,
+    seq: u64,
+    /// The last snapshot on disk, and when it was written.
+    saved: Option<(Snapshot, Stopwatch)>,
+}
+
+#[derive(Serialize)]
+struct Entry<'a, T> {
+    seq: u64,
+    time: Timestamp,
+    #[serde(flatten)]
+    record: &'a T,
+}
+
+impl Snapshot {
+    pub fn new(session: Option<ProcessId>) -> Self {
+        Self {
+            version: VERSION,
+            seq: 0,
+            state: RunState::Starting,
+            updated: clock::now(),
+            last_step: None,
+            parsed: 0,
+            child: None,
+            session,
+        }
+    }
+}
+
+impl Journal {
+    pub fn open(dir: &RunDir, seq: u64) -> Result<Self, FsError> {
+        let events = fs::open_append(&dir.events())?;
+        Ok(Self { dir: dir.clone(), events, pending: String::new(), seq, saved: None })
+    }
+
+    pub fn record(&mut self, record: &impl Serialize) {
+        self.seq += 1;
+        let entry = Entry { seq: self.seq, time: clock::now(), record };
+        // Our own types have string keys and no foreign serialisers, so this cannot fail.
+        self.pending.push_str(&serde_json::to_string(&entry).unwrap_or_default());
+        self.pending.push('\n');
+        self.flush();
+    }
+
+    /// Brings the files up to date with `now`, as far as it is due.
+    pub fn save(&mut self, now: &Snapshot) {
+        self.flush();
+        let due = self.saved.as_ref().is_none_or(|(saved, since)| {
+            saved.state.word() != now.state.word() || since.elapsed() >= SNAPSHOT_EVERY
+        });
+        if due && self.is_stale(now) {
+            self.write(now);
+        }
+    }
+
+    /// What is on disk is not the whole truth: call [`Self::save`] again.
+    pub fn is_stale(&self, now: &Snapshot) -> bool {
+        let saved = self.saved.as_ref().map(|(saved, _)| saved);
+        !self.pending.is_empty() || saved.is_none_or(|it| it.parsed != now.parsed || it.state != now.state)
+    }
+
+    fn write(&mut self, now: &Snapshot) {
+        let now = Snapshot { seq: self.seq, updated: clock::now(), ..now.clone() };
+        let text = serde_json::to_string_pretty(&now).unwrap_or_default();
+        if fs::write_snapshot(&self.dir.snapshot_file(), text).is_ok() {
+            self.saved = Some((now, Stopwatch::start()));
+        }
+    }
+
+    fn flush(&mut self) {
+        if !self.pending.is_empty() && fs::append(&mut self.events, &self.dir.events(), &self.pending).is_ok()
+        {
+            self.pending.clear();
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! Runs as people name them: by id, by the beginning of an id, or by name.
+
+use crate::workspace::Workspace;
+
+use super::{RunError, dir::RunDir, id::RunId, journal::Snapshot};
+
+/// The run that `text` means. Of several with that very name the newest.
+///
+/// # Errors
+/// With the nearest ids if there is none, with all of them if it may mean several.
+pub fn find(workspace: &Workspace, text: &str) -> Result<RunDir, RunError> {
+    let all = RunDir::all(workspace)?;
+    let exact = |dir: &&RunDir| dir.id().to_string() == text || dir.id().name().as_str() == text;
+    if let Some(dir) = all.iter().find(exact) {
+        return Ok(dir.clone());
+    }
+    let begins =
+        |dir: &&RunDir| dir.id().to_string().starts_with(text) || dir.id().name().as_str().starts_with(text);
+    match all.iter().filter(begins).collect::<Vec<_>>()[..] {
+        [dir] => Ok(dir.clone()),
+        [] => Err(RunError::Unknown { name: text.to_owned(), nearest: nearest(text, &all) }),
+        ref several => {
+            Err(RunError::Ambiguous { name: text.to_owned(), candidates: ids(several.iter().copied()) })
+        }
+    }
+}
+
+/// The named run or the newest.
+pub fn find_or_newest(workspace: &Workspace, text: Option<&str>) -> Result<RunDir, RunError> {
+    match text {
+        Some(text) => find(workspace, text),
+        None => RunDir::all(workspace)?.into_iter().next().ok_or(RunError::NoRuns),
+    }
+}
+
+/// The named run or the only one that is running.
+pub fn find_or_running(workspace: &Workspace, text: Option<&str>) -> Result<RunDir, RunError> {
+    if let Some(text) = text {
+        return find(workspace, text);
+    }
+    let running: Vec<_> = RunDir::all(workspace)?.into_iter().filter(is_live).collect();
+    match &running[..] {
+        [] => Err(RunError::NoneRunning),
+        [dir] => Ok(dir.clone()),
+        several => Err(RunError::SeveralRunning(ids(several.iter()))),
+    }
+}
+
+/// It is not over, as far as the disk knows.
+pub fn is_live(dir: &RunDir) -> bool {
+    let is_live = |snapshot: Option<Snapshot>| snapshot.is_none_or(|it| it.state.outcome().is_none());
+    dir.snapshot().is_ok_and(is_live)
+}
+
+fn ids<'a>(dirs: impl Iterator<Item = &'a RunDir>) -> Vec<RunId> {
+    dirs.map(|dir| dir.id().clone()).collect()
+}
+
+/// At most three ids that look like `text`, by themselves or by their names.
+fn nearest(text: &str, all: &[RunDir]) -> Vec<RunId> {
+    /// Below this two words have nothing to do with each other.
+    const ALIKE: f64 = 0.6;
+    let likeness = |dir: &RunDir| {
+        let (id, name) = (dir.id().to_string(), dir.id().name().as_str());
+        strsim::jaro_winkler(text, &id).max(strsim::jaro_winkler(text, name))
+    };
+    let mut scored: Vec<_> =
+        all.iter().map(|dir| (likeness(dir), dir)).filter(|(it, _)| *it >= ALIKE).collect();
+    scored.sort_by(|(one, _), (other, _)| other.total_cmp(one));
+    ids(scored.into_iter().take(3).map(|(_, dir)| dir))
+}

@@ -1,0 +1,119 @@
+//! How a run ended, for programs, for people and as an exit code.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{error::Kind, platform::signal::Exit};
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "outcome")]
+pub enum Outcome {
+    Completed,
+    /// On request; `saved`: the trainer wrote a checkpoint before it left.
+    Stopped {
+        saved: bool,
+    },
+    /// The trainer itself failed.
+    Failed {
+        exit: Exit,
+    },
+    /// It left without an error and without having finished.
+    ExitedEarly,
+    /// Somebody or something else killed it.
+    Killed {
+        signal: Option<i32>,
+    },
+    /// The program could not be started at all.
+    NotStarted {
+        reason: String,
+    },
+    /// The machine went down under it.
+    Interrupted,
+    /// It is gone and nobody saw how.
+    Lost,
+}
+
+/// How a run is asked to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Manner {
+    /// Save if that is possible, then leave.
+    Graceful,
+    /// End, whatever is lost.
+    Now,
+}
+
+impl Outcome {
+    /// One word for tables.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Completed => "completed",
+            Self::Stopped { .. } => "stopped",
+            Self::Failed { .. } | Self::NotStarted { .. } => "failed",
+            Self::ExitedEarly => "exited early",
+            Self::Killed { .. } => "killed",
+            Self::Interrupted => "interrupted",
+            Self::Lost => "lost",
+        }
+    }
+
+    /// What follows "the training" in a sentence.
+    pub fn sentence(&self) -> String {
+        match self {
+            Self::Completed => "is complete".to_owned(),
+            Self::Stopped { saved: true } => "was stopped and saved a checkpoint before".to_owned(),
+            Self::Stopped { saved: false } => "was stopped without a checkpoint of its last steps".to_owned(),
+            Self::Failed { exit: Exit::Code(code) } => format!("failed with exit code {code}"),
+            Self::Failed { exit: Exit::Signal(signal) } => format!("crashed with {}", signal_name(*signal)),
+            Self::Failed { exit: Exit::Unknown } => "failed".to_owned(),
+            Self::ExitedEarly => "ended without an error and without having finished".to_owned(),
+            Self::Killed { signal: Some(signal) } => format!("was killed with {}", signal_name(*signal)),
+            Self::Killed { signal: None } => {
+                "lost its launcher; the processes that went on without it were ended".to_owned()
+            }
+            Self::NotStarted { reason } => format!("could not be started: {reason}"),
+            Self::Interrupted => "was cut off when the machine went down".to_owned(),
+            Self::Lost => "is gone, and nobody saw how it ended".to_owned(),
+        }
+    }
+
+    /// The kind of error that this is for whoever waited for the run.
+    pub const fn failure(&self) -> Option<Kind> {
+        match self {
+            Self::Completed => None,
+            Self::Stopped { .. } => Some(Kind::Interrupted),
+            Self::Failed { .. }
+            | Self::ExitedEarly
+            | Self::Killed { .. }
+            | Self::NotStarted { .. }
+            | Self::Interrupted
+            | Self::Lost => Some(Kind::Failed),
+        }
+    }
+}
+
+impl Manner {
+    /// The more urgent of the two.
+    #[must_use]
+    pub const fn or_harder(self, other: Self) -> Self {
+        match self {
+            Self::Graceful => other,
+            Self::Now => self,
+        }
+    }
+}
+
+/// The signals that end trainings, by the names people search for.
+fn signal_name(signal: i32) -> String {
+    let name = match signal {
+        2 => "SIGINT",
+        4 => "SIGILL",
+        6 => "SIGABRT",
+        7 => "SIGBUS",
+        8 => "SIGFPE",
+        9 => "SIGKILL",
+        11 => "SIGSEGV",
+        15 => "SIGTERM",
+        _ => return format!("signal {signal}"),
+    };
+    name.to_owned()
+}

@@ -1,0 +1,176 @@
+//! From the trainer's pipe to the log on disk, byte for byte, and from there to lines that mean something.
+
+use std::{
+    fs::File,
+    io::{self, Write},
+    os::fd::AsFd,
+};
+
+use crate::platform::{
+    fifo,
+    fs::{self, FsError},
+};
+
+use super::dir::RunDir;
+
+/// Bytes taken at a time: what the pipe can hold.
+const CHUNK: usize = 1 << 20;
+
+/// Of a line; no line that we read is longer, and one without an end must not fill the memory.
+const LONGEST_LINE: usize = 4096;
+
+/// The log is written before it is read, so that nothing a line contains can keep it from being stored.
+#[derive(Debug)]
+pub struct Recorder {
+    dir: RunDir,
+    log: File,
+    reader: File,
+    lines: Lines,
+    /// Bytes of the log that went through `lines`.
+    read: u64,
+    /// Bytes that the disk had no room for since it is full.
+    lost: u64,
+}
+
+/// What one go at the pipe brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// This many bytes went to the log.
+    Stored(u64),
+    /// This many bytes had to be dropped, because the trainer must not wait for our disk.
+    Dropped(u64),
+    /// Nobody has the pipe open any more and it is empty.
+    End,
+}
+
+/// Cuts bytes into lines, at `\n` and at the `\r` of progress bars.
+#[derive(Debug, Default)]
+struct Lines {
+    /// The beginning of the line that has no end yet.
+    partial: Vec<u8>,
+    /// Its whole length so far.
+    length: u64,
+}
+
+impl Recorder {
+    /// Goes on at the log's end; lines are read from the byte `parsed` on.
+    pub fn open(dir: &RunDir, parsed: u64) -> Result<Self, FsError> {
+        let log = fs::open_end(&dir.log())?;
+        let reader = fs::open(&dir.log())?;
+        Ok(Self { dir: dir.clone(), log, reader, lines: Lines::default(), read: parsed, lost: 0 })
+    }
+
+    /// Takes what is in the pipe now. An error is the pipe's own: [`io::ErrorKind::WouldBlock`] when it is empty.
+    pub fn take(&mut self, pipe: impl AsFd) -> io::Result<Taken> {
+        let pipe = pipe.as_fd();
+        match fifo::move_into(pipe, &self.log, CHUNK) {
+            Ok(0) => Ok(Taken::End),
+            Ok(count) => Ok(Taken::Stored(count as u64)),
+            Err(cause) if matches!(cause.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
+                Err(cause)
+            }
+            // The log's side failed: a full disk, a quota, or a file system that cannot take bytes this way.
+            Err(_) => self.take_by_hand(File::from(pipe.try_clone_to_owned()?)),
+        }
+    }
+
+    /// Bytes lost since the disk was full, if it is not any more.
+    pub fn end_of_gap(&mut self) -> Option<u64> {
+        (self.lost > 0).then(|| std::mem::take(&mut self.lost))
+    }
+
+    /// Calls `on_line` for each whole line of the log that was not read yet.
+    pub fn read_lines(&mut self, mut on_line: impl FnMut(&str)) -> Result<(), FsError> {
+        loop {
+            let bytes = fs::read_at(&mut self.reader, &self.dir.log(), self.read, CHUNK)?;
+            if bytes.is_empty() {
+                return Ok(());
+            }
+            self.read += bytes.len() as u64;
+            self.lines.push(&bytes, &mut on_line);
+        }
+    }
+
+    /// The last line counts even without its end: nothing more will come.
+    pub fn read_rest(&mut self, mut on_line: impl FnMut(&str)) -> Result<(), FsError> {
+        self.read_lines(&mut on_line)?;
+        self.lines.push(b"\n", &mut on_line);
+        Ok(())
+    }
+
+    /// Where a successor has to go on reading.
+    pub const fn parsed(&self) -> u64 {
+        self.read.saturating_sub(self.lines.length)
+    }
+
+    fn take_by_hand(&mut self, mut pipe: File) -> io::Result<Taken> {
+        let mut bytes = vec![0; 64 << 10];
+        let count = io::Read::read(&mut pipe, &mut bytes)?;
+        if count == 0 {
+            return Ok(Taken::End);
+        }
+        let mut rest = &bytes[..count];
+        while !rest.is_empty() {
+            match self.log.write(rest) {
+                Ok(written) if written > 0 => rest = &rest[written..],
+                _ => break,
+            }
+        }
+        if rest.is_empty() {
+            return Ok(Taken::Stored(count as u64));
+        }
+        self.lost += rest.len() as u64;
+        Ok(Taken::Dropped(rest.len() as u64))
+    }
+}
+
+impl Lines {
+    fn push(&mut self, bytes: &[u8], on_line: &mut impl FnMut(&str)) {
+        let mut rest = bytes;
+        while let Some(end) = rest.iter().position(|byte| matches!(byte, b'\n' | b'\r')) {
+            let (line, after) = rest.split_at(end);
+            self.keep(line);
+            if !self.partial.is_empty() {
+                on_line(&String::from_utf8_lossy(&self.partial));
+            }
+            self.partial.clear();
+            self.length = 0;
+            rest = &after[1..];
+        }
+        self.keep(rest);
+        self.length += rest.len() as u64;
+    }
+
+    fn keep(&mut self, bytes: &[u8]) {
+        let room = LONGEST_LINE - self.partial.len();
+        self.partial.extend_from_slice(&bytes[..bytes.len().min(room)]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(pieces: &[&str]) -> (Vec<String>, u64) {
+        let mut lines = Lines::default();
+        let mut seen = vec![];
+        for piece in pieces {
+            lines.push(piece.as_bytes(), &mut |line: &str| seen.push(line.to_owned()));
+        }
+        (seen, lines.length)
+    }
+
+    #[test]
+    fn a_line_is_the_same_however_it_arrives() {
+        let whole = lines(&["one\rtwo\r\nthree\n\nfo"]);
+        assert_eq!(whole, (vec!["one".to_owned(), "two".to_owned(), "three".to_owned()], 2));
+        assert_eq!(lines(&["o", "ne\r", "two\r", "\nth", "ree\n\n", "f", "o"]), whole);
+    }
+
+    #[test]
+    fn a_line_without_an_end_does_not_fill_the_memory() {
+        let long = "x".repeat(10_000);
+        let (seen, left) = lines(&[&long, &long, "\nnext"]);
+        assert_eq!((seen.len(), seen[0].len(), left), (1, LONGEST_LINE, 4));
+    }
+}

@@ -1,0 +1,53 @@
+//! What a run was started with. Written once, before anything runs; read by whoever looks after the run later.
+
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::platform::{Env, process::CommandSpec};
+
+use super::{devices::Devices, id::RunId};
+
+/// Of `spec.json`; raised when its meaning changes.
+pub const VERSION: u32 = 1;
+
+/// In every process of a run and nowhere else.
+pub const COOKIE: &str = "DPGUI_RUN_ID";
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spec {
+    pub version: u32,
+    pub id: RunId,
+    /// The value of [`COOKIE`] in the environment of the run's processes: 128 random bits.
+    pub cookie: String,
+    pub program: PathBuf,
+    pub args: Vec<String>,
+    pub cwd: PathBuf,
+    /// Names of the variables that dpgui set; values may be secrets and are nowhere on disk.
+    pub environment: Vec<String>,
+    /// The file that the user named.
+    pub source: PathBuf,
+    /// The copy with absolute paths that the trainer reads.
+    pub config: PathBuf,
+    /// Where the trainer makes its own folder.
+    pub output_dir: PathBuf,
+    /// The trainer's own folder, by name, if this run continues in an old one.
+    pub resumes: Option<String>,
+    pub max_steps: Option<u64>,
+    pub devices: Devices,
+    pub master_port: u16,
+    /// Of the machine's boot in which the run was started.
+    pub boot_id: String,
+    pub dpgui: String,
+    pub created: Timestamp,
+}
+
+impl Spec {
+    /// The trainer, with the run's mark on it; everything else in `env` is as the starter made it.
+    pub fn command(&self, env: &Env) -> CommandSpec {
+        let mut env = env.clone();
+        env.set(COOKIE, &self.cookie);
+        CommandSpec::new(&self.program, &env, &self.cwd).args(&self.args)
+    }
+}

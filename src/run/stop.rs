@@ -1,0 +1,102 @@
+//! How a run is ended from outside: its supervisor is asked, and everybody waits until nothing of it is left.
+
+use std::{path::PathBuf, time::Duration};
+
+use serde::Serialize;
+
+use crate::{
+    output::{Event, Line},
+    platform::{Host, fifo, watch::Watch},
+};
+
+use super::{
+    RunError, adopt,
+    dir::RunDir,
+    folder::TrainerFolder,
+    id::RunId,
+    outcome::{Manner, Outcome},
+    state::RunState,
+    supervise::Command,
+};
+
+/// Between two looks at the state where no change of a file is told.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// What is left of a run for later.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Kept {
+    pub checkpoint: Option<PathBuf>,
+    /// The last step in the checkpoint.
+    pub step: Option<u64>,
+    /// The newest saved weights.
+    pub model: Option<PathBuf>,
+}
+
+/// The end of a run, with what there is to show for it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "event", rename = "run-ended")]
+pub struct Ended {
+    pub run: RunId,
+    #[serde(flatten)]
+    pub outcome: Outcome,
+    #[serde(flatten)]
+    pub kept: Kept,
+}
+
+/// Asks the run to stop, through a new supervisor if its own is gone.
+///
+/// # Errors
+/// When no supervisor can be had. A run that is over already is none.
+pub fn request(host: &Host, dir: &RunDir, manner: Manner) -> Result<(), RunError> {
+    adopt::adopt(host, dir)?;
+    let message = serde_json::to_string(&Command::Stop { manner }).unwrap_or_default();
+    // Without a reader the run has ended in between.
+    fifo::send(&dir.control(), &message)?;
+    Ok(())
+}
+
+/// Waits until no process of the run is left, showing `on_state` how far that is.
+pub fn wait(host: &Host, dir: &RunDir, mut on_state: impl FnMut(&RunState)) -> Result<Outcome, RunError> {
+    let watch = Watch::new(dir.path());
+    loop {
+        if let Some(snapshot) = dir.snapshot()? {
+            on_state(&snapshot.state);
+            if let RunState::Ended(outcome) = snapshot.state {
+                return Ok(outcome);
+            }
+        }
+        adopt::adopt(host, dir)?;
+        watch.wait(LOOK_EVERY);
+    }
+}
+
+impl Kept {
+    pub fn of(dir: &RunDir) -> Result<Self, RunError> {
+        let folder = TrainerFolder::find(&dir.spec()?)?;
+        let Some(folder) = folder else { return Ok(Self { checkpoint: None, step: None, model: None }) };
+        let checkpoint = folder.checkpoint()?;
+        Ok(Self {
+            step: checkpoint.as_ref().map(|it| it.step),
+            checkpoint: checkpoint.map(|it| it.path),
+            model: folder.model()?,
+        })
+    }
+}
+
+impl Event for Ended {
+    fn line(&self) -> Option<Line> {
+        let verb = match self.outcome {
+            Outcome::Completed => "Finished",
+            Outcome::Stopped { .. } => "Stopped",
+            _ => "Ended",
+        };
+        let mut text = format!("{}: the training {}", self.run, self.outcome.sentence());
+        if let (Some(path), Some(step)) = (&self.kept.checkpoint, self.kept.step) {
+            text.push_str(&format!("\n{:>12} step {step}: {}", "checkpoint", path.display()));
+        }
+        if let Some(path) = &self.kept.model {
+            text.push_str(&format!("\n{:>12} {}", "weights", path.display()));
+        }
+        Some(Line { verb, text })
+    }
+}

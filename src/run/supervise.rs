@@ -1,0 +1,333 @@
+//! The supervisor of one run: waits for everything that can happen to it, tells the machine, does what it says.
+//!
+//! It is a process of its own that no terminal reaches, and everything it knows is on disk. Killed, it is replaced
+//! by the next `dpgui` command (see [`super::adopt`]): the trainer does not notice.
+
+use std::{io, time::Duration};
+
+use serde::{Deserialize, Serialize};
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    net::unix::pipe,
+    signal::unix::{SignalKind, signal},
+    time::{Instant, sleep_until},
+};
+
+use crate::platform::{
+    Env,
+    clock::Stopwatch,
+    fifo, fs,
+    lock::Lock,
+    process::Group,
+    procfs::{self, ProcessId},
+    signal::{self as signals, Exit},
+};
+
+use super::{
+    RunError,
+    dir::RunDir,
+    folder::TrainerFolder,
+    journal::{Journal, Snapshot},
+    outcome::Manner,
+    processes::Marks,
+    recorder::{Recorder, Taken},
+    sight,
+    spec::Spec,
+    state::{Action, Event, RunState},
+};
+
+/// Between two looks at what sends no event: processes that are not our children, a snapshot that is not due yet.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// The same when the end is near and somebody waits for it.
+const LOOK_SOON: Duration = Duration::from_millis(50);
+
+/// Why a supervisor is started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Begin {
+    /// A new run.
+    Start,
+    /// A run whose supervisor is gone, with or without its trainer.
+    Adopt,
+}
+
+/// A line on the control pipe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "command")]
+pub enum Command {
+    Stop { manner: Manner },
+}
+
+/// Records of the supervisor's own, beside those of the machine.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "event")]
+enum Note {
+    /// The disk is full: from here on bytes are missing in the log.
+    GapBegan,
+    GapEnded {
+        lost_bytes: u64,
+    },
+}
+
+struct Supervisor {
+    dir: RunDir,
+    spec: Spec,
+    env: Env,
+    clock: Stopwatch,
+    now: Snapshot,
+    journal: Journal,
+    recorder: Recorder,
+    gap: bool,
+    /// The program that was started is our child: its end will be told.
+    is_parent: bool,
+    deadline: Option<Instant>,
+    save_request: Option<Instant>,
+}
+
+/// Looks after the run until nothing of it is left.
+///
+/// # Errors
+/// When the folder is damaged, or somebody supervises the run already.
+pub fn supervise(dir: &RunDir, env: &Env, begin: Begin) -> Result<(), RunError> {
+    signals::become_supervisor().map_err(RunError::Supervisor)?;
+    let _alive = Lock::exclusive(&dir.lock(), "dpgui supervisor")?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(RunError::Supervisor)?;
+    runtime.block_on(async { Supervisor::open(dir, env, begin)?.run(begin).await })
+}
+
+impl Supervisor {
+    fn open(dir: &RunDir, env: &Env, begin: Begin) -> Result<Self, RunError> {
+        let now = match begin {
+            Begin::Start => Snapshot::new(ProcessId::own()),
+            Begin::Adopt => dir.snapshot()?.unwrap_or_else(|| Snapshot::new(None)),
+        };
+        Ok(Self {
+            dir: dir.clone(),
+            spec: dir.spec()?,
+            env: env.clone(),
+            clock: Stopwatch::start(),
+            journal: Journal::open(dir, now.seq)?,
+            recorder: Recorder::open(dir, now.parsed)?,
+            now,
+            gap: false,
+            is_parent: false,
+            deadline: None,
+            save_request: None,
+        })
+    }
+
+    async fn run(mut self, begin: Begin) -> Result<(), RunError> {
+        // Before the trainer is there, so that its end cannot be missed.
+        let mut children = signal(SignalKind::child()).map_err(RunError::Supervisor)?;
+        let mut terminate = signal(SignalKind::terminate()).map_err(RunError::Supervisor)?;
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(RunError::Supervisor)?;
+        let control = fifo::open_for_messages(&self.dir.control())?;
+        let control = pipe::Receiver::from_file(control).map_err(RunError::Supervisor)?;
+        let mut commands = BufReader::new(control).lines();
+        let output = fifo::open_for_reader(&self.dir.output())?;
+        let output = pipe::Receiver::from_file(output).map_err(RunError::Supervisor)?;
+        match begin {
+            Begin::Start => self.start(),
+            Begin::Adopt => self.adopt(&output),
+        }
+        self.journal.save(&self.now);
+        // Whoever started us waits for this: the first state is on disk.
+        signals::replace_stdout(&fs::open_null()?).map_err(RunError::Supervisor)?;
+
+        let mut look = Instant::now() + LOOK_SOON;
+        while self.now.state.outcome().is_none() {
+            let (deadline, save_request) = (self.deadline, self.save_request);
+            tokio::select! {
+                _ = children.recv() => self.reap(),
+                ready = output.readable(), if !self.is_output_closed() => {
+                    ready.map_err(RunError::Supervisor)?;
+                    self.take_output(&output);
+                }
+                command = commands.next_line() => self.obey(command.ok().flatten().as_deref()),
+                _ = terminate.recv() => self.tell(Event::Signalled),
+                _ = interrupt.recv() => self.tell(Event::Signalled),
+                () = at(deadline) => {
+                    self.deadline = None;
+                    self.tell(Event::DeadlinePassed);
+                }
+                () = at(save_request) => self.request_save(),
+                () = sleep_until(look), if self.must_look() => {
+                    self.look();
+                    look = Instant::now() + if self.is_near_end() { LOOK_SOON } else { LOOK_EVERY };
+                }
+            }
+            self.journal.save(&self.now);
+        }
+        Ok(())
+    }
+
+    /// Starts the trainer, the writing end of its pipe in its hands and in no one else's.
+    fn start(&mut self) {
+        let started = fifo::open_for_writers(&self.dir.output()).map_err(RunError::from).and_then(|output| {
+            let errors = output.try_clone().map_err(RunError::Supervisor)?;
+            Ok(self.spec.command(&self.env).spawn(Group::Own, output, errors)?)
+        });
+        // A child that has ended already is a zombie until it is reaped, which counts as living nowhere else.
+        let event = match started {
+            Ok(child) => {
+                self.is_parent = true;
+                let pid = child.id().cast_signed();
+                let process = ProcessId::of(pid).unwrap_or(ProcessId { pid, started: 0 });
+                self.now.child = Some(process);
+                Event::Spawned(process)
+            }
+            Err(cause) => Event::SpawnFailed { reason: chain(&cause) },
+        };
+        self.tell(event);
+    }
+
+    fn adopt(&mut self, output: &pipe::Receiver) {
+        let rebooted = procfs::boot_id() != self.spec.boot_id;
+        self.tell(Event::Adopted { rebooted });
+        self.read_log();
+        // A pipe that nobody had open since we opened it sends no event, not even that of its end.
+        let taken = self.recorder.take(output);
+        self.note(taken);
+    }
+
+    fn reap(&mut self) {
+        for (pid, exit) in signals::reap() {
+            // The others are orphans of the run that became ours.
+            if self.now.child.is_some_and(|child| child.pid == pid) && self.is_parent {
+                self.tell(Event::ChildExited(exit));
+            }
+        }
+    }
+
+    fn take_output(&mut self, output: &pipe::Receiver) {
+        let taken = output.try_io(|| self.recorder.take(output));
+        self.note(taken);
+    }
+
+    fn note(&mut self, taken: io::Result<Taken>) {
+        match taken {
+            Ok(Taken::Stored(_)) => {
+                self.read_log();
+                if let Some(lost_bytes) = self.recorder.end_of_gap() {
+                    self.gap = false;
+                    self.journal.record(&Note::GapEnded { lost_bytes });
+                }
+            }
+            Ok(Taken::Dropped(_)) if self.gap => {}
+            Ok(Taken::Dropped(_)) => {
+                self.gap = true;
+                self.journal.record(&Note::GapBegan);
+            }
+            Ok(Taken::End) => {
+                let mut lines = vec![];
+                // What cannot be read back proves nothing; the bytes are in the log all the same.
+                let _ = self.recorder.read_rest(|line| lines.push(sight::read(line)));
+                self.take_sights(lines);
+                self.tell(Event::OutputClosed);
+            }
+            // Nothing there after all; the next wake-up will bring it.
+            Err(_) => {}
+        }
+    }
+
+    fn read_log(&mut self) {
+        let mut lines = vec![];
+        let _ = self.recorder.read_lines(|line| lines.push(sight::read(line)));
+        self.take_sights(lines);
+    }
+
+    fn take_sights(&mut self, lines: Vec<sight::Told>) {
+        for (sight, step) in lines {
+            self.now.last_step = step.or(self.now.last_step);
+            if let Some(sight) = sight {
+                self.tell(Event::Seen(sight));
+            }
+        }
+        self.now.parsed = self.recorder.parsed();
+    }
+
+    /// Anybody who may write to the run's folder may send something; what is no command is ignored.
+    fn obey(&mut self, line: Option<&str>) {
+        match line.and_then(|line| serde_json::from_str(line).ok()) {
+            Some(Command::Stop { manner }) => self.tell(Event::StopRequested(manner)),
+            None => {}
+        }
+    }
+
+    fn request_save(&mut self) {
+        self.save_request = None;
+        let requested = TrainerFolder::find(&self.spec)
+            .map(|folder| folder.is_some_and(|folder| folder.request_save_and_quit().is_ok()));
+        if !requested.unwrap_or(false) {
+            self.tell(Event::SaveFailed);
+        }
+    }
+
+    /// What has to be looked for because no event will come.
+    fn must_look(&self) -> bool {
+        self.is_near_end() || (!self.is_parent && !self.has_exit()) || self.journal.is_stale(&self.now)
+    }
+
+    fn look(&mut self) {
+        let child_is_gone = !self.now.child.is_some_and(ProcessId::is_alive);
+        if !self.is_parent && !self.has_exit() && child_is_gone {
+            self.tell(Event::ChildExited(Exit::Unknown));
+        }
+        if self.is_near_end() && self.marks().find().is_empty() {
+            self.tell(Event::NobodyLeft);
+        }
+    }
+
+    /// All that is missing is that nobody is left.
+    fn is_near_end(&self) -> bool {
+        self.has_exit() && self.is_output_closed()
+    }
+
+    fn has_exit(&self) -> bool {
+        self.now.state.evidence().is_some_and(|it| it.exit.is_some())
+    }
+
+    fn is_output_closed(&self) -> bool {
+        self.now.state.evidence().is_some_and(|it| it.output_closed)
+    }
+
+    fn marks(&self) -> Marks {
+        Marks { cookie: self.spec.cookie.clone(), session: self.now.session, output: self.dir.output() }
+    }
+
+    /// Tells the machine what happened and does what it answers.
+    fn tell(&mut self, event: Event) {
+        let state = std::mem::replace(&mut self.now.state, RunState::Starting);
+        let (state, actions) = state.on(event, self.clock.elapsed());
+        self.now.state = state;
+        for action in actions {
+            match action {
+                Action::Record(record) => self.journal.record(&record),
+                Action::Arm(after) => self.deadline = Some(Instant::now() + after),
+                Action::RequestSave { after } => self.save_request = Some(Instant::now() + after),
+                Action::Signal(force) => self.marks().signal(force),
+            }
+        }
+    }
+}
+
+/// Waits for `deadline`, or for ever if there is none.
+async fn at(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// An error and its causes on one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

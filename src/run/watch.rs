@@ -1,0 +1,128 @@
+//! Looking on while a run runs. It only reads files: whoever looks on may go at any time.
+
+use serde::Serialize;
+
+use crate::{
+    logs::{Colours, Fold, Follower, Line as LogLine, Mark, tail},
+    output::{Mode, Output, Progress},
+    platform::{
+        Host,
+        clock::Stopwatch,
+        fs::{self, FsError},
+        gpu::Sampler,
+        memory,
+    },
+};
+
+use super::{RunError, adopt, devices::Devices, dir::RunDir, outcome::Outcome, status::Status};
+
+/// Between two looks at what the GPUs and the memory are doing.
+const SAMPLE_EVERY: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// How much is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Show {
+    /// The log, line by line.
+    Log,
+    /// One line that says how far it is, over the log on a terminal and by itself elsewhere.
+    Status,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case", tag = "event")]
+enum Said<'a> {
+    Log(LogLine<'a>),
+}
+
+/// One reader's view of one run.
+struct Watcher<'a> {
+    host: &'a Host,
+    dir: &'a RunDir,
+    output: &'a Output,
+    shows_log: bool,
+    progress: Option<Progress>,
+    status: Status,
+    sampler: Option<Sampler>,
+    sampled: Option<Stopwatch>,
+    outcome: Option<Outcome>,
+    failure: Option<RunError>,
+}
+
+/// Shows the run from its first line to its end, and returns how it ended.
+pub fn follow(host: &Host, dir: &RunDir, output: &Output, show: Show) -> Result<Outcome, RunError> {
+    let spec = dir.spec()?;
+    let is_terminal = matches!(output.mode(), Mode::Terminal { .. });
+    let mut watcher = Watcher {
+        host,
+        dir,
+        output,
+        shows_log: show == Show::Log || is_terminal,
+        progress: (show == Show::Status).then(|| output.progress("training")),
+        status: Status::new(spec.max_steps),
+        sampler: matches!(spec.devices, Devices::Gpus(_)).then(|| Sampler::new(host)),
+        sampled: None,
+        outcome: None,
+        failure: None,
+    };
+    let colours = if output.shows_data_on_terminal() { Colours::Keep } else { Colours::Drop };
+    let mut fold = Fold::new(0, colours);
+    let mut follower = Follower::new(&dir.log(), 0);
+    while let Some(bytes) = follower.next(|| watcher.has_ended())? {
+        fold.feed(&bytes, |line| watcher.line(line));
+        watcher.show_status();
+    }
+    fold.finish(|line| watcher.line(line));
+    match (watcher.outcome, watcher.failure) {
+        (Some(outcome), _) => Ok(outcome),
+        (None, Some(failure)) => Err(failure),
+        (None, None) => Ok(Outcome::Lost),
+    }
+}
+
+/// The last `count` lines of the log as they stand there: where programs say why they failed.
+pub fn last_lines(dir: &RunDir, count: usize) -> Result<Vec<String>, FsError> {
+    let path = dir.log();
+    let mut file = fs::open(&path)?;
+    let start = tail::lines(&mut file, &path, count)?;
+    let mut fold = Fold::new(start, Colours::Drop);
+    let mut lines = vec![];
+    let bytes = fs::read_at(&mut file, &path, start, usize::MAX)?;
+    fold.feed(&bytes, |line| lines.push(line.text.to_owned()));
+    fold.finish(|line| lines.push(line.text.to_owned()));
+    Ok(lines)
+}
+
+impl Watcher<'_> {
+    fn line(&mut self, line: LogLine<'_>) {
+        if let Some(mark) = Mark::parse(line.text) {
+            self.status.take(&mark);
+        }
+        if self.shows_log {
+            match self.output.mode() {
+                Mode::Json => self.output.json(&Said::Log(line)),
+                Mode::Terminal { .. } | Mode::Plain => self.output.data(line.text),
+            }
+        }
+    }
+
+    /// Also looks after what changes while no line comes.
+    fn has_ended(&mut self) -> bool {
+        self.show_status();
+        let looked = adopt::adopt(self.host, self.dir).and_then(|()| self.dir.snapshot());
+        match looked {
+            Ok(snapshot) => self.outcome = snapshot.and_then(|it| it.state.outcome().cloned()),
+            Err(cause) => self.failure = Some(cause),
+        }
+        self.outcome.is_some() || self.failure.is_some()
+    }
+
+    fn show_status(&mut self) {
+        let Some(progress) = &self.progress else { return };
+        if self.sampled.is_none_or(|since| since.elapsed() >= SAMPLE_EVERY) {
+            self.sampled = Some(Stopwatch::start());
+            self.status.gpus = self.sampler.as_ref().map(Sampler::sample).unwrap_or_default();
+            self.status.memory = memory::sample();
+        }
+        progress.doing(self.status.line());
+    }
+}

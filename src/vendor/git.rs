@@ -1,0 +1,144 @@
+//! Repositories: exactly one commit of one, checked out in a directory, or nothing.
+//!
+//! libgit2 does the protocol and the work tree, [`transport`] carries its bytes over our own HTTP client. No `git`
+//! program is needed, no hook, filter or setting of the user's takes part, and what is asked for is a commit:
+//! its number is the digest of everything in it.
+
+mod address;
+mod commit;
+mod error;
+mod fetch;
+mod libgit2;
+mod state;
+mod submodules;
+mod transport;
+
+use std::path::Path;
+
+use git2::{Repository, RepositoryInitOptions, build::CheckoutBuilder};
+
+use crate::platform::{Env, fs, net::Http};
+
+use address::{Address, InsteadOf};
+use libgit2::Libgit2;
+use transport::Token;
+
+pub use commit::{BadCommitId, CommitId};
+pub use error::{Files, GitError};
+pub use state::{State, head, inspect};
+pub use submodules::{SubmodulePin, submodule_pins};
+
+/// The reference that marks a commit as put there by dpgui, and keeps it from git's own tidying up.
+const PIN: &str = "refs/dpgui/pin";
+
+/// What a checkout must be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pin {
+    /// `https://`, `http://`, `file://` or a path.
+    pub url: String,
+    pub commit: CommitId,
+}
+
+/// How far a checkout is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GitProgress {
+    Receiving { objects: usize, of: usize, bytes: usize },
+    Writing { files: usize, of: usize },
+}
+
+/// Told again and again how far it is.
+pub type OnProgress<'a> = &'a mut dyn FnMut(GitProgress);
+
+/// What [`Git::checkout`] did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    AlreadyThere,
+    Made,
+    /// In the place of this other commit of ours.
+    Replaced(CommitId),
+}
+
+/// Fetches commits, with the user's proxies, certificate authorities, rewritten addresses and GitHub token.
+#[derive(Clone, Debug)]
+pub struct Git {
+    http: Http,
+    token: Option<Token>,
+    instead_of: InsteadOf,
+}
+
+impl Git {
+    /// # Errors
+    /// When git's own configuration, where `url.<base>.insteadOf` stands, cannot be read.
+    pub fn new(http: Http, env: &Env) -> Result<Self, GitError> {
+        libgit2::prepare()?;
+        Ok(Self { http, token: Token::of(env), instead_of: InsteadOf::read(env)? })
+    }
+
+    /// Makes `target` a checkout of `pin`, whole or not at all. It is staged beside `target`; a process that is
+    /// killed on the way leaves `target` as it was, and the next one tidies up.
+    ///
+    /// # Errors
+    /// See [`GitError`]. What the user edited or put into `target` is never replaced.
+    pub fn checkout(&self, pin: &Pin, target: &Path, progress: OnProgress<'_>) -> Result<Outcome, GitError> {
+        let outcome = match inspect(target, &pin.commit)? {
+            State::AtCommit => return Ok(Outcome::AlreadyThere),
+            State::Absent => Outcome::Made,
+            State::OtherCommit { head } => Outcome::Replaced(head),
+            State::Edited { files, .. } => return Err(GitError::Edited { path: target.to_owned(), files }),
+            State::Moved { head } => return Err(GitError::Moved { path: target.to_owned(), head }),
+            State::Foreign => return Err(GitError::Foreign { path: target.to_owned() }),
+        };
+        fs::create_dir_all(target.parent().unwrap_or(Path::new("/")))?;
+        fs::remove_leftovers(target)?;
+        let staged = fs::beside(target, "tmp");
+        fs::remove_tree(&staged)?;
+        if let Err(error) = self.stage(pin, &staged, progress) {
+            // The error that is on its way says more than one about the tidying up.
+            let _ = fs::remove_tree(&staged);
+            return Err(error);
+        }
+        fs::replace_dir(&staged, target)?;
+        Ok(outcome)
+    }
+
+    fn stage(&self, pin: &Pin, staged: &Path, progress: OnProgress<'_>) -> Result<(), GitError> {
+        let repository = create(staged, &pin.url).map_err(GitError::writing(staged))?;
+        match Address::parse(&self.instead_of.apply(&pin.url))? {
+            Address::Http(url) => {
+                let call = transport::Call::new(self.http.clone(), self.token.clone());
+                fetch::over_http(&repository, &url, pin.commit, &call, progress)?;
+            }
+            Address::Local(path) => fetch::from_local(&repository, &path, pin.commit, progress)?,
+        }
+        write_files(&repository, pin.commit, progress).map_err(GitError::writing(staged))?;
+        verify(staged, pin.commit)?;
+        Ok(fs::sync_filesystem(staged)?)
+    }
+}
+
+/// An empty repository whose `origin` is where the user would look for it: the address before any rewriting.
+fn create(path: &Path, url: &str) -> Result<Repository, Libgit2> {
+    let mut options = RepositoryInitOptions::new();
+    let repository = Repository::init_opts(path, options.external_template(false).no_reinit(true))?;
+    repository.remote("origin", &crate::platform::net::without_secrets(url))?;
+    Ok(repository)
+}
+
+fn write_files(repository: &Repository, commit: CommitId, progress: OnProgress<'_>) -> Result<(), Libgit2> {
+    let tree = repository.find_commit(commit.oid())?.into_object();
+    let mut checkout = CheckoutBuilder::new();
+    checkout.force().progress(|_, files, of| progress(GitProgress::Writing { files, of }));
+    repository.checkout_tree(&tree, Some(&mut checkout))?;
+    drop(checkout);
+    Ok(repository.set_head_detached(commit.oid())?)
+}
+
+fn verify(staged: &Path, commit: CommitId) -> Result<(), GitError> {
+    match inspect(staged, &commit)? {
+        State::AtCommit => Ok(()),
+        State::Edited { files, .. } => Err(GitError::Altered { path: staged.to_owned(), commit, files }),
+        State::Absent | State::OtherCommit { .. } | State::Moved { .. } | State::Foreign => {
+            Err(GitError::Altered { path: staged.to_owned(), commit, files: Files::default() })
+        }
+    }
+}

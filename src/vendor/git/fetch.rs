@@ -1,0 +1,136 @@
+//! One commit into an empty repository, without its history wherever that can be had.
+
+use std::{
+    io::{self, Write},
+    path::Path,
+};
+
+use git2::{AutotagOption, ErrorClass, ErrorCode, FetchOptions, RemoteCallbacks, Repository};
+
+use crate::platform::{
+    fs,
+    net::{self, NetError},
+};
+
+use super::{
+    CommitId, GitError, GitProgress, OnProgress, PIN,
+    libgit2::Libgit2,
+    transport::{Call, Failure},
+};
+
+/// Fetches `commit` alone. A server that only hands out what its branches and tags name has to send all of them.
+pub(super) fn over_http(
+    repository: &Repository,
+    url: &str,
+    commit: CommitId,
+    call: &Call,
+    progress: OnProgress<'_>,
+) -> Result<(), GitError> {
+    let shown = net::without_secrets(url);
+    let unknown = || GitError::UnknownCommit { url: shown.clone(), commit };
+    let mut fetch =
+        |refspecs: &[&str], depth| call.within(|| run(repository, url, refspecs, depth, progress));
+    match fetch(&[&format!("+{commit}:{PIN}")], 1) {
+        Ok(()) => Ok(()),
+        Err(Failure::Ours(GitError::Refused { message, .. })) if message.contains("not our ref") => {
+            Err(unknown())
+        }
+        // libgit2's own answer when the server does not offer any SHA to be asked for.
+        Err(Failure::Libgit2(error)) if error.class == ErrorClass::Invalid => {
+            let all = ["+refs/heads/*:refs/dpgui/heads/*", "+refs/tags/*:refs/dpgui/tags/*"];
+            fetch(&all, 0).map_err(|failure| explain(failure, &shown, repository.path()))?;
+            repository.find_commit(commit.oid()).map_err(|_| unknown())?;
+            pin(repository, commit)
+        }
+        Err(failure) => Err(explain(failure, &shown, repository.path())),
+    }
+}
+
+/// Copies `commit` from a repository on this machine. libgit2's own local transport knows no depth.
+pub(super) fn from_local(
+    repository: &Repository,
+    path: &Path,
+    commit: CommitId,
+    progress: OnProgress<'_>,
+) -> Result<(), GitError> {
+    let url = path.display().to_string();
+    let reading = GitError::reading(path);
+    let from = Repository::open(path).map_err(|error| match error.code() {
+        ErrorCode::NotFound => GitError::NoRepository { url: url.clone() },
+        _ => reading(error),
+    })?;
+    let found = from.find_commit(commit.oid()).map_err(|error| match error.code() {
+        ErrorCode::NotFound => GitError::UnknownCommit { url, commit },
+        _ => reading(error),
+    })?;
+    let mut pack = from.packbuilder().map_err(&reading)?;
+    pack.insert_commit(commit.oid()).map_err(&reading)?;
+    let of = pack.object_count();
+    let writing = GitError::writing(repository.path());
+    let odb = repository.odb().map_err(|error| writing(error.into()))?;
+    let mut writer = odb.packwriter().map_err(|error| writing(error.into()))?;
+    let mut bytes = 0;
+    let mut failed: Option<io::Error> = None;
+    let packed = pack.foreach(|chunk| {
+        bytes += chunk.len();
+        progress(GitProgress::Receiving { objects: 0, of, bytes });
+        writer.write_all(chunk).map_err(|error| failed = Some(error)).is_ok()
+    });
+    if let Some(cause) = failed {
+        return Err(fs::context("write", repository.path())(cause).into());
+    }
+    packed.map_err(reading)?;
+    writer.commit().map_err(|error| writing(error.into()))?;
+    if found.parent_count() > 0 {
+        fs::write_atomic(&repository.path().join("shallow"), format!("{commit}\n"))?;
+    }
+    pin(repository, commit)
+}
+
+fn run(
+    repository: &Repository,
+    url: &str,
+    refspecs: &[&str],
+    depth: i32,
+    progress: OnProgress<'_>,
+) -> Result<(), git2::Error> {
+    let mut callbacks = RemoteCallbacks::new();
+    callbacks.transfer_progress(|now| {
+        let (objects, of, bytes) = (now.received_objects(), now.total_objects(), now.received_bytes());
+        progress(GitProgress::Receiving { objects, of, bytes });
+        true
+    });
+    let mut options = FetchOptions::new();
+    options
+        .remote_callbacks(callbacks)
+        .download_tags(AutotagOption::None)
+        .depth(depth)
+        .update_fetchhead(false);
+    repository.remote_anonymous(url)?.fetch(refspecs, Some(&mut options), None)
+}
+
+fn pin(repository: &Repository, commit: CommitId) -> Result<(), GitError> {
+    let made = repository.reference(PIN, commit.oid(), true, "dpgui");
+    made.map(|_| ()).map_err(|error| GitError::writing(repository.path())(error.into()))
+}
+
+/// What a fetch that failed means, as far as libgit2 can tell.
+fn explain(failure: Failure, url: &str, into: &Path) -> GitError {
+    let error: Libgit2 = match failure {
+        Failure::Ours(error) => return error,
+        Failure::Libgit2(error) => error,
+    };
+    let url = url.to_owned();
+    match (error.code, error.class) {
+        (ErrorCode::Eof, _) => {
+            let source = io::Error::new(io::ErrorKind::UnexpectedEof, "the answer ends too early");
+            NetError::Broken { url, source }.into()
+        }
+        (_, ErrorClass::Os | ErrorClass::Filesystem) => GitError::writing(into)(error),
+        (
+            _,
+            ErrorClass::Indexer | ErrorClass::Zlib | ErrorClass::Odb | ErrorClass::Object | ErrorClass::Sha1,
+        ) => GitError::Damaged { url, source: error },
+        _ => GitError::Protocol { url, source: error },
+    }
+}

@@ -1,0 +1,68 @@
+//! Which commits of which other repositories a checkout's own commit pins.
+
+use std::path::{Path, PathBuf};
+
+use git2::{Commit, Config, ObjectType, Oid, Repository};
+
+use super::{CommitId, GitError, address, libgit2};
+
+const DECLARATIONS: &str = ".gitmodules";
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SubmodulePin {
+    pub name: String,
+    /// In the tree of the checkout.
+    pub path: PathBuf,
+    /// Absolute, also where `.gitmodules` has a relative one.
+    pub url: String,
+    pub commit: CommitId,
+}
+
+/// The submodules of the commit that is checked out at `checkout`, by name.
+///
+/// # Errors
+/// When `checkout` is none, or its `.gitmodules` is not the one of its commit.
+pub fn submodule_pins(checkout: &Path) -> Result<Vec<SubmodulePin>, GitError> {
+    libgit2::prepare()?;
+    let reading = GitError::reading(checkout);
+    let repository = Repository::open(checkout).map_err(&reading)?;
+    let commit = repository.head().and_then(|head| head.peel_to_commit()).map_err(&reading)?;
+    let problem =
+        |problem: &str| GitError::Submodules { path: checkout.to_owned(), problem: problem.to_owned() };
+    let file = checkout.join(DECLARATIONS);
+    let Some(declared) = id_in(&commit, Path::new(DECLARATIONS)) else { return Ok(vec![]) };
+    // libgit2 reads settings from files only: this one counts as the commit's if it is.
+    if Oid::hash_file(ObjectType::Blob, &file).ok() != Some(declared) {
+        return Err(problem("`.gitmodules` was changed"));
+    }
+    let origin = repository.find_remote("origin").map_err(&reading)?;
+    let parent = origin.url().map_err(&reading)?;
+    let declarations = Config::open(&file).map_err(&reading)?;
+    let mut pins = vec![];
+    for name in names(&declarations).map_err(&reading)? {
+        let text = |key| declarations.get_string(&format!("submodule.{name}.{key}"));
+        let (path, url) = (PathBuf::from(text("path").map_err(&reading)?), text("url").map_err(&reading)?);
+        // A declaration may outlive the submodule.
+        if let Some(commit) = id_in(&commit, &path) {
+            let url = address::resolve(parent, &url);
+            pins.push(SubmodulePin { name, path, url, commit: commit.into() });
+        }
+    }
+    pins.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(pins)
+}
+
+fn id_in(commit: &Commit<'_>, path: &Path) -> Option<Oid> {
+    Some(commit.tree().ok()?.get_path(path).ok()?.id())
+}
+
+fn names(declarations: &Config) -> Result<Vec<String>, git2::Error> {
+    let mut names = vec![];
+    let mut entries = declarations.entries(Some(r"^submodule\..*\.path$"))?;
+    while let Some(entry) = entries.next() {
+        let entry = entry?;
+        let name = entry.name()?.strip_prefix("submodule.").and_then(|it| it.strip_suffix(".path"));
+        names.extend(name.map(str::to_owned));
+    }
+    Ok(names)
+}

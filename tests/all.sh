@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# Everything that must hold before a change lands: format, lints, all tests, and the demo for real.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+say() { printf '\n== %s\n' "$*"; }
+
+# The demo and the tests share one cache of Python packages, so that torch is fetched once.
+export UV_CACHE_DIR="${UV_CACHE_DIR:-$PWD/target/tmp/uv-cache}"
+mkdir -p "$UV_CACHE_DIR"
+
+say "format"
+cargo fmt --check
+
+say "lints"
+cargo clippy --locked --all-targets -- -D warnings
+
+say "the demo, for real"
+cargo build --locked
+rm -rf target/tmp/demo
+target/debug/dpgui -C target/tmp/demo demo
+
+say "tests"
+if cargo nextest --version >/dev/null 2>&1; then
+    cargo nextest run --locked
+else
+    cargo test --locked
+fi

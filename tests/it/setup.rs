@@ -1,0 +1,191 @@
+//! `dpgui setup` against real HTTP servers, real archives and, further down, real git repositories.
+
+use std::{fs, path::PathBuf};
+
+use crate::{
+    archives,
+    support::{
+        file_server::{Fault, FileServer},
+        sandbox::{Said, Sandbox},
+    },
+};
+
+const NODE: &str = "/node.tar.gz";
+
+/// A workspace whose Node comes from `server`, on a machine without Node.
+fn node_sandbox(server: &FileServer, archive: &[u8]) -> Sandbox {
+    let sandbox = Sandbox::new();
+    let digest = dpgui::platform::digest::Sha256::of(archive);
+    let place = server.file(NODE, archive);
+    sandbox.write(
+        "w/dpgui.toml",
+        format!(
+            "[sources.node]\nversion = \"22.12.0\"\nplaces = [\"{place}\"]\n\
+             sha256 = {{ x86_64 = \"{digest}\", aarch64 = \"{digest}\" }}\n"
+        ),
+    );
+    without_programs(sandbox)
+}
+
+/// Coreutils, and no node, uv or python.
+fn without_programs(mut sandbox: Sandbox) -> Sandbox {
+    let bin = sandbox.path("coreutils");
+    fs::create_dir(&bin).expect("created");
+    for name in ["sh", "echo"] {
+        std::os::unix::fs::symlink(PathBuf::from("/bin").join(name), bin.join(name)).expect("linked");
+    }
+    sandbox.env("PATH", bin);
+    sandbox
+}
+
+fn setup_node(sandbox: &Sandbox) -> Said {
+    sandbox.dpgui(&["setup", "--only", "node"])
+}
+
+#[test]
+fn node_is_installed_once_and_a_second_setup_does_nothing() {
+    let server = FileServer::start();
+    let sandbox = node_sandbox(&server, &archives::node("22.12.0"));
+    let plan = sandbox.dpgui(&["setup", "--only", "node", "--plan", "--detailed-exitcode"]);
+    assert_eq!(plan.code, Some(10), "{plan}");
+    assert!(plan.stderr.contains("Would do node: Node 22.12.0 (not installed)"), "{plan}");
+    assert!(
+        !sandbox.path("w/.dpgui").exists() && !sandbox.path("w/tools").exists(),
+        "a plan touches nothing"
+    );
+
+    setup_node(&sandbox).ok();
+    assert!(sandbox.path("w/tools/node/bin/npm").exists());
+    assert_eq!(server.requests(), [format!("GET {NODE} from 0")]);
+
+    let second = setup_node(&sandbox).ok();
+    assert!(second.stderr.contains("nothing to do"), "{second}");
+    assert_eq!(server.requests().len(), 1);
+    let events = sandbox.dpgui(&["setup", "--only", "node", "--json"]).ok().events();
+    assert_eq!((&events[0]["event"], &events[0]["changed"]), (&"setup-done".into(), &0.into()));
+}
+
+#[test]
+fn a_system_node_that_is_new_enough_is_taken() {
+    let server = FileServer::start();
+    let mut sandbox = node_sandbox(&server, &archives::node("22.12.0"));
+    sandbox.program("npm", "#!/bin/sh\n").program("node", "#!/bin/sh\necho v22.9.1\n");
+    let plan = |sandbox: &Sandbox| sandbox.dpgui(&["setup", "--only", "node", "--plan"]).ok().stderr;
+    assert!(plan(&sandbox).contains("Would do"), "22.9.1 is older than 22.12.0");
+    sandbox.program("node", "#!/bin/sh\necho v24.1.0\n");
+    assert!(plan(&sandbox).contains("Up to date node: Node 24.1.0 of the system"));
+}
+
+#[test]
+fn a_download_that_is_cut_off_goes_on_where_it_was() {
+    let server = FileServer::start();
+    let archive = archives::node("22.12.0");
+    let sandbox = node_sandbox(&server, &archive);
+    let (first, second) = (archive.len() / 3, archive.len() / 4);
+    server.faults(&[Fault::CutAfter(first), Fault::Status(503, "Busy"), Fault::CutAfter(second)]);
+    setup_node(&sandbox).ok();
+    let from = |offset: usize| format!("GET {NODE} from {offset}");
+    assert_eq!(server.requests(), [from(0), from(first), from(first), from(first + second)]);
+}
+
+#[test]
+fn a_server_that_ignores_the_range_is_believed_only_from_the_start() {
+    let server = FileServer::start();
+    let archive = archives::node("22.12.0");
+    let sandbox = node_sandbox(&server, &archive);
+    server.faults(&[Fault::CutAfter(archive.len() / 2), Fault::IgnoreRange]);
+    setup_node(&sandbox).ok();
+    assert!(sandbox.path("w/tools/node/bin/node").exists());
+}
+
+#[test]
+fn a_wrong_digest_is_refused_and_leaves_nothing() {
+    let server = FileServer::start();
+    let sandbox = node_sandbox(&server, &archives::node("22.12.0"));
+    server.file(NODE, "something else");
+    let said = setup_node(&sandbox);
+    assert_eq!(said.code, Some(4), "{said}");
+    assert!(said.stderr.contains("is not the file that is pinned: its sha256 is"), "{said}");
+    assert!(said.stderr.contains("\nhint: do not use this mirror"), "{said}");
+    assert!(!sandbox.path("w/tools/node").exists());
+    assert_eq!(fs::read_dir(sandbox.path("w/.dpgui/downloads")).expect("there").count(), 0);
+}
+
+#[test]
+fn a_partial_file_of_something_else_does_not_spoil_the_download() {
+    let server = FileServer::start();
+    let archive = archives::node("22.12.0");
+    let sandbox = node_sandbox(&server, &archive);
+    let digest = dpgui::platform::digest::Sha256::of(&archive);
+    sandbox.write(format!("w/.dpgui/downloads/{digest}.part"), "not its beginning");
+    setup_node(&sandbox).ok();
+    assert_eq!(server.requests().len(), 2, "one resumed, one from the start");
+}
+
+#[test]
+fn a_truncated_archive_with_the_pinned_digest_is_refused() {
+    let server = FileServer::start();
+    let archive = archives::node("22.12.0");
+    let sandbox = node_sandbox(&server, &archive[..archive.len() / 2]);
+    let said = setup_node(&sandbox);
+    assert_eq!(said.code, Some(4), "{said}");
+    assert!(!sandbox.path("w/tools/node").exists(), "nothing half-made is left");
+}
+
+#[test]
+fn without_the_server_and_without_pip_the_error_says_what_to_do() {
+    let server = FileServer::start();
+    let sandbox = node_sandbox(&server, &archives::node("22.12.0"));
+    server.faults(&[Fault::Status(404, "Not Found")]);
+    let said = setup_node(&sandbox);
+    assert_eq!(said.code, Some(8), "{said}");
+    assert!(said.stderr.contains("no Python with pip was found"), "{said}");
+}
+
+#[test]
+fn a_workspace_that_cannot_be_written_is_named() {
+    let server = FileServer::start();
+    let sandbox = node_sandbox(&server, &archives::node("22.12.0"));
+    // Root may write anywhere, so a file stands where the directory should be.
+    sandbox.write("w/tools", "in the way");
+    let said = setup_node(&sandbox);
+    assert_eq!(said.code, Some(6), "{said}");
+    let expected = "error: cannot create the directory `DIR/w/tools`";
+    assert!(sandbox.neutral(&said.stderr).contains(expected), "{said}");
+}
+
+#[test]
+fn two_setups_at_once_do_not_get_in_each_others_way() {
+    let server = FileServer::start();
+    let sandbox = node_sandbox(&server, &archives::node("22.12.0"));
+    fs::create_dir(sandbox.path("w/.dpgui")).expect("created");
+    let lock = sandbox.path("w/.dpgui/setup.lock");
+    let held = dpgui::platform::lock::Lock::exclusive(&lock, "dpgui setup").expect("free");
+    let said = setup_node(&sandbox);
+    assert_eq!(said.code, Some(5), "{said}");
+    let holder = format!("is locked by process {} (dpgui setup)", std::process::id());
+    assert!(said.stderr.contains(&holder), "{said}");
+    drop(held);
+    setup_node(&sandbox).ok();
+}
+
+#[test]
+fn a_setting_that_does_not_exist_is_shown_with_file_line_and_column() {
+    let sandbox = Sandbox::new();
+    sandbox.write("w/dpgui.toml", "[torch]\nprofile = 3\n");
+    let said = sandbox.dpgui(&["setup", "--plan"]);
+    assert_eq!(said.code, Some(2), "{said}");
+    assert!(said.stderr.contains("at line 2, column 11"), "{said}");
+    sandbox.write("w/dpgui.toml", "[sources.nod]\nversion = \"1\"\n");
+    let said = sandbox.dpgui(&["setup", "--plan"]);
+    assert_eq!(said.code, Some(2), "{said}");
+    assert!(said.stderr.contains("`[sources.nod]` in `dpgui.toml` names a source that dpgui does not have"));
+}
+
+#[test]
+fn an_architecture_that_nothing_is_built_for_is_refused() {
+    let mut sandbox = Sandbox::new();
+    let said = sandbox.env("DPGUI_ARCH", "riscv64").dpgui(&["setup"]);
+    assert_eq!(said.code, Some(8), "{said}");
+    assert!(said.stderr.contains("the architecture `riscv64`"), "{said}");
+}
