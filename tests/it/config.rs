@@ -144,6 +144,12 @@ fn a_file_that_cannot_be_read_as_toml_is_one_error_that_says_where() {
         ".",
         "error: `DIR/w/.` is a folder, not a configuration file\n\nhint: name the training TOML file in it\n",
     );
+    sandbox.write("w/d.toml", "resolutions = [512]\n[[directory]]\npath = 'data'\n");
+    check(
+        "d.toml",
+        "error: `DIR/w/d.toml` is a dataset file, not a training file\n\n\
+         hint: name the training file that has `DIR/w/d.toml` as its `dataset`\n",
+    );
     let mut deep = "a = ".to_owned();
     deep.push_str(&"[".repeat(10_000));
     sandbox.write("w/deep.toml", deep);
@@ -222,4 +228,90 @@ fn resolving_what_is_resolved_changes_only_where_the_datasets_are() {
         read(&first.config).replace(&moved(&first.dataset), &moved(&second.dataset)),
         read(&second.config)
     );
+}
+
+#[test]
+fn every_path_becomes_absolute_and_what_is_none_stays() {
+    let sandbox = Sandbox::new();
+    let training = r"output_dir = '~/results'
+dataset = './d.toml'
+epochs = 1
+save_every_n_epochs = 1
+[model]
+type = 'z_image'
+dtype = 'bfloat16'
+diffusion_model = 'models/a.safetensors'
+vae = '../shared/vae.safetensors'
+merge_adapters = ['lora, one.safetensors', '/abs.safetensors'] # both
+text_encoders = [
+    {path = 'te.safetensors', type = 'lumina2'}, # one
+    {paths = ['a', 'b'], type = 'flux'},
+]
+vae_path = 'not/a/key/of/this/type'
+[adapter]
+type = 'lora'
+rank = 8
+init_from_existing = 'output/old/epoch5'
+fuse_adapters = [{path = 'fused', weight = 1}]
+[optimizer]
+type = 'adamw'
+";
+    let file = sandbox.write("w/t.toml", training);
+    sandbox.write(
+        "w/d.toml",
+        "resolutions = [512]\n[[directory]]\npath = 'a'\nmask_path = 'b'\ncontrol_path = 'c'\n\
+         default_mask_file = 'd.png'\ncaption_prefix = 'a/b '\n",
+    );
+    let workspace = Workspace::at(sandbox.root());
+    let home = sandbox.path("home").display().to_string();
+    let config = TrainConfig::load(&file, &workspace, &Env::from([("HOME", home.as_str())])).expect("valid");
+    let resolved = config.resolve_into(&sandbox.path("run")).expect("resolved");
+    let read = |path| sandbox.neutral(&fs::read_to_string(path).expect("read"));
+    let expected = training
+        .replace("'~/results'", "'DIR/home/results'")
+        .replace("'./d.toml'", "'DIR/run/d.toml'")
+        .replace("'models/", "'DIR/w/models/")
+        .replace("'../shared", "'DIR/w/../shared")
+        .replace("'lora, one.safetensors'", "\"DIR/w/lora\\u002c one.safetensors\"")
+        .replace("'te.", "'DIR/w/te.")
+        .replace("['a', 'b']", "['DIR/w/a', 'DIR/w/b']")
+        .replace("'output/old", "'DIR/w/output/old")
+        .replace("'fused'", "'DIR/w/fused'");
+    assert_eq!(read(&resolved.config), expected);
+    assert_eq!(
+        read(&resolved.dataset),
+        "resolutions = [512]\n[[directory]]\npath = 'DIR/w/a'\nmask_path = 'DIR/w/b'\n\
+         control_path = 'DIR/w/c'\ndefault_mask_file = 'DIR/w/d.png'\ncaption_prefix = 'a/b '\n"
+    );
+    assert_eq!(fs::read_to_string(&file).expect("read"), training);
+}
+
+#[test]
+fn the_name_of_a_repository_on_the_hub_stays_unless_there_is_such_a_folder() {
+    let sandbox = Sandbox::new();
+    let training = "output_dir = 'o'\ndataset = 'd.toml'\nepochs = 1\nsave_every_n_epochs = 1\n[model]\n\
+                    type = 'sd3'\ndtype = 'bfloat16'\ndiffusers_path = 'owner/sd-3.5'\n[optimizer]\ntype = 'adamw'\n";
+    sandbox.write("w/t.toml", training);
+    sandbox.write("w/d.toml", "resolutions = [512]\n[[directory]]\npath = '.'\n");
+    let said = sandbox.dpgui(&["config", "check", "t.toml"]).ok();
+    assert_eq!(
+        neutral(&sandbox, &said),
+        "\
+t.toml:8:18: warning[hub-repository]: `diffusers_path` is taken for the repository `owner/sd-3.5` on the hub: there is \
+         no folder `DIR/w/owner/sd-3.5`
+    fix: download it and name the folder, if the training shall start without
+---
+     Checked `t.toml`: no errors, 1 warning
+"
+    );
+    let diffusers_path = || {
+        let workspace = Workspace::at(sandbox.root());
+        let config =
+            TrainConfig::load(&sandbox.path("w/t.toml"), &workspace, &Env::default()).expect("valid");
+        let resolved = config.resolve_into(&sandbox.path("run")).expect("resolved");
+        meaning(&fs::read_to_string(resolved.config).expect("read"))["model"]["diffusers_path"].clone()
+    };
+    assert_eq!(diffusers_path(), "owner/sd-3.5");
+    fs::create_dir_all(sandbox.path("w/owner/sd-3.5")).expect("created");
+    assert_eq!(diffusers_path(), sandbox.path("w/owner/sd-3.5").to_str().expect("UTF-8"));
 }
