@@ -18,6 +18,7 @@ use crate::{
 
 use super::Context;
 
+/// Make and check training files
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
     /// Make a training file and its dataset file in the workspace's `configs`

@@ -36,7 +36,10 @@ pub struct Args {
     gpus: Option<Vec<u32>>,
     /// Go on from the last checkpoint of RUN [default: of the newest run of this configuration]
     #[arg(long, value_name = "RUN", num_args = 0..=1)]
-    #[expect(clippy::option_option, reason = "clap's way to tell `--resume` from `--resume RUN` and from neither")]
+    #[expect(
+        clippy::option_option,
+        reason = "clap's way to tell `--resume` from `--resume RUN` and from neither"
+    )]
     resume: Option<Option<String>>,
     /// What to call the run [default: the name of CONFIG]
     #[arg(long)]

@@ -15,6 +15,8 @@ pub enum ConfigError {
     Missing { path: PathBuf },
     #[error("`{}` is a folder, not a configuration file", path.display())]
     IsFolder { path: PathBuf },
+    #[error("`{}` is a dataset file, not a training file", path.display())]
+    IsDataset { path: PathBuf },
     #[error("`{}` is no configuration file: it has {bytes} bytes", path.display())]
     TooLarge { path: PathBuf, bytes: u64 },
     #[error("`{}` is no UTF-8 text, see its line {line}", path.display())]
@@ -50,6 +52,9 @@ impl Report for ConfigError {
         match self {
             Self::Missing { .. } => Some("make one with `dpgui config new MODEL`".to_owned()),
             Self::IsFolder { .. } => Some("name the training TOML file in it".to_owned()),
+            Self::IsDataset { path } => {
+                Some(format!("name the training file that has `{}` as its `dataset`", path.display()))
+            }
             Self::TooLarge { .. } => Some("name a training TOML file".to_owned()),
             Self::NotText { path, .. } => Some(format!("save `{}` as UTF-8", path.display())),
             Self::Syntax { path, at, .. } => Some(format!("mend line {} of `{}`", at.line, path.display())),

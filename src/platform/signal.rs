@@ -1,11 +1,6 @@
 //! Signals and the ties between processes: sessions, orphans, and who is told when a child ends.
 
-use std::{
-    fs::File,
-    io,
-    os::fd::AsFd,
-    thread,
-};
+use std::{fs::File, io, os::fd::AsFd, thread};
 
 use nix::{
     errno::Errno,

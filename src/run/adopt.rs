@@ -3,7 +3,10 @@
 use std::io::Read;
 
 use crate::{
-    platform::{Env, Host, clock, fs, process::{CommandSpec, Group}},
+    platform::{
+        Env, Host, clock, fs,
+        process::{CommandSpec, Group},
+    },
     workspace::Workspace,
 };
 
@@ -58,5 +61,8 @@ pub fn spawn_supervisor(host: &Host, dir: &RunDir, env: &Env, begin: Begin) -> R
     }
     let mut log = fs::open(&dir.supervisor_log())?;
     let said = fs::read_at(&mut log, &dir.supervisor_log(), before, 4096)?;
-    Err(RunError::SupervisorDied { id: dir.id().clone(), said: String::from_utf8_lossy(&said).trim().to_owned() })
+    Err(RunError::SupervisorDied {
+        id: dir.id().clone(),
+        said: String::from_utf8_lossy(&said).trim().to_owned(),
+    })
 }

@@ -112,8 +112,7 @@ impl Journal {
     }
 
     fn flush(&mut self) {
-        if !self.pending.is_empty()
-            && fs::append(&mut self.events, &self.dir.events(), &self.pending).is_ok()
+        if !self.pending.is_empty() && fs::append(&mut self.events, &self.dir.events(), &self.pending).is_ok()
         {
             self.pending.clear();
         }

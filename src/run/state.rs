@@ -72,9 +72,13 @@ pub enum Degree {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     Spawned(ProcessId),
-    SpawnFailed { reason: String },
+    SpawnFailed {
+        reason: String,
+    },
     /// A new supervisor took over from one that was killed.
-    Adopted { rebooted: bool },
+    Adopted {
+        rebooted: bool,
+    },
     Seen(Sight),
     ChildExited(Exit),
     OutputClosed,
@@ -94,7 +98,9 @@ pub enum Action {
     /// Raise [`Event::DeadlinePassed`] after this time, instead of any earlier deadline.
     Arm(Duration),
     /// Ask the trainer to save and leave, this long from now.
-    RequestSave { after: Duration },
+    RequestSave {
+        after: Duration,
+    },
     /// INT goes to the ranks alone, the others to every process of the run.
     Signal(Force),
 }
@@ -492,12 +498,8 @@ mod tests {
                 (-20..300).prop_map(Sight::Returned),
             ]
             .prop_map(Event::Seen),
-            prop_oneof![
-                (0..256).prop_map(Exit::Code),
-                (1..32).prop_map(Exit::Signal),
-                Just(Exit::Unknown)
-            ]
-            .prop_map(Event::ChildExited),
+            prop_oneof![(0..256).prop_map(Exit::Code), (1..32).prop_map(Exit::Signal), Just(Exit::Unknown)]
+                .prop_map(Event::ChildExited),
             Just(Event::OutputClosed),
             Just(Event::NobodyLeft),
             prop_oneof![Just(Manner::Graceful), Just(Manner::Now)].prop_map(Event::StopRequested),

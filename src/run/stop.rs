@@ -10,7 +10,8 @@ use crate::{
 };
 
 use super::{
-    RunError, adopt, dir::RunDir,
+    RunError, adopt,
+    dir::RunDir,
     folder::TrainerFolder,
     id::RunId,
     outcome::{Manner, Outcome},

@@ -14,7 +14,9 @@ use tokio::{
 };
 
 use crate::platform::{
-    Env, clock::Stopwatch, fifo, fs,
+    Env,
+    clock::Stopwatch,
+    fifo, fs,
     lock::Lock,
     process::Group,
     procfs::{self, ProcessId},
@@ -62,7 +64,9 @@ pub enum Command {
 enum Note {
     /// The disk is full: from here on bytes are missing in the log.
     GapBegan,
-    GapEnded { lost_bytes: u64 },
+    GapEnded {
+        lost_bytes: u64,
+    },
 }
 
 struct Supervisor {
@@ -253,9 +257,8 @@ impl Supervisor {
 
     fn request_save(&mut self) {
         self.save_request = None;
-        let requested = TrainerFolder::find(&self.spec).map(|folder| {
-            folder.is_some_and(|folder| folder.request_save_and_quit().is_ok())
-        });
+        let requested = TrainerFolder::find(&self.spec)
+            .map(|folder| folder.is_some_and(|folder| folder.request_save_and_quit().is_ok()));
         if !requested.unwrap_or(false) {
             self.tell(Event::SaveFailed);
         }
