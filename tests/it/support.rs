@@ -3,6 +3,6 @@
 pub(crate) mod file_server;
 pub(crate) mod git_repository;
 pub(crate) mod git_server;
-pub(crate) mod old_toml;
 pub(crate) mod lab;
+pub(crate) mod old_toml;
 pub(crate) mod sandbox;

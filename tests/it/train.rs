@@ -159,7 +159,8 @@ fn a_killed_supervisor_is_replaced_and_no_byte_is_lost() {
     }
     assert_eq!(run.outcome(), json!({ "outcome": "completed" }));
     let log = String::from_utf8(run.log()).expect("text");
-    let steps: Vec<&str> = log.lines().filter_map(|line| line.strip_prefix("steps: ")?.split(' ').next()).collect();
+    let steps: Vec<&str> =
+        log.lines().filter_map(|line| line.strip_prefix("steps: ")?.split(' ').next()).collect();
     let expected: Vec<String> = (1..=120).map(|step: u32| step.to_string()).collect();
     assert_eq!(steps, expected);
     assert_eq!(run.events().iter().filter(|event| *event == "adopted").count(), 3);

@@ -202,7 +202,10 @@ pub(crate) fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
 pub(crate) fn kill(pid: u32, name: &str) {
     let pid = nix::unistd::Pid::from_raw(pid.cast_signed());
     // It may be gone already.
-    let _ = nix::sys::signal::kill(pid, format!("SIG{name}").parse::<nix::sys::signal::Signal>().expect("a signal"));
+    let _ = nix::sys::signal::kill(
+        pid,
+        format!("SIG{name}").parse::<nix::sys::signal::Signal>().expect("a signal"),
+    );
 }
 
 fn with_cookie(cookie: &str) -> Vec<u32> {
