@@ -8,6 +8,7 @@ pub mod index;
 pub mod node;
 pub mod pinned;
 pub mod plan;
+pub mod program;
 pub mod python;
 pub mod receipt;
 pub mod repositories;

@@ -6,6 +6,7 @@ use crate::{
     archives,
     support::{
         file_server::{Fault, FileServer},
+        lab::until,
         sandbox::{Said, Sandbox},
     },
 };
@@ -138,8 +139,131 @@ fn without_the_server_and_without_pip_the_error_says_what_to_do() {
     let sandbox = node_sandbox(&server, &archives::node("22.12.0"));
     server.faults(&[Fault::Status(404, "Not Found")]);
     let said = setup_node(&sandbox);
-    assert_eq!(said.code, Some(8), "{said}");
-    assert!(said.stderr.contains("no Python with pip was found"), "{said}");
+    assert_eq!(said.code, Some(3), "{said}");
+    let error = said.stderr.split_once("error: ").expect("an error").1;
+    let place = server.url(NODE);
+    assert_eq!(
+        error,
+        format!(
+            "cannot get `node 22.12.0`: its publisher fails, and the Python package index too (no Python with pip was \
+             found to ask the package index with)\n  caused by: `{place}` answered 404 Not Found\n\nhint: check the \
+             network and the proxy settings, or name a mirror under `[sources]` in `dpgui.toml`, or install pip for \
+             the way over the package index\n"
+        )
+    );
+}
+
+/// HTTPS by `openssl s_server`, with a certificate that no system trusts.
+struct PrivateServer {
+    process: std::process::Child,
+    url: String,
+    certificate: PathBuf,
+}
+
+impl PrivateServer {
+    fn start(sandbox: &Sandbox) -> Self {
+        let (key, certificate) = (sandbox.path("key.pem"), sandbox.path("certificate.pem"));
+        let made = std::process::Command::new("openssl")
+            .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"])
+            .args([
+                "-addext",
+                "subjectAltName=DNS:localhost",
+                "-addext",
+                "basicConstraints=CA:FALSE",
+                "-keyout",
+            ])
+            .arg(&key)
+            .arg("-out")
+            .arg(&certificate)
+            .output()
+            .expect("openssl is installed");
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        let port =
+            std::net::TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr()).expect("a port").port();
+        let process = std::process::Command::new("openssl")
+            .args(["s_server", "-quiet", "-WWW", "-accept", &port.to_string(), "-cert"])
+            .arg(&certificate)
+            .arg("-key")
+            .arg(&key)
+            .current_dir(sandbox.path(""))
+            .stdin(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .expect("it starts");
+        until("the server listens", || std::net::TcpStream::connect(("127.0.0.1", port)).ok());
+        Self { process, url: format!("https://localhost:{port}"), certificate }
+    }
+}
+
+impl Drop for PrivateServer {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+#[test]
+fn a_private_certificate_authority_is_trusted_once_the_user_says_so() {
+    let server = FileServer::start();
+    let archive = archives::node("22.12.0");
+    let mut sandbox = node_sandbox(&server, &archive);
+    let secure = PrivateServer::start(&sandbox);
+    sandbox.write("node.tar.gz", &archive);
+    let settings = fs::read_to_string(sandbox.path("w/dpgui.toml")).expect("there");
+    sandbox.write("w/dpgui.toml", settings.replace(&server.url(NODE), &format!("{}{NODE}", secure.url)));
+    let said = setup_node(&sandbox);
+    assert_eq!(said.code, Some(3), "{said}");
+    assert!(said.stderr.contains("the certificate of `https://localhost:"), "{said}");
+    assert!(said.stderr.contains("point `SSL_CERT_FILE` at its PEM file"), "{said}");
+    sandbox.env("SSL_CERT_FILE", &secure.certificate);
+    setup_node(&sandbox).ok();
+}
+
+/// The program in a mount namespace of its own, where the workspace is a small file system.
+fn setup_on(file_system: &str, sandbox: &Sandbox) -> Said {
+    let settings = fs::read_to_string(sandbox.path("w/dpgui.toml")).expect("there");
+    let script = format!(
+        "set -e; mount -t tmpfs -o size=1m none .; cd \"$PWD\"; cat > dpgui.toml <<'EOF'\n{settings}EOF\n{file_system}\n\
+         \"$0\" setup --only node && code=0 || code=$?; ls -A tools >&2 || true; exit $code"
+    );
+    let mut command = std::process::Command::new("/usr/bin/unshare");
+    command.args(["--map-root-user", "--mount", "/bin/sh", "-c", &script, env!("CARGO_BIN_EXE_dpgui")]);
+    command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").current_dir(sandbox.root());
+    Said::from(command.output().expect("unshare is installed"))
+}
+
+/// One that has no Node in the system's folders, where `mount` is.
+fn newer_node(files: &FileServer, filler: usize) -> Sandbox {
+    let top = "node-v99.0.0";
+    let zeros = "0".repeat(filler);
+    let archive = archives::tar_gz(&[
+        (&format!("{top}/bin/node"), 0o755, "#!/bin/sh\necho v99.0.0\n"),
+        (&format!("{top}/filler"), 0o644, &zeros),
+    ]);
+    let sandbox = node_sandbox(files, &archive);
+    let settings = fs::read_to_string(sandbox.path("w/dpgui.toml")).expect("there");
+    sandbox.write("w/dpgui.toml", settings.replace("22.12.0", "99.0.0"));
+    sandbox
+}
+
+#[test]
+fn a_disk_that_fills_up_is_named_and_nothing_half_made_is_left() {
+    let server = FileServer::start();
+    let sandbox = newer_node(&server, 5 << 20);
+    let said = setup_on("", &sandbox);
+    assert_eq!(said.code, Some(6), "{said}");
+    assert!(said.stderr.contains("No space left on device"), "{said}");
+    assert!(said.stderr.contains("hint: free some space on the file system of"), "{said}");
+    assert!(!said.stderr.ends_with("node\n"), "{said}");
+}
+
+#[test]
+fn a_read_only_file_system_is_named() {
+    let server = FileServer::start();
+    let said = setup_on("mount -o remount,ro .", &newer_node(&server, 1));
+    assert_eq!(said.code, Some(6), "{said}");
+    assert!(said.stderr.contains("Read-only file system"), "{said}");
+    assert!(said.stderr.contains("hint: choose a workspace on a file system that can be written"), "{said}");
 }
 
 #[test]
