@@ -100,7 +100,7 @@ impl<'a> Setup<'a> {
     /// # Errors
     /// When a declaration or a name in `wish` or `selection` makes no sense, or no torch runs on this machine.
     pub fn new(site: &'a Site, wish: &Wish, selection: &Selection) -> Result<Self, InstallError> {
-        let choice = torch::choose(wish.profile, gpu::detect(&site.host).as_ref())?;
+        let choice = torch::choose(wish.profile, gpu::detect(&site.host).as_ref(), site.host.arch)?;
         let mut steps = steps(site, wish, choice.profile)?;
         let ids: Vec<StepId> = steps.iter().map(|it| it.id()).collect();
         selection.check(&ids)?;

@@ -313,3 +313,57 @@ fn an_architecture_that_nothing_is_built_for_is_refused() {
     assert_eq!(said.code, Some(8), "{said}");
     assert!(said.stderr.contains("the architecture `riscv64`"), "{said}");
 }
+
+#[test]
+fn the_torch_build_follows_the_driver_and_the_gpus_and_says_why() {
+    let check = |gpus: &[&str], code: i32, expected: &str| {
+        let mut sandbox = Sandbox::new();
+        // Answers as nvidia-smi does: index, name, uuid, memory, driver, compute capability.
+        sandbox.program("nvidia-smi", &format!("#!/bin/sh\ncat <<'END'\n{}\nEND\n", gpus.join("\n")));
+        sandbox.env("DPGUI_GPU_SOURCE", "nvidia-smi");
+        let said = sandbox.dpgui(&["setup", "--plan", "--only", "venv"]);
+        assert_eq!(said.code, Some(code), "{said}");
+        assert!(said.stderr.contains(expected), "{said}");
+    };
+    let (rtx4090, v100) = ("NVIDIA GeForce RTX 4090, GPU-1, 24564", "Tesla V100-SXM2-16GB, GPU-2, 16384");
+    check(
+        &[&format!("0, {rtx4090}, 580.65.06, 8.9")],
+        0,
+        "PyTorch cu13: driver 580.65.06 runs CUDA 13, and the oldest GPU, NVIDIA GeForce RTX 4090 (compute capability 8.9), is supported",
+    );
+    check(&[&format!("0, {rtx4090}, 575.51.03, 8.9")], 0, "PyTorch cu12: CUDA 13 needs driver 580");
+    let both = [format!("0, {rtx4090}, 580.65.06, 8.9"), format!("1, {v100}, 580.65.06, 7.0")];
+    check(
+        &[&both[0], &both[1]],
+        0,
+        "PyTorch cu12: PyTorch for CUDA 13 has no code for Tesla V100-SXM2-16GB (compute capability 7.0)",
+    );
+    check(
+        &["0, NVIDIA GeForce GTX 1080, GPU-3, 8192, 580.65.06, 6.1"],
+        8,
+        "has no code for NVIDIA GeForce GTX 1080",
+    );
+}
+
+#[test]
+fn a_model_type_brings_its_submodule_and_its_link() {
+    let sandbox = Sandbox::new();
+    let steps = |args: &[&str]| {
+        let all = [&["setup", "--plan", "--json"], args].concat();
+        let events = sandbox.dpgui(&all).ok().events();
+        let planned = events.into_iter().filter(|it| it["event"] == "plan");
+        planned.map(|it| (it["step"].to_string(), it["what"].to_string())).collect::<Vec<_>>()
+    };
+    let has =
+        |steps: &[(String, String)], name: &str| steps.iter().any(|(step, _)| step == &format!("\"{name}\""));
+    let links = |steps: &[(String, String)]| {
+        steps.iter().find(|(step, _)| step == "\"farm\"").expect("a farm").1.clone()
+    };
+    let usual = steps(&[]);
+    assert!(!has(&usual, "flow") && !links(&usual).contains("src"));
+    let chroma = steps(&["--model", "chroma"]);
+    assert!(has(&chroma, "flow") && links(&chroma).contains(", src"), "{chroma:?}");
+    let said = sandbox.dpgui(&["setup", "--plan", "--model", "chrome"]);
+    assert_eq!(said.code, Some(2), "{said}");
+    assert!(said.stderr.contains("unknown model type or submodule `chrome`"), "{said}");
+}
