@@ -27,6 +27,7 @@ use crate::{
     config,
     output::{Event, Line, size},
     platform::{clock::Stopwatch, fs, gpu, lock::Lock},
+    workspace::Settings,
 };
 
 use self::{
@@ -130,6 +131,7 @@ impl<'a> Setup<'a> {
         }
         let internal = self.site.workspace.internal();
         fs::create_dir_all(&internal)?;
+        Settings::mark(&self.site.workspace)?;
         let _lock = Lock::exclusive(&internal.join("setup.lock"), "dpgui setup")?;
         // Another setup may have finished between the look and the lock.
         let pending: BTreeSet<StepId> =

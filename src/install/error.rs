@@ -13,6 +13,7 @@ use crate::{
         process::{self, ProcessError},
     },
     vendor::{VendorError, farm::FarmError, git::GitError},
+    workspace::SettingsError,
 };
 
 use super::torch::TorchError;
@@ -57,6 +58,8 @@ pub enum InstallError {
     Git(#[from] GitError),
     #[error(transparent)]
     Torch(#[from] TorchError),
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
 }
 
 impl InstallError {
@@ -86,6 +89,7 @@ impl Report for InstallError {
             Self::Farm(cause) => cause.kind(),
             Self::Git(cause) => cause.kind(),
             Self::Torch(cause) => cause.kind(),
+            Self::Settings(cause) => cause.kind(),
         }
     }
 
@@ -132,6 +136,7 @@ impl Report for InstallError {
             Self::Farm(cause) => cause.hint(),
             Self::Git(cause) => cause.hint(),
             Self::Torch(cause) => cause.hint(),
+            Self::Settings(cause) => cause.hint(),
         }
     }
 }
