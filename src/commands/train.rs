@@ -1,16 +1,20 @@
 //! `dpgui train`: starts a run and shows it.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    path::PathBuf,
+    process::ExitCode,
+    sync::{Arc, Mutex},
+};
 
 use serde::Serialize;
 
 use crate::{
     error::{Error, Kind},
     output::{Event, Line, Mode, Output},
-    platform::{Host, signal},
+    platform::signal,
     run::{
         self, Manner, Outcome, Request, Resume, RunDir, RunId, RunName, Site, Started,
-        stop::{self, Ended, Kept},
+        stop::{self, Ended},
         watch::{self, Show},
     },
 };
@@ -36,14 +40,17 @@ pub struct Args {
     gpus: Option<Vec<u32>>,
     /// Go on from the last checkpoint of RUN [default: of the newest run of this configuration]
     #[arg(long, value_name = "RUN", num_args = 0..=1)]
-    #[expect(clippy::option_option, reason = "clap's way to tell `--resume` from `--resume RUN` and from neither")]
+    #[expect(
+        clippy::option_option,
+        reason = "clap's way to tell `--resume` from `--resume RUN` and from neither"
+    )]
     resume: Option<Option<String>>,
     /// What to call the run [default: the name of CONFIG]
     #[arg(long)]
     name: Option<RunName>,
     /// More arguments for the trainer
     #[arg(last = true, value_name = "ARGS")]
-    args: Vec<String>,
+    passed_on: Vec<String>,
 }
 
 /// A run has begun.
@@ -67,27 +74,29 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
         gpus: args.gpus.clone(),
         name: args.name.clone(),
         resume: args.resume.clone().map(|run| run.map_or(Resume::Newest, Resume::Run)),
-        args: args.args.clone(),
+        args: args.passed_on.clone(),
     };
     let site = Site { host, workspace, settings: &settings };
+    // From here on: a run that begins in the moment of a Ctrl-C must not go on unseen.
+    let interrupts = if args.detach { None } else { Some(Interrupts::catch(context)?) };
     let started = run::start(site, &request)?;
     announce(&started, output);
-    if args.detach {
+    let Some(interrupts) = interrupts else {
         // Scripts have it from the event.
         if output.mode() != Mode::Json {
             output.data(started.dir.id());
         }
         return Ok(ExitCode::SUCCESS);
-    }
-    let show = if args.watch { Show::Status } else { Show::Log };
-    see_through(host, &started.dir, output, show)
+    };
+    interrupts.stop(&started.dir);
+    see_through(context, &started.dir, if args.watch { Show::Status } else { Show::Log })
 }
 
-/// Shows the run to its end. Ctrl-C stops it; twice, at once.
-pub fn see_through(host: &Host, dir: &RunDir, output: &Output, show: Show) -> Result<ExitCode, Error> {
-    stop_on_interrupt(host, dir, output)?;
+/// Shows the run to its end, which is the exit code's meaning.
+pub fn see_through(context: &Context, dir: &RunDir, show: Show) -> Result<ExitCode, Error> {
+    let Context { host, output, .. } = context;
     let outcome = watch::follow(host, dir, output, show)?;
-    output.event(&Ended { run: dir.id().clone(), outcome: outcome.clone(), kept: Kept::of(dir)? });
+    output.event(&Ended::new(dir, outcome.clone())?);
     match outcome.failure() {
         None => Ok(ExitCode::SUCCESS),
         Some(Kind::Interrupted) => Ok(ExitCode::from(Kind::Interrupted.exit_code())),
@@ -109,20 +118,55 @@ fn announce(started: &Started, output: &Output) {
     });
 }
 
-fn stop_on_interrupt(host: &Host, dir: &RunDir, output: &Output) -> Result<(), Error> {
-    let (host, dir, output) = (host.clone(), dir.clone(), output.clone());
-    let on_interrupt = move |count| {
-        let (manner, text) = match count {
+/// What Ctrl-C means while a run is watched: the first asks it to stop, the next insist.
+pub struct Interrupts {
+    context: Context,
+    state: Arc<Mutex<Pressed>>,
+}
+
+#[derive(Default)]
+struct Pressed {
+    count: u32,
+    /// What to stop, once it is there.
+    dir: Option<RunDir>,
+}
+
+impl Interrupts {
+    /// From now on Ctrl-C does not end this program.
+    pub fn catch(context: &Context) -> Result<Self, Error> {
+        let state = Arc::new(Mutex::new(Pressed::default()));
+        let (seen, with) = (Arc::clone(&state), context.clone());
+        let on_interrupt = move |count| {
+            let Ok(mut pressed) = seen.lock() else { return };
+            pressed.count = count;
+            pressed.stop(&with);
+        };
+        signal::catch_interrupts(on_interrupt)
+            .map_err(|cause| Error::new(Kind::Bug, format!("cannot wait for Ctrl-C: {cause}")))?;
+        Ok(Self { context: context.clone(), state })
+    }
+
+    /// This is the run to stop, at once if Ctrl-C was pressed already.
+    pub fn stop(&self, dir: &RunDir) {
+        let Ok(mut pressed) = self.state.lock() else { return };
+        pressed.dir = Some(dir.clone());
+        pressed.stop(&self.context);
+    }
+}
+
+impl Pressed {
+    fn stop(&self, Context { host, output, .. }: &Context) {
+        let Some(dir) = &self.dir else { return };
+        let (manner, text) = match self.count {
+            0 => return,
             1 => (Manner::Graceful, "the run, which may save first; Ctrl-C again insists"),
             _ => (Manner::Now, "the run at once"),
         };
         output.status("Stopping", text);
-        if let Err(cause) = stop::request(&host, &dir, manner) {
+        if let Err(cause) = stop::request(host, dir, manner) {
             output.error(&cause.into());
         }
-    };
-    signal::catch_interrupts(on_interrupt)
-        .map_err(|cause| Error::new(Kind::Bug, format!("cannot wait for Ctrl-C: {cause}")))
+    }
 }
 
 fn failure(dir: &RunDir, outcome: &Outcome, kind: Kind) -> Result<Error, Error> {

@@ -46,12 +46,7 @@ pub fn open_for_reader(path: &Path) -> Result<File, FsError> {
 
 /// A handle that reads messages, whoever sends them and whenever: it never sees an end.
 pub fn open_for_messages(path: &Path) -> Result<File, FsError> {
-    File::options()
-        .read(true)
-        .write(true)
-        .custom_flags(O_NONBLOCK)
-        .open(path)
-        .map_err(context("open", path))
+    File::options().read(true).write(true).custom_flags(O_NONBLOCK).open(path).map_err(context("open", path))
 }
 
 /// Sends one line if somebody reads, and says whether somebody does.

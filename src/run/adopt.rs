@@ -3,7 +3,10 @@
 use std::io::Read;
 
 use crate::{
-    platform::{Env, Host, clock, fs, process::{CommandSpec, Group}},
+    platform::{
+        Env, Host, clock, fs,
+        process::{Apart, CommandSpec},
+    },
     workspace::Workspace,
 };
 
@@ -34,8 +37,8 @@ pub fn adopt(host: &Host, dir: &RunDir) -> Result<(), RunError> {
     spawn_supervisor(host, dir, &host.env, Begin::Adopt)
 }
 
-/// Starts the supervisor and waits until the first state is on disk. It leaves our session at once and reads no
-/// terminal; what it says about itself goes to the run's folder.
+/// Starts the supervisor and waits until the first state is on disk. No terminal reaches it; what it says about
+/// itself goes to the run's folder.
 pub fn spawn_supervisor(host: &Host, dir: &RunDir, env: &Env, begin: Begin) -> Result<(), RunError> {
     let log = fs::open_append(&dir.supervisor_log())?;
     let before = fs::size(&dir.supervisor_log())?;
@@ -45,7 +48,7 @@ pub fn spawn_supervisor(host: &Host, dir: &RunDir, env: &Env, begin: Begin) -> R
     }
     // It closes its stdout when the state is written, and so does its death.
     let (mut reader, writer) = std::io::pipe().map_err(RunError::Supervisor)?;
-    let mut child = command.spawn(Group::Ours, writer, log)?;
+    let mut child = command.spawn(Apart::Session, writer, log)?;
     let _ = reader.read_to_end(&mut vec![]);
     // Ours or, if another command was faster, its.
     if dir.is_supervised() {
@@ -58,5 +61,8 @@ pub fn spawn_supervisor(host: &Host, dir: &RunDir, env: &Env, begin: Begin) -> R
     }
     let mut log = fs::open(&dir.supervisor_log())?;
     let said = fs::read_at(&mut log, &dir.supervisor_log(), before, 4096)?;
-    Err(RunError::SupervisorDied { id: dir.id().clone(), said: String::from_utf8_lossy(&said).trim().to_owned() })
+    Err(RunError::SupervisorDied {
+        id: dir.id().clone(),
+        said: String::from_utf8_lossy(&said).trim().to_owned(),
+    })
 }

@@ -77,7 +77,8 @@ impl TrainerFolder {
                 continue;
             }
             let dir = self.path.join(&*name);
-            let weights = fs::names(&dir)?.into_iter().find(|file| file.to_string_lossy().ends_with(".safetensors"));
+            let weights =
+                fs::names(&dir)?.into_iter().find(|file| file.to_string_lossy().ends_with(".safetensors"));
             let Some(weights) = weights.map(|file| dir.join(file)) else { continue };
             newest = newest.max(Some((fs::modified(&weights)?, weights)));
         }

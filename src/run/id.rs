@@ -23,7 +23,9 @@ pub struct RunName(String);
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IdError {
-    #[error("`{0}` is no name for a run: letters, digits, `.`, `_` and `-`, at most 64, the first a letter or digit")]
+    #[error(
+        "`{0}` is no name for a run: letters, digits, `.`, `_` and `-`, at most 64, the first a letter or digit"
+    )]
     Name(String),
     #[error("`{0}` is not the id of a run")]
     Id(String),
@@ -67,7 +69,8 @@ impl RunName {
     /// The nearest name to `text` that is one; `run` if nothing of it can stay.
     pub fn from_any(text: &str) -> Self {
         let allowed = |c: char| if is_inner(c) { c } else { '-' };
-        let name: String = text.chars().map(allowed).skip_while(|c| !c.is_ascii_alphanumeric()).take(64).collect();
+        let name: String =
+            text.chars().map(allowed).skip_while(|c| !c.is_ascii_alphanumeric()).take(64).collect();
         Self(if name.is_empty() { "run".to_owned() } else { name })
     }
 

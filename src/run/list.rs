@@ -14,13 +14,14 @@ pub fn find(workspace: &Workspace, text: &str) -> Result<RunDir, RunError> {
     if let Some(dir) = all.iter().find(exact) {
         return Ok(dir.clone());
     }
-    let begins = |dir: &&RunDir| {
-        dir.id().to_string().starts_with(text) || dir.id().name().as_str().starts_with(text)
-    };
+    let begins =
+        |dir: &&RunDir| dir.id().to_string().starts_with(text) || dir.id().name().as_str().starts_with(text);
     match all.iter().filter(begins).collect::<Vec<_>>()[..] {
         [dir] => Ok(dir.clone()),
         [] => Err(RunError::Unknown { name: text.to_owned(), nearest: nearest(text, &all) }),
-        ref several => Err(RunError::Ambiguous { name: text.to_owned(), candidates: ids(several.iter().copied()) }),
+        ref several => {
+            Err(RunError::Ambiguous { name: text.to_owned(), candidates: ids(several.iter().copied()) })
+        }
     }
 }
 
@@ -63,7 +64,8 @@ fn nearest(text: &str, all: &[RunDir]) -> Vec<RunId> {
         let (id, name) = (dir.id().to_string(), dir.id().name().as_str());
         strsim::jaro_winkler(text, &id).max(strsim::jaro_winkler(text, name))
     };
-    let mut scored: Vec<_> = all.iter().map(|dir| (likeness(dir), dir)).filter(|(it, _)| *it >= ALIKE).collect();
+    let mut scored: Vec<_> =
+        all.iter().map(|dir| (likeness(dir), dir)).filter(|(it, _)| *it >= ALIKE).collect();
     scored.sort_by(|(one, _), (other, _)| other.total_cmp(one));
     ids(scored.into_iter().take(3).map(|(_, dir)| dir))
 }

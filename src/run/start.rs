@@ -240,11 +240,7 @@ fn create(workspace: &Workspace, name: &RunName) -> Result<RunDir, RunError> {
 }
 
 /// Everything in the folder but the spec, and the ports that other runs use or are about to use.
-fn prepare(
-    site: Site<'_>,
-    dir: &RunDir,
-    config: &TrainConfig,
-) -> Result<(Resolved, Vec<u16>), RunError> {
+fn prepare(site: Site<'_>, dir: &RunDir, config: &TrainConfig) -> Result<(Resolved, Vec<u16>), RunError> {
     let resolved = config.resolve_into(&dir.config())?;
     // Tells this run's folder under `output_dir` from those of its siblings, see `TrainerFolder::find`.
     let mut copy = fs::open_append(&resolved.config)?;

@@ -91,7 +91,9 @@ impl Status {
             None => parts.push(self.doing.to_owned()),
         }
         parts.extend(self.gpus.iter().map(gpu));
-        parts.extend(self.memory.map(|it| format!("RAM {} of {}", size::bytes(it.used), size::bytes(it.total))));
+        parts.extend(
+            self.memory.map(|it| format!("RAM {} of {}", size::bytes(it.used), size::bytes(it.total))),
+        );
         parts.join(", ")
     }
 
@@ -124,9 +126,8 @@ mod tests {
         assert_eq!(status.line(), "loading");
         status.take(&Mark::Caching);
         assert_eq!(status.line(), "caching");
-        let step = |step, loss| {
-            Mark::Step(Step { step, loss, seconds_per_step: 0.08, samples_per_second: 1.0 })
-        };
+        let step =
+            |step, loss| Mark::Step(Step { step, loss, seconds_per_step: 0.08, samples_per_second: 1.0 });
         assert!(status.take(&step(120, 0.21044)));
         assert_eq!(status.line(), "step 120/400, epoch 1, loss 0.2104, 0.08 s/step, 22 s left");
         status.take(&Mark::Epoch(3));

@@ -1,6 +1,6 @@
 //! How a run is ended from outside: its supervisor is asked, and everybody waits until nothing of it is left.
 
-use std::{path::PathBuf, time::Duration};
+use std::{fmt::Write, path::PathBuf, time::Duration};
 
 use serde::Serialize;
 
@@ -10,10 +10,12 @@ use crate::{
 };
 
 use super::{
-    RunError, adopt, dir::RunDir,
+    RunError, adopt,
+    dir::RunDir,
     folder::TrainerFolder,
     id::RunId,
     outcome::{Manner, Outcome},
+    sight::LastStep,
     state::RunState,
     supervise::Command,
 };
@@ -32,12 +34,13 @@ pub struct Kept {
 }
 
 /// The end of a run, with what there is to show for it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case", tag = "event", rename = "run-ended")]
 pub struct Ended {
     pub run: RunId,
     #[serde(flatten)]
     pub outcome: Outcome,
+    pub last_step: Option<LastStep>,
     #[serde(flatten)]
     pub kept: Kept,
 }
@@ -69,8 +72,15 @@ pub fn wait(host: &Host, dir: &RunDir, mut on_state: impl FnMut(&RunState)) -> R
     }
 }
 
+impl Ended {
+    pub fn new(dir: &RunDir, outcome: Outcome) -> Result<Self, RunError> {
+        let last_step = dir.snapshot()?.and_then(|it| it.last_step);
+        Ok(Self { run: dir.id().clone(), outcome, last_step, kept: Kept::of(dir)? })
+    }
+}
+
 impl Kept {
-    pub fn of(dir: &RunDir) -> Result<Self, RunError> {
+    fn of(dir: &RunDir) -> Result<Self, RunError> {
         let folder = TrainerFolder::find(&dir.spec()?)?;
         let Some(folder) = folder else { return Ok(Self { checkpoint: None, step: None, model: None }) };
         let checkpoint = folder.checkpoint()?;
@@ -90,11 +100,15 @@ impl Event for Ended {
             _ => "Ended",
         };
         let mut text = format!("{}: the training {}", self.run, self.outcome.sentence());
+        if let Some(LastStep { step, loss, .. }) = self.last_step {
+            let loss = loss.map_or_else(|| "not a number".to_owned(), |loss| format!("{loss:.4}"));
+            let _ = write!(text, "; step {step}, loss {loss}");
+        }
         if let (Some(path), Some(step)) = (&self.kept.checkpoint, self.kept.step) {
-            text.push_str(&format!("\n{:>12} step {step}: {}", "checkpoint", path.display()));
+            let _ = write!(text, "\n{:>12} step {step}: {}", "checkpoint", path.display());
         }
         if let Some(path) = &self.kept.model {
-            text.push_str(&format!("\n{:>12} {}", "weights", path.display()));
+            let _ = write!(text, "\n{:>12} {}", "weights", path.display());
         }
         Some(Line { verb, text })
     }

@@ -14,9 +14,11 @@ use tokio::{
 };
 
 use crate::platform::{
-    Env, clock::Stopwatch, fifo, fs,
+    Env,
+    clock::Stopwatch,
+    fifo, fs,
     lock::Lock,
-    process::Group,
+    process::Apart,
     procfs::{self, ProcessId},
     signal::{self as signals, Exit},
 };
@@ -38,7 +40,7 @@ use super::{
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// The same when the end is near and somebody waits for it.
-const LOOK_SOON: Duration = Duration::from_millis(50);
+const LOOK_SOON: Duration = Duration::from_millis(20);
 
 /// Why a supervisor is started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,7 +64,9 @@ pub enum Command {
 enum Note {
     /// The disk is full: from here on bytes are missing in the log.
     GapBegan,
-    GapEnded { lost_bytes: u64 },
+    GapEnded {
+        lost_bytes: u64,
+    },
 }
 
 struct Supervisor {
@@ -103,7 +107,7 @@ impl Supervisor {
             spec: dir.spec()?,
             env: env.clone(),
             clock: Stopwatch::start(),
-            journal: Journal::open(dir, now.seq)?,
+            journal: Journal::open(dir)?,
             recorder: Recorder::open(dir, now.parsed)?,
             now,
             gap: false,
@@ -133,6 +137,9 @@ impl Supervisor {
 
         let mut look = Instant::now() + LOOK_SOON;
         while self.now.state.outcome().is_none() {
+            if self.is_near_end() {
+                look = look.min(Instant::now() + LOOK_SOON);
+            }
             let (deadline, save_request) = (self.deadline, self.save_request);
             tokio::select! {
                 _ = children.recv() => self.reap(),
@@ -162,7 +169,7 @@ impl Supervisor {
     fn start(&mut self) {
         let started = fifo::open_for_writers(&self.dir.output()).map_err(RunError::from).and_then(|output| {
             let errors = output.try_clone().map_err(RunError::Supervisor)?;
-            Ok(self.spec.command(&self.env).spawn(Group::Own, output, errors)?)
+            Ok(self.spec.command(&self.env).spawn(Apart::Group, output, errors)?)
         });
         // A child that has ended already is a zombie until it is reaped, which counts as living nowhere else.
         let event = match started {
@@ -179,12 +186,17 @@ impl Supervisor {
     }
 
     fn adopt(&mut self, output: &pipe::Receiver) {
-        let rebooted = procfs::boot_id() != self.spec.boot_id;
-        self.tell(Event::Adopted { rebooted });
+        if self.has_rebooted() {
+            // Their numbers mean other processes now.
+            (self.now.child, self.now.session) = (None, None);
+        }
+        self.tell(Event::Adopted);
         self.read_log();
         // A pipe that nobody had open since we opened it sends no event, not even that of its end.
         let taken = self.recorder.take(output);
-        self.note(taken);
+        self.note(&taken);
+        // Who asked for the adoption wants to know whether there is anything left to look after.
+        self.look();
     }
 
     fn reap(&mut self) {
@@ -198,10 +210,10 @@ impl Supervisor {
 
     fn take_output(&mut self, output: &pipe::Receiver) {
         let taken = output.try_io(|| self.recorder.take(output));
-        self.note(taken);
+        self.note(&taken);
     }
 
-    fn note(&mut self, taken: io::Result<Taken>) {
+    fn note(&mut self, taken: &io::Result<Taken>) {
         match taken {
             Ok(Taken::Stored(_)) => {
                 self.read_log();
@@ -253,9 +265,8 @@ impl Supervisor {
 
     fn request_save(&mut self) {
         self.save_request = None;
-        let requested = TrainerFolder::find(&self.spec).map(|folder| {
-            folder.is_some_and(|folder| folder.request_save_and_quit().is_ok())
-        });
+        let requested = TrainerFolder::find(&self.spec)
+            .map(|folder| folder.is_some_and(|folder| folder.request_save_and_quit().is_ok()));
         if !requested.unwrap_or(false) {
             self.tell(Event::SaveFailed);
         }
@@ -269,7 +280,8 @@ impl Supervisor {
     fn look(&mut self) {
         let child_is_gone = !self.now.child.is_some_and(ProcessId::is_alive);
         if !self.is_parent && !self.has_exit() && child_is_gone {
-            self.tell(Event::ChildExited(Exit::Unknown));
+            let exit = if self.has_rebooted() { Exit::Reboot } else { Exit::Unknown };
+            self.tell(Event::ChildExited(exit));
         }
         if self.is_near_end() && self.marks().find().is_empty() {
             self.tell(Event::NobodyLeft);
@@ -279,6 +291,10 @@ impl Supervisor {
     /// All that is missing is that nobody is left.
     fn is_near_end(&self) -> bool {
         self.has_exit() && self.is_output_closed()
+    }
+
+    fn has_rebooted(&self) -> bool {
+        procfs::boot_id() != self.spec.boot_id
     }
 
     fn has_exit(&self) -> bool {
@@ -303,7 +319,11 @@ impl Supervisor {
                 Action::Record(record) => self.journal.record(&record),
                 Action::Arm(after) => self.deadline = Some(Instant::now() + after),
                 Action::RequestSave { after } => self.save_request = Some(Instant::now() + after),
-                Action::Signal(force) => self.marks().signal(force),
+                Action::Signal(force) => {
+                    // Why it ends is on disk before it ends: a successor must not take it for a failure.
+                    self.journal.save(&self.now);
+                    self.marks().signal(force);
+                }
             }
         }
     }

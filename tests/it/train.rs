@@ -159,7 +159,8 @@ fn a_killed_supervisor_is_replaced_and_no_byte_is_lost() {
     }
     assert_eq!(run.outcome(), json!({ "outcome": "completed" }));
     let log = String::from_utf8(run.log()).expect("text");
-    let steps: Vec<&str> = log.lines().filter_map(|line| line.strip_prefix("steps: ")?.split(' ').next()).collect();
+    let steps: Vec<&str> =
+        log.lines().filter_map(|line| line.strip_prefix("steps: ")?.split(' ').next()).collect();
     let expected: Vec<String> = (1..=120).map(|step: u32| step.to_string()).collect();
     assert_eq!(steps, expected);
     assert_eq!(run.events().iter().filter(|event| *event == "adopted").count(), 3);
@@ -220,17 +221,23 @@ fn the_log_holds_exactly_what_was_written() {
     let log = lab.only_run().log();
     let start: &[u8] = b"\xff\xfe broken \xc3( \x1b]0;title\x07\x00 end\nxxx";
     assert_eq!(log[..start.len()], *start);
-    let long = log.split(|byte| *byte == b'\n').find(|line| line.starts_with(b"xxx")).expect("the long line");
-    assert_eq!(long.len(), 200_000);
+    let endless = log.split(|byte| *byte == b'\n').find(|line| line.starts_with(b"xxx"));
+    assert_eq!(endless.map(<[u8]>::len), Some(200_000));
 }
 
 #[test]
 fn two_runs_at_once_have_their_own_ports_and_folders() {
     let lab = Lab::new(&[("STEPS", "0")]);
-    let runs = [lab.detached(&[]), lab.detached(&[])];
+    // The trainer names its folders by whole seconds: two that begin in the same one would share theirs.
+    let text = std::fs::read_to_string(lab.sandbox.path("w/configs/tiny.toml")).expect("there");
+    lab.sandbox.write("w/configs/other.toml", text.replace("'output'", "'other'"));
+    let other = lab.sandbox.dpgui(&["train", "configs/other.toml", "--detach"]).ok();
+    let runs = [lab.detached(&[]), lab.run(other.stdout.trim())];
     let ports = runs.each_ref().map(|run| run.spec()["master_port"].as_u64());
     assert_ne!(ports[0], ports[1]);
-    runs.each_ref().map(|run| run.wait_for_log("steps: 2 "));
+    for run in &runs {
+        run.wait_for_log("steps: 2 ");
+    }
     let said = lab.sandbox.dpgui(&["stop"]);
     assert_eq!(said.code, Some(2), "{said}");
     assert!(said.stderr.contains("several runs are running"), "{said}");

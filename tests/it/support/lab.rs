@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::sandbox::{Said, Sandbox, make_executable};
 
 /// The longest that anything here may take; only a test that fails waits so long.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 const TRAINING: &str = "\
 output_dir = 'output'
@@ -202,7 +202,10 @@ pub(crate) fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
 pub(crate) fn kill(pid: u32, name: &str) {
     let pid = nix::unistd::Pid::from_raw(pid.cast_signed());
     // It may be gone already.
-    let _ = nix::sys::signal::kill(pid, format!("SIG{name}").parse::<nix::sys::signal::Signal>().expect("a signal"));
+    let _ = nix::sys::signal::kill(
+        pid,
+        format!("SIG{name}").parse::<nix::sys::signal::Signal>().expect("a signal"),
+    );
 }
 
 fn with_cookie(cookie: &str) -> Vec<u32> {
