@@ -1,6 +1,9 @@
 //! What may be typed, and the way from there to a command and back to an exit code.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use clap::Parser;
 
@@ -36,11 +39,22 @@ struct Global {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     Setup(commands::setup::Args),
+    Demo(commands::demo::Args),
+    #[command(subcommand)]
+    Config(commands::config::Command),
     Train(commands::train::Args),
     Runs(commands::runs::Args),
+    Logs(commands::logs::Args),
     Stop(commands::stop::Args),
     #[command(name = "__supervise", hide = true)]
     Supervise(commands::supervise::Args),
+}
+
+impl Command {
+    /// Where this command works when nobody says where.
+    fn usual_workspace(&self) -> Option<&'static Path> {
+        matches!(self, Self::Demo(_)).then_some(Path::new(commands::demo::WORKSPACE))
+    }
 }
 
 /// Parses, detects the host, dispatches, reports: the one place where an error becomes an exit code.
@@ -51,7 +65,8 @@ pub fn main() -> ExitCode {
         Err(error) => return report(&Output::new(Mode::Plain), &error),
     };
     let output = Output::new(mode(&cli.global, &host));
-    let workspace = Workspace::find(&host, cli.global.workspace.as_deref());
+    let chosen = cli.global.workspace.as_deref().or_else(|| cli.command.usual_workspace());
+    let workspace = Workspace::find(&host, chosen);
     let context = Context { host, workspace, output };
     dispatch(&cli.command, &context).unwrap_or_else(|error| report(&context.output, &error))
 }
@@ -59,8 +74,11 @@ pub fn main() -> ExitCode {
 fn dispatch(command: &Command, context: &Context) -> Result<ExitCode, Error> {
     match command {
         Command::Setup(args) => commands::setup::run(args, context),
+        Command::Demo(args) => commands::demo::run(args, context),
+        Command::Config(command) => commands::config::run(command, context),
         Command::Train(args) => commands::train::run(args, context),
         Command::Runs(args) => commands::runs::run(args, context),
+        Command::Logs(args) => commands::logs::run(args, context),
         Command::Stop(args) => commands::stop::run(args, context),
         Command::Supervise(args) => commands::supervise::run(args, context),
     }

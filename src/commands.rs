@@ -1,5 +1,8 @@
 //! One file a subcommand: its arguments, and the lines between them and the domain.
 
+pub mod config;
+pub mod demo;
+pub mod logs;
 pub mod runs;
 pub mod setup;
 pub mod stop;

@@ -11,7 +11,9 @@ mod paths;
 pub mod portable;
 mod read;
 mod resolve;
+pub mod sample;
 pub mod source;
+pub mod template;
 pub mod training;
 
 use std::{
@@ -52,9 +54,12 @@ impl TrainConfig {
     /// that is for [`TrainConfig::findings`].
     ///
     /// # Errors
-    /// When the training file itself is not there or is no TOML.
+    /// When the training file itself is not there, is no TOML, or is a dataset file.
     pub fn load(path: &Path, workspace: &Workspace, env: &Env) -> Result<Self, ConfigError> {
         let source = Source::read(path)?;
+        if source.root().contains_key("directory") && !source.root().contains_key("model") {
+            return Err(ConfigError::IsDataset { path: path.to_owned() });
+        }
         let base = Base { root: workspace.root().to_owned(), env: env.clone() };
         let (training, found) = Training::read(&source);
         let datasets = paths::in_training(&source, None)

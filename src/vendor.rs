@@ -17,6 +17,8 @@ pub enum VendorError {
     Embedded { file: &'static str, details: String },
     #[error("`[sources.{name}]` in `dpgui.toml` names a source that dpgui does not have")]
     UnknownSource { name: String, known: Vec<String> },
+    #[error("`[sources.{name}]` in `dpgui.toml` names no commit")]
+    BadCommit { name: String, source: git::BadCommitId },
     #[error("`{name}` has no digest for the architecture `{arch}`")]
     NoDigest { name: String, arch: crate::platform::Arch },
     #[error("unknown model type or submodule `{name}`")]
@@ -27,7 +29,7 @@ impl Report for VendorError {
     fn kind(&self) -> Kind {
         match self {
             Self::Embedded { .. } => Kind::Bug,
-            Self::UnknownSource { .. } | Self::UnknownModel { .. } => Kind::Usage,
+            Self::UnknownSource { .. } | Self::UnknownModel { .. } | Self::BadCommit { .. } => Kind::Usage,
             Self::NoDigest { .. } => Kind::Unsupported,
         }
     }
@@ -37,6 +39,9 @@ impl Report for VendorError {
             Self::Embedded { .. } => None,
             Self::UnknownSource { known, .. } | Self::UnknownModel { known, .. } => {
                 Some(format!("choose one of {}", known.join(", ")))
+            }
+            Self::BadCommit { name, .. } => {
+                Some(format!("give all 40 digits of the commit under `[sources.{name}]`"))
             }
             Self::NoDigest { name, .. } => {
                 Some(format!("give its sha256 under `[sources.{name}]` in `dpgui.toml`"))

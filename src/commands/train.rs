@@ -104,7 +104,7 @@ pub fn see_through(context: &Context, dir: &RunDir, show: Show) -> Result<ExitCo
     }
 }
 
-fn announce(started: &Started, output: &Output) {
+pub fn announce(started: &Started, output: &Output) {
     for warning in &started.warnings {
         output.warn(warning);
     }

@@ -266,7 +266,10 @@ fn path_finding(config: &TrainConfig, source: &Source, path: &PathUse) -> Option
                 _ => format!("`{key}`: there is no {what} `{shown}`"),
             };
             let root = config.base.root.display();
-            Some(Finding::error(id, at, message).fix(format!("correct it; relative paths start at `{root}`")))
+            Some(
+                Finding::error(id, at, message)
+                    .fix(format!("put it there, or correct the path; relative ones start at `{root}`")),
+            )
         }
     }
 }

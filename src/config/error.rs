@@ -15,6 +15,8 @@ pub enum ConfigError {
     Missing { path: PathBuf },
     #[error("`{}` is a folder, not a configuration file", path.display())]
     IsFolder { path: PathBuf },
+    #[error("`{}` is a dataset file, not a training file", path.display())]
+    IsDataset { path: PathBuf },
     #[error("`{}` is no configuration file: it has {bytes} bytes", path.display())]
     TooLarge { path: PathBuf, bytes: u64 },
     #[error("`{}` is no UTF-8 text, see its line {line}", path.display())]
@@ -24,6 +26,14 @@ pub enum ConfigError {
         path.display(), path.display(), at.line, at.column, excerpt(line, *at)
     )]
     Syntax { path: PathBuf, at: Position, line: String, message: String },
+    #[error("the trainer has no model type `{model}`")]
+    UnknownModel { model: String, nearest: Option<&'static str> },
+    #[error("there is no template for the model type `{model}` yet")]
+    NoTemplate { model: String, known: Vec<&'static str> },
+    #[error("`{}` is there already", path.display())]
+    Exists { path: PathBuf },
+    #[error("the path `{}` is no UTF-8 text, so no TOML file can name it", path.display())]
+    PathNotText { path: PathBuf },
     #[error("{finding}")]
     Unusable { finding: Box<Finding> },
     #[error(transparent)]
@@ -42,9 +52,24 @@ impl Report for ConfigError {
         match self {
             Self::Missing { .. } => Some("make one with `dpgui config new MODEL`".to_owned()),
             Self::IsFolder { .. } => Some("name the training TOML file in it".to_owned()),
+            Self::IsDataset { path } => {
+                Some(format!("name the training file that has `{}` as its `dataset`", path.display()))
+            }
             Self::TooLarge { .. } => Some("name a training TOML file".to_owned()),
             Self::NotText { path, .. } => Some(format!("save `{}` as UTF-8", path.display())),
             Self::Syntax { path, at, .. } => Some(format!("mend line {} of `{}`", at.line, path.display())),
+            Self::UnknownModel { nearest: Some(nearest), .. } => {
+                Some(format!("did you mean `{nearest}`? `dpgui config models` lists all"))
+            }
+            Self::UnknownModel { .. } => Some("choose one that `dpgui config models` lists".to_owned()),
+            Self::NoTemplate { known, .. } => Some(format!(
+                "start from an example of diffusion-pipe, then run `dpgui config check FILE`; there are templates for {}",
+                known.join(", ")
+            )),
+            Self::Exists { .. } => Some("choose another name: `dpgui config new MODEL NAME`".to_owned()),
+            Self::PathNotText { .. } => {
+                Some("rename it, or choose another workspace with `-C DIR`".to_owned())
+            }
             Self::Unusable { finding } => finding.fix.clone(),
             Self::Fs(cause) => cause.hint(),
         }

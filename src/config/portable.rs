@@ -103,7 +103,7 @@ impl Rewriter<'_> {
         if new.is_none() && one_line && (place == Place::Line || is_tame(text)) {
             return;
         }
-        match spelling(new.map_or(text, String::as_str), place) {
+        match spelling_at(new.map_or(text, String::as_str), place) {
             Some(spelt) => self.edits.push((span, spelt)),
             None => self.error(
                 "toml-readable",
@@ -165,18 +165,25 @@ impl Rewriter<'_> {
     }
 
     fn inline(&mut self, table: &InlineTable, key: &str, place: Place) {
-        let text = table.span().map_or("", |span| &self.source.text()[span]);
         // In an array the old parser joins lines before it looks closer.
-        let broken = place == Place::Line && text.contains('\n');
+        let broken = place == Place::Line && self.is_over_lines(table);
         if place == Place::Inline || broken || table.trailing_comma() {
             return self.nested(table.span(), key);
         }
-        for (key, item) in TableLike::iter(table) {
-            match item {
-                Item::Value(value) => self.value(value, key, Place::Inline),
-                _ => self.nested(item.span(), key),
-            }
+        for (key, value) in table {
+            self.value(value, key, Place::Inline);
         }
+    }
+
+    /// A line ends between the braces, other than in a value.
+    fn is_over_lines(&self, table: &InlineTable) -> bool {
+        let Some(Range { mut start, end }) = table.span() else { return false };
+        let mut breaks = 0;
+        for span in table.iter().filter_map(|(_, value)| value.span()) {
+            breaks += self.source.text()[start..span.start].matches('\n').count();
+            start = span.end;
+        }
+        breaks + self.source.text()[start..end].matches('\n').count() > 0
     }
 
     fn nested(&mut self, span: Option<Range<usize>>, key: &str) {
@@ -241,8 +248,12 @@ fn is_wild(c: char) -> bool {
     c.is_control() || "[]{},=#'\"\\".contains(c)
 }
 
-/// `text` as a TOML string that the old parser reads; `None` if there is none.
-fn spelling(text: &str, place: Place) -> Option<String> {
+/// `text` as a TOML string alone after its key; `None` if the old parser reads none.
+pub fn spelling(text: &str) -> Option<String> {
+    spelling_at(text, Place::Line)
+}
+
+fn spelling_at(text: &str, place: Place) -> Option<String> {
     let literal = match place {
         Place::Line => !text.chars().any(|c| c.is_control() || c == '\''),
         Place::Array | Place::Inline => is_tame(text),
@@ -255,17 +266,21 @@ fn spelling(text: &str, place: Place) -> Option<String> {
         return None;
     }
     let mut spelt = String::from('"');
+    let mut last = '"';
     for c in text.chars() {
         match c {
             '\\' => spelt.push_str(r"\\"),
             '\n' => spelt.push_str(r"\n"),
             '\t' => spelt.push_str(r"\t"),
             '"' if place == Place::Line => spelt.push_str("\\\""),
+            // An escaped backslash before an `u` is taken for the start of an escape.
+            'u' if last == '\\' => spelt.push_str(r"\u0075"),
             c if c.is_control() || place != Place::Line && is_wild(c) => {
                 let _ = write!(spelt, "\\u{:04x}", u32::from(c));
             }
             c => spelt.push(c),
         }
+        last = c;
     }
     spelt.push('"');
     Some(spelt)

@@ -56,17 +56,13 @@ pub(super) fn resolve(config: &TrainConfig, dir: &Path) -> Result<Resolved, Conf
     let mut names = Names::default();
     let copy = dir.join(names.pick(config.path()));
     let uses = paths::in_training(&config.source, config.training.model.as_deref());
-    let mut replaced: Replaced = uses.iter().filter_map(|it| absolute(config, it)).collect();
+    let mut replaced = absolute(config, &uses)?;
     let mut datasets = vec![];
     for dataset in &config.datasets {
         let source = dataset.source.as_ref().map_err(|finding| unusable(finding.clone()))?;
         let copy = dir.join(names.pick(&dataset.path));
-        write(
-            source,
-            &paths::in_dataset(source).iter().filter_map(|it| absolute(config, it)).collect(),
-            &copy,
-        )?;
-        replaced.insert(dataset.named_at, text_of(&copy));
+        write(source, &absolute(config, &paths::in_dataset(source))?, &copy)?;
+        replaced.insert(dataset.named_at, text_of(&copy)?);
         datasets.push(copy);
     }
     let secrets = take_secrets(&config.source, &mut replaced);
@@ -86,7 +82,7 @@ impl Names {
         let mut name = original.file_name().unwrap_or_default().to_owned();
         let mut number = 2;
         while !self.0.insert(name.clone()) {
-            name = stem.to_owned();
+            stem.clone_into(&mut name);
             name.push(format!("-{number}.toml"));
             number += 1;
         }
@@ -94,13 +90,19 @@ impl Names {
     }
 }
 
-/// A path in the original, by its place, and what stands there in the copy.
-fn absolute(config: &TrainConfig, path: &PathUse) -> Option<(usize, String)> {
-    let stays = match path.role {
-        Role::Input(Expected::FolderOrHub, _) => paths::is_on_hub(path.text, &config.base),
-        Role::Input(..) | Role::Output | Role::Dataset => false,
-    };
-    (!stays).then(|| (path.span.start, text_of(&config.base.absolute(path.text))))
+/// What stands in the copy for each path of the original.
+fn absolute(config: &TrainConfig, paths: &[PathUse]) -> Result<Replaced, ConfigError> {
+    let mut replaced = Replaced::new();
+    for path in paths {
+        let stays = match path.role {
+            Role::Input(Expected::FolderOrHub, _) => paths::is_on_hub(path.text, &config.base),
+            Role::Input(..) | Role::Output | Role::Dataset => false,
+        };
+        if !stays {
+            replaced.insert(path.span.start, text_of(&config.base.absolute(path.text))?);
+        }
+    }
+    Ok(replaced)
 }
 
 /// The copies stay beside every saved model, so they hold no key. The trainer reads `wandb_api_key` and hands it to
@@ -130,7 +132,6 @@ fn unusable(finding: Finding) -> ConfigError {
     ConfigError::Unusable { finding: Box::new(finding) }
 }
 
-fn text_of(path: &Path) -> String {
-    // All parts were text: the workspace's own path is checked when it is found.
-    path.to_string_lossy().into_owned()
+fn text_of(path: &Path) -> Result<String, ConfigError> {
+    path.to_str().map(str::to_owned).ok_or_else(|| ConfigError::PathNotText { path: path.to_owned() })
 }

@@ -12,11 +12,7 @@ use crate::{
         net::NetError,
         process::{self, ProcessError},
     },
-    vendor::{
-        VendorError,
-        farm::FarmError,
-        git::{BadCommitId, GitError},
-    },
+    vendor::{VendorError, farm::FarmError, git::GitError},
 };
 
 use super::torch::TorchError;
@@ -58,8 +54,6 @@ pub enum InstallError {
     #[error(transparent)]
     Git(#[from] GitError),
     #[error(transparent)]
-    Commit(#[from] BadCommitId),
-    #[error(transparent)]
     Torch(#[from] TorchError),
 }
 
@@ -79,7 +73,7 @@ impl Report for InstallError {
             Self::NoSpace { .. } => Kind::Disk,
             Self::NoPython { portable: Some(cause), .. } => cause.kind(),
             Self::NoPython { portable: None, .. } | Self::NoPip => Kind::Unsupported,
-            Self::BadPython { .. } | Self::UnknownStep(..) | Self::Commit(_) => Kind::Usage,
+            Self::BadPython { .. } | Self::UnknownStep(..) => Kind::Usage,
             Self::Program { kind, .. } => *kind,
             Self::Verify { .. } => Kind::Failed,
             Self::Fs(cause) => cause.kind(),
@@ -128,7 +122,6 @@ impl Report for InstallError {
             Self::Vendor(cause) => cause.hint(),
             Self::Farm(cause) => cause.hint(),
             Self::Git(cause) => cause.hint(),
-            Self::Commit(_) => Some("mend the commit under `[sources]` in `dpgui.toml`".to_owned()),
             Self::Torch(cause) => cause.hint(),
         }
     }

@@ -85,7 +85,7 @@ pub fn stage<E: From<FsError>>(
 ) -> Result<Receipt, E> {
     let parent = live.parent().unwrap_or(Path::new("/"));
     fs::create_dir_all(parent)?;
-    sweep(live)?;
+    fs::remove_leftovers(live)?;
     let staged = fs::beside(live, "tmp");
     let filled = fs::create_dir_new(&staged).map_err(E::from).and_then(|()| fill(&staged));
     let receipt = match filled {
@@ -102,19 +102,6 @@ pub fn stage<E: From<FsError>>(
     Ok(receipt)
 }
 
-/// Removes what killed processes left beside `live`. The caller holds the setup lock: nobody else is at work.
-fn sweep(live: &Path) -> Result<(), FsError> {
-    let parent = live.parent().unwrap_or(Path::new("/"));
-    let name = live.file_name().unwrap_or_default().to_string_lossy();
-    let prefixes = [format!(".{name}.tmp-"), format!(".{name}.old-")];
-    for found in fs::names(parent)? {
-        if prefixes.iter().any(|prefix| found.to_string_lossy().starts_with(prefix)) {
-            fs::remove_tree(&parent.join(found))?;
-        }
-    }
-    Ok(())
-}
-
 /// Where receipts of things lie that are not directories of ours.
 pub fn loose(internal: &Path, name: &str) -> PathBuf {
     internal.join("receipts").join(name).with_extension("json")
@@ -128,7 +115,8 @@ mod tests {
     fn an_artefact_appears_whole_with_its_receipt_or_not_at_all() {
         let dir = tempfile::tempdir().expect("a temp dir");
         let live = dir.path().join("node");
-        fs::create_dir_all(&dir.path().join(".node.tmp-1")).expect("a leftover of a killed process");
+        let leftover = format!(".node.tmp-{}", i32::MAX);
+        fs::create_dir_all(&dir.path().join(leftover)).expect("a leftover of a killed process");
         let failed = stage(&live, |staged| {
             fs::write_atomic(&staged.join("half"), "x")?;
             fs::read(&staged.join("missing")).map(|_| unreachable!("it is not there"))

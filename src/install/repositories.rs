@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::{
     output::Progress,
     vendor::{
-        git::{self, CommitId, Git, GitProgress, Outcome, Pin},
+        git::{self, Git, GitProgress, Outcome, Pin},
         sources::{self, Repository},
     },
 };
@@ -36,8 +36,7 @@ impl<'a> Checkout<'a> {
     /// What this must be. The trainer's own tree decides for its submodules, unless the user overrides it; before
     /// the trainer is there, the declaration stands in.
     fn pin(&self) -> Result<Pin, InstallError> {
-        let declared: CommitId = self.repository.commit.parse()?;
-        let mut pin = Pin { url: self.repository.url.clone(), commit: declared };
+        let mut pin = Pin { url: self.repository.url.clone(), commit: self.repository.commit };
         let Some(path) = &self.repository.submodule else { return Ok(pin) };
         let trainer = self.site.workspace.vendor().join(sources::TRAINER);
         if git::head(&trainer)?.is_none() {

@@ -90,8 +90,8 @@ impl Step {
 
 /// What follows `text` in `line`, unless it is a part of a path: people name their folders as they like.
 fn said<'a>(line: &'a str, text: &str) -> Option<&'a str> {
-    let (before, after) = line.split_once(text)?;
-    (!before.ends_with('/')).then_some(after)
+    let start = memchr::memmem::find(line.as_bytes(), text.as_bytes())?;
+    (!line[..start].ends_with('/')).then_some(&line[start + text.len()..])
 }
 
 fn resumed(text: &str) -> Option<Mark> {

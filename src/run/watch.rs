@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::{
-    logs::{Colours, Fold, Follower, Line as LogLine, Mark, tail},
+    logs::{Colours, Fold, Follower, Line as LogLine, Mark, Step, tail},
     output::{Mode, Output, Progress},
     platform::{
         Host,
@@ -85,6 +85,16 @@ pub fn last_lines(dir: &RunDir, count: usize) -> Result<Vec<String>, FsError> {
     fold.feed(&bytes, |line| lines.push(line.text.to_owned()));
     fold.finish(|line| lines.push(line.text.to_owned()));
     Ok(lines)
+}
+
+/// Every step that the log tells of, in its order.
+pub fn steps(dir: &RunDir) -> Result<Vec<Step>, FsError> {
+    let mut fold = Fold::new(0, Colours::Drop);
+    let mut steps = vec![];
+    let bytes = fs::read(&dir.log())?;
+    fold.feed(&bytes, |line| steps.extend(Step::parse(line.text)));
+    fold.finish(|line| steps.extend(Step::parse(line.text)));
+    Ok(steps)
 }
 
 impl Watcher<'_> {

@@ -34,7 +34,7 @@ const PIN: &str = "refs/dpgui/pin";
 /// What a checkout must be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pin {
-    /// `https://`, `http://`, `file://` or a path.
+    /// `https://`, `http://`, `file://` or an absolute path.
     pub url: String,
     pub commit: CommitId,
 }

@@ -9,7 +9,10 @@ use crate::{
     workspace::{Settings, settings::SourceOverride},
 };
 
-use super::VendorError;
+use super::{
+    VendorError,
+    git::{BadCommitId, CommitId},
+};
 
 const FILE: &str = "vendor/sources.toml";
 const TEXT: &str = include_str!("../../vendor/sources.toml");
@@ -62,8 +65,8 @@ pub struct Wheel {
 #[serde(deny_unknown_fields)]
 pub struct Repository {
     pub url: String,
-    /// 40 hexadecimal digits. For a submodule: what the pinned trainer's tree names.
-    pub commit: String,
+    /// For a submodule: what the pinned trainer's tree names.
+    pub commit: CommitId,
     /// Its path in the trainer's tree, whose pin wins over `commit`.
     pub submodule: Option<String>,
     /// The model types that need it. Empty: all do.
@@ -82,7 +85,7 @@ impl Sources {
     /// What is declared, with the overrides of `settings` laid over it field by field.
     ///
     /// # Errors
-    /// When `settings` overrides a source that does not exist.
+    /// When `settings` overrides a source that does not exist, or names a commit that is none.
     pub fn load(settings: &Settings) -> Result<Self, VendorError> {
         let mut sources: Self = toml::from_str(TEXT)
             .map_err(|cause| VendorError::Embedded { file: FILE, details: cause.to_string() })?;
@@ -90,7 +93,8 @@ impl Sources {
             if let Some(archive) = sources.archives.get_mut(name) {
                 archive.lay_over(change);
             } else if let Some(repository) = sources.repositories.get_mut(name) {
-                repository.lay_over(change);
+                let bad = |source| VendorError::BadCommit { name: name.clone(), source };
+                repository.lay_over(change).map_err(bad)?;
             } else {
                 let known = sources.archives.keys().chain(sources.repositories.keys()).cloned().collect();
                 return Err(VendorError::UnknownSource { name: name.clone(), known });
@@ -180,15 +184,16 @@ impl Archive {
 }
 
 impl Repository {
-    fn lay_over(&mut self, change: &SourceOverride) {
+    fn lay_over(&mut self, change: &SourceOverride) -> Result<(), BadCommitId> {
         if let Some(url) = &change.url {
             self.url.clone_from(url);
             self.url_is_override = true;
         }
         if let Some(commit) = &change.commit {
-            self.commit.clone_from(commit);
+            self.commit = commit.parse()?;
             self.commit_is_override = true;
         }
+        Ok(())
     }
 }
 
@@ -213,8 +218,7 @@ mod tests {
             }
         }
         for (name, repository) in declared().repositories {
-            let hexadecimal = repository.commit.chars().all(|c| c.is_ascii_hexdigit());
-            assert!(repository.commit.len() == 40 && hexadecimal, "{name}");
+            assert!(repository.url.starts_with("https://github.com/"), "{name}");
         }
     }
 

@@ -2,7 +2,10 @@
 #![expect(clippy::disallowed_methods, reason = "tests look at the world as the program left it")]
 
 mod archives;
+mod config;
+mod config_parser;
 mod git;
+mod logs;
 mod setup;
 mod setup_whole;
 mod support;

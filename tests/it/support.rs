@@ -4,4 +4,5 @@ pub(crate) mod file_server;
 pub(crate) mod git_repository;
 pub(crate) mod git_server;
 pub(crate) mod lab;
+pub(crate) mod old_toml;
 pub(crate) mod sandbox;

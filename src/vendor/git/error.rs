@@ -137,7 +137,9 @@ impl Report for GitError {
                 path.display()
             ),
             Self::Foreign { path } => format!("move `{}` to another place", path.display()),
-            Self::Submodules { path, .. } => format!("remove `{}` and run setup again", path.display()),
+            Self::Submodules { path, .. } => {
+                format!("undo the change with `git checkout .gitmodules` in `{}`", path.display())
+            }
             Self::Net(cause) => return cause.hint(),
             Self::Fs(cause) => return cause.hint(),
         })

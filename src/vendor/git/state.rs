@@ -46,7 +46,8 @@ pub fn inspect(target: &Path, wanted: &CommitId) -> Result<State, GitError> {
         return Ok(State::Absent);
     }
     let Some(repository) = open(target) else {
-        let empty = fs::names(target).is_ok_and(|names| names.is_empty());
+        let link = fs::link_target(target).is_some();
+        let empty = !link && fs::names(target).is_ok_and(|names| names.is_empty());
         return Ok(if empty { State::Absent } else { State::Foreign });
     };
     let Some(head) = head_of(&repository) else { return Ok(State::Foreign) };
@@ -77,12 +78,26 @@ fn head_of(repository: &Repository) -> Option<CommitId> {
 /// Files that are not what the commit says; those that are not in it count when the whole tree is to go.
 fn at_stake(repository: &Repository, moving: bool) -> Result<Files, git2::Error> {
     let mut options = StatusOptions::new();
-    options.include_untracked(moving).include_ignored(moving).exclude_submodules(!moving);
+    options.include_untracked(moving).include_ignored(moving).exclude_submodules(true);
     let statuses = repository.statuses(Some(&mut options))?;
     let changed = statuses.iter().filter(|it| it.status() != Status::CURRENT);
-    let names = changed.map(|it| String::from_utf8_lossy(it.path_bytes()).into_owned());
-    let names: Vec<String> = names.filter(|name| !is_cache(name)).collect();
+    let changed = changed.map(|it| String::from_utf8_lossy(it.path_bytes()).into_owned());
+    let mut names: Vec<String> = changed.filter(|name| !is_cache(name)).collect();
+    if moving {
+        names.extend(filled_submodules(repository)?);
+    }
     Ok(Files { count: names.len(), some: names.into_iter().take(SHOWN).collect() })
+}
+
+/// dpgui leaves the places of submodules empty; git's status does not look into them.
+fn filled_submodules(repository: &Repository) -> Result<Vec<String>, git2::Error> {
+    let links = repository.index()?;
+    let links = links.iter().filter(|entry| entry.mode == u32::from(git2::FileMode::Commit));
+    let paths = links.map(|entry| String::from_utf8_lossy(&entry.path).into_owned());
+    let work_tree = repository.workdir().unwrap_or(repository.path());
+    // One that cannot be listed is not known to be empty.
+    let empty = |path: &String| fs::names(&work_tree.join(path)).is_ok_and(|names| names.is_empty());
+    Ok(paths.filter(|path| !empty(path)).collect())
 }
 
 /// What Python makes by itself beside the modules it imports.

@@ -63,7 +63,7 @@ impl GitRepository {
     /// Pins `commit` of the repository at `url` as the submodule `path`.
     pub(crate) fn pin_submodule(&self, path: &str, url: &str, commit: &str) -> &Self {
         let mut declarations = fs::read_to_string(self.path.join(".gitmodules")).unwrap_or_default();
-        declarations += &format!("[submodule \"{path}\"]\n\tpath = {path}\n\turl = {url}\n");
+        declarations.extend([format!("[submodule \"{path}\"]\n\tpath = {path}\n\turl = {url}\n")]);
         self.write(".gitmodules", declarations);
         fs::create_dir_all(self.path.join(path)).expect("created");
         say(&self.path, &["update-index", "--add", "--cacheinfo", &format!("160000,{commit},{path}")]);
