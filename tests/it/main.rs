@@ -4,6 +4,7 @@
 mod archives;
 mod config;
 mod config_parser;
+mod deepspeed;
 mod git;
 mod logs;
 mod setup;

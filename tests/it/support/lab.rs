@@ -10,7 +10,7 @@ use std::{
 
 use serde_json::Value;
 
-use super::sandbox::{Said, Sandbox, make_executable};
+use super::sandbox::{Said, Sandbox, make_executable, shared_uv_cache};
 
 /// The longest that anything here may take; only a test that fails waits so long.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -53,6 +53,47 @@ impl Lab {
             sandbox.env(&format!("FAKE_{name}"), *value);
         }
         Self { sandbox }
+    }
+
+    /// With the real DeepSpeed and the demo's trainer and dataset, on two ranks; the environment is shared.
+    pub(crate) fn with_deepspeed() -> Self {
+        let shared = demo_workspace();
+        let sandbox = Sandbox::beside_the_cache();
+        for name in ["dpgui.toml", "trainer/train.py"] {
+            sandbox.write(Path::new("w").join(name), fs::read(shared.join(name)).expect("made by the demo"));
+        }
+        for entry in fs::read_dir(shared.join("data/demo")).expect("drawn by the demo").flatten() {
+            let name = Path::new("w/data/demo").join(entry.file_name());
+            sandbox.write(name, fs::read(entry.path()).expect("readable"));
+        }
+        std::os::unix::fs::symlink(shared.join("venv"), sandbox.path("w/venv")).expect("linked");
+        sandbox.dpgui(&["config", "new", "demo"]).ok();
+        let lab = Self { sandbox };
+        lab.change("configs/demo.toml", "pipeline_stages = 1", "pipeline_stages = 2");
+        lab
+    }
+
+    /// Replaces what must be in the file.
+    pub(crate) fn change(&self, name: &str, from: &str, to: &str) {
+        let path = self.sandbox.root().join(name);
+        let text = fs::read_to_string(&path).expect("there");
+        assert!(text.contains(from), "no `{from}` in {text}");
+        fs::write(path, text.replace(from, to)).expect("written");
+    }
+
+    /// The only folder that the trainer made below `output`.
+    pub(crate) fn trainer_folder(&self, output: &str) -> PathBuf {
+        let entries = fs::read_dir(self.sandbox.root().join(output)).expect("an output folder");
+        let folders: Vec<PathBuf> = entries.flatten().map(|it| it.path()).collect();
+        assert_eq!(folders.len(), 1, "{folders:?}");
+        folders[0].clone()
+    }
+
+    /// The run that is not `run`.
+    pub(crate) fn other_run(&self, run: &Run) -> Run {
+        let runs = fs::read_dir(self.sandbox.root().join("runs")).expect("runs").flatten();
+        let path = runs.map(|it| it.path()).find(|it| *it != run.path).expect("another run");
+        Run { path }
     }
 
     /// `dpgui train configs/tiny.toml ARGS`, to its end.
@@ -186,15 +227,32 @@ impl Run {
     }
 }
 
+/// The workspace of `dpgui demo`, set up once for all tests.
+fn demo_workspace() -> PathBuf {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let lock = fs::File::create(target.join("demo.lock")).expect("created");
+    lock.lock().expect("locked");
+    let mut sandbox = Sandbox::beside_the_cache();
+    sandbox.env("UV_CACHE_DIR", shared_uv_cache());
+    let root = target.join("demo");
+    sandbox.dpgui(&["-C", &root.to_string_lossy(), "demo", "--setup-only"]).ok();
+    root
+}
+
 /// Looks every few milliseconds until `look` finds something.
 #[track_caller]
-pub(crate) fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn until<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
+    until_within(PATIENCE, what, look)
+}
+
+#[track_caller]
+pub(crate) fn until_within<T>(patience: Duration, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let since = Instant::now();
     loop {
         if let Some(found) = look() {
             return found;
         }
-        assert!(since.elapsed() < PATIENCE, "waited {PATIENCE:?} until {what}");
+        assert!(since.elapsed() < patience, "waited {patience:?} until {what}");
         std::thread::sleep(Duration::from_millis(10));
     }
 }

@@ -1,0 +1,111 @@
+//! The demo's trainer under the real DeepSpeed: it learns, it goes on after a kill, it saves when asked to stop.
+
+use std::{fs, path::Path, time::Duration};
+
+use crate::support::lab::{Lab, Run, kill, until_within};
+
+/// A start of DeepSpeed and a few hundred steps, on a busy machine with two cores.
+const PATIENCE: Duration = Duration::from_mins(5);
+
+fn started(lab: &Lab) -> Run {
+    lab.run(lab.sandbox.dpgui(&["train", "configs/demo.toml", "--detach"]).ok().stdout.trim())
+}
+
+fn losses(lab: &Lab, run: &str) -> Vec<(u64, f64)> {
+    let said = lab.sandbox.dpgui(&["logs", run, "--metrics"]).ok();
+    let mut rows = said.stdout.lines();
+    assert!(rows.next().is_some_and(|it| it.starts_with("step\tloss\tseconds_per_step")), "{said}");
+    let row = |line: &str| {
+        let mut columns = line.split('\t');
+        let mut next = || columns.next().expect("a column");
+        (next().parse().expect("a step"), next().parse().expect("a loss"))
+    };
+    rows.map(row).collect()
+}
+
+fn mean(losses: &[(u64, f64)]) -> f64 {
+    let count = u32::try_from(losses.len()).expect("a few hundred");
+    losses.iter().map(|(_, loss)| loss).sum::<f64>() / f64::from(count)
+}
+
+#[test]
+fn the_demo_learns_and_leaves_an_adapter() {
+    let lab = Lab::with_deepspeed();
+    let said = lab.sandbox.dpgui(&["train", "configs/demo.toml"]).ok();
+    assert!(said.stdout.contains("TRAINING COMPLETE!"), "{said}");
+    let run = lab.only_run();
+    run.assert_nobody_left();
+    let losses = losses(&lab, &run.id());
+    let steps: Vec<u64> = losses.iter().map(|(step, _)| *step).collect();
+    assert_eq!(steps, (1..=320).collect::<Vec<u64>>(), "64 images, 4 times each, 8 at once, 10 epochs");
+    let tenth = losses.len() / 10;
+    let (first, last) = (mean(&losses[..tenth]), mean(&losses[losses.len() - tenth..]));
+    assert!(last < first / 2.0, "the loss went from {first} to {last}");
+
+    let folder = lab.trainer_folder("output/demo");
+    for name in ["latest", "global_step320", "epoch10/adapter_config.json", "epoch10/demo.toml", "demo.toml"]
+    {
+        assert!(folder.join(name).exists(), "{name} is missing");
+    }
+    assert!(tensor_names(&folder.join("epoch10/adapter_model.safetensors")) > 10);
+    let names = fs::read_dir(&folder)
+        .expect("there")
+        .flatten()
+        .map(|it| it.file_name().into_string().expect("UTF-8"));
+    assert!(names.into_iter().any(|it| it.starts_with("events.out.tfevents.")), "no TensorBoard file");
+}
+
+/// How many tensors the header of a safetensors file names.
+fn tensor_names(path: &Path) -> usize {
+    let bytes = fs::read(path).expect("an adapter");
+    let length =
+        usize::try_from(u64::from_le_bytes(bytes[..8].try_into().expect("eight bytes"))).expect("small");
+    let header: serde_json::Value = serde_json::from_slice(&bytes[8..8 + length]).expect("a JSON header");
+    header.as_object().expect("an object").keys().filter(|name| *name != "__metadata__").count()
+}
+
+#[test]
+fn a_killed_training_goes_on_at_the_step_after_its_checkpoint() {
+    let lab = Lab::with_deepspeed();
+    lab.change("configs/demo.toml", "checkpoint_every_n_epochs = 5", "checkpoint_every_n_epochs = 1");
+    let run = started(&lab);
+    until_within(PATIENCE, "the second checkpoint is there", || {
+        let folder = fs::read_dir(lab.sandbox.root().join("output/demo")).ok()?.next()?.ok()?.path();
+        fs::read_to_string(folder.join("latest")).ok().filter(|it| it.trim() != "global_step32")
+    });
+    let folder = lab.trainer_folder("output/demo");
+    for pid in run.processes() {
+        kill(pid, "KILL");
+    }
+    let outcome = run.outcome();
+    run.assert_nobody_left();
+    assert_ne!(outcome["outcome"], "completed", "{outcome}");
+    let latest = fs::read_to_string(folder.join("latest")).expect("a checkpoint");
+    let step: u64 = latest.trim().trim_start_matches("global_step").parse().expect("a step");
+
+    let said = lab.sandbox.dpgui(&["train", "configs/demo.toml", "--resume", &run.id()]).ok();
+    assert!(said.stderr.contains(&format!("from the checkpoint at step {step}")), "{said}");
+    let resumed = lab.other_run(&run);
+    let losses = losses(&lab, &resumed.id());
+    assert_eq!(losses.first().map(|(first, _)| *first), Some(step + 1));
+    assert_eq!(losses.last().map(|(last, _)| *last), Some(320));
+    assert_eq!(folder, lab.trainer_folder("output/demo"), "it goes on in the same folder");
+}
+
+#[test]
+fn a_stopped_training_has_saved_the_step_it_was_at() {
+    let lab = Lab::with_deepspeed();
+    let run = started(&lab);
+    until_within(PATIENCE, "the training is under way", || {
+        String::from_utf8_lossy(&run.log()).contains("steps: 20 ").then_some(())
+    });
+    let said = lab.sandbox.dpgui(&["stop", &run.id()]).ok();
+    run.assert_nobody_left();
+    let log = String::from_utf8_lossy(&run.log()).into_owned();
+    assert!(log.contains("Manually quitting"), "{log}");
+    let folder = lab.trainer_folder("output/demo");
+    let latest = fs::read_to_string(folder.join("latest")).expect("a checkpoint");
+    let last = losses(&lab, &run.id()).last().map(|(step, _)| *step).expect("steps");
+    assert_eq!(latest.trim(), format!("global_step{last}"));
+    assert!(said.stderr.contains(latest.trim()) || said.stdout.contains(latest.trim()), "{said}");
+}
