@@ -1,25 +1,21 @@
 //! `dpgui train`: starts a run and shows it.
 
-use std::{
-    path::PathBuf,
-    process::ExitCode,
-    sync::{Arc, Mutex},
-};
+use std::{path::PathBuf, process::ExitCode};
 
 use serde::Serialize;
 
 use crate::{
     error::{Error, Kind},
     output::{Event, Line, Mode, Output},
-    platform::signal,
     run::{
-        self, Manner, Outcome, Request, Resume, RunDir, RunId, RunName, Site, Started,
-        stop::{self, Ended},
+        self, Outcome, Request, Resume, RunDir, RunId, RunName, Site, Started,
+        stop::Ended,
         watch::{self, Show},
     },
+    workspace::Settings,
 };
 
-use super::Context;
+use super::{Context, interrupts::Interrupts};
 
 /// Lines of the log that are shown with a failure.
 const LAST_LINES: usize = 15;
@@ -76,35 +72,43 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
         resume: args.resume.clone().map(|run| run.map_or(Resume::Newest, Resume::Run)),
         args: args.passed_on.clone(),
     };
-    let site = Site { host, workspace, settings: &settings };
-    // From here on: a run that begins in the moment of a Ctrl-C must not go on unseen.
-    let interrupts = if args.detach { None } else { Some(Interrupts::catch(context)?) };
-    let started = run::start(site, &request)?;
+    if !args.detach {
+        let show = if args.watch { Show::Status } else { Show::Log };
+        return Ok(to_the_end(context, &settings, &request, show)?.1);
+    }
+    let started = run::start(Site { host, workspace, settings: &settings }, &request)?;
     announce(&started, output);
-    let Some(interrupts) = interrupts else {
-        // Scripts have it from the event.
-        if output.mode() != Mode::Json {
-            output.data(started.dir.id());
-        }
-        return Ok(ExitCode::SUCCESS);
-    };
-    interrupts.stop(&started.dir);
-    see_through(context, &started.dir, if args.watch { Show::Status } else { Show::Log })
+    // Scripts have it from the event.
+    if output.mode() != Mode::Json {
+        output.data(started.dir.id());
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
-/// Shows the run to its end, which is the exit code's meaning.
-pub fn see_through(context: &Context, dir: &RunDir, show: Show) -> Result<ExitCode, Error> {
-    let Context { host, output, .. } = context;
-    let outcome = watch::follow(host, dir, output, show)?;
-    output.event(&Ended::new(dir, outcome.clone())?);
+/// Starts a run and shows it until it ends. The exit code tells complete and stopped apart; a failure is an error.
+pub fn to_the_end(
+    context: &Context,
+    settings: &Settings,
+    request: &Request,
+    show: Show,
+) -> Result<(RunDir, ExitCode), Error> {
+    let Context { host, workspace, output } = context;
+    // Before the start: a run that begins in the moment of a Ctrl-C must not go on unseen.
+    let interrupts = Interrupts::catch(context)?;
+    let started = run::start(Site { host, workspace, settings }, request)?;
+    announce(&started, output);
+    let dir = started.dir;
+    interrupts.stop(&dir);
+    let outcome = watch::follow(host, &dir, output, show)?;
+    output.event(&Ended::new(&dir, outcome.clone())?);
     match outcome.failure() {
-        None => Ok(ExitCode::SUCCESS),
-        Some(Kind::Interrupted) => Ok(ExitCode::from(Kind::Interrupted.exit_code())),
-        Some(kind) => Err(failure(dir, &outcome, kind)?),
+        None => Ok((dir, ExitCode::SUCCESS)),
+        Some(Kind::Interrupted) => Ok((dir, ExitCode::from(Kind::Interrupted.exit_code()))),
+        Some(kind) => Err(failure(&dir, &outcome, kind)?),
     }
 }
 
-pub fn announce(started: &Started, output: &Output) {
+fn announce(started: &Started, output: &Output) {
     for warning in &started.warnings {
         output.warn(warning);
     }
@@ -116,57 +120,6 @@ pub fn announce(started: &Started, output: &Output) {
         port: spec.master_port,
         resumes_step: started.resumed.as_ref().map(|it| it.step),
     });
-}
-
-/// What Ctrl-C means while a run is watched: the first asks it to stop, the next insist.
-pub struct Interrupts {
-    context: Context,
-    state: Arc<Mutex<Pressed>>,
-}
-
-#[derive(Default)]
-struct Pressed {
-    count: u32,
-    /// What to stop, once it is there.
-    dir: Option<RunDir>,
-}
-
-impl Interrupts {
-    /// From now on Ctrl-C does not end this program.
-    pub fn catch(context: &Context) -> Result<Self, Error> {
-        let state = Arc::new(Mutex::new(Pressed::default()));
-        let (seen, with) = (Arc::clone(&state), context.clone());
-        let on_interrupt = move |count| {
-            let Ok(mut pressed) = seen.lock() else { return };
-            pressed.count = count;
-            pressed.stop(&with);
-        };
-        signal::catch_interrupts(on_interrupt)
-            .map_err(|cause| Error::new(Kind::Bug, format!("cannot wait for Ctrl-C: {cause}")))?;
-        Ok(Self { context: context.clone(), state })
-    }
-
-    /// This is the run to stop, at once if Ctrl-C was pressed already.
-    pub fn stop(&self, dir: &RunDir) {
-        let Ok(mut pressed) = self.state.lock() else { return };
-        pressed.dir = Some(dir.clone());
-        pressed.stop(&self.context);
-    }
-}
-
-impl Pressed {
-    fn stop(&self, Context { host, output, .. }: &Context) {
-        let Some(dir) = &self.dir else { return };
-        let (manner, text) = match self.count {
-            0 => return,
-            1 => (Manner::Graceful, "the run, which may save first; Ctrl-C again insists"),
-            _ => (Manner::Now, "the run at once"),
-        };
-        output.status("Stopping", text);
-        if let Err(cause) = stop::request(host, dir, manner) {
-            output.error(&cause.into());
-        }
-    }
 }
 
 fn failure(dir: &RunDir, outcome: &Outcome, kind: Kind) -> Result<Error, Error> {

@@ -24,18 +24,18 @@ use super::{
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// What is left of a run for later.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Kept {
     pub checkpoint: Option<PathBuf>,
     /// The last step in the checkpoint.
-    pub step: Option<u64>,
+    pub checkpoint_step: Option<u64>,
     /// The newest saved weights.
     pub model: Option<PathBuf>,
 }
 
 /// The end of a run, with what there is to show for it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "kebab-case", tag = "event", rename = "run-ended")]
+#[serde(tag = "event", rename = "run-ended")]
 pub struct Ended {
     pub run: RunId,
     #[serde(flatten)]
@@ -80,12 +80,12 @@ impl Ended {
 }
 
 impl Kept {
-    fn of(dir: &RunDir) -> Result<Self, RunError> {
+    pub fn of(dir: &RunDir) -> Result<Self, RunError> {
         let folder = TrainerFolder::find(&dir.spec()?)?;
-        let Some(folder) = folder else { return Ok(Self { checkpoint: None, step: None, model: None }) };
+        let Some(folder) = folder else { return Ok(Self::default()) };
         let checkpoint = folder.checkpoint()?;
         Ok(Self {
-            step: checkpoint.as_ref().map(|it| it.step),
+            checkpoint_step: checkpoint.as_ref().map(|it| it.step),
             checkpoint: checkpoint.map(|it| it.path),
             model: folder.model()?,
         })
@@ -104,7 +104,7 @@ impl Event for Ended {
             let loss = loss.map_or_else(|| "not a number".to_owned(), |loss| format!("{loss:.4}"));
             let _ = write!(text, "; step {step}, loss {loss}");
         }
-        if let (Some(path), Some(step)) = (&self.kept.checkpoint, self.kept.step) {
+        if let (Some(path), Some(step)) = (&self.kept.checkpoint, self.kept.checkpoint_step) {
             let _ = write!(text, "\n{:>12} step {step}: {}", "checkpoint", path.display());
         }
         if let Some(path) = &self.kept.model {

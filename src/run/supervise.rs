@@ -3,7 +3,7 @@
 //! It is a process of its own that no terminal reaches, and everything it knows is on disk. Killed, it is replaced
 //! by the next `dpgui` command (see [`super::adopt`]): the trainer does not notice.
 
-use std::{io, time::Duration};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::{
@@ -145,7 +145,7 @@ impl Supervisor {
                 _ = children.recv() => self.reap(),
                 ready = output.readable(), if !self.is_output_closed() => {
                     ready.map_err(RunError::Supervisor)?;
-                    self.take_output(&output);
+                    self.take_output(&output, true);
                 }
                 command = commands.next_line() => self.obey(command.ok().flatten().as_deref()),
                 _ = terminate.recv() => self.tell(Event::Signalled),
@@ -191,10 +191,11 @@ impl Supervisor {
             (self.now.child, self.now.session) = (None, None);
         }
         self.tell(Event::Adopted);
-        self.read_log();
+        let mut told = vec![];
+        self.recorder.catch_up(|line| told.push(sight::read(line)));
+        self.take_note(told);
         // A pipe that nobody had open since we opened it sends no event, not even that of its end.
-        let taken = self.recorder.take(output);
-        self.note(&taken);
+        self.take_output(output, false);
         // Who asked for the adoption wants to know whether there is anything left to look after.
         self.look();
     }
@@ -208,45 +209,32 @@ impl Supervisor {
         }
     }
 
-    fn take_output(&mut self, output: &pipe::Receiver) {
-        let taken = output.try_io(|| self.recorder.take(output));
-        self.note(&taken);
-    }
-
-    fn note(&mut self, taken: &io::Result<Taken>) {
+    /// Takes what the trainer wrote, if `ready` says that the pipe may have something.
+    fn take_output(&mut self, output: &pipe::Receiver, ready: bool) {
+        let mut told = vec![];
+        let mut take = || self.recorder.take(output, |line| told.push(sight::read(line)));
+        let taken = if ready { output.try_io(take) } else { take() };
+        self.take_note(told);
         match taken {
-            Ok(Taken::Stored(_)) => {
-                self.read_log();
+            Ok(Taken::Stored) => {
                 if let Some(lost_bytes) = self.recorder.end_of_gap() {
                     self.gap = false;
                     self.journal.record(&Note::GapEnded { lost_bytes });
                 }
             }
-            Ok(Taken::Dropped(_)) if self.gap => {}
-            Ok(Taken::Dropped(_)) => {
+            Ok(Taken::Dropped) if self.gap => {}
+            Ok(Taken::Dropped) => {
                 self.gap = true;
                 self.journal.record(&Note::GapBegan);
             }
-            Ok(Taken::End) => {
-                let mut lines = vec![];
-                // What cannot be read back proves nothing; the bytes are in the log all the same.
-                let _ = self.recorder.read_rest(|line| lines.push(sight::read(line)));
-                self.take_sights(lines);
-                self.tell(Event::OutputClosed);
-            }
+            Ok(Taken::End) => self.tell(Event::OutputClosed),
             // Nothing there after all; the next wake-up will bring it.
             Err(_) => {}
         }
     }
 
-    fn read_log(&mut self) {
-        let mut lines = vec![];
-        let _ = self.recorder.read_lines(|line| lines.push(sight::read(line)));
-        self.take_sights(lines);
-    }
-
-    fn take_sights(&mut self, lines: Vec<sight::Told>) {
-        for (sight, step) in lines {
+    fn take_note(&mut self, told: Vec<sight::Told>) {
+        for (sight, step) in told {
             self.now.last_step = step.or(self.now.last_step);
             if let Some(sight) = sight {
                 self.tell(Event::Seen(sight));
