@@ -2,6 +2,7 @@
 
 pub mod config;
 pub mod demo;
+mod interrupts;
 pub mod logs;
 pub mod runs;
 pub mod setup;

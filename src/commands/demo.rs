@@ -13,7 +13,7 @@ use crate::{
     output::{Event, Line, Mode, chart, size},
     platform::{clock::Stopwatch, fs, gpu},
     run::{
-        self, Request, RunDir,
+        Request, RunDir,
         stop::Kept,
         watch::{self, Show},
     },
@@ -65,7 +65,7 @@ pub const WORKSPACE: &str = "dpgui-demo";
 
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
     let watch = Stopwatch::start();
-    let Context { host, workspace, output } = context;
+    let Context { workspace, output, .. } = context;
     output.status(
         "Demo",
         format_args!("in `{}`; remove that folder and nothing is left", workspace.root().display()),
@@ -81,12 +81,10 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
         return Ok(ExitCode::SUCCESS);
     }
     let request = Request { config, ..Request::default() };
-    let started = run::start(run::Site { host, workspace, settings: &settings }, &request)?;
-    train::announce(&started, output);
     output.note("  DeepSpeed takes 10 to 60 seconds to start; Ctrl-C asks the training to save and stop");
-    let code = train::see_through(host, &started.dir, output, Show::Status)?;
+    let (dir, code) = train::to_the_end(context, &settings, &request, Show::Status)?;
     if code == ExitCode::SUCCESS {
-        report(context, &started.dir, setup_took, watch.elapsed())?;
+        report(context, &dir, setup_took, watch.elapsed())?;
     }
     Ok(code)
 }

@@ -7,7 +7,7 @@ use crate::{
     run::{
         Manner, list,
         state::RunState,
-        stop::{self, Ended, Kept},
+        stop::{self, Ended},
     },
 };
 
@@ -40,6 +40,6 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
         output.status("Already", format_args!("{} is not running", dir.id()));
     }
     let outcome = stop::wait(host, &dir, |_| {})?;
-    output.event(&Ended { run: dir.id().clone(), outcome, kept: Kept::of(&dir)? });
+    output.event(&Ended::new(&dir, outcome)?);
     Ok(ExitCode::SUCCESS)
 }

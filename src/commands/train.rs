@@ -7,15 +7,15 @@ use serde::Serialize;
 use crate::{
     error::{Error, Kind},
     output::{Event, Line, Mode, Output},
-    platform::{Host, signal},
     run::{
-        self, Manner, Outcome, Request, Resume, RunDir, RunId, RunName, Site, Started,
-        stop::{self, Ended, Kept},
+        self, Outcome, Request, Resume, RunDir, RunId, RunName, Site, Started,
+        stop::Ended,
         watch::{self, Show},
     },
+    workspace::Settings,
 };
 
-use super::Context;
+use super::{Context, interrupts::Interrupts};
 
 /// Lines of the log that are shown with a failure.
 const LAST_LINES: usize = 15;
@@ -46,7 +46,7 @@ pub struct Args {
     name: Option<RunName>,
     /// More arguments for the trainer
     #[arg(last = true, value_name = "ARGS")]
-    args: Vec<String>,
+    passed_on: Vec<String>,
 }
 
 /// A run has begun.
@@ -70,35 +70,45 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
         gpus: args.gpus.clone(),
         name: args.name.clone(),
         resume: args.resume.clone().map(|run| run.map_or(Resume::Newest, Resume::Run)),
-        args: args.args.clone(),
+        args: args.passed_on.clone(),
     };
-    let site = Site { host, workspace, settings: &settings };
-    let started = run::start(site, &request)?;
+    if !args.detach {
+        let show = if args.watch { Show::Status } else { Show::Log };
+        return Ok(to_the_end(context, &settings, &request, show)?.1);
+    }
+    let started = run::start(Site { host, workspace, settings: &settings }, &request)?;
     announce(&started, output);
-    if args.detach {
-        // Scripts have it from the event.
-        if output.mode() != Mode::Json {
-            output.data(started.dir.id());
-        }
-        return Ok(ExitCode::SUCCESS);
+    // Scripts have it from the event.
+    if output.mode() != Mode::Json {
+        output.data(started.dir.id());
     }
-    let show = if args.watch { Show::Status } else { Show::Log };
-    see_through(host, &started.dir, output, show)
+    Ok(ExitCode::SUCCESS)
 }
 
-/// Shows the run to its end. Ctrl-C stops it; twice, at once.
-pub fn see_through(host: &Host, dir: &RunDir, output: &Output, show: Show) -> Result<ExitCode, Error> {
-    stop_on_interrupt(host, dir, output)?;
-    let outcome = watch::follow(host, dir, output, show)?;
-    output.event(&Ended { run: dir.id().clone(), outcome: outcome.clone(), kept: Kept::of(dir)? });
+/// Starts a run and shows it until it ends. The exit code tells complete and stopped apart; a failure is an error.
+pub fn to_the_end(
+    context: &Context,
+    settings: &Settings,
+    request: &Request,
+    show: Show,
+) -> Result<(RunDir, ExitCode), Error> {
+    let Context { host, workspace, output } = context;
+    // Before the start: a run that begins in the moment of a Ctrl-C must not go on unseen.
+    let interrupts = Interrupts::catch(context)?;
+    let started = run::start(Site { host, workspace, settings }, request)?;
+    announce(&started, output);
+    let dir = started.dir;
+    interrupts.stop(&dir);
+    let outcome = watch::follow(host, &dir, output, show)?;
+    output.event(&Ended::new(&dir, outcome.clone())?);
     match outcome.failure() {
-        None => Ok(ExitCode::SUCCESS),
-        Some(Kind::Interrupted) => Ok(ExitCode::from(Kind::Interrupted.exit_code())),
-        Some(kind) => Err(failure(dir, &outcome, kind)?),
+        None => Ok((dir, ExitCode::SUCCESS)),
+        Some(Kind::Interrupted) => Ok((dir, ExitCode::from(Kind::Interrupted.exit_code()))),
+        Some(kind) => Err(failure(&dir, &outcome, kind)?),
     }
 }
 
-pub fn announce(started: &Started, output: &Output) {
+fn announce(started: &Started, output: &Output) {
     for warning in &started.warnings {
         output.warn(warning);
     }
@@ -110,22 +120,6 @@ pub fn announce(started: &Started, output: &Output) {
         port: spec.master_port,
         resumes_step: started.resumed.as_ref().map(|it| it.step),
     });
-}
-
-fn stop_on_interrupt(host: &Host, dir: &RunDir, output: &Output) -> Result<(), Error> {
-    let (host, dir, output) = (host.clone(), dir.clone(), output.clone());
-    let on_interrupt = move |count| {
-        let (manner, text) = match count {
-            1 => (Manner::Graceful, "the run, which may save first; Ctrl-C again insists"),
-            _ => (Manner::Now, "the run at once"),
-        };
-        output.status("Stopping", text);
-        if let Err(cause) = stop::request(&host, &dir, manner) {
-            output.error(&cause.into());
-        }
-    };
-    signal::catch_interrupts(on_interrupt)
-        .map_err(|cause| Error::new(Kind::Bug, format!("cannot wait for Ctrl-C: {cause}")))
 }
 
 fn failure(dir: &RunDir, outcome: &Outcome, kind: Kind) -> Result<Error, Error> {

@@ -24,11 +24,13 @@ pub struct CommandSpec {
     pub cwd: PathBuf,
 }
 
-/// Whose signals from the keyboard a program gets.
+/// How far a program is from our terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Group {
-    Ours,
-    Own,
+pub enum Apart {
+    /// In a process group of its own: Ctrl-C does not reach it.
+    Group,
+    /// In a session of its own: the end of the terminal does not reach it either.
+    Session,
 }
 
 /// What a program said until it ended.
@@ -130,14 +132,17 @@ impl CommandSpec {
     /// Starts it without input and leaves it running, its output going where it is told.
     pub fn spawn(
         &self,
-        group: Group,
+        apart: Apart,
         stdout: impl Into<Stdio>,
         stderr: impl Into<Stdio>,
     ) -> Result<Child, ProcessError> {
         let mut command = self.command();
         command.stdin(Stdio::null()).stdout(stdout).stderr(stderr);
-        if group == Group::Own {
-            command.process_group(0);
+        match apart {
+            Apart::Group => {
+                command.process_group(0);
+            }
+            Apart::Session => start_session(&mut command),
         }
         self.started(command.spawn())
     }
@@ -168,6 +173,12 @@ impl Captured {
 pub fn is_alive(pid: i32) -> bool {
     let asked = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), None);
     asked != Err(nix::Error::ESRCH)
+}
+
+#[expect(unsafe_code, reason = "there is no other way to make the session before the program starts")]
+fn start_session(command: &mut Command) {
+    // SAFETY: `setsid` is one of the functions that may be called between fork and exec.
+    unsafe { command.pre_exec(|| Ok(nix::unistd::setsid().map(drop)?)) };
 }
 
 /// `exit code 3` or `signal 9`.

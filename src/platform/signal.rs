@@ -1,4 +1,4 @@
-//! Signals and the ties between processes: sessions, orphans, and who is told when a child ends.
+//! Signals, and the ties between processes: orphans, and who is told when a child ends.
 
 use std::{fs::File, io, os::fd::AsFd, thread};
 
@@ -35,7 +35,9 @@ pub enum Force {
 pub enum Exit {
     Code(i32),
     Signal(i32),
-    /// It was nobody's child that could have been told.
+    /// The machine went down with it.
+    Reboot,
+    /// Nobody was there to be told.
     Unknown,
 }
 
@@ -76,11 +78,9 @@ impl Force {
     }
 }
 
-/// Cuts every tie to the terminal and the program that started this one: own session, no working directory kept
-/// busy, signals that a parent ignored (`nohup`) heard again. Orphans below become children of this process.
+/// Cuts the ties to the program that started this one: no working directory is kept busy, signals that a parent
+/// ignored (`nohup`) are heard again. Orphans below become children of this process.
 pub fn become_supervisor() -> io::Result<()> {
-    // Fails only for the leader of a process group, which a shell makes of a command typed by hand.
-    let _ = unistd::setsid();
     unistd::chdir("/")?;
     for which in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT, Signal::SIGCHLD] {
         set_default(which)?;

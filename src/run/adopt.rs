@@ -5,7 +5,7 @@ use std::io::Read;
 use crate::{
     platform::{
         Env, Host, clock, fs,
-        process::{CommandSpec, Group},
+        process::{Apart, CommandSpec},
     },
     workspace::Workspace,
 };
@@ -37,8 +37,8 @@ pub fn adopt(host: &Host, dir: &RunDir) -> Result<(), RunError> {
     spawn_supervisor(host, dir, &host.env, Begin::Adopt)
 }
 
-/// Starts the supervisor and waits until the first state is on disk. It leaves our session at once and reads no
-/// terminal; what it says about itself goes to the run's folder.
+/// Starts the supervisor and waits until the first state is on disk. No terminal reaches it; what it says about
+/// itself goes to the run's folder.
 pub fn spawn_supervisor(host: &Host, dir: &RunDir, env: &Env, begin: Begin) -> Result<(), RunError> {
     let log = fs::open_append(&dir.supervisor_log())?;
     let before = fs::size(&dir.supervisor_log())?;
@@ -48,7 +48,7 @@ pub fn spawn_supervisor(host: &Host, dir: &RunDir, env: &Env, begin: Begin) -> R
     }
     // It closes its stdout when the state is written, and so does its death.
     let (mut reader, writer) = std::io::pipe().map_err(RunError::Supervisor)?;
-    let mut child = command.spawn(Group::Ours, writer, log)?;
+    let mut child = command.spawn(Apart::Session, writer, log)?;
     let _ = reader.read_to_end(&mut vec![]);
     // Ours or, if another command was faster, its.
     if dir.is_supervised() {

@@ -12,7 +12,7 @@ use crate::platform::signal::Exit;
 use super::outcome::{Manner, Outcome};
 
 /// Least and most time that a requested save gets.
-const SAVE: (Duration, Duration) = (Duration::from_secs(60), Duration::from_mins(15));
+const SAVE: (Duration, Duration) = (Duration::from_mins(1), Duration::from_mins(15));
 
 /// What one line of the log tells the supervisor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,8 +34,7 @@ pub enum Sight {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Evidence {
     pub phase: Phase,
-    pub complete: bool,
-    pub quit: bool,
+    pub proof: Option<Proof>,
     pub returned: Option<i32>,
     /// How the program that we started ended, once it has.
     pub exit: Option<Exit>,
@@ -43,8 +42,14 @@ pub struct Evidence {
     pub output_closed: bool,
     /// The program that we started ended, others of the run went on.
     pub survivors: bool,
-    /// The machine was started anew since the run was.
-    pub rebooted: bool,
+}
+
+/// The trainer's own word on how it leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Proof {
+    Saved,
+    Complete,
 }
 
 /// How far the trainer has come.
@@ -75,15 +80,14 @@ impl Evidence {
     pub fn take(&mut self, sight: Sight, at: Duration) {
         match (sight, &mut self.phase) {
             (Sight::Caching, phase @ Phase::Loading) => *phase = Phase::Caching,
-            (Sight::Caching, Phase::Caching | Phase::Training(_)) => {}
             (Sight::Step, phase @ (Phase::Loading | Phase::Caching)) => {
                 *phase = Phase::Training(Pace { at, ..Pace::default() });
             }
             (Sight::Step, Phase::Training(pace)) => pace.step_done(at),
             (Sight::Saving, Phase::Training(pace)) => pace.saving = true,
-            (Sight::Saving, Phase::Loading | Phase::Caching) => {}
-            (Sight::Complete, _) => self.complete = true,
-            (Sight::Quit, _) => self.quit = true,
+            (Sight::Caching, _) | (Sight::Saving, Phase::Loading | Phase::Caching) => {}
+            (Sight::Complete, _) => self.proof = Some(Proof::Complete),
+            (Sight::Quit, _) => self.proof = self.proof.max(Some(Proof::Saved)),
             // The first rank to fail is the one that tells why.
             (Sight::Returned(code), _) => self.returned = self.returned.or(Some(code)),
         }
@@ -100,19 +104,19 @@ impl Evidence {
 
     /// Why the run ended, now that nothing of it is left. `stop` is how it was asked to, if it was.
     pub fn outcome(&self, stop: Option<Manner>) -> Outcome {
-        if self.complete {
-            return Outcome::Completed;
-        }
-        if self.quit || stop.is_some() {
-            return Outcome::Stopped { saved: self.quit };
+        match (self.proof, stop) {
+            (Some(Proof::Complete), _) => return Outcome::Completed,
+            (Some(Proof::Saved), _) => return Outcome::Stopped { saved: true },
+            (None, Some(_)) => return Outcome::Stopped { saved: false },
+            (None, None) => {}
         }
         match (self.exit, self.returned) {
             (Some(Exit::Code(0)), _) if self.survivors => Outcome::Killed { signal: None },
             (Some(Exit::Code(0)), None) => Outcome::ExitedEarly,
-            (Some(Exit::Code(0) | Exit::Unknown) | None, Some(code)) => by_code(code),
-            (Some(Exit::Code(code)), _) => by_code(code),
+            (Some(Exit::Code(0) | Exit::Reboot | Exit::Unknown) | None, Some(code))
+            | (Some(Exit::Code(code)), _) => by_code(code),
             (Some(Exit::Signal(signal)), _) => by_signal(signal),
-            (Some(Exit::Unknown) | None, None) if self.rebooted => Outcome::Interrupted,
+            (Some(Exit::Reboot), None) => Outcome::Interrupted,
             (Some(Exit::Unknown) | None, None) => Outcome::Lost,
         }
     }
@@ -168,13 +172,14 @@ mod tests {
     fn the_outcome_is_decided_by_evidence_and_not_by_the_exit_code() {
         let check = |evidence: Evidence, stop, expected| assert_eq!(evidence.outcome(stop), expected);
         let ok = || exited(Exit::Code(0));
+        let complete = Some(Proof::Complete);
         check(ok(), None, Outcome::ExitedEarly);
-        check(Evidence { complete: true, ..ok() }, None, Outcome::Completed);
-        check(Evidence { complete: true, ..exited(Exit::Code(1)) }, None, Outcome::Completed);
+        check(Evidence { proof: complete, ..ok() }, None, Outcome::Completed);
+        check(Evidence { proof: complete, ..exited(Exit::Code(1)) }, None, Outcome::Completed);
         check(Evidence { survivors: true, ..ok() }, None, Outcome::Killed { signal: None });
-        check(Evidence { quit: true, ..ok() }, None, Outcome::Stopped { saved: true });
+        check(Evidence { proof: Some(Proof::Saved), ..ok() }, None, Outcome::Stopped { saved: true });
         check(exited(Exit::Code(254)), Some(Manner::Graceful), Outcome::Stopped { saved: false });
-        check(Evidence { complete: true, ..ok() }, Some(Manner::Now), Outcome::Completed);
+        check(Evidence { proof: complete, ..ok() }, Some(Manner::Now), Outcome::Completed);
     }
 
     #[test]
@@ -193,10 +198,10 @@ mod tests {
         let lost = || exited(Exit::Unknown);
         let check = |evidence: Evidence, expected| assert_eq!(evidence.outcome(None), expected);
         check(lost(), Outcome::Lost);
-        check(Evidence { rebooted: true, ..lost() }, Outcome::Interrupted);
+        check(exited(Exit::Reboot), Outcome::Interrupted);
         check(Evidence { returned: Some(-9), ..lost() }, Outcome::Killed { signal: Some(9) });
         check(Evidence { returned: Some(1), ..lost() }, Outcome::Failed { exit: Exit::Code(1) });
-        check(Evidence { complete: true, rebooted: true, ..lost() }, Outcome::Completed);
+        check(Evidence { proof: Some(Proof::Complete), ..exited(Exit::Reboot) }, Outcome::Completed);
     }
 
     #[test]

@@ -23,8 +23,6 @@ const SNAPSHOT_EVERY: std::time::Duration = std::time::Duration::from_secs(1);
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Snapshot {
     pub version: u32,
-    /// Lines in `events.jsonl`.
-    pub seq: u64,
     pub state: RunState,
     pub updated: Timestamp,
     pub last_step: Option<LastStep>,
@@ -43,6 +41,7 @@ pub struct Journal {
     events: File,
     /// Lines that did not fit on the disk yet.
     pending: String,
+    /// Lines in `events.jsonl` and in `pending`.
     seq: u64,
     /// The last snapshot on disk, and when it was written.
     saved: Option<(Snapshot, Stopwatch)>,
@@ -60,7 +59,6 @@ impl Snapshot {
     pub fn new(session: Option<ProcessId>) -> Self {
         Self {
             version: VERSION,
-            seq: 0,
             state: RunState::Starting,
             updated: clock::now(),
             last_step: None,
@@ -72,8 +70,10 @@ impl Snapshot {
 }
 
 impl Journal {
-    pub fn open(dir: &RunDir, seq: u64) -> Result<Self, FsError> {
+    pub fn open(dir: &RunDir) -> Result<Self, FsError> {
         let events = fs::open_append(&dir.events())?;
+        // A snapshot may be older than the last line.
+        let seq = fs::read_text(&dir.events())?.lines().count() as u64;
         Ok(Self { dir: dir.clone(), events, pending: String::new(), seq, saved: None })
     }
 
@@ -90,7 +90,7 @@ impl Journal {
     pub fn save(&mut self, now: &Snapshot) {
         self.flush();
         let due = self.saved.as_ref().is_none_or(|(saved, since)| {
-            saved.state.word() != now.state.word() || since.elapsed() >= SNAPSHOT_EVERY
+            saved.state.stage() != now.state.stage() || since.elapsed() >= SNAPSHOT_EVERY
         });
         if due && self.is_stale(now) {
             self.write(now);
@@ -104,7 +104,7 @@ impl Journal {
     }
 
     fn write(&mut self, now: &Snapshot) {
-        let now = Snapshot { seq: self.seq, updated: clock::now(), ..now.clone() };
+        let now = Snapshot { updated: clock::now(), ..now.clone() };
         let text = serde_json::to_string_pretty(&now).unwrap_or_default();
         if fs::write_snapshot(&self.dir.snapshot_file(), text).is_ok() {
             self.saved = Some((now, Stopwatch::start()));

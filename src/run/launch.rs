@@ -105,7 +105,7 @@ pub fn program(workspace: &Workspace) -> PathBuf {
     workspace.venv().join("bin/deepspeed")
 }
 
-/// GeForce and workstation cards called `RTX 40…` cannot reach each other's memory, and NCCL finds out by failing.
+/// `GeForce` and workstation cards called `RTX 40…` cannot reach each other's memory, and NCCL finds out by failing.
 /// Sources: README of diffusion-pipe ("RTX 4000 series needs those 2 environment variables set"); accelerate's
 /// `check_cuda_p2p_ib_support`, which goes by the same three words.
 fn lacks_peer_access(nvidia: &Nvidia, ids: &[u32]) -> bool {
@@ -115,5 +115,97 @@ fn lacks_peer_access(nvidia: &Nvidia, ids: &[u32]) -> bool {
 fn set_if_absent(env: &mut Env, name: &str, value: &str) {
     if env.get(name).is_none() {
         env.set(name, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::platform::gpu::{DriverVersion, Gpu, Source};
+
+    use super::*;
+
+    fn nvidia(names: &[&str]) -> Nvidia {
+        let gpu = |(index, name): (u32, &&str)| Gpu {
+            index,
+            name: (*name).to_owned(),
+            uuid: None,
+            capability: None,
+            memory_bytes: None,
+        };
+        Nvidia {
+            driver: DriverVersion { major: 580, minor: 65, patch: Some(6) },
+            cuda: None,
+            gpus: (0..).zip(names).map(gpu).collect(),
+            source: Source::Nvml,
+        }
+    }
+
+    /// The command line, and what is different in the environment.
+    fn launched(devices: &Devices, user: &Env, nvidia: Option<&Nvidia>) -> (String, Vec<String>) {
+        let workspace = Workspace::at("/w");
+        let launch = Launch {
+            workspace: &workspace,
+            script: Path::new("/w/vendor/diffusion-pipe/train.py"),
+            config: Path::new("/w/runs/R/config/wan.toml"),
+            devices,
+            port: 40_001,
+            resumes: None,
+            args: &["--trust_cache".to_owned()],
+            hostfile: false,
+        };
+        let secret = Secret { variable: "WANDB_API_KEY", value: "canary".to_owned() };
+        let env = launch.env(user, nvidia, &[secret]);
+        let text = |name: &std::ffi::OsString| {
+            format!("{0}={1}", name.display(), env.text(&name.to_string_lossy()).unwrap_or_default())
+        };
+        (launch.args().join(" "), env.changes_since(user).map(text).collect())
+    }
+
+    #[test]
+    fn on_gpus_they_are_named_and_the_port_is_given_twice() {
+        let user = Env::from([("PATH", "/bin"), ("CUDA_VISIBLE_DEVICES", "1"), ("PYTHONHOME", "/x")]);
+        let (args, env) = launched(&Devices::Gpus(vec![0, 2]), &user, Some(&nvidia(&["NVIDIA A100"])));
+        assert_eq!(
+            args,
+            "--include localhost:0,2 --master_port 40001 /w/vendor/diffusion-pipe/train.py --deepspeed \
+             --config /w/runs/R/config/wan.toml --master_port 40001 --trust_cache"
+        );
+        assert_eq!(
+            env,
+            [
+                "CUDA_DEVICE_ORDER=PCI_BUS_ID",
+                "PATH=/w/venv/bin:/bin",
+                "PYTHONPATH=/w/vendor/libs",
+                "PYTHONUNBUFFERED=1",
+                "VIRTUAL_ENV=/w/venv",
+                "WANDB_API_KEY=canary",
+            ]
+        );
+    }
+
+    #[test]
+    fn on_the_cpu_ranks_share_the_cores() {
+        let (args, env) = launched(&Devices::Cpu { ranks: 2 }, &Env::from([("PATH", "/bin")]), None);
+        assert!(args.starts_with("--num_gpus 2 --master_port 40001 "), "{args}");
+        assert_eq!(env[..2], ["DS_ACCELERATOR=cpu", "OMP_NUM_THREADS=1"]);
+        let (_, env) = launched(&Devices::Cpu { ranks: 2 }, &Env::from([("OMP_NUM_THREADS", "8")]), None);
+        assert!(!env.iter().any(|set| set.starts_with("OMP")), "{env:?}");
+    }
+
+    #[test]
+    fn cards_without_peer_access_get_what_they_need_unless_the_user_knows_better() {
+        let check = |names: &[&str], ids: &[u32], user: &Env, expected: &[&str]| {
+            let (_, env) = launched(&Devices::Gpus(ids.to_vec()), user, Some(&nvidia(names)));
+            let nccl: Vec<_> = env.iter().filter(|set| set.starts_with("NCCL")).collect();
+            assert_eq!(nccl, expected, "{names:?} {ids:?}");
+        };
+        let both = &["NCCL_IB_DISABLE=1", "NCCL_P2P_DISABLE=1"];
+        let none = Env::default();
+        check(&["NVIDIA GeForce RTX 4090"], &[0], &none, both);
+        check(&["NVIDIA GeForce RTX 4060 Ti", "NVIDIA A100"], &[1], &none, &[]);
+        check(&["NVIDIA GeForce RTX 3090"], &[0], &none, &[]);
+        check(&["NVIDIA H100 80GB HBM3"], &[0], &none, &[]);
+        let user = Env::from([("NCCL_P2P_DISABLE", "0")]);
+        check(&["NVIDIA GeForce RTX 4090"], &[0], &user, &["NCCL_IB_DISABLE=1"]);
     }
 }

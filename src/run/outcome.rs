@@ -64,7 +64,7 @@ impl Outcome {
             Self::Stopped { saved: false } => "was stopped without a checkpoint of its last steps".to_owned(),
             Self::Failed { exit: Exit::Code(code) } => format!("failed with exit code {code}"),
             Self::Failed { exit: Exit::Signal(signal) } => format!("crashed with {}", signal_name(*signal)),
-            Self::Failed { exit: Exit::Unknown } => "failed".to_owned(),
+            Self::Failed { exit: Exit::Unknown | Exit::Reboot } => "failed".to_owned(),
             Self::ExitedEarly => "ended without an error and without having finished".to_owned(),
             Self::Killed { signal: Some(signal) } => format!("was killed with {}", signal_name(*signal)),
             Self::Killed { signal: None } => {

@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::{self, Write},
+    io::{self, Read, Write},
     os::fd::AsFd,
 };
 
@@ -15,6 +15,9 @@ use super::dir::RunDir;
 
 /// Bytes taken at a time: what the pipe can hold.
 const CHUNK: usize = 1 << 20;
+
+/// The same where the kernel cannot move the bytes by itself.
+const PIECE: usize = 64 << 10;
 
 /// Of a line; no line that we read is longer, and one without an end must not fill the memory.
 const LONGEST_LINE: usize = 4096;
@@ -35,10 +38,10 @@ pub(super) struct Recorder {
 /// What one go at the pipe brought.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Taken {
-    /// This many bytes went to the log.
-    Stored(u64),
-    /// This many bytes had to be dropped, because the trainer must not wait for our disk.
-    Dropped(u64),
+    /// All of it went to the log.
+    Stored,
+    /// Some of it had to be dropped, because the trainer must not wait for our disk.
+    Dropped,
     /// Nobody has the pipe open any more and it is empty.
     End,
 }
@@ -60,17 +63,36 @@ impl Recorder {
         Ok(Self { dir: dir.clone(), log, reader, lines: Lines::default(), read: parsed, lost: 0 })
     }
 
-    /// Takes what is in the pipe now. An error is the pipe's own: [`io::ErrorKind::WouldBlock`] when it is empty.
-    pub(super) fn take(&mut self, pipe: impl AsFd) -> io::Result<Taken> {
+    /// Takes what is in the pipe now and calls `on_line` for each line that it finishes. An error is the pipe's own:
+    /// [`io::ErrorKind::WouldBlock`] when it is empty.
+    pub(super) fn take(&mut self, pipe: impl AsFd, mut on_line: impl FnMut(&str)) -> io::Result<Taken> {
         let pipe = pipe.as_fd();
-        match fifo::move_into(pipe, &self.log, CHUNK) {
-            Ok(0) => Ok(Taken::End),
-            Ok(count) => Ok(Taken::Stored(count as u64)),
+        let taken = match fifo::move_into(pipe, &self.log, CHUNK) {
+            Ok(0) => Taken::End,
+            Ok(_) => Taken::Stored,
             Err(cause) if matches!(cause.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
-                Err(cause)
+                return Err(cause);
             }
             // The log's side failed: a full disk, a quota, or a file system that cannot take bytes this way.
-            Err(_) => self.take_by_hand(File::from(pipe.try_clone_to_owned()?)),
+            Err(_) => return self.take_by_hand(File::from(pipe.try_clone_to_owned()?), on_line),
+        };
+        self.catch_up(&mut on_line);
+        if taken == Taken::End {
+            // The last line counts even without its end.
+            self.lines.push(b"\n", &mut on_line);
+        }
+        Ok(taken)
+    }
+
+    /// Calls `on_line` for each whole line of the log that was not read yet.
+    pub(super) fn catch_up(&mut self, mut on_line: impl FnMut(&str)) {
+        // What cannot be read back proves nothing; the bytes are in the log all the same.
+        while let Ok(bytes) = fs::read_at(&mut self.reader, &self.dir.log(), self.read, CHUNK) {
+            if bytes.is_empty() {
+                return;
+            }
+            self.read += bytes.len() as u64;
+            self.lines.push(&bytes, &mut on_line);
         }
     }
 
@@ -79,48 +101,29 @@ impl Recorder {
         (self.lost > 0).then(|| std::mem::take(&mut self.lost))
     }
 
-    /// Calls `on_line` for each whole line of the log that was not read yet.
-    pub(super) fn read_lines(&mut self, mut on_line: impl FnMut(&str)) -> Result<(), FsError> {
-        loop {
-            let bytes = fs::read_at(&mut self.reader, &self.dir.log(), self.read, CHUNK)?;
-            if bytes.is_empty() {
-                return Ok(());
-            }
-            self.read += bytes.len() as u64;
-            self.lines.push(&bytes, &mut on_line);
-        }
-    }
-
-    /// The last line counts even without its end: nothing more will come.
-    pub(super) fn read_rest(&mut self, mut on_line: impl FnMut(&str)) -> Result<(), FsError> {
-        self.read_lines(&mut on_line)?;
-        self.lines.push(b"\n", &mut on_line);
-        Ok(())
-    }
-
     /// Where a successor has to go on reading.
     pub(super) const fn parsed(&self) -> u64 {
         self.read.saturating_sub(self.lines.length)
     }
 
-    fn take_by_hand(&mut self, mut pipe: File) -> io::Result<Taken> {
-        let mut bytes = vec![0; 64 << 10];
-        let count = io::Read::read(&mut pipe, &mut bytes)?;
+    fn take_by_hand(&mut self, mut pipe: File, mut on_line: impl FnMut(&str)) -> io::Result<Taken> {
+        let mut bytes = vec![0; PIECE];
+        let count = pipe.read(&mut bytes)?;
         if count == 0 {
             return Ok(Taken::End);
         }
         let mut rest = &bytes[..count];
-        while !rest.is_empty() {
-            match self.log.write(rest) {
-                Ok(written) if written > 0 => rest = &rest[written..],
-                _ => break,
-            }
+        while let Ok(written @ 1..) = self.log.write(rest) {
+            rest = &rest[written..];
         }
+        self.catch_up(&mut on_line);
         if rest.is_empty() {
-            return Ok(Taken::Stored(count as u64));
+            return Ok(Taken::Stored);
         }
+        // What it says counts all the same: the last line may be the proof of success.
+        self.lines.push(rest, &mut on_line);
         self.lost += rest.len() as u64;
-        Ok(Taken::Dropped(rest.len() as u64))
+        Ok(Taken::Dropped)
     }
 }
 

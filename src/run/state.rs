@@ -76,9 +76,7 @@ pub enum Event {
         reason: String,
     },
     /// A new supervisor took over from one that was killed.
-    Adopted {
-        rebooted: bool,
-    },
+    Adopted,
     Seen(Sight),
     ChildExited(Exit),
     OutputClosed,
@@ -110,7 +108,7 @@ pub enum Action {
 #[serde(rename_all = "kebab-case", tag = "event")]
 pub enum Record {
     Started { pid: i32 },
-    Adopted { rebooted: bool },
+    Adopted,
     Phase { phase: &'static str },
     StopRequested { manner: Manner },
     SupervisorSignalled,
@@ -141,8 +139,8 @@ impl RunState {
     pub fn on(self, event: Event, at: Duration) -> Next {
         match self {
             Self::Starting => starting(event),
-            Self::Running(evidence) => running(evidence, event, at),
-            Self::Stopping(stopping) => stopping.on(event, at),
+            Self::Running(evidence) => running(evidence, &event, at),
+            Self::Stopping(stopping) => stopping.on(&event, at),
             // The end is the end.
             Self::Ended(outcome) => (Self::Ended(outcome), vec![]),
         }
@@ -159,6 +157,14 @@ impl RunState {
         match self {
             Self::Running(evidence) | Self::Stopping(Stopping { evidence, .. }) => Some(evidence),
             Self::Starting | Self::Ended(_) => None,
+        }
+    }
+
+    /// What a reader should hear of at once: everything but how far the training is.
+    pub const fn stage(&self) -> (&'static str, Option<Degree>) {
+        match self {
+            Self::Stopping(stopping) => (self.word(), Some(stopping.degree)),
+            Self::Starting | Self::Running(_) | Self::Ended(_) => (self.word(), None),
         }
     }
 
@@ -181,7 +187,7 @@ fn starting(event: Event) -> Next {
             (RunState::Running(Evidence::default()), vec![Action::Record(record)])
         }
         Event::SpawnFailed { reason } => ended(Outcome::NotStarted { reason }),
-        Event::Adopted { rebooted } => adopted(Evidence::default(), rebooted),
+        Event::Adopted => adopted(Evidence::default()),
         Event::NobodyLeft => ended(Outcome::Lost),
         Event::Seen(_)
         | Event::ChildExited(_)
@@ -193,8 +199,8 @@ fn starting(event: Event) -> Next {
     }
 }
 
-fn running(mut evidence: Evidence, event: Event, at: Duration) -> Next {
-    match event {
+fn running(mut evidence: Evidence, event: &Event, at: Duration) -> Next {
+    match *event {
         Event::Seen(sight) => {
             let before = evidence.phase.word();
             evidence.take(sight, at);
@@ -222,7 +228,7 @@ fn running(mut evidence: Evidence, event: Event, at: Duration) -> Next {
             actions.extend(interrupt());
             (stopping(evidence, Degree::Interrupt, Some(Manner::Graceful)), actions)
         }
-        Event::Adopted { rebooted } => adopted(evidence, rebooted),
+        Event::Adopted => adopted(evidence),
         // The child has not ended yet, and nothing was asked for.
         Event::Spawned(_)
         | Event::SpawnFailed { .. }
@@ -233,8 +239,8 @@ fn running(mut evidence: Evidence, event: Event, at: Duration) -> Next {
 }
 
 impl Stopping {
-    fn on(mut self, event: Event, at: Duration) -> Next {
-        let actions = match event {
+    fn on(mut self, event: &Event, at: Duration) -> Next {
+        let actions = match *event {
             Event::Seen(sight) => return self.seen(sight, at),
             Event::ChildExited(exit) => {
                 self.evidence.exit = self.evidence.exit.or(Some(exit));
@@ -252,18 +258,20 @@ impl Stopping {
             Event::NobodyLeft if self.evidence.exit.is_some() && self.evidence.output_closed => {
                 return ended(self.evidence.outcome(self.asked));
             }
-            // Its exit status or its last words are still on their way.
-            Event::NobodyLeft => vec![],
             Event::StopRequested(manner) => self.asked_again(manner),
             Event::SaveFailed | Event::Signalled if self.degree == Degree::Save => self.rise(),
             Event::DeadlinePassed => self.rise(),
-            Event::Adopted { rebooted } => {
-                self.evidence.rebooted |= rebooted;
+            Event::Adopted => {
                 // The old deadline died with its supervisor.
                 let patience = if self.degree == Degree::Save { self.evidence.patience() } else { LINGER };
-                vec![Action::Record(Record::Adopted { rebooted }), Action::Arm(patience)]
+                vec![Action::Record(Record::Adopted), Action::Arm(patience)]
             }
-            Event::Spawned(_) | Event::SpawnFailed { .. } | Event::SaveFailed | Event::Signalled => vec![],
+            // Of `NobodyLeft`: its exit status or its last words are still on their way.
+            Event::NobodyLeft
+            | Event::Spawned(_)
+            | Event::SpawnFailed { .. }
+            | Event::SaveFailed
+            | Event::Signalled => vec![],
         };
         (RunState::Stopping(self), actions)
     }
@@ -350,9 +358,8 @@ fn stopping(evidence: Evidence, degree: Degree, asked: Option<Manner>) -> RunSta
     RunState::Stopping(Stopping { evidence, degree, asked, save_requested: false })
 }
 
-fn adopted(mut evidence: Evidence, rebooted: bool) -> Next {
-    evidence.rebooted |= rebooted;
-    (RunState::Running(evidence), vec![Action::Record(Record::Adopted { rebooted })])
+fn adopted(evidence: Evidence) -> Next {
+    (RunState::Running(evidence), vec![Action::Record(Record::Adopted)])
 }
 
 fn ended(outcome: Outcome) -> Next {
@@ -488,7 +495,7 @@ mod tests {
         prop_oneof![
             Just(Event::Spawned(CHILD)),
             Just(Event::SpawnFailed { reason: "no".to_owned() }),
-            any::<bool>().prop_map(|rebooted| Event::Adopted { rebooted }),
+            Just(Event::Adopted),
             prop_oneof![
                 Just(Sight::Caching),
                 Just(Sight::Step),

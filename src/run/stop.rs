@@ -1,6 +1,6 @@
 //! How a run is ended from outside: its supervisor is asked, and everybody waits until nothing of it is left.
 
-use std::{path::PathBuf, time::Duration};
+use std::{fmt::Write, path::PathBuf, time::Duration};
 
 use serde::Serialize;
 
@@ -15,6 +15,7 @@ use super::{
     folder::TrainerFolder,
     id::RunId,
     outcome::{Manner, Outcome},
+    sight::LastStep,
     state::RunState,
     supervise::Command,
 };
@@ -23,22 +24,23 @@ use super::{
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// What is left of a run for later.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Kept {
     pub checkpoint: Option<PathBuf>,
     /// The last step in the checkpoint.
-    pub step: Option<u64>,
+    pub checkpoint_step: Option<u64>,
     /// The newest saved weights.
     pub model: Option<PathBuf>,
 }
 
 /// The end of a run, with what there is to show for it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case", tag = "event", rename = "run-ended")]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "event", rename = "run-ended")]
 pub struct Ended {
     pub run: RunId,
     #[serde(flatten)]
     pub outcome: Outcome,
+    pub last_step: Option<LastStep>,
     #[serde(flatten)]
     pub kept: Kept,
 }
@@ -70,13 +72,20 @@ pub fn wait(host: &Host, dir: &RunDir, mut on_state: impl FnMut(&RunState)) -> R
     }
 }
 
+impl Ended {
+    pub fn new(dir: &RunDir, outcome: Outcome) -> Result<Self, RunError> {
+        let last_step = dir.snapshot()?.and_then(|it| it.last_step);
+        Ok(Self { run: dir.id().clone(), outcome, last_step, kept: Kept::of(dir)? })
+    }
+}
+
 impl Kept {
     pub fn of(dir: &RunDir) -> Result<Self, RunError> {
         let folder = TrainerFolder::find(&dir.spec()?)?;
-        let Some(folder) = folder else { return Ok(Self { checkpoint: None, step: None, model: None }) };
+        let Some(folder) = folder else { return Ok(Self::default()) };
         let checkpoint = folder.checkpoint()?;
         Ok(Self {
-            step: checkpoint.as_ref().map(|it| it.step),
+            checkpoint_step: checkpoint.as_ref().map(|it| it.step),
             checkpoint: checkpoint.map(|it| it.path),
             model: folder.model()?,
         })
@@ -91,11 +100,15 @@ impl Event for Ended {
             _ => "Ended",
         };
         let mut text = format!("{}: the training {}", self.run, self.outcome.sentence());
-        if let (Some(path), Some(step)) = (&self.kept.checkpoint, self.kept.step) {
-            text.push_str(&format!("\n{:>12} step {step}: {}", "checkpoint", path.display()));
+        if let Some(LastStep { step, loss, .. }) = self.last_step {
+            let loss = loss.map_or_else(|| "not a number".to_owned(), |loss| format!("{loss:.4}"));
+            let _ = write!(text, "; step {step}, loss {loss}");
+        }
+        if let (Some(path), Some(step)) = (&self.kept.checkpoint, self.kept.checkpoint_step) {
+            let _ = write!(text, "\n{:>12} step {step}: {}", "checkpoint", path.display());
         }
         if let Some(path) = &self.kept.model {
-            text.push_str(&format!("\n{:>12} {}", "weights", path.display()));
+            let _ = write!(text, "\n{:>12} {}", "weights", path.display());
         }
         Some(Line { verb, text })
     }

@@ -3,7 +3,7 @@
 //! It is a process of its own that no terminal reaches, and everything it knows is on disk. Killed, it is replaced
 //! by the next `dpgui` command (see [`super::adopt`]): the trainer does not notice.
 
-use std::{io, time::Duration};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::{
@@ -18,7 +18,7 @@ use crate::platform::{
     clock::Stopwatch,
     fifo, fs,
     lock::Lock,
-    process::Group,
+    process::Apart,
     procfs::{self, ProcessId},
     signal::{self as signals, Exit},
 };
@@ -40,7 +40,7 @@ use super::{
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// The same when the end is near and somebody waits for it.
-const LOOK_SOON: Duration = Duration::from_millis(50);
+const LOOK_SOON: Duration = Duration::from_millis(20);
 
 /// Why a supervisor is started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,7 +107,7 @@ impl Supervisor {
             spec: dir.spec()?,
             env: env.clone(),
             clock: Stopwatch::start(),
-            journal: Journal::open(dir, now.seq)?,
+            journal: Journal::open(dir)?,
             recorder: Recorder::open(dir, now.parsed)?,
             now,
             gap: false,
@@ -137,12 +137,15 @@ impl Supervisor {
 
         let mut look = Instant::now() + LOOK_SOON;
         while self.now.state.outcome().is_none() {
+            if self.is_near_end() {
+                look = look.min(Instant::now() + LOOK_SOON);
+            }
             let (deadline, save_request) = (self.deadline, self.save_request);
             tokio::select! {
                 _ = children.recv() => self.reap(),
                 ready = output.readable(), if !self.is_output_closed() => {
                     ready.map_err(RunError::Supervisor)?;
-                    self.take_output(&output);
+                    self.take_output(&output, true);
                 }
                 command = commands.next_line() => self.obey(command.ok().flatten().as_deref()),
                 _ = terminate.recv() => self.tell(Event::Signalled),
@@ -166,7 +169,7 @@ impl Supervisor {
     fn start(&mut self) {
         let started = fifo::open_for_writers(&self.dir.output()).map_err(RunError::from).and_then(|output| {
             let errors = output.try_clone().map_err(RunError::Supervisor)?;
-            Ok(self.spec.command(&self.env).spawn(Group::Own, output, errors)?)
+            Ok(self.spec.command(&self.env).spawn(Apart::Group, output, errors)?)
         });
         // A child that has ended already is a zombie until it is reaped, which counts as living nowhere else.
         let event = match started {
@@ -183,12 +186,18 @@ impl Supervisor {
     }
 
     fn adopt(&mut self, output: &pipe::Receiver) {
-        let rebooted = procfs::boot_id() != self.spec.boot_id;
-        self.tell(Event::Adopted { rebooted });
-        self.read_log();
+        if self.has_rebooted() {
+            // Their numbers mean other processes now.
+            (self.now.child, self.now.session) = (None, None);
+        }
+        self.tell(Event::Adopted);
+        let mut told = vec![];
+        self.recorder.catch_up(|line| told.push(sight::read(line)));
+        self.take_note(told);
         // A pipe that nobody had open since we opened it sends no event, not even that of its end.
-        let taken = self.recorder.take(output);
-        self.note(taken);
+        self.take_output(output, false);
+        // Who asked for the adoption wants to know whether there is anything left to look after.
+        self.look();
     }
 
     fn reap(&mut self) {
@@ -200,45 +209,32 @@ impl Supervisor {
         }
     }
 
-    fn take_output(&mut self, output: &pipe::Receiver) {
-        let taken = output.try_io(|| self.recorder.take(output));
-        self.note(taken);
-    }
-
-    fn note(&mut self, taken: io::Result<Taken>) {
+    /// Takes what the trainer wrote, if `ready` says that the pipe may have something.
+    fn take_output(&mut self, output: &pipe::Receiver, ready: bool) {
+        let mut told = vec![];
+        let mut take = || self.recorder.take(output, |line| told.push(sight::read(line)));
+        let taken = if ready { output.try_io(take) } else { take() };
+        self.take_note(told);
         match taken {
-            Ok(Taken::Stored(_)) => {
-                self.read_log();
+            Ok(Taken::Stored) => {
                 if let Some(lost_bytes) = self.recorder.end_of_gap() {
                     self.gap = false;
                     self.journal.record(&Note::GapEnded { lost_bytes });
                 }
             }
-            Ok(Taken::Dropped(_)) if self.gap => {}
-            Ok(Taken::Dropped(_)) => {
+            Ok(Taken::Dropped) if self.gap => {}
+            Ok(Taken::Dropped) => {
                 self.gap = true;
                 self.journal.record(&Note::GapBegan);
             }
-            Ok(Taken::End) => {
-                let mut lines = vec![];
-                // What cannot be read back proves nothing; the bytes are in the log all the same.
-                let _ = self.recorder.read_rest(|line| lines.push(sight::read(line)));
-                self.take_sights(lines);
-                self.tell(Event::OutputClosed);
-            }
+            Ok(Taken::End) => self.tell(Event::OutputClosed),
             // Nothing there after all; the next wake-up will bring it.
             Err(_) => {}
         }
     }
 
-    fn read_log(&mut self) {
-        let mut lines = vec![];
-        let _ = self.recorder.read_lines(|line| lines.push(sight::read(line)));
-        self.take_sights(lines);
-    }
-
-    fn take_sights(&mut self, lines: Vec<sight::Told>) {
-        for (sight, step) in lines {
+    fn take_note(&mut self, told: Vec<sight::Told>) {
+        for (sight, step) in told {
             self.now.last_step = step.or(self.now.last_step);
             if let Some(sight) = sight {
                 self.tell(Event::Seen(sight));
@@ -272,7 +268,8 @@ impl Supervisor {
     fn look(&mut self) {
         let child_is_gone = !self.now.child.is_some_and(ProcessId::is_alive);
         if !self.is_parent && !self.has_exit() && child_is_gone {
-            self.tell(Event::ChildExited(Exit::Unknown));
+            let exit = if self.has_rebooted() { Exit::Reboot } else { Exit::Unknown };
+            self.tell(Event::ChildExited(exit));
         }
         if self.is_near_end() && self.marks().find().is_empty() {
             self.tell(Event::NobodyLeft);
@@ -282,6 +279,10 @@ impl Supervisor {
     /// All that is missing is that nobody is left.
     fn is_near_end(&self) -> bool {
         self.has_exit() && self.is_output_closed()
+    }
+
+    fn has_rebooted(&self) -> bool {
+        procfs::boot_id() != self.spec.boot_id
     }
 
     fn has_exit(&self) -> bool {
@@ -306,7 +307,11 @@ impl Supervisor {
                 Action::Record(record) => self.journal.record(&record),
                 Action::Arm(after) => self.deadline = Some(Instant::now() + after),
                 Action::RequestSave { after } => self.save_request = Some(Instant::now() + after),
-                Action::Signal(force) => self.marks().signal(force),
+                Action::Signal(force) => {
+                    // Why it ends is on disk before it ends: a successor must not take it for a failure.
+                    self.journal.save(&self.now);
+                    self.marks().signal(force);
+                }
             }
         }
     }

@@ -44,8 +44,8 @@ struct Watcher<'a> {
     status: Status,
     sampler: Option<Sampler>,
     sampled: Option<Stopwatch>,
-    outcome: Option<Outcome>,
-    failure: Option<RunError>,
+    /// How the run ended, or why that cannot be known.
+    end: Option<Result<Outcome, RunError>>,
 }
 
 /// Shows the run from its first line to its end, and returns how it ended.
@@ -61,8 +61,7 @@ pub fn follow(host: &Host, dir: &RunDir, output: &Output, show: Show) -> Result<
         status: Status::new(spec.max_steps),
         sampler: matches!(spec.devices, Devices::Gpus(_)).then(|| Sampler::new(host)),
         sampled: None,
-        outcome: None,
-        failure: None,
+        end: None,
     };
     let colours = if output.shows_data_on_terminal() { Colours::Keep } else { Colours::Drop };
     let mut fold = Fold::new(0, colours);
@@ -72,11 +71,7 @@ pub fn follow(host: &Host, dir: &RunDir, output: &Output, show: Show) -> Result<
         watcher.show_status();
     }
     fold.finish(|line| watcher.line(line));
-    match (watcher.outcome, watcher.failure) {
-        (Some(outcome), _) => Ok(outcome),
-        (None, Some(failure)) => Err(failure),
-        (None, None) => Ok(Outcome::Lost),
-    }
+    watcher.end.unwrap_or(Ok(Outcome::Lost))
 }
 
 /// The last `count` lines of the log as they stand there: where programs say why they failed.
@@ -104,8 +99,10 @@ pub fn steps(dir: &RunDir) -> Result<Vec<Step>, FsError> {
 
 impl Watcher<'_> {
     fn line(&mut self, line: LogLine<'_>) {
-        if let Some(mark) = Mark::parse(line.text) {
-            self.status.take(&mark);
+        let mark = Mark::parse(line.text);
+        let is_step = mark.is_some_and(|mark| self.status.take(&mark));
+        if is_step && self.progress.is_some() && self.output.mode() == Mode::Json {
+            self.output.json(&self.status.event());
         }
         if self.shows_log {
             match self.output.mode() {
@@ -119,11 +116,11 @@ impl Watcher<'_> {
     fn has_ended(&mut self) -> bool {
         self.show_status();
         let looked = adopt::adopt(self.host, self.dir).and_then(|()| self.dir.snapshot());
-        match looked {
-            Ok(snapshot) => self.outcome = snapshot.and_then(|it| it.state.outcome().cloned()),
-            Err(cause) => self.failure = Some(cause),
-        }
-        self.outcome.is_some() || self.failure.is_some()
+        self.end = match looked {
+            Ok(snapshot) => snapshot.and_then(|it| it.state.outcome().cloned()).map(Ok),
+            Err(cause) => Some(Err(cause)),
+        };
+        self.end.is_some()
     }
 
     fn show_status(&mut self) {
@@ -133,6 +130,9 @@ impl Watcher<'_> {
             self.status.gpus = self.sampler.as_ref().map(Sampler::sample).unwrap_or_default();
             self.status.memory = memory::sample();
         }
-        progress.doing(self.status.line());
+        // Scripts get every step, and no line for people.
+        if self.output.mode() != Mode::Json {
+            progress.doing(self.status.line());
+        }
     }
 }

@@ -161,6 +161,8 @@ def train(number, config, resumed):
         step += 1
         time.sleep(seconds)
         if number != 0:
+            if leave.exists():
+                sys.exit(0)
             continue
         say(f"steps: {step} loss: {1 / step:0.4f} iter time (s): {seconds:0.3f} samples/sec: {1 / seconds:0.3f}")
         time.sleep(min(seconds / 4, 0.05))

@@ -61,7 +61,7 @@ fn ranks_that_lost_their_launcher_are_ended_though_deepspeed_says_0() {
 
 #[test]
 fn a_process_that_hides_in_a_session_of_its_own_is_found() {
-    let lab = Lab::new(&[("DAEMON", "yes"), ("IGNORE", "TERM")]);
+    let lab = Lab::new(&[("DAEMON", "yes")]);
     lab.train(&[]).ok();
     lab.only_run().assert_nobody_left();
 }
@@ -221,17 +221,133 @@ fn the_log_holds_exactly_what_was_written() {
     let log = lab.only_run().log();
     let start: &[u8] = b"\xff\xfe broken \xc3( \x1b]0;title\x07\x00 end\nxxx";
     assert_eq!(log[..start.len()], *start);
-    let long = log.split(|byte| *byte == b'\n').find(|line| line.starts_with(b"xxx")).expect("the long line");
-    assert_eq!(long.len(), 200_000);
+    let endless = log.split(|byte| *byte == b'\n').find(|line| line.starts_with(b"xxx"));
+    assert_eq!(endless.map(<[u8]>::len), Some(200_000));
+}
+
+#[test]
+fn killing_any_process_of_a_run_ends_all_of_it() {
+    for (word, expected) in [
+        ("--master_port", json!({ "outcome": "killed", "signal": 9 })),
+        ("launcher", json!({ "outcome": "killed", "signal": null })),
+        ("rank", json!({ "outcome": "killed", "signal": 9 })),
+    ] {
+        let lab = Lab::new(&[("STEPS", "0")]);
+        let run = lab.detached(&[]);
+        run.wait_for_log("steps: 1 ");
+        kill(run.process(word), "KILL");
+        assert_eq!(run.outcome(), expected, "{word}");
+        run.assert_nobody_left();
+    }
+}
+
+#[test]
+fn a_shutdown_of_the_machine_interrupts_the_ranks() {
+    let lab = Lab::new(&[("STEPS", "0")]);
+    let run = lab.detached(&[]);
+    run.wait_for_log("steps: 1 ");
+    kill(run.supervisor(), "TERM");
+    assert_eq!(run.outcome(), json!({ "outcome": "stopped", "saved": false }));
+    assert_eq!(run.events()[2..4], ["supervisor-signalled", "signalled"]);
+    run.assert_nobody_left();
+}
+
+#[test]
+fn a_run_of_an_earlier_boot_was_interrupted() {
+    let lab = Lab::new(&[("STEPS", "0")]);
+    let run = lab.detached(&[]);
+    run.wait_for_log("steps: 1 ");
+    kill(run.supervisor(), "KILL");
+    for pid in run.processes() {
+        kill(pid, "KILL");
+    }
+    until("all are gone", || (run.processes().is_empty() && !locked(&run)).then_some(()));
+    let spec = std::fs::read_to_string(run.path.join("spec.json")).expect("a spec");
+    let boot = run.spec()["boot_id"].as_str().expect("an id").to_owned();
+    std::fs::write(run.path.join("spec.json"), spec.replace(&boot, "another-boot")).expect("written");
+    lab.sandbox.dpgui(&["runs"]).ok();
+    assert_eq!(run.outcome(), json!({ "outcome": "interrupted" }));
+}
+
+#[test]
+fn a_full_disk_costs_lines_of_the_log_and_not_the_training() {
+    let lab = Lab::new(&[("PRINT", "flood"), ("BYTES", "5000000")]);
+    let dpgui = lab.sandbox.command(&["train", "configs/tiny.toml"]);
+    // Files beyond 64 KiB cannot be written, as if the disk were full at that point.
+    let mut limited = std::process::Command::new("bash");
+    limited.args(["-c", "trap '' XFSZ; ulimit -f 64; exec \"$@\"", "bash"]);
+    limited.arg(dpgui.get_program()).args(dpgui.get_args()).env_clear().current_dir(lab.sandbox.root());
+    limited.envs(dpgui.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let output = limited.output().expect("bash starts");
+    let run = lab.only_run();
+    assert_eq!(run.outcome(), json!({ "outcome": "completed" }));
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(run.log().len(), 64 * 1024);
+    assert!(run.events().contains(&"gap-began".to_owned()), "{:?}", run.events());
+}
+
+#[test]
+fn what_is_secret_reaches_the_trainer_and_no_file() {
+    let lab = Lab::new(&[("STEPS", "0")]);
+    let text = std::fs::read_to_string(lab.sandbox.path("w/configs/tiny.toml")).expect("there");
+    let monitoring = "[monitoring]\nenable_wandb = true\nwandb_api_key = 'canary'\n\
+                      wandb_tracker_name = 't'\nwandb_run_name = 'r'\n";
+    lab.sandbox.write("w/configs/tiny.toml", format!("{text}{monitoring}"));
+    let run = lab.detached(&[]);
+    let environ = std::fs::read(format!("/proc/{}/environ", run.process("rank"))).expect("readable");
+    assert!(String::from_utf8_lossy(&environ).contains("WANDB_API_KEY=canary"));
+    lab.sandbox.dpgui(&["stop", "--now"]).ok();
+    let found =
+        std::process::Command::new("grep").args(["-r", "canary"]).arg(&run.path).output().expect("grep");
+    // Pipes are not read by `grep -r`; everything else in the folder is.
+    assert_eq!(String::from_utf8_lossy(&found.stdout), "");
+    assert!(run.spec()["environment"].to_string().contains("WANDB_API_KEY"));
+}
+
+#[test]
+fn the_gpus_that_were_asked_for_are_the_ones_that_are_used() {
+    let mut lab = Lab::new(&[]);
+    let csv = "0, NVIDIA GeForce RTX 4090, GPU-a, 24564, 580.65.06, 8.9\n\
+               1, NVIDIA GeForce RTX 4090, GPU-b, 24564, 580.65.06, 8.9\n\
+               2, NVIDIA GeForce RTX 4090, GPU-c, 24564, 580.65.06, 8.9\n";
+    lab.sandbox.program("nvidia-smi", &format!("#!/bin/sh\ncat <<'END'\n{csv}END\n"));
+    lab.sandbox.env("DPGUI_GPU_SOURCE", "nvidia-smi");
+    let said = lab.train(&[]);
+    assert_eq!(said.code, Some(2), "{said}");
+    assert!(said.stderr.contains("does not divide the number of GPUs, 3"), "{said}");
+    lab.train(&["--gpus", "0,2", "--name", "two"]).ok();
+    let spec = lab.only_run().spec();
+    assert_eq!((&spec["args"][0], &spec["args"][1]), (&json!("--include"), &json!("localhost:0,2")));
+    assert!(spec["environment"].to_string().contains("NCCL_P2P_DISABLE"));
+    lab.sandbox.env("CUDA_VISIBLE_DEVICES", "1,2");
+    let said = lab.train(&["--json"]);
+    assert_eq!(said.events()[0]["on"], "GPUs 1, 2", "{said}");
+}
+
+#[test]
+fn scripts_that_watch_get_every_step_as_an_object() {
+    let lab = Lab::new(&[("PRINT", "bars")]);
+    let events = lab.train(&["--watch", "--json"]).ok().events();
+    let steps: Vec<_> = events.iter().filter(|it| it["event"] == "status").map(|it| &it["step"]).collect();
+    assert_eq!(steps, [1, 2, 3]);
+    let names: Vec<_> = events.iter().filter_map(|it| it["event"].as_str()).collect();
+    assert_eq!((names[0], names[names.len() - 1]), ("run-started", "run-ended"));
+    assert_eq!(events[events.len() - 1]["last_step"]["step"], 3, "{events:#?}");
 }
 
 #[test]
 fn two_runs_at_once_have_their_own_ports_and_folders() {
     let lab = Lab::new(&[("STEPS", "0")]);
-    let runs = [lab.detached(&[]), lab.detached(&[])];
+    // The trainer names its folders by whole seconds: two that begin in the same one would share theirs.
+    let text = std::fs::read_to_string(lab.sandbox.path("w/configs/tiny.toml")).expect("there");
+    lab.sandbox.write("w/configs/other.toml", text.replace("'output'", "'other'"));
+    let other = lab.sandbox.dpgui(&["train", "configs/other.toml", "--detach"]).ok();
+    let runs = [lab.detached(&[]), lab.run(other.stdout.trim())];
     let ports = runs.each_ref().map(|run| run.spec()["master_port"].as_u64());
     assert_ne!(ports[0], ports[1]);
-    runs.each_ref().map(|run| run.wait_for_log("steps: 2 "));
+    for run in &runs {
+        run.wait_for_log("steps: 2 ");
+    }
     let said = lab.sandbox.dpgui(&["stop"]);
     assert_eq!(said.code, Some(2), "{said}");
     assert!(said.stderr.contains("several runs are running"), "{said}");

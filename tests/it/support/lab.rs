@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::sandbox::{Said, Sandbox, make_executable, shared_uv_cache};
 
 /// The longest that anything here may take; only a test that fails waits so long.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 const TRAINING: &str = "\
 output_dir = 'output'

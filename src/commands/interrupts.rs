@@ -1,0 +1,61 @@
+//! What Ctrl-C means while a run is watched: the first asks it to stop, the next insist.
+
+use std::sync::{Arc, Mutex};
+
+use crate::{
+    error::{Error, Kind},
+    platform::signal,
+    run::{Manner, RunDir, stop},
+};
+
+use super::Context;
+
+pub(super) struct Interrupts {
+    context: Context,
+    pressed: Arc<Mutex<Pressed>>,
+}
+
+#[derive(Default)]
+struct Pressed {
+    count: u32,
+    /// What to stop, once it is there.
+    dir: Option<RunDir>,
+}
+
+impl Interrupts {
+    /// From now on Ctrl-C does not end this program.
+    pub(super) fn catch(context: &Context) -> Result<Self, Error> {
+        let pressed = Arc::new(Mutex::new(Pressed::default()));
+        let (seen, with) = (Arc::clone(&pressed), context.clone());
+        let on_interrupt = move |count| {
+            let Ok(mut pressed) = seen.lock() else { return };
+            pressed.count = count;
+            pressed.stop(&with);
+        };
+        signal::catch_interrupts(on_interrupt)
+            .map_err(|cause| Error::new(Kind::Bug, format!("cannot wait for Ctrl-C: {cause}")))?;
+        Ok(Self { context: context.clone(), pressed })
+    }
+
+    /// This is the run to stop, at once if Ctrl-C was pressed already.
+    pub(super) fn stop(&self, dir: &RunDir) {
+        let Ok(mut pressed) = self.pressed.lock() else { return };
+        pressed.dir = Some(dir.clone());
+        pressed.stop(&self.context);
+    }
+}
+
+impl Pressed {
+    fn stop(&self, Context { host, output, .. }: &Context) {
+        let Some(dir) = &self.dir else { return };
+        let (manner, text) = match self.count {
+            0 => return,
+            1 => (Manner::Graceful, "the run, which may save first; Ctrl-C again insists"),
+            _ => (Manner::Now, "the run at once"),
+        };
+        output.status("Stopping", text);
+        if let Err(cause) = stop::request(host, dir, manner) {
+            output.error(&cause.into());
+        }
+    }
+}
