@@ -177,6 +177,7 @@ mod tests {
                 "PATH=/w/venv/bin:/bin",
                 "PYTHONPATH=/w/vendor/libs",
                 "PYTHONUNBUFFERED=1",
+                "PYTHONUTF8=1",
                 "VIRTUAL_ENV=/w/venv",
                 "WANDB_API_KEY=canary",
             ]

@@ -137,12 +137,10 @@ mod tests {
     #[test]
     fn the_starter_file_changes_nothing_and_every_example_in_it_is_valid() {
         assert_eq!(toml::from_str(STARTER), Ok(Settings::default()));
-        let examples: String = STARTER
-            .lines()
-            .filter_map(|line| line.strip_prefix('#').filter(|it| !it.starts_with(' ')))
-            .map(|line| format!("{line}\n"))
-            .collect();
-        let settings: Settings = toml::from_str(&examples).expect("valid");
+        let is_example = |line: &&str| !line.starts_with(' ');
+        let examples: Vec<&str> =
+            STARTER.lines().filter_map(|line| line.strip_prefix('#').filter(is_example)).collect();
+        let settings: Settings = toml::from_str(&examples.join("\n")).expect("valid");
         assert_eq!(
             (settings.sources.len(), settings.models.len(), settings.torch.profile.as_deref()),
             (2, 1, Some("auto"))
