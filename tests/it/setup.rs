@@ -2,6 +2,8 @@
 
 use std::{fs, path::PathBuf};
 
+use dpgui::platform::digest::Sha256;
+
 use crate::{
     archives,
     support::{
@@ -16,7 +18,7 @@ const NODE: &str = "/node.tar.gz";
 /// A workspace whose Node comes from `server`, on a machine without Node.
 fn node_sandbox(server: &FileServer, archive: &[u8]) -> Sandbox {
     let sandbox = Sandbox::new();
-    let digest = dpgui::platform::digest::Sha256::of(archive);
+    let digest = Sha256::of(archive);
     let place = server.file(NODE, archive);
     sandbox.write(
         "w/dpgui.toml",
@@ -100,6 +102,27 @@ fn a_server_that_ignores_the_range_is_believed_only_from_the_start() {
 }
 
 #[test]
+fn a_setup_that_was_killed_is_finished_by_the_next_one() {
+    let server = FileServer::start();
+    let archive = archives::node("22.12.0");
+    let sandbox = node_sandbox(&server, &archive);
+    let half = archive.len() / 2;
+    server.faults(&[Fault::SilentAfter(half)]);
+    let mut killed = sandbox.command(&["setup", "--only", "node"]).spawn().expect("the program starts");
+    let partial = sandbox.path(format!("w/.dpgui/downloads/{}.part", Sha256::of(&archive)));
+    until("half of it is there", || partial.metadata().ok().filter(|it| it.len() == half as u64));
+    assert!(!sandbox.path("w/tools/node").exists());
+    killed.kill().expect("killed with SIGKILL");
+    killed.wait().expect("reaped");
+
+    setup_node(&sandbox).ok();
+    assert_eq!(server.requests(), [format!("GET {NODE} from 0"), format!("GET {NODE} from {half}")]);
+    let left: Vec<_> =
+        fs::read_dir(sandbox.path("w/tools")).expect("there").flatten().map(|it| it.file_name()).collect();
+    assert_eq!(left, ["node"], "what the killed one staged is gone");
+}
+
+#[test]
 fn a_wrong_digest_is_refused_and_leaves_nothing() {
     let server = FileServer::start();
     let sandbox = node_sandbox(&server, &archives::node("22.12.0"));
@@ -117,7 +140,7 @@ fn a_partial_file_of_something_else_does_not_spoil_the_download() {
     let server = FileServer::start();
     let archive = archives::node("22.12.0");
     let sandbox = node_sandbox(&server, &archive);
-    let digest = dpgui::platform::digest::Sha256::of(&archive);
+    let digest = Sha256::of(&archive);
     sandbox.write(format!("w/.dpgui/downloads/{digest}.part"), "not its beginning");
     setup_node(&sandbox).ok();
     assert_eq!(server.requests().len(), 2, "one resumed, one from the start");

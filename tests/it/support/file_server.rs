@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    io::{BufRead, BufReader, Write},
+    io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
     sync::{Arc, Mutex},
     thread,
@@ -26,6 +26,8 @@ struct State {
 pub(crate) enum Fault {
     /// The whole length is promised, so many bytes are sent, the connection is closed.
     CutAfter(usize),
+    /// So many bytes are sent, and then nothing more for as long as the reader stays.
+    SilentAfter(usize),
     /// An answer without a body.
     Status(u16, &'static str),
     /// `Range` is not understood: everything from the start.
@@ -108,6 +110,11 @@ fn answer(mut stream: &TcpStream, state: &Mutex<State>) -> std::io::Result<()> {
     write!(stream, "Content-Length: {}\r\nConnection: close\r\n\r\n", body.len())?;
     match fault {
         Some(Fault::CutAfter(count)) => stream.write_all(&body[..count.min(body.len())]),
+        Some(Fault::SilentAfter(count)) => {
+            stream.write_all(&body[..count.min(body.len())])?;
+            // Ends when the reader hangs up, however it does that.
+            stream.read(&mut [0]).map(drop)
+        }
         _ => stream.write_all(body),
     }
 }
