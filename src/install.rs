@@ -8,6 +8,7 @@ pub mod index;
 pub mod node;
 pub mod pinned;
 pub mod plan;
+pub mod program;
 pub mod python;
 pub mod receipt;
 pub mod repositories;
@@ -26,6 +27,7 @@ use crate::{
     config,
     output::{Event, Line, size},
     platform::{clock::Stopwatch, fs, gpu, lock::Lock},
+    workspace::Settings,
 };
 
 use self::{
@@ -99,7 +101,7 @@ impl<'a> Setup<'a> {
     /// # Errors
     /// When a declaration or a name in `wish` or `selection` makes no sense, or no torch runs on this machine.
     pub fn new(site: &'a Site, wish: &Wish, selection: &Selection) -> Result<Self, InstallError> {
-        let choice = torch::choose(wish.profile, gpu::detect(&site.host).as_ref())?;
+        let choice = torch::choose(wish.profile, gpu::detect(&site.host).as_ref(), site.host.arch)?;
         let mut steps = steps(site, wish, choice.profile)?;
         let ids: Vec<StepId> = steps.iter().map(|it| it.id()).collect();
         selection.check(&ids)?;
@@ -129,6 +131,7 @@ impl<'a> Setup<'a> {
         }
         let internal = self.site.workspace.internal();
         fs::create_dir_all(&internal)?;
+        Settings::mark(&self.site.workspace)?;
         let _lock = Lock::exclusive(&internal.join("setup.lock"), "dpgui setup")?;
         // Another setup may have finished between the look and the lock.
         let pending: BTreeSet<StepId> =

@@ -13,6 +13,7 @@ use crate::{
         process::{self, ProcessError},
     },
     vendor::{VendorError, farm::FarmError, git::GitError},
+    workspace::SettingsError,
 };
 
 use super::torch::TorchError;
@@ -21,6 +22,8 @@ use super::torch::TorchError;
 pub enum InstallError {
     #[error("no place to get `{what}` from is left")]
     NoPlace { what: String, source: Box<Self> },
+    #[error("cannot get `{what}`: its publisher fails, and the Python package index too ({index})")]
+    NoWay { what: String, index: Box<Self>, source: Box<Self> },
     #[error("`{from}` is not the file that is pinned: its sha256 is {found}, expected {expected}")]
     WrongDigest { from: String, expected: Sha256, found: Sha256 },
     #[error("`{}` is not an archive that dpgui unpacks: {problem}", archive.display())]
@@ -55,6 +58,8 @@ pub enum InstallError {
     Git(#[from] GitError),
     #[error(transparent)]
     Torch(#[from] TorchError),
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
 }
 
 impl InstallError {
@@ -68,7 +73,7 @@ impl InstallError {
 impl Report for InstallError {
     fn kind(&self) -> Kind {
         match self {
-            Self::NoPlace { source, .. } => source.kind(),
+            Self::NoPlace { source, .. } | Self::NoWay { source, .. } => source.kind(),
             Self::WrongDigest { .. } | Self::BadArchive { .. } => Kind::Integrity,
             Self::NoSpace { .. } => Kind::Disk,
             Self::NoPython { portable: Some(cause), .. } => cause.kind(),
@@ -84,12 +89,20 @@ impl Report for InstallError {
             Self::Farm(cause) => cause.kind(),
             Self::Git(cause) => cause.kind(),
             Self::Torch(cause) => cause.kind(),
+            Self::Settings(cause) => cause.kind(),
         }
     }
 
     fn hint(&self) -> Option<String> {
         match self {
             Self::NoPlace { source, .. } => source.hint(),
+            // Pip is the way round the network; without it the network itself is what is to be mended.
+            Self::NoWay { index, source, .. } => match **index {
+                Self::NoPip => {
+                    source.hint().map(|it| format!("{it}, or install pip for the way over the package index"))
+                }
+                _ => source.hint(),
+            },
             Self::WrongDigest { .. } => Some(
                 "do not use this mirror, or pin its file's digest under `[sources]` in `dpgui.toml`"
                     .to_owned(),
@@ -123,6 +136,7 @@ impl Report for InstallError {
             Self::Farm(cause) => cause.hint(),
             Self::Git(cause) => cause.hint(),
             Self::Torch(cause) => cause.hint(),
+            Self::Settings(cause) => cause.hint(),
         }
     }
 }

@@ -5,7 +5,6 @@
 use std::path::{Path, PathBuf};
 
 use crate::{
-    error::Kind,
     output::Progress,
     platform::{
         digest::{Hasher, Sha256},
@@ -15,7 +14,7 @@ use crate::{
     vendor::{VendorError, sources::Wheel},
 };
 
-use super::{InstallError, python, step::Site};
+use super::{InstallError, program, python, step::Site};
 
 /// Downloads `wheel` for this architecture by `pip download` and checks its digest, which pip is told too.
 pub fn fetch_wheel(site: &Site, wheel: &Wheel, progress: &Progress) -> Result<PathBuf, InstallError> {
@@ -38,16 +37,7 @@ pub fn fetch_wheel(site: &Site, wheel: &Wheel, progress: &Progress) -> Result<Pa
         .arg(&dir)
         .arg("--requirement")
         .arg(&requirement);
-    let mut tail = vec![];
-    let status = command.stream(&mut |line| {
-        tail.push(line.to_owned());
-        progress.doing(line);
-    })?;
-    if !status.success() {
-        let tail = tail[tail.len().saturating_sub(6)..].join("\n");
-        let kind = if tail.contains("DO NOT MATCH THE HASHES") { Kind::Integrity } else { Kind::Network };
-        return Err(InstallError::Program { what: "pip download".to_owned(), status, tail, kind });
-    }
+    program::run(&command, "pip download", &mut |line| progress.doing(line))?;
     let from = format!("{} from the package index", wheel.package);
     verified_wheel(&dir, sha256)?.ok_or_else(|| InstallError::BadArchive {
         archive: dir,

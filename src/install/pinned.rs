@@ -66,7 +66,14 @@ impl<'a> Pinned<'a> {
         self.site
             .output
             .warn(format_args!("{error}; taking {name} {version} from the Python package index instead"));
-        let path = index::fetch_wheel(self.site, wheel, progress)?;
+        let path = match index::fetch_wheel(self.site, wheel, progress) {
+            Ok(path) => path,
+            Err(index) if index.is_network() || matches!(index, InstallError::NoPip) => {
+                let what = format!("{name} {version}");
+                return Err(InstallError::NoWay { what, index: Box::new(index), source: Box::new(error) });
+            }
+            Err(index) => return Err(index),
+        };
         progress.doing("unpacking");
         archive::unpack_wheel(&path, in_wheel, staged)?;
         fs::remove_tree(path.parent().unwrap_or(&path))?;

@@ -88,9 +88,9 @@ impl Report for TorchError {
 ///
 /// # Errors
 /// When there are GPUs and no build runs on all of them with this driver.
-pub fn choose(wish: Option<Profile>, nvidia: Option<&Nvidia>) -> Result<Choice, TorchError> {
+pub fn choose(wish: Option<Profile>, nvidia: Option<&Nvidia>, arch: Arch) -> Result<Choice, TorchError> {
     if let Some(profile) = wish {
-        return Ok(forced(profile, nvidia));
+        return Ok(forced(profile, nvidia, arch));
     }
     let Some(nvidia) = nvidia.filter(|it| !it.gpus.is_empty()) else {
         return Ok(Choice {
@@ -102,6 +102,10 @@ pub fn choose(wish: Option<Profile>, nvidia: Option<&Nvidia>) -> Result<Choice, 
     let Err(obstacle) = Profile::Cu13.runs_on(nvidia) else {
         return Ok(Choice { profile: Profile::Cu13, because: newest_fits(nvidia), warning: None });
     };
+    if arch == Arch::Aarch64 {
+        // The Python index's 2.9.1 for arm64 is a build without CUDA (its metadata asks for no CUDA library).
+        return Err(obstacle);
+    }
     Profile::Cu12.runs_on(nvidia)?;
     Ok(Choice {
         profile: Profile::Cu12,
@@ -176,9 +180,12 @@ impl fmt::Display for Profile {
     }
 }
 
-fn forced(profile: Profile, nvidia: Option<&Nvidia>) -> Choice {
+fn forced(profile: Profile, nvidia: Option<&Nvidia>, arch: Arch) -> Choice {
     let warning = match (profile, nvidia) {
         (Profile::Cpu, _) => None,
+        (Profile::Cu12, _) if arch == Arch::Aarch64 => {
+            Some("the Python index has this PyTorch for arm64 without CUDA only".to_owned())
+        }
         (Profile::Cu13 | Profile::Cu12, None) => Some("no NVIDIA driver was found".to_owned()),
         (Profile::Cu13 | Profile::Cu12, Some(nvidia)) => match profile.runs_on(nvidia) {
             Ok(()) => only_just(profile, nvidia),
@@ -253,7 +260,7 @@ mod tests {
     #[test]
     fn the_newest_build_that_driver_and_gpus_can_run_is_chosen() {
         let check = |driver, gpus: &[_], expected: &str| {
-            assert_eq!(told(choose(None, Some(&machine(driver, gpus)))), expected);
+            assert_eq!(told(choose(None, Some(&machine(driver, gpus)), Arch::X86_64)), expected);
         };
         check(
             "580.65.06",
@@ -284,7 +291,7 @@ mod tests {
             machine("470.256.02", &[ADA]),
             machine("550.54.15", &[ADA, BLACK]),
         ];
-        let told: Vec<_> = errors.iter().map(|it| told(choose(None, Some(it)))).collect();
+        let told: Vec<_> = errors.iter().map(|it| told(choose(None, Some(it), Arch::X86_64))).collect();
         insta::assert_snapshot!(told.join("\n----\n"));
     }
 
@@ -292,14 +299,14 @@ mod tests {
     fn a_machine_without_gpus_gets_the_cpu_build() {
         let without = machine("580.65.06", &[]);
         for nvidia in [None, Some(&without)] {
-            assert_eq!(told(choose(None, nvidia)), "cpu: no NVIDIA GPU was found");
+            assert_eq!(told(choose(None, nvidia, Arch::X86_64)), "cpu: no NVIDIA GPU was found");
         }
     }
 
     #[test]
     fn a_profile_that_was_asked_for_is_only_warned_about() {
         let check = |wish, nvidia: Option<&Nvidia>, expected: &str| {
-            assert_eq!(told(choose(Some(wish), nvidia)), expected);
+            assert_eq!(told(choose(Some(wish), nvidia, Arch::X86_64)), expected);
         };
         let (old, good) = (machine("550.54.15", &[ADA]), machine("580.65.06", &[ADA]));
         check(Profile::Cpu, Some(&old), "cpu: asked for");
@@ -314,13 +321,29 @@ mod tests {
 
     #[test]
     fn a_driver_older_than_the_build_is_used_with_a_warning() {
-        let choice = choose(None, Some(&machine("535.104.05", &[ADA]))).expect("it runs");
+        let choice = choose(None, Some(&machine("535.104.05", &[ADA])), Arch::X86_64).expect("it runs");
         assert_eq!(choice.profile, Profile::Cu12);
         assert_eq!(
             choice.warning.as_deref(),
             Some(
                 "driver 535.104.05 is older than CUDA 12.8: what is compiled while training (PTX) will fail; update it to 570.26 or newer"
             )
+        );
+    }
+
+    #[test]
+    fn on_arm64_there_is_no_way_round_an_old_driver() {
+        let (old, good) = (machine("575.57.08", &[ADA]), machine("580.65.06", &[ADA]));
+        let choice = |nvidia, wish| told(choose(wish, Some(nvidia), Arch::Aarch64));
+        assert_eq!(
+            choice(&old, None),
+            "error: CUDA 13 needs driver 580.65.06 or newer, and this machine has 575.57.08\n\n\
+             hint: update the NVIDIA driver to 580 or newer"
+        );
+        assert!(choice(&good, None).starts_with("cu13: "));
+        assert_eq!(
+            choice(&good, Some(Profile::Cu12)),
+            "cu12: asked for\nwarning: the Python index has this PyTorch for arm64 without CUDA only"
         );
     }
 

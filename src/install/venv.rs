@@ -9,7 +9,6 @@ use std::{
 };
 
 use crate::{
-    error::Kind,
     output::Progress,
     platform::{Env, digest::Sha256, fs, process::CommandSpec},
 };
@@ -17,7 +16,7 @@ use crate::{
 use super::{
     InstallError,
     plan::{Status, StepId},
-    python,
+    program, python,
     python::{Interpreter, Python},
     receipt::{self, Receipt},
     requirements,
@@ -90,7 +89,7 @@ impl Venv<'_> {
         progress.doing("making the environment");
         let make =
             uv(&["venv", "--relocatable", "--allow-existing", "--python"]).arg(&interpreter.path).arg(staged);
-        run(&make, "uv venv", &mut |line| progress.doing(line))?;
+        program::run(&make, "uv venv", &mut |line| progress.doing(line))?;
 
         let file = self.site.workspace.internal().join("derived/install.txt");
         fs::create_dir_all(file.parent().unwrap_or(&file))?;
@@ -104,7 +103,7 @@ impl Venv<'_> {
             from = "PyTorch's CPU index and the Python package index";
         }
         let mut downloads = Downloads::default();
-        run(&install, "uv pip install", &mut |line| downloads.show(line, progress))?;
+        program::run(&install, "uv pip install", &mut |line| downloads.show(line, progress))?;
         progress.doing("writing it to the disk");
         Ok(Receipt::new(self.inputs(interpreter, list), self.what(), from))
     }
@@ -242,33 +241,6 @@ fn parse_size(text: &str) -> u64 {
     text[..digits].parse::<f64>().map_or(0, |number| (number * unit) as u64)
 }
 
-fn run(command: &CommandSpec, what: &str, on_line: &mut dyn FnMut(&str)) -> Result<(), InstallError> {
-    let mut said = vec![];
-    let status = command.stream(&mut |line| {
-        said.push(line.to_owned());
-        on_line(line);
-    })?;
-    if status.success() {
-        return Ok(());
-    }
-    let tail = said[said.len().saturating_sub(20)..].join("\n");
-    Err(InstallError::Program { what: what.to_owned(), status, kind: kind_of(&tail), tail })
-}
-
-/// uv has one exit code for everything; its text tells the cases apart that need different exit codes of ours.
-fn kind_of(said: &str) -> Kind {
-    let says = |signs: &[&str]| signs.iter().any(|sign| said.contains(sign));
-    if says(&["No space left on device", "Permission denied", "Read-only file system"]) {
-        Kind::Disk
-    } else if says(&["Hash mismatch", "hash mismatch"]) {
-        Kind::Integrity
-    } else if says(&["Failed to fetch", "error sending request", "Request failed", "dns error", "Connect"]) {
-        Kind::Network
-    } else {
-        Kind::Failed
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -288,19 +260,5 @@ mod tests {
             downloads.show(line, &progress);
         }
         assert_eq!((downloads.done, downloads.total), (6 * 1024, 888_353_587 + 6 * 1024));
-    }
-
-    #[test]
-    fn a_failure_of_uv_gets_the_exit_code_of_its_cause() {
-        let check = |said, expected| assert_eq!(kind_of(said), expected, "{said}");
-        check(
-            "error: Failed to fetch: `http://127.0.0.1:1/simple/toml/`\n  Caused by: dns error",
-            Kind::Network,
-        );
-        check(
-            "error: failed to write to file\n  Caused by: No space left on device (os error 28)",
-            Kind::Disk,
-        );
-        check("  × No solution found when resolving dependencies", Kind::Failed);
     }
 }

@@ -173,18 +173,11 @@ fn send(url: &str, request: RequestBuilder) -> Result<Response, NetError> {
     Err(NetError::Status { url: shown, status, retry_after })
 }
 
+/// By what rustls says of every certificate it refuses: the layers between wrap its error in I/O errors of several
+/// depths, through which no type can be asked for.
 fn is_certificate(error: &reqwest::Error) -> bool {
-    let mut source: Option<&(dyn StdError + 'static)> = error.source();
-    while let Some(cause) = source {
-        // reqwest wraps the TLS error in I/O errors, which hide it from `source()`.
-        let inner = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        let tls = inner.and_then(|it| it.downcast_ref::<rustls::Error>()).or_else(|| cause.downcast_ref());
-        if matches!(tls, Some(rustls::Error::InvalidCertificate(_))) {
-            return true;
-        }
-        source = cause.source();
-    }
-    false
+    let mut causes = std::iter::successors(error.source(), |cause| StdError::source(*cause));
+    causes.any(|cause| cause.to_string().starts_with("invalid peer certificate"))
 }
 
 #[cfg(test)]

@@ -13,8 +13,9 @@ use super::devices::Devices;
 /// DeepSpeed reads its hosts from here unless told otherwise, and then trains on several machines.
 pub const HOSTFILE: &str = "/job/hostfile";
 
-/// What would reach into the trainer's Python from outside. `PYTHONDONTWRITEBYTECODE` would make every start slow.
-const UNWANTED: [&str; 2] = ["PYTHONHOME", "PYTHONDONTWRITEBYTECODE"];
+/// What would reach into the trainer's Python from outside. `PYTHONDONTWRITEBYTECODE` would make every start slow, and
+/// `PYTHONSAFEPATH` would hide the trainer's own modules from it.
+const UNWANTED: [&str; 3] = ["PYTHONHOME", "PYTHONDONTWRITEBYTECODE", "PYTHONSAFEPATH"];
 
 /// All that decides about the command.
 #[derive(Clone, Debug)]
@@ -75,6 +76,8 @@ impl Launch<'_> {
         }
         env.prepend_path(&[venv.join("bin")]);
         env.set("VIRTUAL_ENV", &venv).set("PYTHONPATH", self.workspace.libs()).set("PYTHONUNBUFFERED", "1");
+        // The trainer reads its TOML in the encoding of the locale, and TOML is UTF-8 everywhere.
+        env.set("PYTHONUTF8", "1");
         match self.devices {
             Devices::Gpus(ids) => {
                 // The order in which `--include`, `nvidia-smi` and we count; CUDA's own is by speed.
@@ -174,6 +177,7 @@ mod tests {
                 "PATH=/w/venv/bin:/bin",
                 "PYTHONPATH=/w/vendor/libs",
                 "PYTHONUNBUFFERED=1",
+                "PYTHONUTF8=1",
                 "VIRTUAL_ENV=/w/venv",
                 "WANDB_API_KEY=canary",
             ]

@@ -85,7 +85,19 @@ impl Report for SettingsError {
     }
 }
 
+/// What a new workspace's file says: nothing, with an example of everything.
+const STARTER: &str = include_str!("../../templates/dpgui.toml");
+
 impl Settings {
+    /// Marks the workspace, unless it is marked, so that commands find it from the folders below.
+    pub fn mark(workspace: &Workspace) -> Result<(), SettingsError> {
+        let path = workspace.settings_file();
+        if !fs::exists(&path) {
+            fs::write_atomic(&path, STARTER)?;
+        }
+        Ok(())
+    }
+
     /// # Errors
     /// When the file is there but cannot be read, is no TOML, or has a key that dpgui does not know. The message
     /// shows file, line and column.
@@ -119,6 +131,19 @@ mod tests {
             "`DIR/dpgui.toml` is not a valid dpgui.toml\n\
              TOML parse error at line 2, column 1\n  |\n2 | profil = \"cpu\"\n  | ^^^^^^\n\
              unknown field `profil`, expected `profile`"
+        );
+    }
+
+    #[test]
+    fn the_starter_file_changes_nothing_and_every_example_in_it_is_valid() {
+        assert_eq!(toml::from_str(STARTER), Ok(Settings::default()));
+        let is_example = |line: &&str| !line.starts_with(' ');
+        let examples: Vec<&str> =
+            STARTER.lines().filter_map(|line| line.strip_prefix('#').filter(is_example)).collect();
+        let settings: Settings = toml::from_str(&examples.join("\n")).expect("valid");
+        assert_eq!(
+            (settings.sources.len(), settings.models.len(), settings.torch.profile.as_deref()),
+            (2, 1, Some("auto"))
         );
     }
 

@@ -6,6 +6,7 @@ use crate::{
     archives,
     support::{
         file_server::{Fault, FileServer},
+        lab::until,
         sandbox::{Said, Sandbox},
     },
 };
@@ -138,8 +139,131 @@ fn without_the_server_and_without_pip_the_error_says_what_to_do() {
     let sandbox = node_sandbox(&server, &archives::node("22.12.0"));
     server.faults(&[Fault::Status(404, "Not Found")]);
     let said = setup_node(&sandbox);
-    assert_eq!(said.code, Some(8), "{said}");
-    assert!(said.stderr.contains("no Python with pip was found"), "{said}");
+    assert_eq!(said.code, Some(3), "{said}");
+    let error = said.stderr.split_once("error: ").expect("an error").1;
+    let place = server.url(NODE);
+    assert_eq!(
+        error,
+        format!(
+            "cannot get `node 22.12.0`: its publisher fails, and the Python package index too (no Python with pip was \
+             found to ask the package index with)\n  caused by: `{place}` answered 404 Not Found\n\nhint: check the \
+             network and the proxy settings, or name a mirror under `[sources]` in `dpgui.toml`, or install pip for \
+             the way over the package index\n"
+        )
+    );
+}
+
+/// HTTPS by `openssl s_server`, with a certificate that no system trusts.
+struct PrivateServer {
+    process: std::process::Child,
+    url: String,
+    certificate: PathBuf,
+}
+
+impl PrivateServer {
+    fn start(sandbox: &Sandbox) -> Self {
+        let (key, certificate) = (sandbox.path("key.pem"), sandbox.path("certificate.pem"));
+        let made = std::process::Command::new("openssl")
+            .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"])
+            .args([
+                "-addext",
+                "subjectAltName=DNS:localhost",
+                "-addext",
+                "basicConstraints=CA:FALSE",
+                "-keyout",
+            ])
+            .arg(&key)
+            .arg("-out")
+            .arg(&certificate)
+            .output()
+            .expect("openssl is installed");
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        let port =
+            std::net::TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr()).expect("a port").port();
+        let process = std::process::Command::new("openssl")
+            .args(["s_server", "-quiet", "-WWW", "-accept", &port.to_string(), "-cert"])
+            .arg(&certificate)
+            .arg("-key")
+            .arg(&key)
+            .current_dir(sandbox.path(""))
+            .stdin(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .expect("it starts");
+        until("the server listens", || std::net::TcpStream::connect(("127.0.0.1", port)).ok());
+        Self { process, url: format!("https://localhost:{port}"), certificate }
+    }
+}
+
+impl Drop for PrivateServer {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+#[test]
+fn a_private_certificate_authority_is_trusted_once_the_user_says_so() {
+    let server = FileServer::start();
+    let archive = archives::node("22.12.0");
+    let mut sandbox = node_sandbox(&server, &archive);
+    let secure = PrivateServer::start(&sandbox);
+    sandbox.write("node.tar.gz", &archive);
+    let settings = fs::read_to_string(sandbox.path("w/dpgui.toml")).expect("there");
+    sandbox.write("w/dpgui.toml", settings.replace(&server.url(NODE), &format!("{}{NODE}", secure.url)));
+    let said = setup_node(&sandbox);
+    assert_eq!(said.code, Some(3), "{said}");
+    assert!(said.stderr.contains("the certificate of `https://localhost:"), "{said}");
+    assert!(said.stderr.contains("point `SSL_CERT_FILE` at its PEM file"), "{said}");
+    sandbox.env("SSL_CERT_FILE", &secure.certificate);
+    setup_node(&sandbox).ok();
+}
+
+/// The program in a mount namespace of its own, where the workspace is a small file system.
+fn setup_on(file_system: &str, sandbox: &Sandbox) -> Said {
+    let settings = fs::read_to_string(sandbox.path("w/dpgui.toml")).expect("there");
+    let script = format!(
+        "set -e; mount -t tmpfs -o size=1m none .; cd \"$PWD\"; cat > dpgui.toml <<'EOF'\n{settings}EOF\n{file_system}\n\
+         \"$0\" setup --only node && code=0 || code=$?; ls -A tools >&2 || true; exit $code"
+    );
+    let mut command = std::process::Command::new("/usr/bin/unshare");
+    command.args(["--map-root-user", "--mount", "/bin/sh", "-c", &script, env!("CARGO_BIN_EXE_dpgui")]);
+    command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").current_dir(sandbox.root());
+    Said::from(command.output().expect("unshare is installed"))
+}
+
+/// One that has no Node in the system's folders, where `mount` is.
+fn newer_node(files: &FileServer, filler: usize) -> Sandbox {
+    let top = "node-v99.0.0";
+    let zeros = "0".repeat(filler);
+    let archive = archives::tar_gz(&[
+        (&format!("{top}/bin/node"), 0o755, "#!/bin/sh\necho v99.0.0\n"),
+        (&format!("{top}/filler"), 0o644, &zeros),
+    ]);
+    let sandbox = node_sandbox(files, &archive);
+    let settings = fs::read_to_string(sandbox.path("w/dpgui.toml")).expect("there");
+    sandbox.write("w/dpgui.toml", settings.replace("22.12.0", "99.0.0"));
+    sandbox
+}
+
+#[test]
+fn a_disk_that_fills_up_is_named_and_nothing_half_made_is_left() {
+    let server = FileServer::start();
+    let sandbox = newer_node(&server, 5 << 20);
+    let said = setup_on("", &sandbox);
+    assert_eq!(said.code, Some(6), "{said}");
+    assert!(said.stderr.contains("No space left on device"), "{said}");
+    assert!(said.stderr.contains("hint: free some space on the file system of"), "{said}");
+    assert!(!said.stderr.ends_with("node\n"), "{said}");
+}
+
+#[test]
+fn a_read_only_file_system_is_named() {
+    let server = FileServer::start();
+    let said = setup_on("mount -o remount,ro .", &newer_node(&server, 1));
+    assert_eq!(said.code, Some(6), "{said}");
+    assert!(said.stderr.contains("Read-only file system"), "{said}");
+    assert!(said.stderr.contains("hint: choose a workspace on a file system that can be written"), "{said}");
 }
 
 #[test]
@@ -188,4 +312,58 @@ fn an_architecture_that_nothing_is_built_for_is_refused() {
     let said = sandbox.env("DPGUI_ARCH", "riscv64").dpgui(&["setup"]);
     assert_eq!(said.code, Some(8), "{said}");
     assert!(said.stderr.contains("the architecture `riscv64`"), "{said}");
+}
+
+#[test]
+fn the_torch_build_follows_the_driver_and_the_gpus_and_says_why() {
+    let check = |gpus: &[&str], code: i32, expected: &str| {
+        let mut sandbox = Sandbox::new();
+        // Answers as nvidia-smi does: index, name, uuid, memory, driver, compute capability.
+        sandbox.program("nvidia-smi", &format!("#!/bin/sh\ncat <<'END'\n{}\nEND\n", gpus.join("\n")));
+        sandbox.env("DPGUI_GPU_SOURCE", "nvidia-smi");
+        let said = sandbox.dpgui(&["setup", "--plan", "--only", "venv"]);
+        assert_eq!(said.code, Some(code), "{said}");
+        assert!(said.stderr.contains(expected), "{said}");
+    };
+    let (rtx4090, v100) = ("NVIDIA GeForce RTX 4090, GPU-1, 24564", "Tesla V100-SXM2-16GB, GPU-2, 16384");
+    check(
+        &[&format!("0, {rtx4090}, 580.65.06, 8.9")],
+        0,
+        "PyTorch cu13: driver 580.65.06 runs CUDA 13, and the oldest GPU, NVIDIA GeForce RTX 4090 (compute capability 8.9), is supported",
+    );
+    check(&[&format!("0, {rtx4090}, 575.51.03, 8.9")], 0, "PyTorch cu12: CUDA 13 needs driver 580");
+    let both = [format!("0, {rtx4090}, 580.65.06, 8.9"), format!("1, {v100}, 580.65.06, 7.0")];
+    check(
+        &[&both[0], &both[1]],
+        0,
+        "PyTorch cu12: PyTorch for CUDA 13 has no code for Tesla V100-SXM2-16GB (compute capability 7.0)",
+    );
+    check(
+        &["0, NVIDIA GeForce GTX 1080, GPU-3, 8192, 580.65.06, 6.1"],
+        8,
+        "has no code for NVIDIA GeForce GTX 1080",
+    );
+}
+
+#[test]
+fn a_model_type_brings_its_submodule_and_its_link() {
+    let sandbox = Sandbox::new();
+    let steps = |args: &[&str]| {
+        let all = [&["setup", "--plan", "--json"], args].concat();
+        let events = sandbox.dpgui(&all).ok().events();
+        let planned = events.into_iter().filter(|it| it["event"] == "plan");
+        planned.map(|it| (it["step"].to_string(), it["what"].to_string())).collect::<Vec<_>>()
+    };
+    let has =
+        |steps: &[(String, String)], name: &str| steps.iter().any(|(step, _)| step == &format!("\"{name}\""));
+    let links = |steps: &[(String, String)]| {
+        steps.iter().find(|(step, _)| step == "\"farm\"").expect("a farm").1.clone()
+    };
+    let usual = steps(&[]);
+    assert!(!has(&usual, "flow") && !links(&usual).contains("src"));
+    let chroma = steps(&["--model", "chroma"]);
+    assert!(has(&chroma, "flow") && links(&chroma).contains(", src"), "{chroma:?}");
+    let said = sandbox.dpgui(&["setup", "--plan", "--model", "chrome"]);
+    assert_eq!(said.code, Some(2), "{said}");
+    assert!(said.stderr.contains("unknown model type or submodule `chrome`"), "{said}");
 }

@@ -1,0 +1,69 @@
+//! Programs of others that do part of the work: uv and pip, with their failures sorted into ours.
+
+use crate::{error::Kind, platform::process::CommandSpec};
+
+use super::InstallError;
+
+/// Lines of a failed program's output that are shown.
+const TAIL: usize = 20;
+
+/// Runs it to the end, handing over each line. `what` is how people call it.
+///
+/// # Errors
+/// When it fails, with its last lines and the exit code of the cause that they name.
+pub fn run(command: &CommandSpec, what: &str, on_line: &mut dyn FnMut(&str)) -> Result<(), InstallError> {
+    let mut said = vec![];
+    let status = command.stream(&mut |line| {
+        said.push(line.to_owned());
+        on_line(line);
+    })?;
+    if status.success() {
+        return Ok(());
+    }
+    let tail = said[said.len().saturating_sub(TAIL)..].join("\n");
+    Err(InstallError::Program { what: what.to_owned(), status, kind: kind_of(&tail), tail })
+}
+
+/// uv and pip have one exit code for everything; their texts tell the cases apart that need exit codes of their own.
+fn kind_of(said: &str) -> Kind {
+    let says = |signs: &[&str]| signs.iter().any(|sign| said.contains(sign));
+    if says(&["No space left on device", "Permission denied", "Read-only file system"]) {
+        Kind::Disk
+    } else if says(&["Hash mismatch", "hash mismatch", "DO NOT MATCH THE HASHES"]) {
+        Kind::Integrity
+    } else if says(&[
+        "Failed to fetch",
+        "error sending request",
+        "Request failed",
+        "dns error",
+        "Connect",
+        "No matching distribution found",
+        "Could not find a version that satisfies",
+    ]) {
+        // pip says that it found no distribution when it could not ask; a pinned version is there if the index is.
+        Kind::Network
+    } else {
+        Kind::Failed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_gets_the_exit_code_of_its_cause() {
+        let check = |said, expected| assert_eq!(kind_of(said), expected, "{said}");
+        check(
+            "error: Failed to fetch: `http://127.0.0.1:1/simple/toml/`\n  Caused by: dns error",
+            Kind::Network,
+        );
+        check("ERROR: No matching distribution found for uv==0.12.5", Kind::Network);
+        check(
+            "error: failed to write to file\n  Caused by: No space left on device (os error 28)",
+            Kind::Disk,
+        );
+        check("ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE.", Kind::Integrity);
+        check("  × No solution found when resolving dependencies", Kind::Failed);
+    }
+}
