@@ -29,7 +29,7 @@ struct Row {
     loss: Option<f64>,
     started: Timestamp,
     /// From its start to its end, or until now.
-    seconds: u64,
+    seconds: f64,
     /// How it ended is known, and nothing of it is left.
     ended: bool,
 }
@@ -53,7 +53,8 @@ pub fn run(_args: &Args, context: &Context) -> Result<ExitCode, Error> {
 /// `None` for a damaged one, of which was said so already.
 fn row(dir: &RunDir) -> Option<Row> {
     let snapshot = dir.snapshot().ok()?;
-    let started = dir.id().created();
+    // To the millisecond, which the id is not.
+    let started = dir.spec().ok()?.created;
     let (state, updated, last) = match snapshot {
         Some(it) => (it.state, it.updated, it.last_step),
         None => (RunState::Starting, started, None),
@@ -67,7 +68,7 @@ fn row(dir: &RunDir) -> Option<Row> {
         step: last.map(|it: LastStep| it.step),
         loss: last.and_then(|it| it.loss),
         started,
-        seconds: u64::try_from(until.duration_since(started).as_secs()).unwrap_or(0),
+        seconds: until.duration_since(started).as_secs_f64().max(0.0),
         ended,
     })
 }
@@ -83,7 +84,7 @@ fn table(rows: &[Row]) -> String {
             row.step.map_or_else(|| "-".to_owned(), |step| step.to_string()),
             row.loss.map_or_else(|| "-".to_owned(), |loss| format!("{loss:.4}")),
             started.to_string(),
-            size::duration(Duration::from_secs(row.seconds)),
+            size::duration(Duration::from_secs_f64(row.seconds)),
         ]
     }));
     let width = |column: usize| lines.iter().map(|line| line[column].len()).max().unwrap_or(0);

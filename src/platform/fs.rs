@@ -244,6 +244,11 @@ pub fn hard_link(existing: &Path, link: &Path) -> Result<()> {
     fs::hard_link(existing, link).map_err(context("create the hard link", link))
 }
 
+/// `path` without links in it, or as it is if nothing is there.
+pub fn real_path(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| path.to_owned())
+}
+
 /// Where the link points, as written; `None` if there is no link of that name.
 pub fn link_target(path: &Path) -> Option<PathBuf> {
     fs::read_link(path).ok()

@@ -2,7 +2,6 @@
 
 use std::{
     fmt, fs,
-    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
@@ -56,16 +55,11 @@ impl Process {
         })
     }
 
-    /// The process has this very file open (not another one of the same name).
+    /// The process has this file open; `file` must be a real path, without links in it.
     pub fn has_open(&self, file: &Path) -> bool {
-        let Ok(wanted) = file.metadata() else { return false };
+        // The links are read and not followed: what they lead to may be on a server that does not answer.
         let Ok(handles) = fs::read_dir(self.path("fd")) else { return false };
-        handles.flatten().any(|handle| {
-            handle
-                .path()
-                .metadata()
-                .is_ok_and(|found| found.ino() == wanted.ino() && found.dev() == wanted.dev())
-        })
+        handles.flatten().any(|handle| fs::read_link(handle.path()).is_ok_and(|target| target == file))
     }
 
     fn path(&self, name: &str) -> PathBuf {

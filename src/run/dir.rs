@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, de::DeserializeOwned};
 
 use crate::{
     platform::{
@@ -12,7 +12,12 @@ use crate::{
     workspace::Workspace,
 };
 
-use super::{RunError, id::RunId, journal::Snapshot, spec::Spec};
+use super::{
+    RunError,
+    id::RunId,
+    journal::Snapshot,
+    spec::{self, Spec},
+};
 
 /// `runs/ID`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,6 +111,16 @@ impl RunDir {
     }
 }
 
+/// The version is looked at first: what a newer dpgui wrote is not damaged because we do not understand it.
 fn read_json<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, RunError> {
-    serde_json::from_str(text).map_err(|source| RunError::Damaged { path: path.to_owned(), source })
+    #[derive(Deserialize)]
+    struct Versioned {
+        version: u32,
+    }
+    let damaged = |source| RunError::Damaged { path: path.to_owned(), source };
+    let Versioned { version } = serde_json::from_str(text).map_err(damaged)?;
+    if version > spec::VERSION {
+        return Err(RunError::Newer { path: path.to_owned() });
+    }
+    serde_json::from_str(text).map_err(damaged)
 }

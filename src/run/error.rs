@@ -50,6 +50,8 @@ pub enum RunError {
     Supervisor(#[source] io::Error),
     #[error("`{}` is damaged", path.display())]
     Damaged { path: PathBuf, source: serde_json::Error },
+    #[error("`{}` was written by a newer dpgui", path.display())]
+    Newer { path: PathBuf },
     #[error("no free port was found for the ranks")]
     NoPort(#[source] io::Error),
     #[error(transparent)]
@@ -81,7 +83,7 @@ impl Report for RunError {
             | Self::StillRunning { .. }
             | Self::NotText { .. }
             | Self::Id(_) => Kind::Usage,
-            Self::NoGpu { .. } | Self::NoPipes { .. } => Kind::Unsupported,
+            Self::NoGpu { .. } | Self::NoPipes { .. } | Self::Newer { .. } => Kind::Unsupported,
             Self::NotStarted { .. } | Self::SupervisorDied { .. } | Self::Supervisor(_) | Self::NoPort(_) => {
                 Kind::Failed
             }
@@ -116,6 +118,7 @@ impl Report for RunError {
             }
             Self::NotStarted { .. } => "run `dpgui setup`, which checks the environment".to_owned(),
             Self::Damaged { path, .. } => format!("look at `{}`, or delete the run's folder", path.display()),
+            Self::Newer { .. } => "use the newest dpgui in this workspace".to_owned(),
             Self::SupervisorDied { .. } | Self::Supervisor(_) | Self::NoPort(_) | Self::Id(_) => return None,
             Self::Config(cause) => return cause.hint(),
             Self::Process(cause) => return cause.hint(),

@@ -111,7 +111,7 @@ impl Evidence {
             (None, None) => {}
         }
         match (self.exit, self.returned) {
-            (Some(Exit::Code(0)), _) if self.survivors => Outcome::Killed { signal: None },
+            (Some(Exit::Code(0) | Exit::Unknown), _) if self.survivors => Outcome::Killed { signal: None },
             (Some(Exit::Code(0)), None) => Outcome::ExitedEarly,
             (Some(Exit::Code(0) | Exit::Reboot | Exit::Unknown) | None, Some(code))
             | (Some(Exit::Code(code)), _) => by_code(code),

@@ -11,10 +11,7 @@ use crate::platform::{
     procfs::ProcessId,
 };
 
-use super::{dir::RunDir, sight::LastStep, state::RunState};
-
-/// Of `state.json`; raised when its meaning changes.
-const VERSION: u32 = 1;
+use super::{dir::RunDir, sight::LastStep, spec, state::RunState};
 
 /// Between two snapshots that differ only in how far the training is.
 const SNAPSHOT_EVERY: std::time::Duration = std::time::Duration::from_secs(1);
@@ -58,7 +55,7 @@ struct Entry<'a, T> {
 impl Snapshot {
     pub fn new(session: Option<ProcessId>) -> Self {
         Self {
-            version: VERSION,
+            version: spec::VERSION,
             state: RunState::Starting,
             updated: clock::now(),
             last_step: None,

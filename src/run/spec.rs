@@ -9,7 +9,7 @@ use crate::platform::{Env, process::CommandSpec};
 
 use super::{devices::Devices, id::RunId};
 
-/// Of `spec.json`; raised when its meaning changes.
+/// Of `spec.json` and `state.json`; raised when what they mean changes.
 pub const VERSION: u32 = 1;
 
 /// In every process of a run and nowhere else.

@@ -1,12 +1,15 @@
 //! The start of a run: everything that can be wrong is found before anything is started.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 use crate::{
     config::{Finding, Resolved, Resume as ConfigResume, Severity, TrainConfig},
     platform::{
         Env, Host, clock, fifo, fs,
-        gpu::{self, Nvidia},
+        gpu::{self, Gpu, Nvidia},
         net, procfs,
     },
     workspace::{Settings, Workspace},
@@ -72,7 +75,7 @@ pub struct Site<'a> {
 
 /// The trainer's folder to continue in.
 struct Continued {
-    folder: String,
+    folder: TrainerFolder,
     checkpoint: Checkpoint,
 }
 
@@ -93,28 +96,28 @@ pub fn start(site: Site<'_>, request: &Request) -> Result<Started, RunError> {
     let name = request.name.clone().unwrap_or_else(|| name_of(&request.config));
     let dir = create(workspace, &name)?;
     let prepared = prepare(site, &dir, &config).and_then(|(resolved, taken)| {
+        let resumes = continued.as_ref().map(|it| it.name(&resolved.output_dir));
         let launch = Launch {
             workspace,
             script: &script,
             config: &resolved.config,
             devices: &devices,
             port: net::free_port(&taken).map_err(RunError::NoPort)?,
-            resumes: continued.as_ref().map(|it| it.folder.as_str()),
+            resumes: resumes.as_deref(),
             args: &request.args,
             hostfile: fs::exists(Path::new(launch::HOSTFILE)),
         };
         let env = launch.env(&host.env, nvidia.as_ref(), &resolved.secrets);
         let spec = spec_of(&dir, &launch, &config, &resolved.output_dir, (&env, &host.env))?;
-        let text = serde_json::to_string_pretty(&spec).unwrap_or_default();
-        fs::write_atomic(&dir.spec_file(), text)?;
-        adopt::spawn_supervisor(host, &dir, &env, Begin::Start)?;
-        Ok(spec)
+        fs::write_atomic(&dir.spec_file(), serde_json::to_string_pretty(&spec).unwrap_or_default())?;
+        Ok((spec, env))
     });
-    let spec = prepared.or_else(|cause| {
+    let (spec, env) = prepared.or_else(|cause| {
         // Nothing of it ran: a folder that only looks like a run would be in everybody's way.
         fs::remove_tree(dir.path())?;
         Err(cause)
     })?;
+    adopt::spawn_supervisor(host, &dir, &env, Begin::Start)?;
     if let Some(RunState::Ended(Outcome::NotStarted { reason })) = dir.snapshot()?.map(|it| it.state) {
         return Err(RunError::NotStarted { reason });
     }
@@ -132,24 +135,25 @@ fn check_setup(workspace: &Workspace, script: &Path) -> Result<(), RunError> {
     Ok(())
 }
 
-/// `--gpus`, else `CUDA_VISIBLE_DEVICES` if it has plain numbers, else all; the CPU for the demo where there are none.
+/// `--gpus`, else `CUDA_VISIBLE_DEVICES`, else all; the CPU for the demo where there are none.
 fn devices(
     config: &TrainConfig,
     request: &Request,
     nvidia: Option<&Nvidia>,
     env: &Env,
 ) -> Result<Devices, RunError> {
-    let found: Vec<u32> = nvidia.map(|it| it.gpus.iter().map(|gpu| gpu.index).collect()).unwrap_or_default();
-    if let Some(id) = request.gpus.iter().flatten().find(|id| !found.contains(id)) {
-        return Err(RunError::UnknownGpu { id: *id, found: found.len() });
-    }
+    let found: &[Gpu] = nvidia.map_or(&[], |it| &it.gpus);
+    let all: BTreeSet<u32> = found.iter().map(|gpu| gpu.index).collect();
     if let Some(ids) = &request.gpus {
-        return Ok(Devices::Gpus(ids.clone()));
+        let ids: BTreeSet<u32> = ids.iter().copied().collect();
+        return match ids.difference(&all).next() {
+            Some(id) => Err(RunError::UnknownGpu { id: *id, found: all.len() }),
+            None => Ok(Devices::Gpus(ids.into_iter().collect())),
+        };
     }
-    let visible = env.text("CUDA_VISIBLE_DEVICES").and_then(parse_ids);
-    let visible = visible.filter(|ids| ids.iter().all(|id| found.contains(id)));
-    match (config.training.model.as_deref(), visible.unwrap_or(found)) {
-        (_, ids) if !ids.is_empty() => Ok(Devices::Gpus(ids)),
+    let visible = env.text("CUDA_VISIBLE_DEVICES").and_then(|text| visible(text, found));
+    match (config.training.model.as_deref(), visible.unwrap_or(all)) {
+        (_, ids) if !ids.is_empty() => Ok(Devices::Gpus(ids.into_iter().collect())),
         (Some(DEMO) | None, _) => {
             let ranks = u32::try_from(config.training.pipeline_stages).unwrap_or(u32::MAX);
             Ok(Devices::Cpu { ranks })
@@ -158,8 +162,16 @@ fn devices(
     }
 }
 
-fn parse_ids(text: &str) -> Option<Vec<u32>> {
-    text.split(',').map(|id| id.trim().parse().ok()).collect()
+/// The GPUs that `CUDA_VISIBLE_DEVICES` names, by index or by the beginning of a UUID; `None` if it means others.
+fn visible(text: &str, found: &[Gpu]) -> Option<BTreeSet<u32>> {
+    let one = |name: &str| {
+        let is_it = |gpu: &&Gpu| {
+            let by_uuid = gpu.uuid.as_deref().is_some_and(|uuid| name.len() > 4 && uuid.starts_with(name));
+            gpu.index.to_string() == name || by_uuid
+        };
+        found.iter().find(is_it).map(|gpu| gpu.index)
+    };
+    text.split(',').map(|name| one(name.trim())).collect()
 }
 
 /// All errors at once, or what is worth a warning.
@@ -180,44 +192,50 @@ fn continued(
     config: &TrainConfig,
     request: &Request,
 ) -> Result<Option<Continued>, RunError> {
-    let nothing = || RunError::NothingToResume { config: request.config.clone() };
     let written = Path::new(config.training.output_dir.as_deref().unwrap_or_default());
     let output_dir = workspace.root().join(host.env.expand_home(written));
-    match (&request.resume, &config.training.resume) {
+    let all = RunDir::all(workspace)?;
+    let found = match (&request.resume, &config.training.resume) {
         (Some(Resume::Run(name)), _) => {
             let dir = list::find(workspace, name)?;
-            if list::is_live(&dir) {
-                return Err(RunError::StillRunning { id: dir.id().clone() });
-            }
-            let found = checkpoint_of(&dir, &output_dir)?;
-            Ok(Some(found.ok_or_else(|| RunError::NoCheckpoint { folder: dir.id().to_string() })?))
+            let found = TrainerFolder::find(&dir.spec()?)?.and_then(Continued::of);
+            found.ok_or_else(|| RunError::NoCheckpoint { folder: dir.id().to_string() })?
         }
         (Some(Resume::Newest), _) | (None, ConfigResume::Newest) => {
-            for dir in RunDir::all(workspace)? {
-                if dir.spec().is_ok_and(|spec| spec.source == request.config)
-                    && !list::is_live(&dir)
-                    && let Some(found) = checkpoint_of(&dir, &output_dir)?
-                {
-                    return Ok(Some(found));
-                }
-            }
-            Err(nothing())
+            let specs = all.iter().filter_map(|dir| dir.spec().ok());
+            let same = specs.filter(|spec| spec.source == request.config);
+            let mut folders = same.filter_map(|spec| TrainerFolder::find(&spec).ok().flatten());
+            let nothing = || RunError::NothingToResume { config: request.config.clone() };
+            folders.find_map(Continued::of).ok_or_else(nothing)?
         }
         (None, ConfigResume::Run(folder)) => {
-            let checkpoint = TrainerFolder::at(output_dir.join(folder)).checkpoint()?;
-            let checkpoint = checkpoint.ok_or_else(|| RunError::NoCheckpoint { folder: folder.clone() })?;
-            Ok(Some(Continued { folder: folder.clone(), checkpoint }))
+            let nothing = || RunError::NoCheckpoint { folder: folder.clone() };
+            Continued::of(TrainerFolder::at(output_dir.join(folder))).ok_or_else(nothing)?
         }
-        (None, ConfigResume::No) => Ok(None),
+        (None, ConfigResume::No) => return Ok(None),
+    };
+    // Two trainers in one folder would overwrite each other's checkpoints.
+    let trains_there = |dir: &&RunDir| {
+        let folder = dir.spec().ok().and_then(|spec| TrainerFolder::find(&spec).ok().flatten());
+        list::is_live(dir) && folder.is_some_and(|folder| folder == found.folder)
+    };
+    match all.iter().find(trains_there) {
+        Some(dir) => Err(RunError::StillRunning { id: dir.id().clone() }),
+        None => Ok(Some(found)),
     }
 }
 
-/// The trainer takes the folder's name where it makes its folders now, and a whole path elsewhere.
-fn checkpoint_of(dir: &RunDir, output_dir: &Path) -> Result<Option<Continued>, RunError> {
-    let Some(folder) = TrainerFolder::find(&dir.spec()?)? else { return Ok(None) };
-    let name = folder.path().strip_prefix(output_dir).unwrap_or(folder.path());
-    let name = name.to_string_lossy().into_owned();
-    Ok(folder.checkpoint()?.map(|checkpoint| Continued { folder: name, checkpoint }))
+impl Continued {
+    fn of(folder: TrainerFolder) -> Option<Self> {
+        let checkpoint = folder.checkpoint().ok().flatten()?;
+        Some(Self { folder, checkpoint })
+    }
+
+    /// As the trainer wants to be told: a folder's name where it makes its folders now, a whole path elsewhere.
+    fn name(&self, output_dir: &Path) -> String {
+        let path = self.folder.path();
+        path.strip_prefix(output_dir).unwrap_or(path).to_string_lossy().into_owned()
+    }
 }
 
 fn name_of(config: &Path) -> RunName {

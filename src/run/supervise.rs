@@ -216,20 +216,25 @@ impl Supervisor {
         let taken = if ready { output.try_io(take) } else { take() };
         self.take_note(told);
         match taken {
-            Ok(Taken::Stored) => {
-                if let Some(lost_bytes) = self.recorder.end_of_gap() {
-                    self.gap = false;
-                    self.journal.record(&Note::GapEnded { lost_bytes });
-                }
-            }
+            Ok(Taken::Stored) => self.end_gap(),
             Ok(Taken::Dropped) if self.gap => {}
             Ok(Taken::Dropped) => {
                 self.gap = true;
                 self.journal.record(&Note::GapBegan);
             }
-            Ok(Taken::End) => self.tell(Event::OutputClosed),
+            Ok(Taken::End) => {
+                self.end_gap();
+                self.tell(Event::OutputClosed);
+            }
             // Nothing there after all; the next wake-up will bring it.
             Err(_) => {}
+        }
+    }
+
+    fn end_gap(&mut self) {
+        if let Some(lost_bytes) = self.recorder.end_of_gap() {
+            self.gap = false;
+            self.journal.record(&Note::GapEnded { lost_bytes });
         }
     }
 
@@ -266,14 +271,18 @@ impl Supervisor {
     }
 
     fn look(&mut self) {
-        let child_is_gone = !self.now.child.is_some_and(ProcessId::is_alive);
-        if !self.is_parent && !self.has_exit() && child_is_gone {
+        if !self.is_parent && !self.has_exit() && self.child_is_gone() {
             let exit = if self.has_rebooted() { Exit::Reboot } else { Exit::Unknown };
             self.tell(Event::ChildExited(exit));
         }
         if self.is_near_end() && self.marks().find().is_empty() {
             self.tell(Event::NobodyLeft);
         }
+    }
+
+    /// A supervisor that was killed in its first moments could not tell us which process it was.
+    fn child_is_gone(&self) -> bool {
+        self.now.child.map_or_else(|| self.marks().find().is_empty(), |child| !child.is_alive())
     }
 
     /// All that is missing is that nobody is left.
@@ -294,7 +303,11 @@ impl Supervisor {
     }
 
     fn marks(&self) -> Marks {
-        Marks { cookie: self.spec.cookie.clone(), session: self.now.session, output: self.dir.output() }
+        Marks {
+            cookie: self.spec.cookie.clone(),
+            session: self.now.session,
+            output: fs::real_path(&self.dir.output()),
+        }
     }
 
     /// Tells the machine what happened and does what it answers.

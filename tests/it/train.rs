@@ -2,7 +2,7 @@
 
 use crate::support::lab::{Lab, kill, until};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 #[test]
 fn a_training_that_says_it_is_complete_is_a_success() {
@@ -203,6 +203,42 @@ fn a_run_that_ended_while_nobody_looked_after_it_is_known_by_its_log() {
 }
 
 #[test]
+fn a_supervisor_killed_before_it_could_say_what_it_started_is_replaced_too() {
+    let lab = Lab::new(&[("STEPS", "60"), ("STEP_TIME", "0.02")]);
+    let run = lab.detached(&[]);
+    run.wait_for_log("steps: 2 ");
+    kill(run.supervisor(), "KILL");
+    until("the lock is free", || (!locked(&run)).then_some(()));
+    let state = run.path.join("state.json");
+    let mut snapshot: Value =
+        serde_json::from_str(&std::fs::read_to_string(&state).expect("a state")).expect("JSON");
+    snapshot["state"] = json!("starting");
+    snapshot["child"] = json!(null);
+    snapshot["parsed"] = json!(0);
+    std::fs::write(&state, snapshot.to_string()).expect("written");
+    let listed = lab.sandbox.dpgui(&["runs", "--json"]).ok().events();
+    assert_eq!(listed[0]["state"], "training");
+    assert_eq!(run.outcome(), json!({ "outcome": "completed" }));
+    run.assert_nobody_left();
+}
+
+#[test]
+fn two_trainers_never_write_into_one_folder() {
+    let lab = Lab::new(&[("STEPS", "0")]);
+    let first = lab.detached(&["--name", "first"]);
+    first.wait_for_log("steps: 2 ");
+    lab.sandbox.dpgui(&["stop"]).ok();
+    let second = lab.detached(&["--name", "second", "--resume"]);
+    second.wait_for_log("Resuming training");
+    for resume in [&["--resume"][..], &["--resume", "first"]] {
+        let said = lab.train(resume);
+        assert_eq!(said.code, Some(2), "{said}");
+        assert!(said.stderr.contains(&format!("`{}` is still running", second.id())), "{said}");
+    }
+    lab.sandbox.dpgui(&["stop", "--now"]).ok();
+}
+
+#[test]
 fn stop_works_without_a_supervisor_too() {
     let lab = Lab::new(&[("STEPS", "0")]);
     let run = lab.detached(&[]);
@@ -283,7 +319,7 @@ fn a_full_disk_costs_lines_of_the_log_and_not_the_training() {
     assert_eq!(run.outcome(), json!({ "outcome": "completed" }));
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(run.log().len(), 64 * 1024);
-    assert!(run.events().contains(&"gap-began".to_owned()), "{:?}", run.events());
+    assert_eq!(run.events(), ["started", "gap-began", "phase", "gap-ended", "exited", "ended"]);
 }
 
 #[test]
@@ -319,7 +355,7 @@ fn the_gpus_that_were_asked_for_are_the_ones_that_are_used() {
     let spec = lab.only_run().spec();
     assert_eq!((&spec["args"][0], &spec["args"][1]), (&json!("--include"), &json!("localhost:0,2")));
     assert!(spec["environment"].to_string().contains("NCCL_P2P_DISABLE"));
-    lab.sandbox.env("CUDA_VISIBLE_DEVICES", "1,2");
+    lab.sandbox.env("CUDA_VISIBLE_DEVICES", "GPU-b,2");
     let said = lab.train(&["--json"]);
     assert_eq!(said.events()[0]["on"], "GPUs 1, 2", "{said}");
 }
