@@ -102,7 +102,7 @@ fn prepare(args: &Args, context: &Context) -> Result<Settings, Error> {
         fs::write_atomic(&workspace.settings_file(), text)?;
     }
     let settings = context.settings()?;
-    let site = setup::site(context, settings.clone())?;
+    let site = setup::site(context, &settings)?;
     let profile = setup::profile(args.torch.as_deref().or(settings.torch.profile.as_deref()))?;
     let purpose = Purpose::Demo { requirements: REQUIREMENTS };
     let wish = Wish { purpose, profile, python: args.python.clone() };

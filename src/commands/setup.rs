@@ -44,7 +44,7 @@ pub struct Args {
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
     let settings = context.settings()?;
     let wish = wish(args, &settings)?;
-    let site = site(context, settings)?;
+    let site = site(context, &settings)?;
     let selection = Selection { only: args.only.clone(), skip: args.skip.clone() };
     let setup = Setup::new(&site, &wish, &selection)?;
     if args.plan {
@@ -57,12 +57,11 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
 }
 
 /// What every step of a setup in this workspace works with.
-pub fn site(context: &Context, settings: Settings) -> Result<Site, Error> {
+pub fn site(context: &Context, settings: &Settings) -> Result<Site, Error> {
     Ok(Site {
         host: context.host.clone(),
         workspace: context.workspace.clone(),
-        sources: Sources::load(&settings)?,
-        settings,
+        sources: Sources::load(settings)?,
         http: Http::new()?,
         output: context.output.clone(),
     })

@@ -40,6 +40,14 @@ pub enum InstallError {
     Program { what: String, status: ExitStatus, tail: String, kind: Kind },
     #[error("the environment is not what it should be: {problem}")]
     Verify { problem: String, hint: String },
+    #[error("`{}` is there, and no setup made it", path.display())]
+    Foreign { path: PathBuf },
+    #[error("`{}` is set up for {found}, not for {wanted}", root.display())]
+    OtherPurpose { root: PathBuf, found: String, wanted: String },
+    #[error("the path of the workspace, `{}`, is not UTF-8, which Python's tools do not cope with", root.display())]
+    NotUtf8 { root: PathBuf },
+    #[error("the step `{step}` broke off: {message}")]
+    Panicked { step: String, message: String },
     #[error("unknown step `{0}`")]
     UnknownStep(String, Vec<String>),
     #[error(transparent)]
@@ -78,9 +86,11 @@ impl Report for InstallError {
             Self::NoSpace { .. } => Kind::Disk,
             Self::NoPython { portable: Some(cause), .. } => cause.kind(),
             Self::NoPython { portable: None, .. } | Self::NoPip => Kind::Unsupported,
+            Self::Foreign { .. } | Self::OtherPurpose { .. } | Self::NotUtf8 { .. } => Kind::Usage,
             Self::BadPython { .. } | Self::UnknownStep(..) => Kind::Usage,
             Self::Program { kind, .. } => *kind,
             Self::Verify { .. } => Kind::Failed,
+            Self::Panicked { .. } => Kind::Bug,
             Self::Fs(cause) => cause.kind(),
             Self::Lock(cause) => cause.kind(),
             Self::Net(cause) => cause.kind(),
@@ -127,6 +137,14 @@ impl Report for InstallError {
                 Some("read what it says above, then run the same command again".to_owned())
             }
             Self::Verify { hint, .. } => Some(hint.clone()),
+            Self::Foreign { path } => Some(format!(
+                "move `{}` elsewhere, or choose another workspace with `-C DIR`",
+                path.display()
+            )),
+            Self::OtherPurpose { .. } | Self::NotUtf8 { .. } => {
+                Some("choose another workspace with `-C DIR`".to_owned())
+            }
+            Self::Panicked { .. } => Some("this is a bug of dpgui; please report it".to_owned()),
             Self::UnknownStep(_, known) => Some(format!("the steps are {}", known.join(", "))),
             Self::Fs(cause) => cause.hint(),
             Self::Lock(cause) => cause.hint(),

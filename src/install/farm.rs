@@ -2,7 +2,7 @@
 
 use crate::{
     output::Progress,
-    vendor::farm::{self, Entry},
+    vendor::farm::{self, Entry, Links},
 };
 
 use super::{
@@ -26,8 +26,8 @@ impl<'a> Farm<'a> {
         Ok(Self { site, entries: farm::entries(repositories)?, repositories: needs })
     }
 
-    /// The names that the last farm linked: what is ours to remove.
-    fn ours(&self) -> Vec<String> {
+    /// What the last farm linked: what is ours to remove.
+    fn ours(&self) -> Links {
         let receipt = Receipt::of(&self.site.workspace.libs());
         receipt.and_then(|it| serde_json::from_value(it.details).ok()).unwrap_or_default()
     }
@@ -48,7 +48,7 @@ impl Step for Farm<'_> {
 
     fn inspect(&self) -> Result<Status, InstallError> {
         let what = format!("vendor/libs: {}", self.names().join(", "));
-        let extra = self.ours().iter().any(|name| !self.names().contains(&name.as_str()));
+        let extra = self.ours().keys().any(|name| !self.names().contains(&name.as_str()));
         if farm::is_complete(&self.site.workspace.libs(), &self.entries) && !extra {
             return Ok(Status::Satisfied { what });
         }
@@ -58,8 +58,8 @@ impl Step for Farm<'_> {
     fn apply(&self, _progress: &Progress) -> Result<String, InstallError> {
         let libs = self.site.workspace.libs();
         farm::build(&libs, &self.entries, &self.ours())?;
-        let details = serde_json::to_value(self.names()).unwrap_or_default();
-        let inputs = receipt::inputs(&self.names());
+        let links: Links = self.entries.iter().map(|it| (it.name.clone(), it.target())).collect();
+        let (inputs, details) = (receipt::inputs(&links), serde_json::to_value(&links).unwrap_or_default());
         Receipt::new(inputs, "symlink farm", "the checkouts").with_details(details).write_into(&libs)?;
         Ok(format!("{} links", self.entries.len()))
     }

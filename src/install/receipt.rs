@@ -12,6 +12,8 @@ use crate::platform::{
     fs::{self, FsError},
 };
 
+use super::InstallError;
+
 /// Raised when an older dpgui could misread a newer receipt.
 const SCHEMA: u32 = 1;
 
@@ -27,7 +29,8 @@ pub struct Receipt {
     /// Where it came from: an address without secrets, or a way.
     pub from: String,
     dpgui: String,
-    finished: String,
+    /// When; so no two artefacts have the same receipt.
+    pub finished: String,
     /// What a later setup needs to know about it.
     #[serde(default)]
     pub details: serde_json::Value,
@@ -72,23 +75,27 @@ impl Receipt {
     }
 }
 
-/// One digest for what an artefact is made from.
+/// One digest for what an artefact is made from: texts, numbers and paths of text.
 pub fn inputs(parts: &impl Serialize) -> Sha256 {
     Sha256::of(serde_json::to_vec(parts).unwrap_or_default())
 }
 
 /// Makes a directory artefact whole or not at all: `fill` a staging directory beside `live`, one sync, the
 /// receipt, one rename. A process that is killed on the way leaves `live` as it was.
-pub fn stage<E: From<FsError>>(
+///
+/// # Errors
+/// When something is at `live` that no setup made, and what `fill` says.
+pub fn stage(
     live: &Path,
-    fill: impl FnOnce(&Path) -> Result<Receipt, E>,
-) -> Result<Receipt, E> {
-    let parent = live.parent().unwrap_or(Path::new("/"));
-    fs::create_dir_all(parent)?;
-    fs::remove_leftovers(live)?;
+    fill: impl FnOnce(&Path) -> Result<Receipt, InstallError>,
+) -> Result<Receipt, InstallError> {
+    if !fs::names(live)?.is_empty() && Receipt::of(live).is_none() {
+        return Err(InstallError::Foreign { path: live.to_owned() });
+    }
+    fs::create_dir_all(live.parent().unwrap_or(Path::new("/")))?;
     let staged = fs::beside(live, "tmp");
-    let filled = fs::create_dir_new(&staged).map_err(E::from).and_then(|()| fill(&staged));
-    let receipt = match filled {
+    fs::create_dir_new(&staged)?;
+    let receipt = match fill(&staged) {
         Ok(receipt) => receipt,
         Err(error) => {
             // The error that is on its way says more than one about the tidying up.
@@ -115,21 +122,34 @@ mod tests {
     fn an_artefact_appears_whole_with_its_receipt_or_not_at_all() {
         let dir = tempfile::tempdir().expect("a temp dir");
         let live = dir.path().join("node");
-        let leftover = format!(".node.tmp-{}", i32::MAX);
-        fs::create_dir_all(&dir.path().join(leftover)).expect("a leftover of a killed process");
         let failed = stage(&live, |staged| {
             fs::write_atomic(&staged.join("half"), "x")?;
-            fs::read(&staged.join("missing")).map(|_| unreachable!("it is not there"))
+            Err(InstallError::NoPip)
         });
         failed.expect_err("the filling failed");
         assert!(fs::names(dir.path()).expect("listed").is_empty());
 
-        let made = stage::<FsError>(&live, |staged| {
-            fs::write_atomic(&staged.join("whole"), "x")?;
-            Ok(Receipt::new(inputs(&"1.0"), "thing 1.0", "here"))
-        });
-        assert_eq!(Receipt::of(&live), made.ok());
-        assert_eq!(fs::names(dir.path()).expect("listed"), ["node"]);
+        let thing = || Receipt::new(inputs(&"1.0"), "thing 1.0", "here");
+        for _ in 0..2 {
+            let made = stage(&live, |staged| {
+                fs::write_atomic(&staged.join("whole"), "x")?;
+                Ok(thing())
+            });
+            assert_eq!(Receipt::of(&live), made.ok());
+            assert_eq!(fs::names(dir.path()).expect("listed"), ["node"]);
+        }
+    }
+
+    #[test]
+    fn what_no_setup_made_is_never_replaced() {
+        let dir = tempfile::tempdir().expect("a temp dir");
+        let live = dir.path().join("venv");
+        fs::create_dir_all(&live).expect("created");
+        fs::write_atomic(&live.join("mine"), "x").expect("written");
+        let error =
+            stage(&live, |_| Ok(Receipt::new(inputs(&"1.0"), "thing", "here"))).expect_err("not ours");
+        assert_eq!(error.to_string(), format!("`{}` is there, and no setup made it", live.display()));
+        assert_eq!(fs::names(&live).expect("listed"), ["mine"]);
     }
 
     #[test]

@@ -26,11 +26,15 @@ impl<'a> Requirements<'a> {
         Ok(Self { site, rules: Rules::load()? })
     }
 
+    fn lists(&self) -> impl Iterator<Item = PathBuf> {
+        let vendor = self.site.workspace.vendor();
+        self.rules.precedence.iter().map(move |name| vendor.join(name).join("requirements.txt"))
+    }
+
     /// `None` while a checkout is missing.
     fn text(&self) -> Result<Option<String>, InstallError> {
         let mut lists = vec![];
-        for name in &self.rules.precedence {
-            let list = self.site.workspace.vendor().join(name).join("requirements.txt");
+        for (name, list) in self.rules.precedence.iter().zip(self.lists()) {
             match fs::read_optional(&list)? {
                 Some(text) => lists.push((name.as_str(), text)),
                 None => return Ok(None),
@@ -64,13 +68,13 @@ impl Step for Requirements<'_> {
     fn apply(&self, _progress: &Progress) -> Result<String, InstallError> {
         let path = derived(&self.site.workspace);
         let Some(text) = self.text()? else {
-            let missing = self.site.workspace.vendor();
+            let missing = self.lists().find(|list| !fs::exists(list)).unwrap_or_default();
+            let checkout = missing.parent().unwrap_or(&missing).display().to_string();
             return Err(InstallError::Verify {
-                problem: format!(
-                    "a `requirements.txt` is missing among the checkouts in `{}`",
-                    missing.display()
+                problem: format!("`{}` is missing", missing.display()),
+                hint: format!(
+                    "get it back with `git -C {checkout} checkout -- requirements.txt`, or clone it with a whole `dpgui setup`"
                 ),
-                hint: "run `dpgui setup` without `--only` and `--skip`".to_owned(),
             });
         };
         fs::create_dir_all(path.parent().unwrap_or(&path))?;

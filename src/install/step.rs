@@ -1,7 +1,9 @@
 //! A step of setup, what all steps share, and how a set of them is carried out side by side.
 
 use std::{
+    any::Any,
     collections::{BTreeSet, HashMap, HashSet},
+    panic::{AssertUnwindSafe, catch_unwind},
     path::PathBuf,
     sync::mpsc,
     thread,
@@ -13,7 +15,7 @@ use crate::{
     output::{Event, Line, Output, Progress, size},
     platform::{Env, Host, clock::Stopwatch, net::Http},
     vendor::sources::Sources,
-    workspace::{Settings, Workspace},
+    workspace::Workspace,
 };
 
 use super::{
@@ -26,7 +28,6 @@ use super::{
 pub struct Site {
     pub host: Host,
     pub workspace: Workspace,
-    pub settings: Settings,
     pub sources: Sources,
     pub http: Http,
     pub output: Output,
@@ -74,8 +75,9 @@ pub enum Change {
 impl Event for Change {
     fn line(&self) -> Option<Line> {
         Some(match self {
-            // The error ends the command and is shown then.
-            Self::StepFailed { .. } => return None,
+            Self::StepFailed { step, message } => {
+                Line { verb: "Failed", text: format!("{step}: {message}; what is under way is finished") }
+            }
             Self::StepStarted { step, why } => Line { verb: "Starting", text: format!("{step} ({why})") },
             Self::StepDone { step, what, seconds } => {
                 let took = size::duration(std::time::Duration::from_secs_f64(*seconds));
@@ -119,7 +121,8 @@ pub fn apply(
                 let (step, sender) = (by_id[&id], sender.clone());
                 running.insert(id.clone());
                 scope.spawn(move || {
-                    let result = run(step, output);
+                    let result = catch_unwind(AssertUnwindSafe(|| run(step, output)));
+                    let result = result.unwrap_or_else(|panic| Err(panicked(&id, &*panic)));
                     // The receiver outlives every sender: it is in the enclosing function.
                     let _ = sender.send((id, result));
                 });
@@ -136,6 +139,13 @@ pub fn apply(
         }
     });
     failure.map_or(Ok(changed), Err)
+}
+
+/// A bug in one step must not leave the others, and the user, waiting for ever.
+fn panicked(step: &StepId, panic: &(dyn Any + Send)) -> InstallError {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    let message = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message").to_owned();
+    InstallError::Panicked { step: step.to_string(), message }
 }
 
 fn run(step: &dyn Step, output: &Output) -> Result<bool, InstallError> {
@@ -175,7 +185,14 @@ mod tests {
         needs: Vec<StepId>,
         order: &'a Mutex<Vec<String>>,
         together: Option<&'a Barrier>,
-        fails: bool,
+        ends: End,
+    }
+
+    #[derive(Clone, Copy, PartialEq, Eq)]
+    enum End {
+        Well,
+        Badly,
+        InPanic,
     }
 
     impl Step for Recorded<'_> {
@@ -193,7 +210,11 @@ mod tests {
                 barrier.wait();
             }
             self.order.lock().expect("not poisoned").push(self.id.to_string());
-            if self.fails { Err(InstallError::NoPip) } else { Ok(String::new()) }
+            match self.ends {
+                End::Well => Ok(String::new()),
+                End::Badly => Err(InstallError::NoPip),
+                End::InPanic => panic!("a bug"),
+            }
         }
     }
 
@@ -203,7 +224,7 @@ mod tests {
         let barrier = Barrier::new(2);
         let step = |id, needs: &[StepId], together| {
             let needs = needs.to_vec();
-            Box::new(Recorded { id, needs, order: &order, together, fails: false }) as Box<dyn Step>
+            Box::new(Recorded { id, needs, order: &order, together, ends: End::Well }) as Box<dyn Step>
         };
         let steps = [
             step(StepId::Node, &[], Some(&barrier)),
@@ -218,15 +239,19 @@ mod tests {
 
     #[test]
     fn after_a_failure_nothing_new_is_started() {
-        let order = Mutex::new(vec![]);
-        let step = |id, needs: &[StepId], fails| {
-            let needs = needs.to_vec();
-            Box::new(Recorded { id, needs, order: &order, together: None, fails }) as Box<dyn Step>
+        let check = |ends, expected: &str| {
+            let order = Mutex::new(vec![]);
+            let step = |id, needs: &[StepId], ends| {
+                let needs = needs.to_vec();
+                Box::new(Recorded { id, needs, order: &order, together: None, ends }) as Box<dyn Step>
+            };
+            let steps = [step(StepId::Uv, &[], ends), step(StepId::Venv, &[StepId::Uv], End::Well)];
+            let pending = BTreeSet::from([StepId::Uv, StepId::Venv]);
+            let error = apply(&steps, &pending, &Output::new(Mode::Plain)).expect_err("it failed");
+            assert_eq!(error.to_string(), expected);
+            assert_eq!(*order.lock().expect("not poisoned"), ["uv"]);
         };
-        let steps = [step(StepId::Uv, &[], true), step(StepId::Venv, &[StepId::Uv], false)];
-        let pending = BTreeSet::from([StepId::Uv, StepId::Venv]);
-        let error = apply(&steps, &pending, &Output::new(Mode::Plain)).expect_err("it failed");
-        assert!(matches!(error, InstallError::NoPip));
-        assert_eq!(*order.lock().expect("not poisoned"), ["uv"]);
+        check(End::Badly, &InstallError::NoPip.to_string());
+        check(End::InPanic, "the step `uv` broke off: a bug");
     }
 }

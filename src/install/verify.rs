@@ -7,7 +7,7 @@ use serde::Deserialize;
 use crate::{
     output::Progress,
     platform::{digest::Sha256, fs, process::CommandSpec},
-    vendor::{farm, sources},
+    vendor::{farm, git, sources},
 };
 
 use super::{
@@ -46,8 +46,16 @@ impl Verify<'_> {
 
     /// `None` while there is no environment to verify.
     fn inputs(&self) -> Option<Sha256> {
-        let venv = Receipt::of(&self.site.workspace.venv())?;
-        Some(receipt::inputs(&(venv.inputs, &self.repositories, SCRIPT)))
+        let workspace = &self.site.workspace;
+        let venv = Receipt::of(&workspace.venv())?;
+        // Each environment, farm and commit by itself: an equal one that was made again is verified again.
+        let farm = Receipt::of(&workspace.libs()).map(|it| it.finished);
+        let heads: Vec<_> = self
+            .repositories
+            .iter()
+            .map(|name| git::head(&workspace.vendor().join(name)).ok().flatten())
+            .collect();
+        Some(receipt::inputs(&(venv.inputs, venv.finished, farm, heads, SCRIPT)))
     }
 
     fn ask(&self) -> Result<Answer, InstallError> {
@@ -105,6 +113,13 @@ impl Step for Verify<'_> {
 
     fn apply(&self, progress: &Progress) -> Result<String, InstallError> {
         progress.doing("importing torch and deepspeed for the first time");
+        let strangers = farm::strangers(&self.site.workspace.libs(), &farm::entries(&self.repositories)?)?;
+        if let Some(stranger) = strangers.first() {
+            return Err(InstallError::Verify {
+                problem: format!("`{}` is no link of dpgui, and could shadow a module", stranger.display()),
+                hint: format!("move `{}` elsewhere", stranger.display()),
+            });
+        }
         let answer = self.ask()?;
         if !answer.problems.is_empty() {
             return Err(InstallError::Verify {

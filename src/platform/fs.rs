@@ -309,6 +309,20 @@ pub fn beside(path: &Path, purpose: &str) -> PathBuf {
     path.with_file_name(format!(".{name}.{purpose}-{}", std::process::id()))
 }
 
+/// What anybody, dead or alive, left [`beside`] something in `dir`. Only who holds the lock on `dir` may remove it: in a
+/// container the next process has the same number.
+pub fn leftovers(dir: &Path) -> Result<Vec<PathBuf>> {
+    let is_ours = |name: &OsString| {
+        let name = name.to_string_lossy();
+        let end = name.strip_prefix('.').and_then(|rest| rest.rsplit_once('-'));
+        end.is_some_and(|(rest, pid)| {
+            let purpose = rest.rsplit_once('.').map_or("", |(_, purpose)| purpose);
+            ["tmp", "old"].contains(&purpose) && pid.parse::<u32>().is_ok()
+        })
+    };
+    Ok(names(dir)?.into_iter().filter(is_ours).map(|name| dir.join(name)).collect())
+}
+
 /// Removes what processes that are gone left [`beside`] `path`.
 pub fn remove_leftovers(path: &Path) -> Result<()> {
     let dir = path.parent().unwrap_or(Path::new("/"));
@@ -345,6 +359,20 @@ mod tests {
         replace_dir(&staged, &live).expect("replaced");
         assert_eq!(names(&live).expect("listed"), ["new"]);
         assert_eq!(names(dir.path()).expect("listed"), ["live"]);
+    }
+
+    #[test]
+    fn leftovers_are_known_by_their_names() {
+        let dir = tempfile::tempdir().expect("a temp dir");
+        for name in [".node.tmp-12", ".venv.old-3", ".node.tmp-x", ".dpgui", "node.tmp-4", ".gitignore-5"] {
+            create_dir_all(&dir.path().join(name)).expect("created");
+        }
+        let found: Vec<_> = leftovers(dir.path())
+            .expect("listed")
+            .into_iter()
+            .map(|it| it.file_name().map(OsString::from))
+            .collect();
+        assert_eq!(found, [Some(".node.tmp-12".into()), Some(".venv.old-3".into())]);
     }
 
     #[test]

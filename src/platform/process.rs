@@ -112,11 +112,13 @@ impl CommandSpec {
         Ok(Captured { status, stdout, stderr })
     }
 
-    /// Runs to the end, handing over each line of stdout and stderr as it appears.
+    /// Runs to the end, handing over each line of stdout and stderr as it appears. It ends with us: killed, we leave
+    /// nobody behind who would go on writing.
     pub fn stream(&self, on_line: &mut dyn FnMut(&str)) -> Result<ExitStatus, ProcessError> {
         let (reader, writer) = self.read(io::pipe())?;
         let mut command = self.command();
         command.stdin(Stdio::null()).stdout(self.read(writer.try_clone())?).stderr(writer);
+        end_with_parent(&mut command);
         let mut child = self.started(command.spawn())?;
         // The command holds our copies of the pipe's writing end: the reader would never see its end.
         drop(command);
@@ -179,6 +181,13 @@ pub fn is_alive(pid: i32) -> bool {
 fn start_session(command: &mut Command) {
     // SAFETY: `setsid` is one of the functions that may be called between fork and exec.
     unsafe { command.pre_exec(|| Ok(nix::unistd::setsid().map(drop)?)) };
+}
+
+#[expect(unsafe_code, reason = "there is no other way to ask for it before the program starts")]
+fn end_with_parent(command: &mut Command) {
+    let ask = || Ok(nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL)?);
+    // SAFETY: `prctl` is a plain system call, which may be made between fork and exec.
+    unsafe { command.pre_exec(ask) };
 }
 
 /// `exit code 3` or `signal 9`.

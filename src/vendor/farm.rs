@@ -3,7 +3,10 @@
 //! The links are relative, so a workspace can be moved. Only links that an earlier farm made are ever removed;
 //! anything else in their way belongs to somebody else and is an error.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use serde::Deserialize;
 
@@ -36,7 +39,7 @@ impl Entry {
     }
 
     /// Relative to the farm.
-    fn target(&self) -> PathBuf {
+    pub fn target(&self) -> PathBuf {
         // Pushed part by part: joining an empty path would leave a trailing slash.
         let mut target = PathBuf::from("..");
         target.push(&self.repository);
@@ -51,6 +54,8 @@ impl Entry {
 pub enum FarmError {
     #[error("`{}` is in the way of a link that the trainer needs", path.display())]
     InTheWay { path: PathBuf },
+    #[error("the repository `{repository}` is not cloned")]
+    NotCloned { repository: String },
     #[error("`{name}` of the repository `{repository}` is not there, at `{}`", path.display())]
     NoTarget { name: String, repository: String, path: PathBuf },
     #[error(transparent)]
@@ -61,7 +66,7 @@ impl Report for FarmError {
     fn kind(&self) -> Kind {
         match self {
             Self::InTheWay { .. } => Kind::Usage,
-            Self::NoTarget { .. } => Kind::Failed,
+            Self::NotCloned { .. } | Self::NoTarget { .. } => Kind::Failed,
             Self::Fs(cause) => cause.kind(),
         }
     }
@@ -71,6 +76,7 @@ impl Report for FarmError {
             Self::InTheWay { path } => {
                 Some(format!("move `{}` elsewhere, then run `dpgui setup` again", path.display()))
             }
+            Self::NotCloned { .. } => Some("run `dpgui setup` without `--only` and `--skip`".to_owned()),
             Self::NoTarget { repository, .. } => {
                 Some(format!("the commit of `{repository}` does not fit this dpgui: pin the one it knows"))
             }
@@ -91,7 +97,10 @@ pub fn entries(repositories: &[&str]) -> Result<Vec<Entry>, VendorError> {
     Ok(file.link.into_iter().filter(|it| repositories.contains(&it.repository.as_str())).collect())
 }
 
-/// The links in `libs` are exactly `entries` and lead somewhere.
+/// Links by name, with where they point: a link of ours is one that still points where we let it.
+pub type Links = BTreeMap<String, PathBuf>;
+
+/// The links of `entries` are all in `libs` and lead somewhere.
 pub fn is_complete(libs: &Path, entries: &[Entry]) -> bool {
     entries.iter().all(|it| {
         let link = libs.join(&it.name);
@@ -99,27 +108,38 @@ pub fn is_complete(libs: &Path, entries: &[Entry]) -> bool {
     })
 }
 
-/// Makes `libs` hold `entries`. `ours` names the links of an earlier farm; those not wanted any more go.
-pub fn build(libs: &Path, entries: &[Entry], ours: &[String]) -> Result<(), FarmError> {
-    fs::create_dir_all(libs)?;
+/// What is in `libs` beside the links of `entries`: it could shadow a module of the trainer. Receipts do not count.
+pub fn strangers(libs: &Path, entries: &[Entry]) -> Result<Vec<PathBuf>, FsError> {
+    let names = fs::names(libs)?.into_iter();
+    let expected = |name: &str| name.starts_with('.') || entries.iter().any(|it| it.name == name);
+    Ok(names.filter(|name| !expected(&name.to_string_lossy())).map(|name| libs.join(name)).collect())
+}
+
+/// Makes `libs` hold `entries`. `ours` are the links of an earlier farm; those not wanted any more go.
+pub fn build(libs: &Path, entries: &[Entry], ours: &Links) -> Result<(), FarmError> {
+    let is_ours = |name: &String| ours.get(name) == fs::link_target(&libs.join(name)).as_ref();
     // Look at everything first: a farm is built whole or left as it was.
     for entry in entries {
         let link = libs.join(&entry.name);
-        let known = ours.contains(&entry.name) || fs::link_target(&link) == Some(entry.target());
-        let free = !fs::exists(&link) || (fs::link_target(&link).is_some() && known);
-        if !free {
+        let fits = fs::link_target(&link) == Some(entry.target());
+        if fs::exists(&link) && !fits && !is_ours(&entry.name) {
             return Err(FarmError::InTheWay { path: link });
         }
-        let target = libs.join(entry.target());
-        if !target.exists() {
+        let vendor = libs.parent().unwrap_or(libs);
+        let (repository, target) =
+            (vendor.join(&entry.repository), vendor.join(&entry.repository).join(&entry.path));
+        if !fs::exists(&repository) {
+            return Err(FarmError::NotCloned { repository: entry.repository.clone() });
+        }
+        if !fs::exists(&target) {
             let (name, repository) = (entry.name.clone(), entry.repository.clone());
             return Err(FarmError::NoTarget { name, repository, path: target });
         }
     }
-    for name in ours.iter().filter(|name| !entries.iter().any(|it| it.name == **name)) {
-        let link = libs.join(name);
-        if fs::link_target(&link).is_some() {
-            fs::remove_tree(&link)?;
+    fs::create_dir_all(libs)?;
+    for name in ours.keys().filter(|name| !entries.iter().any(|it| it.name == **name)) {
+        if is_ours(name) {
+            fs::remove_tree(&libs.join(name))?;
         }
     }
     for entry in entries {
@@ -170,29 +190,35 @@ mod tests {
         let (_dir, libs) = vendor_with(&["Repo/comfy", "Repo/extra"]);
         let first = [entry("comfy", "comfy"), entry("whole", "")];
         assert!(!is_complete(&libs, &first));
-        build(&libs, &first, &[]).expect("built");
+        build(&libs, &first, &Links::new()).expect("built");
         assert!(is_complete(&libs, &first));
         assert_eq!(fs::link_target(&libs.join("whole")), Some(PathBuf::from("../Repo")));
-        let ours = ["comfy".to_owned(), "whole".to_owned()];
+        let ours: Links = first.iter().map(|it| (it.name.clone(), it.target())).collect();
         fs::write_atomic(&libs.join("note.txt"), "the user's own").expect("written");
         build(&libs, &[entry("comfy", "extra")], &ours).expect("rebuilt");
         assert_eq!(fs::names(&libs).expect("listed"), ["comfy", "note.txt"]);
         assert_eq!(fs::link_target(&libs.join("comfy")), Some(PathBuf::from("../Repo/extra")));
+        let strangers = strangers(&libs, &[entry("comfy", "extra")]).expect("listed");
+        assert_eq!(strangers, [libs.join("note.txt")]);
     }
 
     #[test]
     fn what_is_not_ours_stops_the_farm_and_stays() {
         let (dir, libs) = vendor_with(&["Repo/comfy", "libs", "mine"]);
         let check = |expected: &str| {
-            let error =
-                build(&libs, &[entry("comfy", "comfy")], &["comfy".to_owned()]).expect_err("in the way");
+            let ours = Links::from([("comfy".to_owned(), PathBuf::from("../Repo/comfy"))]);
+            let error = build(&libs, &[entry("comfy", "comfy")], &ours).expect_err("in the way");
             assert_eq!(error.to_string().replace(&dir.path().display().to_string(), "W"), expected);
         };
         fs::write_atomic(&libs.join("comfy"), "a real file").expect("written");
         check("`W/libs/comfy` is in the way of a link that the trainer needs");
         assert_eq!(fs::read_text(&libs.join("comfy")).expect("still there"), "a real file");
         fs::remove_tree(&libs.join("comfy")).expect("removed");
+        // A link of the user's own, where ours was.
+        fs::symlink(Path::new("/somewhere/else"), &libs.join("comfy")).expect("linked");
+        check("`W/libs/comfy` is in the way of a link that the trainer needs");
+        fs::remove_tree(&libs.join("comfy")).expect("removed");
         fs::remove_tree(&dir.path().join("Repo/comfy")).expect("removed");
-        check("`comfy` of the repository `Repo` is not there, at `W/libs/../Repo/comfy`");
+        check("`comfy` of the repository `Repo` is not there, at `W/Repo/comfy`");
     }
 }
