@@ -27,7 +27,7 @@ use crate::{
     config,
     output::{Event, Line, size},
     platform::{clock::Stopwatch, fs, gpu, lock::Lock},
-    workspace::Settings,
+    workspace::{Settings, Workspace},
 };
 
 use self::{
@@ -35,6 +35,7 @@ use self::{
     node::Node,
     plan::{Planned, Selection, StepId},
     python::Python,
+    receipt::Receipt,
     repositories::Checkout,
     requirements::Requirements,
     step::{Site, Step},
@@ -46,6 +47,9 @@ use self::{
 
 pub use error::InstallError;
 
+/// Free space below which nothing can be installed: the smallest environment, its packages in uv's cache already.
+const LEAST_SPACE: u64 = 1 << 30;
+
 /// What a workspace is set up for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Purpose {
@@ -53,6 +57,15 @@ pub enum Purpose {
     Trainer { wanted: Vec<String> },
     /// A trainer of our own with this list of packages: no repositories, no Node.
     Demo { requirements: &'static str },
+}
+
+impl Purpose {
+    const fn name(&self) -> &'static str {
+        match self {
+            Self::Trainer { .. } => "diffusion-pipe",
+            Self::Demo { .. } => "the demo",
+        }
+    }
 }
 
 /// What the user wants of a setup.
@@ -68,6 +81,7 @@ pub struct Wish {
 /// A setup that has been looked at: what it would do, and the means to do it.
 pub struct Setup<'a> {
     site: &'a Site,
+    purpose: &'static str,
     steps: Vec<Box<dyn Step + 'a>>,
     choice: Choice,
 }
@@ -99,14 +113,26 @@ impl Event for Done {
 
 impl<'a> Setup<'a> {
     /// # Errors
-    /// When a declaration or a name in `wish` or `selection` makes no sense, or no torch runs on this machine.
+    /// When a declaration or a name in `wish` or `selection` makes no sense, no torch runs on this machine, or the
+    /// workspace is set up for something else.
     pub fn new(site: &'a Site, wish: &Wish, selection: &Selection) -> Result<Self, InstallError> {
-        let choice = torch::choose(wish.profile, gpu::detect(&site.host).as_ref(), site.host.arch)?;
+        let root = site.workspace.root().to_owned();
+        if root.to_str().is_none() {
+            return Err(InstallError::NotUtf8 { root });
+        }
+        let (found, wanted) = (purpose_of(&site.workspace), wish.purpose.name());
+        if let Some(found) = found.filter(|it| it != wanted) {
+            return Err(InstallError::OtherPurpose { root, found, wanted: wanted.to_owned() });
+        }
+        let mut choice = torch::choose(wish.profile, gpu::detect(&site.host).as_ref(), site.host.arch)?;
+        if wish.profile.is_none() {
+            choice = keep_cuda(choice, venv::installed_profile(&site.workspace));
+        }
         let mut steps = steps(site, wish, choice.profile)?;
         let ids: Vec<StepId> = steps.iter().map(|it| it.id()).collect();
         selection.check(&ids)?;
         steps.retain(|it| selection.includes(&it.id()));
-        Ok(Self { site, steps, choice })
+        Ok(Self { site, purpose: wanted, steps, choice })
     }
 
     /// Which torch it is to be, and why.
@@ -126,13 +152,17 @@ impl<'a> Setup<'a> {
     pub fn apply(&self) -> Result<Done, InstallError> {
         let watch = Stopwatch::start();
         let done = |changed| Done { changed, seconds: watch.elapsed().as_secs_f64() };
-        if self.plan()?.iter().all(|it| !it.pending) {
+        if self.plan()?.iter().all(|it| !it.pending) && self.leftovers()?.is_empty() {
             return Ok(done(0));
         }
         let internal = self.site.workspace.internal();
         fs::create_dir_all(&internal)?;
-        Settings::mark(&self.site.workspace)?;
         let _lock = Lock::exclusive(&internal.join("setup.lock"), "dpgui setup")?;
+        Settings::mark(&self.site.workspace)?;
+        self.mark_purpose()?;
+        for leftover in self.leftovers()? {
+            fs::remove_tree(&leftover)?;
+        }
         // Another setup may have finished between the look and the lock.
         let pending: BTreeSet<StepId> =
             self.plan()?.into_iter().filter(|it| it.pending).map(|it| it.step).collect();
@@ -152,14 +182,59 @@ impl<'a> Setup<'a> {
         }
     }
 
+    /// What setups that were killed left behind: half an environment is gigabytes.
+    fn leftovers(&self) -> Result<Vec<PathBuf>, InstallError> {
+        let workspace = &self.site.workspace;
+        let dirs = [workspace.root().to_owned(), workspace.tools(), workspace.vendor(), workspace.libs()];
+        let found = dirs.iter().map(|dir| fs::leftovers(dir)).collect::<Result<Vec<_>, _>>()?;
+        Ok(found.into_iter().flatten().collect())
+    }
+
+    fn mark_purpose(&self) -> Result<(), InstallError> {
+        if purpose_of(&self.site.workspace).is_none() {
+            let path = receipt::loose(&self.site.workspace.internal(), PURPOSE);
+            fs::create_dir_all(path.parent().unwrap_or(&path))?;
+            Receipt::new(receipt::inputs(&self.purpose), self.purpose, "its first setup").write(&path)?;
+        }
+        Ok(())
+    }
+
+    /// How much it will be nobody knows: packages in uv's cache are linked and take nothing. So little space is a
+    /// warning, and only hopelessly little an error.
     fn require_space(&self) -> Result<(), InstallError> {
         let root = self.site.workspace.root();
         let (needed, available) = (venv::disk_need(self.choice.profile), fs::available_bytes(root)?);
-        if needed <= available {
-            return Ok(());
+        if available < LEAST_SPACE {
+            let what = format!("an environment with torch ({})", self.choice.profile);
+            return Err(InstallError::NoSpace { what, at: root.to_owned(), needed, available });
         }
-        let what = format!("the Python environment with torch ({})", self.choice.profile);
-        Err(InstallError::NoSpace { what, at: root.to_owned(), needed, available })
+        if available < needed {
+            let (needed, available) = (size::bytes(needed), size::bytes(available));
+            self.site.output.warn(format_args!(
+                "{available} are free at `{}`; where uv's cache is empty, {needed} are needed",
+                root.display()
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// The name of the receipt that says what a workspace is for.
+const PURPOSE: &str = "purpose";
+
+fn purpose_of(workspace: &Workspace) -> Option<String> {
+    Receipt::read(&receipt::loose(&workspace.internal(), PURPOSE)).map(|it| it.what)
+}
+
+/// A driver that does not answer for once is no reason to replace an environment that works by one for the CPU.
+fn keep_cuda(choice: Choice, installed: Option<Profile>) -> Choice {
+    match (choice.profile, installed) {
+        (Profile::Cpu, Some(profile @ (Profile::Cu13 | Profile::Cu12))) => Choice {
+            profile,
+            because: format!("{profile}: it is installed, though no NVIDIA GPU answers now"),
+            warning: Some("no NVIDIA GPU answers; `--torch cpu` would replace the environment".to_owned()),
+        },
+        (Profile::Cpu | Profile::Cu13 | Profile::Cu12, _) => choice,
     }
 }
 

@@ -2,13 +2,17 @@
 //!
 //! The same setup, configuration, training and supervision as for the real trainer, with a small trainer of our own.
 
-use std::{path::PathBuf, process::ExitCode, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
 
 use serde::Serialize;
 
 use crate::{
     config::{sample, template},
-    error::Error,
+    error::{Error, Kind},
     install::{Purpose, Setup, Wish, plan::Selection},
     output::{Event, Line, Mode, chart, size},
     platform::{clock::Stopwatch, fs, gpu},
@@ -17,7 +21,7 @@ use crate::{
         stop::Kept,
         watch::{self, Show},
     },
-    workspace::Settings,
+    workspace::{Settings, remember::Choices},
 };
 
 use super::{Context, setup, train};
@@ -92,6 +96,19 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
 /// Makes the workspace and its environment.
 fn prepare(args: &Args, context: &Context) -> Result<Settings, Error> {
     let workspace = &context.workspace;
+    let mut settings = context.settings()?;
+    if fs::exists(&workspace.settings_file()) && settings.trainer.script.as_deref() != Some(Path::new(SCRIPT))
+    {
+        let what = format!("`{}` is a workspace, and not the demo's", workspace.root().display());
+        return Err(Error::new(Kind::Usage, what).with_hint("choose an empty directory with `-C DIR`"));
+    }
+    let site = setup::site(context, &settings)?;
+    let profile = setup::profile(args.torch.as_deref().or(settings.torch.profile.as_deref()))?;
+    let purpose = Purpose::Demo { requirements: REQUIREMENTS };
+    let python = setup::python(context, args.python.as_deref(), &settings);
+    let wish = Wish { purpose, profile, python };
+    let setup = Setup::new(&site, &wish, &Selection::default())?;
+
     let script = workspace.root().join(SCRIPT);
     fs::create_dir_all(script.parent().unwrap_or(&script))?;
     fs::write_atomic(&script, TRAINER)?;
@@ -100,13 +117,11 @@ fn prepare(args: &Args, context: &Context) -> Result<Settings, Error> {
             "# The workspace of `dpgui demo`: a trainer of its own.\n[trainer]\nscript = \"{SCRIPT}\"\n"
         );
         fs::write_atomic(&workspace.settings_file(), text)?;
+        settings = context.settings()?;
     }
-    let settings = context.settings()?;
-    let site = setup::site(context, &settings)?;
-    let profile = setup::profile(args.torch.as_deref().or(settings.torch.profile.as_deref()))?;
-    let purpose = Purpose::Demo { requirements: REQUIREMENTS };
-    let wish = Wish { purpose, profile, python: args.python.clone() };
-    let done = Setup::new(&site, &wish, &Selection::default())?.apply()?;
+    let python = wish.python.as_deref().filter(|_| args.python.is_some());
+    setup::keep(context, Choices { torch: args.torch.as_deref(), python, ..Choices::default() })?;
+    let done = setup.apply()?;
     context.output.event(&done);
     Ok(settings)
 }

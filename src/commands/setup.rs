@@ -1,13 +1,19 @@
 //! `dpgui setup`: fills the workspace with everything that a training needs.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use crate::{
     error::{Error, Kind},
     install::{Purpose, Setup, Wish, plan::Selection, step::Site, torch::Profile},
-    platform::net::Http,
+    platform::{fs, net::Http},
     vendor::sources::Sources,
-    workspace::Settings,
+    workspace::{
+        Settings,
+        remember::{Choices, remember},
+    },
 };
 
 use super::Context;
@@ -43,13 +49,20 @@ pub struct Args {
 
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
     let settings = context.settings()?;
-    let wish = wish(args, &settings)?;
+    let wish = wish(args, context, &settings)?;
     let site = site(context, &settings)?;
     let selection = Selection { only: args.only.clone(), skip: args.skip.clone() };
     let setup = Setup::new(&site, &wish, &selection)?;
     if args.plan {
         return plan(args, context, &setup);
     }
+    let choices = Choices {
+        torch: args.torch.as_deref(),
+        python: wish.python.as_deref().filter(|_| args.python.is_some()),
+        models: &args.models,
+        submodules: &args.submodules,
+    };
+    keep(context, choices)?;
     let done = setup.apply()?;
     context.output.event(&done);
     next(context);
@@ -67,6 +80,23 @@ pub fn site(context: &Context, settings: &Settings) -> Result<Site, Error> {
     })
 }
 
+/// Keeps what was chosen on the command line for the next command, and says so.
+pub fn keep(context: &Context, choices: Choices<'_>) -> Result<(), Error> {
+    if choices.is_none() {
+        return Ok(());
+    }
+    fs::create_dir_all(context.workspace.root())?;
+    for line in remember(&context.workspace, choices)? {
+        context.output.status("Remembered", format_args!("`{line}` in `dpgui.toml`"));
+    }
+    Ok(())
+}
+
+/// The interpreter to use: from the command line, else from the settings.
+pub fn python(context: &Context, given: Option<&Path>, settings: &Settings) -> Option<PathBuf> {
+    given.or(settings.python.as_deref()).map(|path| context.host.absolute(path))
+}
+
 /// `auto` is no profile; anything else must be one.
 pub fn profile(name: Option<&str>) -> Result<Option<Profile>, Error> {
     match name {
@@ -75,11 +105,15 @@ pub fn profile(name: Option<&str>) -> Result<Option<Profile>, Error> {
     }
 }
 
-fn wish(args: &Args, settings: &Settings) -> Result<Wish, Error> {
+fn wish(args: &Args, context: &Context, settings: &Settings) -> Result<Wish, Error> {
     let given = [&args.models, &args.submodules, &settings.models, &settings.submodules];
     let wanted = given.into_iter().flatten().cloned().collect();
     let profile = profile(args.torch.as_deref().or(settings.torch.profile.as_deref()))?;
-    Ok(Wish { purpose: Purpose::Trainer { wanted }, profile, python: args.python.clone() })
+    Ok(Wish {
+        purpose: Purpose::Trainer { wanted },
+        profile,
+        python: python(context, args.python.as_deref(), settings),
+    })
 }
 
 fn plan(args: &Args, context: &Context, setup: &Setup) -> Result<ExitCode, Error> {

@@ -86,8 +86,11 @@ impl Report for InstallError {
             Self::NoSpace { .. } => Kind::Disk,
             Self::NoPython { portable: Some(cause), .. } => cause.kind(),
             Self::NoPython { portable: None, .. } | Self::NoPip => Kind::Unsupported,
-            Self::Foreign { .. } | Self::OtherPurpose { .. } | Self::NotUtf8 { .. } => Kind::Usage,
-            Self::BadPython { .. } | Self::UnknownStep(..) => Kind::Usage,
+            Self::Foreign { .. }
+            | Self::OtherPurpose { .. }
+            | Self::NotUtf8 { .. }
+            | Self::BadPython { .. }
+            | Self::UnknownStep(..) => Kind::Usage,
             Self::Program { kind, .. } => *kind,
             Self::Verify { .. } => Kind::Failed,
             Self::Panicked { .. } => Kind::Bug,

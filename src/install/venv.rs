@@ -11,6 +11,7 @@ use std::{
 use crate::{
     output::Progress,
     platform::{Env, digest::Sha256, fs, process::CommandSpec},
+    workspace::Workspace,
 };
 
 use super::{
@@ -105,7 +106,8 @@ impl Venv<'_> {
         let mut downloads = Downloads::default();
         program::run(&install, "uv pip install", &mut |line| downloads.show(line, progress))?;
         progress.doing("writing it to the disk");
-        Ok(Receipt::new(self.inputs(interpreter, list), self.what(), from))
+        let details = serde_json::json!({ "profile": self.profile });
+        Ok(Receipt::new(self.inputs(interpreter, list), self.what(), from).with_details(details))
     }
 
     /// uv does not read pip's settings; people who set an index for pip mean it for this too.
@@ -188,6 +190,12 @@ impl Step for Venv<'_> {
         let receipt = receipt::stage(&self.site.workspace.venv(), fill)?;
         Ok(format!("{} from {}", receipt.what, receipt.from))
     }
+}
+
+/// The profile that the environment there was made for.
+pub fn installed_profile(workspace: &Workspace) -> Option<Profile> {
+    let receipt = Receipt::of(&workspace.venv())?;
+    serde_json::from_value(receipt.details.get("profile")?.clone()).ok()
 }
 
 /// Bytes that an environment takes at most, uv's cache on the same file system counted in (measured with Python

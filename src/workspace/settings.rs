@@ -23,6 +23,8 @@ const TRAINER: &str = "vendor/diffusion-pipe/train.py";
 pub struct Settings {
     pub torch: Torch,
     pub trainer: Trainer,
+    /// The interpreter to make the environment with, as with `setup --python`.
+    pub python: Option<PathBuf>,
     /// Further model types whose submodules are wanted, as with `setup --model`.
     pub models: Vec<String>,
     /// Further submodules of the trainer, as with `setup --submodule`.

@@ -277,7 +277,7 @@ fn a_disk_that_fills_up_is_named_and_nothing_half_made_is_left() {
     assert_eq!(said.code, Some(6), "{said}");
     assert!(said.stderr.contains("No space left on device"), "{said}");
     assert!(said.stderr.contains("hint: free some space on the file system of"), "{said}");
-    assert!(!said.stderr.ends_with("node\n"), "{said}");
+    assert!(said.stderr.ends_with("again\n"), "`ls -A tools` has printed something: {said}");
 }
 
 #[test]
@@ -290,15 +290,33 @@ fn a_read_only_file_system_is_named() {
 }
 
 #[test]
-fn a_workspace_that_cannot_be_written_is_named() {
+fn a_workspace_without_permission_is_named() {
+    use std::os::unix::fs::PermissionsExt;
     let server = FileServer::start();
     let sandbox = node_sandbox(&server, &archives::node("22.12.0"));
-    // Root may write anywhere, so a file stands where the directory should be.
-    sandbox.write("w/tools", "in the way");
-    let said = setup_node(&sandbox);
+    // Root may write anywhere, so where the tests run as root the program runs as nobody, from where nobody may read.
+    for (path, mode) in [("", 0o755), ("w", 0o555)] {
+        fs::set_permissions(sandbox.path(path), fs::Permissions::from_mode(mode))
+            .expect("permissions are set");
+    }
+    let program = sandbox.path("dpgui");
+    fs::copy(env!("CARGO_BIN_EXE_dpgui"), &program).expect("copied");
+    let is_root = nix::unistd::geteuid().is_root();
+    let mut command =
+        std::process::Command::new(if is_root { PathBuf::from("setpriv") } else { program.clone() });
+    if is_root {
+        command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(&program);
+    }
+    let usual = sandbox.command(&[]);
+    command.env_clear().envs(usual.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    command.env("PATH", "/usr/bin:/bin").args(["setup", "--only", "node"]).current_dir(sandbox.root());
+    let said = Said::from(command.output().expect("it starts"));
     assert_eq!(said.code, Some(6), "{said}");
-    let expected = "error: cannot create the directory `DIR/w/tools`";
-    assert!(sandbox.neutral(&said.stderr).contains(expected), "{said}");
+    assert_eq!(
+        sandbox.neutral(&said.stderr),
+        "error: cannot create the directory `DIR/w/.dpgui`\n  caused by: Permission denied (os error 13)\n\n\
+         hint: make `DIR/w/.dpgui` yours, or choose another workspace with `-C DIR`\n"
+    );
 }
 
 #[test]
@@ -389,4 +407,82 @@ fn a_model_type_brings_its_submodule_and_its_link() {
     let said = sandbox.dpgui(&["setup", "--plan", "--model", "chrome"]);
     assert_eq!(said.code, Some(2), "{said}");
     assert!(said.stderr.contains("unknown model type or submodule `chrome`"), "{said}");
+}
+
+#[test]
+fn a_choice_on_the_command_line_outlives_the_command() {
+    let server = FileServer::start();
+    let sandbox = node_sandbox(&server, &archives::node("22.12.0"));
+    let plan = |args: &[&str]| sandbox.dpgui(&[&["setup", "--plan"], args].concat()).ok().stderr;
+    assert!(plan(&[]).contains("torch 2.13.0 (cpu)"));
+    let said = sandbox.dpgui(&["setup", "--only", "node", "--torch", "cu12", "--model", "chroma"]).ok();
+    assert!(said.stderr.contains("Remembered `profile = \"cu12\"` in `dpgui.toml`"), "{said}");
+    let later = plan(&[]);
+    assert!(later.contains("torch 2.9.1 (cu12)") && later.contains("Would do flow: commit"), "{later}");
+}
+
+#[test]
+fn a_demo_and_a_workspace_do_not_take_each_others_place() {
+    let server = FileServer::start();
+    let sandbox = node_sandbox(&server, &archives::node("22.12.0"));
+    setup_node(&sandbox).ok();
+    let said = sandbox.dpgui(&["-C", ".", "demo", "--setup-only"]);
+    assert_eq!(said.code, Some(2), "{said}");
+    assert!(
+        sandbox.neutral(&said.stderr).contains("error: `DIR/w` is a workspace, and not the demo's"),
+        "{said}"
+    );
+    fs::remove_file(sandbox.path("w/dpgui.toml")).expect("removed");
+    let said = sandbox.dpgui(&["-C", ".", "demo", "--setup-only"]);
+    assert_eq!(said.code, Some(2), "{said}");
+    let expected = "error: `DIR/w` is set up for diffusion-pipe, not for the demo";
+    assert!(sandbox.neutral(&said.stderr).contains(expected), "{said}");
+    assert!(!sandbox.path("w/trainer").exists(), "nothing was written");
+}
+
+#[test]
+fn a_folder_that_is_not_ours_is_not_replaced() {
+    let server = FileServer::start();
+    let sandbox = node_sandbox(&server, &archives::node("22.12.0"));
+    let mine = sandbox.write("w/tools/node/mine.txt", "mine");
+    let said = setup_node(&sandbox);
+    assert_eq!(said.code, Some(2), "{said}");
+    assert!(
+        sandbox.neutral(&said.stderr).contains("`DIR/w/tools/node` is there, and no setup made it"),
+        "{said}"
+    );
+    assert_eq!(fs::read_to_string(mine).expect("still there"), "mine");
+}
+
+#[test]
+fn a_killed_setup_takes_its_programs_with_it_and_the_next_one_tidies_up() {
+    let mut sandbox = Sandbox::new();
+    let pid_file = sandbox.path("pid");
+    // Stands in for hours of downloading.
+    let script = format!(
+        "#!/bin/sh\n[ \"$1\" = --version ] && {{ echo 'uv 0.12.5 (x)'; exit; }}\necho $$ > {}\nexec sleep 600\n",
+        pid_file.display()
+    );
+    sandbox.program("uv", &script);
+    let python = crate::setup_whole::python().to_string_lossy().into_owned();
+    let staged = || -> Vec<String> {
+        let names =
+            fs::read_dir(sandbox.root().join("d")).into_iter().flatten().flatten().map(|it| it.file_name());
+        names.filter_map(|it| it.into_string().ok()).filter(|it| it.starts_with(".venv.tmp-")).collect()
+    };
+    let mut before = vec![];
+    for _ in 0..2 {
+        let _ = fs::remove_file(&pid_file);
+        let mut setup = sandbox
+            .command(&["-C", "d", "demo", "--setup-only", "--python", &python])
+            .spawn()
+            .expect("the program starts");
+        let uv: u32 = until("uv is at work", || fs::read_to_string(&pid_file).ok()?.trim().parse().ok());
+        assert_eq!(staged().len(), 1, "{:?}", staged());
+        assert_ne!(staged(), before, "the one of the killed setup is gone");
+        before = staged();
+        setup.kill().expect("killed with SIGKILL");
+        setup.wait().expect("reaped");
+        until("uv has ended with it", || (!PathBuf::from(format!("/proc/{uv}")).exists()).then_some(()));
+    }
 }

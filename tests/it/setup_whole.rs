@@ -61,7 +61,7 @@ fn upstream(sandbox: &Sandbox) -> Upstream {
 }
 
 /// A Python 3.12 or newer of this machine.
-fn python() -> PathBuf {
+pub(crate) fn python() -> PathBuf {
     let pyenv = std::env::var_os("PYENV_ROOT").map(PathBuf::from);
     let home = std::env::var_os("HOME").map(|home| Path::new(&home).join(".pyenv"));
     let versions = pyenv.or(home).map(|root| root.join("versions")).unwrap_or_default();

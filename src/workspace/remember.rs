@@ -1,0 +1,108 @@
+//! Choices made on a command line, kept in `dpgui.toml`: the next command without them must not undo them.
+
+use std::path::Path;
+
+use toml_edit::{Array, DocumentMut, Item, value};
+
+use crate::platform::fs;
+
+use super::{Settings, SettingsError, Workspace};
+
+/// What was chosen; what is `None` or empty was not.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Choices<'a> {
+    pub torch: Option<&'a str>,
+    pub python: Option<&'a Path>,
+    pub models: &'a [String],
+    pub submodules: &'a [String],
+}
+
+impl Choices<'_> {
+    pub const fn is_none(&self) -> bool {
+        self.torch.is_none() && self.python.is_none() && self.models.is_empty() && self.submodules.is_empty()
+    }
+}
+
+/// Writes the choices into the workspace's settings, everything else in the file left as it is. What changed comes
+/// back, as it stands in the file.
+pub fn remember(workspace: &Workspace, choices: Choices<'_>) -> Result<Vec<String>, SettingsError> {
+    Settings::mark(workspace)?;
+    let path = workspace.settings_file();
+    let text = fs::read_text(&path)?;
+    let mut document: DocumentMut = text.parse().map_err(|cause: toml_edit::TomlError| {
+        SettingsError::Toml { path: path.clone(), details: cause.to_string() }
+    })?;
+    let mut changed = vec![];
+    if let Some(profile) = choices.torch {
+        let torch = document.entry("torch").or_insert(toml_edit::table());
+        set(torch, "profile", profile, &mut changed);
+    }
+    if let Some(python) = choices.python {
+        set(document.as_item_mut(), "python", &python.to_string_lossy(), &mut changed);
+    }
+    add(document.as_item_mut(), "models", choices.models, &mut changed);
+    add(document.as_item_mut(), "submodules", choices.submodules, &mut changed);
+    if !changed.is_empty() {
+        fs::write_atomic(&path, document.to_string())?;
+    }
+    Ok(changed)
+}
+
+fn set(table: &mut Item, key: &str, text: &str, changed: &mut Vec<String>) {
+    if table.get(key).and_then(Item::as_str) != Some(text) {
+        table[key] = value(text);
+        changed.push(format!("{key} = {}", table[key].to_string().trim()));
+    }
+}
+
+fn add(table: &mut Item, key: &str, names: &[String], changed: &mut Vec<String>) {
+    let mut list = table.get(key).and_then(Item::as_array).cloned().unwrap_or_else(Array::new);
+    let before = list.len();
+    for name in names {
+        if !list.iter().any(|it| it.as_str() == Some(name)) {
+            list.push(name);
+        }
+    }
+    if list.len() > before {
+        let names: Vec<&str> = list.iter().filter_map(|it| it.as_str()).collect();
+        changed.push(format!("{key} = {names:?}"));
+        table[key] = value(list);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_choice_is_kept_among_what_the_user_wrote() {
+        let dir = tempfile::tempdir().expect("a temp dir");
+        let workspace = Workspace::at(dir.path());
+        let text = "# mine\nmodels = [\"chroma\"] # both\n\n[sources.node]\nversion = \"1\"\n";
+        fs::write_atomic(&workspace.settings_file(), text).expect("written");
+        let models = ["chroma".to_owned(), "lumina_2".to_owned()];
+        let choices =
+            Choices { torch: Some("cu12"), python: Some(Path::new("/py")), models: &models, submodules: &[] };
+        let changed = remember(&workspace, choices).expect("remembered");
+        assert_eq!(
+            changed,
+            ["profile = \"cu12\"", "python = \"/py\"", "models = [\"chroma\", \"lumina_2\"]"]
+        );
+        let settings = Settings::load(&workspace).expect("still valid");
+        assert_eq!((settings.torch.profile.as_deref(), settings.models), (Some("cu12"), models.to_vec()));
+        assert_eq!((settings.python.as_deref(), settings.sources.len()), (Some(Path::new("/py")), 1));
+        assert!(fs::read_text(&workspace.settings_file()).expect("read").starts_with("# mine\n"));
+        assert_eq!(remember(&workspace, choices).expect("remembered"), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_choice_goes_into_the_starter_file() {
+        let dir = tempfile::tempdir().expect("a temp dir");
+        let workspace = Workspace::at(dir.path());
+        let models = ["chroma".to_owned()];
+        remember(&workspace, Choices { torch: Some("cpu"), models: &models, ..Choices::default() })
+            .expect("remembered");
+        let settings = Settings::load(&workspace).expect("valid");
+        assert_eq!((settings.torch.profile.as_deref(), settings.models), (Some("cpu"), models.to_vec()));
+    }
+}
