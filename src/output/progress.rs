@@ -161,7 +161,6 @@ impl Far {
     }
 
     fn bar(&self, columns: usize) -> String {
-        #[expect(clippy::cast_possible_truncation, reason = "at most `columns`")]
         let filled = (u128::from(self.done.min(self.total)) * columns as u128)
             .checked_div(u128::from(self.total))
             .map_or(columns, |it| it as usize);

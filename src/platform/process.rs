@@ -112,12 +112,17 @@ impl CommandSpec {
         Ok(Captured { status, stdout, stderr })
     }
 
-    /// Runs to the end, handing over each line of stdout and stderr as it appears.
-    pub fn stream(&self, on_line: &mut dyn FnMut(&str)) -> Result<ExitStatus, ProcessError> {
+    /// Runs to the end, handing over its process number once and each line of stdout and stderr as it appears.
+    pub fn stream(
+        &self,
+        started: impl FnOnce(u32),
+        on_line: &mut dyn FnMut(&str),
+    ) -> Result<ExitStatus, ProcessError> {
         let (reader, writer) = self.read(io::pipe())?;
         let mut command = self.command();
         command.stdin(Stdio::null()).stdout(self.read(writer.try_clone())?).stderr(writer);
         let mut child = self.started(command.spawn())?;
+        started(child.id());
         // The command holds our copies of the pipe's writing end: the reader would never see its end.
         drop(command);
         let mut reader = BufReader::new(reader);
@@ -228,8 +233,8 @@ mod tests {
     #[test]
     fn lines_of_both_streams_arrive_in_the_order_they_were_written() {
         let mut lines = vec![];
-        let status =
-            shell("echo one; echo two >&2; printf three").stream(&mut |line| lines.push(line.to_owned()));
+        let status = shell("echo one; echo two >&2; printf three")
+            .stream(drop, &mut |line| lines.push(line.to_owned()));
         assert!(status.expect("ran").success());
         assert_eq!(lines, ["one", "two", "three"]);
     }
