@@ -21,6 +21,7 @@ pub fn fetch_wheel(site: &Site, wheel: &Wheel, progress: &Progress) -> Result<Pa
     let arch = site.host.arch;
     let no_digest = || VendorError::NoDigest { name: wheel.package.clone(), arch };
     let sha256 = *wheel.sha256.get(&arch).ok_or_else(no_digest)?;
+    progress.doing("looking for a Python with pip");
     let python = python::with_pip(site).ok_or(InstallError::NoPip)?;
     let dir = site.downloads().join(format!("{}-{}", wheel.package, wheel.version));
     fs::create_dir_all(&dir)?;

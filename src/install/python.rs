@@ -3,6 +3,8 @@
 use std::{
     fmt,
     path::{Path, PathBuf},
+    sync::mpsc,
+    thread,
     time::Duration,
 };
 
@@ -179,12 +181,14 @@ impl Step for Python<'_> {
 
 /// An interpreter of the system that has pip, the newest first.
 pub fn with_pip(site: &Site) -> Option<PathBuf> {
-    let has_pip = |path: &Path| {
+    let asking = site.clone();
+    let has_pip = move |path: PathBuf| {
         let command =
-            CommandSpec::new(path, &site.tool_env(), &site.host.cwd).args(["-m", "pip", "--version"]);
-        command.capture(PROBE).is_ok_and(|it| it.success())
+            CommandSpec::new(&path, &asking.tool_env(), &asking.host.cwd).args(["-m", "pip", "--version"]);
+        command.capture(PROBE).is_ok_and(|it| it.success()).then_some(path)
     };
-    of_the_system(site).into_iter().map(|it| it.path).find(|path| has_pip(path))
+    let paths = of_the_system(site).into_iter().map(|it| it.path).collect();
+    at_once(paths, has_pip).flatten().next()
 }
 
 /// The package index that pip's own configuration files name, if they name one.
@@ -204,16 +208,37 @@ fn of_the_system(site: &Site) -> Vec<Interpreter> {
     let versions = pyenv.map(|root| root.join("versions")).unwrap_or_default();
     let installed = fs::names(&versions).unwrap_or_default();
     let in_pyenv = installed.iter().map(|name| versions.join(name).join("bin/python3"));
-    let mut found: Vec<Interpreter> = vec![];
+    let mut candidates: Vec<PathBuf> = vec![];
     for candidate in on_path.chain(in_pyenv.filter(|it| it.exists())) {
-        if let Ok(interpreter) = ask(site, &candidate)
-            && !found.contains(&interpreter)
-        {
+        if !candidates.contains(&candidate) {
+            candidates.push(candidate);
+        }
+    }
+    let asking = site.clone();
+    let mut found: Vec<Interpreter> = vec![];
+    for interpreter in at_once(candidates, move |it| ask(&asking, &it)).flatten() {
+        if !found.contains(&interpreter) {
             found.push(interpreter);
         }
     }
     found.sort_by_key(|it| (it.version.1 != 12, std::cmp::Reverse(it.version)));
     found
+}
+
+/// Asks of all `items` at the same time; the answers come in their order, none later than those before it allow.
+/// Whoever has heard enough need not wait for the rest.
+fn at_once<T: Send + 'static, A: Send + 'static>(
+    items: Vec<T>,
+    ask: impl Fn(T) -> A + Clone + Send + 'static,
+) -> impl Iterator<Item = A> {
+    let start = |item| {
+        let (ask, (sender, answer)) = (ask.clone(), mpsc::channel());
+        // The receiver is gone when nobody waits for this answer any more.
+        thread::spawn(move || sender.send(ask(item)).is_ok());
+        answer
+    };
+    let answers: Vec<_> = items.into_iter().map(start).collect();
+    answers.into_iter().filter_map(|it| it.recv().ok())
 }
 
 /// Runs the interpreter to learn what it really is.
@@ -248,5 +273,28 @@ fn why(oldest: Version) -> &'static str {
         "the trainer's caches use `autocommit` of sqlite3, which came with 3.12"
     } else {
         "PyTorch has no wheels for older ones"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Barrier};
+
+    use super::*;
+
+    #[test]
+    fn answers_come_in_order_and_nobody_waits_for_those_behind_the_first_that_will_do() {
+        let (together, never) = (Arc::new(Barrier::new(2)), Arc::new(Barrier::new(2)));
+        let ask = move |item: u32| {
+            // The first two need each other; the third never answers.
+            if item < 2 {
+                together.wait()
+            } else {
+                never.wait()
+            };
+            item
+        };
+        let answers: Vec<u32> = at_once(vec![0, 1, 2], ask).take(2).collect();
+        assert_eq!(answers, [0, 1]);
     }
 }
