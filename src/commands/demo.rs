@@ -2,7 +2,7 @@
 //!
 //! The same setup, configuration, training and supervision as for the real trainer, with a small trainer of our own.
 
-use std::{path::PathBuf, process::ExitCode, time::Duration};
+use std::{ffi::OsStr, path::PathBuf, process::ExitCode, time::Duration};
 
 use serde::Serialize;
 
@@ -11,7 +11,7 @@ use crate::{
     error::Error,
     install::{Purpose, Setup, Wish, plan::Selection},
     output::{Event, Line, Mode, chart, size},
-    platform::{clock::Stopwatch, fs, gpu},
+    platform::{clock::Stopwatch, fs, gpu, process::as_typed},
     run::{
         Request, RunDir,
         stop::Kept,
@@ -76,7 +76,10 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
     if args.setup_only {
         output.status(
             "Ready",
-            format_args!("`dpgui -C {} train {}`", workspace.root().display(), config.display()),
+            format_args!(
+                "`{}`",
+                as_typed([&here(context)[..], &["train".as_ref(), config.as_ref()]].concat())
+            ),
         );
         return Ok(ExitCode::SUCCESS);
     }
@@ -146,12 +149,17 @@ fn report(context: &Context, dir: &RunDir, setup: Duration, took: Duration) -> R
         if let Some(curve) = chart::curve(&losses) {
             context.output.note(format_args!("\n{curve}\n  loss over {} steps\n", done.steps));
         }
-        let root = context.workspace.root().display();
+        let logs = as_typed([&here(context)[..], &["logs".as_ref()]].concat());
         context.output.note(format_args!(
-            "Next: `dpgui -C {root} logs` shows what the trainer printed,\n      `dpgui setup` in an empty directory installs the real one"
+            "Next: `{logs}` shows what the trainer printed,\n      `dpgui setup` in an empty directory installs the real one"
         ));
     }
     Ok(())
+}
+
+/// The beginning of every command for this workspace.
+fn here(context: &Context) -> [&OsStr; 3] {
+    ["dpgui".as_ref(), "-C".as_ref(), context.workspace.root().as_ref()]
 }
 
 impl Event for Done {

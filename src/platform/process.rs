@@ -1,7 +1,7 @@
 //! Other programs: described as plain data, then run to their end, read line by line, or left running.
 
 use std::{
-    ffi::OsString,
+    ffi::{OsStr, OsString},
     io::{self, BufRead, BufReader, Read},
     os::unix::process::{CommandExt, ExitStatusExt},
     path::{Path, PathBuf},
@@ -82,7 +82,7 @@ impl CommandSpec {
     pub fn display(&self) -> String {
         let words =
             std::iter::once(self.program.as_os_str()).chain(self.args.iter().map(OsString::as_os_str));
-        words.map(|word| quoted(&word.to_string_lossy())).collect::<Vec<_>>().join(" ")
+        as_typed(words)
     }
 
     /// The standard library's command, for the caller that has its own plans for the streams.
@@ -174,6 +174,11 @@ impl Captured {
     }
 }
 
+/// Words as one would type them in a shell, so that a reader can copy the line.
+pub fn as_typed(words: impl IntoIterator<Item = impl AsRef<OsStr>>) -> String {
+    words.into_iter().map(|word| quoted(&word.as_ref().to_string_lossy())).collect::<Vec<_>>().join(" ")
+}
+
 /// There is a process of this number, ours to signal or not.
 pub fn is_alive(pid: i32) -> bool {
     let asked = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), None);
@@ -248,5 +253,6 @@ mod tests {
     #[test]
     fn a_command_is_shown_as_it_could_be_typed() {
         assert_eq!(shell("it's").display(), r"/bin/sh -c 'it'\''s'");
+        assert_eq!(as_typed(["dpgui", "-C", "/my runs/é", "logs"]), "dpgui -C '/my runs/é' logs");
     }
 }
