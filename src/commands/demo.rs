@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::{
     config::{sample, template},
     error::Error,
-    install::{Purpose, Setup, Wish, plan::Selection},
+    install::{Purpose, Setup, Wish, plan::Selection, venv},
     output::{Event, Line, Mode, chart, size},
     platform::{clock::Stopwatch, fs, gpu, process::as_typed},
     run::{
@@ -34,6 +34,8 @@ const NAME: &str = "demo";
 const CPU_STAGES: u32 = 2;
 
 /// Set up and train a small diffusion model for real: no GPU, no model files, no GitHub needed
+///
+/// Its workspace is `./dpgui-demo`, unless `-C` names another.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The PyTorch build: auto, cu13, cu12 or cpu
@@ -65,11 +67,11 @@ pub const WORKSPACE: &str = "dpgui-demo";
 
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
     let watch = Stopwatch::start();
-    let Context { workspace, output, .. } = context;
-    output.status(
-        "Demo",
-        format_args!("in `{}`; remove that folder and nothing is left", workspace.root().display()),
-    );
+    let Context { host, workspace, output } = context;
+    let kept = venv::uv_cache(&host.env).map_or(String::new(), |cache| {
+        format!("; the packages stay in uv's cache too, `{}`", cache.display())
+    });
+    output.status("Demo", format_args!("in `{}`{kept}", workspace.root().display()));
     let settings = prepare(args, context)?;
     let setup_took = watch.elapsed();
     let config = configure(context)?;

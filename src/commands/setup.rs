@@ -1,11 +1,11 @@
 //! `dpgui setup`: fills the workspace with everything that a training needs.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{ffi::OsStr, path::PathBuf, process::ExitCode};
 
 use crate::{
     error::{Error, Kind},
     install::{Purpose, Setup, Wish, plan::Selection, step::Site, torch::Profile},
-    platform::net::Http,
+    platform::{net::Http, process::as_typed},
     vendor::sources::Sources,
     workspace::Settings,
 };
@@ -52,7 +52,10 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
     }
     let done = setup.apply()?;
     context.output.event(&done);
-    next(context);
+    // A part of a setup is no workspace to train in yet.
+    if args.only.is_empty() && args.skip.is_empty() {
+        next(context);
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -97,5 +100,16 @@ fn plan(args: &Args, context: &Context, setup: &Setup) -> Result<ExitCode, Error
 }
 
 fn next(context: &Context) {
-    context.output.note("\nNext: `dpgui config new wan` writes a training configuration to fill in,\n      `dpgui train configs/wan.toml --watch` starts it");
+    let root = context.workspace.root();
+    let (mut dpgui, mut config) = (vec!["dpgui".as_ref()], PathBuf::from("configs/wan.toml"));
+    if root != context.host.cwd {
+        dpgui.extend([OsStr::new("-C"), root.as_os_str()]);
+        config = root.join(config);
+    }
+    let with = |words: &[&OsStr]| as_typed([&dpgui[..], words].concat());
+    let new = with(&["config", "new", "wan"].map(OsStr::new));
+    let train = with(&["train".as_ref(), config.as_os_str(), "--watch".as_ref()]);
+    context.output.note(format_args!(
+        "\nNext: `{new}` writes a training configuration to fill in,\n      `{train}` starts it"
+    ));
 }

@@ -57,7 +57,9 @@ fn node_is_installed_once_and_a_second_setup_does_nothing() {
         "a plan touches nothing"
     );
 
-    setup_node(&sandbox).ok();
+    let first = setup_node(&sandbox).ok();
+    assert!(first.stderr.contains("Finished 1 step in"), "{first}");
+    assert!(!first.stderr.contains("Next:"), "a part of a setup is no workspace to train in: {first}");
     assert!(sandbox.path("w/tools/node/bin/npm").exists());
     assert_eq!(server.requests(), [format!("GET {NODE} from 0")]);
 
