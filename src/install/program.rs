@@ -57,7 +57,12 @@ pub fn run_watched(
 /// uv and pip have one exit code for everything; their texts tell the cases apart that need exit codes of their own.
 fn kind_of(said: &str) -> Kind {
     let says = |signs: &[&str]| signs.iter().any(|sign| said.contains(sign));
-    if says(&["No space left on device", "Permission denied", "Read-only file system"]) {
+    if says(&[
+        "No space left on device",
+        "Permission denied",
+        "Read-only file system",
+        "Failed to initialize cache",
+    ]) {
         Kind::Disk
     } else if says(&["Hash mismatch", "hash mismatch", "DO NOT MATCH THE HASHES"]) {
         Kind::Integrity
@@ -91,6 +96,11 @@ mod tests {
         check("ERROR: No matching distribution found for uv==0.12.5", Kind::Network);
         check(
             "error: failed to write to file\n  Caused by: No space left on device (os error 28)",
+            Kind::Disk,
+        );
+        // uv 0.12.5 with `HOME=/proc`.
+        check(
+            "error: Failed to initialize cache at `/proc/.cache/uv`\n  Caused by: No such file or directory",
             Kind::Disk,
         );
         check("ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE.", Kind::Integrity);

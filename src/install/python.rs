@@ -11,8 +11,12 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    error::Error,
     output::Progress,
-    platform::{fs, process::CommandSpec},
+    platform::{
+        fs,
+        process::{self, CommandSpec},
+    },
 };
 
 use super::{
@@ -69,7 +73,7 @@ impl fmt::Display for Version {
 
 impl<'a> Python<'a> {
     pub fn new(site: &'a Site, chosen: Option<PathBuf>, oldest: Version) -> Result<Self, InstallError> {
-        let chosen = chosen.map(|path| site.host.absolute(&path));
+        let chosen = chosen.map(|path| named(site, &path)).transpose()?;
         Ok(Self { site, pinned: Pinned::new(site, "python")?, chosen, oldest })
     }
 
@@ -94,7 +98,7 @@ impl<'a> Python<'a> {
 
     fn settle(&self, found: &Interpreter, from: &str) -> Result<String, InstallError> {
         let what = format!("CPython {}", found.version);
-        let details = serde_json::to_value(found).unwrap_or_default();
+        let details = serde_json::to_value(found).map_err(|_| not_utf8(&found.path))?;
         let path = self.receipt_path();
         fs::create_dir_all(path.parent().unwrap_or(&path))?;
         Receipt::new(self.inputs(), what.as_str(), from).with_details(details).write(&path)?;
@@ -102,7 +106,7 @@ impl<'a> Python<'a> {
     }
 
     fn the_chosen(&self, path: &Path) -> Result<Interpreter, InstallError> {
-        let bad = |problem: String| InstallError::BadPython { path: path.to_owned(), problem };
+        let bad = |problem| InstallError::BadPython { path: path.to_owned(), problem };
         let found = ask(self.site, path).map_err(bad)?;
         if found.version < self.oldest {
             let (found, oldest) = (found.version, self.oldest);
@@ -179,6 +183,24 @@ impl Step for Python<'_> {
     }
 }
 
+/// The interpreter that the user named: a bare name is looked up on `PATH`, as a shell does.
+fn named(site: &Site, path: &Path) -> Result<PathBuf, InstallError> {
+    let on_path = || which::which_in(path, site.host.env.get("PATH"), &site.host.cwd).ok();
+    let bare = path.components().count() == 1 && path.file_name() == Some(path.as_os_str());
+    let found = if bare {
+        let problem = "there is no such program on `PATH`".to_owned();
+        on_path().ok_or_else(|| InstallError::BadPython { path: path.to_owned(), problem })?
+    } else {
+        site.host.absolute(path)
+    };
+    // Receipts are JSON, which has no way to hold such a path.
+    if found.to_str().is_some() { Ok(found) } else { Err(not_utf8(&found)) }
+}
+
+fn not_utf8(path: &Path) -> InstallError {
+    InstallError::BadPython { path: path.to_owned(), problem: "its path is not UTF-8".to_owned() }
+}
+
 /// An interpreter of the system that has pip, the newest first.
 pub fn with_pip(site: &Site) -> Option<PathBuf> {
     let asking = site.clone();
@@ -252,14 +274,19 @@ fn ask(site: &Site, path: &Path) -> Result<Interpreter, String> {
         base: PathBuf,
     }
     let command = CommandSpec::new(path, &site.tool_env(), &site.host.cwd).args(["-I", "-c", WHO]);
-    let said = command.capture(PROBE).map_err(|error| error.to_string())?;
-    if !said.success() {
-        return Err(format!("it fails: {}", said.tail()));
-    }
-    let answer: Answer = serde_json::from_str(said.stdout.trim()).map_err(|_| {
-        let said = said.stdout.trim();
-        format!("it does not answer like a Python interpreter: `{said}`")
-    })?;
+    let said = command.capture(PROBE).map_err(|error| Error::from(error).messages().join(": "))?;
+    let answer: Option<Answer> = serde_json::from_str(said.stdout.trim()).ok();
+    let Some(answer) = answer.filter(|_| said.success()) else {
+        let tail = said.tail();
+        // Other programs repeat the question, which is news to nobody.
+        let repeats = WHO.lines().any(|line| tail.contains(line.trim()));
+        return Err(match tail.trim() {
+            "" => format!("it answers nothing and ends with {}", process::describe(said.status)),
+            _ if repeats => "it is no Python interpreter".to_owned(),
+            tail if said.success() => format!("it does not answer like a Python interpreter: `{tail}`"),
+            tail => format!("it fails: {tail}"),
+        });
+    };
     if answer.implementation != "cpython" || answer.threads {
         return Err("it is not a standard CPython, and PyTorch has no wheels for it".to_owned());
     }
