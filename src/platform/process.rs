@@ -95,16 +95,17 @@ impl CommandSpec {
     /// Runs to the end and returns what was printed, whatever the exit status.
     ///
     /// # Errors
-    /// When it cannot start, or is not done within `limit`; then it is killed.
+    /// When it cannot start, or is not done within `limit`; then it is killed with all that it started.
     pub fn capture(&self, limit: Duration) -> Result<Captured, ProcessError> {
         let mut command = self.command();
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        // Its own group: shims and wrappers start what they stand for, and that is to end at the limit too.
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
         let mut child = self.started(command.spawn())?;
         let stdout = read_in_background(child.stdout.take());
         let stderr = read_in_background(child.stderr.take());
         let both = stdout.recv_timeout(limit).and_then(|out| Ok((out, stderr.recv_timeout(limit)?)));
         let Ok((stdout, stderr)) = both else {
-            let _ = child.kill();
+            kill_group(&child);
             let _ = child.wait();
             return Err(ProcessError::TimedOut { program: self.program.clone(), limit });
         };
@@ -185,6 +186,14 @@ pub fn is_alive(pid: i32) -> bool {
     asked != Err(nix::Error::ESRCH)
 }
 
+/// The child leads its group and is not waited for yet, so the number is still that group's.
+fn kill_group(leader: &Child) {
+    if let Ok(group) = i32::try_from(leader.id()) {
+        // One that has ended by itself meanwhile is what was wanted.
+        let _ = nix::sys::signal::killpg(nix::unistd::Pid::from_raw(group), nix::sys::signal::SIGKILL);
+    }
+}
+
 #[expect(unsafe_code, reason = "there is no other way to make the session before the program starts")]
 fn start_session(command: &mut Command) {
     // SAFETY: `setsid` is one of the functions that may be called between fork and exec.
@@ -223,6 +232,7 @@ fn quoted(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::platform::{clock::Stopwatch, procfs::ProcessId};
 
     fn shell(script: &str) -> CommandSpec {
         CommandSpec::new("/bin/sh", &Env::from([("PATH", "/usr/bin:/bin")]), Path::new("/"))
@@ -233,6 +243,21 @@ mod tests {
     fn a_program_that_does_not_end_is_killed_at_the_limit() {
         let error = shell("exec sleep 60").capture(Duration::from_millis(200)).expect_err("too slow");
         assert_eq!(error.to_string(), "`/bin/sh` did not end within 0 s");
+    }
+
+    #[test]
+    fn what_a_program_started_is_killed_with_it_at_the_limit() {
+        let dir = tempfile::tempdir().expect("a temp dir");
+        let file = dir.path().join("pid");
+        let script = format!("sleep 600 & echo $! > {}; wait", file.display());
+        shell(&script).capture(Duration::from_secs(1)).expect_err("too slow");
+        let pid: i32 = std::fs::read_to_string(&file).expect("written").trim().parse().expect("a number");
+        // Killed is not reaped: that is up to init, and a zombie does not count as a living process.
+        let deadline = Stopwatch::start();
+        while ProcessId::of(pid).is_some() {
+            assert!(deadline.elapsed() < Duration::from_secs(10), "it lives on");
+            thread::yield_now();
+        }
     }
 
     #[test]

@@ -79,6 +79,8 @@ fn a_system_node_that_is_new_enough_is_taken() {
     assert!(plan(&sandbox).contains("Would do"), "22.9.1 is older than 22.12.0");
     sandbox.program("node", "#!/bin/sh\necho v24.1.0\n");
     assert!(plan(&sandbox).contains("Up to date node: Node 24.1.0 of the system"));
+    sandbox.program("npm", "#!/bin/sh\nexit 1\n");
+    assert!(plan(&sandbox).contains("Would do"), "an npm that does not work is none");
 }
 
 #[test]
