@@ -106,6 +106,7 @@ impl Event for Done {
         let took = size::duration(std::time::Duration::from_secs_f64(self.seconds));
         Some(match self.changed {
             0 => Line { verb: "Up to date", text: format!("nothing to do, looked in {took}") },
+            1 => Line { verb: "Finished", text: format!("1 step in {took}") },
             count => Line { verb: "Finished", text: format!("{count} steps in {took}") },
         })
     }

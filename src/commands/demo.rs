@@ -3,6 +3,7 @@
 //! The same setup, configuration, training and supervision as for the real trainer, with a small trainer of our own.
 
 use std::{
+    ffi::OsStr,
     path::{Path, PathBuf},
     process::ExitCode,
     time::Duration,
@@ -13,9 +14,9 @@ use serde::Serialize;
 use crate::{
     config::{sample, template},
     error::{Error, Kind},
-    install::{Purpose, Setup, Wish, plan::Selection},
+    install::{Purpose, Setup, Wish, plan::Selection, venv},
     output::{Event, Line, Mode, chart, size},
-    platform::{clock::Stopwatch, fs, gpu},
+    platform::{clock::Stopwatch, fs, gpu, process::as_typed},
     run::{
         Request, RunDir,
         stop::Kept,
@@ -38,6 +39,8 @@ const NAME: &str = "demo";
 const CPU_STAGES: u32 = 2;
 
 /// Set up and train a small diffusion model for real: no GPU, no model files, no GitHub needed
+///
+/// Its workspace is `./dpgui-demo`, unless `-C` names another.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The PyTorch build: auto, cu13, cu12 or cpu
@@ -69,18 +72,21 @@ pub const WORKSPACE: &str = "dpgui-demo";
 
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
     let watch = Stopwatch::start();
-    let Context { workspace, output, .. } = context;
-    output.status(
-        "Demo",
-        format_args!("in `{}`; remove that folder and nothing is left", workspace.root().display()),
-    );
+    let Context { host, workspace, output } = context;
+    let kept = venv::uv_cache(&host.env).map_or(String::new(), |cache| {
+        format!("; the packages stay in uv's cache too, `{}`", cache.display())
+    });
+    output.status("Demo", format_args!("in `{}`{kept}", workspace.root().display()));
     let settings = prepare(args, context)?;
     let setup_took = watch.elapsed();
     let config = configure(context)?;
     if args.setup_only {
         output.status(
             "Ready",
-            format_args!("`dpgui -C {} train {}`", workspace.root().display(), config.display()),
+            format_args!(
+                "`{}`",
+                as_typed([&here(context)[..], &["train".as_ref(), config.as_ref()]].concat())
+            ),
         );
         return Ok(ExitCode::SUCCESS);
     }
@@ -161,12 +167,17 @@ fn report(context: &Context, dir: &RunDir, setup: Duration, took: Duration) -> R
         if let Some(curve) = chart::curve(&losses) {
             context.output.note(format_args!("\n{curve}\n  loss over {} steps\n", done.steps));
         }
-        let root = context.workspace.root().display();
+        let logs = as_typed([&here(context)[..], &["logs".as_ref()]].concat());
         context.output.note(format_args!(
-            "Next: `dpgui -C {root} logs` shows what the trainer printed,\n      `dpgui setup` in an empty directory installs the real one"
+            "Next: `{logs}` shows what the trainer printed,\n      `dpgui setup` in an empty directory installs the real one"
         ));
     }
     Ok(())
+}
+
+/// The beginning of every command for this workspace.
+fn here(context: &Context) -> [&OsStr; 3] {
+    ["dpgui".as_ref(), "-C".as_ref(), context.workspace.root().as_ref()]
 }
 
 impl Event for Done {

@@ -1,6 +1,7 @@
 //! `dpgui setup`: fills the workspace with everything that a training needs.
 
 use std::{
+    ffi::OsStr,
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -8,7 +9,7 @@ use std::{
 use crate::{
     error::{Error, Kind},
     install::{Purpose, Setup, Wish, plan::Selection, step::Site, torch::Profile},
-    platform::{fs, net::Http},
+    platform::{fs, net::Http, process::as_typed},
     vendor::sources::Sources,
     workspace::{
         Settings,
@@ -65,7 +66,10 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
     keep(context, choices)?;
     let done = setup.apply()?;
     context.output.event(&done);
-    next(context);
+    // A part of a setup is no workspace to train in yet.
+    if args.only.is_empty() && args.skip.is_empty() {
+        next(context);
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -94,7 +98,10 @@ pub fn keep(context: &Context, choices: Choices<'_>) -> Result<(), Error> {
 
 /// The interpreter to use: from the command line, else from the settings.
 pub fn python(context: &Context, given: Option<&Path>, settings: &Settings) -> Option<PathBuf> {
-    given.or(settings.python.as_deref()).map(|path| context.host.absolute(path))
+    let chosen = given.or(settings.python.as_deref())?;
+    // A bare name is looked up on `PATH`.
+    let is_bare = chosen.parent() == Some(Path::new(""));
+    Some(if is_bare { chosen.to_owned() } else { context.host.absolute(chosen) })
 }
 
 /// `auto` is no profile; anything else must be one.
@@ -130,5 +137,16 @@ fn plan(args: &Args, context: &Context, setup: &Setup) -> Result<ExitCode, Error
 }
 
 fn next(context: &Context) {
-    context.output.note("\nNext: `dpgui config new wan` writes a training configuration to fill in,\n      `dpgui train configs/wan.toml --watch` starts it");
+    let root = context.workspace.root();
+    let (mut dpgui, mut config) = (vec!["dpgui".as_ref()], PathBuf::from("configs/wan.toml"));
+    if root != context.host.cwd {
+        dpgui.extend([OsStr::new("-C"), root.as_os_str()]);
+        config = root.join(config);
+    }
+    let with = |words: &[&OsStr]| as_typed([&dpgui[..], words].concat());
+    let new = with(&["config", "new", "wan"].map(OsStr::new));
+    let train = with(&["train".as_ref(), config.as_os_str(), "--watch".as_ref()]);
+    context.output.note(format_args!(
+        "\nNext: `{new}` writes a training configuration to fill in,\n      `{train}` starts it"
+    ));
 }

@@ -31,7 +31,12 @@ pub enum InstallError {
     #[error("`{what}` needs {} on the file system of `{}`, which has {}", size::bytes(*needed), at.display(), size::bytes(*available))]
     NoSpace { what: String, at: PathBuf, needed: u64, available: u64 },
     #[error("no Python {wanted} or newer was found")]
-    NoPython { wanted: String, why: &'static str, portable: Option<Box<Self>> },
+    NoPython {
+        wanted: String,
+        why: &'static str,
+        #[source]
+        portable: Option<Box<Self>>,
+    },
     #[error("`{}` cannot be used as the Python of the environment: {problem}", path.display())]
     BadPython { path: PathBuf, problem: String },
     #[error("no Python with pip was found to ask the package index with")]
@@ -136,6 +141,9 @@ impl Report for InstallError {
             Self::Program { kind: Kind::Network, .. } => Some(
                 "check the network and the package index (`UV_DEFAULT_INDEX`, `PIP_INDEX_URL`)".to_owned(),
             ),
+            Self::Program { tail, .. } if tail.contains("Failed to initialize cache") => {
+                Some("set `UV_CACHE_DIR` to a directory that can be written".to_owned())
+            }
             Self::Program { .. } => {
                 Some("read what it says above, then run the same command again".to_owned())
             }

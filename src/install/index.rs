@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::{
-    output::Progress,
+    output::{Progress, size},
     platform::{
         digest::{Hasher, Sha256},
         fs,
@@ -21,6 +21,7 @@ pub fn fetch_wheel(site: &Site, wheel: &Wheel, progress: &Progress) -> Result<Pa
     let arch = site.host.arch;
     let no_digest = || VendorError::NoDigest { name: wheel.package.clone(), arch };
     let sha256 = *wheel.sha256.get(&arch).ok_or_else(no_digest)?;
+    progress.doing("looking for a Python with pip");
     let python = python::with_pip(site).ok_or(InstallError::NoPip)?;
     let dir = site.downloads().join(format!("{}-{}", wheel.package, wheel.version));
     fs::create_dir_all(&dir)?;
@@ -30,19 +31,34 @@ pub fn fetch_wheel(site: &Site, wheel: &Wheel, progress: &Progress) -> Result<Pa
     let requirement = dir.join("requirement.txt");
     let line = format!("{}=={} --hash=sha256:{sha256}\n", wheel.package, wheel.version);
     fs::write_atomic(&requirement, line)?;
-    progress.doing(format!("{} {} from the package index, through pip", wheel.package, wheel.version));
-    let command = CommandSpec::new(python, &site.tool_env(), &dir)
+    let what = format!("{} {} from the package index, through pip", wheel.package, wheel.version);
+    progress.doing(&*what);
+    // pip collects what arrives under its directory for temporary files: there it can be seen growing.
+    let mut env = site.tool_env();
+    env.set("TMPDIR", &dir);
+    let command = CommandSpec::new(python, &env, &dir)
         .args(["-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "--require-hashes"])
         .args(["--disable-pip-version-check", "--no-input", "--dest"])
         .arg(&dir)
         .arg("--requirement")
         .arg(&requirement);
-    program::run(&command, "pip download", &mut |line| progress.doing(line))?;
+    let look = |_| progress.doing(format!("{what}: {}", size::bytes(arrived(&dir))));
+    program::run_watched(&command, "pip download", &mut |_| (), &look)?;
     let from = format!("{} from the package index", wheel.package);
     verified_wheel(&dir, sha256)?.ok_or_else(|| InstallError::BadArchive {
         archive: dir,
         problem: format!("pip left no wheel there that is the pinned {from}"),
     })
+}
+
+/// Bytes in the directories that pip made in `dir`; what vanishes meanwhile counts as nothing.
+fn arrived(dir: &Path) -> u64 {
+    let inside = |dir: &Path| fs::names(dir).unwrap_or_default();
+    let files = inside(dir).into_iter().map(|it| dir.join(it)).filter(|it| fs::is_dir(it)).flat_map(|it| {
+        let names = inside(&it);
+        names.into_iter().map(move |name| it.join(name))
+    });
+    files.filter(|it| fs::is_file(it)).map(|it| fs::size(&it).unwrap_or(0)).sum()
 }
 
 fn verified_wheel(dir: &Path, sha256: Sha256) -> Result<Option<PathBuf>, InstallError> {
@@ -57,4 +73,19 @@ fn verified_wheel(dir: &Path, sha256: Sha256) -> Result<Option<PathBuf>, Install
         }
     }
     Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_pip_has_got_so_far_is_counted_in_its_own_directories() {
+        let dir = tempfile::tempdir().expect("a temp dir");
+        fs::write_atomic(&dir.path().join("requirement.txt"), "not a part of it").expect("written");
+        assert_eq!(arrived(dir.path()), 0);
+        fs::create_dir_all(&dir.path().join("pip-unpack-x1")).expect("created");
+        fs::write_atomic(&dir.path().join("pip-unpack-x1/uv.whl"), vec![0; 1000]).expect("written");
+        assert_eq!(arrived(dir.path()), 1000);
+    }
 }

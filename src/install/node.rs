@@ -42,20 +42,22 @@ impl<'a> Node<'a> {
         format!("Node {}", self.pinned.archive.version)
     }
 
-    /// The `node` on `PATH` and its version, if there is an `npm` with it and it is new enough.
+    /// The `node` on `PATH` and its version, if it is new enough and there is an `npm` that works.
     fn of_the_system(&self) -> Option<(PathBuf, String)> {
         let find = |name| which::which_in(name, self.site.host.env.get("PATH"), &self.site.host.cwd).ok();
-        let (node, _npm) = (find("node")?, find("npm")?);
+        let (node, npm) = (find("node")?, find("npm")?);
         let version = self.version_of(&node).ok()?;
-        at_least(&version, &self.pinned.archive.version).then_some((node, version))
+        // npm is a script with a library of its own, which may be missing or made for another Node.
+        let fits = at_least(&version, &self.pinned.archive.version) && self.version_of(&npm).is_ok();
+        fits.then_some((node, version))
     }
 
-    fn version_of(&self, node: &Path) -> Result<String, InstallError> {
-        let command = CommandSpec::new(node, &self.site.tool_env(), &self.site.host.cwd).arg("--version");
+    fn version_of(&self, program: &Path) -> Result<String, InstallError> {
+        let command = CommandSpec::new(program, &self.site.tool_env(), &self.site.host.cwd).arg("--version");
         let said = command.capture(PROBE)?;
         if !said.success() {
-            let problem = format!("`node --version` fails: {}", said.tail());
-            return Err(InstallError::BadArchive { archive: node.to_owned(), problem });
+            let problem = format!("`{}` fails: {}", command.display(), said.tail());
+            return Err(InstallError::BadArchive { archive: program.to_owned(), problem });
         }
         Ok(said.stdout.trim().trim_start_matches('v').to_owned())
     }
@@ -116,10 +118,14 @@ fn mend_links(node: &Path) -> Result<(), FsError> {
     Ok(())
 }
 
-/// Dotted versions, number by number; what is no number counts as 0.
+/// Dotted versions, number by number; what is no number counts as 0, and a pre-release (`22.12.0-rc.1`) comes
+/// before its release.
 fn at_least(found: &str, wanted: &str) -> bool {
     let numbers = |text: &str| -> Vec<u64> { text.split('.').map(|it| it.parse().unwrap_or(0)).collect() };
-    numbers(found) >= numbers(wanted)
+    match found.split_once('-') {
+        Some((release, _)) => numbers(release) > numbers(wanted),
+        None => numbers(found) >= numbers(wanted),
+    }
 }
 
 #[cfg(test)]
@@ -133,6 +139,8 @@ mod tests {
         check("22.9.0", false);
         check("23.0.0", true);
         check("100.1", true);
+        check("22.12.0-rc.1", false);
+        check("24.0.0-nightly20250101", true);
         check("", false);
     }
 }

@@ -1,5 +1,11 @@
 //! Programs of others that do part of the work: uv and pip, with their failures sorted into ours.
 
+use std::{
+    sync::mpsc::{self, RecvTimeoutError},
+    thread,
+    time::Duration,
+};
+
 use crate::{error::Kind, platform::process::CommandSpec};
 
 use super::InstallError;
@@ -7,15 +13,39 @@ use super::InstallError;
 /// Lines of a failed program's output that are shown.
 const TAIL: usize = 20;
 
+/// Between two looks at a program that is under way.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
 /// Runs it to the end, handing over each line. `what` is how people call it.
 ///
 /// # Errors
 /// When it fails, with its last lines and the exit code of the cause that they name.
 pub fn run(command: &CommandSpec, what: &str, on_line: &mut dyn FnMut(&str)) -> Result<(), InstallError> {
+    run_watched(command, what, on_line, &|_| ())
+}
+
+/// As [`run`]; between its lines `look` is called twice a second with the number of its process.
+pub fn run_watched(
+    command: &CommandSpec,
+    what: &str,
+    on_line: &mut dyn FnMut(&str),
+    look: &(dyn Fn(u32) + Sync),
+) -> Result<(), InstallError> {
     let mut said = vec![];
-    let status = command.stream(&mut |line| {
-        said.push(line.to_owned());
-        on_line(line);
+    let status = thread::scope(|scope| {
+        // Its end is dropped when the program has ended, and that ends the looking.
+        let (_running, ended) = mpsc::channel::<()>();
+        let watch = move |pid| {
+            scope.spawn(move || {
+                while ended.recv_timeout(LOOK_EVERY) == Err(RecvTimeoutError::Timeout) {
+                    look(pid);
+                }
+            });
+        };
+        command.stream(watch, &mut |line| {
+            said.push(line.to_owned());
+            on_line(line);
+        })
     })?;
     if status.success() {
         return Ok(());
@@ -27,7 +57,12 @@ pub fn run(command: &CommandSpec, what: &str, on_line: &mut dyn FnMut(&str)) -> 
 /// uv and pip have one exit code for everything; their texts tell the cases apart that need exit codes of their own.
 fn kind_of(said: &str) -> Kind {
     let says = |signs: &[&str]| signs.iter().any(|sign| said.contains(sign));
-    if says(&["No space left on device", "Permission denied", "Read-only file system"]) {
+    if says(&[
+        "No space left on device",
+        "Permission denied",
+        "Read-only file system",
+        "Failed to initialize cache",
+    ]) {
         Kind::Disk
     } else if says(&["Hash mismatch", "hash mismatch", "DO NOT MATCH THE HASHES"]) {
         Kind::Integrity
@@ -61,6 +96,11 @@ mod tests {
         check("ERROR: No matching distribution found for uv==0.12.5", Kind::Network);
         check(
             "error: failed to write to file\n  Caused by: No space left on device (os error 28)",
+            Kind::Disk,
+        );
+        // uv 0.12.5 with `HOME=/proc`.
+        check(
+            "error: Failed to initialize cache at `/proc/.cache/uv`\n  Caused by: No such file or directory",
             Kind::Disk,
         );
         check("ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE.", Kind::Integrity);

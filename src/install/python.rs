@@ -3,14 +3,20 @@
 use std::{
     fmt,
     path::{Path, PathBuf},
+    sync::mpsc,
+    thread,
     time::Duration,
 };
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    error::Error,
     output::Progress,
-    platform::{fs, process::CommandSpec},
+    platform::{
+        fs,
+        process::{self, CommandSpec},
+    },
 };
 
 use super::{
@@ -67,7 +73,7 @@ impl fmt::Display for Version {
 
 impl<'a> Python<'a> {
     pub fn new(site: &'a Site, chosen: Option<PathBuf>, oldest: Version) -> Result<Self, InstallError> {
-        let chosen = chosen.map(|path| site.host.absolute(&path));
+        let chosen = chosen.map(|path| named(site, &path)).transpose()?;
         Ok(Self { site, pinned: Pinned::new(site, "python")?, chosen, oldest })
     }
 
@@ -92,7 +98,7 @@ impl<'a> Python<'a> {
 
     fn settle(&self, found: &Interpreter, from: &str) -> Result<String, InstallError> {
         let what = format!("CPython {}", found.version);
-        let details = serde_json::to_value(found).unwrap_or_default();
+        let details = serde_json::to_value(found).map_err(|_| not_utf8(&found.path))?;
         let path = self.receipt_path();
         fs::create_dir_all(path.parent().unwrap_or(&path))?;
         Receipt::new(self.inputs(), what.as_str(), from).with_details(details).write(&path)?;
@@ -100,7 +106,7 @@ impl<'a> Python<'a> {
     }
 
     fn the_chosen(&self, path: &Path) -> Result<Interpreter, InstallError> {
-        let bad = |problem: String| InstallError::BadPython { path: path.to_owned(), problem };
+        let bad = |problem| InstallError::BadPython { path: path.to_owned(), problem };
         let found = ask(self.site, path).map_err(bad)?;
         if found.version < self.oldest {
             let (found, oldest) = (found.version, self.oldest);
@@ -177,14 +183,34 @@ impl Step for Python<'_> {
     }
 }
 
+/// The interpreter that the user named: a bare name is looked up on `PATH`, as a shell does.
+fn named(site: &Site, path: &Path) -> Result<PathBuf, InstallError> {
+    let on_path = || which::which_in(path, site.host.env.get("PATH"), &site.host.cwd).ok();
+    let bare = path.components().count() == 1 && path.file_name() == Some(path.as_os_str());
+    let found = if bare {
+        let problem = "there is no such program on `PATH`".to_owned();
+        on_path().ok_or_else(|| InstallError::BadPython { path: path.to_owned(), problem })?
+    } else {
+        site.host.absolute(path)
+    };
+    // Receipts are JSON, which has no way to hold such a path.
+    if found.to_str().is_some() { Ok(found) } else { Err(not_utf8(&found)) }
+}
+
+fn not_utf8(path: &Path) -> InstallError {
+    InstallError::BadPython { path: path.to_owned(), problem: "its path is not UTF-8".to_owned() }
+}
+
 /// An interpreter of the system that has pip, the newest first.
 pub fn with_pip(site: &Site) -> Option<PathBuf> {
-    let has_pip = |path: &Path| {
+    let asking = site.clone();
+    let has_pip = move |path: PathBuf| {
         let command =
-            CommandSpec::new(path, &site.tool_env(), &site.host.cwd).args(["-m", "pip", "--version"]);
-        command.capture(PROBE).is_ok_and(|it| it.success())
+            CommandSpec::new(&path, &asking.tool_env(), &asking.host.cwd).args(["-m", "pip", "--version"]);
+        command.capture(PROBE).is_ok_and(|it| it.success()).then_some(path)
     };
-    of_the_system(site).into_iter().map(|it| it.path).find(|path| has_pip(path))
+    let paths = of_the_system(site).into_iter().map(|it| it.path).collect();
+    at_once(paths, has_pip).flatten().next()
 }
 
 /// The package index that pip's own configuration files name, if they name one.
@@ -204,16 +230,37 @@ fn of_the_system(site: &Site) -> Vec<Interpreter> {
     let versions = pyenv.map(|root| root.join("versions")).unwrap_or_default();
     let installed = fs::names(&versions).unwrap_or_default();
     let in_pyenv = installed.iter().map(|name| versions.join(name).join("bin/python3"));
-    let mut found: Vec<Interpreter> = vec![];
+    let mut candidates: Vec<PathBuf> = vec![];
     for candidate in on_path.chain(in_pyenv.filter(|it| it.exists())) {
-        if let Ok(interpreter) = ask(site, &candidate)
-            && !found.contains(&interpreter)
-        {
+        if !candidates.contains(&candidate) {
+            candidates.push(candidate);
+        }
+    }
+    let asking = site.clone();
+    let mut found: Vec<Interpreter> = vec![];
+    for interpreter in at_once(candidates, move |it| ask(&asking, &it)).flatten() {
+        if !found.contains(&interpreter) {
             found.push(interpreter);
         }
     }
     found.sort_by_key(|it| (it.version.1 != 12, std::cmp::Reverse(it.version)));
     found
+}
+
+/// Asks of all `items` at the same time; the answers come in their order, none later than those before it allow.
+/// Whoever has heard enough need not wait for the rest.
+fn at_once<T: Send + 'static, A: Send + 'static>(
+    items: Vec<T>,
+    ask: impl Fn(T) -> A + Clone + Send + 'static,
+) -> impl Iterator<Item = A> {
+    let start = |item| {
+        let (ask, (sender, answer)) = (ask.clone(), mpsc::channel());
+        // The receiver is gone when nobody waits for this answer any more.
+        thread::spawn(move || sender.send(ask(item)).is_ok());
+        answer
+    };
+    let answers: Vec<_> = items.into_iter().map(start).collect();
+    answers.into_iter().filter_map(|it| it.recv().ok())
 }
 
 /// Runs the interpreter to learn what it really is.
@@ -227,14 +274,19 @@ fn ask(site: &Site, path: &Path) -> Result<Interpreter, String> {
         base: PathBuf,
     }
     let command = CommandSpec::new(path, &site.tool_env(), &site.host.cwd).args(["-I", "-c", WHO]);
-    let said = command.capture(PROBE).map_err(|error| error.to_string())?;
-    if !said.success() {
-        return Err(format!("it fails: {}", said.tail()));
-    }
-    let answer: Answer = serde_json::from_str(said.stdout.trim()).map_err(|_| {
-        let said = said.stdout.trim();
-        format!("it does not answer like a Python interpreter: `{said}`")
-    })?;
+    let said = command.capture(PROBE).map_err(|error| Error::from(error).messages().join(": "))?;
+    let answer: Option<Answer> = serde_json::from_str(said.stdout.trim()).ok();
+    let Some(answer) = answer.filter(|_| said.success()) else {
+        let tail = said.tail();
+        // Other programs repeat the question, which is news to nobody.
+        let repeats = WHO.lines().any(|line| tail.contains(line.trim()));
+        return Err(match tail.trim() {
+            "" => format!("it answers nothing and ends with {}", process::describe(said.status)),
+            _ if repeats => "it is no Python interpreter".to_owned(),
+            tail if said.success() => format!("it does not answer like a Python interpreter: `{tail}`"),
+            tail => format!("it fails: {tail}"),
+        });
+    };
     if answer.implementation != "cpython" || answer.threads {
         return Err("it is not a standard CPython, and PyTorch has no wheels for it".to_owned());
     }
@@ -248,5 +300,28 @@ fn why(oldest: Version) -> &'static str {
         "the trainer's caches use `autocommit` of sqlite3, which came with 3.12"
     } else {
         "PyTorch has no wheels for older ones"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Barrier};
+
+    use super::*;
+
+    #[test]
+    fn answers_come_in_order_and_nobody_waits_for_those_behind_the_first_that_will_do() {
+        let (together, never) = (Arc::new(Barrier::new(2)), Arc::new(Barrier::new(2)));
+        let ask = move |item: u32| {
+            // The first two need each other; the third never answers.
+            if item < 2 {
+                together.wait()
+            } else {
+                never.wait()
+            };
+            item
+        };
+        let answers: Vec<u32> = at_once(vec![0, 1, 2], ask).take(2).collect();
+        assert_eq!(answers, [0, 1]);
     }
 }

@@ -3,17 +3,21 @@
 //! It is made beside `venv` and renamed, so a killed or failed setup leaves the old one as it was. uv's
 //! `--relocatable` makes that possible: the scripts in `bin/` find their Python relative to themselves.
 
+mod phase;
+
 use std::{
     path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
     time::Duration,
 };
 
 use crate::{
     output::Progress,
-    platform::{Env, digest::Sha256, fs, process::CommandSpec},
+    platform::{Env, digest::Sha256, disk, fs, process::CommandSpec, procfs},
     workspace::Workspace,
 };
 
+use self::phase::Installation;
 use super::{
     InstallError,
     plan::{Status, StepId},
@@ -90,12 +94,11 @@ impl Venv<'_> {
         progress.doing("making the environment");
         let make =
             uv(&["venv", "--relocatable", "--allow-existing", "--python"]).arg(&interpreter.path).arg(staged);
-        program::run(&make, "uv venv", &mut |line| progress.doing(line))?;
+        program::run(&make, "uv venv", &mut |_| ())?;
 
         let file = self.site.workspace.internal().join("derived/install.txt");
         fs::create_dir_all(file.parent().unwrap_or(&file))?;
         fs::write_atomic(&file, list)?;
-        progress.doing("resolving");
         let mut install = uv(&["pip", "install", "--compile-bytecode", "--requirement"]).arg(&file);
         install = install.arg("--python").arg(staged.join("bin/python"));
         let mut from = "the Python package index";
@@ -103,8 +106,7 @@ impl Venv<'_> {
             install = install.args(["--torch-backend", "cpu"]);
             from = "PyTorch's CPU index and the Python package index";
         }
-        let mut downloads = Downloads::default();
-        program::run(&install, "uv pip install", &mut |line| downloads.show(line, progress))?;
+        run_install(&install, progress)?;
         progress.doing("writing it to the disk");
         let details = serde_json::json!({ "profile": self.profile });
         Ok(Receipt::new(self.inputs(interpreter, list), self.what(), from).with_details(details))
@@ -127,6 +129,13 @@ impl Venv<'_> {
             && let Some(index) = python::configured_index(self.site)
         {
             env.set("UV_DEFAULT_INDEX", index);
+        }
+        // uv tries links first and talks at length about having to copy.
+        if env.get("UV_LINK_MODE").is_none()
+            && let Some(cache) = uv_cache(&env)
+            && !disk::is_shared_by(&cache, self.site.workspace.root())
+        {
+            env.set("UV_LINK_MODE", "copy");
         }
         // The interpreter is settled; uv is not to fetch another. The system's certificates are what the user trusts.
         env.set("UV_PYTHON_DOWNLOADS", "never").set("UV_SYSTEM_CERTS", "true").remove("UV_TORCH_BACKEND");
@@ -198,6 +207,26 @@ pub fn installed_profile(workspace: &Workspace) -> Option<Profile> {
     serde_json::from_value(receipt.details.get("profile")?.clone()).ok()
 }
 
+/// Where uv keeps what it has downloaded, for all environments of the user.
+pub fn uv_cache(env: &Env) -> Option<PathBuf> {
+    let named = env.get("UV_CACHE_DIR").map(PathBuf::from);
+    let usual = || env.get("XDG_CACHE_HOME").map(PathBuf::from).or_else(|| Some(env.home()?.join(".cache")));
+    named.or_else(|| Some(usual()?.join("uv")))
+}
+
+/// Runs uv and keeps saying what it does; bytes of wheels that have come cannot be known (see [`phase`]).
+fn run_install(command: &CommandSpec, progress: &Progress) -> Result<(), InstallError> {
+    let installation = Mutex::new(Installation::default());
+    let learn = |news: &dyn Fn(&mut Installation)| {
+        let mut installation = installation.lock().unwrap_or_else(PoisonError::into_inner);
+        news(&mut installation);
+        progress.doing(installation.describe());
+    };
+    learn(&|_| ());
+    let look = |pid| learn(&|it| it.see(procfs::bytes_written(pid)));
+    program::run_watched(command, "uv pip install", &mut |line| learn(&|it| it.hear(line)), &look)
+}
+
 /// Bytes that an environment takes at most, uv's cache on the same file system counted in (measured with Python
 /// 3.12 on x86-64: 131 packages, 5.8 GB with torch 2.13.0; 8.1 GB with 2.9.1).
 pub fn disk_need(profile: Profile) -> u64 {
@@ -205,68 +234,5 @@ pub fn disk_need(profile: Profile) -> u64 {
     match profile {
         Profile::Cu13 | Profile::Cpu => 9 * GIB,
         Profile::Cu12 => 12 * GIB,
-    }
-}
-
-/// What uv says about its downloads, added up: `Downloading torch (847.2MiB)`, ` Downloaded torch`.
-#[derive(Debug, Default)]
-struct Downloads {
-    sizes: Vec<(String, u64)>,
-    done: u64,
-    total: u64,
-}
-
-impl Downloads {
-    fn show(&mut self, line: &str, progress: &Progress) {
-        let line = line.trim();
-        if let Some((name, size)) = line.strip_prefix("Downloading ").and_then(|it| it.split_once(" (")) {
-            let size = parse_size(size.trim_end_matches(')'));
-            self.sizes.push((name.to_owned(), size));
-            self.total += size;
-            progress.expect_bytes(self.total);
-        } else if let Some(name) = line.strip_prefix("Downloaded ") {
-            let found = self.sizes.iter().find(|(it, _)| it == name);
-            self.done += found.map_or(0, |(_, size)| *size);
-            progress.bytes(self.done);
-        }
-        // The list of what was installed is long, and of no use as a status.
-        if !line.starts_with(['+', '-', '~']) {
-            progress.doing(line);
-        }
-    }
-}
-
-/// `847.2MiB` as bytes; what cannot be read is 0, which only makes a bar shorter.
-fn parse_size(text: &str) -> u64 {
-    let digits = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
-    let unit = match &text[digits..] {
-        "KiB" => 1024.0,
-        "MiB" => 1024.0 * 1024.0,
-        "GiB" => 1024.0 * 1024.0 * 1024.0,
-        _ => 1.0,
-    };
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a size for a bar")]
-    text[..digits].parse::<f64>().map_or(0, |number| (number * unit) as u64)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::output::{Mode, Output};
-
-    #[test]
-    fn uvs_downloads_are_added_up() {
-        let progress = Output::new(Mode::Plain).progress("venv");
-        let mut downloads = Downloads::default();
-        // As uv 0.12.5 prints it where there is no terminal.
-        for line in [
-            "Downloading torch (847.2MiB)",
-            "Downloading pillow (6.0KiB)",
-            " Downloaded pillow",
-            " + torch==2.13.0",
-        ] {
-            downloads.show(line, &progress);
-        }
-        assert_eq!((downloads.done, downloads.total), (6 * 1024, 888_353_587 + 6 * 1024));
     }
 }

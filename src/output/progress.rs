@@ -1,8 +1,9 @@
 //! How far one long thing is: a bar on a terminal, now and then a line elsewhere.
 
-use std::{sync::Mutex, time::Duration};
+use std::{fmt, sync::Mutex, time::Duration};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use console::Term;
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use serde::Serialize;
 
 use crate::platform::clock::Stopwatch;
@@ -15,6 +16,12 @@ const LINE_EVERY: Duration = Duration::from_secs(10);
 /// Between two objects of the same thing for scripts.
 const JSON_EVERY: Duration = Duration::from_secs(1);
 
+/// Columns that labels are aligned to.
+const LABEL: usize = 12;
+
+/// The shortest and the longest bar, in columns.
+const BAR: [usize; 2] = [8, 28];
+
 /// Shown until it is dropped.
 #[derive(Debug)]
 pub struct Progress {
@@ -22,6 +29,15 @@ pub struct Progress {
     label: String,
     bar: ProgressBar,
     last_said: Mutex<Stopwatch>,
+}
+
+/// How far a transfer is, as one line of whatever width there is.
+struct Far {
+    done: u64,
+    total: u64,
+    /// Bytes per second.
+    rate: u64,
+    left: Duration,
 }
 
 #[derive(Serialize)]
@@ -37,20 +53,33 @@ struct Said<'a> {
 impl Progress {
     pub(super) fn new(output: Output, label: &str) -> Self {
         let bar = output.bars.add(ProgressBar::new_spinner());
-        bar.set_style(style("{prefix:>12.cyan.bold} {spinner} {wide_msg} {elapsed}"));
         bar.set_prefix(label.to_owned());
         if matches!(output.mode, Mode::Terminal { .. }) {
             bar.enable_steady_tick(Duration::from_millis(120));
         }
-        Self { output, label: label.to_owned(), bar, last_said: Mutex::new(Stopwatch::start()) }
+        let progress =
+            Self { output, label: label.to_owned(), bar, last_said: Mutex::new(Stopwatch::start()) };
+        progress.expect_no_bytes();
+        progress
     }
 
     /// From now on this many bytes are to come.
     pub fn expect_bytes(&self, total: u64) {
         self.bar.set_length(total);
-        self.bar.set_style(style(
-            "{prefix:>12.cyan.bold} [{bar:28}] {binary_bytes} of {binary_total_bytes}, {binary_bytes_per_sec}, {eta} left {wide_msg}",
-        ));
+        // The label and the spaces around what is drawn here.
+        let taken = self.label.chars().count().max(LABEL) + 2;
+        let draw = move |state: &ProgressState, to: &mut dyn fmt::Write| {
+            let far = Far::of(state, total);
+            // A line that cannot be drawn is drawn 120 ms later.
+            let _ = to.write_str(&far.line(columns().saturating_sub(taken)));
+        };
+        self.bar.set_style(style("{prefix:>12.cyan.bold} {far} {wide_msg}").with_key("far", draw));
+    }
+
+    /// From now on nothing is counted: what is going on and for how long is all there is to say.
+    pub fn expect_no_bytes(&self) {
+        self.bar.unset_length();
+        self.bar.set_style(style("{prefix:>12.cyan.bold} {spinner} {wide_msg} {elapsed}"));
     }
 
     /// This many bytes are there in all.
@@ -61,7 +90,8 @@ impl Progress {
 
     /// What is going on right now.
     pub fn doing(&self, what: impl Into<String>) {
-        self.bar.set_message(what.into());
+        // What another program said may have lines.
+        self.bar.set_message(what.into().replace('\n', " "));
         self.say_if_due();
     }
 
@@ -98,6 +128,74 @@ impl Drop for Progress {
     }
 }
 
+impl Far {
+    fn of(state: &ProgressState, total: u64) -> Self {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a rate of bytes, for the eye"
+        )]
+        let rate = state.per_sec() as u64;
+        Self { done: state.pos(), total, rate, left: state.eta() }
+    }
+
+    /// In at most `room` columns: the counts always, then the rate, the time left and the bar as they fit.
+    fn line(&self, room: usize) -> String {
+        let mut text = format!("{} of {}", size::bytes(self.done), size::bytes(self.total));
+        let further = [
+            format!(", {}/s", size::bytes(self.rate)),
+            format!(", {} left", size::duration(Duration::from_secs(self.left.as_secs()))),
+        ];
+        // The brackets and the space after them.
+        let frame = 3;
+        for more in further {
+            if text.len() + more.len() + frame + BAR[0] <= room {
+                text += &more;
+            }
+        }
+        let columns = room.saturating_sub(text.len() + frame).min(BAR[1]);
+        if columns < BAR[0] {
+            return text;
+        }
+        format!("[{}] {text}", self.bar(columns))
+    }
+
+    fn bar(&self, columns: usize) -> String {
+        let filled = (u128::from(self.done.min(self.total)) * columns as u128)
+            .checked_div(u128::from(self.total))
+            .map_or(columns, |it| it as usize);
+        "█".repeat(filled) + &"░".repeat(columns - filled)
+    }
+}
+
+/// The terminal's, now: people change the size of windows.
+fn columns() -> usize {
+    usize::from(Term::stderr().size().1)
+}
+
 fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_transfer_fits_one_line_of_any_width_and_says_more_where_there_is_room() {
+        let far = Far { done: 57 << 20, total: 114 << 20, rate: 3 << 20, left: Duration::from_secs(19) };
+        let check = |room, expected: &str| assert_eq!(far.line(room), expected, "{room} columns");
+        check(97, "[██████████████░░░░░░░░░░░░░░] 57.0 MiB of 114 MiB, 3.00 MiB/s, 19 s left");
+        check(67, "[███████████░░░░░░░░░░░] 57.0 MiB of 114 MiB, 3.00 MiB/s, 19 s left");
+        check(47, "[██████░░░░░░░] 57.0 MiB of 114 MiB, 3.00 MiB/s");
+        check(31, "[████░░░░░] 57.0 MiB of 114 MiB");
+        check(27, "57.0 MiB of 114 MiB");
+    }
+
+    #[test]
+    fn the_bar_of_nothing_is_full_and_one_of_too_much_is_no_longer() {
+        let bar = |done, total| Far { done, total, rate: 0, left: Duration::ZERO }.bar(8);
+        assert_eq!([bar(0, 0), bar(9, 8)], ["█".repeat(8), "█".repeat(8)]);
+        assert_eq!(bar(0, 8), "░".repeat(8));
+    }
 }

@@ -1,7 +1,7 @@
 //! Other programs: described as plain data, then run to their end, read line by line, or left running.
 
 use std::{
-    ffi::OsString,
+    ffi::{OsStr, OsString},
     io::{self, BufRead, BufReader, Read},
     os::unix::process::{CommandExt, ExitStatusExt},
     path::{Path, PathBuf},
@@ -82,7 +82,7 @@ impl CommandSpec {
     pub fn display(&self) -> String {
         let words =
             std::iter::once(self.program.as_os_str()).chain(self.args.iter().map(OsString::as_os_str));
-        words.map(|word| quoted(&word.to_string_lossy())).collect::<Vec<_>>().join(" ")
+        as_typed(words)
     }
 
     /// The standard library's command, for the caller that has its own plans for the streams.
@@ -95,16 +95,17 @@ impl CommandSpec {
     /// Runs to the end and returns what was printed, whatever the exit status.
     ///
     /// # Errors
-    /// When it cannot start, or is not done within `limit`; then it is killed.
+    /// When it cannot start, or is not done within `limit`; then it is killed with all that it started.
     pub fn capture(&self, limit: Duration) -> Result<Captured, ProcessError> {
         let mut command = self.command();
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        // Its own group: shims and wrappers start what they stand for, and that is to end at the limit too.
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
         let mut child = self.started(command.spawn())?;
         let stdout = read_in_background(child.stdout.take());
         let stderr = read_in_background(child.stderr.take());
         let both = stdout.recv_timeout(limit).and_then(|out| Ok((out, stderr.recv_timeout(limit)?)));
         let Ok((stdout, stderr)) = both else {
-            let _ = child.kill();
+            kill_group(&child);
             let _ = child.wait();
             return Err(ProcessError::TimedOut { program: self.program.clone(), limit });
         };
@@ -112,14 +113,19 @@ impl CommandSpec {
         Ok(Captured { status, stdout, stderr })
     }
 
-    /// Runs to the end, handing over each line of stdout and stderr as it appears. It ends with us: killed, we leave
-    /// nobody behind who would go on writing.
-    pub fn stream(&self, on_line: &mut dyn FnMut(&str)) -> Result<ExitStatus, ProcessError> {
+    /// Runs to the end, handing over its process number once and each line of stdout and stderr as it appears. It ends
+    /// with us: killed, we leave nobody behind who would go on writing.
+    pub fn stream(
+        &self,
+        started: impl FnOnce(u32),
+        on_line: &mut dyn FnMut(&str),
+    ) -> Result<ExitStatus, ProcessError> {
         let (reader, writer) = self.read(io::pipe())?;
         let mut command = self.command();
         command.stdin(Stdio::null()).stdout(self.read(writer.try_clone())?).stderr(writer);
         end_with_parent(&mut command);
         let mut child = self.started(command.spawn())?;
+        started(child.id());
         // The command holds our copies of the pipe's writing end: the reader would never see its end.
         drop(command);
         let mut reader = BufReader::new(reader);
@@ -171,10 +177,23 @@ impl Captured {
     }
 }
 
+/// Words as one would type them in a shell, so that a reader can copy the line.
+pub fn as_typed(words: impl IntoIterator<Item = impl AsRef<OsStr>>) -> String {
+    words.into_iter().map(|word| quoted(&word.as_ref().to_string_lossy())).collect::<Vec<_>>().join(" ")
+}
+
 /// There is a process of this number, ours to signal or not.
 pub fn is_alive(pid: i32) -> bool {
     let asked = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), None);
     asked != Err(nix::Error::ESRCH)
+}
+
+/// The child leads its group and is not waited for yet, so the number is still that group's.
+fn kill_group(leader: &Child) {
+    if let Ok(group) = i32::try_from(leader.id()) {
+        // One that has ended by itself meanwhile is what was wanted.
+        let _ = nix::sys::signal::killpg(nix::unistd::Pid::from_raw(group), nix::sys::signal::SIGKILL);
+    }
 }
 
 #[expect(unsafe_code, reason = "there is no other way to make the session before the program starts")]
@@ -222,6 +241,7 @@ fn quoted(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::platform::{clock::Stopwatch, procfs::ProcessId};
 
     fn shell(script: &str) -> CommandSpec {
         CommandSpec::new("/bin/sh", &Env::from([("PATH", "/usr/bin:/bin")]), Path::new("/"))
@@ -235,10 +255,25 @@ mod tests {
     }
 
     #[test]
+    fn what_a_program_started_is_killed_with_it_at_the_limit() {
+        let dir = tempfile::tempdir().expect("a temp dir");
+        let file = dir.path().join("pid");
+        let script = format!("sleep 600 & echo $! > {}; wait", file.display());
+        shell(&script).capture(Duration::from_secs(1)).expect_err("too slow");
+        let pid: i32 = std::fs::read_to_string(&file).expect("written").trim().parse().expect("a number");
+        // Killed is not reaped: that is up to init, and a zombie does not count as a living process.
+        let deadline = Stopwatch::start();
+        while ProcessId::of(pid).is_some() {
+            assert!(deadline.elapsed() < Duration::from_secs(10), "it lives on");
+            thread::yield_now();
+        }
+    }
+
+    #[test]
     fn lines_of_both_streams_arrive_in_the_order_they_were_written() {
         let mut lines = vec![];
-        let status =
-            shell("echo one; echo two >&2; printf three").stream(&mut |line| lines.push(line.to_owned()));
+        let status = shell("echo one; echo two >&2; printf three")
+            .stream(drop, &mut |line| lines.push(line.to_owned()));
         assert!(status.expect("ran").success());
         assert_eq!(lines, ["one", "two", "three"]);
     }
@@ -252,5 +287,6 @@ mod tests {
     #[test]
     fn a_command_is_shown_as_it_could_be_typed() {
         assert_eq!(shell("it's").display(), r"/bin/sh -c 'it'\''s'");
+        assert_eq!(as_typed(["dpgui", "-C", "/my runs/é", "logs"]), "dpgui -C '/my runs/é' logs");
     }
 }

@@ -39,6 +39,13 @@ impl ProcessId {
     }
 }
 
+/// Bytes that the process has handed to `write` so far; 0 if it cannot be asked. Sockets are not counted.
+pub fn bytes_written(pid: u32) -> u64 {
+    let io = fs::read_to_string(format!("/proc/{pid}/io")).unwrap_or_default();
+    let written = io.lines().find_map(|line| line.strip_prefix("wchar: ")?.parse().ok());
+    written.unwrap_or(0)
+}
+
 impl fmt::Display for ProcessId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.pid.fmt(f)

@@ -57,7 +57,9 @@ fn node_is_installed_once_and_a_second_setup_does_nothing() {
         "a plan touches nothing"
     );
 
-    setup_node(&sandbox).ok();
+    let first = setup_node(&sandbox).ok();
+    assert!(first.stderr.contains("Finished 1 step in"), "{first}");
+    assert!(!first.stderr.contains("Next:"), "a part of a setup is no workspace to train in: {first}");
     assert!(sandbox.path("w/tools/node/bin/npm").exists());
     assert_eq!(server.requests(), [format!("GET {NODE} from 0")]);
 
@@ -77,6 +79,8 @@ fn a_system_node_that_is_new_enough_is_taken() {
     assert!(plan(&sandbox).contains("Would do"), "22.9.1 is older than 22.12.0");
     sandbox.program("node", "#!/bin/sh\necho v24.1.0\n");
     assert!(plan(&sandbox).contains("Up to date node: Node 24.1.0 of the system"));
+    sandbox.program("npm", "#!/bin/sh\nexit 1\n");
+    assert!(plan(&sandbox).contains("Would do"), "an npm that does not work is none");
 }
 
 #[test]
@@ -485,4 +489,47 @@ fn a_killed_setup_takes_its_programs_with_it_and_the_next_one_tidies_up() {
         setup.wait().expect("reaped");
         until("uv has ended with it", || (!PathBuf::from(format!("/proc/{uv}")).exists()).then_some(()));
     }
+}
+
+#[test]
+fn a_python_that_is_none_is_refused_with_its_reason_and_in_few_words() {
+    let check = |python: &str, expected: &str| {
+        let sandbox = Sandbox::new();
+        let said = sandbox.dpgui(&["setup", "--only", "python", "--python", python]);
+        assert_eq!(said.code, Some(2), "{said}");
+        let error = said.stderr.split_once("error: ").expect("an error").1;
+        let hint = "\n\nhint: give the path of a real interpreter with `--python PATH`\n";
+        assert_eq!(
+            error,
+            format!("`{python}` cannot be used as the Python of the environment: {expected}{hint}")
+        );
+    };
+    check("/nonexistent", "cannot start `/nonexistent`: No such file or directory (os error 2)");
+    check("/bin/ls", "it is no Python interpreter");
+    check("/bin/echo", "it is no Python interpreter");
+    check("/bin/false", "it answers nothing and ends with exit code 1");
+    check("python3.99", "there is no such program on `PATH`");
+}
+
+#[test]
+fn a_python_named_without_a_folder_is_looked_up_on_the_path() {
+    let mut sandbox = Sandbox::new();
+    let answer = r#"{"path": "/bin/sh", "version": [3, 12, 9], "implementation": "cpython", "threads": false, "base": "/bin/sh"}"#;
+    sandbox.program("python-of-mine", &format!("#!/bin/sh\necho '{answer}'\n"));
+    let said = sandbox.dpgui(&["setup", "--only", "python", "--python", "python-of-mine"]).ok();
+    assert!(said.stderr.contains("python: CPython 3.12.9, chosen with `--python`"), "{said}");
+}
+
+#[test]
+fn without_any_python_the_error_tells_why_there_is_no_portable_one() {
+    let server = FileServer::start();
+    let sandbox = without_programs(Sandbox::new());
+    sandbox.write("w/dpgui.toml", format!("[sources.python]\nplaces = [\"{}\"]\n", server.url("/python")));
+    let said = sandbox.dpgui(&["setup", "--only", "python"]);
+    assert_eq!(said.code, Some(3), "{said}");
+    let expected = format!(
+        "error: no Python 3.12 or newer was found\n  caused by: `{}` answered 404",
+        server.url("/python")
+    );
+    assert!(said.stderr.contains(&expected), "{said}");
 }
