@@ -13,6 +13,7 @@ pub mod gpu;
 pub mod lock;
 pub mod memory;
 pub mod net;
+pub mod place;
 pub mod process;
 pub mod procfs;
 pub mod signal;

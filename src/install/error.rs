@@ -24,6 +24,8 @@ pub enum InstallError {
     NoPlace { what: String, source: Box<Self> },
     #[error("cannot get `{what}`: its publisher fails, and the Python package index too ({index})")]
     NoWay { what: String, index: Box<Self>, source: Box<Self> },
+    #[error("the place `{}` cannot be read", place.display())]
+    NoFile { place: PathBuf, source: FsError },
     #[error("`{from}` is not the file that is pinned: its sha256 is {found}, expected {expected}")]
     WrongDigest { from: String, expected: Sha256, found: Sha256 },
     #[error("`{}` is not an archive that dpgui unpacks: {problem}", archive.display())]
@@ -66,7 +68,11 @@ impl InstallError {
     /// Another place, or another way to the same thing, may still work. Never so after a wrong digest: that is
     /// an attack or a broken mirror, and must not be papered over.
     pub fn is_network(&self) -> bool {
-        self.kind() == Kind::Network
+        match self {
+            Self::NoPlace { source, .. } => source.is_network(),
+            Self::NoFile { .. } => true,
+            _ => self.kind() == Kind::Network,
+        }
     }
 }
 
@@ -78,7 +84,7 @@ impl Report for InstallError {
             Self::NoSpace { .. } => Kind::Disk,
             Self::NoPython { portable: Some(cause), .. } => cause.kind(),
             Self::NoPython { portable: None, .. } | Self::NoPip => Kind::Unsupported,
-            Self::BadPython { .. } | Self::UnknownStep(..) => Kind::Usage,
+            Self::NoFile { .. } | Self::BadPython { .. } | Self::UnknownStep(..) => Kind::Usage,
             Self::Program { kind, .. } => *kind,
             Self::Verify { .. } => Kind::Failed,
             Self::Fs(cause) => cause.kind(),
@@ -103,6 +109,9 @@ impl Report for InstallError {
                 }
                 _ => source.hint(),
             },
+            Self::NoFile { .. } => {
+                Some("put the file there, or mend `places` under `[sources]` in `dpgui.toml`".to_owned())
+            }
             Self::WrongDigest { .. } => Some(
                 "do not use this mirror, or pin its file's digest under `[sources]` in `dpgui.toml`"
                     .to_owned(),

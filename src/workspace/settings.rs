@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de::Error as _};
 
 use crate::{
     error::{Kind, Report},
@@ -10,13 +10,17 @@ use crate::{
         Arch,
         digest::Sha256,
         fs::{self, FsError},
+        place::PlaceTemplate,
     },
 };
 
-use super::Workspace;
+use super::{Workspace, commit::CommitId};
 
 /// The trainer's script, relative to the workspace, unless the settings name another.
 const TRAINER: &str = "vendor/diffusion-pipe/train.py";
+
+/// What `[torch] profile` may say.
+const PROFILES: [&str; 4] = ["auto", "cu13", "cu12", "cpu"];
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
@@ -34,7 +38,8 @@ pub struct Settings {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Torch {
-    /// `auto`, `cu13`, `cu12` or `cpu`.
+    /// One of [`PROFILES`].
+    #[serde(deserialize_with = "profile")]
     pub profile: Option<String>,
 }
 
@@ -50,13 +55,14 @@ pub struct Trainer {
 #[serde(deny_unknown_fields, default)]
 pub struct SourceOverride {
     pub version: Option<String>,
-    /// Archive URLs in the order to try them.
-    pub places: Option<Vec<String>>,
+    /// An archive's places in the order to try them.
+    #[serde(deserialize_with = "some_places")]
+    pub places: Option<Vec<PlaceTemplate>>,
     pub sha256: Option<BTreeMap<Arch, Sha256>>,
     /// A repository's address: `https://`, `http://`, `file://` or a path.
     pub url: Option<String>,
-    /// A repository's commit, 40 hexadecimal digits.
-    pub commit: Option<String>,
+    /// A repository's commit.
+    pub commit: Option<CommitId>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -116,6 +122,25 @@ impl Settings {
     }
 }
 
+// These errors are raised while the text is read, so that toml says where in it.
+
+fn profile<'de, D: Deserializer<'de>>(text: D) -> Result<Option<String>, D::Error> {
+    let name = String::deserialize(text)?;
+    if PROFILES.contains(&name.as_str()) {
+        return Ok(Some(name));
+    }
+    let known = PROFILES.map(|it| format!("`{it}`")).join(", ");
+    Err(D::Error::custom(format!("`{name}` is not a PyTorch profile: one of {known} is expected")))
+}
+
+fn some_places<'de, D: Deserializer<'de>>(list: D) -> Result<Option<Vec<PlaceTemplate>>, D::Error> {
+    let places = Vec::deserialize(list)?;
+    if places.is_empty() {
+        return Err(D::Error::custom("at least one place is expected"));
+    }
+    Ok(Some(places))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -132,6 +157,32 @@ mod tests {
              TOML parse error at line 2, column 1\n  |\n2 | profil = \"cpu\"\n  | ^^^^^^\n\
              unknown field `profil`, expected `profile`"
         );
+    }
+
+    #[test]
+    fn a_value_that_makes_no_sense_is_shown_with_its_line_and_column() {
+        let check = |text: &str, place: &str, problem: &str| {
+            let error = toml::from_str::<Settings>(text).expect_err(problem).to_string();
+            assert!(error.starts_with(&format!("TOML parse error at {place}\n")), "{error}");
+            assert!(error.contains(problem), "{error}");
+        };
+        check(
+            "[torch]\nprofile = \"cuda\"",
+            "line 2, column 11",
+            "`cuda` is not a PyTorch profile: one of `auto`, `cu13`, `cu12`, `cpu` is expected",
+        );
+        check(
+            "[sources.diffusion-pipe]\ncommit = \"abc\"",
+            "line 2, column 10",
+            "`abc` is not a commit: 40 hexadecimal digits are expected",
+        );
+        check(
+            "[sources.node]\nplaces = [\"/a\", \"ftp://host.example/a\"]",
+            "line 2, column 10",
+            "`ftp://host.example/a` is no place to get a file from: an `https://`",
+        );
+        check("[sources.node]\nplaces = []", "line 2, column 10", "at least one place is expected");
+        check("[sources.node.sha256]\nx86_64 = \"1\"", "line 2, column 10", "`1` is not a sha256 digest");
     }
 
     #[test]

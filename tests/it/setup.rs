@@ -176,6 +176,46 @@ fn without_the_server_and_without_pip_the_error_says_what_to_do() {
     );
 }
 
+#[test]
+fn another_version_without_its_digest_is_refused_before_anything_is_asked_for() {
+    let server = FileServer::start();
+    let sandbox = node_sandbox(&server, &archives::node("22.12.0"));
+    let place = server.url(NODE);
+    sandbox.write("w/dpgui.toml", format!("[sources.node]\nversion = \"23.1.0\"\nplaces = [\"{place}\"]\n"));
+    let said = setup_node(&sandbox);
+    assert_eq!(said.code, Some(2), "{said}");
+    assert!(
+        said.stderr.starts_with(
+            "error: `[sources.node]` in `dpgui.toml` names version `23.1.0` without its sha256 for `"
+        ),
+        "{said}"
+    );
+    assert_eq!(server.requests(), Vec::<String>::new());
+}
+
+#[test]
+fn a_local_file_that_is_missing_is_one_more_place_that_failed() {
+    let server = FileServer::start();
+    let archive = archives::node("22.12.0");
+    let sandbox = node_sandbox(&server, &archive);
+    let settings = fs::read_to_string(sandbox.path("w/dpgui.toml")).expect("there");
+    let place = format!("\"{}\"", server.url(NODE));
+    let (missing, there) = (sandbox.path("missing.tar.gz"), sandbox.write("a b/node.tar.gz", &archive));
+    let with = |places: String| sandbox.write("w/dpgui.toml", settings.replace(&place, &places));
+
+    with(format!("\"{}\"", missing.display()));
+    let said = setup_node(&sandbox);
+    assert_eq!(said.code, Some(2), "{said}");
+    assert!(said.stderr.contains("missing.tar.gz` cannot be read"), "{said}");
+    assert!(said.stderr.contains("No such file or directory"), "{said}");
+    assert!(said.stderr.contains("hint: put the file there"), "{said}");
+
+    let encoded = there.display().to_string().replace(' ', "%20");
+    with(format!("\"{}\", \"file://{encoded}\"", missing.display()));
+    setup_node(&sandbox).ok();
+    assert_eq!(server.requests(), Vec::<String>::new());
+}
+
 /// HTTPS by `openssl s_server`, with a certificate that no system trusts.
 struct PrivateServer {
     process: std::process::Child,
