@@ -1,6 +1,6 @@
 //! `dpgui.toml`: what the user wants to be different. Everything in it is optional.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{collections::BTreeMap, io::ErrorKind, path::PathBuf};
 
 use serde::{Deserialize, Deserializer, de::Error as _};
 
@@ -69,6 +69,8 @@ pub struct SourceOverride {
 pub enum SettingsError {
     #[error(transparent)]
     Fs(#[from] FsError),
+    #[error("`{}` is not UTF-8 text: line {line} has a byte that is none of it", path.display())]
+    NotUtf8 { path: PathBuf, line: usize },
     #[error("`{}` is not a valid dpgui.toml\n{details}", path.display())]
     Toml { path: PathBuf, details: String },
 }
@@ -77,13 +79,16 @@ impl Report for SettingsError {
     fn kind(&self) -> Kind {
         match self {
             Self::Fs(cause) => cause.kind(),
-            Self::Toml { .. } => Kind::Usage,
+            Self::NotUtf8 { .. } | Self::Toml { .. } => Kind::Usage,
         }
     }
 
     fn hint(&self) -> Option<String> {
         match self {
             Self::Fs(cause) => cause.hint(),
+            Self::NotUtf8 { line, .. } => {
+                Some(format!("save it as UTF-8 in your editor, or retype what is not ASCII in line {line}"))
+            }
             Self::Toml { path, .. } => {
                 Some(format!("mend `{}`; every key in it is optional", path.display()))
             }
@@ -109,8 +114,19 @@ impl Settings {
     /// shows file, line and column.
     pub fn load(workspace: &Workspace) -> Result<Self, SettingsError> {
         let path = workspace.settings_file();
-        let Some(text) = fs::read_optional(&path)? else { return Ok(Self::default()) };
-        toml::from_str(&text).map_err(|cause| {
+        let bytes = match fs::read(&path) {
+            Err(error) if error.source.kind() == ErrorKind::NotFound => return Ok(Self::default()),
+            read => read?,
+        };
+        let text = match std::str::from_utf8(&bytes) {
+            Ok(text) => text,
+            Err(cause) => {
+                let good = &bytes[..cause.valid_up_to()];
+                let line = good.split(|it| *it == b'\n').count();
+                return Err(SettingsError::NotUtf8 { path, line });
+            }
+        };
+        toml::from_str(text).map_err(|cause| {
             let details = cause.to_string().trim_end().to_owned();
             SettingsError::Toml { path, details }
         })
@@ -183,6 +199,28 @@ mod tests {
         );
         check("[sources.node]\nplaces = []", "line 2, column 10", "at least one place is expected");
         check("[sources.node.sha256]\nx86_64 = \"1\"", "line 2, column 10", "`1` is not a sha256 digest");
+    }
+
+    #[test]
+    fn a_file_that_is_not_utf_8_and_a_workspace_that_is_a_file_are_usage_errors() {
+        let dir = tempfile::tempdir().expect("a temp dir");
+        let check = |workspace: Workspace, expected: &str| {
+            let error = crate::error::Error::from(Settings::load(&workspace).expect_err(expected));
+            let shown = error.to_string().replace(&dir.path().display().to_string(), "DIR");
+            assert_eq!((shown.as_str(), error.kind()), (expected, Kind::Usage));
+        };
+        let workspace = Workspace::at(dir.path());
+        fs::write_atomic(&workspace.settings_file(), b"[torch]\n# gr\xfcn\n").expect("written");
+        check(
+            workspace,
+            "error: `DIR/dpgui.toml` is not UTF-8 text: line 2 has a byte that is none of it\n\n\
+             hint: save it as UTF-8 in your editor, or retype what is not ASCII in line 2",
+        );
+        check(
+            Workspace::at(dir.path().join("dpgui.toml")),
+            "error: cannot read `DIR/dpgui.toml/dpgui.toml`\n  caused by: Not a directory (os error 20)\n\n\
+             hint: a file is where a directory of `DIR/dpgui.toml/dpgui.toml` should be: choose a workspace with `-C DIR`",
+        );
     }
 
     #[test]
