@@ -5,10 +5,10 @@ use std::{
     fs::File,
     io::{Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use crate::{
+    error::in_one_line,
     output::Progress,
     platform::{
         clock,
@@ -16,19 +16,11 @@ use crate::{
         fs::{self, FsError},
         net::{Http, NetError},
         place::Place,
+        retry::Retries,
     },
 };
 
 use super::InstallError;
-
-/// Tries at one place, the first included.
-const TRIES: u32 = 4;
-
-/// The pause before the second try; it doubles with each further one.
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
-
-/// Longest pause that a server may ask for with `Retry-After`.
-const LONGEST_PAUSE: Duration = Duration::from_mins(2);
 
 /// A pinned file: what it is called in messages, its digest, where it may be.
 #[derive(Clone, Debug)]
@@ -36,6 +28,8 @@ pub struct Wanted<'a> {
     pub name: &'a str,
     pub sha256: Sha256,
     pub places: &'a [Place],
+    /// There is a way round all of the places.
+    pub another_way: bool,
 }
 
 /// A verified file in the download directory, and where it came from.
@@ -57,9 +51,11 @@ pub fn fetch(http: &Http, wanted: &Wanted, dir: &Path, progress: &Progress) -> R
     }
     fs::create_dir_all(dir)?;
     let mut failure = None;
-    for place in wanted.places {
+    for (index, place) in wanted.places.iter().enumerate() {
+        let another_way = wanted.another_way || index + 1 < wanted.places.len();
+        let retries = Retries::new(another_way);
         progress.doing(format!("from {place}"));
-        match from_place(http, place, &path, wanted.sha256, progress) {
+        match from_place(http, place, (&path, wanted.sha256), retries, progress) {
             Ok(()) => return Ok(Fetched { path, from: place.to_string() }),
             Err(
                 error @ (InstallError::WrongDigest { .. }
@@ -86,13 +82,11 @@ pub fn fetch(http: &Http, wanted: &Wanted, dir: &Path, progress: &Progress) -> R
 fn from_place(
     http: &Http,
     place: &Place,
-    path: &Path,
-    sha256: Sha256,
+    (path, sha256): (&Path, Sha256),
+    mut retries: Retries,
     progress: &Progress,
 ) -> Result<(), InstallError> {
     let partial = path.with_extension("part");
-    let mut pause = FIRST_PAUSE;
-    let mut tries = 1;
     loop {
         let before = fs::size(&partial).unwrap_or(0);
         let result = transfer(http, place, &partial, progress);
@@ -110,25 +104,15 @@ fn from_place(
                 let from = place.to_string();
                 return Err(InstallError::WrongDigest { from, expected: sha256, found });
             }
-            Err(InstallError::Net(error)) if error.may_pass() => error,
+            Err(InstallError::Net(error)) => error,
             Err(error) => return Err(error),
         };
-        // A transfer that moves forward may be cut off as often as it likes.
         if fs::size(&partial).unwrap_or(0) > before {
-            (tries, pause) = (1, FIRST_PAUSE);
+            retries.start_over();
         }
-        if tries == TRIES {
-            return Err(error.into());
-        }
-        let asked_for = match &error {
-            NetError::Status { retry_after, .. } => retry_after.map(|it| it.min(LONGEST_PAUSE)),
-            _ => None,
-        };
-        let pause_now = asked_for.unwrap_or(pause);
-        progress.doing(format!("{error}; trying again in {} s", pause_now.as_secs_f32()));
-        clock::pause(pause_now);
-        pause *= 2;
-        tries += 1;
+        let Some(pause) = retries.after(&error) else { return Err(error.into()) };
+        progress.doing(format!("{}; trying again in {} s", in_one_line(&error), pause.as_secs_f32()));
+        clock::pause(pause);
     }
 }
 

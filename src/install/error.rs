@@ -3,7 +3,7 @@
 use std::{path::PathBuf, process::ExitStatus};
 
 use crate::{
-    error::{Kind, Report},
+    error::{Kind, Report, in_one_line},
     output::size,
     platform::{
         digest::Sha256,
@@ -22,8 +22,9 @@ use super::torch::TorchError;
 pub enum InstallError {
     #[error("no place to get `{what}` from is left")]
     NoPlace { what: String, source: Box<Self> },
-    #[error("cannot get `{what}`: its publisher fails, and the Python package index too ({index})")]
-    NoWay { what: String, index: Box<Self>, source: Box<Self> },
+    /// Two failures, and a chain of causes for one: the publisher's is in the text.
+    #[error("cannot get `{what}`: {}, and the Python package index fails too", in_one_line(&**publisher))]
+    NoWay { what: String, publisher: Box<Self>, source: Box<Self> },
     #[error("the place `{}` cannot be read", place.display())]
     NoFile { place: PathBuf, source: FsError },
     #[error("`{from}` is not the file that is pinned: its sha256 is {found}, expected {expected}")]
@@ -79,7 +80,8 @@ impl InstallError {
 impl Report for InstallError {
     fn kind(&self) -> Kind {
         match self {
-            Self::NoPlace { source, .. } | Self::NoWay { source, .. } => source.kind(),
+            Self::NoPlace { source, .. } => source.kind(),
+            Self::NoWay { publisher, .. } => publisher.kind(),
             Self::WrongDigest { .. } | Self::BadArchive { .. } => Kind::Integrity,
             Self::NoSpace { .. } => Kind::Disk,
             Self::NoPython { portable: Some(cause), .. } => cause.kind(),
@@ -103,11 +105,11 @@ impl Report for InstallError {
         match self {
             Self::NoPlace { source, .. } => source.hint(),
             // Pip is the way round the network; without it the network itself is what is to be mended.
-            Self::NoWay { index, source, .. } => match **index {
-                Self::NoPip => {
-                    source.hint().map(|it| format!("{it}, or install pip for the way over the package index"))
-                }
-                _ => source.hint(),
+            Self::NoWay { publisher, source, .. } => match **source {
+                Self::NoPip => publisher
+                    .hint()
+                    .map(|it| format!("{it}, or install pip for the way over the package index")),
+                _ => publisher.hint(),
             },
             Self::NoFile { .. } => {
                 Some("put the file there, or mend `places` under `[sources]` in `dpgui.toml`".to_owned())
