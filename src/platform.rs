@@ -16,6 +16,7 @@ pub mod net;
 pub mod place;
 pub mod process;
 pub mod procfs;
+pub mod retry;
 pub mod signal;
 pub mod watch;
 
