@@ -25,6 +25,7 @@ pub const TRAINER: &str = "diffusion-pipe";
 #[serde(deny_unknown_fields)]
 pub struct Sources {
     pub archives: BTreeMap<String, Archive>,
+    pub torch: Torch,
     pub repositories: BTreeMap<String, Repository>,
 }
 
@@ -63,6 +64,36 @@ pub struct Wheel {
     pub package: String,
     pub version: String,
     pub sha256: BTreeMap<Arch, Sha256>,
+}
+
+/// PyTorch by profile.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Torch {
+    /// PyTorch's own index of builds without CUDA.
+    pub cpu_index: String,
+    pub cu13: TorchBuild,
+    pub cu12: TorchBuild,
+    pub cpu: TorchBuild,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TorchBuild {
+    pub why: String,
+    packages: TorchPackages,
+    /// Where an architecture has others.
+    #[serde(default)]
+    instead: BTreeMap<Arch, TorchPackages>,
+}
+
+/// Versions that were built for each other.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TorchPackages {
+    torch: String,
+    torchvision: String,
+    torchaudio: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -145,6 +176,15 @@ impl Sources {
             .collect();
         repositories.sort_by_key(|(name, _)| *name != TRAINER);
         Ok(repositories)
+    }
+}
+
+impl TorchBuild {
+    /// Names and exact versions, torch itself first.
+    pub fn packages(&self, arch: Arch) -> [(&'static str, &str); 3] {
+        let TorchPackages { torch, torchvision, torchaudio } =
+            self.instead.get(&arch).unwrap_or(&self.packages);
+        [("torch", torch), ("torchvision", torchvision), ("torchaudio", torchaudio)]
     }
 }
 
