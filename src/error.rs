@@ -3,7 +3,7 @@
 //! Domain modules have their own `thiserror` enums and say by [`Report`] what kind each variant is and what
 //! the reader should do next. [`Error`] captures all three at the border; only `main` turns it into an exit code.
 
-use std::{error::Error as StdError, fmt};
+use std::{error::Error as StdError, fmt, io::ErrorKind};
 
 /// What went wrong, in the one dimension a script can act on. The numbers are documented API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -57,9 +57,13 @@ impl Kind {
         }
     }
 
-    /// The kind of a failed file operation: nearly always the disk or a permission.
-    pub const fn of_io(_source: &std::io::Error) -> Self {
-        Self::Disk
+    /// The kind of a failed file operation: nearly always the disk or a permission; else the path does not name what
+    /// its user thinks, or the text there is none.
+    pub fn of_io(source: &std::io::Error) -> Self {
+        match source.kind() {
+            ErrorKind::NotADirectory | ErrorKind::InvalidFilename | ErrorKind::InvalidData => Self::Usage,
+            _ => Self::Disk,
+        }
     }
 }
 
@@ -118,6 +122,17 @@ impl<E: Report> From<E> for Error {
     }
 }
 
+/// An error in one line, for where no chain is shown: what failed, and in brackets what it came down to.
+pub fn in_one_line(error: &dyn StdError) -> String {
+    let innermost = std::iter::successors(error.source(), |cause| StdError::source(*cause)).last();
+    let first_line = |text: String| text.lines().next().unwrap_or_default().to_owned();
+    let told = first_line(error.to_string());
+    match innermost.map(|it| first_line(it.to_string())) {
+        Some(cause) if !told.ends_with(&cause) => format!("{told} ({cause})"),
+        _ => told,
+    }
+}
+
 /// `error: …`, indented causes, a blank line and the hint, as the user sees it.
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -148,6 +163,12 @@ mod tests {
         fn hint(&self) -> Option<String> {
             Some("free 12 GiB on `/w`, then run `dpgui setup` again".to_owned())
         }
+    }
+
+    #[test]
+    fn an_error_in_one_line_keeps_its_innermost_cause() {
+        let cause = std::io::Error::other(Outer(std::io::Error::other("refused\nsaid the server")));
+        assert_eq!(in_one_line(&Outer(cause)), "cannot write `/w/venv` (refused)");
     }
 
     #[test]

@@ -14,8 +14,10 @@ pub mod gpu;
 pub mod lock;
 pub mod memory;
 pub mod net;
+pub mod place;
 pub mod process;
 pub mod procfs;
+pub mod retry;
 pub mod signal;
 pub mod watch;
 

@@ -8,7 +8,10 @@ pub mod git;
 pub mod requirements;
 pub mod sources;
 
-use crate::error::{Kind, Report};
+use crate::{
+    error::{Kind, Report},
+    platform::{Arch, place::NotAPlace},
+};
 
 /// A declaration, of ours or in the user's settings, that makes no sense.
 #[derive(Debug, thiserror::Error)]
@@ -17,10 +20,14 @@ pub enum VendorError {
     Embedded { file: &'static str, details: String },
     #[error("`[sources.{name}]` in `dpgui.toml` names a source that dpgui does not have")]
     UnknownSource { name: String, known: Vec<String> },
-    #[error("`[sources.{name}]` in `dpgui.toml` names no commit")]
-    BadCommit { name: String, source: git::BadCommitId },
+    #[error("`{field}` under `[sources.{name}]` in `dpgui.toml` has no effect")]
+    NoEffect { name: String, field: &'static str, has: &'static str },
+    #[error("`[sources.{name}]` in `dpgui.toml` names version `{version}` without its sha256 for `{arch}`")]
+    UnpinnedVersion { name: String, version: String, arch: Arch },
+    #[error("{what} cannot be used")]
+    BadPlace { what: String, source: NotAPlace },
     #[error("`{name}` has no digest for the architecture `{arch}`")]
-    NoDigest { name: String, arch: crate::platform::Arch },
+    NoDigest { name: String, arch: Arch },
     #[error("unknown model type or submodule `{name}`")]
     UnknownModel { name: String, known: Vec<String> },
 }
@@ -29,7 +36,11 @@ impl Report for VendorError {
     fn kind(&self) -> Kind {
         match self {
             Self::Embedded { .. } => Kind::Bug,
-            Self::UnknownSource { .. } | Self::UnknownModel { .. } | Self::BadCommit { .. } => Kind::Usage,
+            Self::UnknownSource { .. }
+            | Self::NoEffect { .. }
+            | Self::UnpinnedVersion { .. }
+            | Self::BadPlace { .. }
+            | Self::UnknownModel { .. } => Kind::Usage,
             Self::NoDigest { .. } => Kind::Unsupported,
         }
     }
@@ -40,9 +51,11 @@ impl Report for VendorError {
             Self::UnknownSource { known, .. } | Self::UnknownModel { known, .. } => {
                 Some(format!("choose one of {}", known.join(", ")))
             }
-            Self::BadCommit { name, .. } => {
-                Some(format!("give all 40 digits of the commit under `[sources.{name}]`"))
+            Self::NoEffect { has, .. } => Some((*has).to_owned()),
+            Self::UnpinnedVersion { arch, .. } => {
+                Some(format!("give it there: `sha256 = {{ {arch} = \"...\" }}`"))
             }
+            Self::BadPlace { .. } => Some("give another address".to_owned()),
             Self::NoDigest { name, .. } => {
                 Some(format!("give its sha256 under `[sources.{name}]` in `dpgui.toml`"))
             }

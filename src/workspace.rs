@@ -1,5 +1,6 @@
 //! The workspace: one directory with everything of one user's training, and the only builder of paths in it.
 
+pub mod commit;
 pub mod remember;
 pub mod settings;
 

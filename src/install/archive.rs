@@ -5,7 +5,7 @@
 //! and overrides are the user's own, and a loud error beats a quiet half-install.
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     io::{BufReader, Read},
     path::{Component, Path, PathBuf},
 };
@@ -57,7 +57,7 @@ pub fn unpack_tar_gz(archive: &Path, target: &Path, progress: &Progress) -> Resu
     }
     // The end of the tar is not the end of the file: reading on checks the compression's own checksum too.
     std::io::copy(&mut tar.into_inner(), &mut std::io::sink()).map_err(|cause| bad(cause.to_string()))?;
-    tree.not_empty()
+    tree.finish()
 }
 
 /// Unpacks what a wheel holds under `prefix`.
@@ -78,7 +78,7 @@ pub fn unpack_wheel(archive: &Path, prefix: &str, target: &Path) -> Result<(), I
             return Err(bad(format!("`{}` is neither a file nor a directory", path.display())));
         }
     }
-    tree.not_empty()
+    tree.finish()
 }
 
 /// What has been unpacked so far, and the rules for the next entry.
@@ -86,14 +86,15 @@ struct Tree<'a> {
     archive: &'a Path,
     target: &'a Path,
     files: HashSet<PathBuf>,
-    links: HashSet<PathBuf>,
+    /// Where each points, as written.
+    links: HashMap<PathBuf, PathBuf>,
     entries: u64,
     bytes: u64,
 }
 
 impl<'a> Tree<'a> {
     fn new(archive: &'a Path, target: &'a Path) -> Self {
-        Self { archive, target, files: HashSet::new(), links: HashSet::new(), entries: 0, bytes: 0 }
+        Self { archive, target, files: HashSet::new(), links: HashMap::new(), entries: 0, bytes: 0 }
     }
 
     fn bad(&self, problem: String) -> InstallError {
@@ -134,10 +135,14 @@ impl<'a> Tree<'a> {
         if self.entries > MOST_ENTRIES {
             return Err(self.bad(format!("it has more than {MOST_ENTRIES} entries")));
         }
-        if path.ancestors().skip(1).any(|parent| self.links.contains(parent) || self.files.contains(parent)) {
+        if path
+            .ancestors()
+            .skip(1)
+            .any(|parent| self.links.contains_key(parent) || self.files.contains(parent))
+        {
             return Err(self.bad(format!("`{}` lies behind a link or a file", path.display())));
         }
-        if self.files.contains(path) || self.links.contains(path) {
+        if self.files.contains(path) || self.links.contains_key(path) {
             return Err(self.bad(format!("`{}` is in it twice", path.display())));
         }
         let place = self.target.join(path);
@@ -167,7 +172,8 @@ impl<'a> Tree<'a> {
 
     fn symlink(&mut self, path: &Path, link: &Path) -> Result<(), InstallError> {
         let place = self.place(path)?;
-        // Lexically: no parent is a link, so this is also where the kernel would end up.
+        // By its text alone, which is where the kernel would end up too: no directory above it is a link, and
+        // `Tree::finish` refuses what would pass through one.
         let mut depth = path.components().count() - 1;
         for part in link.components() {
             match part {
@@ -181,7 +187,7 @@ impl<'a> Tree<'a> {
             }
         }
         fs::symlink(link, &place)?;
-        self.links.insert(path.to_owned());
+        self.links.insert(path.to_owned(), link.to_owned());
         Ok(())
     }
 
@@ -196,11 +202,37 @@ impl<'a> Tree<'a> {
         Ok(())
     }
 
-    fn not_empty(&self) -> Result<(), InstallError> {
+    /// What can be told only when all entries are there.
+    fn finish(&self) -> Result<(), InstallError> {
         if self.files.is_empty() {
             return Err(self.bad("there is no file in it".to_owned()));
         }
-        Ok(())
+        match self.links.iter().find(|(path, link)| self.passes_through_a_link(path, link)) {
+            Some((path, link)) => {
+                let (path, link) = (path.display(), link.display());
+                Err(self.bad(format!("the link `{path}` goes through another one, to `{link}`")))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// A link may lead to a link, which was looked at itself, but not through one and on: `l/..` is not where
+    /// `l` is.
+    fn passes_through_a_link(&self, path: &Path, link: &Path) -> bool {
+        let mut at = path.parent().unwrap_or(Path::new("")).to_owned();
+        for part in link.components() {
+            if self.links.contains_key(&at) {
+                return true;
+            }
+            match part {
+                Component::Normal(name) => at.push(name),
+                Component::ParentDir => {
+                    at.pop();
+                }
+                Component::CurDir | Component::RootDir | Component::Prefix(_) => {}
+            }
+        }
+        false
     }
 
     /// A file that cannot be written is the disk's fault; one that cannot be read is the archive's.
@@ -277,12 +309,13 @@ mod tests {
                 ("node/bin/node", EntryType::Regular, "binary"),
                 ("node/lib/cli.js", EntryType::Regular, "script"),
                 ("node/bin/npm", EntryType::Symlink, "../lib/cli.js"),
+                ("node/bin/npx", EntryType::Symlink, "npm"),
                 ("node/bin/node22", EntryType::Link, "node/bin/node"),
             ],
         );
         unpacked(dir.path(), &archive).expect("unpacked");
         let out = dir.path().join("out");
-        assert_eq!(fs::names(&out.join("bin")).expect("listed"), ["node", "node22", "npm"]);
+        assert_eq!(fs::names(&out.join("bin")).expect("listed"), ["node", "node22", "npm", "npx"]);
         assert_eq!(fs::read_text(&out.join("bin/npm")).expect("read"), "script");
         assert_eq!(fs::read_text(&out.join("bin/node22")).expect("read"), "binary");
         let mode = out.join("bin/node").metadata().expect("there").permissions().mode();
@@ -307,6 +340,14 @@ mod tests {
         check(
             &[("t/d", EntryType::Symlink, "e"), ("t/d/x", file, "through")],
             "`d/x` lies behind a link or a file",
+        );
+        check(
+            &[
+                ("t/f", file, ""),
+                ("t/a/b/m", EntryType::Symlink, "l/../.."),
+                ("t/a/b/l", EntryType::Symlink, "../.."),
+            ],
+            "the link `a/b/m` goes through another one, to `l/../..`",
         );
         check(&[("t/x", file, "1"), ("t/x", file, "2")], "`x` is in it twice");
         check(&[("t/x", EntryType::Link, "t/y")], "`x` is a hard link to `y`, which is no file of it");

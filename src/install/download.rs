@@ -5,36 +5,31 @@ use std::{
     fs::File,
     io::{Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use crate::{
+    error::in_one_line,
     output::Progress,
     platform::{
         clock,
         digest::{Hasher, Sha256},
         fs::{self, FsError},
-        net::{self, Http, NetError},
+        net::{Http, NetError},
+        place::Place,
+        retry::Retries,
     },
 };
 
 use super::InstallError;
-
-/// Tries at one place, the first included.
-const TRIES: u32 = 4;
-
-/// The pause before the second try; it doubles with each further one.
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
-
-/// Longest pause that a server may ask for with `Retry-After`.
-const LONGEST_PAUSE: Duration = Duration::from_mins(2);
 
 /// A pinned file: what it is called in messages, its digest, where it may be.
 #[derive(Clone, Debug)]
 pub struct Wanted<'a> {
     pub name: &'a str,
     pub sha256: Sha256,
-    pub places: &'a [String],
+    pub places: &'a [Place],
+    /// There is a way round all of the places.
+    pub another_way: bool,
 }
 
 /// A verified file in the download directory, and where it came from.
@@ -56,11 +51,17 @@ pub fn fetch(http: &Http, wanted: &Wanted, dir: &Path, progress: &Progress) -> R
     }
     fs::create_dir_all(dir)?;
     let mut failure = None;
-    for place in wanted.places {
-        progress.doing(format!("from {}", net::without_secrets(place)));
-        match from_place(http, place, &path, wanted.sha256, progress) {
-            Ok(()) => return Ok(Fetched { path, from: net::without_secrets(place) }),
-            Err(error @ (InstallError::WrongDigest { .. } | InstallError::Net(_))) => {
+    for (index, place) in wanted.places.iter().enumerate() {
+        let another_way = wanted.another_way || index + 1 < wanted.places.len();
+        let retries = Retries::new(another_way);
+        progress.doing(format!("from {place}"));
+        match from_place(http, place, (&path, wanted.sha256), retries, progress) {
+            Ok(()) => return Ok(Fetched { path, from: place.to_string() }),
+            Err(
+                error @ (InstallError::WrongDigest { .. }
+                | InstallError::Net(_)
+                | InstallError::NoFile { .. }),
+            ) => {
                 let worse = !matches!(failure, Some(InstallError::WrongDigest { .. }));
                 failure = if worse { Some(error) } else { failure };
             }
@@ -80,14 +81,12 @@ pub fn fetch(http: &Http, wanted: &Wanted, dir: &Path, progress: &Progress) -> R
 
 fn from_place(
     http: &Http,
-    place: &str,
-    path: &Path,
-    sha256: Sha256,
+    place: &Place,
+    (path, sha256): (&Path, Sha256),
+    mut retries: Retries,
     progress: &Progress,
 ) -> Result<(), InstallError> {
     let partial = path.with_extension("part");
-    let mut pause = FIRST_PAUSE;
-    let mut tries = 1;
     loop {
         let before = fs::size(&partial).unwrap_or(0);
         let result = transfer(http, place, &partial, progress);
@@ -102,57 +101,48 @@ fn from_place(
                     // The beginning came from an earlier try or another place: one clean start before the verdict.
                     continue;
                 }
-                let from = net::without_secrets(place);
+                let from = place.to_string();
                 return Err(InstallError::WrongDigest { from, expected: sha256, found });
             }
-            Err(InstallError::Net(error)) if error.may_pass() => error,
+            Err(InstallError::Net(error)) => error,
             Err(error) => return Err(error),
         };
-        // A transfer that moves forward may be cut off as often as it likes.
         if fs::size(&partial).unwrap_or(0) > before {
-            (tries, pause) = (1, FIRST_PAUSE);
+            retries.start_over();
         }
-        if tries == TRIES {
-            return Err(error.into());
-        }
-        let asked_for = match &error {
-            NetError::Status { retry_after, .. } => retry_after.map(|it| it.min(LONGEST_PAUSE)),
-            _ => None,
-        };
-        let pause_now = asked_for.unwrap_or(pause);
-        progress.doing(format!("{error}; trying again in {} s", pause_now.as_secs_f32()));
-        clock::pause(pause_now);
-        pause *= 2;
-        tries += 1;
+        let Some(pause) = retries.after(&error) else { return Err(error.into()) };
+        progress.doing(format!("{}; trying again in {} s", in_one_line(&error), pause.as_secs_f32()));
+        clock::pause(pause);
     }
 }
 
 /// One request, its bytes added to the partial file; the digest of the whole file so far comes back.
-fn transfer(http: &Http, place: &str, partial: &Path, progress: &Progress) -> Result<Sha256, InstallError> {
+fn transfer(http: &Http, place: &Place, partial: &Path, progress: &Progress) -> Result<Sha256, InstallError> {
     let mut file = fs::open_read_write(partial)?;
     let mut hasher = Hasher::default();
     let mut have = hasher.update_from(&mut file).map_err(fs::context("read", partial))?;
-    let (mut body, rest): (Box<dyn Read>, Option<u64>) = if let Some(local) = local_path(place) {
-        let mut source = fs::open(&local)?;
-        let total = fs::size(&local)?;
-        have = have.min(total);
-        source.seek(SeekFrom::Start(have)).map_err(fs::context("read", &local))?;
-        (Box::new(source), Some(total - have))
-    } else {
-        let response = match http.get(place, have) {
-            // The partial file is as long as the whole one, or longer: only its digest can tell.
-            Err(NetError::Status { status, .. }) if status.as_u16() == 416 && have > 0 => {
-                return Ok(hasher.finish());
-            }
-            response => response?,
-        };
-        if have > 0 && response.status().as_u16() != 206 {
-            // The server starts over, so we do too.
-            (hasher, have) = (Hasher::default(), 0);
-            file.set_len(0).and_then(|()| file.rewind()).map_err(fs::context("empty", partial))?;
+    let (mut body, rest): (Box<dyn Read>, Option<u64>) = match place {
+        Place::File(path) => {
+            let (source, rest) = open_from(path, &mut have)
+                .map_err(|source| InstallError::NoFile { place: path.clone(), source })?;
+            (Box::new(source), Some(rest))
         }
-        let rest = response.content_length();
-        (Box::new(response), rest)
+        Place::Http(url) => {
+            let response = match http.get(url.as_str(), have) {
+                // The partial file is as long as the whole one, or longer: only its digest can tell.
+                Err(NetError::Status { status, .. }) if status.as_u16() == 416 && have > 0 => {
+                    return Ok(hasher.finish());
+                }
+                response => response?,
+            };
+            if have > 0 && response.status().as_u16() != 206 {
+                // The server starts over, so we do too.
+                (hasher, have) = (Hasher::default(), 0);
+                file.set_len(0).and_then(|()| file.rewind()).map_err(fs::context("empty", partial))?;
+            }
+            let rest = response.content_length();
+            (Box::new(response), rest)
+        }
     };
     if let Some(rest) = rest {
         progress.expect_bytes(have + rest);
@@ -167,6 +157,26 @@ fn transfer(http: &Http, place: &str, partial: &Path, progress: &Progress) -> Re
     Ok(hasher.finish())
 }
 
+/// The file from byte `have` on, or from its end if it is shorter, and how much there is of it from there.
+fn open_from(path: &Path, have: &mut u64) -> Result<(File, u64), FsError> {
+    let mut file = fs::open(path)?;
+    let total = fs::size(path)?;
+    *have = (*have).min(total);
+    file.seek(SeekFrom::Start(*have)).map_err(fs::context("read", path))?;
+    Ok((file, total - *have))
+}
+
+/// A transfer that ended in the middle.
+fn broken(place: &Place, source: std::io::Error) -> InstallError {
+    match place {
+        Place::Http(_) => NetError::Broken { url: place.to_string(), source }.into(),
+        Place::File(path) => {
+            let source = fs::context("read", path)(source);
+            InstallError::NoFile { place: path.clone(), source }
+        }
+    }
+}
+
 struct Sink<'a> {
     file: &'a mut File,
     path: &'a Path,
@@ -175,12 +185,10 @@ struct Sink<'a> {
     progress: &'a Progress,
 }
 
-fn copy(body: &mut dyn Read, sink: &mut Sink, place: &str) -> Result<(), InstallError> {
+fn copy(body: &mut dyn Read, sink: &mut Sink, place: &Place) -> Result<(), InstallError> {
     let mut buffer = vec![0; 1 << 17];
     loop {
-        let count = body.read(&mut buffer).map_err(|source| {
-            InstallError::Net(NetError::Broken { url: net::without_secrets(place), source })
-        })?;
+        let count = body.read(&mut buffer).map_err(|source| broken(place, source))?;
         if count == 0 {
             return Ok(());
         }
@@ -191,13 +199,13 @@ fn copy(body: &mut dyn Read, sink: &mut Sink, place: &str) -> Result<(), Install
     }
 }
 
-fn require_space(what: &str, at: &Path, needed: u64) -> Result<(), InstallError> {
+fn require_space(what: &Place, at: &Path, needed: u64) -> Result<(), InstallError> {
     let available = fs::available_bytes(at)?;
     if needed <= available {
         return Ok(());
     }
     let at = at.parent().unwrap_or(at).to_owned();
-    Err(InstallError::NoSpace { what: net::without_secrets(what), at, needed, available })
+    Err(InstallError::NoSpace { what: what.to_string(), at, needed, available })
 }
 
 fn digest_of(path: &Path) -> Result<Option<Sha256>, FsError> {
@@ -207,9 +215,4 @@ fn digest_of(path: &Path) -> Result<Option<Sha256>, FsError> {
     let mut hasher = Hasher::default();
     hasher.update_from(&mut fs::open(path)?).map_err(fs::context("read", path))?;
     Ok(Some(hasher.finish()))
-}
-
-/// A place on this machine: `file://` or an absolute path.
-fn local_path(place: &str) -> Option<PathBuf> {
-    place.strip_prefix("file://").or_else(|| place.starts_with('/').then_some(place)).map(PathBuf::from)
 }

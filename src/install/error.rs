@@ -3,7 +3,7 @@
 use std::{path::PathBuf, process::ExitStatus};
 
 use crate::{
-    error::{Kind, Report},
+    error::{Kind, Report, in_one_line},
     output::size,
     platform::{
         digest::Sha256,
@@ -22,8 +22,11 @@ use super::torch::TorchError;
 pub enum InstallError {
     #[error("no place to get `{what}` from is left")]
     NoPlace { what: String, source: Box<Self> },
-    #[error("cannot get `{what}`: its publisher fails, and the Python package index too ({index})")]
-    NoWay { what: String, index: Box<Self>, source: Box<Self> },
+    /// Two failures, and a chain of causes for one: the publisher's is in the text.
+    #[error("cannot get `{what}`: {}, and the Python package index fails too", in_one_line(&**publisher))]
+    NoWay { what: String, publisher: Box<Self>, source: Box<Self> },
+    #[error("the place `{}` cannot be read", place.display())]
+    NoFile { place: PathBuf, source: FsError },
     #[error("`{from}` is not the file that is pinned: its sha256 is {found}, expected {expected}")]
     WrongDigest { from: String, expected: Sha256, found: Sha256 },
     #[error("`{}` is not an archive that dpgui unpacks: {problem}", archive.display())]
@@ -79,19 +82,25 @@ impl InstallError {
     /// Another place, or another way to the same thing, may still work. Never so after a wrong digest: that is
     /// an attack or a broken mirror, and must not be papered over.
     pub fn is_network(&self) -> bool {
-        self.kind() == Kind::Network
+        match self {
+            Self::NoPlace { source, .. } => source.is_network(),
+            Self::NoFile { .. } => true,
+            _ => self.kind() == Kind::Network,
+        }
     }
 }
 
 impl Report for InstallError {
     fn kind(&self) -> Kind {
         match self {
-            Self::NoPlace { source, .. } | Self::NoWay { source, .. } => source.kind(),
+            Self::NoPlace { source, .. } => source.kind(),
+            Self::NoWay { publisher, .. } => publisher.kind(),
             Self::WrongDigest { .. } | Self::BadArchive { .. } => Kind::Integrity,
             Self::NoSpace { .. } => Kind::Disk,
             Self::NoPython { portable: Some(cause), .. } => cause.kind(),
             Self::NoPython { portable: None, .. } | Self::NoPip => Kind::Unsupported,
             Self::Foreign { .. }
+            | Self::NoFile { .. }
             | Self::OtherPurpose { .. }
             | Self::NotUtf8 { .. }
             | Self::BadPython { .. }
@@ -115,12 +124,15 @@ impl Report for InstallError {
         match self {
             Self::NoPlace { source, .. } => source.hint(),
             // Pip is the way round the network; without it the network itself is what is to be mended.
-            Self::NoWay { index, source, .. } => match **index {
-                Self::NoPip => {
-                    source.hint().map(|it| format!("{it}, or install pip for the way over the package index"))
-                }
-                _ => source.hint(),
+            Self::NoWay { publisher, source, .. } => match **source {
+                Self::NoPip => publisher
+                    .hint()
+                    .map(|it| format!("{it}, or install pip for the way over the package index")),
+                _ => publisher.hint(),
             },
+            Self::NoFile { .. } => {
+                Some("put the file there, or mend `places` under `[sources]` in `dpgui.toml`".to_owned())
+            }
             Self::WrongDigest { .. } => Some(
                 "do not use this mirror, or pin its file's digest under `[sources]` in `dpgui.toml`"
                     .to_owned(),

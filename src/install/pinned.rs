@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use crate::{
+    error::in_one_line,
     output::Progress,
-    platform::{digest::Sha256, fs},
+    platform::{digest::Sha256, fs, place::Place},
     vendor::sources::Archive,
 };
 
@@ -21,6 +22,7 @@ pub struct Pinned<'a> {
     pub name: &'static str,
     pub archive: &'a Archive,
     sha256: Sha256,
+    places: Vec<Place>,
     site: &'a Site,
 }
 
@@ -35,7 +37,9 @@ pub struct Origin {
 impl<'a> Pinned<'a> {
     pub fn new(site: &'a Site, name: &'static str) -> Result<Self, InstallError> {
         let archive = site.sources.archive(name)?;
-        Ok(Self { name, archive, sha256: archive.sha256(name, site.host.arch)?, site })
+        let arch = site.host.arch;
+        let (sha256, places) = (archive.sha256(name, arch)?, archive.places(arch, &site.host.env)?);
+        Ok(Self { name, archive, sha256, places, site })
     }
 
     /// What an artefact made from this archive is made from. The repacked wheel of the same version counts as the
@@ -49,8 +53,8 @@ impl<'a> Pinned<'a> {
     /// # Errors
     /// A wrong digest is final: only an unreachable publisher makes the package index a way out.
     pub fn unpack(&self, in_wheel: &str, staged: &Path, progress: &Progress) -> Result<Origin, InstallError> {
-        let places = self.archive.places(self.site.host.arch, &self.site.host.env);
-        let wanted = Wanted { name: self.name, sha256: self.sha256, places: &places };
+        let another_way = self.archive.wheel.is_some();
+        let wanted = Wanted { name: self.name, sha256: self.sha256, places: &self.places, another_way };
         let error = match download::fetch(&self.site.http, &wanted, &self.site.downloads(), progress) {
             Ok(fetched) => {
                 archive::unpack_tar_gz(&fetched.path, staged, progress)?;
@@ -63,14 +67,19 @@ impl<'a> Pinned<'a> {
             return Err(error);
         };
         let (name, version) = (self.name, &self.archive.version);
+        let why = in_one_line(&error);
         self.site
             .output
-            .warn(format_args!("{error}; taking {name} {version} from the Python package index instead"));
+            .warn(format_args!("{why}; taking {name} {version} from the Python package index instead"));
         let path = match index::fetch_wheel(self.site, wheel, progress) {
             Ok(path) => path,
             Err(index) if index.is_network() || matches!(index, InstallError::NoPip) => {
                 let what = format!("{name} {version}");
-                return Err(InstallError::NoWay { what, index: Box::new(index), source: Box::new(error) });
+                return Err(InstallError::NoWay {
+                    what,
+                    publisher: Box::new(error),
+                    source: Box::new(index),
+                });
             }
             Err(index) => return Err(index),
         };

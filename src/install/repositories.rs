@@ -3,9 +3,11 @@
 use std::path::PathBuf;
 
 use crate::{
-    output::Progress,
+    error::in_one_line,
+    output::{Progress, size},
+    platform::{clock, net, retry::Retries},
     vendor::{
-        git::{self, Git, GitProgress, Outcome, Pin},
+        git::{self, CommitId, Git, GitError, GitProgress, Outcome, Pin, SubmodulePin},
         sources::{self, Repository},
     },
 };
@@ -37,12 +39,7 @@ impl<'a> Checkout<'a> {
     /// the trainer is there, the declaration stands in.
     fn pin(&self) -> Result<Pin, InstallError> {
         let mut pin = Pin { url: self.repository.url.clone(), commit: self.repository.commit };
-        let Some(path) = &self.repository.submodule else { return Ok(pin) };
-        let trainer = self.site.workspace.vendor().join(sources::TRAINER);
-        if git::head(&trainer)?.is_none() {
-            return Ok(pin);
-        }
-        if let Some(found) = git::submodule_pins(&trainer)?.into_iter().find(|it| it.path == *path) {
+        if let InTrainer::At(found) = self.in_trainer()? {
             if !self.repository.commit_is_override {
                 pin.commit = found.commit;
             }
@@ -51,6 +48,62 @@ impl<'a> Checkout<'a> {
             }
         }
         Ok(pin)
+    }
+
+    fn in_trainer(&self) -> Result<InTrainer, InstallError> {
+        let Some(path) = &self.repository.submodule else { return Ok(InTrainer::Unknown) };
+        let trainer = self.site.workspace.vendor().join(sources::TRAINER);
+        if git::head(&trainer)?.is_none() {
+            return Ok(InTrainer::Unknown);
+        }
+        let found = git::submodule_pins(&trainer)?.into_iter().find(|it| it.path == *path);
+        Ok(found.map_or(InTrainer::Missing, InTrainer::At))
+    }
+
+    fn warn_if_missing_in_trainer(&self, commit: CommitId) -> Result<(), InstallError> {
+        if matches!(self.in_trainer()?, InTrainer::Missing) && !self.repository.commit_is_override {
+            let (trainer, name, commit) = (sources::TRAINER, self.name, commit.short());
+            self.site.output.warn(format_args!(
+                "{trainer} at this commit has no submodule `{name}`; taking the declared commit {commit} of it"
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// What the trainer's tree says of a submodule.
+enum InTrainer {
+    /// This is no submodule, or the trainer is not there yet.
+    Unknown,
+    At(SubmodulePin),
+    /// The trainer is there and does not have it.
+    Missing,
+}
+
+impl Checkout<'_> {
+    /// Tries again after what may pass: a clone of hundreds of megabytes is not to end a setup by one bad answer.
+    fn checkout(&self, pin: &Pin, progress: &Progress) -> Result<Outcome, InstallError> {
+        let git = Git::new(self.site.http.clone(), &self.site.host.env)?;
+        let mut retries = Retries::new(false);
+        loop {
+            let error = match git.checkout(pin, &self.dir(), &mut |far| show(far, progress)) {
+                Err(GitError::Net(error)) => error,
+                outcome => return Ok(outcome?),
+            };
+            let Some(pause) = retries.after(&error) else { return Err(GitError::Net(error).into()) };
+            progress.doing(format!("{}; trying again in {} s", in_one_line(&error), pause.as_secs_f32()));
+            clock::pause(pause);
+        }
+    }
+}
+
+fn show(far: GitProgress, progress: &Progress) {
+    match far {
+        GitProgress::Receiving { objects, of, bytes } => {
+            let size = size::bytes(bytes as u64);
+            progress.doing(format!("receiving {objects} of {of} objects, {size}"));
+        }
+        GitProgress::Writing { files, of } => progress.doing(format!("writing {files} of {of} files")),
     }
 }
 
@@ -69,25 +122,20 @@ impl Step for Checkout<'_> {
     fn inspect(&self) -> Result<Status, InstallError> {
         let pin = self.pin()?;
         let what = format!("commit {}", pin.commit.short());
+        let because = |state: &str| format!("{state}; {}", self.repository.why);
         // The head alone: a look at every file is for the doctor, and an edit of the user's is theirs to keep.
         Ok(match git::head(&self.dir())? {
             Some(head) if head == pin.commit => Status::Satisfied { what },
-            Some(head) => Status::Missing { what, why: format!("{} is checked out", head.short()) },
-            None => Status::Missing { what, why: "not cloned".to_owned() },
+            Some(head) => Status::Missing { what, why: because(&format!("{} is checked out", head.short())) },
+            None => Status::Missing { what, why: because("not cloned") },
         })
     }
 
     fn apply(&self, progress: &Progress) -> Result<String, InstallError> {
         let pin = self.pin()?;
-        progress.doing(format!("from {}", crate::platform::net::without_secrets(&pin.url)));
-        let git = Git::new(self.site.http.clone(), &self.site.host.env)?;
-        let outcome = git.checkout(&pin, &self.dir(), &mut |far| match far {
-            GitProgress::Receiving { objects, of, bytes } => {
-                let size = crate::output::size::bytes(bytes as u64);
-                progress.doing(format!("receiving {objects} of {of} objects, {size}"));
-            }
-            GitProgress::Writing { files, of } => progress.doing(format!("writing {files} of {of} files")),
-        })?;
+        progress.doing(format!("from {}", net::without_secrets(&pin.url)));
+        self.warn_if_missing_in_trainer(pin.commit)?;
+        let outcome = self.checkout(&pin, progress)?;
         let commit = pin.commit.short();
         Ok(match outcome {
             Outcome::AlreadyThere => format!("commit {commit} was there"),

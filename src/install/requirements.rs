@@ -55,8 +55,7 @@ impl Step for Requirements<'_> {
     }
 
     fn inspect(&self) -> Result<Status, InstallError> {
-        let what =
-            format!("one list of {}, by {} rules", self.rules.precedence.join(", "), self.rules.rule.len());
+        let what = format!("one list of {}", self.rules.precedence.join(", "));
         let written = fs::read_optional(&derived(&self.site.workspace))?;
         Ok(match (written, self.text()?) {
             (Some(written), Some(text)) if written == text => Status::Satisfied { what },

@@ -14,6 +14,7 @@ use crate::{
         Arch,
         gpu::{ComputeCapability, DriverVersion, Gpu, Nvidia},
     },
+    vendor::sources::Sources,
 };
 
 /// The driver that runs CUDA 12.8 natively, which the `cu12` build is made with. Between this one and 525.60.13 it
@@ -123,21 +124,14 @@ impl Profile {
         }
     }
 
-    /// The exact versions of the three packages that are built together.
-    ///
-    /// `cu12` is what upstream's README was validated with; 2.11 to 2.14 bring CUDA 13.0 from the Python index, 2.15
-    /// brings 13.2, which a 580 driver runs only by minor-version compatibility. torchaudio ended with 2.11.0, which
-    /// asks for no particular torch: left to the resolver, that one would also be paired with torch 2.9.1.
-    pub const fn packages(self, arch: Arch) -> [(&'static str, &'static str); 3] {
-        match (self, arch) {
-            (Self::Cu13, _) | (Self::Cpu, Arch::X86_64) => {
-                [("torch", "2.13.0"), ("torchvision", "0.28.0"), ("torchaudio", "2.11.0")]
-            }
-            // On arm64 the Python index's 2.9.1 is a build without CUDA: a tenth of the bytes.
-            (Self::Cu12, _) | (Self::Cpu, Arch::Aarch64) => {
-                [("torch", "2.9.1"), ("torchvision", "0.24.1"), ("torchaudio", "2.9.1")]
-            }
-        }
+    /// The exact versions of the three packages that are built together, as declared.
+    pub fn packages(self, sources: &Sources, arch: Arch) -> [(&'static str, &str); 3] {
+        let build = match self {
+            Self::Cu13 => &sources.torch.cu13,
+            Self::Cu12 => &sources.torch.cu12,
+            Self::Cpu => &sources.torch.cpu,
+        };
+        build.packages(arch)
     }
 
     /// What speaks against it on this machine, the GPUs first: a new driver does not help an old GPU.
@@ -345,6 +339,22 @@ mod tests {
             choice(&good, Some(Profile::Cu12)),
             "cu12: asked for\nwarning: the Python index has this PyTorch for arm64 without CUDA only"
         );
+    }
+
+    #[test]
+    fn each_profile_has_the_packages_that_were_built_for_each_other() {
+        let sources = Sources::load(&crate::workspace::Settings::default()).expect("valid");
+        let versions = |profile: Profile, arch| profile.packages(&sources, arch).map(|(_, version)| version);
+        let (new, old) = (["2.13.0", "0.28.0", "2.11.0"], ["2.9.1", "0.24.1", "2.9.1"]);
+        for (profile, arch, expected) in [
+            (Profile::Cu13, Arch::X86_64, new),
+            (Profile::Cu13, Arch::Aarch64, new),
+            (Profile::Cu12, Arch::X86_64, old),
+            (Profile::Cpu, Arch::X86_64, new),
+            (Profile::Cpu, Arch::Aarch64, old),
+        ] {
+            assert_eq!(versions(profile, arch), expected, "{profile} {arch}");
+        }
     }
 
     #[test]

@@ -30,9 +30,6 @@ use super::{
     uv::Uv,
 };
 
-/// PyTorch's own index of builds without CUDA: 0.2 GB where the Python index has 3 GB.
-const CPU_INDEX: &str = "https://download.pytorch.org/whl/cpu/torch/";
-
 /// Packages that every environment has in their newest version: for what the user installs by hand later.
 const TOOLS: [&str; 3] = ["pip", "setuptools", "wheel"];
 
@@ -61,7 +58,7 @@ impl Venv<'_> {
             Packages::Fixed(list) => Some(list.to_owned()),
             Packages::Trainer => fs::read_optional(&requirements::derived(&self.site.workspace))?,
         };
-        let torch = self.profile.packages(self.site.host.arch);
+        let torch = self.profile.packages(&self.site.sources, self.site.host.arch);
         let pins = torch.iter().map(|(name, version)| format!("{name}=={version}\n"));
         let wanted = |(name, _): &(&str, &str)| self.packages == Packages::Trainer || *name == "torch";
         let pins: String = torch.iter().zip(pins).filter(|(it, _)| wanted(it)).map(|(_, pin)| pin).collect();
@@ -73,7 +70,7 @@ impl Venv<'_> {
     }
 
     fn what(&self) -> String {
-        let [(_, torch), ..] = self.profile.packages(self.site.host.arch);
+        let [(_, torch), ..] = self.profile.packages(&self.site.sources, self.site.host.arch);
         format!("torch {torch} ({}) and DeepSpeed", self.profile)
     }
 
@@ -102,7 +99,9 @@ impl Venv<'_> {
         let mut install = uv(&["pip", "install", "--compile-bytecode", "--requirement"]).arg(&file);
         install = install.arg("--python").arg(staged.join("bin/python"));
         let mut from = "the Python package index";
-        if self.profile == Profile::Cpu && self.site.http.answers(CPU_INDEX, Duration::from_secs(5)) {
+        if self.profile == Profile::Cpu
+            && self.site.http.answers(&self.site.sources.torch.cpu_index, Duration::from_secs(5))
+        {
             install = install.args(["--torch-backend", "cpu"]);
             from = "PyTorch's CPU index and the Python package index";
         }
@@ -146,7 +145,7 @@ impl Venv<'_> {
     fn is_whole(&self) -> bool {
         let libs = self.site.workspace.venv().join("lib");
         let Ok(versions) = fs::names(&libs) else { return false };
-        let [(_, torch), ..] = self.profile.packages(self.site.host.arch);
+        let [(_, torch), ..] = self.profile.packages(&self.site.sources, self.site.host.arch);
         let in_one = |python: &PathBuf| {
             let names = fs::names(&python.join("site-packages")).unwrap_or_default();
             let has = |start: &str| names.iter().any(|it| it.to_string_lossy().starts_with(start));

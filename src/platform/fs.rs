@@ -44,6 +44,9 @@ impl Report for FsError {
             io::ErrorKind::ReadOnlyFilesystem => {
                 Some("choose a workspace on a file system that can be written with `-C DIR`".to_owned())
             }
+            io::ErrorKind::NotADirectory => Some(format!(
+                "a file is where a directory of `{path}` should be: choose a workspace with `-C DIR`"
+            )),
             _ => None,
         }
     }

@@ -60,6 +60,13 @@ impl NetError {
     }
 }
 
+impl NetError {
+    /// Not even a connection was made: the name is unknown, or nobody listens there.
+    pub fn is_unconnected(&self) -> bool {
+        matches!(self, Self::Unreachable { source, .. } if source.is_connect())
+    }
+}
+
 impl Report for NetError {
     fn kind(&self) -> Kind {
         Kind::Network
@@ -143,15 +150,20 @@ pub fn free_port(taken: &[u16]) -> io::Result<u16> {
     }
 }
 
-/// `url` without user and password: fit for messages, logs and receipts.
+/// `url` without user and password, and with a query, where mirrors have their tokens, cut to `?...`: fit for
+/// messages, logs and receipts.
 pub fn without_secrets(url: &str) -> String {
-    match url::Url::parse(url) {
+    let shown = match url::Url::parse(url) {
         Ok(mut parsed) if !parsed.username().is_empty() || parsed.password().is_some() => {
             let _ = parsed.set_username("");
             let _ = parsed.set_password(None);
             parsed.to_string()
         }
         _ => url.to_owned(),
+    };
+    match shown.split_once('?') {
+        Some((address, _)) if address.contains("://") => format!("{address}?..."),
+        _ => shown,
     }
 }
 
@@ -214,8 +226,10 @@ mod tests {
 
     #[test]
     fn a_url_is_shown_without_user_and_password() {
-        assert_eq!(without_secrets("https://u:p@host.example/a?b"), "https://host.example/a?b");
+        assert_eq!(without_secrets("https://u:p@host.example/a?b=c"), "https://host.example/a?...");
         assert_eq!(without_secrets("https://host.example/a"), "https://host.example/a");
+        assert_eq!(without_secrets("https://host.example/a?token=x"), "https://host.example/a?...");
+        assert_eq!(without_secrets("/local/pa?th"), "/local/pa?th");
         assert_eq!(without_secrets("/local/path"), "/local/path");
     }
 }

@@ -5,7 +5,6 @@
 //! its number is the digest of everything in it.
 
 mod address;
-mod commit;
 mod error;
 mod fetch;
 mod libgit2;
@@ -23,10 +22,11 @@ use address::{Address, InsteadOf};
 use libgit2::Libgit2;
 use transport::Token;
 
-pub use commit::{BadCommitId, CommitId};
 pub use error::{Files, GitError};
 pub use state::{State, head, inspect};
 pub use submodules::{SubmodulePin, submodule_pins};
+
+pub use crate::workspace::commit::CommitId;
 
 /// The reference that marks a commit as put there by dpgui, and keeps it from git's own tidying up.
 const PIN: &str = "refs/dpgui/pin";

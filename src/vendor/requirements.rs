@@ -14,12 +14,12 @@ const TEXT: &str = include_str!("../../vendor/requirements.toml");
 
 /// What the declarations say.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Rules {
-    /// Raised with every change of a rule: part of what makes an environment the one that is wanted.
-    pub version: u32,
     /// The repositories with a list, the one that wins first.
     pub precedence: Vec<String>,
+    /// Packages that no list decides on, because the torch profile pins them.
+    pub of_the_profile: Vec<String>,
     #[serde(default)]
     pub rule: Vec<Rule>,
 }
@@ -61,29 +61,35 @@ impl Rules {
             let Some((_, list)) = lists.iter().find(|(name, _)| name == from) else { continue };
             let _ = writeln!(text, "\n# from {from}/requirements.txt");
             for line in requirement_lines(list) {
-                let package = package_name(line);
-                let winner = named.iter().find(|(name, by)| *name == package && *by != from.as_str());
-                let written = match (self.rule_for(from, &package), winner) {
-                    (Some(Rule { action: Action::Drop, why, .. }), _) => {
-                        writeln!(text, "# left out: {line} ({why})")
-                    }
-                    (_, Some((_, by))) => {
-                        writeln!(text, "# left out: {line} (the list of {by} names it and wins)")
-                    }
-                    (Some(Rule { action: Action::Replace, with, why, .. }), None) => {
-                        named.push((package, from));
-                        writeln!(text, "{with}  # instead of {line} ({why})")
-                    }
-                    (None, None) => {
-                        named.push((package, from));
-                        writeln!(text, "{line}")
-                    }
-                };
                 // Writing to a `String` cannot fail.
-                let _ = written;
+                let _ = writeln!(text, "{}", self.derived_line(from, line, &mut named));
             }
         }
         text
+    }
+
+    /// What becomes of one line. `named` has the packages so far, each with the list that names it.
+    fn derived_line<'a>(&self, from: &'a str, line: &str, named: &mut Vec<(String, &'a str)>) -> String {
+        if line.starts_with('-') {
+            return format!("# left out: {line} (an option: other lists and other indexes take no part)");
+        }
+        let package = package_name(line);
+        if self.of_the_profile.contains(&package) {
+            return format!("# left out: {line} (the torch profile pins it)");
+        }
+        let winner = named.iter().find(|(name, by)| *name == package && *by != from);
+        match (self.rule_for(from, &package), winner) {
+            (Some(Rule { action: Action::Drop, why, .. }), _) => format!("# left out: {line} ({why})"),
+            (_, Some((_, by))) => format!("# left out: {line} (the list of {by} names it and wins)"),
+            (Some(Rule { action: Action::Replace, with, why, .. }), None) => {
+                named.push((package, from));
+                format!("{with}  # instead of {line} ({why})")
+            }
+            (None, None) => {
+                named.push((package, from));
+                line.to_owned()
+            }
+        }
     }
 
     fn rule_for(&self, from: &str, package: &str) -> Option<&Rule> {
@@ -91,12 +97,12 @@ impl Rules {
     }
 }
 
-/// The lines that require something, without comments and options.
+/// The lines that say something, without comments.
 fn requirement_lines(list: &str) -> impl Iterator<Item = &str> {
     let list = list.strip_prefix('\u{feff}').unwrap_or(list);
     list.lines()
         .map(|line| line.split(" #").next().unwrap_or_default().trim())
-        .filter(|line| !line.is_empty() && !line.starts_with(['#', '-']))
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
 }
 
 /// The normalised name of what a line requires: lower case, runs of `-_.` as one `-` (PEP 503).
@@ -122,6 +128,7 @@ mod tests {
         let rules = Rules::load().expect("the embedded rules are valid");
         assert_eq!(rules.precedence.first().map(String::as_str), Some("diffusion-pipe"));
         for rule in rules.rule {
+            assert!(!rules.of_the_profile.contains(&rule.package), "{rule:?}");
             assert!(rules.precedence.contains(&rule.from) && !rule.why.is_empty(), "{rule:?}");
             assert_eq!(rule.action == Action::Replace, !rule.with.is_empty(), "{rule:?}");
             assert_eq!(rule.package, package_name(&rule.package), "rules name packages in normal form");
@@ -132,8 +139,8 @@ mod tests {
     fn the_trainers_list_wins_and_each_exception_says_why() {
         let rules: Rules = toml::from_str(
             r#"
-            version = 1
             precedence = ["trainer", "library"]
+            of-the-profile = ["torch"]
             rule = [
                 { from = "library", package = "numpy", action = "drop", why = "cannot build" },
                 { from = "trainer", package = "kitchen", action = "drop", why = "the library knows better" },
@@ -142,19 +149,22 @@ mod tests {
             "#,
         )
         .expect("valid");
-        let trainer = "\u{feff}# ours\nDiffusers>=0.35.1\nimageio[ffmpeg]\nkitchen\nav\nav>=16.0.0";
+        let trainer =
+            "\u{feff}# ours\nDiffusers>=0.35.1\nimageio[ffmpeg]\ntorch>=2.9\nkitchen\nav\nav>=16.0.0";
         let library = "numpy==1.24.4\r\ndiffusers==0.31.0\npandas==2.0.3\nkitchen==0.2\n\n-r more.txt\neinops==0.7.0 # why\n";
         assert_eq!(
             rules.derive(&[("library", library), ("trainer", trainer)]),
             "# Derived by dpgui from the requirement lists of the checkouts; written anew by `dpgui setup`.\n\
              \n# from trainer/requirements.txt\n\
              Diffusers>=0.35.1\nimageio[ffmpeg]\n\
+             # left out: torch>=2.9 (the torch profile pins it)\n\
              # left out: kitchen (the library knows better)\nav\nav>=16.0.0\n\
              \n# from library/requirements.txt\n\
              # left out: numpy==1.24.4 (cannot build)\n\
              # left out: diffusers==0.31.0 (the list of trainer names it and wins)\n\
              pandas>=2  # instead of pandas==2.0.3 (no wheel)\n\
              kitchen==0.2\n\
+             # left out: -r more.txt (an option: other lists and other indexes take no part)\n\
              einops==0.7.0\n"
         );
     }

@@ -5,14 +5,15 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    platform::{Arch, Env, digest::Sha256},
-    workspace::{Settings, settings::SourceOverride},
+    platform::{
+        Arch, Env,
+        digest::Sha256,
+        place::{NotAPlace, Place, PlaceTemplate},
+    },
+    workspace::{Settings, commit::CommitId, settings::SourceOverride},
 };
 
-use super::{
-    VendorError,
-    git::{BadCommitId, CommitId},
-};
+use super::VendorError;
 
 const FILE: &str = "vendor/sources.toml";
 const TEXT: &str = include_str!("../../vendor/sources.toml");
@@ -24,6 +25,7 @@ pub const TRAINER: &str = "diffusion-pipe";
 #[serde(deny_unknown_fields)]
 pub struct Sources {
     pub archives: BTreeMap<String, Archive>,
+    pub torch: Torch,
     pub repositories: BTreeMap<String, Repository>,
 }
 
@@ -33,8 +35,8 @@ pub struct Sources {
 pub struct Archive {
     pub version: String,
     pub why: String,
-    /// URL templates in the order to try them.
-    places: Vec<String>,
+    /// In the order to try them.
+    places: Vec<PlaceTemplate>,
     /// How the publisher spells the architectures, where not as `uname -m`.
     #[serde(default)]
     arch_names: BTreeMap<Arch, String>,
@@ -43,6 +45,9 @@ pub struct Archive {
     sha256: BTreeMap<Arch, Sha256>,
     /// The same thing in the Python package index.
     pub wheel: Option<Wheel>,
+    /// `version` is the user's own: no digest and no wheel of the declared one speaks of it.
+    #[serde(skip)]
+    version_is_override: bool,
 }
 
 /// An environment variable whose value stands for the beginning of a place.
@@ -59,6 +64,36 @@ pub struct Wheel {
     pub package: String,
     pub version: String,
     pub sha256: BTreeMap<Arch, Sha256>,
+}
+
+/// PyTorch by profile.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Torch {
+    /// PyTorch's own index of builds without CUDA.
+    pub cpu_index: String,
+    pub cu13: TorchBuild,
+    pub cu12: TorchBuild,
+    pub cpu: TorchBuild,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TorchBuild {
+    pub why: String,
+    packages: TorchPackages,
+    /// Where an architecture has others.
+    #[serde(default)]
+    instead: BTreeMap<Arch, TorchPackages>,
+}
+
+/// Versions that were built for each other.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TorchPackages {
+    torch: String,
+    torchvision: String,
+    torchaudio: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,16 +120,17 @@ impl Sources {
     /// What is declared, with the overrides of `settings` laid over it field by field.
     ///
     /// # Errors
-    /// When `settings` overrides a source that does not exist, or names a commit that is none.
+    /// When `settings` overrides a source that does not exist, or a field that this source does not have.
     pub fn load(settings: &Settings) -> Result<Self, VendorError> {
         let mut sources: Self = toml::from_str(TEXT)
             .map_err(|cause| VendorError::Embedded { file: FILE, details: cause.to_string() })?;
         for (name, change) in &settings.sources {
             if let Some(archive) = sources.archives.get_mut(name) {
+                change.must_be_for_an_archive(name)?;
                 archive.lay_over(change);
             } else if let Some(repository) = sources.repositories.get_mut(name) {
-                let bad = |source| VendorError::BadCommit { name: name.clone(), source };
-                repository.lay_over(change).map_err(bad)?;
+                change.must_be_for_a_repository(name)?;
+                repository.lay_over(change);
             } else {
                 let known = sources.archives.keys().chain(sources.repositories.keys()).cloned().collect();
                 return Err(VendorError::UnknownSource { name: name.clone(), known });
@@ -143,34 +179,56 @@ impl Sources {
     }
 }
 
+impl TorchBuild {
+    /// Names and exact versions, torch itself first.
+    pub fn packages(&self, arch: Arch) -> [(&'static str, &str); 3] {
+        let TorchPackages { torch, torchvision, torchaudio } =
+            self.instead.get(&arch).unwrap_or(&self.packages);
+        [("torch", torch), ("torchvision", torchvision), ("torchaudio", torchaudio)]
+    }
+}
+
 impl Archive {
-    /// The URLs to try, in order. A mirror that the user's environment names is the only place: whoever sets
-    /// one does not want the public server asked behind their back.
-    pub fn places(&self, arch: Arch, env: &Env) -> Vec<String> {
+    /// Where to get it, in order. A mirror that the user's environment names is the only place: whoever sets one
+    /// does not want the public server asked behind their back.
+    ///
+    /// # Errors
+    /// When the variable holds no address, or the user's version makes none of a place.
+    pub fn places(&self, arch: Arch, env: &Env) -> Result<Vec<Place>, VendorError> {
+        let bad = |what: String| move |source| VendorError::BadPlace { what, source };
         let arch_name = self.arch_names.get(&arch).cloned().unwrap_or_else(|| arch.to_string());
-        let mirror = self.mirrors.iter().find_map(|it| Some((it, env.text(&it.variable)?)));
-        let place = |template: &String| {
-            let template = match mirror {
-                Some((mirror, base)) => {
-                    let rest = template.strip_prefix(&mirror.replaces)?;
-                    format!("{}{rest}", base.trim_end_matches('/'))
-                }
-                None => template.clone(),
-            };
-            Some(template.replace("{version}", &self.version).replace("{arch}", &arch_name))
-        };
-        let mirrored: Vec<String> = self.places.iter().filter_map(place).collect();
-        if mirrored.is_empty() { self.places.clone() } else { mirrored }
+        let fill = |it: &PlaceTemplate| it.fill(&self.version, &arch_name);
+        let set = |it: &Mirror| Some(env.text(&it.variable)?.to_owned()).filter(|base| !base.is_empty());
+        let mirror = self.mirrors.iter().find_map(|it| Some((it, set(it)?)));
+        if let Some((mirror, base)) = mirror {
+            let moved = self.places.iter().filter_map(|it| it.moved(&mirror.replaces, &base));
+            let moved: Result<Vec<Place>, NotAPlace> = moved.map(|it| fill(&it?)).collect();
+            let moved = moved.map_err(bad(format!("the address in `{}`", mirror.variable)))?;
+            if !moved.is_empty() {
+                return Ok(moved);
+            }
+        }
+        let places: Result<Vec<Place>, NotAPlace> = self.places.iter().map(fill).collect();
+        places.map_err(bad(format!("the places of version `{}`", self.version)))
     }
 
     pub fn sha256(&self, name: &str, arch: Arch) -> Result<Sha256, VendorError> {
-        self.sha256.get(&arch).copied().ok_or_else(|| VendorError::NoDigest { name: name.to_owned(), arch })
+        self.sha256.get(&arch).copied().ok_or_else(|| {
+            let name = name.to_owned();
+            if self.version_is_override {
+                VendorError::UnpinnedVersion { name, version: self.version.clone(), arch }
+            } else {
+                VendorError::NoDigest { name, arch }
+            }
+        })
     }
 
     fn lay_over(&mut self, change: &SourceOverride) {
-        let changed = |field: &mut BTreeMap<Arch, Sha256>, new: &BTreeMap<Arch, Sha256>| field.extend(new);
-        if let Some(version) = &change.version {
+        if let Some(version) = change.version.as_ref().filter(|it| **it != self.version) {
             self.version.clone_from(version);
+            self.version_is_override = true;
+            self.sha256.clear();
+            self.wheel = None;
         }
         if let Some(places) = &change.places {
             self.places.clone_from(places);
@@ -178,22 +236,46 @@ impl Archive {
             self.mirrors.clear();
         }
         if let Some(sha256) = &change.sha256 {
-            changed(&mut self.sha256, sha256);
+            self.sha256.extend(sha256);
         }
     }
 }
 
 impl Repository {
-    fn lay_over(&mut self, change: &SourceOverride) -> Result<(), BadCommitId> {
+    fn lay_over(&mut self, change: &SourceOverride) {
         if let Some(url) = &change.url {
             self.url.clone_from(url);
             self.url_is_override = true;
         }
-        if let Some(commit) = &change.commit {
-            self.commit = commit.parse()?;
+        if let Some(commit) = change.commit {
+            self.commit = commit;
             self.commit_is_override = true;
         }
-        Ok(())
+    }
+}
+
+// What an override says that no source of its kind has would change nothing, silently.
+
+impl SourceOverride {
+    fn must_be_for_an_archive(&self, name: &str) -> Result<(), VendorError> {
+        let fields = [("url", self.url.is_some()), ("commit", self.commit.is_some())];
+        refuse(name, &fields, "an archive has `version`, `places` and `sha256`")
+    }
+
+    fn must_be_for_a_repository(&self, name: &str) -> Result<(), VendorError> {
+        let fields = [
+            ("version", self.version.is_some()),
+            ("places", self.places.is_some()),
+            ("sha256", self.sha256.is_some()),
+        ];
+        refuse(name, &fields, "a repository has `url` and `commit`")
+    }
+}
+
+fn refuse(name: &str, fields: &[(&'static str, bool)], has: &'static str) -> Result<(), VendorError> {
+    match fields.iter().find(|(_, is_set)| *is_set) {
+        Some((field, _)) => Err(VendorError::NoEffect { name: name.to_owned(), field, has }),
+        None => Ok(()),
     }
 }
 
@@ -212,8 +294,9 @@ mod tests {
                 archive.sha256(&name, arch).expect("a digest");
                 let wheel_is_pinned = archive.wheel.as_ref().is_none_or(|it| it.sha256.contains_key(&arch));
                 assert!(wheel_is_pinned, "{name} {arch}");
-                for place in archive.places(arch, &Env::default()) {
-                    assert!(place.starts_with("https://") && !place.contains('{'), "{place}");
+                for place in archive.places(arch, &Env::default()).expect("places") {
+                    let place = place.to_string();
+                    assert!(place.starts_with("https://") && !place.contains("%7B"), "{place}");
                 }
             }
         }
@@ -226,16 +309,62 @@ mod tests {
     fn a_mirror_from_the_environment_replaces_the_public_place() {
         let check = |variable: &str, value: &str, archive: &str, expected: &str| {
             let env = Env::from([(variable, value)]);
-            assert_eq!(declared().archives[archive].places(Arch::X86_64, &env), [expected]);
+            let told = match declared().archives[archive].places(Arch::X86_64, &env) {
+                Ok(places) => places.iter().map(ToString::to_string).collect(),
+                Err(error) => vec![error.to_string()],
+            };
+            assert_eq!(told, [expected]);
         };
         let node = "v22.12.0/node-v22.12.0-linux-x64.tar.gz";
         check("UNRELATED", "x", "node", &format!("https://nodejs.org/dist/{node}"));
+        check("NODEJS_ORG_MIRROR", "", "node", &format!("https://nodejs.org/dist/{node}"));
+        check("NODEJS_ORG_MIRROR", "mirror", "node", "the address in `NODEJS_ORG_MIRROR` cannot be used");
         check("NODEJS_ORG_MIRROR", "http://m/node/", "node", &format!("http://m/node/{node}"));
         check(
             "UV_INSTALLER_GITHUB_BASE_URL",
             "http://m",
             "uv",
             "http://m/astral-sh/uv/releases/download/0.12.5/uv-x86_64-unknown-linux-musl.tar.gz",
+        );
+    }
+
+    fn with(overrides: &str) -> Result<Sources, VendorError> {
+        Sources::load(&toml::from_str(overrides).expect("valid settings"))
+    }
+
+    #[test]
+    fn another_version_needs_its_own_digest_and_has_no_wheel() {
+        let digest = "a".repeat(64);
+        let same = with("sources.node.version = \"22.12.0\"").expect("the declared one");
+        assert_eq!(same.archives["node"], declared().archives["node"]);
+        let settings = format!("[sources.node]\nversion = \"23.1.0\"\nsha256 = {{ x86_64 = \"{digest}\" }}");
+        let node = &with(&settings).expect("for one architecture").archives["node"];
+        assert_eq!(node.wheel, None);
+        assert_eq!(node.sha256("node", Arch::X86_64).expect("given"), digest.parse().expect("a digest"));
+        let error = crate::error::Error::from(node.sha256("node", Arch::Aarch64).expect_err("not given"));
+        assert_eq!(
+            error.to_string(),
+            "error: `[sources.node]` in `dpgui.toml` names version `23.1.0` without its sha256 for `aarch64`\n\n\
+             hint: give it there: `sha256 = { aarch64 = \"...\" }`"
+        );
+        assert_eq!(error.kind().exit_code(), 2);
+    }
+
+    #[test]
+    fn an_override_that_would_do_nothing_is_refused() {
+        let check = |overrides: &str, expected: &str| {
+            let error = crate::error::Error::from(with(overrides).expect_err(expected));
+            assert_eq!((error.to_string().as_str(), error.kind().exit_code()), (expected, 2));
+        };
+        check(
+            "sources.node.url = \"https://host.example\"",
+            "error: `url` under `[sources.node]` in `dpgui.toml` has no effect\n\n\
+             hint: an archive has `version`, `places` and `sha256`",
+        );
+        check(
+            "sources.ComfyUI.version = \"1\"",
+            "error: `version` under `[sources.ComfyUI]` in `dpgui.toml` has no effect\n\n\
+             hint: a repository has `url` and `commit`",
         );
     }
 

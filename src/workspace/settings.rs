@@ -1,8 +1,8 @@
 //! `dpgui.toml`: what the user wants to be different. Everything in it is optional.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{collections::BTreeMap, io::ErrorKind, path::PathBuf};
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de::Error as _};
 
 use crate::{
     error::{Kind, Report},
@@ -10,13 +10,17 @@ use crate::{
         Arch,
         digest::Sha256,
         fs::{self, FsError},
+        place::PlaceTemplate,
     },
 };
 
-use super::Workspace;
+use super::{Workspace, commit::CommitId};
 
 /// The trainer's script, relative to the workspace, unless the settings name another.
 const TRAINER: &str = "vendor/diffusion-pipe/train.py";
+
+/// What `[torch] profile` may say.
+const PROFILES: [&str; 4] = ["auto", "cu13", "cu12", "cpu"];
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
@@ -36,7 +40,8 @@ pub struct Settings {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Torch {
-    /// `auto`, `cu13`, `cu12` or `cpu`.
+    /// One of [`PROFILES`].
+    #[serde(deserialize_with = "profile")]
     pub profile: Option<String>,
 }
 
@@ -52,19 +57,22 @@ pub struct Trainer {
 #[serde(deny_unknown_fields, default)]
 pub struct SourceOverride {
     pub version: Option<String>,
-    /// Archive URLs in the order to try them.
-    pub places: Option<Vec<String>>,
+    /// An archive's places in the order to try them.
+    #[serde(deserialize_with = "some_places")]
+    pub places: Option<Vec<PlaceTemplate>>,
     pub sha256: Option<BTreeMap<Arch, Sha256>>,
     /// A repository's address: `https://`, `http://`, `file://` or a path.
     pub url: Option<String>,
-    /// A repository's commit, 40 hexadecimal digits.
-    pub commit: Option<String>,
+    /// A repository's commit.
+    pub commit: Option<CommitId>,
 }
 
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
     #[error(transparent)]
     Fs(#[from] FsError),
+    #[error("`{}` is not UTF-8 text: line {line} has a byte that is none of it", path.display())]
+    NotUtf8 { path: PathBuf, line: usize },
     #[error("`{}` is not a valid dpgui.toml\n{details}", path.display())]
     Toml { path: PathBuf, details: String },
 }
@@ -73,13 +81,16 @@ impl Report for SettingsError {
     fn kind(&self) -> Kind {
         match self {
             Self::Fs(cause) => cause.kind(),
-            Self::Toml { .. } => Kind::Usage,
+            Self::NotUtf8 { .. } | Self::Toml { .. } => Kind::Usage,
         }
     }
 
     fn hint(&self) -> Option<String> {
         match self {
             Self::Fs(cause) => cause.hint(),
+            Self::NotUtf8 { line, .. } => {
+                Some(format!("save it as UTF-8 in your editor, or retype what is not ASCII in line {line}"))
+            }
             Self::Toml { path, .. } => {
                 Some(format!("mend `{}`; every key in it is optional", path.display()))
             }
@@ -105,8 +116,19 @@ impl Settings {
     /// shows file, line and column.
     pub fn load(workspace: &Workspace) -> Result<Self, SettingsError> {
         let path = workspace.settings_file();
-        let Some(text) = fs::read_optional(&path)? else { return Ok(Self::default()) };
-        toml::from_str(&text).map_err(|cause| {
+        let bytes = match fs::read(&path) {
+            Err(error) if error.source.kind() == ErrorKind::NotFound => return Ok(Self::default()),
+            read => read?,
+        };
+        let text = match std::str::from_utf8(&bytes) {
+            Ok(text) => text,
+            Err(cause) => {
+                let good = &bytes[..cause.valid_up_to()];
+                let line = good.split(|it| *it == b'\n').count();
+                return Err(SettingsError::NotUtf8 { path, line });
+            }
+        };
+        toml::from_str(text).map_err(|cause| {
             let details = cause.to_string().trim_end().to_owned();
             SettingsError::Toml { path, details }
         })
@@ -116,6 +138,25 @@ impl Settings {
     pub fn trainer_script(&self, workspace: &Workspace) -> PathBuf {
         workspace.root().join(self.trainer.script.as_deref().unwrap_or(TRAINER.as_ref()))
     }
+}
+
+// These errors are raised while the text is read, so that toml says where in it.
+
+fn profile<'de, D: Deserializer<'de>>(text: D) -> Result<Option<String>, D::Error> {
+    let name = String::deserialize(text)?;
+    if PROFILES.contains(&name.as_str()) {
+        return Ok(Some(name));
+    }
+    let known = PROFILES.map(|it| format!("`{it}`")).join(", ");
+    Err(D::Error::custom(format!("`{name}` is not a PyTorch profile: one of {known} is expected")))
+}
+
+fn some_places<'de, D: Deserializer<'de>>(list: D) -> Result<Option<Vec<PlaceTemplate>>, D::Error> {
+    let places = Vec::deserialize(list)?;
+    if places.is_empty() {
+        return Err(D::Error::custom("at least one place is expected"));
+    }
+    Ok(Some(places))
 }
 
 #[cfg(test)]
@@ -133,6 +174,54 @@ mod tests {
             "`DIR/dpgui.toml` is not a valid dpgui.toml\n\
              TOML parse error at line 2, column 1\n  |\n2 | profil = \"cpu\"\n  | ^^^^^^\n\
              unknown field `profil`, expected `profile`"
+        );
+    }
+
+    #[test]
+    fn a_value_that_makes_no_sense_is_shown_with_its_line_and_column() {
+        let check = |text: &str, place: &str, problem: &str| {
+            let error = toml::from_str::<Settings>(text).expect_err(problem).to_string();
+            assert!(error.starts_with(&format!("TOML parse error at {place}\n")), "{error}");
+            assert!(error.contains(problem), "{error}");
+        };
+        check(
+            "[torch]\nprofile = \"cuda\"",
+            "line 2, column 11",
+            "`cuda` is not a PyTorch profile: one of `auto`, `cu13`, `cu12`, `cpu` is expected",
+        );
+        check(
+            "[sources.diffusion-pipe]\ncommit = \"abc\"",
+            "line 2, column 10",
+            "`abc` is not a commit: 40 hexadecimal digits are expected",
+        );
+        check(
+            "[sources.node]\nplaces = [\"/a\", \"ftp://host.example/a\"]",
+            "line 2, column 10",
+            "`ftp://host.example/a` is no place to get a file from: an `https://`",
+        );
+        check("[sources.node]\nplaces = []", "line 2, column 10", "at least one place is expected");
+        check("[sources.node.sha256]\nx86_64 = \"1\"", "line 2, column 10", "`1` is not a sha256 digest");
+    }
+
+    #[test]
+    fn a_file_that_is_not_utf_8_and_a_workspace_that_is_a_file_are_usage_errors() {
+        let dir = tempfile::tempdir().expect("a temp dir");
+        let check = |workspace: Workspace, expected: &str| {
+            let error = crate::error::Error::from(Settings::load(&workspace).expect_err(expected));
+            let shown = error.to_string().replace(&dir.path().display().to_string(), "DIR");
+            assert_eq!((shown.as_str(), error.kind()), (expected, Kind::Usage));
+        };
+        let workspace = Workspace::at(dir.path());
+        fs::write_atomic(&workspace.settings_file(), b"[torch]\n# gr\xfcn\n").expect("written");
+        check(
+            workspace,
+            "error: `DIR/dpgui.toml` is not UTF-8 text: line 2 has a byte that is none of it\n\n\
+             hint: save it as UTF-8 in your editor, or retype what is not ASCII in line 2",
+        );
+        check(
+            Workspace::at(dir.path().join("dpgui.toml")),
+            "error: cannot read `DIR/dpgui.toml/dpgui.toml`\n  caused by: Not a directory (os error 20)\n\n\
+             hint: a file is where a directory of `DIR/dpgui.toml/dpgui.toml` should be: choose a workspace with `-C DIR`",
         );
     }
 

@@ -252,7 +252,7 @@ fn a_repository_that_is_not_there_is_told_from_a_server_that_is_not() {
     let nobody = format!("http://me:secret@{}/trainer", closed.local_addr().expect("an address"));
     drop(closed);
     let error = Error::from(world.checkout(&nobody, commit).expect_err("nobody is there"));
-    let asked = nobody.replace("me:secret@", "") + "/info/refs?service=git-upload-pack";
+    let asked = nobody.replace("me:secret@", "") + "/info/refs?...";
     assert_eq!(error.messages()[0], format!("cannot reach `{asked}`"));
     assert!(!error.to_string().contains("secret"), "{error}");
     assert_eq!(error.kind().exit_code(), 3);
@@ -271,9 +271,7 @@ fn each_thing_a_server_does_wrong_has_its_own_message_and_leaves_nothing() {
     check(
         Fault::Status("503 Service Unavailable"),
         3,
-        &format!(
-            "error: `SERVER/trainer/info/refs?service=git-upload-pack` answered 503 Service Unavailable\n\n{network}"
-        ),
+        &format!("error: `SERVER/trainer/info/refs?...` answered 503 Service Unavailable\n\n{network}"),
     );
     check(
         Fault::Status("403 Forbidden"),

@@ -8,6 +8,8 @@ use crate::{
     archives,
     support::{
         file_server::{Fault, FileServer},
+        git_repository::GitRepository,
+        git_server::{self, GitServer},
         lab::until,
         sandbox::{Said, Sandbox},
     },
@@ -81,6 +83,24 @@ fn a_system_node_that_is_new_enough_is_taken() {
     assert!(plan(&sandbox).contains("Up to date node: Node 24.1.0 of the system"));
     sandbox.program("npm", "#!/bin/sh\nexit 1\n");
     assert!(plan(&sandbox).contains("Would do"), "an npm that does not work is none");
+}
+
+#[test]
+fn the_programs_that_setup_runs_see_the_users_npm_registry() {
+    let server = FileServer::start();
+    let mut sandbox = node_sandbox(&server, &archives::node("22.12.0"));
+    let node = "#!/bin/sh\n[ \"$NPM_CONFIG_REGISTRY\" = http://npm.example ] && echo v24.1.0\n";
+    sandbox.program("npm", "#!/bin/sh\n").program("node", node);
+    let plan = |sandbox: &Sandbox| sandbox.dpgui(&["setup", "--only", "node", "--plan"]).ok().stderr;
+    assert!(plan(&sandbox).contains("Would do node"));
+    sandbox.env("NPM_CONFIG_REGISTRY", "http://npm.example");
+    assert!(plan(&sandbox).contains("Up to date node: Node 24.1.0 of the system"));
+}
+
+#[test]
+fn a_plan_says_what_each_repository_is_for() {
+    let plan = Sandbox::new().dpgui(&["setup", "--plan", "--only", "ComfyUI"]).ok();
+    assert!(plan.stderr.contains("(not cloned; every model type imports comfy and comfy_api)"), "{plan}");
 }
 
 #[test]
@@ -172,12 +192,89 @@ fn without_the_server_and_without_pip_the_error_says_what_to_do() {
     assert_eq!(
         error,
         format!(
-            "cannot get `node 22.12.0`: its publisher fails, and the Python package index too (no Python with pip was \
-             found to ask the package index with)\n  caused by: `{place}` answered 404 Not Found\n\nhint: check the \
+            "cannot get `node 22.12.0`: `{place}` answered 404 Not Found, and the Python package index fails too\n  \
+             caused by: no Python with pip was found to ask the package index with\n\nhint: check the \
              network and the proxy settings, or name a mirror under `[sources]` in `dpgui.toml`, or install pip for \
              the way over the package index\n"
         )
     );
+}
+
+#[test]
+fn another_version_without_its_digest_is_refused_before_anything_is_asked_for() {
+    let server = FileServer::start();
+    let sandbox = node_sandbox(&server, &archives::node("22.12.0"));
+    let place = server.url(NODE);
+    sandbox.write("w/dpgui.toml", format!("[sources.node]\nversion = \"23.1.0\"\nplaces = [\"{place}\"]\n"));
+    let said = setup_node(&sandbox);
+    assert_eq!(said.code, Some(2), "{said}");
+    assert!(
+        said.stderr.starts_with(
+            "error: `[sources.node]` in `dpgui.toml` names version `23.1.0` without its sha256 for `"
+        ),
+        "{said}"
+    );
+    assert_eq!(server.requests(), Vec::<String>::new());
+}
+
+#[test]
+fn a_local_file_that_is_missing_is_one_more_place_that_failed() {
+    let server = FileServer::start();
+    let archive = archives::node("22.12.0");
+    let sandbox = node_sandbox(&server, &archive);
+    let settings = fs::read_to_string(sandbox.path("w/dpgui.toml")).expect("there");
+    let place = format!("\"{}\"", server.url(NODE));
+    let (missing, there) = (sandbox.path("missing.tar.gz"), sandbox.write("a b/node.tar.gz", &archive));
+    let with = |places: String| sandbox.write("w/dpgui.toml", settings.replace(&place, &places));
+
+    with(format!("\"{}\"", missing.display()));
+    let said = setup_node(&sandbox);
+    assert_eq!(said.code, Some(2), "{said}");
+    assert!(said.stderr.contains("missing.tar.gz` cannot be read"), "{said}");
+    assert!(said.stderr.contains("No such file or directory"), "{said}");
+    assert!(said.stderr.contains("hint: put the file there"), "{said}");
+
+    let encoded = there.display().to_string().replace(' ', "%20");
+    with(format!("\"{}\", \"file://{encoded}\"", missing.display()));
+    setup_node(&sandbox).ok();
+    assert_eq!(server.requests(), Vec::<String>::new());
+}
+
+/// A trainer without submodules, and a workspace that takes it from `server`.
+fn trainer_sandbox() -> (Sandbox, GitServer) {
+    let sandbox = Sandbox::new();
+    let trainer = GitRepository::init(&sandbox.path("git/diffusion-pipe"));
+    let commit = trainer.hand_out_any_commit().write("train.py", "").commit("pinned");
+    let server = GitServer::start(&sandbox.path("git"));
+    let url = server.url("diffusion-pipe");
+    let comfy = server.url("ComfyUI");
+    sandbox.write(
+        "w/dpgui.toml",
+        format!(
+            "[sources.diffusion-pipe]\nurl = \"{url}\"\ncommit = \"{commit}\"\n[sources.ComfyUI]\nurl = \"{comfy}\"\n"
+        ),
+    );
+    (sandbox, server)
+}
+
+#[test]
+fn a_repository_that_cannot_be_had_for_a_moment_is_asked_for_again() {
+    let (sandbox, server) = trainer_sandbox();
+    server.fail(git_server::Fault::Status("502 Bad Gateway"));
+    let mut setup = sandbox.command(&["setup", "--only", "diffusion-pipe"]).spawn().expect("it starts");
+    until("it was asked for once", || server.requests().first().cloned());
+    server.fail(None);
+    assert!(setup.wait().expect("it ends").success());
+    assert!(sandbox.path("w/vendor/diffusion-pipe/train.py").exists());
+}
+
+#[test]
+fn a_submodule_that_the_trainer_does_not_have_is_said_aloud() {
+    let (sandbox, _server) = trainer_sandbox();
+    let said = sandbox.dpgui(&["setup", "--only", "diffusion-pipe,ComfyUI"]);
+    assert_eq!(said.code, Some(2), "{said}");
+    let warning = "diffusion-pipe at this commit has no submodule `ComfyUI`; taking the declared commit";
+    assert!(said.stderr.contains(warning), "{said}");
 }
 
 /// HTTPS by `openssl s_server`, with a certificate that no system trusts.

@@ -65,11 +65,6 @@ pub struct Files {
 }
 
 impl GitError {
-    /// Trying the same again may help.
-    pub fn may_pass(&self) -> bool {
-        matches!(self, Self::Net(cause) if cause.may_pass())
-    }
-
     pub(super) fn writing(path: &Path) -> impl Fn(Libgit2) -> Self {
         move |source| Self::Write { path: path.to_owned(), source }
     }

@@ -1,4 +1,4 @@
-//! The number of a commit.
+//! The number of a commit, which settings name and checkouts are made of.
 
 use std::{fmt, str::FromStr};
 
@@ -20,7 +20,7 @@ impl CommitId {
         self.to_string()[..10].to_owned()
     }
 
-    pub(super) const fn oid(self) -> Oid {
+    pub const fn oid(self) -> Oid {
         self.0
     }
 }
