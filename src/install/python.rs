@@ -27,7 +27,8 @@ use super::{
     step::{Site, Step},
 };
 
-const PROBE: Duration = Duration::from_secs(20);
+/// How long an interpreter may take for an answer.
+pub const PROBE: Duration = Duration::from_secs(20);
 
 /// Asks an interpreter who it is. `sys.executable` sees through pyenv's shims, which are shell scripts; the base
 /// is the interpreter that a virtual environment was made from.
@@ -211,13 +212,6 @@ pub fn with_pip(site: &Site) -> Option<PathBuf> {
     };
     let paths = of_the_system(site).into_iter().map(|it| it.path).collect();
     at_once(paths, has_pip).flatten().next()
-}
-
-/// The package index that pip's own configuration files name, if they name one.
-pub fn configured_index(site: &Site) -> Option<String> {
-    let command = CommandSpec::new(with_pip(site)?, &site.tool_env(), &site.host.cwd);
-    let said = command.args(["-m", "pip", "config", "get", "global.index-url"]).capture(PROBE).ok()?;
-    Some(said.stdout.trim().to_owned()).filter(|it| said.success() && !it.is_empty())
 }
 
 /// Interpreters on `PATH` and in pyenv's folder: 3.12 first, because that is what the trainer is used with, then by
