@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     error::Error,
+    error::in_one_line,
     output::Progress,
     platform::{
         fs,
@@ -27,7 +28,8 @@ use super::{
     step::{Site, Step},
 };
 
-const PROBE: Duration = Duration::from_secs(20);
+/// How long an interpreter may take for an answer.
+pub const PROBE: Duration = Duration::from_secs(20);
 
 /// Asks an interpreter who it is. `sys.executable` sees through pyenv's shims, which are shell scripts; the base
 /// is the interpreter that a virtual environment was made from.
@@ -176,9 +178,11 @@ impl Step for Python<'_> {
             return Err(InstallError::NoPython { wanted, why, portable: Some(Box::new(error)) });
         };
         let shown = found.path.display();
-        self.site
-            .output
-            .warn(format_args!("{error}; taking Python {} of the system, `{shown}`", found.version));
+        self.site.output.warn(format_args!(
+            "{}; taking Python {} of the system, `{shown}`",
+            in_one_line(&error),
+            found.version
+        ));
         self.settle(&found, "of the system")
     }
 }
@@ -211,13 +215,6 @@ pub fn with_pip(site: &Site) -> Option<PathBuf> {
     };
     let paths = of_the_system(site).into_iter().map(|it| it.path).collect();
     at_once(paths, has_pip).flatten().next()
-}
-
-/// The package index that pip's own configuration files name, if they name one.
-pub fn configured_index(site: &Site) -> Option<String> {
-    let command = CommandSpec::new(with_pip(site)?, &site.tool_env(), &site.host.cwd);
-    let said = command.args(["-m", "pip", "config", "get", "global.index-url"]).capture(PROBE).ok()?;
-    Some(said.stdout.trim().to_owned()).filter(|it| said.success() && !it.is_empty())
 }
 
 /// Interpreters on `PATH` and in pyenv's folder: 3.12 first, because that is what the trainer is used with, then by

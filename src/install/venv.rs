@@ -4,6 +4,7 @@
 //! `--relocatable` makes that possible: the scripts in `bin/` find their Python relative to themselves.
 
 mod phase;
+mod pip_settings;
 
 use std::{
     path::{Path, PathBuf},
@@ -21,7 +22,7 @@ use self::phase::Installation;
 use super::{
     InstallError,
     plan::{Status, StepId},
-    program, python,
+    program,
     python::{Interpreter, Python},
     receipt::{self, Receipt},
     requirements,
@@ -85,6 +86,7 @@ impl Venv<'_> {
             problem: "uv is not there".to_owned(),
             hint: "run `dpgui setup` without `--only` and `--skip`".to_owned(),
         })?;
+        progress.doing("reading pip's settings");
         let env = self.uv_env();
         let cwd = self.site.workspace.root();
         let uv = |args: &[&str]| CommandSpec::new(&uv, &env, cwd).arg("--no-config").args(args);
@@ -99,7 +101,10 @@ impl Venv<'_> {
         let mut install = uv(&["pip", "install", "--compile-bytecode", "--requirement"]).arg(&file);
         install = install.arg("--python").arg(staged.join("bin/python"));
         let mut from = "the Python package index";
+        // Who has an index of their own may not reach, or not want, anybody else's.
+        let private = env.first(&["UV_DEFAULT_INDEX", "UV_INDEX_URL"]).is_some();
         if self.profile == Profile::Cpu
+            && !private
             && self.site.http.answers(&self.site.sources.torch.cpu_index, Duration::from_secs(5))
         {
             install = install.args(["--torch-backend", "cpu"]);
@@ -114,21 +119,7 @@ impl Venv<'_> {
     /// uv does not read pip's settings; people who set an index for pip mean it for this too.
     fn uv_env(&self) -> Env {
         let mut env = self.site.tool_env();
-        let given = [
-            (["UV_DEFAULT_INDEX", "UV_INDEX_URL"], "PIP_INDEX_URL"),
-            (["UV_INDEX", "UV_EXTRA_INDEX_URL"], "PIP_EXTRA_INDEX_URL"),
-            (["SSL_CERT_FILE", "SSL_CERT_DIR"], "PIP_CERT"),
-        ];
-        for (of_uv, of_pip) in given {
-            if let (None, Some(value)) = (env.first(&of_uv), env.text(of_pip).map(str::to_owned)) {
-                env.set(of_uv[0], value);
-            }
-        }
-        if env.first(&["UV_DEFAULT_INDEX", "UV_INDEX_URL"]).is_none()
-            && let Some(index) = python::configured_index(self.site)
-        {
-            env.set("UV_DEFAULT_INDEX", index);
-        }
+        pip_settings::translate(self.site, &mut env);
         // uv tries links first and talks at length about having to copy.
         if env.get("UV_LINK_MODE").is_none()
             && let Some(cache) = uv_cache(&env)

@@ -1,8 +1,8 @@
 //! HTTP: one client for archives and git, on rustls, with the user's proxies and certificate authorities.
 //!
 //! Proxies come from `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`; trusted certificates from the system's
-//! store or `SSL_CERT_FILE` and `SSL_CERT_DIR`. There is no total time-out, because a big file may take hours: only a
-//! connection that says nothing for [`IDLE`] is given up.
+//! store or `SSL_CERT_FILE` and `SSL_CERT_DIR`, and where there is none, Mozilla's. There is no total time-out, because
+//! a big file may take hours: only a connection that says nothing for [`IDLE`] is given up.
 
 use std::{
     error::Error as StdError,
@@ -12,7 +12,7 @@ use std::{
 };
 
 use reqwest::{
-    StatusCode,
+    Certificate, StatusCode,
     blocking::{Client, RequestBuilder, Response},
     header::{self, HeaderName},
 };
@@ -94,13 +94,17 @@ impl Http {
     fn with_idle(idle: Duration) -> Result<Self, NetError> {
         // Ring rather than the default provider: no C++ or cmake to build, and hashing is not its job here.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let builder = Client::builder()
-            .user_agent(concat!("dpgui/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(CONNECT)
-            // The blocking client's limit is for each wait, first for the answer and then for each read of its body;
-            // the asynchronous one's `read_timeout` would panic in a body that is read outside of its runtime.
-            .timeout(idle);
-        Ok(Self { client: builder.build().map_err(|source| NetError::Client { source })? })
+        let builder = || {
+            Client::builder()
+                .user_agent(concat!("dpgui/", env!("CARGO_PKG_VERSION")))
+                .connect_timeout(CONNECT)
+                // The blocking client's limit is for each wait, first for the answer and then for each read of its body;
+                // the asynchronous one's `read_timeout` would panic in a body that is read outside of its runtime.
+                .timeout(idle)
+        };
+        // A bare container has no certificates at all; then Mozilla's, which are built in, are as good as a system's.
+        let client = builder().build().or_else(|_| builder().tls_certs_only(mozilla_roots()).build());
+        Ok(Self { client: client.map_err(|source| NetError::Client { source })? })
     }
 
     /// Asks for `url` from byte `offset` on. The answer may ignore the offset: look at its status.
@@ -148,6 +152,10 @@ pub fn free_port(taken: &[u16]) -> io::Result<u16> {
         }
         held.push(listener);
     }
+}
+
+fn mozilla_roots() -> impl Iterator<Item = Certificate> {
+    webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().filter_map(|der| Certificate::from_der(der).ok())
 }
 
 /// `url` without user and password, and with a query, where mirrors have their tokens, cut to `?...`: fit for

@@ -630,3 +630,11 @@ fn without_any_python_the_error_tells_why_there_is_no_portable_one() {
     );
     assert!(said.stderr.contains(&expected), "{said}");
 }
+
+#[test]
+fn a_machine_without_certificates_can_still_look_and_plan() {
+    let mut sandbox = Sandbox::new();
+    sandbox.env("SSL_CERT_FILE", "/nonexistent.pem").env("SSL_CERT_DIR", "/nonexistent");
+    let said = sandbox.dpgui(&["setup", "--plan"]).ok();
+    assert!(said.stderr.contains("Would do node"), "{said}");
+}

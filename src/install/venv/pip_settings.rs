@@ -1,0 +1,108 @@
+//! What the user has told pip about package indexes, translated for uv, which does not read it.
+
+use std::{cell::LazyCell, path::Path};
+
+use crate::platform::{Env, fs, process::CommandSpec};
+
+use super::super::{
+    python::{self, PROBE},
+    step::Site,
+};
+
+/// A setting of pip, its variables in uv (what is set there already wins) and what separates several values there.
+const SETTINGS: [(&str, &[&str], &str); 5] = [
+    ("index-url", &["UV_DEFAULT_INDEX", "UV_INDEX_URL"], " "),
+    ("extra-index-url", &["UV_INDEX", "UV_EXTRA_INDEX_URL"], " "),
+    ("find-links", &["UV_FIND_LINKS"], ","),
+    ("trusted-host", &["UV_INSECURE_HOST"], " "),
+    ("cert", &["SSL_CERT_FILE", "SSL_CERT_DIR"], " "),
+];
+
+/// Puts pip's settings, from its variables and then from its files, into `env`.
+pub(super) fn translate(site: &Site, env: &mut Env) {
+    fill(env, || configured(site));
+}
+
+fn fill(env: &mut Env, ask: impl FnOnce() -> Vec<(String, String)>) {
+    // Asked for only if something is not settled yet: finding a pip takes a moment.
+    let configured = LazyCell::new(ask);
+    for (name, of_uv, separator) in SETTINGS {
+        if env.first(of_uv).is_some() {
+            continue;
+        }
+        let variable = format!("PIP_{}", name.replace('-', "_").to_uppercase());
+        let value = env.text(&variable).map(str::to_owned).or_else(|| {
+            // What counts for `install` alone comes after the global settings and overrides them.
+            configured.iter().rev().find(|(it, _)| it == name).map(|(_, value)| value.clone())
+        });
+        // A folder that is not there is a warning of pip's and the end for uv.
+        let is_there = |it: &&str| name != "find-links" || it.contains("://") || fs::exists(Path::new(it));
+        let words: Vec<&str> = value.iter().flat_map(|it| it.split_whitespace()).filter(is_there).collect();
+        if !words.is_empty() {
+            env.set(of_uv[0], words.join(separator));
+        }
+    }
+}
+
+/// The settings in pip's own files; none where there is no pip to ask.
+fn configured(site: &Site) -> Vec<(String, String)> {
+    let Some(python) = python::with_pip(site) else { return vec![] };
+    let command = CommandSpec::new(python, &site.tool_env(), &site.host.cwd);
+    let said = command.args(["-m", "pip", "config", "list"]).capture(PROBE);
+    said.map(|it| it.stdout.lines().filter_map(setting).collect()).unwrap_or_default()
+}
+
+/// `global.index-url='https://…'`: the last word of the name, and the value as Python writes a text.
+fn setting(line: &str) -> Option<(String, String)> {
+    let (name, value) = line.split_once('=')?;
+    let (section, name) = name.rsplit_once('.')?;
+    let quote = value.chars().next().filter(|it| ['\'', '"'].contains(it))?;
+    let value = value.strip_prefix(quote)?.strip_suffix(quote)?;
+    // The values are addresses and paths, several of them on lines of their own.
+    let value = value.replace("\\n", "\n").replace("\\'", "'").replace("\\\\", "\\");
+    ["global", "install"].contains(&section).then(|| (name.to_owned(), value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_setting_is_read_as_pip_prints_it() {
+        let check = |line: &str, expected: Option<(&str, &str)>| {
+            let expected = expected.map(|(name, value)| (name.to_owned(), value.to_owned()));
+            assert_eq!(setting(line), expected, "{line}");
+        };
+        check(
+            "global.index-url='https://index.example/simple'",
+            Some(("index-url", "https://index.example/simple")),
+        );
+        check(r"install.find-links='\n/a\n/b'", Some(("find-links", "\n/a\n/b")));
+        check(r#"global.find-links="/it's""#, Some(("find-links", "/it's")));
+        check(":env:.cert='/etc/ca.pem'", None);
+        check("download.timeout='60'", None);
+        check("nothing", None);
+    }
+
+    #[test]
+    fn uv_gets_what_pip_is_told_unless_it_is_told_itself() {
+        let mut env =
+            Env::from([("PIP_FIND_LINKS", "/ /no/such/folder https://a"), ("UV_INSECURE_HOST", "mine")]);
+        let configured = [
+            ("index-url", "https://global"),
+            ("index-url", "https://install"),
+            ("extra-index-url", "\nhttps://one\nhttps://two"),
+            ("find-links", "/c"),
+            ("trusted-host", "theirs"),
+        ];
+        fill(&mut env, || configured.map(|(name, value)| (name.to_owned(), value.to_owned())).into());
+        let expected = Env::from([
+            ("PIP_FIND_LINKS", "/ /no/such/folder https://a"),
+            ("UV_INSECURE_HOST", "mine"),
+            ("UV_DEFAULT_INDEX", "https://install"),
+            ("UV_INDEX", "https://one https://two"),
+            ("UV_FIND_LINKS", "/,https://a"),
+        ]);
+        assert!(env == expected, "{env:?}");
+    }
+}
