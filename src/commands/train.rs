@@ -118,7 +118,7 @@ fn announce(started: &Started, output: &Output) {
         folder: started.dir.path().to_owned(),
         on: spec.devices.to_string(),
         port: spec.master_port,
-        resumes_step: started.resumed.as_ref().map(|it| it.step),
+        resumes_step: started.resumed.as_ref().map(|it| it.checkpoint.step),
     });
 }
 

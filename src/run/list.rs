@@ -2,7 +2,7 @@
 
 use crate::workspace::Workspace;
 
-use super::{RunError, dir::RunDir, id::RunId, journal::Snapshot};
+use super::{RunError, devices::Devices, dir::RunDir, id::RunId, journal::Snapshot, spec::Spec};
 
 /// The run that `text` means. Of several with that very name the newest.
 ///
@@ -50,6 +50,15 @@ pub fn find_or_running(workspace: &Workspace, text: Option<&str>) -> Result<RunD
 pub fn is_live(dir: &RunDir) -> bool {
     let is_live = |snapshot: Option<Snapshot>| snapshot.is_none_or(|it| it.state.outcome().is_none());
     dir.snapshot().is_ok_and(is_live)
+}
+
+/// A warning for each live run that computes on some of these GPUs.
+pub fn sharing(live: &[(RunDir, Spec)], devices: &Devices) -> Vec<String> {
+    let shared = |(dir, spec): &(RunDir, Spec)| {
+        let both = devices.shared_with(&spec.devices)?;
+        Some(format!("`{}` is running on {both} too; choose others with `--gpus`", dir.id()))
+    };
+    live.iter().filter_map(shared).collect()
 }
 
 fn ids<'a>(dirs: impl Iterator<Item = &'a RunDir>) -> Vec<RunId> {
