@@ -3,7 +3,7 @@
 use std::{io, path::PathBuf};
 
 use crate::{
-    config::{ConfigError, Finding},
+    config::{ConfigError, Finding, Severity},
     error::{Kind, Report},
     platform::{fs::FsError, lock::LockError, process::ProcessError},
 };
@@ -30,6 +30,8 @@ pub enum RunError {
     GpuTwice { id: u32, by: &'static str },
     #[error("there is no run `{name}`")]
     Unknown { name: String, nearest: Vec<RunId> },
+    #[error("the name of the run is empty")]
+    NoName,
     #[error("`{name}` may mean {}", ids(candidates))]
     Ambiguous { name: String, candidates: Vec<RunId> },
     #[error("there is no run in this workspace")]
@@ -84,6 +86,7 @@ impl Report for RunError {
             | Self::Unknown { .. }
             | Self::Ambiguous { .. }
             | Self::NoRuns
+            | Self::NoName
             | Self::NoneRunning
             | Self::SeveralRunning(_)
             | Self::NothingToResume { .. }
@@ -110,7 +113,10 @@ impl Report for RunError {
     fn hint(&self) -> Option<String> {
         let text = match self {
             Self::NotSetUp { .. } | Self::NoTrainer { .. } => "run `dpgui setup`".to_owned(),
-            Self::Findings(found) => found.iter().find_map(|it| it.fix.clone())?,
+            Self::Findings(found) => {
+                let mut errors = found.iter().filter(|it| it.severity == Severity::Error);
+                errors.find_map(|it| it.fix.clone())?
+            }
             Self::NoGpu { .. } => "train on a machine with an NVIDIA GPU, or look at `dpgui demo`".to_owned(),
             Self::UnknownGpu { .. } => "name GPUs as `nvidia-smi` counts them: `--gpus 0,1`".to_owned(),
             Self::NoVisibleGpu { .. } => "unset it, or name GPUs with `--gpus 0,1`".to_owned(),
@@ -119,6 +125,7 @@ impl Report for RunError {
             Self::AlreadyComplete { .. } => "raise `epochs` or `max_steps` to train on".to_owned(),
             Self::Unknown { nearest, .. } if nearest.is_empty() => "list the runs with `dpgui runs`".to_owned(),
             Self::Unknown { nearest, .. } => format!("did you mean {}?", ids(nearest)),
+            Self::NoName => "name a run that `dpgui runs` lists, or leave the name out".to_owned(),
             Self::Ambiguous { .. } => "write more of the id".to_owned(),
             Self::NoRuns => "start one with `dpgui train CONFIG`".to_owned(),
             Self::NoneRunning => "list the runs with `dpgui runs`".to_owned(),

@@ -10,6 +10,10 @@ use super::{RunError, devices::Devices, dir::RunDir, id::RunId, journal::Snapsho
 /// With the nearest ids if there is none, with all of them if it may mean several.
 pub fn find(workspace: &Workspace, text: &str) -> Result<RunDir, RunError> {
     let all = RunDir::all(workspace)?;
+    // What a script gives whose variable is not set; every run's name begins with it.
+    if text.is_empty() {
+        return Err(RunError::NoName);
+    }
     let exact = |dir: &&RunDir| dir.id().to_string() == text || dir.id().name().as_str() == text;
     if let Some(dir) = all.iter().find(exact) {
         return Ok(dir.clone());
@@ -33,12 +37,18 @@ pub fn find_or_newest(workspace: &Workspace, text: Option<&str>) -> Result<RunDi
     }
 }
 
-/// The named run or the only one that is running.
+/// The named run, a running one before others of that name, or the only one that is running.
 pub fn find_or_running(workspace: &Workspace, text: Option<&str>) -> Result<RunDir, RunError> {
+    let mut running: Vec<_> = RunDir::all(workspace)?.into_iter().filter(is_live).collect();
     if let Some(text) = text {
-        return find(workspace, text);
+        // A newer run of that name may be over already.
+        running.retain(|dir| dir.id().name().as_str() == text);
+        return match &running[..] {
+            [] => find(workspace, text),
+            [dir] => Ok(dir.clone()),
+            several => Err(RunError::Ambiguous { name: text.to_owned(), candidates: ids(several.iter()) }),
+        };
     }
-    let running: Vec<_> = RunDir::all(workspace)?.into_iter().filter(is_live).collect();
     match &running[..] {
         [] => Err(RunError::NoneRunning),
         [dir] => Ok(dir.clone()),

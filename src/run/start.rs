@@ -120,7 +120,11 @@ pub fn start(site: Site<'_>, request: &Request) -> Result<Started, RunError> {
         let _ = fs::remove_tree(dir.path());
     })?;
     drop(starting);
-    adopt::spawn_supervisor(host, &dir, &env, Begin::Start)?;
+    adopt::spawn_supervisor(host, &dir, &env, Begin::Start).inspect_err(|_| {
+        if !dir.is_supervised() && !is_running(&spec) {
+            let _ = fs::remove_tree(dir.path());
+        }
+    })?;
     if let Some(RunState::Ended(Outcome::NotStarted { reason })) = dir.snapshot()?.map(|it| it.state) {
         return Err(RunError::NotStarted { reason });
     }
@@ -138,15 +142,17 @@ fn check_setup(workspace: &Workspace, script: &Path) -> Result<(), RunError> {
     Ok(())
 }
 
-/// All errors at once, or what is worth a warning.
+/// What is worth a warning.
+///
+/// # Errors
+/// All errors at once, with the warnings: they may say why something seems to be missing.
 fn check_config(config: &TrainConfig, ranks: Option<u32>) -> Result<Vec<String>, RunError> {
-    let (errors, others): (Vec<_>, Vec<_>) =
-        config.findings(ranks).into_iter().partition(|finding| finding.severity == Severity::Error);
-    if !errors.is_empty() {
-        return Err(RunError::Findings(errors));
+    let mut found = config.findings(ranks);
+    found.retain(|finding| finding.severity != Severity::Note);
+    if found.iter().any(|finding| finding.severity == Severity::Error) {
+        return Err(RunError::Findings(found));
     }
-    let warnings = others.iter().filter(|finding| finding.severity == Severity::Warning);
-    Ok(warnings.map(Finding::to_string).collect())
+    Ok(found.iter().map(Finding::to_string).collect())
 }
 
 fn name_of(config: &Path) -> RunName {
@@ -205,6 +211,11 @@ impl Plan<'_> {
         fs::write_atomic(&dir.spec_file(), serde_json::to_string_pretty(&spec).unwrap_or_default())?;
         Ok((spec, env))
     }
+}
+
+/// Some process carries the run's mark.
+fn is_running(spec: &Spec) -> bool {
+    procfs::processes().iter().any(|it| it.variable(spec::COOKIE).as_deref() == Some(&spec.cookie))
 }
 
 fn spec_of(

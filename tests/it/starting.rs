@@ -160,3 +160,54 @@ fn a_distributed_job_around_us_does_not_reach_the_trainer() {
     let environ = String::from_utf8_lossy(&environ);
     assert!(!environ.contains("10.0.0.1") && environ.contains("WORLD_SIZE=2"), "{environ}");
 }
+
+#[test]
+fn stop_means_the_run_of_that_name_that_is_running_and_never_any() {
+    let lab = Lab::new(&[("STEPS", "0")]);
+    let first = lab.detached(&["--name", "one"]);
+    first.wait_for_log("steps: 1 ");
+    let mut command = lab.sandbox.command(&["train", "configs/tiny.toml", "--name", "one"]);
+    assert!(command.env("FAKE_STEPS", "1").output().expect("ran").status.success());
+    for name in ["stop", "logs"] {
+        let said = lab.sandbox.dpgui(&[name, ""]);
+        assert_eq!(said.code, Some(2), "{said}");
+        assert!(said.stderr.contains("the name of the run is empty"), "{said}");
+    }
+    lab.sandbox.dpgui(&["stop", "one"]).ok();
+    assert_eq!(first.outcome()["outcome"], "stopped");
+}
+
+#[test]
+fn a_dataset_that_cannot_work_is_refused_before_there_is_a_run() {
+    let mut lab = with_gpus(&[]);
+    let root = lab.sandbox.root();
+    let check = |lab: &Lab, text: &str| {
+        let said = lab.train(&[]);
+        assert_eq!(said.code, Some(2), "{said}");
+        assert!(said.stderr.contains(text), "{said}");
+        assert!(!lab.sandbox.root().join("runs").exists(), "{said}");
+    };
+    std::fs::remove_file(root.join("data/a.txt")).expect("there");
+    check(&lab, "error[captions-present]: 1 of 1 files");
+    std::fs::remove_file(root.join("data/a.png")).expect("there");
+    lab.sandbox.write("w/data/deeper/a.png", "");
+    check(&lab, "error[directory-has-media]: `path`: there is no PNG file in");
+    lab.change("configs/tiny.toml", "type = 'demo'", "type = 'omnigen2'\ndiffusers_path = 'data'");
+    check(&lab, "error[directory-has-media]: `path`: there is no image or video in");
+    lab.sandbox.write("w/data/a.mp4", "");
+    lab.sandbox.env("FAKE_STEPS", "1");
+    let said = lab.train(&[]).ok();
+    assert!(said.stderr.contains("the trainer drops them"), "{said}");
+}
+
+#[test]
+fn a_misspelt_key_is_told_of_with_the_one_that_was_meant() {
+    let lab = Lab::new(&[]);
+    lab.change("configs/tiny.toml", "max_steps", "max_step");
+    let said = lab.train(&[]).ok();
+    assert!(said.stderr.contains("unknown key `max_step`, did you mean `max_steps`?"), "{said}");
+    lab.change("configs/tiny.toml", "epochs = 1\nmax", "epcohs = 1\nmax");
+    let said = lab.train(&[]);
+    assert_eq!(said.code, Some(2), "{said}");
+    assert!(said.stderr.contains("unknown key `epcohs`, did you mean `epochs`?"), "{said}");
+}
