@@ -92,13 +92,15 @@ impl CommandSpec {
         command
     }
 
-    /// Runs to the end and returns what was printed, whatever the exit status.
+    /// Runs to the end and returns what was printed, whatever the exit status. Ctrl-C is for us and does not reach it:
+    /// an answer that it broke off would be taken for the program's own.
     ///
     /// # Errors
     /// When it cannot start, or is not done within `limit`; then it is killed.
     pub fn capture(&self, limit: Duration) -> Result<Captured, ProcessError> {
         let mut command = self.command();
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+        end_with_parent(&mut command);
         let mut child = self.started(command.spawn())?;
         let stdout = read_in_background(child.stdout.take());
         let stderr = read_in_background(child.stderr.take());

@@ -211,3 +211,80 @@ fn a_misspelt_key_is_told_of_with_the_one_that_was_meant() {
     assert_eq!(said.code, Some(2), "{said}");
     assert!(said.stderr.contains("unknown key `epcohs`, did you mean `epochs`?"), "{said}");
 }
+
+#[test]
+fn resume_may_stand_before_the_configuration() {
+    let (lab, first) = stopped(&[]);
+    let said = lab.sandbox.dpgui(&["train", "--detach", "--resume", "configs/tiny.toml"]).ok();
+    assert!(said.stderr.contains("from the checkpoint at step "), "{said}");
+    assert!(said.stderr.contains(&format!(" of {}, in `", first.id())), "{said}");
+    let said = lab.sandbox.dpgui(&["train", "--resume", "first"]);
+    assert_eq!(said.code, Some(2), "{said}");
+    assert!(said.stderr.contains("dpgui train CONFIG --resume [RUN]"), "{said}");
+}
+
+#[test]
+fn who_takes_the_workspace_for_the_working_directory_is_told() {
+    let lab = Lab::new(&[]);
+    let root = lab.sandbox.root();
+    let workspace = root.to_string_lossy();
+    let mut command = lab.sandbox.command(&["-C", &workspace, "train", "configs/tiny.toml"]);
+    let output = command.current_dir(lab.sandbox.path("home")).output().expect("ran");
+    assert_eq!(output.status.code(), Some(2));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains(&format!("did you mean `{workspace}/configs/tiny.toml`?")), "{said}");
+}
+
+#[test]
+fn a_failure_that_was_seen_is_told_of_in_one_sentence() {
+    let lab = Lab::new(&[("END", "3")]);
+    let said = lab.train(&[]);
+    assert!(said.stdout.contains("Traceback"), "{said}");
+    assert!(said.stderr.contains("failed with exit code 3: `ValueError: nobody told me`"), "{said}");
+    assert!(!said.stderr.contains("Traceback"), "{said}");
+    let said = lab.train(&["--watch"]);
+    assert!(said.stderr.contains("its last lines:\n") && said.stderr.contains("Traceback"), "{said}");
+    assert!(!said.stderr.contains("exits with return code"), "the launcher knows nothing: {said}");
+}
+
+#[test]
+fn an_environment_that_lacks_a_module_is_to_be_set_up_again() {
+    let lab = Lab::new(&[]);
+    let broken = "#!/bin/sh\necho 'Traceback (most recent call last):'\n\
+                  echo \"ModuleNotFoundError: No module named 'torch'\"\nexit 1\n";
+    lab.sandbox.write("w/venv/bin/deepspeed", broken);
+    let said = lab.train(&[]);
+    assert_eq!(said.code, Some(1), "{said}");
+    assert!(said.stderr.contains("mend the environment with `dpgui setup`"), "{said}");
+}
+
+#[test]
+fn a_log_that_cannot_be_shown_is_an_error_though_the_run_goes_on() {
+    let lab = Lab::new(&[]);
+    let full = std::fs::File::options().write(true).open("/dev/full").expect("there");
+    let mut command = lab.sandbox.command(&["train", "configs/tiny.toml"]);
+    let status = command.stdout(full).status().expect("ran");
+    assert_eq!(status.code(), Some(6));
+    assert_eq!(lab.only_run().outcome()["outcome"], "completed");
+}
+
+#[test]
+fn a_stop_says_how_long_it_may_take() {
+    let lab = Lab::new(&[("STEPS", "0")]);
+    let run = lab.detached(&[]);
+    run.wait_for_log("steps: 2 ");
+    let said = lab.sandbox.dpgui(&["stop"]).ok();
+    assert!(said.stderr.contains("gets up to"), "{said}");
+    assert!(said.stderr.contains(&format!("`dpgui stop --now {}` does not wait", run.id())), "{said}");
+}
+
+#[test]
+fn ctrl_c_before_the_first_step_says_that_there_is_nothing_to_save() {
+    let lab = Lab::new(&[("CACHE", "600")]);
+    let train = lab.spawn(&["train", "configs/tiny.toml"]);
+    lab.only_run().wait_for_log("caching latents");
+    train.signal("INT");
+    let said = train.end();
+    assert_eq!(said.code, Some(130), "{said}");
+    assert!(said.stderr.contains("has nothing to save yet"), "{said}");
+}
