@@ -6,6 +6,7 @@
 mod check;
 mod error;
 pub mod finding;
+mod media;
 pub mod models;
 mod paths;
 pub mod portable;
@@ -145,7 +146,8 @@ wandb_run_name = 'r'
             ("configs/wan.toml", "resolutions = [512, [1280, 720]]\n[[directory]]\npath = \"data/it's\"\n"),
             ("home/eval.toml", "\u{feff}resolutions = [512]\r\ndirectory = [{path = \"data/it's\"}]\r\n"),
         ];
-        for (path, text) in files {
+        let media = [("data/it's/a.png", ""), ("data/it's/a.txt", "a")];
+        for (path, text) in files.into_iter().chain(media) {
             fs::write_atomic(&dir.path().join(path), text).expect("written");
         }
         let home = dir.path().join("home").display().to_string();

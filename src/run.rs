@@ -17,6 +17,7 @@ pub mod list;
 pub mod outcome;
 mod processes;
 mod recorder;
+pub mod resume;
 pub mod sight;
 pub mod spec;
 pub mod start;

@@ -48,8 +48,13 @@ impl Interrupts {
 impl Pressed {
     fn stop(&self, Context { host, output, .. }: &Context) {
         let Some(dir) = &self.dir else { return };
+        let snapshot = dir.snapshot().ok().flatten();
+        let has_trained = snapshot.is_some_and(|it| it.state.has_trained());
         let (manner, text) = match self.count {
             0 => return,
+            1 if !has_trained => {
+                (Manner::Graceful, "the run, which has nothing to save yet; Ctrl-C again insists")
+            }
             1 => (Manner::Graceful, "the run, which may save first; Ctrl-C again insists"),
             _ => (Manner::Now, "the run at once"),
         };

@@ -73,6 +73,14 @@ fn row(dir: &RunDir) -> Option<Row> {
     })
 }
 
+/// Whole seconds: more of them would only seem to be known.
+fn duration(seconds: f64) -> String {
+    if seconds < 10.0 {
+        return format!("{seconds:.0} s");
+    }
+    size::duration(Duration::from_secs_f64(seconds))
+}
+
 /// Columns as wide as what is in them.
 fn table(rows: &[Row]) -> String {
     let mut lines = vec![["RUN", "STATE", "STEP", "LOSS", "STARTED", "DURATION"].map(str::to_owned)];
@@ -84,7 +92,7 @@ fn table(rows: &[Row]) -> String {
             row.step.map_or_else(|| "-".to_owned(), |step| step.to_string()),
             row.loss.map_or_else(|| "-".to_owned(), |loss| format!("{loss:.4}")),
             started.to_string(),
-            size::duration(Duration::from_secs_f64(row.seconds)),
+            duration(row.seconds),
         ]
     }));
     let width = |column: usize| lines.iter().map(|line| line[column].len()).max().unwrap_or(0);

@@ -4,8 +4,9 @@ use std::process::ExitCode;
 
 use crate::{
     error::Error,
+    output::size,
     run::{
-        Manner, list,
+        Manner, RunDir, list,
         state::RunState,
         stop::{self, Ended},
     },
@@ -29,6 +30,9 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
     let dir = list::find_or_running(workspace, args.run.as_deref())?;
     let manner = if args.now { Manner::Now } else { Manner::Graceful };
     if list::is_live(&dir) {
+        if manner == Manner::Graceful {
+            output.status("Stopping", format_args!("{}, {}", dir.id(), patience(&dir)?));
+        }
         let progress = output.progress("stopping");
         stop::request(host, &dir, manner)?;
         stop::wait(host, &dir, |state| {
@@ -42,4 +46,15 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
     let outcome = stop::wait(host, &dir, |_| {})?;
     output.event(&Ended::new(&dir, outcome)?);
     Ok(ExitCode::SUCCESS)
+}
+
+/// How long it may take, for people.
+fn patience(dir: &RunDir) -> Result<String, Error> {
+    let state = dir.snapshot()?.map(|it| it.state);
+    let evidence = state.as_ref().filter(|it| it.has_trained()).and_then(RunState::evidence);
+    let text = match evidence {
+        Some(it) => format!("which gets up to {} to save and leave", size::duration(it.patience())),
+        None => "which has nothing to save yet and gets up to 30 s to end".to_owned(),
+    };
+    Ok(format!("{text}; `dpgui stop --now {}` does not wait", dir.id()))
 }

@@ -1,12 +1,16 @@
 //! `dpgui train`: starts a run and shows it.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use serde::Serialize;
 
 use crate::{
     error::{Error, Kind},
     output::{Event, Line, Mode, Output},
+    platform::fs,
     run::{
         self, Outcome, Request, Resume, RunDir, RunId, RunName, Site, Started,
         stop::Ended,
@@ -24,7 +28,8 @@ const LAST_LINES: usize = 15;
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The training TOML file
-    config: PathBuf,
+    #[arg(required_unless_present = "resume")]
+    config: Option<PathBuf>,
     /// Show one line that says how far it is
     #[arg(long, conflicts_with = "detach")]
     watch: bool,
@@ -59,17 +64,22 @@ struct Begun<'a> {
     port: u16,
     /// The step of the checkpoint that it goes on from.
     resumes_step: Option<u64>,
+    /// Whose checkpoint that is, if it was a run of this workspace.
+    resumes_run: Option<&'a RunId>,
+    /// The trainer's folder that it goes on in.
+    resumes_folder: Option<&'a Path>,
 }
 
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
     let Context { host, workspace, output } = context;
     context.adopt_runs()?;
     let settings = context.settings()?;
+    let (config, resume) = args.wanted()?;
     let request = Request {
-        config: host.absolute(&args.config),
+        config: existing(&config, context)?,
         gpus: args.gpus.clone(),
         name: args.name.clone(),
-        resume: args.resume.clone().map(|run| run.map_or(Resume::Newest, Resume::Run)),
+        resume,
         args: args.passed_on.clone(),
     };
     if !args.detach {
@@ -83,6 +93,35 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
         output.data(started.dir.id());
     }
     Ok(ExitCode::SUCCESS)
+}
+
+impl Args {
+    /// `--resume CONFIG` means `--resume` and CONFIG: what follows an option is taken for its value.
+    fn wanted(&self) -> Result<(PathBuf, Option<Resume>), Error> {
+        let named = |run: &Option<String>| run.clone().map_or(Resume::Newest, Resume::Run);
+        match (&self.config, &self.resume) {
+            (Some(config), resume) => Ok((config.clone(), resume.as_ref().map(named))),
+            (None, Some(Some(word))) if Path::new(word).extension().is_some_and(|it| it == "toml") => {
+                Ok((PathBuf::from(word), Some(Resume::Newest)))
+            }
+            (None, _) => Err(Error::new(Kind::Usage, "CONFIG is missing: what to train with is not said")
+                .with_hint("put it first: `dpgui train CONFIG --resume [RUN]`")),
+        }
+    }
+}
+
+/// `config` as an absolute path. It is relative to the working directory, not to the workspace; who takes it for the
+/// other is told.
+fn existing(config: &Path, Context { host, workspace, .. }: &Context) -> Result<PathBuf, Error> {
+    let path = host.absolute(config);
+    let meant = workspace.root().join(config);
+    if !fs::exists(&path) && fs::exists(&meant) {
+        let message = format!("there is no configuration file `{}`", path.display());
+        return Err(
+            Error::new(Kind::Usage, message).with_hint(format!("did you mean `{}`?", meant.display()))
+        );
+    }
+    Ok(path)
 }
 
 /// Starts a run and shows it until it ends. The exit code tells complete and stopped apart; a failure is an error.
@@ -104,7 +143,7 @@ pub fn to_the_end(
     match outcome.failure() {
         None => Ok((dir, ExitCode::SUCCESS)),
         Some(Kind::Interrupted) => Ok((dir, ExitCode::from(Kind::Interrupted.exit_code()))),
-        Some(kind) => Err(failure(&dir, &outcome, kind)?),
+        Some(kind) => Err(failure(&dir, &outcome, kind, watch::shows_log(output, show))?),
     }
 }
 
@@ -112,28 +151,44 @@ fn announce(started: &Started, output: &Output) {
     for warning in &started.warnings {
         output.warn(warning);
     }
-    let spec = &started.spec;
+    let (spec, resumed) = (&started.spec, started.resumed.as_ref());
     output.event(&Begun {
         run: started.dir.id(),
         folder: started.dir.path().to_owned(),
         on: spec.devices.to_string(),
         port: spec.master_port,
-        resumes_step: started.resumed.as_ref().map(|it| it.step),
+        resumes_step: resumed.map(|it| it.checkpoint.step),
+        resumes_run: resumed.and_then(|it| it.run.as_ref()).map(RunDir::id),
+        resumes_folder: resumed.map(|it| it.folder.path()),
     });
 }
 
-fn failure(dir: &RunDir, outcome: &Outcome, kind: Kind) -> Result<Error, Error> {
-    let last = watch::last_lines(dir, LAST_LINES)?;
+/// What failed and, if the log says so, why; the end of the log for those who have not seen it.
+fn failure(dir: &RunDir, outcome: &Outcome, kind: Kind, seen: bool) -> Result<Error, Error> {
+    let end = watch::last_words(dir, LAST_LINES)?;
+    let cause = end.cause.as_deref().unwrap_or_default();
     let mut message = format!("the training {}", outcome.sentence());
-    if !last.is_empty() {
-        message = format!("{message}; its last lines:\n{}", last.join("\n"));
+    if !cause.is_empty() {
+        message = format!("{message}: `{cause}`");
     }
-    Ok(Error::new(kind, message).with_hint(format!("see all of it with `dpgui logs {}`", dir.id())))
+    if !seen && !end.lines.is_empty() {
+        message = format!("{message}; its last lines:\n{}", end.lines.join("\n"));
+    }
+    let has_trained = dir.snapshot()?.is_some_and(|it| it.last_step.is_some());
+    let lacks_module = cause.starts_with("ModuleNotFoundError:") || cause.starts_with("ImportError:");
+    let hint = if lacks_module && !has_trained {
+        "mend the environment with `dpgui setup`".to_owned()
+    } else {
+        format!("see all of it with `dpgui logs {}`", dir.id())
+    };
+    Ok(Error::new(kind, message).with_hint(hint))
 }
 
 impl Event for Begun<'_> {
     fn line(&self) -> Option<Line> {
-        let resumed = self.resumes_step.map(|step| format!(", from the checkpoint at step {step}"));
+        let of = self.resumes_run.map(|run| format!(" of {run}")).unwrap_or_default();
+        let folder = self.resumes_folder.map(|it| format!(", in `{}`", it.display())).unwrap_or_default();
+        let resumed = self.resumes_step.map(|it| format!(", from the checkpoint at step {it}{of}{folder}"));
         let text = format!("{} on {}{}", self.run, self.on, resumed.unwrap_or_default());
         Some(Line { verb: "Training", text })
     }

@@ -7,7 +7,7 @@ use toml_edit::{Item, TableLike};
 use crate::platform::fs;
 
 use super::{
-    ConfigError, Finding, Position, TrainConfig,
+    ConfigError, Finding, Position, TrainConfig, media,
     models::{self, Expected, Model},
     paths::{self, PathUse, Role},
     portable,
@@ -22,6 +22,7 @@ pub(super) fn findings(config: &TrainConfig, ranks: Option<u32>) -> Vec<Finding>
     check.saves();
     check.stages(ranks);
     check.misplaced_keys();
+    check.unknown_keys();
     check.model();
     check.monitoring();
     for path in paths::in_training(&config.source, config.training.model.as_deref()) {
@@ -137,6 +138,22 @@ impl Check<'_> {
         }
     }
 
+    /// The trainer ignores what it does not know, a misspelt key too.
+    fn unknown_keys(&mut self) {
+        let source = &self.config.source;
+        for (key, _) in source.root().iter().filter(|(key, _)| !ROOT_KEYS.contains(key)) {
+            let (message, fix) = match nearest(key) {
+                Some(known) => (
+                    format!("unknown key `{key}`, did you mean `{known}`?"),
+                    format!("rename it to `{known}`"),
+                ),
+                None => (format!("unknown key `{key}`, which the trainer ignores"), "remove it".to_owned()),
+            };
+            let at = source.at(key_span(source.root(), key));
+            self.found.push(Finding::warning("unknown-key", at, message).fix(fix));
+        }
+    }
+
     fn model(&mut self) {
         let Some(name) = self.config.training.model.as_deref() else { return };
         let source = &self.config.source;
@@ -220,6 +237,7 @@ fn dataset_findings(config: &TrainConfig, source: &Source) -> Vec<Finding> {
             reader.text(*directory, key);
         }
     }
+    found.extend(media::findings(config, source, &directories));
     let sized = |table: &&dyn TableLike| table.contains_key("size_buckets");
     if !root.contains_key("resolutions") && !sized(&root) && !directories.iter().all(sized) {
         let message = "`resolutions` is missing at the top of the dataset file";
@@ -272,6 +290,13 @@ fn path_finding(config: &TrainConfig, source: &Source, path: &PathUse) -> Option
             )
         }
     }
+}
+
+/// The root key that is most like `key`, if any is like it at all.
+fn nearest(key: &str) -> Option<&'static str> {
+    let likeness = |known: &str| strsim::jaro_winkler(key, known);
+    let best = ROOT_KEYS.into_iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;
+    (likeness(best) > 0.85).then_some(best)
 }
 
 fn key_span(table: &dyn TableLike, key: &str) -> Option<std::ops::Range<usize>> {

@@ -33,13 +33,49 @@ pub fn lines(file: &mut File, path: &Path, count: usize) -> Result<u64, FsError>
     Ok(if count == 0 { length } else { 0 })
 }
 
-/// The offset of the first of the last `count` lines that report a step. Reads the whole log: steps may be rare.
+/// The offset of the first of the last `count` lines that report a step. Looks at more and more of the end, because
+/// steps may be rare.
 pub fn steps(file: &mut File, path: &Path, count: usize) -> Result<u64, FsError> {
     let length = fs::length(file, path)?;
+    if count == 0 {
+        return Ok(length);
+    }
+    let mut window = 4 * BLOCK;
+    loop {
+        let start = line_at(file, path, length.saturating_sub(window))?;
+        let found = steps_from(file, path, (start, length), count)?;
+        if found.len() == count || start == 0 {
+            return Ok(found.front().copied().unwrap_or(length));
+        }
+        window = window.saturating_mul(4);
+    }
+}
+
+/// Where the line that `offset` is in has its start.
+fn line_at(file: &mut File, path: &Path, offset: u64) -> Result<u64, FsError> {
+    let mut end = offset;
+    while end > 0 {
+        let start = end.saturating_sub(BLOCK);
+        let block = fs::read_at(file, path, start, usize::try_from(end - start).unwrap_or_default())?;
+        if let Some(newline) = memchr::memrchr(b'\n', &block) {
+            return Ok(start + newline as u64 + 1);
+        }
+        end = start;
+    }
+    Ok(0)
+}
+
+/// The last `count` lines from `start`, where a line starts, to `end` that report a step.
+fn steps_from(
+    file: &mut File,
+    path: &Path,
+    (start, end): (u64, u64),
+    count: usize,
+) -> Result<VecDeque<u64>, FsError> {
     let mut found = VecDeque::new();
-    let mut fold = Fold::new(0, Colours::Drop);
-    let mut position = 0;
-    while position < length {
+    let mut fold = Fold::new(start, Colours::Drop);
+    let mut position = start;
+    while position < end {
         let bytes = fs::read_at(file, path, position, 256 * 1024)?;
         if bytes.is_empty() {
             break;
@@ -54,7 +90,7 @@ pub fn steps(file: &mut File, path: &Path, count: usize) -> Result<u64, FsError>
             }
         });
     }
-    Ok(found.front().copied().unwrap_or(length))
+    Ok(found)
 }
 
 #[cfg(test)]
@@ -108,5 +144,15 @@ mod tests {
         assert_eq!(at(2), format!("{}b\n{}c\n", step(2), step(3)));
         assert_eq!(at(9), text);
         assert_eq!(at(0), "");
+    }
+
+    #[test]
+    fn rare_steps_far_from_the_end_are_found_by_looking_further_back() {
+        let step = |n| format!("steps: {n} loss: 0.5000 iter time (s): 0.070 samples/sec: 457.143\n");
+        let noise = "x".repeat(99) + "\n";
+        let text = format!("{}{}{}{}", step(1), noise.repeat(9_000), step(2), noise.repeat(9_000));
+        let (_dir, path, mut file) = log(&text);
+        let mut at = |count| steps(&mut file, &path, count).expect("found");
+        assert_eq!([0, 1, 2, 9].map(&mut at), [text.len() as u64, step(1).len() as u64 + 900_000, 0, 0]);
     }
 }

@@ -90,6 +90,11 @@ impl Env {
         self.get(name).and_then(OsStr::to_str)
     }
 
+    /// The value as text even if it is empty: to some variables that is a value like any other.
+    pub fn text_or_empty(&self, name: &str) -> Option<&str> {
+        self.0.get(OsStr::new(name)).and_then(|value| value.to_str())
+    }
+
     /// The first of `names` that is set, with its name.
     pub fn first<'a>(&'a self, names: &[&'a str]) -> Option<(&'a str, &'a str)> {
         names.iter().find_map(|name| self.text(name).map(|value| (*name, value)))

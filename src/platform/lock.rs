@@ -65,6 +65,13 @@ impl Lock {
         }
     }
 
+    /// Waits for the lock. For work that is done in a moment, whoever does it.
+    pub fn wait(path: &Path) -> Result<Self, LockError> {
+        let file = open(path)?;
+        file.lock().map_err(fs::context("lock", path))?;
+        Ok(Self { _file: file })
+    }
+
     /// Somebody holds the lock right now. A file that is not there is not locked.
     pub fn is_held(path: &Path) -> bool {
         File::open(path).is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))

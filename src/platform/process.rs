@@ -92,7 +92,8 @@ impl CommandSpec {
         command
     }
 
-    /// Runs to the end and returns what was printed, whatever the exit status.
+    /// Runs to the end and returns what was printed, whatever the exit status. Ctrl-C is for us and does not reach it:
+    /// an answer that it broke off would be taken for the program's own.
     ///
     /// # Errors
     /// When it cannot start, or is not done within `limit`; then it is killed with all that it started.
@@ -100,6 +101,7 @@ impl CommandSpec {
         let mut command = self.command();
         // Its own group: shims and wrappers start what they stand for, and that is to end at the limit too.
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+        end_with_parent(&mut command);
         let mut child = self.started(command.spawn())?;
         let stdout = read_in_background(child.stdout.take());
         let stderr = read_in_background(child.stderr.take());

@@ -3,7 +3,7 @@
 use std::{io, path::PathBuf};
 
 use crate::{
-    config::{ConfigError, Finding},
+    config::{ConfigError, Finding, Severity},
     error::{Kind, Report},
     platform::{fs::FsError, lock::LockError, process::ProcessError},
 };
@@ -22,8 +22,16 @@ pub enum RunError {
     NoGpu { model: String },
     #[error("there is no GPU {id} on this machine, which has {}", gpus(*.found))]
     UnknownGpu { id: u32, found: usize },
+    #[error("the model type `{model}` needs an NVIDIA GPU, and `CUDA_VISIBLE_DEVICES` allows none")]
+    NoVisibleGpu { model: String },
+    #[error("`CUDA_VISIBLE_DEVICES` names `{name}`, which is not one GPU here: this machine has {found}")]
+    UnknownVisibleGpu { name: String, found: String },
+    #[error("`{by}` names GPU {id} twice")]
+    GpuTwice { id: u32, by: &'static str },
     #[error("there is no run `{name}`")]
     Unknown { name: String, nearest: Vec<RunId> },
+    #[error("the name of the run is empty")]
+    NoName,
     #[error("`{name}` may mean {}", ids(candidates))]
     Ambiguous { name: String, candidates: Vec<RunId> },
     #[error("there is no run in this workspace")]
@@ -36,8 +44,10 @@ pub enum RunError {
     NothingToResume { config: PathBuf },
     #[error("`{folder}` holds no whole checkpoint to resume from")]
     NoCheckpoint { folder: String },
-    #[error("`{id}` is still running")]
+    #[error("`{id}` is still running in the folder that is to be continued")]
     StillRunning { id: RunId },
+    #[error("`{id}` is already complete, at step {step}")]
+    AlreadyComplete { id: RunId, step: u64 },
     #[error("`{}` cannot be given to the trainer: it is not UTF-8", path.display())]
     NotText { path: PathBuf },
     #[error("this file system cannot hold the pipes of a run")]
@@ -76,17 +86,22 @@ impl Report for RunError {
             | Self::Unknown { .. }
             | Self::Ambiguous { .. }
             | Self::NoRuns
+            | Self::NoName
             | Self::NoneRunning
             | Self::SeveralRunning(_)
             | Self::NothingToResume { .. }
             | Self::NoCheckpoint { .. }
-            | Self::StillRunning { .. }
+            | Self::NoVisibleGpu { .. }
+            | Self::UnknownVisibleGpu { .. }
+            | Self::GpuTwice { .. }
+            | Self::AlreadyComplete { .. }
             | Self::NotText { .. }
             | Self::Id(_) => Kind::Usage,
             Self::NoGpu { .. } | Self::NoPipes { .. } | Self::Newer { .. } => Kind::Unsupported,
             Self::NotStarted { .. } | Self::SupervisorDied { .. } | Self::Supervisor(_) | Self::NoPort(_) => {
                 Kind::Failed
             }
+            Self::StillRunning { .. } => Kind::Locked,
             Self::Damaged { .. } => Kind::Integrity,
             Self::Config(cause) => cause.kind(),
             Self::Process(cause) => cause.kind(),
@@ -98,11 +113,19 @@ impl Report for RunError {
     fn hint(&self) -> Option<String> {
         let text = match self {
             Self::NotSetUp { .. } | Self::NoTrainer { .. } => "run `dpgui setup`".to_owned(),
-            Self::Findings(found) => found.iter().find_map(|it| it.fix.clone())?,
+            Self::Findings(found) => {
+                let mut errors = found.iter().filter(|it| it.severity == Severity::Error);
+                errors.find_map(|it| it.fix.clone())?
+            }
             Self::NoGpu { .. } => "train on a machine with an NVIDIA GPU, or look at `dpgui demo`".to_owned(),
             Self::UnknownGpu { .. } => "name GPUs as `nvidia-smi` counts them: `--gpus 0,1`".to_owned(),
+            Self::NoVisibleGpu { .. } => "unset it, or name GPUs with `--gpus 0,1`".to_owned(),
+            Self::UnknownVisibleGpu { .. } => "name GPUs by index or UUID, or unset it".to_owned(),
+            Self::GpuTwice { .. } => "name each GPU once".to_owned(),
+            Self::AlreadyComplete { .. } => "raise `epochs` or `max_steps` to train on".to_owned(),
             Self::Unknown { nearest, .. } if nearest.is_empty() => "list the runs with `dpgui runs`".to_owned(),
             Self::Unknown { nearest, .. } => format!("did you mean {}?", ids(nearest)),
+            Self::NoName => "name a run that `dpgui runs` lists, or leave the name out".to_owned(),
             Self::Ambiguous { .. } => "write more of the id".to_owned(),
             Self::NoRuns => "start one with `dpgui train CONFIG`".to_owned(),
             Self::NoneRunning => "list the runs with `dpgui runs`".to_owned(),

@@ -1,10 +1,25 @@
 //! The folder that the trainer makes for itself under `output_dir`: where it saves, and where it looks for requests.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
-use crate::platform::fs::{self, FsError};
+use jiff::SignedDuration;
 
-use super::spec::Spec;
+use crate::platform::{
+    clock,
+    fs::{self, FsError},
+};
+
+use super::{dir::RunDir, list, spec::Spec};
+
+/// How long a run may take to make its folder before others in the same `output_dir` are started all the same: those
+/// that cache a dataset first take hours, and no two of them take the same.
+const HEAD_START: SignedDuration = SignedDuration::from_secs(20);
+
+/// Between two looks for the folder of another run.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// `OUTPUT_DIR/20260820_18-03-33` of one run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +32,29 @@ pub struct TrainerFolder {
 pub struct Checkpoint {
     pub step: u64,
     pub path: PathBuf,
+}
+
+/// Waits until the live runs that were just started in `output_dir` have their folders.
+///
+/// The trainer calls its folder by the second in which it makes it, and takes one that is there already: two runs that
+/// are started together would write into the same one.
+pub fn keep_apart(live: &[(RunDir, Spec)], output_dir: &Path) {
+    let place = fs::real_path(output_dir);
+    let same = live.iter().filter(|(_, it)| it.resumes.is_none() && fs::real_path(&it.output_dir) == place);
+    for (dir, spec) in same {
+        let is_young = || clock::now().duration_since(spec.created) < HEAD_START;
+        while is_young() && list::is_live(dir) && !has_second_of_its_own(spec) {
+            clock::pause(LOOK_EVERY);
+        }
+    }
+}
+
+/// The folder is there, and no other will get its name any more.
+fn has_second_of_its_own(spec: &Spec) -> bool {
+    let Ok(Some(folder)) = TrainerFolder::find(spec) else { return false };
+    let copy = folder.path.join(spec.config.file_name().unwrap_or_default());
+    // The copy was made after the folder, which was made after its name.
+    fs::modified(&copy).is_ok_and(|made| clock::now().duration_since(made) > SignedDuration::from_secs(1))
 }
 
 impl TrainerFolder {

@@ -15,7 +15,18 @@ pub const HOSTFILE: &str = "/job/hostfile";
 
 /// What would reach into the trainer's Python from outside. `PYTHONDONTWRITEBYTECODE` would make every start slow, and
 /// `PYTHONSAFEPATH` would hide the trainer's own modules from it.
-const UNWANTED: [&str; 3] = ["PYTHONHOME", "PYTHONDONTWRITEBYTECODE", "PYTHONSAFEPATH"];
+///
+/// The others are those of a distributed job around us, say on a cluster: the launcher sets its own for each rank.
+const UNWANTED: [&str; 8] = [
+    "PYTHONHOME",
+    "PYTHONDONTWRITEBYTECODE",
+    "PYTHONSAFEPATH",
+    "RANK",
+    "LOCAL_RANK",
+    "WORLD_SIZE",
+    "MASTER_ADDR",
+    "MASTER_PORT",
+];
 
 /// All that decides about the command.
 #[derive(Clone, Debug)]
@@ -163,7 +174,8 @@ mod tests {
 
     #[test]
     fn on_gpus_they_are_named_and_the_port_is_given_twice() {
-        let user = Env::from([("PATH", "/bin"), ("CUDA_VISIBLE_DEVICES", "1"), ("PYTHONHOME", "/x")]);
+        let user =
+            Env::from([("PATH", "/bin"), ("CUDA_VISIBLE_DEVICES", "1"), ("PYTHONHOME", "/x"), ("RANK", "3")]);
         let (args, env) = launched(&Devices::Gpus(vec![0, 2]), &user, Some(&nvidia(&["NVIDIA A100"])));
         assert_eq!(
             args,

@@ -2,7 +2,7 @@
 
 use crate::workspace::Workspace;
 
-use super::{RunError, dir::RunDir, id::RunId, journal::Snapshot};
+use super::{RunError, devices::Devices, dir::RunDir, id::RunId, journal::Snapshot, spec::Spec};
 
 /// The run that `text` means. Of several with that very name the newest.
 ///
@@ -10,6 +10,10 @@ use super::{RunError, dir::RunDir, id::RunId, journal::Snapshot};
 /// With the nearest ids if there is none, with all of them if it may mean several.
 pub fn find(workspace: &Workspace, text: &str) -> Result<RunDir, RunError> {
     let all = RunDir::all(workspace)?;
+    // What a script gives whose variable is not set; every run's name begins with it.
+    if text.is_empty() {
+        return Err(RunError::NoName);
+    }
     let exact = |dir: &&RunDir| dir.id().to_string() == text || dir.id().name().as_str() == text;
     if let Some(dir) = all.iter().find(exact) {
         return Ok(dir.clone());
@@ -33,12 +37,18 @@ pub fn find_or_newest(workspace: &Workspace, text: Option<&str>) -> Result<RunDi
     }
 }
 
-/// The named run or the only one that is running.
+/// The named run, a running one before others of that name, or the only one that is running.
 pub fn find_or_running(workspace: &Workspace, text: Option<&str>) -> Result<RunDir, RunError> {
+    let mut running: Vec<_> = RunDir::all(workspace)?.into_iter().filter(is_live).collect();
     if let Some(text) = text {
-        return find(workspace, text);
+        // A newer run of that name may be over already.
+        running.retain(|dir| dir.id().name().as_str() == text);
+        return match &running[..] {
+            [] => find(workspace, text),
+            [dir] => Ok(dir.clone()),
+            several => Err(RunError::Ambiguous { name: text.to_owned(), candidates: ids(several.iter()) }),
+        };
     }
-    let running: Vec<_> = RunDir::all(workspace)?.into_iter().filter(is_live).collect();
     match &running[..] {
         [] => Err(RunError::NoneRunning),
         [dir] => Ok(dir.clone()),
@@ -50,6 +60,15 @@ pub fn find_or_running(workspace: &Workspace, text: Option<&str>) -> Result<RunD
 pub fn is_live(dir: &RunDir) -> bool {
     let is_live = |snapshot: Option<Snapshot>| snapshot.is_none_or(|it| it.state.outcome().is_none());
     dir.snapshot().is_ok_and(is_live)
+}
+
+/// A warning for each live run that computes on some of these GPUs.
+pub fn sharing(live: &[(RunDir, Spec)], devices: &Devices) -> Vec<String> {
+    let shared = |(dir, spec): &(RunDir, Spec)| {
+        let both = devices.shared_with(&spec.devices)?;
+        Some(format!("`{}` is running on {both} too; choose others with `--gpus`", dir.id()))
+    };
+    live.iter().filter_map(shared).collect()
 }
 
 fn ids<'a>(dirs: impl Iterator<Item = &'a RunDir>) -> Vec<RunId> {

@@ -160,6 +160,11 @@ impl RunState {
         }
     }
 
+    /// It has reached its first step: there is something to save.
+    pub fn has_trained(&self) -> bool {
+        self.evidence().is_some_and(|it| matches!(it.phase, Phase::Training(_)))
+    }
+
     /// What a reader should hear of at once: everything but how far the training is.
     pub const fn stage(&self) -> (&'static str, Option<Degree>) {
         match self {

@@ -19,6 +19,9 @@ use super::{RunError, adopt, devices::Devices, dir::RunDir, outcome::Outcome, st
 /// Between two looks at what the GPUs and the memory are doing.
 const SAMPLE_EVERY: std::time::Duration = std::time::Duration::from_secs(1);
 
+/// Lines from the end of a log in which the cause of a failure is looked for.
+const SEARCHED: usize = 300;
+
 /// How much is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Show {
@@ -40,6 +43,8 @@ struct Watcher<'a> {
     dir: &'a RunDir,
     output: &'a Output,
     shows_log: bool,
+    /// Why the log could not be shown to its end.
+    unshown: Option<FsError>,
     progress: Option<Progress>,
     status: Status,
     sampler: Option<Sampler>,
@@ -51,12 +56,12 @@ struct Watcher<'a> {
 /// Shows the run from its first line to its end, and returns how it ended.
 pub fn follow(host: &Host, dir: &RunDir, output: &Output, show: Show) -> Result<Outcome, RunError> {
     let spec = dir.spec()?;
-    let is_terminal = matches!(output.mode(), Mode::Terminal { .. });
     let mut watcher = Watcher {
         host,
         dir,
         output,
-        shows_log: show == Show::Log || is_terminal,
+        shows_log: shows_log(output, show),
+        unshown: None,
         progress: (show == Show::Status).then(|| output.progress("training")),
         status: Status::new(spec.max_steps),
         sampler: matches!(spec.devices, Devices::Gpus(_)).then(|| Sampler::new(host)),
@@ -71,20 +76,56 @@ pub fn follow(host: &Host, dir: &RunDir, output: &Output, show: Show) -> Result<
         watcher.show_status();
     }
     fold.finish(|line| watcher.line(line));
+    if let Some(cause) = watcher.unshown {
+        return Err(cause.into());
+    }
     watcher.end.unwrap_or(Ok(Outcome::Lost))
 }
 
-/// The last `count` lines of the log as they stand there: where programs say why they failed.
-pub fn last_lines(dir: &RunDir, count: usize) -> Result<Vec<String>, FsError> {
+/// Whoever looks on sees the log itself.
+pub fn shows_log(output: &Output, show: Show) -> bool {
+    show == Show::Log || matches!(output.mode(), Mode::Terminal { .. })
+}
+
+/// How the log of a failure ends.
+#[derive(Debug, Default)]
+pub struct LastWords {
+    /// The line that says why, if one does.
+    pub cause: Option<String>,
+    /// Up to that line, or to the end: launchers have more to say than anybody wants to know.
+    pub lines: Vec<String>,
+}
+
+/// The end of the log, at most `count` lines: where programs say why they failed.
+pub fn last_words(dir: &RunDir, count: usize) -> Result<LastWords, FsError> {
     let path = dir.log();
     let mut file = fs::open(&path)?;
-    let start = tail::lines(&mut file, &path, count)?;
+    let start = tail::lines(&mut file, &path, SEARCHED)?;
     let mut fold = Fold::new(start, Colours::Drop);
     let mut lines = vec![];
     let bytes = fs::read_at(&mut file, &path, start, usize::MAX)?;
     fold.feed(&bytes, |line| lines.push(line.text.to_owned()));
     fold.finish(|line| lines.push(line.text.to_owned()));
-    Ok(lines)
+    let why = lines.iter().rposition(|line| cause(line).is_some());
+    let said = why.and_then(|at| cause(&lines[at])).map(str::to_owned);
+    lines.truncate(why.map_or(lines.len(), |at| at + 1));
+    Ok(LastWords { cause: said, lines: lines.split_off(lines.len().saturating_sub(count)) })
+}
+
+/// `ValueError: …` or `error: …`, with the rank's name before it or not.
+fn cause(line: &str) -> Option<&str> {
+    let line = line.trim();
+    let text = match line.strip_prefix("[rank").and_then(|rest| rest.split_once("]: ")) {
+        Some((_, text)) => text,
+        None => line,
+    };
+    let (name, _) = text.split_once(": ")?;
+    let last = name.rsplit('.').next().unwrap_or(name);
+    let is_path = name.chars().all(|c| c.is_ascii_alphanumeric() || "._".contains(c));
+    let is_exception = is_path && (last.ends_with("Error") || last.ends_with("Exception"));
+    // What the launcher raises because a rank failed says nothing about why.
+    let is_noise = ["CalledProcessError", "ChildFailedError"].contains(&last);
+    ((is_exception && !is_noise) || name == "error").then_some(text)
 }
 
 /// Every step that the log tells of, in its order.
@@ -105,9 +146,15 @@ impl Watcher<'_> {
             self.output.json(&self.status.event());
         }
         if self.shows_log {
-            match self.output.mode() {
-                Mode::Json => self.output.json(&Said::Log(line)),
-                Mode::Terminal { .. } | Mode::Plain => self.output.data(line.text),
+            let mut text = match self.output.mode() {
+                Mode::Json => serde_json::to_string(&Said::Log(line)).unwrap_or_default(),
+                Mode::Terminal { .. } | Mode::Plain => line.text.to_owned(),
+            };
+            text.push('\n');
+            // A reader that went away is none of ours; a disk that is full is told of when the run has ended.
+            if let Err(cause) = self.output.bytes(text.as_bytes()) {
+                self.shows_log = false;
+                self.unshown = Some(cause);
             }
         }
     }

@@ -39,9 +39,9 @@ to do: put these in their place, or correct the lines
 next: `dpgui config check configs/mine.toml`, then `dpgui train configs/mine.toml`
 "
     );
-    for folder in ["w/models/Wan2.1-T2V-14B", "w/data/mine"] {
-        fs::create_dir_all(sandbox.path(folder)).expect("created");
-    }
+    fs::create_dir_all(sandbox.path("w/models/Wan2.1-T2V-14B")).expect("created");
+    sandbox.write("w/data/mine/a.png", "");
+    sandbox.write("w/data/mine/a.txt", "a");
     let said = sandbox.dpgui(&["config", "check", "configs/mine.toml", "--gpus", "3"]).ok();
     assert_eq!(neutral(&sandbox, &said), "---\n     Checked `configs/mine.toml`: no errors, no warnings\n");
 }
@@ -77,7 +77,7 @@ fn a_model_type_that_does_not_exist_is_answered_with_the_nearest() {
 #[test]
 fn a_check_reports_each_finding_with_its_place_and_what_to_do() {
     let sandbox = Sandbox::new();
-    let training = "output_dir = 'output'\ndataset = 'd.toml'\nepochs = 3\npipeline_stages = 2\nbetas = [0, 0.9]\n\
+    let training = "output_dir = 'output'\ndataset = 'd.toml'\nepochs = 3\npipeline_stages = 2\npartition_split = [0, 0.9]\n\
                     save_every_n_epochs = 1\n[model]\ntype = 'sdxl'\ndtype = 'bfloat16'\ncheckpoint_path = 'data'\n\
                     [optimizer]\ntype = 'adamw'\n";
     sandbox.write("w/t.toml", training);
@@ -85,7 +85,8 @@ fn a_check_reports_each_finding_with_its_place_and_what_to_do() {
         "w/d.toml",
         "resolutions = [512]\n[[directory]]\nnum_repeats = 1\n[[directory]]\npath = 'data'\n",
     );
-    fs::create_dir(sandbox.path("w/data")).expect("created");
+    sandbox.write("w/data/a.png", "");
+    sandbox.write("w/data/a.txt", "a");
     let said = sandbox.dpgui(&["config", "check", "t.toml", "--gpus", "3"]);
     assert_eq!(said.code, Some(2));
     assert_eq!(
@@ -93,7 +94,7 @@ fn a_check_reports_each_finding_with_its_place_and_what_to_do() {
         "\
 t.toml:4:19: error[stages-divide-gpus]: `pipeline_stages = 2` does not divide the number of GPUs, 3
     fix: train on a multiple of 2 GPUs, or lower `pipeline_stages`
-t.toml:5:9: note[toml-homogeneous-arrays]: `betas` mixes types, which the trainer's TOML parser refuses
+t.toml:5:19: note[toml-homogeneous-arrays]: `partition_split` mixes types, which the trainer's TOML parser refuses
     fix: nothing: the copy that `dpgui train` makes has one type
 t.toml:10:19: error[model-files-exist]: `checkpoint_path` is to be a file, but `DIR/w/data` is a folder
     fix: put it there, or correct the path; relative ones start at `DIR/w`
@@ -191,6 +192,9 @@ fn what_the_templates_make_is_whole_and_the_trainers_parser_reads_its_copy() {
         let files = template::write(&workspace, "mine", &pair).expect("written");
         for folder in ["models/Wan2.1-T2V-14B", "data/mine"] {
             fs::create_dir_all(workspace.root().join(folder)).expect("created");
+        }
+        for file in ["a.png", "a.txt"] {
+            fs::write(workspace.root().join("data/mine").join(file), "a").expect("written");
         }
         let config = TrainConfig::load(&files[0], &workspace, &Env::default()).expect("valid");
         assert_eq!(config.findings(Some(4)), [], "{model}");
@@ -292,7 +296,9 @@ fn the_name_of_a_repository_on_the_hub_stays_unless_there_is_such_a_folder() {
     let training = "output_dir = 'o'\ndataset = 'd.toml'\nepochs = 1\nsave_every_n_epochs = 1\n[model]\n\
                     type = 'sd3'\ndtype = 'bfloat16'\ndiffusers_path = 'owner/sd-3.5'\n[optimizer]\ntype = 'adamw'\n";
     sandbox.write("w/t.toml", training);
-    sandbox.write("w/d.toml", "resolutions = [512]\n[[directory]]\npath = '.'\n");
+    sandbox.write("w/d.toml", "resolutions = [512]\n[[directory]]\npath = 'data'\n");
+    sandbox.write("w/data/a.png", "");
+    sandbox.write("w/data/a.txt", "a");
     let said = sandbox.dpgui(&["config", "check", "t.toml"]).ok();
     assert_eq!(
         neutral(&sandbox, &said),

@@ -9,6 +9,7 @@ mod git;
 mod logs;
 mod setup;
 mod setup_whole;
+mod starting;
 mod support;
 mod tidy;
 mod train;

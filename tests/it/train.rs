@@ -232,7 +232,7 @@ fn two_trainers_never_write_into_one_folder() {
     second.wait_for_log("Resuming training");
     for resume in [&["--resume"][..], &["--resume", "first"]] {
         let said = lab.train(resume);
-        assert_eq!(said.code, Some(2), "{said}");
+        assert_eq!(said.code, Some(5), "{said}");
         assert!(said.stderr.contains(&format!("`{}` is still running", second.id())), "{said}");
     }
     lab.sandbox.dpgui(&["stop", "--now"]).ok();
@@ -435,8 +435,10 @@ fn what_is_missing_or_wrong_is_said_before_there_is_a_run() {
     check(&["train", "configs/absent.toml"], 2, "absent.toml");
     check(&["train", "configs/tiny.toml", "--gpus", "0"], 2, "there is no GPU 0 on this machine");
     check(&["train", "configs/tiny.toml", "--name", "../x"], 2, "is no name for a run");
-    lab.sandbox.write("w/configs/wan.toml", "output_dir = 'o'\n[model]\ntype = 'wan'\ndtype = 'bfloat16'\n");
-    check(&["train", "configs/wan.toml"], 8, "needs an NVIDIA GPU");
+    let text = std::fs::read_to_string(lab.sandbox.root().join("configs/tiny.toml")).expect("there");
+    let text = text.replace("type = 'demo'", "type = 'omnigen2'\ndiffusers_path = 'data'");
+    lab.sandbox.write("w/configs/omnigen.toml", text);
+    check(&["train", "configs/omnigen.toml"], 8, "needs an NVIDIA GPU");
     lab.sandbox.write("w/configs/bad.toml", "output_dir = 'o'\n[model]\ntype = 'demo'\ndtype = 'float32'\n");
     check(&["train", "configs/bad.toml"], 2, "error[epochs-present]");
     std::fs::remove_file(lab.sandbox.root().join("vendor/diffusion-pipe/train.py")).expect("removed");
