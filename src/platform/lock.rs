@@ -49,10 +49,11 @@ impl Lock {
         match file.try_lock() {
             Ok(()) => {
                 let text = format!("process {} ({purpose})\n", std::process::id());
-                file.set_len(0)
+                // A full disk has no room for it; the lock is held all the same.
+                let _ = file
+                    .set_len(0)
                     .and_then(|()| file.rewind())
-                    .and_then(|()| file.write_all(text.as_bytes()))
-                    .map_err(fs::context("write", path))?;
+                    .and_then(|()| file.write_all(text.as_bytes()));
                 Ok(Self { _file: file })
             }
             Err(TryLockError::WouldBlock) => {

@@ -98,16 +98,20 @@ pub fn supervise(dir: &RunDir, env: &Env, begin: Begin) -> Result<(), RunError> 
 
 impl Supervisor {
     fn open(dir: &RunDir, env: &Env, begin: Begin) -> Result<Self, RunError> {
-        let now = match begin {
+        let journal = Journal::open(dir)?;
+        let mut now = match begin {
             Begin::Start => Snapshot::new(ProcessId::own()),
             Begin::Adopt => dir.snapshot()?.unwrap_or_else(|| Snapshot::new(None)),
         };
+        if let Some(outcome) = journal.outcome() {
+            now.state = RunState::Ended(outcome.clone());
+        }
         Ok(Self {
             dir: dir.clone(),
             spec: dir.spec()?,
             env: env.clone(),
             clock: Stopwatch::start(),
-            journal: Journal::open(dir)?,
+            journal,
             recorder: Recorder::open(dir, now.parsed)?,
             now,
             gap: false,
@@ -136,7 +140,8 @@ impl Supervisor {
         signals::replace_stdout(&fs::open_null()?).map_err(RunError::Supervisor)?;
 
         let mut look = Instant::now() + LOOK_SOON;
-        while self.now.state.outcome().is_none() {
+        // A full disk may keep the end waiting: nobody else would know it.
+        while !self.is_over() || self.journal.is_stale(&self.now) {
             if self.is_near_end() {
                 look = look.min(Instant::now() + LOOK_SOON);
             }
@@ -148,7 +153,7 @@ impl Supervisor {
                     self.take_output(&output, true);
                 }
                 command = commands.next_line() => self.obey(command.ok().flatten().as_deref()),
-                _ = terminate.recv() => self.tell(Event::Signalled),
+                _ = terminate.recv() => if self.is_over() { break } else { self.tell(Event::Signalled) },
                 _ = interrupt.recv() => self.tell(Event::Signalled),
                 () = at(deadline) => {
                     self.deadline = None;
@@ -186,6 +191,9 @@ impl Supervisor {
     }
 
     fn adopt(&mut self, output: &pipe::Receiver) {
+        if self.is_over() {
+            return;
+        }
         if self.has_rebooted() {
             // Their numbers mean other processes now.
             (self.now.child, self.now.session) = (None, None);
@@ -298,8 +306,12 @@ impl Supervisor {
         self.now.state.evidence().is_some_and(|it| it.exit.is_some())
     }
 
+    fn is_over(&self) -> bool {
+        self.now.state.outcome().is_some()
+    }
+
     fn is_output_closed(&self) -> bool {
-        self.now.state.evidence().is_some_and(|it| it.output_closed)
+        self.is_over() || self.now.state.evidence().is_some_and(|it| it.output_closed)
     }
 
     fn marks(&self) -> Marks {

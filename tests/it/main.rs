@@ -9,6 +9,7 @@ mod git;
 mod logs;
 mod setup;
 mod setup_whole;
+mod supervision;
 mod support;
 mod tidy;
 mod train;
