@@ -3,7 +3,7 @@
 //! It is a process of its own that no terminal reaches, and everything it knows is on disk. Killed, it is replaced
 //! by the next `dpgui` command (see [`super::adopt`]): the trainer does not notice.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use tokio::{
@@ -17,7 +17,7 @@ use crate::platform::{
     Env,
     clock::Stopwatch,
     fifo, fs,
-    lock::Lock,
+    lock::{Lock, LockError},
     process::Apart,
     procfs::{self, ProcessId},
     signal::{self as signals, Exit},
@@ -73,6 +73,7 @@ struct Supervisor {
     dir: RunDir,
     spec: Spec,
     env: Env,
+    marks: Marks,
     clock: Stopwatch,
     now: Snapshot,
     journal: Journal,
@@ -90,7 +91,11 @@ struct Supervisor {
 /// When the folder is damaged, or somebody supervises the run already.
 pub fn supervise(dir: &RunDir, env: &Env, begin: Begin) -> Result<(), RunError> {
     signals::become_supervisor().map_err(RunError::Supervisor)?;
-    let _alive = Lock::exclusive(&dir.lock(), "dpgui supervisor")?;
+    let _alive = match Lock::exclusive(&dir.lock(), "dpgui supervisor") {
+        // Several commands saw that it was missing, and another one's is faster: all is well.
+        Err(LockError::Held { .. }) if begin == Begin::Adopt => return Ok(()),
+        alive => alive?,
+    };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(RunError::Supervisor)?;
     runtime.block_on(async { Supervisor::open(dir, env, begin)?.run(begin).await })
@@ -106,10 +111,18 @@ impl Supervisor {
         if let Some(outcome) = journal.outcome() {
             now.state = RunState::Ended(outcome.clone());
         }
+        let spec = dir.spec()?;
+        let marks = Marks {
+            cookie: spec.cookie.clone(),
+            session: now.session,
+            output: fs::real_path(&dir.output()),
+            known: BTreeSet::new(),
+        };
         Ok(Self {
             dir: dir.clone(),
-            spec: dir.spec()?,
+            spec,
             env: env.clone(),
+            marks,
             clock: Stopwatch::start(),
             journal,
             recorder: Recorder::open(dir, now.parsed)?,
@@ -183,6 +196,8 @@ impl Supervisor {
                 let pid = child.id().cast_signed();
                 let process = ProcessId::of(pid).unwrap_or(ProcessId { pid, started: 0 });
                 self.now.child = Some(process);
+                // Before anything else: a successor must know whom it looks after.
+                self.journal.save(&self.now);
                 Event::Spawned(process)
             }
             Err(cause) => Event::SpawnFailed { reason: chain(&cause) },
@@ -196,7 +211,7 @@ impl Supervisor {
         }
         if self.has_rebooted() {
             // Their numbers mean other processes now.
-            (self.now.child, self.now.session) = (None, None);
+            (self.now.child, self.now.session, self.marks.session) = (None, None, None);
         }
         self.tell(Event::Adopted);
         let mut told = vec![];
@@ -283,14 +298,14 @@ impl Supervisor {
             let exit = if self.has_rebooted() { Exit::Reboot } else { Exit::Unknown };
             self.tell(Event::ChildExited(exit));
         }
-        if self.is_near_end() && self.marks().find().is_empty() {
+        if self.is_near_end() && self.marks.find().is_empty() {
             self.tell(Event::NobodyLeft);
         }
     }
 
     /// A supervisor that was killed in its first moments could not tell us which process it was.
-    fn child_is_gone(&self) -> bool {
-        self.now.child.map_or_else(|| self.marks().find().is_empty(), |child| !child.is_alive())
+    fn child_is_gone(&mut self) -> bool {
+        self.now.child.map_or_else(|| self.marks.find().is_empty(), |child| !child.is_alive())
     }
 
     /// All that is missing is that nobody is left.
@@ -314,14 +329,6 @@ impl Supervisor {
         self.is_over() || self.now.state.evidence().is_some_and(|it| it.output_closed)
     }
 
-    fn marks(&self) -> Marks {
-        Marks {
-            cookie: self.spec.cookie.clone(),
-            session: self.now.session,
-            output: fs::real_path(&self.dir.output()),
-        }
-    }
-
     /// Tells the machine what happened and does what it answers.
     fn tell(&mut self, event: Event) {
         let state = std::mem::replace(&mut self.now.state, RunState::Starting);
@@ -335,7 +342,7 @@ impl Supervisor {
                 Action::Signal(force) => {
                     // Why it ends is on disk before it ends: a successor must not take it for a failure.
                     self.journal.save(&self.now);
-                    self.marks().signal(force);
+                    self.marks.signal(force);
                 }
             }
         }
