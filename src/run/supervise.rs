@@ -3,7 +3,7 @@
 //! It is a process of its own that no terminal reaches, and everything it knows is on disk. Killed, it is replaced
 //! by the next `dpgui` command (see [`super::adopt`]): the trainer does not notice.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, io::ErrorKind, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use tokio::{
@@ -146,7 +146,7 @@ impl Supervisor {
         let output = pipe::Receiver::from_file(output).map_err(RunError::Supervisor)?;
         match begin {
             Begin::Start => self.start(),
-            Begin::Adopt => self.adopt(&output),
+            Begin::Adopt => self.adopt(&output)?,
         }
         self.journal.save(&self.now);
         // Whoever started us waits for this: the first state is on disk.
@@ -163,7 +163,7 @@ impl Supervisor {
                 _ = children.recv() => self.reap(),
                 ready = output.readable(), if !self.is_output_closed() => {
                     ready.map_err(RunError::Supervisor)?;
-                    self.take_output(&output, true);
+                    self.take_output(&output, true)?;
                 }
                 command = commands.next_line() => self.obey(command.ok().flatten().as_deref()),
                 _ = terminate.recv() => if self.is_over() { break } else { self.tell(Event::Signalled) },
@@ -205,9 +205,9 @@ impl Supervisor {
         self.tell(event);
     }
 
-    fn adopt(&mut self, output: &pipe::Receiver) {
+    fn adopt(&mut self, output: &pipe::Receiver) -> Result<(), RunError> {
         if self.is_over() {
-            return;
+            return Ok(());
         }
         if self.has_rebooted() {
             // Their numbers mean other processes now.
@@ -218,9 +218,10 @@ impl Supervisor {
         self.recorder.catch_up(|line| told.push(sight::read(line)));
         self.take_note(told);
         // A pipe that nobody had open since we opened it sends no event, not even that of its end.
-        self.take_output(output, false);
+        self.take_output(output, false)?;
         // Who asked for the adoption wants to know whether there is anything left to look after.
         self.look();
+        Ok(())
     }
 
     fn reap(&mut self) {
@@ -233,7 +234,7 @@ impl Supervisor {
     }
 
     /// Takes what the trainer wrote, if `ready` says that the pipe may have something.
-    fn take_output(&mut self, output: &pipe::Receiver, ready: bool) {
+    fn take_output(&mut self, output: &pipe::Receiver, ready: bool) -> Result<(), RunError> {
         let mut told = vec![];
         let mut take = || self.recorder.take(output, |line| told.push(sight::read(line)));
         let taken = if ready { output.try_io(take) } else { take() };
@@ -250,8 +251,11 @@ impl Supervisor {
                 self.tell(Event::OutputClosed);
             }
             // Nothing there after all; the next wake-up will bring it.
-            Err(_) => {}
+            Err(cause) if matches!(cause.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
+            // A pipe that cannot be read would be tried for ever. Our successor opens it anew.
+            Err(cause) => return Err(RunError::Supervisor(cause)),
         }
+        Ok(())
     }
 
     fn end_gap(&mut self) {
