@@ -6,11 +6,19 @@ use std::{
     fs::{File, TryLockError},
     io::{Read, Seek, Write},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use crate::error::{Kind, Report};
 
-use super::fs::{self, FsError};
+use super::{
+    clock,
+    fs::{self, FsError},
+};
+
+/// Longer than anybody takes to see whether a lock is held, and how often that is waited for.
+const GLANCE: Duration = Duration::from_millis(10);
+const GLANCES: u32 = 10;
 
 /// Held until it is dropped or the process ends.
 #[derive(Debug)]
@@ -43,16 +51,17 @@ impl Report for LockError {
 }
 
 impl Lock {
-    /// Takes the lock at once or says who has it. `purpose` is what other people are told.
+    /// Takes the lock or says who has it, without waiting for them to end. `purpose` is what other people are told.
     pub fn exclusive(path: &Path, purpose: &str) -> Result<Self, LockError> {
         let mut file = open(path)?;
-        match file.try_lock() {
+        match try_lock(&file) {
             Ok(()) => {
                 let text = format!("process {} ({purpose})\n", std::process::id());
-                file.set_len(0)
+                // A full disk has no room for it; the lock is held all the same.
+                let _ = file
+                    .set_len(0)
                     .and_then(|()| file.rewind())
-                    .and_then(|()| file.write_all(text.as_bytes()))
-                    .map_err(fs::context("write", path))?;
+                    .and_then(|()| file.write_all(text.as_bytes()));
                 Ok(Self { _file: file })
             }
             Err(TryLockError::WouldBlock) => {
@@ -76,6 +85,17 @@ impl Lock {
     pub fn is_held(path: &Path) -> bool {
         File::open(path).is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
     }
+}
+
+/// [`Lock::is_held`] has the lock for a moment too: that one is waited for.
+fn try_lock(file: &File) -> Result<(), TryLockError> {
+    for _ in 0..GLANCES {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => clock::pause(GLANCE),
+            taken => return taken,
+        }
+    }
+    file.try_lock()
 }
 
 fn open(path: &Path) -> Result<File, FsError> {
@@ -106,5 +126,19 @@ mod tests {
         );
         drop(held);
         Lock::exclusive(&path, "dpgui setup").expect("free again");
+    }
+
+    #[test]
+    fn looking_whether_a_lock_is_held_keeps_nobody_from_taking_it() {
+        let dir = tempfile::tempdir().expect("a temp dir");
+        let path = dir.path().join("setup.lock");
+        let glance = File::create(&path).expect("created");
+        glance.try_lock_shared().expect("free");
+        std::thread::scope(|scope| {
+            let taker = scope.spawn(|| Lock::exclusive(&path, "dpgui setup").map(drop));
+            clock::pause(GLANCE);
+            drop(glance);
+            taker.join().expect("it ran").expect("free after a moment");
+        });
     }
 }

@@ -62,11 +62,15 @@ impl Process {
         })
     }
 
-    /// The process has this file open; `file` must be a real path, without links in it.
-    pub fn has_open(&self, file: &Path) -> bool {
+    /// The process has this file open for writing; `file` must be a real path, without links in it.
+    pub fn writes_to(&self, file: &Path) -> bool {
         // The links are read and not followed: what they lead to may be on a server that does not answer.
         let Ok(handles) = fs::read_dir(self.path("fd")) else { return false };
-        handles.flatten().any(|handle| fs::read_link(handle.path()).is_ok_and(|target| target == file))
+        handles.flatten().any(|handle| {
+            let info = self.path("fdinfo").join(handle.file_name());
+            fs::read_link(handle.path()).is_ok_and(|target| target == file)
+                && fs::read_to_string(info).is_ok_and(|info| is_for_writing(&info))
+        })
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -93,6 +97,12 @@ pub fn random_id() -> String {
 
 fn read(pid: i32) -> Option<Process> {
     parse_stat(&String::from_utf8_lossy(&fs::read(format!("/proc/{pid}/stat")).ok()?))
+}
+
+/// The access mode in `/proc/PID/fdinfo/N`, the last octal digit of its flags: 0 reads, 1 writes, 2 does both.
+fn is_for_writing(info: &str) -> bool {
+    let flags = info.lines().find_map(|line| line.strip_prefix("flags:"));
+    flags.is_some_and(|flags| flags.trim().ends_with(['1', '2']))
 }
 
 /// Fields of `/proc/PID/stat`, see `proc_pid_stat(5)`: the name in brackets may hold spaces and brackets.
@@ -126,6 +136,18 @@ mod tests {
         let own = ProcessId::own().expect("we run");
         assert!(own.is_alive());
         assert!(!ProcessId { started: own.started + 1, ..own }.is_alive());
+    }
+
+    #[test]
+    fn whoever_only_reads_a_file_does_not_write_to_it() {
+        let dir = tempfile::tempdir().expect("a temp dir");
+        let path = dir.path().canonicalize().expect("there").join("file");
+        let own = read(std::process::id().cast_signed()).expect("we run");
+        let writer = fs::File::create(&path).expect("created");
+        assert!(own.writes_to(&path));
+        drop(writer);
+        let _reader = fs::File::open(&path).expect("opened");
+        assert!(!own.writes_to(&path));
     }
 
     #[test]

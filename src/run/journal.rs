@@ -11,7 +11,7 @@ use crate::platform::{
     procfs::ProcessId,
 };
 
-use super::{dir::RunDir, sight::LastStep, spec, state::RunState};
+use super::{dir::RunDir, outcome::Outcome, sight::LastStep, spec, state::RunState};
 
 /// Between two snapshots that differ only in how far the training is.
 const SNAPSHOT_EVERY: std::time::Duration = std::time::Duration::from_secs(1);
@@ -31,7 +31,8 @@ pub struct Snapshot {
     pub session: Option<ProcessId>,
 }
 
-/// The one writer of both files. A full disk delays what it has to say; it loses nothing and fails nothing.
+/// The one writer of both files. A full disk delays what it has to say: as long as [`Self::is_stale`], nobody who owns
+/// one may leave.
 #[derive(Debug)]
 pub struct Journal {
     dir: RunDir,
@@ -42,6 +43,19 @@ pub struct Journal {
     seq: u64,
     /// The last snapshot on disk, and when it was written.
     saved: Option<(Snapshot, Stopwatch)>,
+    /// How the run ended, if a line of `events.jsonl` says so: there may have been room for it and not for a snapshot.
+    outcome: Option<Outcome>,
+}
+
+/// A line of `events.jsonl` as far as it is read back.
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "event")]
+enum Recorded {
+    Ended {
+        outcome: Outcome,
+    },
+    #[serde(other)]
+    Other,
 }
 
 #[derive(Serialize)]
@@ -70,8 +84,18 @@ impl Journal {
     pub fn open(dir: &RunDir) -> Result<Self, FsError> {
         let events = fs::open_append(&dir.events())?;
         // A snapshot may be older than the last line.
-        let seq = fs::read_text(&dir.events())?.lines().count() as u64;
-        Ok(Self { dir: dir.clone(), events, pending: String::new(), seq, saved: None })
+        let text = fs::read_text(&dir.events())?;
+        let seq = text.lines().count() as u64;
+        let outcome = text.lines().find_map(|line| match serde_json::from_str(line) {
+            Ok(Recorded::Ended { outcome }) => Some(outcome),
+            Ok(Recorded::Other) | Err(_) => None,
+        });
+        Ok(Self { dir: dir.clone(), events, pending: String::new(), seq, saved: None, outcome })
+    }
+
+    /// The end of the run as an earlier supervisor recorded it.
+    pub const fn outcome(&self) -> Option<&Outcome> {
+        self.outcome.as_ref()
     }
 
     pub fn record(&mut self, record: &impl Serialize) {

@@ -21,28 +21,37 @@ pub(super) struct Marks {
     pub(super) session: Option<ProcessId>,
     /// What they write to. Lost by one that closes its output.
     pub(super) output: PathBuf,
+    /// Whoever has been found once. It stays one of the run when the marks of others, that proved its own, are gone.
+    pub(super) known: BTreeSet<ProcessId>,
 }
 
 impl Marks {
     /// Every living process of the run with all that descends from it or from us, us excepted.
-    pub(super) fn find(&self) -> Vec<Process> {
+    pub(super) fn find(&mut self) -> Vec<Process> {
         let all = procfs::processes();
         let own = ProcessId::own().map_or(0, |id| id.pid);
-        let session = self.session(&all);
+        let has_cookie = |it: &&Process| it.variable(COOKIE).as_deref() == Some(&self.cookie);
+        let with_cookie: BTreeSet<i32> = all.iter().filter(has_cookie).map(|it| it.id.pid).collect();
+        let session = self.session(&all, &with_cookie);
         let marked = |process: &&Process| {
             process.parent == own
                 || Some(process.session) == session
-                || process.variable(COOKIE).as_deref() == Some(&self.cookie)
-                || process.has_open(&self.output)
+                || with_cookie.contains(&process.id.pid)
+                || self.known.contains(&process.id)
+                // A reader is no part of the run, nor is who was there before it.
+                || (self.session.is_none_or(|it| it.started <= process.id.started)
+                    && process.writes_to(&self.output))
         };
         let marked = all.iter().filter(|it| it.id.pid != own).filter(marked).map(|it| it.id.pid).collect();
         let mut pids = with_descendants(marked, &all);
         pids.remove(&own);
-        all.into_iter().filter(|process| pids.contains(&process.id.pid)).collect()
+        let found: Vec<Process> = all.into_iter().filter(|it| pids.contains(&it.id.pid)).collect();
+        self.known = found.iter().map(|it| it.id).collect();
+        found
     }
 
     /// Signals every process of the run or, to let them unwind by themselves, its ranks alone.
-    pub(super) fn signal(&self, force: Force) {
+    pub(super) fn signal(&mut self, force: Force) {
         let all = self.find();
         let ranks = if force == Force::Int { ranks(&all) } else { vec![] };
         // Before there are ranks, the programs that would start them are what is to be interrupted.
@@ -51,12 +60,14 @@ impl Marks {
         }
     }
 
-    /// The number of the session, unless it means another one by now: the kernel gives it away again once everybody
-    /// in it is gone.
-    fn session(&self, all: &[Process]) -> Option<i32> {
+    /// The number of the session, unless it may mean another one by now: the kernel gives it away again once everybody
+    /// in it is gone. That has not happened while its leader lives or one with the cookie is in it.
+    fn session(&self, all: &[Process], with_cookie: &BTreeSet<i32>) -> Option<i32> {
         let session = self.session?;
-        let reused = all.iter().any(|it| it.id.pid == session.pid && it.id != session);
-        (!reused).then_some(session.pid)
+        let proves = |it: &Process| {
+            it.id == session || (it.session == session.pid && with_cookie.contains(&it.id.pid))
+        };
+        all.iter().any(proves).then_some(session.pid)
     }
 }
 
@@ -78,5 +89,50 @@ fn with_descendants(mut found: BTreeSet<i32>, all: &[Process]) -> BTreeSet<i32> 
             return found;
         }
         found.extend(children);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use crate::platform::{
+        Env,
+        process::{Apart, CommandSpec},
+    };
+
+    use super::*;
+
+    /// Starts a session whose leader leaves a process behind, and returns the leader and that process.
+    fn orphan(env: &Env) -> (ProcessId, ProcessId) {
+        let (mut reader, writer) = std::io::pipe().expect("a pipe");
+        let script = "sleep 60 > /dev/null & echo $!";
+        let shell = CommandSpec::new("/bin/sh", env, Path::new("/")).args(["-c", script]);
+        let mut child = shell.spawn(Apart::Session, writer, std::process::Stdio::null()).expect("sh starts");
+        let leader = ProcessId { pid: child.id().cast_signed(), started: 1 };
+        let mut said = String::new();
+        std::io::Read::read_to_string(&mut reader, &mut said).expect("a number");
+        child.wait().expect("ended");
+        (leader, ProcessId::of(said.trim().parse().expect("a number")).expect("it lives"))
+    }
+
+    #[test]
+    fn a_session_without_its_leader_counts_only_while_the_cookie_is_in_it() {
+        let mut env = Env::default();
+        let marks = |leader, cookie: &str| Marks {
+            cookie: cookie.to_owned(),
+            session: Some(leader),
+            output: PathBuf::from("/no/such/pipe"),
+            known: BTreeSet::new(),
+        };
+        let find = |mut marks: Marks, wanted| marks.find().iter().any(|it| it.id == wanted);
+        let (leader, foreign) = orphan(&env);
+        assert!(!find(marks(leader, "ours"), foreign), "the number may have been given away");
+        signal::send(foreign, Force::Kill);
+        env.set(COOKIE, "ours");
+        let (leader, one_of_us) = orphan(&env);
+        assert!(find(marks(leader, "ours"), one_of_us));
+        assert!(!find(marks(leader, "theirs"), one_of_us));
+        signal::send(one_of_us, Force::Kill);
     }
 }

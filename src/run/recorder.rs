@@ -2,8 +2,8 @@
 
 use std::{
     fs::File,
-    io::{self, Read, Write},
-    os::fd::AsFd,
+    io::{self, Write},
+    os::fd::{AsFd, BorrowedFd},
 };
 
 use crate::platform::{
@@ -51,7 +51,7 @@ pub(super) enum Taken {
 struct Lines {
     /// The beginning of the line that has no end yet.
     partial: Vec<u8>,
-    /// Its whole length so far.
+    /// Bytes of it that are in the log.
     length: u64,
 }
 
@@ -74,7 +74,7 @@ impl Recorder {
                 return Err(cause);
             }
             // The log's side failed: a full disk, a quota, or a file system that cannot take bytes this way.
-            Err(_) => return self.take_by_hand(File::from(pipe.try_clone_to_owned()?), on_line),
+            Err(_) => self.take_by_hand(pipe, &mut on_line)?,
         };
         self.catch_up(&mut on_line);
         if taken == Taken::End {
@@ -106,9 +106,9 @@ impl Recorder {
         self.read.saturating_sub(self.lines.length)
     }
 
-    fn take_by_hand(&mut self, mut pipe: File, mut on_line: impl FnMut(&str)) -> io::Result<Taken> {
+    fn take_by_hand(&mut self, pipe: BorrowedFd, on_line: &mut impl FnMut(&str)) -> io::Result<Taken> {
         let mut bytes = vec![0; PIECE];
-        let count = pipe.read(&mut bytes)?;
+        let count = fifo::read(pipe, &mut bytes)?;
         if count == 0 {
             return Ok(Taken::End);
         }
@@ -116,12 +116,12 @@ impl Recorder {
         while let Ok(written @ 1..) = self.log.write(rest) {
             rest = &rest[written..];
         }
-        self.catch_up(&mut on_line);
+        self.catch_up(&mut *on_line);
         if rest.is_empty() {
             return Ok(Taken::Stored);
         }
         // What it says counts all the same: the last line may be the proof of success.
-        self.lines.push(rest, &mut on_line);
+        self.lines.push_lost(rest, on_line);
         self.lost += rest.len() as u64;
         Ok(Taken::Dropped)
     }
@@ -142,6 +142,14 @@ impl Lines {
         }
         self.keep(rest);
         self.length += rest.len() as u64;
+    }
+
+    /// The same for bytes that are not in the log.
+    fn push_lost(&mut self, bytes: &[u8], on_line: &mut impl FnMut(&str)) {
+        let before = self.length;
+        self.push(bytes, on_line);
+        let ends = bytes.iter().any(|byte| matches!(byte, b'\n' | b'\r'));
+        self.length = if ends { 0 } else { before };
     }
 
     fn keep(&mut self, bytes: &[u8]) {
@@ -168,6 +176,37 @@ mod tests {
         let whole = lines(&["one\rtwo\r\nthree\n\nfo"]);
         assert_eq!(whole, (vec!["one".to_owned(), "two".to_owned(), "three".to_owned()], 2));
         assert_eq!(lines(&["o", "ne\r", "two\r", "\nth", "ree\n\n", "f", "o"]), whole);
+    }
+
+    #[test]
+    fn bytes_that_are_not_in_the_log_do_not_count_as_read_from_it() {
+        let mut lines = Lines::default();
+        let mut seen = vec![];
+        let mut on_line = |line: &str| seen.push(line.to_owned());
+        let mut lengths = vec![];
+        lines.push(b"ste", &mut on_line);
+        for lost in [&b"ps"[..], b": 4\nst"] {
+            lines.push_lost(lost, &mut on_line);
+            lengths.push(lines.length);
+        }
+        assert_eq!((lengths, seen), (vec![3, 0], vec!["steps: 4".to_owned()]));
+    }
+
+    #[test]
+    fn the_last_line_counts_without_its_end_even_where_the_kernel_does_not_move_bytes() {
+        let temporary = tempfile::tempdir().expect("a temp dir");
+        let dir = RunDir::at(&temporary.path().join("20261123T045512Z-wan")).expect("an id");
+        fs::create_dir_new(dir.path()).expect("created");
+        let mut recorder = Recorder::open(&dir, 0).expect("opened");
+        // The kernel refuses to move bytes to a file that is only appended to.
+        recorder.log = fs::open_append(&dir.log()).expect("opened");
+        let (pipe, mut writer) = io::pipe().expect("a pipe");
+        writer.write_all(b"steps: 1\nTRAINING COMPLETE!").expect("written");
+        drop(writer);
+        let mut seen = vec![];
+        let mut take = || recorder.take(&pipe, |line| seen.push(line.to_owned())).expect("taken");
+        assert_eq!([take(), take()], [Taken::Stored, Taken::End]);
+        assert_eq!(seen, ["steps: 1", "TRAINING COMPLETE!"]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! It is a process of its own that no terminal reaches, and everything it knows is on disk. Killed, it is replaced
 //! by the next `dpgui` command (see [`super::adopt`]): the trainer does not notice.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, io::ErrorKind, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use tokio::{
@@ -17,7 +17,7 @@ use crate::platform::{
     Env,
     clock::Stopwatch,
     fifo, fs,
-    lock::Lock,
+    lock::{Lock, LockError},
     process::Apart,
     procfs::{self, ProcessId},
     signal::{self as signals, Exit},
@@ -73,6 +73,7 @@ struct Supervisor {
     dir: RunDir,
     spec: Spec,
     env: Env,
+    marks: Marks,
     clock: Stopwatch,
     now: Snapshot,
     journal: Journal,
@@ -90,7 +91,11 @@ struct Supervisor {
 /// When the folder is damaged, or somebody supervises the run already.
 pub fn supervise(dir: &RunDir, env: &Env, begin: Begin) -> Result<(), RunError> {
     signals::become_supervisor().map_err(RunError::Supervisor)?;
-    let _alive = Lock::exclusive(&dir.lock(), "dpgui supervisor")?;
+    let _alive = match Lock::exclusive(&dir.lock(), "dpgui supervisor") {
+        // Several commands saw that it was missing, and another one's is faster: all is well.
+        Err(LockError::Held { .. }) if begin == Begin::Adopt => return Ok(()),
+        alive => alive?,
+    };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(RunError::Supervisor)?;
     runtime.block_on(async { Supervisor::open(dir, env, begin)?.run(begin).await })
@@ -98,16 +103,28 @@ pub fn supervise(dir: &RunDir, env: &Env, begin: Begin) -> Result<(), RunError> 
 
 impl Supervisor {
     fn open(dir: &RunDir, env: &Env, begin: Begin) -> Result<Self, RunError> {
-        let now = match begin {
+        let journal = Journal::open(dir)?;
+        let mut now = match begin {
             Begin::Start => Snapshot::new(ProcessId::own()),
             Begin::Adopt => dir.snapshot()?.unwrap_or_else(|| Snapshot::new(None)),
         };
+        if let Some(outcome) = journal.outcome() {
+            now.state = RunState::Ended(outcome.clone());
+        }
+        let spec = dir.spec()?;
+        let marks = Marks {
+            cookie: spec.cookie.clone(),
+            session: now.session,
+            output: fs::real_path(&dir.output()),
+            known: BTreeSet::new(),
+        };
         Ok(Self {
             dir: dir.clone(),
-            spec: dir.spec()?,
+            spec,
             env: env.clone(),
+            marks,
             clock: Stopwatch::start(),
-            journal: Journal::open(dir)?,
+            journal,
             recorder: Recorder::open(dir, now.parsed)?,
             now,
             gap: false,
@@ -129,14 +146,15 @@ impl Supervisor {
         let output = pipe::Receiver::from_file(output).map_err(RunError::Supervisor)?;
         match begin {
             Begin::Start => self.start(),
-            Begin::Adopt => self.adopt(&output),
+            Begin::Adopt => self.adopt(&output)?,
         }
         self.journal.save(&self.now);
         // Whoever started us waits for this: the first state is on disk.
         signals::replace_stdout(&fs::open_null()?).map_err(RunError::Supervisor)?;
 
         let mut look = Instant::now() + LOOK_SOON;
-        while self.now.state.outcome().is_none() {
+        // A full disk may keep the end waiting: nobody else would know it.
+        while !self.is_over() || self.journal.is_stale(&self.now) {
             if self.is_near_end() {
                 look = look.min(Instant::now() + LOOK_SOON);
             }
@@ -145,10 +163,10 @@ impl Supervisor {
                 _ = children.recv() => self.reap(),
                 ready = output.readable(), if !self.is_output_closed() => {
                     ready.map_err(RunError::Supervisor)?;
-                    self.take_output(&output, true);
+                    self.take_output(&output, true)?;
                 }
                 command = commands.next_line() => self.obey(command.ok().flatten().as_deref()),
-                _ = terminate.recv() => self.tell(Event::Signalled),
+                _ = terminate.recv() => if self.is_over() { break } else { self.tell(Event::Signalled) },
                 _ = interrupt.recv() => self.tell(Event::Signalled),
                 () = at(deadline) => {
                     self.deadline = None;
@@ -178,6 +196,8 @@ impl Supervisor {
                 let pid = child.id().cast_signed();
                 let process = ProcessId::of(pid).unwrap_or(ProcessId { pid, started: 0 });
                 self.now.child = Some(process);
+                // Before anything else: a successor must know whom it looks after.
+                self.journal.save(&self.now);
                 Event::Spawned(process)
             }
             Err(cause) => Event::SpawnFailed { reason: chain(&cause) },
@@ -185,19 +205,23 @@ impl Supervisor {
         self.tell(event);
     }
 
-    fn adopt(&mut self, output: &pipe::Receiver) {
+    fn adopt(&mut self, output: &pipe::Receiver) -> Result<(), RunError> {
+        if self.is_over() {
+            return Ok(());
+        }
         if self.has_rebooted() {
             // Their numbers mean other processes now.
-            (self.now.child, self.now.session) = (None, None);
+            (self.now.child, self.now.session, self.marks.session) = (None, None, None);
         }
         self.tell(Event::Adopted);
         let mut told = vec![];
         self.recorder.catch_up(|line| told.push(sight::read(line)));
         self.take_note(told);
         // A pipe that nobody had open since we opened it sends no event, not even that of its end.
-        self.take_output(output, false);
+        self.take_output(output, false)?;
         // Who asked for the adoption wants to know whether there is anything left to look after.
         self.look();
+        Ok(())
     }
 
     fn reap(&mut self) {
@@ -210,7 +234,7 @@ impl Supervisor {
     }
 
     /// Takes what the trainer wrote, if `ready` says that the pipe may have something.
-    fn take_output(&mut self, output: &pipe::Receiver, ready: bool) {
+    fn take_output(&mut self, output: &pipe::Receiver, ready: bool) -> Result<(), RunError> {
         let mut told = vec![];
         let mut take = || self.recorder.take(output, |line| told.push(sight::read(line)));
         let taken = if ready { output.try_io(take) } else { take() };
@@ -227,8 +251,11 @@ impl Supervisor {
                 self.tell(Event::OutputClosed);
             }
             // Nothing there after all; the next wake-up will bring it.
-            Err(_) => {}
+            Err(cause) if matches!(cause.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
+            // A pipe that cannot be read would be tried for ever. Our successor opens it anew.
+            Err(cause) => return Err(RunError::Supervisor(cause)),
         }
+        Ok(())
     }
 
     fn end_gap(&mut self) {
@@ -275,14 +302,14 @@ impl Supervisor {
             let exit = if self.has_rebooted() { Exit::Reboot } else { Exit::Unknown };
             self.tell(Event::ChildExited(exit));
         }
-        if self.is_near_end() && self.marks().find().is_empty() {
+        if self.is_near_end() && self.marks.find().is_empty() {
             self.tell(Event::NobodyLeft);
         }
     }
 
     /// A supervisor that was killed in its first moments could not tell us which process it was.
-    fn child_is_gone(&self) -> bool {
-        self.now.child.map_or_else(|| self.marks().find().is_empty(), |child| !child.is_alive())
+    fn child_is_gone(&mut self) -> bool {
+        self.now.child.map_or_else(|| self.marks.find().is_empty(), |child| !child.is_alive())
     }
 
     /// All that is missing is that nobody is left.
@@ -298,16 +325,12 @@ impl Supervisor {
         self.now.state.evidence().is_some_and(|it| it.exit.is_some())
     }
 
-    fn is_output_closed(&self) -> bool {
-        self.now.state.evidence().is_some_and(|it| it.output_closed)
+    fn is_over(&self) -> bool {
+        self.now.state.outcome().is_some()
     }
 
-    fn marks(&self) -> Marks {
-        Marks {
-            cookie: self.spec.cookie.clone(),
-            session: self.now.session,
-            output: fs::real_path(&self.dir.output()),
-        }
+    fn is_output_closed(&self) -> bool {
+        self.is_over() || self.now.state.evidence().is_some_and(|it| it.output_closed)
     }
 
     /// Tells the machine what happened and does what it answers.
@@ -323,7 +346,7 @@ impl Supervisor {
                 Action::Signal(force) => {
                     // Why it ends is on disk before it ends: a successor must not take it for a failure.
                     self.journal.save(&self.now);
-                    self.marks().signal(force);
+                    self.marks.signal(force);
                 }
             }
         }

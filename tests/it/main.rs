@@ -10,6 +10,7 @@ mod logs;
 mod setup;
 mod setup_whole;
 mod starting;
+mod supervision;
 mod support;
 mod tidy;
 mod train;

@@ -1,0 +1,79 @@
+//! What a supervisor survives, and whom it leaves alone: a full disk, its own death, a deleted folder, bystanders.
+
+use std::process::Command;
+
+use crate::support::{
+    lab::{Lab, Run, kill, until},
+    sandbox::Said,
+};
+
+/// Kills the run's supervisor, so that the next command has to replace it.
+fn lose_supervisor(run: &Run) {
+    kill(run.supervisor(), "KILL");
+    until("the lock is free", || {
+        let file = std::fs::File::open(run.path.join("supervisor.lock")).expect("a lock");
+        file.try_lock_shared().is_ok().then_some(())
+    });
+}
+
+#[test]
+fn a_run_that_ends_while_the_disk_is_full_is_known_once_there_is_room() {
+    for lose in ["", "kill -9 $(cut -d ' ' -f 2 $run/supervisor.lock)"] {
+        let lab = Lab::new(&[("STEPS", "60"), ("STEP_TIME", "0.02")]);
+        let script = format!(
+            "set -e; mkdir runs; mount -t tmpfs -o size=1m none runs
+            run=runs/$(\"$0\" train configs/tiny.toml --detach)
+            cookie=$(sed -n 's/.*\"cookie\": *\"\\([0-9a-f]*\\)\".*/\\1/p' $run/spec.json)
+            until grep -q 'steps: 2 ' $run/output.log; do sleep 0.05; done
+            if cat /dev/zero > runs/filler 2>/dev/null; then exit 9; fi
+            while grep -q \"DPGUI_RUN_ID=$cookie\" /proc/[0-9]*/environ 2>/dev/null; do sleep 0.05; done
+            {lose}
+            for again in 1 2 3; do \"$0\" runs >&2; done
+            rm runs/filler
+            until grep -q ended $run/state.json; do sleep 0.05; done
+            \"$0\" runs --json; cat $run/state.json $run/events.jsonl >&2"
+        );
+        let usual = lab.sandbox.command(&[]);
+        let mut command = Command::new("/usr/bin/unshare");
+        command.args(["--map-root-user", "--mount", "/bin/sh", "-c", &script, env!("CARGO_BIN_EXE_dpgui")]);
+        command.env_clear().envs(usual.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let said =
+            Said::from(command.current_dir(lab.sandbox.root()).output().expect("unshare is there")).ok();
+        assert_eq!(said.events()[0]["state"], "completed", "{said}");
+    }
+}
+
+#[test]
+fn a_bystander_that_reads_the_pipe_is_left_alone() {
+    let lab = Lab::new(&[("STEPS", "0")]);
+    let run = lab.detached(&[]);
+    run.wait_for_log("steps: 1 ");
+    let pipe = run.path.join("output.fifo");
+    let mut bystander = Command::new("/bin/sh");
+    bystander.args(["-c", "exec 3< \"$0\"; echo ready; exec sleep 60"]).arg(pipe);
+    let mut bystander = bystander.stdout(std::process::Stdio::piped()).spawn().expect("sh starts");
+    let mut ready = [0; 6];
+    std::io::Read::read_exact(bystander.stdout.as_mut().expect("piped"), &mut ready)
+        .expect("it has the pipe");
+    lab.sandbox.dpgui(&["stop", "--now"]).ok();
+    run.assert_nobody_left();
+    assert_eq!(bystander.try_wait().expect("asked"), None, "it still sleeps");
+    bystander.kill().expect("ended");
+    bystander.wait().expect("ended");
+}
+
+#[test]
+fn of_many_commands_that_find_no_supervisor_one_replaces_it_and_the_others_say_nothing() {
+    let lab = Lab::new(&[("STEPS", "0")]);
+    let run = lab.detached(&[]);
+    run.wait_for_log("steps: 1 ");
+    lose_supervisor(&run);
+    let commands: Vec<_> = (0..8).map(|_| lab.spawn(&["runs"])).collect();
+    for command in commands {
+        command.end().ok();
+    }
+    assert_eq!(std::fs::read_to_string(run.path.join("supervisor.log")).expect("there"), "");
+    assert_eq!(run.events().iter().filter(|event| *event == "adopted").count(), 1);
+    lab.sandbox.dpgui(&["stop", "--now"]).ok();
+    run.assert_nobody_left();
+}
