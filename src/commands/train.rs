@@ -134,7 +134,9 @@ pub fn to_the_end(
     let Context { host, workspace, output } = context;
     // Before the start: a run that begins in the moment of a Ctrl-C must not go on unseen.
     let interrupts = Interrupts::catch(context)?;
+    let starting = output.progress("starting");
     let started = run::start(Site { host, workspace, settings }, request)?;
+    drop(starting);
     announce(&started, output);
     let dir = started.dir;
     interrupts.stop(&dir);

@@ -272,6 +272,12 @@ mod tests {
     }
 
     #[test]
+    fn a_program_that_is_asked_does_not_hear_our_ctrl_c() {
+        let captured = shell("cut -d' ' -f5 /proc/$$/stat").capture(Duration::from_secs(10)).expect("ran");
+        assert_ne!(captured.stdout.trim(), nix::unistd::getpgrp().to_string());
+    }
+
+    #[test]
     fn lines_of_both_streams_arrive_in_the_order_they_were_written() {
         let mut lines = vec![];
         let status = shell("echo one; echo two >&2; printf three")
