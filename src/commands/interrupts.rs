@@ -59,8 +59,10 @@ impl Pressed {
             _ => (Manner::Now, "the run at once"),
         };
         output.status("Stopping", text);
-        if let Err(cause) = stop::request(host, dir, manner) {
-            output.error(&cause.into());
+        match stop::request(host, dir, manner) {
+            Ok(true) => {}
+            Ok(false) => output.warn(format_args!("{}; Ctrl-C asks again", stop::silence(dir))),
+            Err(cause) => output.error(&cause.into()),
         }
     }
 }

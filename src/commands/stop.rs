@@ -34,7 +34,9 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
             output.status("Stopping", format_args!("{}, {}", dir.id(), patience(&dir)?));
         }
         let progress = output.progress("stopping");
-        stop::request(host, &dir, manner)?;
+        while !stop::request(host, &dir, manner)? {
+            output.warn(format_args!("{}; asking again", stop::silence(&dir)));
+        }
         stop::wait(host, &dir, |state| {
             if let RunState::Stopping(stopping) = state {
                 progress.doing(stopping.degree.sentence());

@@ -49,7 +49,8 @@ pub fn open_for_messages(path: &Path) -> Result<File, FsError> {
     File::options().read(true).write(true).custom_flags(O_NONBLOCK).open(path).map_err(context("open", path))
 }
 
-/// Sends one line if somebody reads, and says whether somebody does.
+/// Sends one line if somebody reads, and says whether somebody does. Who leaves so much unread that there is no room
+/// does not.
 pub fn send(path: &Path, message: &str) -> Result<bool, FsError> {
     let opened = File::options().write(true).custom_flags(O_NONBLOCK).open(path);
     let mut pipe = match opened {
@@ -59,8 +60,10 @@ pub fn send(path: &Path, message: &str) -> Result<bool, FsError> {
     };
     let line = format!("{message}\n");
     debug_assert!(line.len() <= LONGEST_MESSAGE, "longer messages may be torn");
-    pipe.write_all(line.as_bytes()).map_err(context("write to", path))?;
-    Ok(true)
+    match pipe.write_all(line.as_bytes()) {
+        Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => Ok(false),
+        written => written.map(|()| true).map_err(context("write to", path)),
+    }
 }
 
 /// Moves what is in `pipe` to the end of `file`, inside the kernel: a process killed at any moment has either
@@ -108,5 +111,7 @@ mod tests {
         let mut bytes = [0; 64];
         let count = reader.read(&mut bytes).expect("read");
         assert_eq!(&bytes[..count], b"stop\n");
+        let sent = (0..1 << 20).take_while(|_| send(&path, "stop").expect("sent or not")).count();
+        assert!(sent < 1 << 20, "the pipe is full at some point");
     }
 }

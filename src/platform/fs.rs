@@ -262,6 +262,11 @@ pub fn exists(path: &Path) -> bool {
     path.symlink_metadata().is_ok()
 }
 
+/// Nothing of that name is there, for certain: a server that does not answer is no proof.
+pub fn is_missing(path: &Path) -> bool {
+    path.symlink_metadata().is_err_and(|cause| cause.kind() == io::ErrorKind::NotFound)
+}
+
 /// When the file was last written to.
 pub fn modified(path: &Path) -> Result<Timestamp> {
     let time = path.metadata().and_then(|found| found.modified()).map_err(context("look at", path))?;

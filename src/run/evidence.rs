@@ -65,8 +65,9 @@ pub enum Phase {
 /// How fast it trains, in the supervisor's own time.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pace {
-    /// When the last step line came.
-    pub at: Duration,
+    /// When the last step line came; unknown if it was read later, in what had piled up.
+    #[serde(skip)]
+    pub at: Option<Duration>,
     /// Between the last two step lines that had no save between them.
     pub step: Duration,
     /// What the last save took longer than a step.
@@ -76,8 +77,8 @@ pub struct Pace {
 }
 
 impl Evidence {
-    /// Takes note of a line of the log that was read at the time `at`.
-    pub fn take(&mut self, sight: Sight, at: Duration) {
+    /// Takes note of a line of the log that came at the time `at`, where that is known.
+    pub fn take(&mut self, sight: Sight, at: Option<Duration>) {
         match (sight, &mut self.phase) {
             (Sight::Caching, phase @ Phase::Loading) => *phase = Phase::Caching,
             (Sight::Step, phase @ (Phase::Loading | Phase::Caching)) => {
@@ -133,23 +134,23 @@ impl Phase {
 }
 
 impl Pace {
-    fn step_done(&mut self, at: Duration) {
-        // A clock that was started anew, as after an adoption, is no reason for a negative time.
-        let took = at.saturating_sub(self.at);
-        if self.saving {
-            self.save = took.saturating_sub(self.step);
-        } else {
-            self.step = took;
+    fn step_done(&mut self, at: Option<Duration>) {
+        match at.zip(self.at).map(|(at, before)| at.saturating_sub(before)) {
+            Some(took) if self.saving => self.save = took.saturating_sub(self.step),
+            Some(took) => self.step = took,
+            // A step of unknown length is no reason to forget how long they are.
+            None => {}
         }
         (self.at, self.saving) = (at, false);
     }
 }
 
-/// Python and the launcher pass a child's death by signal N on as -N, which the kernel makes 256-N.
+/// Python and the launcher pass a child's death by signal N on as -N, which the kernel makes 256-N; shells and
+/// containers as 128+N.
 fn by_code(code: i32) -> Outcome {
     const SIGNALS: [i32; 9] = [2, 3, 4, 6, 7, 8, 9, 11, 15];
-    let signal = if code < 0 { -code } else { 256 - code };
-    if SIGNALS.contains(&signal) { by_signal(signal) } else { Outcome::Failed { exit: Exit::Code(code) } }
+    let told = [-code, 256 - code, code - 128].into_iter().find(|signal| SIGNALS.contains(signal));
+    told.map_or(Outcome::Failed { exit: Exit::Code(code) }, by_signal)
 }
 
 /// INT, QUIT, KILL and TERM come from outside; the others are a crash of the program itself.
@@ -183,14 +184,18 @@ mod tests {
     }
 
     #[test]
-    fn exit_codes_above_240_are_signals_of_a_rank() {
+    fn exit_codes_that_stand_for_signals_are_those_signals() {
         let check = |code, expected| assert_eq!(exited(Exit::Code(code)).outcome(None), expected);
         check(247, Outcome::Killed { signal: Some(9) });
         check(241, Outcome::Killed { signal: Some(15) });
         check(250, Outcome::Failed { exit: Exit::Signal(6) });
         check(245, Outcome::Failed { exit: Exit::Signal(11) });
         check(255, Outcome::Failed { exit: Exit::Code(255) });
+        check(137, Outcome::Killed { signal: Some(9) });
+        check(143, Outcome::Killed { signal: Some(15) });
+        check(139, Outcome::Failed { exit: Exit::Signal(11) });
         check(3, Outcome::Failed { exit: Exit::Code(3) });
+        check(128, Outcome::Failed { exit: Exit::Code(128) });
     }
 
     #[test]
@@ -211,9 +216,13 @@ mod tests {
         for (sight, at) in
             [(Sight::Step, 10), (Sight::Step, 12), (Sight::Saving, 13), (Sight::Step, 44), (Sight::Step, 46)]
         {
-            evidence.take(sight, seconds(at));
+            evidence.take(sight, Some(seconds(at)));
         }
-        let pace = Pace { at: seconds(46), step: seconds(2), save: seconds(30), saving: false };
-        assert_eq!(evidence.phase, Phase::Training(pace));
+        let pace = |at| Pace { at, step: seconds(2), save: seconds(30), saving: false };
+        assert_eq!(evidence.phase, Phase::Training(pace(Some(seconds(46)))));
+        // A new supervisor reads what had piled up, then goes on by its own clock.
+        evidence.take(Sight::Step, None);
+        evidence.take(Sight::Step, Some(seconds(1)));
+        assert_eq!(evidence.phase, Phase::Training(pace(Some(seconds(1)))));
     }
 }

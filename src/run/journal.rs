@@ -21,6 +21,7 @@ const SNAPSHOT_EVERY: std::time::Duration = std::time::Duration::from_secs(1);
 pub struct Snapshot {
     pub version: u32,
     pub state: RunState,
+    /// When that was so: for a run that ended unseen, when it was last seen.
     pub updated: Timestamp,
     pub last_step: Option<LastStep>,
     /// Bytes of the log from whose lines the state was made.
@@ -125,7 +126,10 @@ impl Journal {
     }
 
     fn write(&mut self, now: &Snapshot) {
-        let now = Snapshot { updated: clock::now(), ..now.clone() };
+        // A run that ended unseen ended when it was last seen, not when somebody looked.
+        let unseen = matches!(now.state.outcome(), Some(Outcome::Lost | Outcome::Interrupted));
+        let updated = if unseen { now.updated } else { clock::now() };
+        let now = Snapshot { updated, ..now.clone() };
         let text = serde_json::to_string_pretty(&now).unwrap_or_default();
         if fs::write_snapshot(&self.dir.snapshot_file(), text).is_ok() {
             self.saved = Some((now, Stopwatch::start()));

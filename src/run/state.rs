@@ -51,6 +51,9 @@ pub struct Stopping {
     pub asked: Option<Manner>,
     /// The trainer's control file was written.
     pub save_requested: bool,
+    /// It is about to be, by this supervisor; its successor begins anew.
+    #[serde(skip)]
+    pub save_due: bool,
 }
 
 /// How hard the run is being stopped. Only ever rises.
@@ -83,6 +86,8 @@ pub enum Event {
     /// A search found no process of the run.
     NobodyLeft,
     StopRequested(Manner),
+    /// The trainer's control file was written.
+    SaveRequested,
     /// The trainer's folder, where the request belongs, was not found.
     SaveFailed,
     DeadlinePassed,
@@ -134,9 +139,9 @@ impl Degree {
 }
 
 impl RunState {
-    /// What `event`, at the time `at` of the supervisor's clock, makes of this state.
+    /// What `event`, at the time `at` of the supervisor's clock if that is known, makes of this state.
     #[must_use]
-    pub fn on(self, event: Event, at: Duration) -> Next {
+    pub fn on(self, event: Event, at: Option<Duration>) -> Next {
         match self {
             Self::Starting => starting(event),
             Self::Running(evidence) => running(evidence, &event, at),
@@ -166,9 +171,9 @@ impl RunState {
     }
 
     /// What a reader should hear of at once: everything but how far the training is.
-    pub const fn stage(&self) -> (&'static str, Option<Degree>) {
+    pub const fn stage(&self) -> (&'static str, Option<(Degree, bool)>) {
         match self {
-            Self::Stopping(stopping) => (self.word(), Some(stopping.degree)),
+            Self::Stopping(stopping) => (self.word(), Some((stopping.degree, stopping.save_requested))),
             Self::Starting | Self::Running(_) | Self::Ended(_) => (self.word(), None),
         }
     }
@@ -198,13 +203,14 @@ fn starting(event: Event) -> Next {
         | Event::ChildExited(_)
         | Event::OutputClosed
         | Event::StopRequested(_)
+        | Event::SaveRequested
         | Event::SaveFailed
         | Event::DeadlinePassed
         | Event::Signalled => (RunState::Starting, vec![]),
     }
 }
 
-fn running(mut evidence: Evidence, event: &Event, at: Duration) -> Next {
+fn running(mut evidence: Evidence, event: &Event, at: Option<Duration>) -> Next {
     match *event {
         Event::Seen(sight) => {
             let before = evidence.phase.word();
@@ -238,13 +244,14 @@ fn running(mut evidence: Evidence, event: &Event, at: Duration) -> Next {
         Event::Spawned(_)
         | Event::SpawnFailed { .. }
         | Event::NobodyLeft
+        | Event::SaveRequested
         | Event::SaveFailed
         | Event::DeadlinePassed => (RunState::Running(evidence), vec![]),
     }
 }
 
 impl Stopping {
-    fn on(mut self, event: &Event, at: Duration) -> Next {
+    fn on(mut self, event: &Event, at: Option<Duration>) -> Next {
         let actions = match *event {
             Event::Seen(sight) => return self.seen(sight, at),
             Event::ChildExited(exit) => {
@@ -264,6 +271,10 @@ impl Stopping {
                 return ended(self.evidence.outcome(self.asked));
             }
             Event::StopRequested(manner) => self.asked_again(manner),
+            Event::SaveRequested => {
+                self.save_requested = true;
+                vec![Action::Record(Record::SaveRequested)]
+            }
             Event::SaveFailed | Event::Signalled if self.degree == Degree::Save => self.rise(),
             Event::DeadlinePassed => self.rise(),
             Event::Adopted => {
@@ -281,21 +292,41 @@ impl Stopping {
         (RunState::Stopping(self), actions)
     }
 
-    fn seen(mut self, sight: Sight, at: Duration) -> Next {
+    fn seen(mut self, sight: Sight, at: Option<Duration>) -> Next {
         self.evidence.take(sight, at);
-        let due = self.degree == Degree::Save && !self.save_requested && sight == Sight::Step;
+        let asked = self.save_requested || self.save_due;
+        // A step that is long over is no moment to count from.
+        let is_new = sight == Sight::Step && at.is_some();
+        let due = self.degree == Degree::Save && !asked && is_new;
         let mut actions = vec![];
         if let (true, Phase::Training(pace)) = (due, &self.evidence.phase) {
-            self.save_requested = true;
+            self.save_due = true;
             // Every rank looks for the file by itself, right after a step, and they must all find it or all miss it:
             // the middle of a step is when none of them looks.
             let after = (pace.step / 2).min(ASK_AFTER);
-            actions = vec![Action::Record(Record::SaveRequested), Action::RequestSave { after }];
+            actions = vec![Action::RequestSave { after }];
         }
         (RunState::Stopping(self), actions)
     }
 
+    /// The trainer is still to be asked to save and leave: nothing harder has been done and it does not leave already.
+    pub fn wants_save(&self) -> bool {
+        self.degree == Degree::Save && self.evidence.proof.is_none()
+    }
+
+    /// Asking for this once more would change nothing.
+    pub fn has_heard(&self, manner: Manner) -> bool {
+        let by_itself = self.evidence.exit.is_some();
+        match manner {
+            Manner::Graceful => self.asked.is_some() || by_itself,
+            Manner::Now => self.asked == Some(Manner::Now) || (by_itself && self.degree >= Degree::Terminate),
+        }
+    }
+
     fn asked_again(&mut self, manner: Manner) -> Vec<Action> {
+        if self.has_heard(manner) {
+            return vec![];
+        }
         // What ended by itself was not stopped by a request that came later.
         if self.evidence.exit.is_none() {
             self.asked = Some(self.asked.map_or(manner, |before| before.or_harder(manner)));
@@ -360,7 +391,7 @@ fn signal(force: Force) -> Vec<Action> {
 }
 
 fn stopping(evidence: Evidence, degree: Degree, asked: Option<Manner>) -> RunState {
-    RunState::Stopping(Stopping { evidence, degree, asked, save_requested: false })
+    RunState::Stopping(Stopping { evidence, degree, asked, save_requested: false, save_due: false })
 }
 
 fn adopted(evidence: Evidence) -> Next {
@@ -385,7 +416,7 @@ mod tests {
         let mut state = RunState::Starting;
         let mut done = vec![];
         for (event, second) in events.into_iter().zip(1..) {
-            let (next, actions) = state.on(event, Duration::from_secs(second));
+            let (next, actions) = state.on(event, Some(Duration::from_secs(second)));
             state = next;
             done.push(actions);
         }
@@ -435,8 +466,27 @@ mod tests {
             ]
         );
         let request = Action::RequestSave { after: Duration::from_secs(1) };
-        assert_eq!(done[4], [Action::Record(Record::SaveRequested), request]);
+        assert_eq!(done[4], [request]);
         assert_eq!(done[5], [], "once is enough");
+    }
+
+    #[test]
+    fn a_request_to_save_that_died_with_its_supervisor_is_made_by_the_next_one() {
+        let step = || Event::Seen(Sight::Step);
+        let (state, _) = play([Event::Spawned(CHILD), step(), step(), graceful(), step()]);
+        let text = serde_json::to_string(&state).expect("written");
+        let check = |between: &[Event], expected: usize| {
+            let mut state: RunState = serde_json::from_str(&text).expect("read");
+            let mut requests = 0;
+            for event in between.iter().chain(&[Event::Adopted, step(), step()]) {
+                let (next, actions) = state.on(event.clone(), Some(Duration::ZERO));
+                state = next;
+                requests += actions.iter().filter(|it| matches!(it, Action::RequestSave { .. })).count();
+            }
+            assert_eq!(requests, expected, "{between:?}");
+        };
+        check(&[], 1);
+        check(&[Event::SaveRequested], 0);
     }
 
     #[test]
@@ -493,7 +543,9 @@ mod tests {
     fn a_state_is_read_back_as_it_was_written() {
         let (state, _) = play([Event::Spawned(CHILD), Event::Seen(Sight::Step), graceful()]);
         let text = serde_json::to_string(&state).expect("written");
-        assert_eq!(serde_json::from_str::<RunState>(&text).expect("read"), state);
+        let read: RunState = serde_json::from_str(&text).expect("read");
+        // All but the times of a clock that ends with its supervisor.
+        assert_eq!(serde_json::to_string(&read).expect("written"), text);
     }
 
     fn any_event() -> impl Strategy<Value = Event> {
@@ -515,6 +567,7 @@ mod tests {
             Just(Event::OutputClosed),
             Just(Event::NobodyLeft),
             prop_oneof![Just(Manner::Graceful), Just(Manner::Now)].prop_map(Event::StopRequested),
+            Just(Event::SaveRequested),
             Just(Event::SaveFailed),
             Just(Event::DeadlinePassed),
             Just(Event::Signalled),
@@ -544,7 +597,7 @@ mod tests {
             let mut ends = 0;
             for (event, second) in events.into_iter().zip(1..) {
                 let before = state.clone();
-                let (next, actions) = state.on(event, Duration::from_secs(second));
+                let (next, actions) = state.on(event, Some(Duration::from_secs(second)));
                 state = next;
                 prop_assert!(state.outcome().is_some() || degree(&before) <= degree(&state));
                 ends += actions.iter().filter(|it| matches!(it, Action::Record(Record::Ended { .. }))).count();

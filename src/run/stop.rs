@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::{
     output::{Event, Line},
-    platform::{Host, fifo, watch::Watch},
+    platform::{Host, clock::Stopwatch, fifo, watch::Watch},
 };
 
 use super::{
@@ -19,6 +19,12 @@ use super::{
     state::RunState,
     supervise::Command,
 };
+
+/// How long a request is repeated before somebody should hear of it.
+const ANSWER: Duration = Duration::from_secs(5);
+
+/// Between two requests for the same.
+const ASK_EVERY: Duration = Duration::from_secs(1);
 
 /// Between two looks at the state where no change of a file is told.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
@@ -45,16 +51,37 @@ pub struct Ended {
     pub kept: Kept,
 }
 
-/// Asks the run to stop, through a new supervisor if its own is gone.
+/// Asks the run to stop, through a new supervisor if its own is gone, until the state on disk shows that it was heard:
+/// a supervisor may die with the request in its hands, or not be there yet. Asking twice does no harm.
+///
+/// `false` when nobody answers; ask again.
 ///
 /// # Errors
 /// When no supervisor can be had. A run that is over already is none.
-pub fn request(host: &Host, dir: &RunDir, manner: Manner) -> Result<(), RunError> {
-    adopt::adopt(host, dir)?;
+pub fn request(host: &Host, dir: &RunDir, manner: Manner) -> Result<bool, RunError> {
     let message = serde_json::to_string(&Command::Stop { manner }).unwrap_or_default();
-    // Without a reader the run has ended in between.
-    fifo::send(&dir.control(), &message)?;
-    Ok(())
+    let watch = Watch::new(dir.path());
+    let since = Stopwatch::start();
+    let mut asked: Option<Stopwatch> = None;
+    while since.elapsed() < ANSWER {
+        if asked.is_none_or(|since| since.elapsed() >= ASK_EVERY) {
+            adopt::adopt(host, dir)?;
+            fifo::send(&dir.control(), &message)?;
+            asked = Some(Stopwatch::start());
+        }
+        watch.wait(LOOK_EVERY);
+        match dir.snapshot()?.map(|it| it.state) {
+            Some(RunState::Ended(_)) => return Ok(true),
+            Some(RunState::Stopping(stopping)) if stopping.has_heard(manner) => return Ok(true),
+            Some(RunState::Starting | RunState::Running(_) | RunState::Stopping(_)) | None => {}
+        }
+    }
+    Ok(false)
+}
+
+/// What to tell people meanwhile.
+pub fn silence(dir: &RunDir) -> String {
+    format!("the supervisor of {} has not answered for {} s", dir.id(), ANSWER.as_secs())
 }
 
 /// Waits until no process of the run is left, showing `on_state` how far that is.

@@ -15,7 +15,7 @@ use tokio::{
 
 use crate::platform::{
     Env,
-    clock::Stopwatch,
+    clock::{self, Stopwatch},
     fifo, fs,
     lock::{Lock, LockError},
     process::Apart,
@@ -62,6 +62,8 @@ pub enum Command {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "kebab-case", tag = "event")]
 enum Note {
+    /// Somebody deleted the run's folder: no command can find it any more.
+    FolderGone,
     /// The disk is full: from here on bytes are missing in the log.
     GapBegan,
     GapEnded {
@@ -74,13 +76,14 @@ struct Supervisor {
     spec: Spec,
     env: Env,
     marks: Marks,
-    clock: Stopwatch,
+    /// None while it reads what was written when nobody looked.
+    clock: Option<Stopwatch>,
     now: Snapshot,
     journal: Journal,
     recorder: Recorder,
     gap: bool,
-    /// The program that was started is our child: its end will be told.
-    is_parent: bool,
+    folder_gone: bool,
+    begin: Begin,
     deadline: Option<Instant>,
     save_request: Option<Instant>,
 }
@@ -98,7 +101,7 @@ pub fn supervise(dir: &RunDir, env: &Env, begin: Begin) -> Result<(), RunError> 
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(RunError::Supervisor)?;
-    runtime.block_on(async { Supervisor::open(dir, env, begin)?.run(begin).await })
+    runtime.block_on(async { Supervisor::open(dir, env, begin)?.run().await })
 }
 
 impl Supervisor {
@@ -123,18 +126,19 @@ impl Supervisor {
             spec,
             env: env.clone(),
             marks,
-            clock: Stopwatch::start(),
+            clock: (begin == Begin::Start).then(Stopwatch::start),
             journal,
             recorder: Recorder::open(dir, now.parsed)?,
             now,
             gap: false,
-            is_parent: false,
+            folder_gone: false,
+            begin,
             deadline: None,
             save_request: None,
         })
     }
 
-    async fn run(mut self, begin: Begin) -> Result<(), RunError> {
+    async fn run(mut self) -> Result<(), RunError> {
         // Before the trainer is there, so that its end cannot be missed.
         let mut children = signal(SignalKind::child()).map_err(RunError::Supervisor)?;
         let mut terminate = signal(SignalKind::terminate()).map_err(RunError::Supervisor)?;
@@ -144,7 +148,7 @@ impl Supervisor {
         let mut commands = BufReader::new(control).lines();
         let output = fifo::open_for_reader(&self.dir.output())?;
         let output = pipe::Receiver::from_file(output).map_err(RunError::Supervisor)?;
-        match begin {
+        match self.begin {
             Begin::Start => self.start(),
             Begin::Adopt => self.adopt(&output)?,
         }
@@ -154,7 +158,7 @@ impl Supervisor {
 
         let mut look = Instant::now() + LOOK_SOON;
         // A full disk may keep the end waiting: nobody else would know it.
-        while !self.is_over() || self.journal.is_stale(&self.now) {
+        while !self.is_over() || (self.journal.is_stale(&self.now) && !self.folder_gone) {
             if self.is_near_end() {
                 look = look.min(Instant::now() + LOOK_SOON);
             }
@@ -173,7 +177,7 @@ impl Supervisor {
                     self.tell(Event::DeadlinePassed);
                 }
                 () = at(save_request) => self.request_save(),
-                () = sleep_until(look), if self.must_look() => {
+                () = sleep_until(look) => {
                     self.look();
                     look = Instant::now() + if self.is_near_end() { LOOK_SOON } else { LOOK_EVERY };
                 }
@@ -192,7 +196,6 @@ impl Supervisor {
         // A child that has ended already is a zombie until it is reaped, which counts as living nowhere else.
         let event = match started {
             Ok(child) => {
-                self.is_parent = true;
                 let pid = child.id().cast_signed();
                 let process = ProcessId::of(pid).unwrap_or(ProcessId { pid, started: 0 });
                 self.now.child = Some(process);
@@ -219,6 +222,7 @@ impl Supervisor {
         self.take_note(told);
         // A pipe that nobody had open since we opened it sends no event, not even that of its end.
         self.take_output(output, false)?;
+        self.clock = Some(Stopwatch::start());
         // Who asked for the adoption wants to know whether there is anything left to look after.
         self.look();
         Ok(())
@@ -227,7 +231,7 @@ impl Supervisor {
     fn reap(&mut self) {
         for (pid, exit) in signals::reap() {
             // The others are orphans of the run that became ours.
-            if self.now.child.is_some_and(|child| child.pid == pid) && self.is_parent {
+            if self.now.child.is_some_and(|child| child.pid == pid) && self.is_parent() {
                 self.tell(Event::ChildExited(exit));
             }
         }
@@ -285,22 +289,29 @@ impl Supervisor {
 
     fn request_save(&mut self) {
         self.save_request = None;
+        if !matches!(&self.now.state, RunState::Stopping(stopping) if stopping.wants_save()) {
+            return;
+        }
         let requested = TrainerFolder::find(&self.spec)
             .map(|folder| folder.is_some_and(|folder| folder.request_save_and_quit().is_ok()));
-        if !requested.unwrap_or(false) {
-            self.tell(Event::SaveFailed);
-        }
+        self.tell(if requested.unwrap_or(false) { Event::SaveRequested } else { Event::SaveFailed });
     }
 
     /// What has to be looked for because no event will come.
-    fn must_look(&self) -> bool {
-        self.is_near_end() || (!self.is_parent && !self.has_exit()) || self.journal.is_stale(&self.now)
-    }
-
     fn look(&mut self) {
-        if !self.is_parent && !self.has_exit() && self.child_is_gone() {
-            let exit = if self.has_rebooted() { Exit::Reboot } else { Exit::Unknown };
-            self.tell(Event::ChildExited(exit));
+        if !self.is_parent() && !self.has_exit() {
+            if self.child_is_gone() {
+                let exit = if self.has_rebooted() { Exit::Reboot } else { Exit::Unknown };
+                self.tell(Event::ChildExited(exit));
+            } else {
+                self.now.updated = clock::now();
+            }
+        }
+        if !self.folder_gone && fs::is_missing(&self.dir.spec_file()) {
+            self.folder_gone = true;
+            self.journal.record(&Note::FolderGone);
+            // It must not hold its GPUs where nobody can see it.
+            self.tell(Event::StopRequested(Manner::Graceful));
         }
         if self.is_near_end() && self.marks.find().is_empty() {
             self.tell(Event::NobodyLeft);
@@ -325,6 +336,11 @@ impl Supervisor {
         self.now.state.evidence().is_some_and(|it| it.exit.is_some())
     }
 
+    /// The program that was started is our child: its end will be told.
+    fn is_parent(&self) -> bool {
+        self.begin == Begin::Start
+    }
+
     fn is_over(&self) -> bool {
         self.now.state.outcome().is_some()
     }
@@ -336,7 +352,7 @@ impl Supervisor {
     /// Tells the machine what happened and does what it answers.
     fn tell(&mut self, event: Event) {
         let state = std::mem::replace(&mut self.now.state, RunState::Starting);
-        let (state, actions) = state.on(event, self.clock.elapsed());
+        let (state, actions) = state.on(event, self.clock.map(Stopwatch::elapsed));
         self.now.state = state;
         for action in actions {
             match action {

@@ -1,6 +1,11 @@
 //! What a supervisor survives, and whom it leaves alone: a full disk, its own death, a deleted folder, bystanders.
 
-use std::process::Command;
+use std::{
+    io::{BufRead, BufReader},
+    process::Command,
+};
+
+use serde_json::{Value, json};
 
 use crate::support::{
     lab::{Lab, Run, kill, until},
@@ -76,4 +81,64 @@ fn of_many_commands_that_find_no_supervisor_one_replaces_it_and_the_others_say_n
     assert_eq!(run.events().iter().filter(|event| *event == "adopted").count(), 1);
     lab.sandbox.dpgui(&["stop", "--now"]).ok();
     run.assert_nobody_left();
+}
+
+#[test]
+fn a_stop_is_asked_for_again_when_the_supervisor_dies_with_the_request_in_its_hands() {
+    let lab = Lab::new(&[("STEPS", "0")]);
+    let run = lab.detached(&[]);
+    run.wait_for_log("steps: 2 ");
+    // It has the request and cannot read it any more.
+    kill(run.supervisor(), "STOP");
+    let mut stop = lab.spawn(&["stop"]);
+    let mut stderr = BufReader::new(stop.0.stderr.take().expect("piped"));
+    let mut said = String::new();
+    while !said.contains("has not answered for 5 s") {
+        assert_ne!(stderr.read_line(&mut said).expect("text"), 0, "{said}");
+    }
+    lose_supervisor(&run);
+    assert!(stop.0.wait().expect("ended").success());
+    assert_eq!(run.outcome(), json!({ "outcome": "stopped", "saved": true }));
+    run.assert_nobody_left();
+}
+
+#[test]
+fn a_run_whose_folder_is_deleted_does_not_go_on_unseen() {
+    let lab = Lab::new(&[("STEPS", "0")]);
+    let run = lab.detached(&[]);
+    run.wait_for_log("steps: 1 ");
+    let (supervisor, processes) = (run.supervisor(), run.processes());
+    assert!(processes.len() > 1, "{processes:?}");
+    // The supervisor may write into it meanwhile.
+    until("the folder is deleted", || std::fs::remove_dir_all(&run.path).ok());
+    for pid in processes.into_iter().chain([supervisor]) {
+        until("it is gone", || (!is_alive(pid)).then_some(()));
+    }
+}
+
+#[test]
+fn a_run_that_was_lost_ended_when_it_was_last_seen() {
+    let lab = Lab::new(&[("STEPS", "0")]);
+    let run = lab.detached(&[]);
+    run.wait_for_log("steps: 1 ");
+    lose_supervisor(&run);
+    for pid in run.processes() {
+        kill(pid, "KILL");
+    }
+    until("all are gone", || run.processes().is_empty().then_some(()));
+    let state = run.path.join("state.json");
+    let text = std::fs::read_to_string(&state).expect("a state");
+    let mut snapshot: Value = serde_json::from_str(&text).expect("JSON");
+    snapshot["updated"] = json!("2026-01-01T00:00:00Z");
+    std::fs::write(&state, snapshot.to_string()).expect("written");
+    lab.sandbox.dpgui(&["runs"]).ok();
+    assert_eq!(run.outcome(), json!({ "outcome": "lost" }));
+    let text = std::fs::read_to_string(&state).expect("a state");
+    assert!(text.contains("2026-01-01T00:00:00Z"), "{text}");
+}
+
+/// Zombies are not: in a container nobody may wait for them.
+fn is_alive(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit(')').next().is_some_and(|fields| !fields.is_empty() && !fields.starts_with(" Z"))
 }

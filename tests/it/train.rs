@@ -148,7 +148,8 @@ fn closing_the_terminal_ends_nothing() {
 
 #[test]
 fn a_killed_supervisor_is_replaced_and_no_byte_is_lost() {
-    let lab = Lab::new(&[("STEPS", "120"), ("STEP_TIME", "0.02")]);
+    // It trains until it is told to leave, however slow this machine is.
+    let lab = Lab::new(&[("STEPS", "0"), ("STEP_TIME", "0.02")]);
     let run = lab.detached(&[]);
     for step in [5, 20, 40] {
         run.wait_for_log(&format!("steps: {step} "));
@@ -157,11 +158,13 @@ fn a_killed_supervisor_is_replaced_and_no_byte_is_lost() {
         let listed = lab.sandbox.dpgui(&["runs", "--json"]).ok().events();
         assert_eq!(listed[0]["state"], "training");
     }
-    assert_eq!(run.outcome(), json!({ "outcome": "completed" }));
+    lab.sandbox.dpgui(&["stop"]).ok();
+    assert_eq!(run.outcome(), json!({ "outcome": "stopped", "saved": true }));
     let log = String::from_utf8(run.log()).expect("text");
     let steps: Vec<&str> =
         log.lines().filter_map(|line| line.strip_prefix("steps: ")?.split(' ').next()).collect();
-    let expected: Vec<String> = (1..=120).map(|step: u32| step.to_string()).collect();
+    let expected: Vec<String> = (1..=steps.len()).map(|step| step.to_string()).collect();
+    assert!(steps.len() >= 40, "{steps:?}");
     assert_eq!(steps, expected);
     assert_eq!(run.events().iter().filter(|event| *event == "adopted").count(), 3);
     run.assert_nobody_left();
@@ -185,6 +188,7 @@ fn bytes_that_arrive_while_the_supervisor_is_killed_are_neither_lost_nor_doubled
         .filter_map(|line| std::str::from_utf8(line).ok()?.parse().ok())
         .collect();
     assert_eq!(numbers, (0..300_000).collect::<Vec<u64>>(), "after {kills} kills");
+    assert!(kills > 0, "the flood was over before anything was killed");
 }
 
 #[test]
@@ -264,7 +268,8 @@ fn the_log_holds_exactly_what_was_written() {
 #[test]
 fn killing_any_process_of_a_run_ends_all_of_it() {
     for (word, expected) in [
-        ("--master_port", json!({ "outcome": "killed", "signal": 9 })),
+        // Only the runner has this: what it starts gets what follows the name of the script.
+        ("--num_gpus", json!({ "outcome": "killed", "signal": 9 })),
         ("launcher", json!({ "outcome": "killed", "signal": null })),
         ("rank", json!({ "outcome": "killed", "signal": 9 })),
     ] {
