@@ -9,9 +9,16 @@ use crate::platform::{
     clock::{self, Stopwatch},
     fs::{self, FsError},
     procfs::ProcessId,
+    signal::{Exit, Force},
 };
 
-use super::{dir::RunDir, outcome::Outcome, sight::LastStep, spec, state::RunState};
+use super::{
+    dir::RunDir,
+    outcome::{Manner, Outcome},
+    sight::LastStep,
+    spec,
+    state::RunState,
+};
 
 /// Between two snapshots that differ only in how far the training is.
 const SNAPSHOT_EVERY: std::time::Duration = std::time::Duration::from_secs(1);
@@ -30,6 +37,21 @@ pub struct Snapshot {
     pub child: Option<ProcessId>,
     /// The first supervisor, leader of the session that the run lives in.
     pub session: Option<ProcessId>,
+}
+
+/// A line of `events.jsonl`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "event")]
+pub enum Record {
+    Started { pid: i32 },
+    Adopted,
+    Phase { phase: &'static str },
+    StopRequested { manner: Manner },
+    SupervisorSignalled,
+    SaveRequested,
+    Signalled { force: Force },
+    Exited { exit: Exit },
+    Ended { outcome: Outcome },
 }
 
 /// The one writer of both files. A full disk delays what it has to say: as long as [`Self::is_stale`], nobody who owns

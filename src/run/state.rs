@@ -15,6 +15,7 @@ use crate::platform::{
 
 use super::{
     evidence::{Evidence, Phase, Sight},
+    journal::Record,
     outcome::{Manner, Outcome},
 };
 
@@ -106,21 +107,6 @@ pub enum Action {
     },
     /// INT goes to the ranks alone, the others to every process of the run.
     Signal(Force),
-}
-
-/// A line of `events.jsonl`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case", tag = "event")]
-pub enum Record {
-    Started { pid: i32 },
-    Adopted,
-    Phase { phase: &'static str },
-    StopRequested { manner: Manner },
-    SupervisorSignalled,
-    SaveRequested,
-    Signalled { force: Force },
-    Exited { exit: Exit },
-    Ended { outcome: Outcome },
 }
 
 type Next = (RunState, Vec<Action>);
