@@ -92,6 +92,12 @@ impl TrainerFolder {
         fs::write_snapshot(&self.path.join("save_quit"), "")
     }
 
+    /// Takes back what was asked of a trainer that ended before it looked: the next one would obey at its first step.
+    pub fn forget_requests(&self) -> Result<(), FsError> {
+        fs::remove_tree(&self.path.join("save"))?;
+        fs::remove_tree(&self.path.join("save_quit"))
+    }
+
     /// The newest checkpoint, if it is whole: `latest` is written last.
     pub fn checkpoint(&self) -> Result<Option<Checkpoint>, FsError> {
         let Some(latest) = fs::read_optional(&self.path.join("latest"))? else { return Ok(None) };

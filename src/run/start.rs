@@ -101,6 +101,9 @@ pub fn start(site: Site<'_>, request: &Request) -> Result<Started, RunError> {
     fs::create_dir_all(&workspace.internal())?;
     let starting = Lock::wait(&workspace.internal().join("start.lock"))?;
     let continued = resume::find(site, &config, request)?;
+    if let Some(continued) = &continued {
+        continued.folder.forget_requests()?;
+    }
     let live = live(workspace)?;
     warnings.extend(list::sharing(&live, &devices));
     let plan = Plan {

@@ -405,6 +405,8 @@ fn a_stopped_run_is_resumed_where_it_saved() {
     let run = lab.detached(&[]);
     run.wait_for_log("steps: 2 ");
     lab.sandbox.dpgui(&["stop"]).ok();
+    // As if it had been killed between the request and the next step.
+    std::fs::write(lab.trainer_folder("output").join("save_quit"), "").expect("written");
     lab.sandbox.env("FAKE_STEPS", "400").env("FAKE_STEP_TIME", "0.001");
     let said = lab.train(&["--resume", "--json"]).ok();
     let events = said.events();

@@ -84,7 +84,7 @@ impl Lab {
     /// The only folder that the trainer made below `output`.
     pub(crate) fn trainer_folder(&self, output: &str) -> PathBuf {
         let entries = fs::read_dir(self.sandbox.root().join(output)).expect("an output folder");
-        let folders: Vec<PathBuf> = entries.flatten().map(|it| it.path()).collect();
+        let folders: Vec<PathBuf> = entries.flatten().map(|it| it.path()).filter(|it| it.is_dir()).collect();
         assert_eq!(folders.len(), 1, "{folders:?}");
         folders[0].clone()
     }
