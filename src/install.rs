@@ -194,8 +194,8 @@ impl<'a> Setup<'a> {
     fn mark_purpose(&self) -> Result<(), InstallError> {
         if purpose_of(&self.site.workspace).is_none() {
             let path = receipt::loose(&self.site.workspace.internal(), PURPOSE);
-            fs::create_dir_all(path.parent().unwrap_or(&path))?;
-            Receipt::new(receipt::inputs(&self.purpose), self.purpose, "its first setup").write(&path)?;
+            Receipt::new(receipt::inputs(&self.purpose), self.purpose, "its first setup")
+                .write_loose(&path)?;
         }
         Ok(())
     }

@@ -62,8 +62,9 @@ pub fn fetch(http: &Http, wanted: &Wanted, dir: &Path, progress: &Progress) -> R
                 | InstallError::Net(_)
                 | InstallError::NoFile { .. }),
             ) => {
-                let worse = !matches!(failure, Some(InstallError::WrongDigest { .. }));
-                failure = if worse { Some(error) } else { failure };
+                if !matches!(failure, Some(InstallError::WrongDigest { .. })) {
+                    failure = Some(error);
+                }
             }
             Err(error) => return Err(error),
         }

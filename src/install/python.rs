@@ -102,8 +102,7 @@ impl<'a> Python<'a> {
         let what = format!("CPython {}", found.version);
         let details = serde_json::to_value(found).map_err(|_| not_utf8(&found.path))?;
         let path = self.receipt_path();
-        fs::create_dir_all(path.parent().unwrap_or(&path))?;
-        Receipt::new(self.inputs(), what.as_str(), from).with_details(details).write(&path)?;
+        Receipt::new(self.inputs(), what.as_str(), from).with_details(details).write_loose(&path)?;
         Ok(format!("{what}, {from}"))
     }
 

@@ -70,7 +70,13 @@ impl Receipt {
         self.write(&dir.join(NAME))
     }
 
-    pub fn write(&self, path: &Path) -> Result<(), FsError> {
+    /// Writes the receipt of something that is no directory of ours to its place, see [`loose`].
+    pub fn write_loose(&self, path: &Path) -> Result<(), FsError> {
+        fs::create_dir_all(path.parent().unwrap_or(path))?;
+        self.write(path)
+    }
+
+    fn write(&self, path: &Path) -> Result<(), FsError> {
         fs::write_atomic(path, serde_json::to_string_pretty(self).unwrap_or_default() + "\n")
     }
 }

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use crate::{
     output::Progress,
-    platform::{digest::Sha256, fs, process::CommandSpec},
+    platform::{digest::Sha256, process::CommandSpec},
     vendor::{farm, git, sources},
 };
 
@@ -134,8 +134,8 @@ impl Step for Verify<'_> {
         let cuda = cuda.map_or_else(|| "no CUDA".to_owned(), |it| format!("CUDA {it}"));
         if let Some(inputs) = self.inputs() {
             let path = self.receipt_path();
-            fs::create_dir_all(path.parent().unwrap_or(&path))?;
-            Receipt::new(inputs, "verified environment", "the environment's own interpreter").write(&path)?;
+            Receipt::new(inputs, "verified environment", "the environment's own interpreter")
+                .write_loose(&path)?;
         }
         Ok(format!("torch {torch} ({cuda}) and DeepSpeed {deepspeed} import, the launcher starts"))
     }
