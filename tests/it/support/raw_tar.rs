@@ -40,7 +40,6 @@ impl Entry {
         put(100, format!("{:07o}", self.mode).as_bytes());
         put(124, &self.size);
         put(136, &octal(0));
-        put(148, b"        ");
         put(156, &[self.kind]);
         put(157, &self.link);
         if self.kind == b'S' {
@@ -50,12 +49,20 @@ impl Entry {
         } else {
             put(257, b"ustar\x0000");
         }
-        let sum: u32 = header.iter().map(|byte| u32::from(*byte)).sum();
-        header[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+        mend_checksums(&mut header);
         let mut blocks = header.to_vec();
         blocks.extend(&self.content);
         blocks.resize(blocks.len().next_multiple_of(BLOCK), 0);
         blocks
+    }
+}
+
+/// Gives every block that is a header the checksum that it should have.
+pub(crate) fn mend_checksums(blocks: &mut [u8]) {
+    for header in blocks.chunks_exact_mut(BLOCK).filter(|it| it[257..].starts_with(b"ustar")) {
+        header[148..156].fill(b' ');
+        let sum: u32 = header.iter().map(|byte| u32::from(*byte)).sum();
+        header[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
     }
 }
 
