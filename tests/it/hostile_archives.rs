@@ -2,6 +2,7 @@
 //! exactly what they say.
 
 use std::{
+    collections::BTreeMap,
     fs,
     os::unix::{ffi::OsStrExt, fs::PermissionsExt},
     path::{Path, PathBuf},
@@ -14,6 +15,12 @@ use dpgui::{
         receipt::{self, Receipt},
     },
     output::{Mode, Output},
+};
+
+use flate2::{Compression, write::GzEncoder};
+use proptest::{
+    collection::{btree_map, vec},
+    prelude::*,
 };
 
 use crate::support::{
@@ -656,4 +663,71 @@ fn a_wheel_that_is_a_bomb_is_refused_long_before_it_has_gone_off() {
     refused(&wheel(&[shared.clone(), again("p/1"), again("p/2")]), &mismatch("Local file header filename"));
     let many: Vec<raw_zip::Entry> = (0..30_001).map(|n| stored(format!("p/{n}"), "")).collect();
     refused(&wheel(&many), "it has more than 30000 entries");
+}
+
+/// What a tree holds at one path.
+#[derive(Clone, Debug)]
+enum Held {
+    File { mode: u32, content: Vec<u8> },
+    Directory,
+    Link(PathBuf),
+}
+
+fn held() -> impl Strategy<Value = Held> {
+    let mode = prop_oneof![Just(0o644), Just(0o755), Just(0o600)];
+    prop_oneof![
+        4 => (mode, vec(any::<u8>(), 0..2000)).prop_map(|(mode, content)| Held::File { mode, content }),
+        1 => Just(Held::Directory),
+        1 => "[a-c]{1,3}".prop_map(|name| Held::Link(name.into())),
+    ]
+}
+
+/// Paths that meet often, some with long or foreign names; nothing lies behind a file or a link.
+fn a_tree() -> impl Strategy<Value = BTreeMap<PathBuf, Held>> {
+    let name = prop_oneof![4 => "[a-c]{1,3}", 1 => "\\PC{1,60}", 1 => "n{90,255}"]
+        .prop_filter("a name", |it| !it.contains('/') && it.len() <= 255 && it != "." && it != "..");
+    let path = vec(name, 1..4).prop_map(|names| names.iter().collect::<PathBuf>());
+    btree_map(path, held(), 1..20).prop_map(|mut tree| {
+        let all: Vec<PathBuf> = tree.keys().cloned().collect();
+        for path in all {
+            let is_leaf = |it: &Path| tree.get(it).is_some_and(|held| !matches!(held, Held::Directory));
+            if path.ancestors().skip(1).any(is_leaf) {
+                tree.remove(&path);
+            }
+        }
+        tree.insert("always".into(), Held::File { mode: 0o644, content: b"there".to_vec() });
+        tree
+    })
+}
+
+fn write_tree(dir: &Path, tree: &BTreeMap<PathBuf, Held>) {
+    for (path, held) in tree {
+        let path = dir.join(path);
+        fs::create_dir_all(path.parent().expect("below")).expect("created");
+        match held {
+            Held::Directory => fs::create_dir_all(&path).expect("created"),
+            Held::Link(target) => std::os::unix::fs::symlink(target, &path).expect("linked"),
+            Held::File { mode, content } => {
+                fs::write(&path, content).expect("written");
+                fs::set_permissions(&path, fs::Permissions::from_mode(*mode)).expect("allowed");
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_tree_that_was_packed_is_the_same_after_unpacking(wanted in a_tree()) {
+        let place = Place::new();
+        let from = place.dir.path().join("from");
+        write_tree(&from, &wanted);
+        let mut packed = tar::Builder::new(GzEncoder::new(vec![], Compression::fast()));
+        packed.follow_symlinks(false);
+        packed.append_dir_all("top", &from).expect("packed");
+        let bytes = packed.into_inner().expect("finished").finish().expect("written");
+        place.unpack(&bytes).expect("unpacked");
+        prop_assert_eq!(tree(&place.live()), tree(&from));
+    }
 }
