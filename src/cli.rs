@@ -39,6 +39,7 @@ struct Global {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     Setup(commands::setup::Args),
+    Doctor(commands::doctor::Args),
     Demo(commands::demo::Args),
     #[command(subcommand)]
     Config(commands::config::Command),
@@ -74,6 +75,7 @@ pub fn main() -> ExitCode {
 fn dispatch(command: &Command, context: &Context) -> Result<ExitCode, Error> {
     match command {
         Command::Setup(args) => commands::setup::run(args, context),
+        Command::Doctor(args) => commands::doctor::run(args, context),
         Command::Demo(args) => commands::demo::run(args, context),
         Command::Config(command) => commands::config::run(command, context),
         Command::Train(args) => commands::train::run(args, context),
