@@ -13,7 +13,7 @@ use crate::{
         doctor::{self, Check, Examined, Fix, Group, LostRun, Scene, Verdict},
     },
     output::{Event, Line, Mode},
-    platform::clock::Stopwatch,
+    platform::{clock::Stopwatch, fs},
     run::adopt,
     vendor::sources::Sources,
     workspace::{Settings, Workspace},
@@ -100,7 +100,9 @@ fn scene(args: &Args, context: &Context) -> Result<(Scene, Vec<Examined>), Error
         });
     let (settings, wish) = match readable {
         Ok(readable) => {
-            told(Check::ok("settings", "`dpgui.toml` makes sense"));
+            let is_there = fs::exists(&context.workspace.settings_file());
+            let found = if is_there { "`dpgui.toml` makes sense" } else { "no `dpgui.toml`, the usual ones" };
+            told(Check::ok("settings", found));
             readable
         }
         Err(check) => {

@@ -179,6 +179,7 @@ fn message(panic: &(dyn Any + Send)) -> String {
 /// # Errors
 /// When a setup is under way, or the disk does not let us.
 pub fn treat(workspace: &Workspace) -> Result<Vec<PathBuf>, InstallError> {
+    fs::create_dir_all(&workspace.internal())?;
     let _lock = Lock::exclusive(&workspace.internal().join("setup.lock"), "dpgui doctor --fix")?;
     let leftovers = workspace::leftovers(workspace)?;
     for path in &leftovers {

@@ -65,11 +65,10 @@ fn of_check(check: &Check, paint: Paint<'_>) -> Vec<String> {
         Verdict::Problem => Tone::Bad,
     };
     let verdict = paint(tone, &format!("{:<7}", check.verdict));
-    let about = check.subject.as_ref().map_or(String::new(), |it| format!("{it}: "));
-    let id = paint(Tone::Faint, &format!("[{}]", check.id));
+    let about = check.subject.as_ref().map_or(String::new(), |it| format!(" ({it})"));
     // A message of more than one line (a place in a TOML file) stays beneath its beginning.
     let found = check.found.replace('\n', "\n           ");
-    let mut lines = vec![format!("  {verdict}  {about}{found} {id}")];
+    let mut lines = vec![format!("  {verdict}  {}{about}: {found}", check.id)];
     lines.extend(check.advice.as_ref().map(|advice| format!("           → {advice}")));
     lines
 }
@@ -110,8 +109,8 @@ mod tests {
         assert_eq!(
             plain(false),
             "Workspace is fine\n  settings, setup\nMachine\n  \
-             warning  `/dev/shm` holds 64.0 MiB [dev-shm]\n           → start it anew\n  \
-             note     Linux 5.4.0: before 5.5 trainings may hang [kernel]"
+             warning  dev-shm: `/dev/shm` holds 64.0 MiB\n           → start it anew\n  \
+             note     kernel: Linux 5.4.0: before 5.5 trainings may hang"
         );
     }
 
@@ -119,10 +118,10 @@ mod tests {
     fn everything_is_shown_to_who_asks_for_it() {
         assert_eq!(
             plain(true),
-            "Workspace\n  ok       `dpgui.toml` makes sense [settings]\n  ok       node: Node 22.12.0 [setup]\n  \
-             ok       uv: uv 0.12.5 [setup]\nMachine\n  \
-             warning  `/dev/shm` holds 64.0 MiB [dev-shm]\n           → start it anew\n  \
-             note     Linux 5.4.0: before 5.5 trainings may hang [kernel]\n  ok       glibc 2.39 [glibc]"
+            "Workspace\n  ok       settings: `dpgui.toml` makes sense\n  ok       setup (node): Node 22.12.0\n  \
+             ok       setup (uv): uv 0.12.5\nMachine\n  \
+             warning  dev-shm: `/dev/shm` holds 64.0 MiB\n           → start it anew\n  \
+             note     kernel: Linux 5.4.0: before 5.5 trainings may hang\n  ok       glibc: glibc 2.39"
         );
     }
 

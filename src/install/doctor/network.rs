@@ -66,7 +66,9 @@ pub(super) fn checks(scene: &Scene) -> Vec<Check> {
     let store = STORES.iter().map(Path::new).find(|it| fs::is_file(it));
     let mut checks = vec![judge_port(&ports::look(UI_PORT)), judge_proxies(env)];
     checks.push(judge_certificates(env, store, fs::exists));
-    let configs: Vec<PathBuf> = pip_configs(env).into_iter().filter(|it| fs::is_file(it)).collect();
+    let configs = pip_configs(env);
+    let configs: Vec<(PathBuf, String)> =
+        configs.into_iter().filter_map(|it| fs::read_optional(&it).ok()?.map(|text| (it, text))).collect();
     checks.push(judge_indexes(env, &configs));
     checks
 }
@@ -115,16 +117,25 @@ fn judge_certificates(env: &Env, store: Option<&Path>, is_there: impl Fn(&Path) 
         return Check::warning(id, format_args!("`{name}` is `{path}`, which is not there"))
             .advise(format_args!("unset `{name}`, or let it name your certificates"));
     }
-    let set: Vec<String> = set.iter().map(|(name, path)| format!("`{name}={path}`")).collect();
-    match (set.is_empty(), store) {
-        (false, _) => Check::ok(id, set.join(", ")),
+    // Who sets one for every program sets them alike.
+    let mut by_path: Vec<(&str, Vec<&str>)> = vec![];
+    for (name, path) in set {
+        match by_path.iter_mut().find(|(it, _)| *it == path) {
+            Some((_, names)) => names.push(name),
+            None => by_path.push((path, vec![name])),
+        }
+    }
+    let found: Vec<String> =
+        by_path.iter().map(|(path, names)| format!("`{path}` ({})", names.join(", "))).collect();
+    match (found.is_empty(), store) {
+        (false, _) => Check::ok(id, found.join(", ")),
         (true, Some(store)) => Check::ok(id, format_args!("the system's, `{}`", store.display())),
         (true, None) => Check::note(id, "this system has none; dpgui uses Mozilla's, which are built in")
             .advise("install your system's package `ca-certificates`"),
     }
 }
 
-fn judge_indexes(env: &Env, configs: &[PathBuf]) -> Check {
+fn judge_indexes(env: &Env, configs: &[(PathBuf, String)]) -> Check {
     let id = "package-index";
     if let Some((name, value)) = env.first(&OFFLINE).filter(|(_, value)| !["0", "false"].contains(value)) {
         return Check::warning(id, format_args!("`{name}={value}` keeps packages from being downloaded"))
@@ -135,11 +146,26 @@ fn judge_indexes(env: &Env, configs: &[PathBuf]) -> Check {
         let words: Vec<String> = value.split_whitespace().map(without_secrets).collect();
         format!("`{name}={}`", words.join(" "))
     });
-    let files = configs.iter().map(|it| format!("`{}`", it.display()));
+    let files = configs.iter().flat_map(|(path, text)| {
+        let settings = index_settings(text).into_iter();
+        settings.map(move |it| format!("`{it}` in `{}`", path.display()))
+    });
     match set.chain(files).collect::<Vec<_>>().join(", ") {
         found if found.is_empty() => Check::ok(id, "the public one"),
         found => Check::ok(id, found),
     }
+}
+
+/// The lines of pip's settings that say where packages come from, see "Configuration" of pip's user guide.
+fn index_settings(text: &str) -> Vec<String> {
+    let setting = |line: &str| {
+        let (name, value) = line.split_once(['=', ':'])?;
+        let name = name.trim();
+        let counts = ["index-url", "extra-index-url", "find-links", "no-index", "proxy"].contains(&name);
+        let value: Vec<String> = value.split_whitespace().map(without_secrets).collect();
+        counts.then(|| format!("{name}={}", value.join(" ")))
+    };
+    text.lines().filter_map(setting).collect()
 }
 
 /// Where pip looks for its settings, see `pip config debug`.
@@ -208,7 +234,7 @@ fn judge_mirror(name: &str, places: &[Place], http: &Http) -> Check {
         return Check::ok("mirror", format_args!("`{place}` answers")).about(name);
     }
     let all: Vec<String> = places.iter().map(|it| format!("`{it}`")).collect();
-    let found = format!("no answer within {} s from {}", LIMIT.as_secs(), all.join(", "));
+    let found = format!("no good answer within {} s from {}", LIMIT.as_secs(), all.join(", "));
     Check::warning("mirror", found).about(name).advise(
         "check the network and the proxy settings, or name a mirror under `[sources]` in `dpgui.toml`",
     )
@@ -256,7 +282,11 @@ mod tests {
             assert_eq!(told(&found), expected);
         };
         check(Env::from([]), Some("/store"), "ok certificates: the system's, `/store`");
-        check(Env::from([("SSL_CERT_FILE", "/ca.pem")]), None, "ok certificates: `SSL_CERT_FILE=/ca.pem`");
+        check(
+            Env::from([("SSL_CERT_FILE", "/ca.pem"), ("PIP_CERT", "/ca.pem")]),
+            None,
+            "ok certificates: `/ca.pem` (SSL_CERT_FILE, PIP_CERT)",
+        );
         check(
             Env::from([("SSL_CERT_FILE", "/ca.pem"), ("PIP_CERT", "/gone.pem")]),
             Some("/store"),
@@ -274,14 +304,16 @@ mod tests {
     #[test]
     fn the_package_index_in_effect_is_told() {
         let check = |env: Env, configs: &[&str], expected: &str| {
-            let configs: Vec<PathBuf> = configs.iter().map(PathBuf::from).collect();
+            let text = "[global]\n# no\nindex-url = https://u:p@three.example/simple\ntimeout = 60\n";
+            let configs: Vec<_> = configs.iter().map(|it| (PathBuf::from(it), text.to_owned())).collect();
             assert_eq!(told(&judge_indexes(&env, &configs)), expected);
         };
         check(Env::from([]), &[], "ok package-index: the public one");
         check(
             Env::from([("UV_INDEX", "a=https://u:p@one.example https://two.example")]),
             &["/etc/pip.conf"],
-            "ok package-index: `UV_INDEX=a=https://one.example https://two.example`, `/etc/pip.conf`",
+            "ok package-index: `UV_INDEX=a=https://one.example https://two.example`, \
+             `index-url=https://three.example/simple` in `/etc/pip.conf`",
         );
         check(
             Env::from([("PIP_NO_INDEX", "1")]),

@@ -98,7 +98,20 @@ pub(super) fn receipts(scene: &Scene) -> Vec<Check> {
     let mut artefacts = vec![workspace.venv(), workspace.libs()];
     artefacts.extend(["node", "uv", "python"].map(|name| workspace.tools().join(name)));
     let there = artefacts.iter().filter(|dir| fs::names(dir).is_ok_and(|names| !names.is_empty()));
-    there.map(|dir| judge_receipt(dir, Receipt::of(dir).map(|it| it.what))).collect()
+    let mut checks: Vec<Check> =
+        there.map(|dir| judge_receipt(dir, Receipt::of(dir).map(|it| it.what))).collect();
+    // Those of things that are no directories of ours lie by themselves.
+    let loose = workspace.internal().join("receipts");
+    for path in fs::names(&loose).unwrap_or_default().iter().map(|name| loose.join(name)) {
+        if path.extension().is_some_and(|it| it == "json") && Receipt::read(&path).is_none() {
+            checks.push(
+                Check::warning("receipt", format_args!("`{}` cannot be read", path.display()))
+                    .about(path.file_stem().unwrap_or_default().display())
+                    .advise("run `dpgui setup`, which writes it anew"),
+            );
+        }
+    }
+    checks
 }
 
 fn judge_receipt(dir: &Path, receipt: Option<String>) -> Check {
