@@ -5,6 +5,7 @@ JSON object with what was found.
 """
 
 import importlib.metadata  # noqa: E402  (after the search path has been looked at)
+import re  # noqa: E402
 import sysconfig  # noqa: E402
 import warnings  # noqa: E402
 
@@ -46,10 +47,20 @@ def torch_answer(torch):
             said=next((str(it.message).splitlines()[0] for it in said if "CUDA" in str(it.message)), None))
 
 
+def packages():
+    """Versions by name, as PEP 503 writes names; the first on the search path is the one that is imported."""
+    found = {}
+    for it in importlib.metadata.distributions():
+        name = it.metadata["Name"]
+        if name:
+            found.setdefault(re.sub(r"[-_.]+", "-", name).lower(), it.version)
+    return found
+
+
 headers = os.path.join(sysconfig.get_path("include") or "", "Python.h")
 answer = dict(
     python=sys.version.split()[0], headers=headers, has_headers=os.path.exists(headers),
-    problems=problems, winners=winners, torch=None, torch_error=None, deepspeed=None, deepspeed_error=None)
+    problems=problems, winners=winners, packages=ask(packages) or {}, torch=None, torch_error=None, deepspeed=None, deepspeed_error=None)
 try:
     import torch
     answer["torch"] = torch_answer(torch)

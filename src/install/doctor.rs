@@ -14,6 +14,7 @@ mod runs;
 mod setup;
 mod storage;
 mod torch;
+mod versions;
 mod workspace;
 
 use std::{

@@ -49,12 +49,16 @@ fn tree(dir: &Path) -> Vec<String> {
 /// A workspace in which a setup for the real trainer was begun.
 fn begun() -> Sandbox {
     let sandbox = Sandbox::new();
-    let receipt = json!({
-        "schema": 1, "inputs": "0".repeat(64), "what": "diffusion-pipe", "from": "its first setup",
-        "dpgui": "0.1.0", "finished": "2026-11-01T00:00:00Z",
-    });
-    sandbox.write("w/.dpgui/receipts/purpose.json", receipt.to_string());
+    sandbox.write("w/.dpgui/receipts/purpose.json", receipt("diffusion-pipe", &json!(null)));
     sandbox
+}
+
+fn receipt(what: &str, details: &Value) -> String {
+    let receipt = json!({
+        "schema": 1, "inputs": "0".repeat(64), "what": what, "from": "a test", "dpgui": "0.1.0",
+        "finished": "2026-11-01T00:00:00Z", "details": details,
+    });
+    receipt.to_string()
 }
 
 /// An environment whose interpreter answers so.
@@ -66,7 +70,7 @@ fn environment(sandbox: &mut Sandbox, answer: &Value) {
 
 fn answer(torch: &Value) -> Value {
     json!({
-        "python": "3.12.14", "headers": "/p/Python.h", "has_headers": true, "problems": [], "winners": {},
+        "python": "3.12.14", "headers": "/p/Python.h", "has_headers": true, "problems": [], "winners": {}, "packages": {},
         "torch": torch, "torch_error": null, "deepspeed": "0.18.4", "deepspeed_error": null,
     })
 }
@@ -200,6 +204,36 @@ fn a_torch_without_code_for_the_gpu_is_a_problem() {
     );
     assert_eq!(check(&said, "driver-cuda"), "ok: driver 560.35.03 runs CUDA 12.6");
     assert_eq!(check(&said, "torch-gpus"), "ok: torch can use 1: NVIDIA GeForce RTX 5090");
+}
+
+#[test]
+fn packages_are_held_against_the_lock() {
+    let mut sandbox = begun();
+    let mut answer = answer(&json!(null));
+    answer["packages"] = json!({ "torch": "2.13.0+cu130", "numpy": "2.4.0", "mine": "1" });
+    environment(&mut sandbox, &answer);
+    sandbox.write("w/venv/.dpgui-receipt.json", receipt("torch", &json!({ "profile": "cu13" })));
+    let said = sandbox.dpgui(&["doctor", "--json"]);
+    assert_eq!(
+        check(&said, "packages"),
+        "problem: missing: torchvision, torchaudio",
+        "without a lock: {said}"
+    );
+
+    let (digest, arch) = ("0".repeat(64), std::env::consts::ARCH);
+    let line = |name, version| format!("{name}=={version} --hash=sha256:{digest}  # {name}.whl 1\n");
+    let lines = [line("torch", "2.13.0"), line("numpy", "2.5.1")].concat();
+    let lock = format!(
+        "version = 1\nrules = \"{digest}\"\n[repositories]\n[archives]\n\
+         [python.trainer-cu13-{arch}-cp312]\nmade-from = \"{digest}\"\nrequirements = \"\"\"\n{lines}\"\"\"\n"
+    );
+    sandbox.write("w/dpgui.lock", lock);
+    let said = sandbox.dpgui(&["doctor", "--json"]);
+    assert_eq!(check(&said, "packages"), "warning: in other versions: numpy 2.4.0 instead of 2.5.1");
+
+    sandbox.write("w/dpgui.lock", "version = 1\nrules = 5\n");
+    let said = sandbox.dpgui(&["doctor", "--json"]);
+    assert!(check(&said, "packages").starts_with("problem: `"), "{said}");
 }
 
 #[test]

@@ -66,6 +66,10 @@ pub(super) fn checks(scene: &Scene) -> Vec<Check> {
             checks.push(judge_space(&cache, mounts::space(&cache), need).about("uv's cache"));
         }
     }
+    let downloads = scene.site.cache.dir();
+    if !disk::is_shared_by(downloads, root) {
+        checks.push(judge_space(downloads, mounts::space(downloads), need).about("downloads"));
+    }
     checks
 }
 

@@ -18,6 +18,7 @@ use super::{
     IMPORT_LIMIT, Scene,
     arch::{self, Code},
     check::{Check, Verdict},
+    versions,
 };
 
 /// The questions, in Python. All of them to one process: importing torch takes seconds.
@@ -32,6 +33,8 @@ struct Answer {
     has_headers: bool,
     problems: Vec<String>,
     winners: BTreeMap<String, Option<String>>,
+    /// Versions by name.
+    packages: BTreeMap<String, String>,
     torch: Option<Torch>,
     torch_error: Option<String>,
     deepspeed: Option<String>,
@@ -76,6 +79,7 @@ pub(super) fn checks(scene: &Scene) -> Vec<Check> {
             checks.push(Check::problem("torch-import", told).advise(REBUILD));
         }
     }
+    checks.extend(versions::checks(scene, &answer.python, &answer.packages));
     checks.extend(modules(&answer));
     checks
 }
