@@ -2,6 +2,7 @@
 
 pub mod config;
 pub mod demo;
+pub mod doctor;
 mod interrupts;
 pub mod lock;
 pub mod logs;

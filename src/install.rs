@@ -2,6 +2,7 @@
 
 pub mod archive;
 pub mod cache;
+pub mod doctor;
 pub mod download;
 pub mod error;
 pub mod farm;

@@ -5,6 +5,7 @@ mod archives;
 mod config;
 mod config_parser;
 mod deepspeed;
+mod doctor;
 mod git;
 mod hostile_archives;
 mod logs;
