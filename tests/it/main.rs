@@ -5,6 +5,7 @@ mod archives;
 mod config;
 mod config_parser;
 mod deepspeed;
+mod downloads;
 mod git;
 mod logs;
 mod setup;
