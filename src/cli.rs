@@ -46,6 +46,7 @@ enum Command {
     Runs(commands::runs::Args),
     Logs(commands::logs::Args),
     Stop(commands::stop::Args),
+    Clean(commands::clean::Args),
     #[command(name = "__supervise", hide = true)]
     Supervise(commands::supervise::Args),
 }
@@ -80,6 +81,7 @@ fn dispatch(command: &Command, context: &Context) -> Result<ExitCode, Error> {
         Command::Runs(args) => commands::runs::run(args, context),
         Command::Logs(args) => commands::logs::run(args, context),
         Command::Stop(args) => commands::stop::run(args, context),
+        Command::Clean(args) => commands::clean::run(args, context),
         Command::Supervise(args) => commands::supervise::run(args, context),
     }
 }
