@@ -350,6 +350,18 @@ fn a_file_of_known_size_is_cut_off_where_it_goes_on() {
 }
 
 #[test]
+fn a_login_page_in_the_place_of_the_file_does_not_cost_what_is_there() {
+    let world = World::new();
+    world.server.faults(&[CutAfter(1000), Status(404, ""), IgnoreRange]);
+    world.server.file("/page", "<h1>Sign in</h1>");
+    let error = world.fetch(Some(LENGTH), &["/file", "/page"]).expect_err("a page");
+    assert_eq!(world.told(error).0, 4);
+    assert_eq!(world.partial().metadata().expect("kept").len(), 1000);
+    world.assert_whole(&world.fetch(Some(LENGTH), &["/file"]).expect("the rest comes"));
+    assert_eq!(world.server.requests().last().expect("one"), "GET /file from 1000");
+}
+
+#[test]
 fn a_file_of_known_size_that_ends_early_is_gone_on_with() {
     let world = World::new();
     world.server.faults(&[EndChunks(1000)]);

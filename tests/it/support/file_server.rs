@@ -173,12 +173,15 @@ fn answer(mut stream: &TcpStream, state: &Mutex<State>) -> std::io::Result<()> {
         }
         (state.files.get(&request.path).cloned(), state.etag.clone(), fault.unwrap_or(Fault::Nothing))
     };
+    let beyond = |content: &Vec<u8>| {
+        !matches!(fault, Fault::IgnoreRange) && request.from.is_some_and(|from| from >= content.len())
+    };
     let (status, extra) = match (&fault, &content) {
         (Fault::Status(code, reason), _) => (format!("{code} {reason}"), String::new()),
         (Fault::StatusWith(code, reason, header), _) => (format!("{code} {reason}"), format!("{header}\r\n")),
         (Fault::Redirect(to), _) => ("302 Found".to_owned(), format!("Location: {to}\r\n")),
         (_, None) => ("404 Not Found".to_owned(), String::new()),
-        (_, Some(content)) if request.from.is_some_and(|from| from >= content.len()) => {
+        (_, Some(content)) if beyond(content) => {
             ("416 Range Not Satisfiable".to_owned(), format!("Content-Range: bytes */{}\r\n", content.len()))
         }
         (_, Some(content)) => return send(stream, &request, content.clone(), etag.as_deref(), &fault),
