@@ -5,6 +5,7 @@ pub mod download;
 pub mod error;
 pub mod farm;
 pub mod index;
+pub mod manifest;
 pub mod node;
 pub mod pinned;
 pub mod plan;

@@ -5,6 +5,7 @@
 #![expect(clippy::disallowed_methods, reason = "this is the place that the ban points to")]
 
 pub mod clock;
+pub mod cores;
 pub mod digest;
 pub mod disk;
 pub mod env;
@@ -19,6 +20,7 @@ pub mod process;
 pub mod procfs;
 pub mod retry;
 pub mod signal;
+pub mod tree;
 pub mod watch;
 
 pub use env::{Arch, Env, Host};

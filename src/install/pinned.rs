@@ -12,7 +12,9 @@ use crate::{
 use super::{
     InstallError, archive,
     download::{self, Wanted},
-    index, receipt,
+    index,
+    manifest::Known,
+    receipt,
     step::Site,
 };
 
@@ -32,6 +34,8 @@ pub struct Origin {
     pub from: String,
     /// It was a wheel: what a wheel cannot hold (links, the permission to execute) is missing.
     pub repacked: bool,
+    /// The digests of what was written.
+    pub known: Known,
 }
 
 impl<'a> Pinned<'a> {
@@ -57,9 +61,9 @@ impl<'a> Pinned<'a> {
         let wanted = Wanted { name: self.name, sha256: self.sha256, places: &self.places, another_way };
         let error = match download::fetch(&self.site.http, &wanted, &self.site.downloads(), progress) {
             Ok(fetched) => {
-                archive::unpack_tar_gz(&fetched.path, staged, progress)?;
+                let known = archive::unpack_tar_gz(&fetched.path, staged, progress)?;
                 fs::remove_tree(&fetched.path)?;
-                return Ok(Origin { from: fetched.from, repacked: false });
+                return Ok(Origin { from: fetched.from, repacked: false, known });
             }
             Err(error) => error,
         };
@@ -84,9 +88,9 @@ impl<'a> Pinned<'a> {
             Err(index) => return Err(index),
         };
         progress.doing("unpacking");
-        archive::unpack_wheel(&path, in_wheel, staged)?;
+        let known = archive::unpack_wheel(&path, in_wheel, staged)?;
         fs::remove_tree(path.parent().unwrap_or(&path))?;
         let from = format!("`{}` {} of the Python package index", wheel.package, wheel.version);
-        Ok(Origin { from, repacked: true })
+        Ok(Origin { from, repacked: true, known })
     }
 }

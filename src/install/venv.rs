@@ -21,10 +21,11 @@ use crate::{
 use self::phase::Installation;
 use super::{
     InstallError,
+    manifest::Known,
     plan::{Status, StepId},
     program,
     python::{Interpreter, Python},
-    receipt::{self, Receipt},
+    receipt::{self, Filled, Receipt},
     requirements,
     step::{Site, Step},
     torch::Profile,
@@ -81,7 +82,7 @@ impl Venv<'_> {
         list: &str,
         staged: &Path,
         progress: &Progress,
-    ) -> Result<Receipt, InstallError> {
+    ) -> Result<Filled, InstallError> {
         let uv = self.uv.program().ok_or_else(|| InstallError::Verify {
             problem: "uv is not there".to_owned(),
             hint: "run `dpgui setup` without `--only` and `--skip`".to_owned(),
@@ -113,7 +114,8 @@ impl Venv<'_> {
         run_install(&install, progress)?;
         progress.doing("writing it to the disk");
         let details = serde_json::json!({ "profile": self.profile });
-        Ok(Receipt::new(self.inputs(interpreter, list), self.what(), from).with_details(details))
+        let receipt = Receipt::new(self.inputs(interpreter, list), self.what(), from).with_details(details);
+        Ok(Filled::new(receipt).with_known(Known::of_environment(staged)?))
     }
 
     /// uv does not read pip's settings; people who set an index for pip mean it for this too.
