@@ -1,6 +1,7 @@
 //! Setup: from what is there to what is wanted, as a plan and then as steps that can be killed at any point.
 
 pub mod archive;
+pub mod cache;
 pub mod download;
 pub mod error;
 pub mod farm;
@@ -26,8 +27,14 @@ use serde::Serialize;
 
 use crate::{
     config,
+    error::in_one_line,
     output::{Event, Line, size},
-    platform::{clock::Stopwatch, fs, gpu, lock::Lock},
+    platform::{
+        clock::Stopwatch,
+        fs::{self, FsError},
+        gpu,
+        lock::Lock,
+    },
     workspace::{Settings, Workspace},
 };
 
@@ -172,7 +179,11 @@ impl<'a> Setup<'a> {
         if pending.contains(&StepId::Venv) {
             self.require_space()?;
         }
-        Ok(done(step::apply(&self.steps, &pending, &self.site.output)?))
+        let changed = step::apply(&self.steps, &pending, &self.site.output)?;
+        if let Err(error) = self.site.cache.trim() {
+            self.site.output.warn(in_one_line(&error));
+        }
+        Ok(done(changed))
     }
 
     fn announce(&self, pending: &BTreeSet<StepId>) {
@@ -184,12 +195,8 @@ impl<'a> Setup<'a> {
         }
     }
 
-    /// What setups that were killed left behind: half an environment is gigabytes.
-    fn leftovers(&self) -> Result<Vec<PathBuf>, InstallError> {
-        let workspace = &self.site.workspace;
-        let dirs = [workspace.root().to_owned(), workspace.tools(), workspace.vendor(), workspace.libs()];
-        let found = dirs.iter().map(|dir| fs::leftovers(dir)).collect::<Result<Vec<_>, _>>()?;
-        Ok(found.into_iter().flatten().collect())
+    fn leftovers(&self) -> Result<Vec<PathBuf>, FsError> {
+        leftovers(&self.site.workspace)
     }
 
     fn mark_purpose(&self) -> Result<(), InstallError> {
@@ -219,6 +226,13 @@ impl<'a> Setup<'a> {
         }
         Ok(())
     }
+}
+
+/// What setups that were killed left behind: half an environment is gigabytes. For who holds the setup's lock.
+pub fn leftovers(workspace: &Workspace) -> Result<Vec<PathBuf>, FsError> {
+    let dirs = [workspace.root().to_owned(), workspace.tools(), workspace.vendor(), workspace.libs()];
+    let found = dirs.iter().map(|dir| fs::leftovers(dir)).collect::<Result<Vec<_>, _>>()?;
+    Ok(found.into_iter().flatten().collect())
 }
 
 /// The name of the receipt that says what a workspace is for.

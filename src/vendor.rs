@@ -5,6 +5,7 @@
 
 pub mod farm;
 pub mod git;
+pub mod lock;
 pub mod requirements;
 pub mod sources;
 

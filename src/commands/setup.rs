@@ -8,8 +8,8 @@ use std::{
 
 use crate::{
     error::{Error, Kind},
-    install::{Purpose, Setup, Wish, plan::Selection, step::Site, torch::Profile},
-    platform::{fs, net::Http, process::as_typed},
+    install::{Purpose, Setup, Wish, cache::Cache, plan::Selection, step::Site, torch::Profile},
+    platform::{fs, net::Http, patience::Patience, process::as_typed},
     vendor::sources::Sources,
     workspace::{
         Settings,
@@ -79,7 +79,8 @@ pub fn site(context: &Context, settings: &Settings) -> Result<Site, Error> {
         host: context.host.clone(),
         workspace: context.workspace.clone(),
         sources: Sources::load(settings)?,
-        http: Http::new()?,
+        http: Http::patient(Patience::of(&context.host.env))?,
+        cache: Cache::of(&context.host, &context.workspace, settings),
         output: context.output.clone(),
     })
 }

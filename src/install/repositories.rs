@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::{
     error::in_one_line,
     output::{Progress, size},
-    platform::{clock, net, retry::Retries},
+    platform::{clock, net},
     vendor::{
         git::{self, CommitId, Git, GitError, GitProgress, Outcome, Pin, SubmodulePin},
         sources::{self, Repository},
@@ -84,14 +84,14 @@ impl Checkout<'_> {
     /// Tries again after what may pass: a clone of hundreds of megabytes is not to end a setup by one bad answer.
     fn checkout(&self, pin: &Pin, progress: &Progress) -> Result<Outcome, InstallError> {
         let git = Git::new(self.site.http.clone(), &self.site.host.env)?;
-        let mut retries = Retries::new(false);
+        let mut retries = self.site.http.retries(false);
         loop {
             let error = match git.checkout(pin, &self.dir(), &mut |far| show(far, progress)) {
                 Err(GitError::Net(error)) => error,
                 outcome => return Ok(outcome?),
             };
             let Some(pause) = retries.after(&error) else { return Err(GitError::Net(error).into()) };
-            progress.doing(format!("{}; trying again in {} s", in_one_line(&error), pause.as_secs_f32()));
+            progress.doing(format!("{}; trying again in {:.1} s", in_one_line(&error), pause.as_secs_f32()));
             clock::pause(pause);
         }
     }

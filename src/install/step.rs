@@ -4,7 +4,6 @@ use std::{
     any::Any,
     collections::{BTreeSet, HashMap, HashSet},
     panic::{AssertUnwindSafe, catch_unwind},
-    path::PathBuf,
     sync::mpsc,
     thread,
 };
@@ -20,6 +19,7 @@ use crate::{
 
 use super::{
     InstallError,
+    cache::Cache,
     plan::{Observed, Status, StepId},
 };
 
@@ -30,15 +30,11 @@ pub struct Site {
     pub workspace: Workspace,
     pub sources: Sources,
     pub http: Http,
+    pub cache: Cache,
     pub output: Output,
 }
 
 impl Site {
-    /// Where downloads wait for being unpacked.
-    pub fn downloads(&self) -> PathBuf {
-        self.workspace.internal().join("downloads")
-    }
-
     /// The environment of the programs that setup runs: the user's, less what would lead Python astray.
     pub fn tool_env(&self) -> Env {
         let mut env = self.host.env.clone();

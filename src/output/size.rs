@@ -19,6 +19,32 @@ pub fn bytes(count: u64) -> String {
     format!("{value:.decimals$} {}", UNITS[unit])
 }
 
+/// The reverse, as people write it: `30 GB`, `1.5 GiB`, `800MB`, `0`.
+pub fn parse(text: &str) -> Option<u64> {
+    const UNITS: [(&str, u64); 9] = [
+        ("", 1),
+        ("B", 1),
+        ("KB", 1000),
+        ("MB", 1_000_000),
+        ("GB", 1_000_000_000),
+        ("TB", 1_000_000_000_000),
+        ("MiB", 1 << 20),
+        ("GiB", 1 << 30),
+        ("TiB", 1 << 40),
+    ];
+    let digits = text.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
+    let number: f64 = text[..text.len() - digits.len()].parse().ok()?;
+    let (_, unit) = UNITS.into_iter().find(|(name, _)| digits.trim().eq_ignore_ascii_case(name))?;
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a limit, of which the digits behind the fifteenth do not matter; it has no sign"
+    )]
+    let bytes = (number * unit as f64) as u64;
+    Some(bytes)
+}
+
 /// `0.42 s`, `12 s`, `3 min 20 s`, `2 h 05 min`.
 pub fn duration(duration: Duration) -> String {
     let seconds = duration.as_secs();
@@ -43,6 +69,21 @@ mod tests {
         check(57_510_549, "54.8 MiB");
         check(1023 * 1024, "1.00 MiB");
         check(3 << 30, "3.00 GiB");
+    }
+
+    #[test]
+    fn sizes_are_read_with_either_kind_of_unit() {
+        let check = |text: &str, expected: Option<u64>| assert_eq!(parse(text), expected, "{text}");
+        check("30 GB", Some(30_000_000_000));
+        check("1.5GiB", Some(3 << 29));
+        check("800 mb", Some(800_000_000));
+        check("17", Some(17));
+        check("0", Some(0));
+        check("", None);
+        check("GB", None);
+        check("-1 GB", None);
+        check("1 GBit", None);
+        check("1.2.3 GB", None);
     }
 
     #[test]

@@ -52,6 +52,13 @@ impl Report for FsError {
     }
 }
 
+impl FsError {
+    /// There is no room left, on the disk or for this user.
+    pub fn is_full(&self) -> bool {
+        matches!(self.source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+    }
+}
+
 pub type Result<T> = std::result::Result<T, FsError>;
 
 /// Adds action and path to an I/O error.
@@ -343,6 +350,24 @@ pub fn remove_leftovers(path: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Sets when the file was last written to.
+pub fn touch(path: &Path, time: Timestamp) -> Result<()> {
+    let touched = File::open(path).and_then(|file| file.set_modified(time.into()));
+    touched.map_err(context("set the time of", path))
+}
+
+/// Bytes of the files at and below `path`; what cannot be looked at counts as nothing.
+pub fn tree_size(path: &Path) -> u64 {
+    match fs::symlink_metadata(path) {
+        Ok(found) if found.is_dir() => {
+            let entries = fs::read_dir(path).into_iter().flatten().flatten();
+            entries.map(|entry| tree_size(&entry.path())).sum()
+        }
+        Ok(found) => found.len(),
+        Err(_) => 0,
+    }
 }
 
 fn sync_dir(dir: &Path) {

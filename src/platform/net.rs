@@ -2,7 +2,11 @@
 //!
 //! Proxies come from `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`; trusted certificates from the system's
 //! store or `SSL_CERT_FILE` and `SSL_CERT_DIR`, and where there is none, Mozilla's. There is no total time-out, because
-//! a big file may take hours: only a connection that says nothing for [`IDLE`] is given up.
+//! a big file may take hours: only a connection that says nothing, or next to nothing, for as long as [`Patience`] has
+//! is given up.
+
+mod pace;
+mod part;
 
 use std::{
     error::Error as StdError,
@@ -11,24 +15,30 @@ use std::{
     time::Duration,
 };
 
+use jiff::{Timestamp, fmt::rfc2822};
+
 use reqwest::{
     Certificate, StatusCode,
     blocking::{Client, RequestBuilder, Response},
-    header::{self, HeaderName},
+    header::{self, HeaderMap, HeaderName},
+    redirect,
 };
 
 use crate::error::{Kind, Report};
 
-/// Longest wait for a connection.
-const CONNECT: Duration = Duration::from_secs(10);
+use super::{clock, patience::Patience, retry::Retries};
 
-/// Longest silence on a connection that is open.
-pub const IDLE: Duration = Duration::from_secs(30);
+pub use pace::Paced;
+pub use part::Part;
+
+/// Redirects that are followed; what needs more goes in circles.
+const REDIRECTS: usize = 10;
 
 /// The one HTTP client. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Http {
     client: Client,
+    patience: Patience,
 }
 
 /// A request that got no usable answer. URLs in it have lost their user and password.
@@ -44,13 +54,23 @@ pub enum NetError {
     Status { url: String, status: StatusCode, retry_after: Option<Duration> },
     #[error("the connection to `{url}` broke off")]
     Broken { url: String, source: io::Error },
+    #[error("`{url}` redirects more than {REDIRECTS} times")]
+    Redirects { url: String, source: reqwest::Error },
+    #[error("`{url}` sends its file encoded as `{encoding}`, which was not asked for")]
+    Encoded { url: String, encoding: String },
+    #[error("`{url}` sends another part of its file than the one it was asked for: {problem}")]
+    WrongPart { url: String, problem: String },
 }
 
 impl NetError {
     /// Trying the same place again may help: it was cut off or busy, rather than a firm no.
     pub fn may_pass(&self) -> bool {
         match self {
-            Self::Client { .. } | Self::Certificate { .. } => false,
+            Self::Client { .. }
+            | Self::Certificate { .. }
+            | Self::Redirects { .. }
+            | Self::Encoded { .. }
+            | Self::WrongPart { .. } => false,
             Self::Unreachable { .. } | Self::Broken { .. } => true,
             Self::Status { status, .. } => {
                 status.is_server_error()
@@ -78,6 +98,9 @@ impl Report for NetError {
                 "if your network has its own certificate authority, point `SSL_CERT_FILE` at its PEM file"
                     .to_owned()
             }
+            Self::Redirects { .. } | Self::Encoded { .. } | Self::WrongPart { .. } => {
+                "a proxy may be in the way; name a mirror under `[sources]` in `dpgui.toml`".to_owned()
+            }
             Self::Unreachable { .. } | Self::Broken { .. } | Self::Status { .. } => {
                 "check the network and the proxy settings, or name a mirror under `[sources]` in `dpgui.toml`"
                     .to_owned()
@@ -88,33 +111,44 @@ impl Report for NetError {
 
 impl Http {
     pub fn new() -> Result<Self, NetError> {
-        Self::with_idle(IDLE)
+        Self::patient(Patience::default())
     }
 
-    fn with_idle(idle: Duration) -> Result<Self, NetError> {
+    pub fn patient(patience: Patience) -> Result<Self, NetError> {
         // Ring rather than the default provider: no C++ or cmake to build, and hashing is not its job here.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let builder = || {
             Client::builder()
                 .user_agent(concat!("dpgui/", env!("CARGO_PKG_VERSION")))
-                .connect_timeout(CONNECT)
+                .connect_timeout(patience.connect)
+                .redirect(redirect::Policy::limited(REDIRECTS))
                 // The blocking client's limit is for each wait, first for the answer and then for each read of its body;
                 // the asynchronous one's `read_timeout` would panic in a body that is read outside of its runtime.
-                .timeout(idle)
+                .timeout(patience.idle)
         };
         // A bare container has no certificates at all; then Mozilla's, which are built in, are as good as a system's.
         let client = builder().build().or_else(|_| builder().tls_certs_only(mozilla_roots()).build());
-        Ok(Self { client: client.map_err(|source| NetError::Client { source })? })
+        Ok(Self { client: client.map_err(|source| NetError::Client { source })?, patience })
     }
 
-    /// Asks for `url` from byte `offset` on. The answer may ignore the offset: look at its status.
-    pub fn get(&self, url: &str, offset: u64) -> Result<Response, NetError> {
+    /// The tries at one thing that this client fetches. With `another_way` to the same thing, a server that cannot be
+    /// connected to is not waited for.
+    pub fn retries(&self, another_way: bool) -> Retries {
+        Retries::new(another_way, self.patience)
+    }
+
+    /// Asks for the file at `url` from byte `from` on, and for the whole of it if it is not any more what `validator`
+    /// stood for. Look at [`Part::start`]: a server may send the whole file anyway.
+    pub fn part(&self, url: &str, from: u64, validator: Option<&str>) -> Result<Part, NetError> {
         // Bytes are hashed as they were published: no transfer compression.
         let mut request = self.client.get(url).header(header::ACCEPT_ENCODING, "identity");
-        if offset > 0 {
-            request = request.header(header::RANGE, format!("bytes={offset}-"));
+        if from > 0 {
+            request = request.header(header::RANGE, format!("bytes={from}-"));
+            if let Some(validator) = validator {
+                request = request.header(header::IF_RANGE, validator);
+            }
         }
-        send(url, request)
+        Part::of(self.send(url, request)?, &without_secrets(url), from)
     }
 
     /// Whether anybody usable answers at `url` within `limit`.
@@ -128,7 +162,7 @@ impl Http {
         url: &str,
         headers: &[(HeaderName, &str)],
         body: Option<Vec<u8>>,
-    ) -> Result<Response, NetError> {
+    ) -> Result<Paced<Response>, NetError> {
         let mut request = match body {
             Some(body) => self.client.post(url).body(body),
             None => self.client.get(url),
@@ -136,7 +170,18 @@ impl Http {
         for (name, value) in headers {
             request = request.header(name, *value);
         }
-        send(url, request)
+        self.send(url, request)
+    }
+
+    fn send(&self, url: &str, request: RequestBuilder) -> Result<Paced<Response>, NetError> {
+        let shown = without_secrets(url);
+        let response = request.send().map_err(|source| failed(shown.clone(), source))?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(Paced::new(response, self.patience));
+        }
+        let retry_after = retry_after(response.headers(), clock::now());
+        Err(NetError::Status { url: shown, status, retry_after })
     }
 }
 
@@ -175,22 +220,27 @@ pub fn without_secrets(url: &str) -> String {
     }
 }
 
-fn send(url: &str, request: RequestBuilder) -> Result<Response, NetError> {
-    let shown = without_secrets(url);
-    let response = match request.send() {
-        Ok(response) => response,
-        Err(source) if is_certificate(&source) => {
-            return Err(NetError::Certificate { url: shown, source: source.without_url() });
-        }
-        Err(source) => return Err(NetError::Unreachable { url: shown, source: source.without_url() }),
-    };
-    let status = response.status();
-    if status.is_success() {
-        return Ok(response);
+fn failed(url: String, source: reqwest::Error) -> NetError {
+    let (is_certificate, is_redirect) = (is_certificate(&source), source.is_redirect());
+    let source = source.without_url();
+    match (is_certificate, is_redirect) {
+        (true, _) => NetError::Certificate { url, source },
+        (_, true) => NetError::Redirects { url, source },
+        _ => NetError::Unreachable { url, source },
     }
-    let retry_after = response.headers().get(header::RETRY_AFTER);
-    let retry_after = retry_after.and_then(|it| it.to_str().ok()?.parse().ok()).map(Duration::from_secs);
-    Err(NetError::Status { url: shown, status, retry_after })
+}
+
+/// Seconds, or a date. A date counts from the server's own, because this machine's clock may be wrong.
+fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+    let text = |name| headers.get(name)?.to_str().ok();
+    let date = |text| Some(rfc2822::parse(text).ok()?.timestamp());
+    let asked: &str = text(header::RETRY_AFTER)?;
+    if let Ok(seconds) = asked.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let now = text(header::DATE).and_then(date).unwrap_or(now);
+    // A date that is over is no wait.
+    Some(Duration::try_from(date(asked)?.duration_since(now)).unwrap_or_default())
 }
 
 /// By what rustls says of every certificate it refuses: the layers between wrap its error in I/O errors of several
@@ -222,14 +272,36 @@ mod tests {
             // Until the client has had enough and hangs up.
             let _ = stream.read_to_end(&mut vec![]);
         });
-        let http = Http::with_idle(Duration::from_millis(200)).expect("a client");
+        let patience = Patience { idle: Duration::from_millis(200), ..Patience::default() };
+        let http = Http::patient(patience).expect("a client");
         let mut body = vec![];
-        let source = http.get(&url, 0).expect("an answer").read_to_end(&mut body).expect_err("silence");
+        let source =
+            http.part(&url, 0, None).expect("an answer").body.read_to_end(&mut body).expect_err("silence");
         let error = crate::error::Error::from(NetError::Broken { url, source });
         assert_eq!(error.messages()[1..], ["error decoding response body", "operation timed out"]);
         assert_eq!(body, b"half");
         drop(http);
         server.join().expect("the client hung up");
+    }
+
+    #[test]
+    fn a_server_says_in_seconds_or_by_a_date_when_to_ask_again() {
+        let check = |asked: &str, date: &str, expected: Option<u64>| {
+            let mut headers = HeaderMap::new();
+            for (name, value) in [(header::RETRY_AFTER, asked), (header::DATE, date)] {
+                if !value.is_empty() {
+                    headers.insert(name, value.parse().expect("a value"));
+                }
+            }
+            let now = "2026-11-23T12:00:00Z".parse().expect("a time");
+            assert_eq!(retry_after(&headers, now), expected.map(Duration::from_secs), "{asked}");
+        };
+        check("", "", None);
+        check("7", "", Some(7));
+        check("Mon, 23 Nov 2026 12:00:09 GMT", "", Some(9));
+        check("Mon, 23 Nov 2026 12:00:09 GMT", "Mon, 23 Nov 2026 12:00:04 GMT", Some(5));
+        check("Mon, 23 Nov 2026 11:59:59 GMT", "", Some(0));
+        check("soon", "", None);
     }
 
     #[test]

@@ -7,6 +7,8 @@ use std::fmt::Write as _;
 
 use serde::Deserialize;
 
+use crate::platform::digest::Sha256;
+
 use super::VendorError;
 
 const FILE: &str = "vendor/requirements.toml";
@@ -49,6 +51,11 @@ pub enum Action {
 impl Rules {
     pub fn load() -> Result<Self, VendorError> {
         toml::from_str(TEXT).map_err(|cause| VendorError::Embedded { file: FILE, details: cause.to_string() })
+    }
+
+    /// What a lock names the rules by: another rule may make another list.
+    pub fn digest() -> Sha256 {
+        Sha256::of(TEXT)
     }
 
     /// The text of the derived list, from each repository's own.
@@ -97,6 +104,14 @@ impl Rules {
     }
 }
 
+/// Of what a list requires, whatever its order and its comments say.
+pub fn digest(list: &str) -> Sha256 {
+    let mut lines: Vec<&str> = requirement_lines(list).collect();
+    lines.sort_unstable();
+    lines.dedup();
+    Sha256::of(lines.join("\n"))
+}
+
 /// The lines that say something, without comments.
 fn requirement_lines(list: &str) -> impl Iterator<Item = &str> {
     let list = list.strip_prefix('\u{feff}').unwrap_or(list);
@@ -106,7 +121,7 @@ fn requirement_lines(list: &str) -> impl Iterator<Item = &str> {
 }
 
 /// The normalised name of what a line requires: lower case, runs of `-_.` as one `-` (PEP 503).
-fn package_name(line: &str) -> String {
+pub fn package_name(line: &str) -> String {
     let end = line.find(|c: char| !(c.is_ascii_alphanumeric() || "-_.".contains(c))).unwrap_or(line.len());
     let mut name = String::new();
     for c in line[..end].chars() {
@@ -133,6 +148,12 @@ mod tests {
             assert_eq!(rule.action == Action::Replace, !rule.with.is_empty(), "{rule:?}");
             assert_eq!(rule.package, package_name(&rule.package), "rules name packages in normal form");
         }
+    }
+
+    #[test]
+    fn a_list_is_the_same_with_other_comments_and_in_another_order() {
+        assert_eq!(digest("a==1\nb>=2  # why\n"), digest("# list\n\nb>=2\na==1"));
+        assert_ne!(digest("a==1\nb>=2"), digest("a==1\nb>=3"));
     }
 
     #[test]

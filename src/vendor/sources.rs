@@ -48,6 +48,9 @@ pub struct Archive {
     /// `version` is the user's own: no digest and no wheel of the declared one speaks of it.
     #[serde(skip)]
     version_is_override: bool,
+    /// After a mirror, the declared places are tried too.
+    #[serde(skip)]
+    mirror_fallback: bool,
 }
 
 /// An environment variable whose value stands for the beginning of a place.
@@ -124,6 +127,9 @@ impl Sources {
     pub fn load(settings: &Settings) -> Result<Self, VendorError> {
         let mut sources: Self = toml::from_str(TEXT)
             .map_err(|cause| VendorError::Embedded { file: FILE, details: cause.to_string() })?;
+        for archive in sources.archives.values_mut() {
+            archive.mirror_fallback = settings.mirror_fallback;
+        }
         for (name, change) in &settings.sources {
             if let Some(archive) = sources.archives.get_mut(name) {
                 change.must_be_for_an_archive(name)?;
@@ -189,8 +195,8 @@ impl TorchBuild {
 }
 
 impl Archive {
-    /// Where to get it, in order. A mirror that the user's environment names is the only place: whoever sets one
-    /// does not want the public server asked behind their back.
+    /// Where to get it, in order. A mirror that the user's environment names is the only place, unless the settings
+    /// allow the declared ones after it: whoever sets one may not want the public server asked behind their back.
     ///
     /// # Errors
     /// When the variable holds no address, or the user's version makes none of a place.
@@ -198,18 +204,17 @@ impl Archive {
         let bad = |what: String| move |source| VendorError::BadPlace { what, source };
         let arch_name = self.arch_names.get(&arch).cloned().unwrap_or_else(|| arch.to_string());
         let fill = |it: &PlaceTemplate| it.fill(&self.version, &arch_name);
-        let set = |it: &Mirror| Some(env.text(&it.variable)?.to_owned()).filter(|base| !base.is_empty());
-        let mirror = self.mirrors.iter().find_map(|it| Some((it, set(it)?)));
-        if let Some((mirror, base)) = mirror {
-            let moved = self.places.iter().filter_map(|it| it.moved(&mirror.replaces, &base));
+        let mut places = vec![];
+        if let Some((mirror, base)) = self.mirrors.iter().find_map(|it| Some((it, env.text(&it.variable)?))) {
+            let moved = self.places.iter().filter_map(|it| it.moved(&mirror.replaces, base));
             let moved: Result<Vec<Place>, NotAPlace> = moved.map(|it| fill(&it?)).collect();
-            let moved = moved.map_err(bad(format!("the address in `{}`", mirror.variable)))?;
-            if !moved.is_empty() {
-                return Ok(moved);
-            }
+            places = moved.map_err(bad(format!("the address in `{}`", mirror.variable)))?;
         }
-        let places: Result<Vec<Place>, NotAPlace> = self.places.iter().map(fill).collect();
-        places.map_err(bad(format!("the places of version `{}`", self.version)))
+        if places.is_empty() || self.mirror_fallback {
+            let declared: Result<Vec<Place>, NotAPlace> = self.places.iter().map(fill).collect();
+            places.extend(declared.map_err(bad(format!("the places of version `{}`", self.version)))?);
+        }
+        Ok(places)
     }
 
     pub fn sha256(&self, name: &str, arch: Arch) -> Result<Sha256, VendorError> {
@@ -326,6 +331,16 @@ mod tests {
             "uv",
             "http://m/astral-sh/uv/releases/download/0.12.5/uv-x86_64-unknown-linux-musl.tar.gz",
         );
+    }
+
+    #[test]
+    fn the_public_place_is_asked_after_a_mirror_only_if_the_user_allows_it() {
+        let env = Env::from([("NODEJS_ORG_MIRROR", "http://m/node/")]);
+        let sources = with("mirror-fallback = true").expect("valid");
+        let told = sources.archives["node"].places(Arch::X86_64, &env).expect("places");
+        let told: Vec<String> = told.iter().map(ToString::to_string).collect();
+        let node = "v22.12.0/node-v22.12.0-linux-x64.tar.gz";
+        assert_eq!(told, [format!("http://m/node/{node}"), format!("https://nodejs.org/dist/{node}")]);
     }
 
     fn with(overrides: &str) -> Result<Sources, VendorError> {

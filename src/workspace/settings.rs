@@ -6,6 +6,7 @@ use serde::{Deserialize, Deserializer, de::Error as _};
 
 use crate::{
     error::{Kind, Report},
+    output::size,
     platform::{
         Arch,
         digest::Sha256,
@@ -18,6 +19,9 @@ use super::{Workspace, commit::CommitId};
 
 /// The trainer's script, relative to the workspace, unless the settings name another.
 const TRAINER: &str = "vendor/diffusion-pipe/train.py";
+
+/// What the download cache may hold: PyTorch with CUDA twice over, and everything else.
+const CACHE_LIMIT: u64 = 30_000_000_000;
 
 /// What `[torch] profile` may say.
 const PROFILES: [&str; 4] = ["auto", "cu13", "cu12", "cpu"];
@@ -33,6 +37,9 @@ pub struct Settings {
     pub models: Vec<String>,
     /// Further submodules of the trainer, as with `setup --submodule`.
     pub submodules: Vec<String>,
+    /// After a mirror that the environment names, the declared places are tried too.
+    pub mirror_fallback: bool,
+    pub cache: CacheSettings,
     /// By the name of an entry in `vendor/sources.toml`: what replaces that entry's own fields.
     pub sources: BTreeMap<String, SourceOverride>,
 }
@@ -50,6 +57,21 @@ pub struct Torch {
 pub struct Trainer {
     /// The script that `deepspeed` starts; relative to the workspace.
     pub script: Option<PathBuf>,
+}
+
+/// The download cache, which all workspaces of a user share.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CacheSettings {
+    /// Bytes. What was not used for the longest time goes first.
+    #[serde(deserialize_with = "bytes")]
+    pub limit: u64,
+}
+
+impl Default for CacheSettings {
+    fn default() -> Self {
+        Self { limit: CACHE_LIMIT }
+    }
 }
 
 /// Fields of a source that are replaced; those left out keep what `vendor/sources.toml` says.
@@ -151,6 +173,12 @@ fn profile<'de, D: Deserializer<'de>>(text: D) -> Result<Option<String>, D::Erro
     Err(D::Error::custom(format!("`{name}` is not a PyTorch profile: one of {known} is expected")))
 }
 
+fn bytes<'de, D: Deserializer<'de>>(text: D) -> Result<u64, D::Error> {
+    let text = String::deserialize(text)?;
+    size::parse(&text)
+        .ok_or_else(|| D::Error::custom(format!("`{text}` is not a size: one like `30 GB` is expected")))
+}
+
 fn some_places<'de, D: Deserializer<'de>>(list: D) -> Result<Option<Vec<PlaceTemplate>>, D::Error> {
     let places = Vec::deserialize(list)?;
     if places.is_empty() {
@@ -199,6 +227,11 @@ mod tests {
             "line 2, column 10",
             "`ftp://host.example/a` is no place to get a file from: an `https://`",
         );
+        check(
+            "cache.limit = \"much\"",
+            "line 1, column 15",
+            "`much` is not a size: one like `30 GB` is expected",
+        );
         check("[sources.node]\nplaces = []", "line 2, column 10", "at least one place is expected");
         check("[sources.node.sha256]\nx86_64 = \"1\"", "line 2, column 10", "`1` is not a sha256 digest");
     }
@@ -236,6 +269,7 @@ mod tests {
             (settings.sources.len(), settings.models.len(), settings.torch.profile.as_deref()),
             (2, 1, Some("auto"))
         );
+        assert_eq!((settings.mirror_fallback, settings.cache), (true, CacheSettings::default()));
     }
 
     #[test]

@@ -133,7 +133,7 @@ fn a_setup_that_was_killed_is_finished_by_the_next_one() {
     let half = archive.len() / 2;
     server.faults(&[Fault::SilentAfter(half)]);
     let mut killed = sandbox.command(&["setup", "--only", "node"]).spawn().expect("the program starts");
-    let partial = sandbox.path(format!("w/.dpgui/downloads/{}.part", Sha256::of(&archive)));
+    let partial = sandbox.path(format!("home/.cache/dpgui/downloads/{}.part", Sha256::of(&archive)));
     until("half of it is there", || partial.metadata().ok().filter(|it| it.len() == half as u64));
     assert!(!sandbox.path("w/tools/node").exists());
     killed.kill().expect("killed with SIGKILL");
@@ -156,7 +156,7 @@ fn a_wrong_digest_is_refused_and_leaves_nothing() {
     assert!(said.stderr.contains("is not the file that is pinned: its sha256 is"), "{said}");
     assert!(said.stderr.contains("\nhint: do not use this mirror"), "{said}");
     assert!(!sandbox.path("w/tools/node").exists());
-    assert_eq!(fs::read_dir(sandbox.path("w/.dpgui/downloads")).expect("there").count(), 0);
+    assert_eq!(fs::read_dir(sandbox.path("home/.cache/dpgui/downloads")).expect("there").count(), 0);
 }
 
 #[test]
@@ -165,7 +165,7 @@ fn a_partial_file_of_something_else_does_not_spoil_the_download() {
     let archive = archives::node("22.12.0");
     let sandbox = node_sandbox(&server, &archive);
     let digest = Sha256::of(&archive);
-    sandbox.write(format!("w/.dpgui/downloads/{digest}.part"), "not its beginning");
+    sandbox.write(format!("home/.cache/dpgui/downloads/{digest}.part"), "not its beginning");
     setup_node(&sandbox).ok();
     assert_eq!(server.requests().len(), 2, "one resumed, one from the start");
 }
@@ -353,6 +353,7 @@ fn setup_on(file_system: &str, sandbox: &Sandbox) -> Said {
     let mut command = std::process::Command::new("/usr/bin/unshare");
     command.args(["--map-root-user", "--mount", "/bin/sh", "-c", &script, env!("CARGO_BIN_EXE_dpgui")]);
     command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").current_dir(sandbox.root());
+    command.env("DPGUI_CACHE_DIR", sandbox.path("cache"));
     Said::from(command.output().expect("unshare is installed"))
 }
 

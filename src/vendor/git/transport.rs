@@ -19,7 +19,7 @@ use url::Url;
 
 use crate::platform::{
     Env,
-    net::{self, Http, NetError},
+    net::{self, Http, NetError, Paced},
 };
 
 use super::{GitError, libgit2::Libgit2};
@@ -100,7 +100,7 @@ impl Call {
     }
 
     /// What the server has, and the address to ask on: a renamed repository redirects.
-    fn advertisement(&self, url: &str) -> Result<(Url, Response), GitError> {
+    fn advertisement(&self, url: &str) -> Result<(Url, Paced<Response>), GitError> {
         let base = Url::parse(url).map_err(|_| GitError::Address { url: net::without_secrets(url) })?;
         match self.ask(&base, ADVERTISEMENT, None) {
             Err(GitError::Denied { status: StatusCode::UNAUTHORIZED, url }) => {
@@ -108,13 +108,13 @@ impl Call {
                 let denied = GitError::Denied { status: StatusCode::UNAUTHORIZED, url };
                 let base = signed.ok_or(denied)?;
                 let answer = self.ask(&base, ADVERTISEMENT, None)?;
-                Ok((moved(&base, &answer), answer))
+                Ok((moved(&base, answer.get_ref()), answer))
             }
-            answer => answer.map(|answer| (moved(&base, &answer), answer)),
+            answer => answer.map(|answer| (moved(&base, answer.get_ref()), answer)),
         }
     }
 
-    fn ask(&self, base: &Url, what: &str, question: Option<Vec<u8>>) -> Result<Response, GitError> {
+    fn ask(&self, base: &Url, what: &str, question: Option<Vec<u8>>) -> Result<Paced<Response>, GitError> {
         let url = format!("{}{what}", base.as_str().trim_end_matches('/'));
         let shown = || net::without_secrets(base.as_str());
         let (service, expected) = match question {
@@ -134,7 +134,7 @@ impl Call {
             }
             other => GitError::Net(other),
         })?;
-        let found = answer.headers().get(header::CONTENT_TYPE);
+        let found = answer.get_ref().headers().get(header::CONTENT_TYPE);
         let found = found.and_then(|it| it.to_str().ok()).unwrap_or("no content type");
         if found != expected {
             return Err(GitError::NotGit { url: shown(), content_type: found.to_owned() });
@@ -236,7 +236,7 @@ impl Read for Question {
 struct Answer {
     call: Call,
     url: String,
-    body: BufReader<Response>,
+    body: BufReader<Paced<Response>>,
 }
 
 impl Answer {

@@ -1,0 +1,229 @@
+//! The download cache: one for all workspaces of a user, so that nothing is fetched twice.
+//!
+//! A whole file is called by its digest, `downloads/SHA256`; one that is still on its way is `downloads/SHA256.part`, with
+//! `SHA256.part.json` beside it for where it comes from. `locks/SHA256` is held by everybody who uses the file, and alone
+//! by who fetches or removes it: two setups share one transfer, and nothing vanishes under a setup that unpacks it.
+//! A file's own time is when it was last used.
+
+pub mod sweep;
+
+use std::path::{Path, PathBuf};
+
+use crate::{
+    platform::{
+        Host, clock,
+        digest::{Hasher, Sha256},
+        fs::{self, FsError},
+        hold::Hold,
+    },
+    workspace::{Settings, Workspace},
+};
+
+use super::InstallError;
+
+/// Tells backup programs to leave the directory out: <https://bford.info/cachedir/>.
+const TAG: &str = "Signature: 8a477f597d28d172789f06886806bc55\n\
+    # This file marks a directory of downloads that dpgui can fetch again.\n\
+    # See https://bford.info/cachedir/\n";
+
+/// Where downloads are kept, and how much of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cache {
+    dir: PathBuf,
+    /// Bytes of whole files.
+    limit: u64,
+}
+
+/// A file of the cache that stays there, as it is, until this is dropped.
+#[derive(Debug)]
+pub struct Held {
+    pub path: PathBuf,
+    _hold: Hold,
+}
+
+impl Cache {
+    /// `DPGUI_CACHE_DIR`, else `dpgui` in `XDG_CACHE_HOME` or `~/.cache`, else, without a home, the workspace's own.
+    pub fn of(host: &Host, workspace: &Workspace, settings: &Settings) -> Self {
+        // A relative path in these counts as none: XDG base directory specification 0.8.
+        let absolute = |path: PathBuf| Some(path).filter(|it| it.is_absolute());
+        let named = || Some(host.absolute(Path::new(host.env.get("DPGUI_CACHE_DIR")?)));
+        let xdg = || Some(absolute(host.env.get("XDG_CACHE_HOME")?.into())?.join("dpgui"));
+        let home = || Some(absolute(host.env.home()?)?.join(".cache/dpgui"));
+        let dir = named().or_else(xdg).or_else(home).unwrap_or_else(|| workspace.internal().join("cache"));
+        Self { dir, limit: settings.cache.limit }
+    }
+
+    /// `dir` must be absolute.
+    pub const fn at(dir: PathBuf, limit: u64) -> Self {
+        Self { dir, limit }
+    }
+
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Where the whole file is, or would be.
+    pub fn file(&self, sha256: Sha256) -> PathBuf {
+        self.downloads().join(sha256.to_string())
+    }
+
+    /// The whole file is there. Cheap: whether it is what its name says is found out when it is used.
+    pub fn has(&self, sha256: Sha256) -> bool {
+        fs::is_file(&self.file(sha256))
+    }
+
+    /// Bytes of the file that are there already, whole or not.
+    pub fn bytes_of(&self, sha256: Sha256) -> u64 {
+        let there = fs::size(&self.file(sha256)).or_else(|_| fs::size(&self.partial(sha256)));
+        there.unwrap_or(0)
+    }
+
+    /// The file, if it is there, used from now on. One that is not what its name says is as good as none.
+    pub fn take(&self, sha256: Sha256) -> Result<Option<Held>, InstallError> {
+        let path = self.file(sha256);
+        if !self.has(sha256) {
+            return Ok(None);
+        }
+        let take = || {
+            let hold = Hold::shared(&self.lock(sha256)?)?;
+            Ok(if self.sound(sha256)? { Some(Held { path, _hold: hold }) } else { None })
+        };
+        take().map_err(|source| self.failed(source))
+    }
+
+    /// The whole file is there, and is what its name says. For who is alone with it.
+    pub fn is_sound(&self, sha256: Sha256) -> Result<bool, InstallError> {
+        self.sound(sha256).map_err(|source| self.failed(source))
+    }
+
+    /// Takes `path`, which must lie on the cache's file system and is verified already, as the whole file.
+    pub fn keep(&self, path: &Path, sha256: Sha256, alone: Hold) -> Result<Held, InstallError> {
+        let keep = || {
+            let file = self.file(sha256);
+            fs::rename(path, &file)?;
+            drop(alone);
+            let hold = Hold::shared(&self.lock(sha256)?)?;
+            // In between somebody may have tidied up.
+            fs::open(&file)?;
+            Ok(Held { path: file, _hold: hold })
+        };
+        keep().map_err(|source| self.failed(source))
+    }
+
+    /// For who fetches the file, alone. Others who do that are waited for, after a word to `waiting`.
+    pub fn alone(&self, sha256: Sha256, waiting: impl FnOnce()) -> Result<Hold, InstallError> {
+        let alone = || Hold::alone(&self.lock(sha256)?, waiting);
+        alone().map_err(|source| self.failed(source))
+    }
+
+    /// Where the file is until it is whole.
+    pub fn partial(&self, sha256: Sha256) -> PathBuf {
+        self.file(sha256).with_extension("part")
+    }
+
+    /// Beside it: where its bytes came from.
+    pub fn origin(&self, sha256: Sha256) -> PathBuf {
+        self.file(sha256).with_extension("part.json")
+    }
+
+    /// A directory of pip's own for this wheel.
+    pub fn for_pip(&self, sha256: Sha256) -> PathBuf {
+        self.dir.join("pip").join(sha256.to_string())
+    }
+
+    /// An error of the cache: what is to be done about it is not what is to be done about a workspace.
+    pub fn failed(&self, source: FsError) -> InstallError {
+        InstallError::Cache { dir: self.dir.clone(), source }
+    }
+
+    fn downloads(&self) -> PathBuf {
+        self.dir.join("downloads")
+    }
+
+    fn locks(&self) -> PathBuf {
+        self.dir.join("locks")
+    }
+
+    fn lock(&self, sha256: Sha256) -> Result<PathBuf, FsError> {
+        let locks = self.locks();
+        if !fs::is_dir(&locks) || !fs::is_dir(&self.downloads()) {
+            fs::create_dir_all(&self.downloads())?;
+            fs::create_dir_all(&locks)?;
+            fs::write_atomic(&self.dir.join("CACHEDIR.TAG"), TAG)?;
+        }
+        Ok(locks.join(sha256.to_string()))
+    }
+
+    /// The whole file is there and is the one that its name says; it was used just now.
+    fn sound(&self, sha256: Sha256) -> Result<bool, FsError> {
+        let path = self.file(sha256);
+        if !fs::is_file(&path) {
+            return Ok(false);
+        }
+        let mut hasher = Hasher::default();
+        hasher.update_from(&mut fs::open(&path)?).map_err(fs::context("read", &path))?;
+        if hasher.finish() != sha256 {
+            return Ok(false);
+        }
+        // Of use to the order of tidying up alone: not worth an error.
+        let _ = fs::touch(&path, clock::now());
+        Ok(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::platform::{Arch, Env};
+
+    use super::*;
+
+    #[test]
+    fn the_cache_is_the_users_own_and_without_a_home_the_workspaces() {
+        let check = |variables: &[(&str, &str)], expected: &str| {
+            let mut env = Env::default();
+            for (name, value) in variables {
+                env.set(name, value);
+            }
+            let host = Host {
+                env,
+                cwd: PathBuf::from("/cwd"),
+                program: PathBuf::new(),
+                arch: Arch::X86_64,
+                terminal: false,
+            };
+            let cache = Cache::of(&host, &Workspace::at("/w"), &Settings::default());
+            assert_eq!((cache.dir(), cache.limit), (Path::new(expected), 30_000_000_000));
+        };
+        let (home, xdg) = (("HOME", "/home/u"), ("XDG_CACHE_HOME", "/x"));
+        check(&[], "/w/.dpgui/cache");
+        check(&[home], "/home/u/.cache/dpgui");
+        check(&[home, xdg], "/x/dpgui");
+        check(&[home, xdg, ("DPGUI_CACHE_DIR", "/c")], "/c");
+        check(&[home, xdg, ("DPGUI_CACHE_DIR", "c")], "/cwd/c");
+        check(&[home, xdg, ("DPGUI_CACHE_DIR", "~/c")], "/home/u/c");
+        check(&[home, xdg, ("DPGUI_CACHE_DIR", "")], "/x/dpgui");
+        check(&[home, ("XDG_CACHE_HOME", "x")], "/home/u/.cache/dpgui");
+        check(&[("HOME", "u")], "/w/.dpgui/cache");
+    }
+
+    #[test]
+    fn a_file_that_is_not_what_its_name_says_is_as_good_as_none() {
+        let dir = tempfile::tempdir().expect("a temp dir");
+        let cache = Cache::at(dir.path().join("cache"), u64::MAX);
+        let sha256 = Sha256::of("whole");
+        assert!(cache.take(sha256).expect("looked").is_none());
+        assert!(!cache.dir().exists(), "a look makes nothing");
+        drop(cache.alone(sha256, || ()).expect("free"));
+        fs::write_atomic(&cache.file(sha256), "other").expect("written");
+        assert!(cache.has(sha256) && cache.take(sha256).expect("looked").is_none());
+        fs::write_atomic(&cache.file(sha256), "whole").expect("written");
+        let long_ago = "2020-01-01T00:00:00Z".parse().expect("a time");
+        fs::touch(&cache.file(sha256), long_ago).expect("touched");
+        let held = cache.take(sha256).expect("looked").expect("there");
+        assert_eq!(held.path, cache.file(sha256));
+        assert!(fs::modified(&held.path).expect("there") > long_ago, "it was used");
+        assert!(
+            fs::read_text(&cache.dir().join("CACHEDIR.TAG")).expect("there").starts_with("Signature: 8a47")
+        );
+    }
+}

@@ -1,0 +1,230 @@
+//! What of the cache nobody needs, and its removal. What a setup uses at the moment is left alone.
+
+use std::path::PathBuf;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+
+use crate::{
+    output::{Event, Line, size},
+    platform::{
+        clock,
+        digest::Sha256,
+        fs::{self, FsError},
+        hold::Hold,
+    },
+};
+
+use super::{Cache, InstallError};
+
+/// A download that nobody has gone on with for so long will not be gone on with: mise keeps them as long.
+const STALE: SignedDuration = SignedDuration::from_hours(30 * 24);
+
+/// A temporary file is there for a moment, unless its process was killed.
+const MOMENT: SignedDuration = SignedDuration::from_hours(1);
+
+/// What is to go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sweep {
+    /// Whole files over the limit, those first that were not used for the longest time.
+    OverLimit,
+    /// Those, and parts of files that nobody went on with for a month.
+    Unneeded,
+    /// Every part of a file.
+    Partials,
+    /// Every whole file.
+    Whole,
+    /// Everything.
+    All,
+}
+
+/// Something in the cache or a workspace, and what became of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Junk {
+    pub what: &'static str,
+    pub path: PathBuf,
+    pub bytes: u64,
+}
+
+/// What became of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum Swept {
+    Removed(Junk),
+    /// In a dry run.
+    WouldRemove(Junk),
+    /// A setup that is running needs it.
+    InUse(Junk),
+}
+
+impl Event for Swept {
+    fn line(&self) -> Option<Line> {
+        let text = |it: &Junk| format!("{} `{}`, {}", it.what, it.path.display(), size::bytes(it.bytes));
+        Some(match self {
+            Self::Removed(junk) => Line { verb: "Removed", text: text(junk) },
+            Self::WouldRemove(junk) => Line { verb: "Would remove", text: text(junk) },
+            Self::InUse(junk) => Line { verb: "Left", text: format!("{}: a setup uses it", text(junk)) },
+        })
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    Whole,
+    Partial,
+    /// A directory of pip's own.
+    Pip,
+    /// Of a process that was killed.
+    Temporary,
+}
+
+/// One file, or what belongs to one, as it lies in the cache.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Entry {
+    form: Form,
+    /// `None` for what belongs to no file in particular.
+    sha256: Option<Sha256>,
+    path: PathBuf,
+    bytes: u64,
+    used: Timestamp,
+}
+
+impl Cache {
+    /// Keeps to the limit. For the end of a setup.
+    pub fn trim(&self) -> Result<Vec<Swept>, InstallError> {
+        self.sweep(Sweep::OverLimit, false)
+    }
+
+    /// Removes what `sweep` says, or in a dry run only says so.
+    pub fn sweep(&self, sweep: Sweep, dry_run: bool) -> Result<Vec<Swept>, InstallError> {
+        let swept = || {
+            let chosen = choose(self.entries()?, sweep, self.limit, clock::now());
+            chosen.into_iter().map(|it| self.remove(it, dry_run)).collect::<Result<_, FsError>>()
+        };
+        swept().map_err(|source| self.failed(source))
+    }
+
+    fn remove(&self, entry: Entry, dry_run: bool) -> Result<Swept, FsError> {
+        let Entry { form, sha256, path, bytes, .. } = entry;
+        let what = match form {
+            Form::Whole => "download",
+            Form::Partial => "part of a download",
+            Form::Pip => "what pip left",
+            Form::Temporary => "temporary file",
+        };
+        let junk = Junk { what, path, bytes };
+        let lock = sha256.map(|it| self.locks().join(it.to_string()));
+        if dry_run {
+            let is_used = lock.is_some_and(|it| Hold::is_used(&it));
+            return Ok(if is_used { Swept::InUse(junk) } else { Swept::WouldRemove(junk) });
+        }
+        let alone = lock.map(|it| Hold::alone_at_once(&it)).transpose()?;
+        if matches!(alone, Some(None)) {
+            return Ok(Swept::InUse(junk));
+        }
+        fs::remove_tree(&junk.path)?;
+        if let (Form::Partial, Some(sha256)) = (form, sha256) {
+            fs::remove_tree(&self.origin(sha256))?;
+        }
+        Ok(Swept::Removed(junk))
+    }
+
+    /// Everything in the cache that is known as ours.
+    fn entries(&self) -> Result<Vec<Entry>, FsError> {
+        let (downloads, pip) = (self.downloads(), self.dir.join("pip"));
+        let mut found = vec![];
+        for name in fs::names(&downloads)? {
+            let name = name.to_string_lossy();
+            let (digest, form) = match name.split_once(".part") {
+                Some((digest, "")) => (digest, Form::Partial),
+                // Goes with its part, or is all that is left of one.
+                Some((digest, ".json")) if !fs::exists(&downloads.join(format!("{digest}.part"))) => {
+                    (digest, Form::Partial)
+                }
+                Some(_) => continue,
+                None => (&*name, Form::Whole),
+            };
+            let Ok(sha256) = digest.parse() else { continue };
+            found.push((form, Some(sha256), downloads.join(&*name)));
+        }
+        for name in fs::names(&pip)? {
+            let Ok(sha256) = name.to_string_lossy().parse() else { continue };
+            found.push((Form::Pip, Some(sha256), pip.join(&name)));
+        }
+        for dir in [&downloads, &self.dir] {
+            found.extend(fs::leftovers(dir)?.into_iter().map(|it| (Form::Temporary, None, it)));
+        }
+        let entry = |(form, sha256, path): (Form, Option<Sha256>, PathBuf)| {
+            // What vanishes meanwhile needs no tidying up.
+            let (bytes, used) = (fs::tree_size(&path), fs::modified(&path).ok()?);
+            Some(Entry { form, sha256, path, bytes, used })
+        };
+        Ok(found.into_iter().filter_map(entry).collect())
+    }
+}
+
+fn choose(mut entries: Vec<Entry>, sweep: Sweep, limit: u64, now: Timestamp) -> Vec<Entry> {
+    entries.sort_by(|one, other| one.used.cmp(&other.used).then_with(|| one.path.cmp(&other.path)));
+    let mut whole: u64 = entries.iter().filter(|it| it.form == Form::Whole).map(|it| it.bytes).sum();
+    let mut over_limit = |bytes: u64| {
+        let is_over = whole > limit;
+        whole -= if is_over { bytes } else { 0 };
+        is_over
+    };
+    entries.retain(|it| {
+        let unused = now.duration_since(it.used);
+        match (it.form, sweep) {
+            (Form::Whole, Sweep::OverLimit | Sweep::Unneeded) => over_limit(it.bytes),
+            (Form::Whole, Sweep::Whole | Sweep::All)
+            | (Form::Partial | Form::Pip, Sweep::Partials | Sweep::All) => true,
+            (Form::Partial | Form::Pip, Sweep::Unneeded) => unused > STALE,
+            (Form::Temporary, Sweep::Unneeded | Sweep::Partials | Sweep::All) => unused > MOMENT,
+            (Form::Whole, Sweep::Partials)
+            | (Form::Partial | Form::Pip | Form::Temporary, Sweep::OverLimit | Sweep::Whole) => false,
+        }
+    });
+    entries
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_sweep_takes_what_it_says_and_the_oldest_first() {
+        let now: Timestamp = "2026-11-23T12:00:00Z".parse().expect("a time");
+        let entry = |form, name: &str, bytes, days: i64| Entry {
+            form,
+            sha256: None,
+            path: name.into(),
+            bytes,
+            used: now - SignedDuration::from_hours(24 * days),
+        };
+        let entries = vec![
+            entry(Form::Whole, "new", 50, 1),
+            entry(Form::Whole, "old", 30, 9),
+            entry(Form::Whole, "middle", 40, 5),
+            entry(Form::Whole, "future", 10, -400),
+            entry(Form::Partial, "part", 5, 29),
+            entry(Form::Partial, "stale", 5, 31),
+            entry(Form::Partial, "from-tomorrow", 5, -1),
+            entry(Form::Pip, "pip", 5, 31),
+            entry(Form::Temporary, "tmp", 1, 1),
+            entry(Form::Temporary, "tmp-now", 1, 0),
+        ];
+        let check = |sweep, limit, expected: &[&str]| {
+            let chosen = choose(entries.clone(), sweep, limit, now);
+            let names: Vec<_> = chosen.iter().map(|it| it.path.to_string_lossy()).collect();
+            assert_eq!(names, expected, "{sweep:?} {limit}");
+        };
+        check(Sweep::OverLimit, 130, &[]);
+        check(Sweep::OverLimit, 129, &["old"]);
+        check(Sweep::OverLimit, 99, &["old", "middle"]);
+        check(Sweep::OverLimit, 0, &["old", "middle", "new", "future"]);
+        check(Sweep::Unneeded, 100, &["pip", "stale", "old", "tmp"]);
+        check(Sweep::Partials, 0, &["pip", "stale", "part", "tmp", "from-tomorrow"]);
+        check(Sweep::Whole, 1000, &["old", "middle", "new", "future"]);
+        let all = ["pip", "stale", "part", "old", "middle", "new", "tmp", "from-tomorrow", "future"];
+        check(Sweep::All, 1000, &all);
+    }
+}
