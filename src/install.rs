@@ -28,12 +28,12 @@ use serde::Serialize;
 use crate::{
     config,
     error::in_one_line,
-    output::{Event, Line, size},
+    output::{Event, Line, Waiting, size},
     platform::{
         clock::Stopwatch,
         fs::{self, FsError},
         gpu,
-        lock::Lock,
+        lock::{Lock, LockError, Wait},
     },
     workspace::{Settings, Workspace},
 };
@@ -84,6 +84,13 @@ pub struct Wish {
     pub profile: Option<Profile>,
     /// `--python PATH`.
     pub python: Option<PathBuf>,
+}
+
+/// What to do while somebody else is at work in the workspace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IfLocked {
+    Wait,
+    Fail,
 }
 
 /// A setup that has been looked at: what it would do, and the means to do it.
@@ -158,15 +165,18 @@ impl<'a> Setup<'a> {
     ///
     /// # Errors
     /// The first failure, with the steps before it done for good.
-    pub fn apply(&self) -> Result<Done, InstallError> {
+    pub fn apply(&self, if_locked: IfLocked) -> Result<Done, InstallError> {
         let watch = Stopwatch::start();
         let done = |changed| Done { changed, seconds: watch.elapsed().as_secs_f64() };
-        if self.plan()?.iter().all(|it| !it.pending) && self.leftovers()?.is_empty() {
+        let pending = self.plan()?.iter().any(|it| it.pending);
+        if !pending && self.leftovers()?.is_empty() {
             return Ok(done(0));
         }
-        let internal = self.site.workspace.internal();
-        fs::create_dir_all(&internal)?;
-        let _lock = Lock::exclusive(&internal.join("setup.lock"), "dpgui setup")?;
+        let _lock = match self.lock(if pending { if_locked } else { IfLocked::Fail }) {
+            // There is only something to tidy up, which can wait for the next time.
+            Err(InstallError::Lock(LockError::Held { .. })) if !pending => return Ok(done(0)),
+            lock => lock?,
+        };
         Settings::mark(&self.site.workspace)?;
         self.mark_purpose()?;
         for leftover in self.leftovers()? {
@@ -184,6 +194,17 @@ impl<'a> Setup<'a> {
             self.site.output.warn(in_one_line(&error));
         }
         Ok(done(changed))
+    }
+
+    /// Alone with the workspace: no other setup works there, and no training uses it.
+    fn lock(&self, if_locked: IfLocked) -> Result<Lock, InstallError> {
+        fs::create_dir_all(&self.site.workspace.internal())?;
+        let tell = |holder: &str| self.site.output.event(&Waiting { holder });
+        let wait = match if_locked {
+            IfLocked::Wait => Wait::Telling(&tell),
+            IfLocked::Fail => Wait::No,
+        };
+        Ok(Lock::exclusive(&self.site.workspace.setup_lock(), "dpgui setup", wait)?)
     }
 
     fn announce(&self, pending: &BTreeSet<StepId>) {

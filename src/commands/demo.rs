@@ -14,7 +14,7 @@ use serde::Serialize;
 use crate::{
     config::{sample, template},
     error::{Error, Kind},
-    install::{Purpose, Setup, Wish, plan::Selection, venv},
+    install::{IfLocked, Purpose, Setup, Wish, plan::Selection, venv},
     output::{Event, Line, Mode, chart, size},
     platform::{clock::Stopwatch, fs, gpu, process::as_typed},
     run::{
@@ -127,7 +127,7 @@ fn prepare(args: &Args, context: &Context) -> Result<Settings, Error> {
     }
     let python = wish.python.as_deref().filter(|_| args.python.is_some());
     setup::keep(context, Choices { torch: args.torch.as_deref(), python, ..Choices::default() })?;
-    let done = setup.apply()?;
+    let done = setup.apply(IfLocked::Wait)?;
     context.output.event(&done);
     Ok(settings)
 }

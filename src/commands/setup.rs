@@ -17,7 +17,7 @@ use crate::{
     },
 };
 
-use super::Context;
+use super::{Context, LockArgs};
 
 /// Install everything that a training needs; a second run does nothing
 #[derive(Debug, clap::Args)]
@@ -46,6 +46,8 @@ pub struct Args {
     /// Clone this further submodule of the trainer
     #[arg(long = "submodule", value_name = "NAME", value_delimiter = ',')]
     submodules: Vec<String>,
+    #[command(flatten)]
+    lock: LockArgs,
 }
 
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
@@ -64,7 +66,7 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
         submodules: &args.submodules,
     };
     keep(context, choices)?;
-    let done = setup.apply()?;
+    let done = setup.apply(args.lock.if_locked())?;
     context.output.event(&done);
     // A part of a setup is no workspace to train in yet.
     if args.only.is_empty() && args.skip.is_empty() {

@@ -6,6 +6,7 @@ mod config;
 mod config_parser;
 mod deepspeed;
 mod git;
+mod locking;
 mod logs;
 mod setup;
 mod setup_whole;
