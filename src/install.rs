@@ -251,8 +251,9 @@ impl<'a> Setup<'a> {
 
 /// What setups that were killed left behind: half an environment is gigabytes. For who holds the setup's lock.
 pub fn leftovers(workspace: &Workspace) -> Result<Vec<PathBuf>, FsError> {
+    let of_ours = ["", "receipts", "derived"].map(|name| workspace.internal().join(name));
     let dirs = [workspace.root().to_owned(), workspace.tools(), workspace.vendor(), workspace.libs()];
-    let found = dirs.iter().map(|dir| fs::leftovers(dir)).collect::<Result<Vec<_>, _>>()?;
+    let found = dirs.iter().chain(&of_ours).map(|dir| fs::leftovers(dir)).collect::<Result<Vec<_>, _>>()?;
     Ok(found.into_iter().flatten().collect())
 }
 

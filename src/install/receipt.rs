@@ -158,7 +158,10 @@ pub fn stage<F: Into<Filled>>(
     if !fs::names(live)?.is_empty() && Receipt::of(live).is_none() {
         return Err(InstallError::Foreign { path: live.to_owned() });
     }
+    // A link to a bigger disk is the user's: what it leads to is replaced, and staged there too.
+    let live = &fs::real_path(live);
     fs::create_dir_all(live.parent().unwrap_or(Path::new("/")))?;
+    fs::remove_leftovers(live)?;
     let staged = fs::beside(live, "tmp");
     fs::create_dir_new(&staged)?;
     let finished = finish(&staged, fill);
@@ -233,6 +236,23 @@ mod tests {
             assert_eq!(manifest, Manifest::of_tree(&live, &Known::default()).expect("told"));
             assert_eq!((contents.files, contents.bytes), (1, 1));
             assert_eq!(contents.portable, manifest.portable());
+        }
+    }
+
+    #[test]
+    fn what_lies_behind_a_link_is_replaced_there() {
+        let dir = tempfile::tempdir().expect("a temp dir");
+        let (link, disk) = (dir.path().join("venv"), dir.path().join("disk"));
+        fs::create_dir_all(&disk.join("big")).expect("created");
+        fs::symlink(&disk.join("big"), &link).expect("linked");
+        let of_the_dead = disk.join(format!(".big.tmp-{}", i32::MAX));
+        fs::create_dir_all(&of_the_dead).expect("created");
+        for _ in 0..2 {
+            let filled = stage(&link, |_| Ok(Receipt::new(inputs(&"1.0"), "thing", "here")));
+            filled.expect("made");
+            assert_eq!(fs::link_target(&link), Some(disk.join("big")));
+            assert_eq!(fs::names(&disk).expect("listed"), ["big"]);
+            assert_eq!(fs::names(&disk.join("big")).expect("listed"), [".dpgui-manifest", NAME]);
         }
     }
 

@@ -1,7 +1,7 @@
 //! Files and directories, with errors that name the path and say what was being done to it.
 
 use std::{
-    ffi::OsString,
+    ffi::{OsStr, OsString},
     fs::{self, File},
     io::{self, Read, Seek, SeekFrom, Write},
     os::{
@@ -324,32 +324,41 @@ pub fn beside(path: &Path, purpose: &str) -> PathBuf {
     path.with_file_name(format!(".{name}.{purpose}-{}", std::process::id()))
 }
 
-/// What anybody, dead or alive, left [`beside`] something in `dir`. Only who holds the lock on `dir` may remove it: in a
-/// container the next process has the same number.
+/// What was left [`beside`] something in `dir`. Only who holds the lock on `dir` may remove it: for directories the number
+/// of a living process proves nothing, because in a container the next one has the same. Files are also written without
+/// the lock, so those of others who live are theirs still.
 pub fn leftovers(dir: &Path) -> Result<Vec<PathBuf>> {
-    let is_ours = |name: &OsString| {
-        let name = name.to_string_lossy();
-        let end = name.strip_prefix('.').and_then(|rest| rest.rsplit_once('-'));
-        end.is_some_and(|(rest, pid)| {
-            let purpose = rest.rsplit_once('.').map_or("", |(_, purpose)| purpose);
-            ["tmp", "old"].contains(&purpose) && pid.parse::<u32>().is_ok()
-        })
+    let is_left = |name: &OsString| {
+        let owner = temporary(name).map(|(_, owner)| owner);
+        owner.is_some_and(|it| !is_another(it) || dir.join(name).is_dir())
     };
-    Ok(names(dir)?.into_iter().filter(is_ours).map(|name| dir.join(name)).collect())
+    Ok(names(dir)?.into_iter().filter(is_left).map(|name| dir.join(name)).collect())
 }
 
 /// Removes what processes that are gone left [`beside`] `path`.
 pub fn remove_leftovers(path: &Path) -> Result<()> {
     let dir = path.parent().unwrap_or(Path::new("/"));
-    let ours = format!(".{}.", path.file_name().unwrap_or_default().to_string_lossy());
     for name in names(dir)? {
-        let text = name.to_string_lossy();
-        let owner = text.strip_prefix(&ours).and_then(|rest| rest.rsplit_once('-')?.1.parse().ok());
-        if owner.is_some_and(|pid| !process::is_alive(pid)) {
+        let Some((of, owner)) = temporary(&name) else { continue };
+        if path.file_name() == Some(OsStr::new(&of)) && !process::is_alive(owner) {
             remove_tree(&dir.join(&name))?;
         }
     }
     Ok(())
+}
+
+/// The name and the owner in a name that [`beside`] made.
+fn temporary(name: &OsStr) -> Option<(String, i32)> {
+    let name = name.to_str()?;
+    let (rest, owner) = name.strip_prefix('.')?.rsplit_once('-')?;
+    let (of, purpose) = rest.rsplit_once('.')?;
+    ["tmp", "old"].contains(&purpose).then_some(())?;
+    Some((of.to_owned(), owner.parse().ok()?))
+}
+
+/// A living process, and not this one.
+fn is_another(pid: i32) -> bool {
+    pid.unsigned_abs() != std::process::id() && process::is_alive(pid)
 }
 
 /// Sets when the file was last written to.
@@ -397,15 +406,23 @@ mod tests {
     #[test]
     fn leftovers_are_known_by_their_names() {
         let dir = tempfile::tempdir().expect("a temp dir");
-        for name in [".node.tmp-12", ".venv.old-3", ".node.tmp-x", ".dpgui", "node.tmp-4", ".gitignore-5"] {
+        for name in [".node.tmp-1", ".venv.old-3", ".node.tmp-x", ".dpgui", "node.tmp-4", ".gitignore-5"] {
             create_dir_all(&dir.path().join(name)).expect("created");
+        }
+        let (mine, of_the_dead) = (beside(&dir.path().join("b"), "tmp"), format!(".a.tmp-{}", i32::MAX));
+        for name in [Path::new(".dpgui.toml.tmp-1"), Path::new(&of_the_dead), &mine] {
+            write_new(&dir.path().join(name), "").expect("written");
         }
         let found: Vec<_> = leftovers(dir.path())
             .expect("listed")
             .into_iter()
             .map(|it| it.file_name().map(OsString::from))
             .collect();
-        assert_eq!(found, [Some(".node.tmp-12".into()), Some(".venv.old-3".into())]);
+        let mine = mine.file_name().map(OsString::from);
+        assert_eq!(
+            found,
+            [Some(of_the_dead.into()), mine, Some(".node.tmp-1".into()), Some(".venv.old-3".into())]
+        );
     }
 
     #[test]

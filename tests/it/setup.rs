@@ -383,6 +383,13 @@ fn a_disk_that_fills_up_is_named_and_nothing_half_made_is_left() {
 }
 
 #[test]
+fn the_cache_may_lie_on_another_file_system_than_the_workspace() {
+    let server = FileServer::start();
+    let said = setup_on("", &newer_node(&server, 0)).ok();
+    assert!(said.stderr.ends_with("node\n"), "{said}");
+}
+
+#[test]
 fn a_read_only_file_system_is_named() {
     let server = FileServer::start();
     let said = setup_on("mount -o remount,ro .", &newer_node(&server, 1));
