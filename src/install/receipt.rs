@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::platform::{
+    checkpoint::{Checkpoint, reach},
     clock::{self, Stopwatch},
     digest::Sha256,
     fs::{self, FsError},
@@ -133,7 +134,9 @@ impl Receipt {
     /// Writes the receipt of something that is no directory of ours to its place, see [`loose`].
     pub fn write_loose(&self, path: &Path) -> Result<(), FsError> {
         fs::create_dir_all(path.parent().unwrap_or(path))?;
-        self.write(path)
+        self.write(path)?;
+        reach(Checkpoint::LooseReceipt);
+        Ok(())
     }
 
     fn write(&self, path: &Path) -> Result<(), FsError> {
@@ -181,12 +184,15 @@ fn finish<F: Into<Filled>>(
 ) -> Result<Receipt, InstallError> {
     let (filled, fill) = timed(|| fill(staged));
     let Filled { mut receipt, known } = filled?.into();
+    reach(Checkpoint::Filled);
     let (contents, manifest) = timed(|| describe(staged, &known));
     receipt.contents = Some(contents?);
+    reach(Checkpoint::Listed);
     let (synced, sync) = timed(|| fs::sync_filesystem(staged));
     synced?;
     receipt.durations = Some(Durations { fill, manifest, sync });
     receipt.write_into(staged)?;
+    reach(Checkpoint::Receipted);
     Ok(receipt)
 }
 

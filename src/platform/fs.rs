@@ -1,7 +1,7 @@
 //! Files and directories, with errors that name the path and say what was being done to it.
 
 use std::{
-    ffi::{OsStr, OsString},
+    ffi::OsString,
     fs::{self, File},
     io::{self, Read, Seek, SeekFrom, Write},
     os::{
@@ -16,7 +16,9 @@ use nix::fcntl::{AT_FDCWD, RenameFlags};
 
 use crate::error::{Kind, Report};
 
-use super::process;
+use super::checkpoint::{Checkpoint, reach};
+
+pub use super::leftovers::{beside, leftovers, remove_leftovers};
 
 /// A file operation that failed: the action, the path, the system's reason.
 #[derive(Debug, thiserror::Error)]
@@ -166,6 +168,7 @@ pub fn write_atomic(path: &Path, bytes: impl AsRef<[u8]>) -> Result<()> {
         let _ = fs::remove_file(&temporary);
         return Err(context("write", path)(cause));
     }
+    reach(Checkpoint::Written);
     rename(&temporary, path)
 }
 
@@ -201,12 +204,15 @@ pub fn create_dir_all(path: &Path) -> Result<()> {
 
 /// Creates a directory that must not be there yet.
 pub fn create_dir_new(path: &Path) -> Result<()> {
-    fs::create_dir(path).map_err(context("create the directory", path))
+    fs::create_dir(path).map_err(context("create the directory", path))?;
+    reach(Checkpoint::DirectoryCreated);
+    Ok(())
 }
 
 /// Renames and syncs the directory, so that the new name survives a power cut.
 pub fn rename(from: &Path, to: &Path) -> Result<()> {
     fs::rename(from, to).map_err(context("rename to", to))?;
+    reach(Checkpoint::Renamed);
     sync_dir(to.parent().unwrap_or(Path::new("/")));
     Ok(())
 }
@@ -229,8 +235,11 @@ pub fn replace_dir(staged: &Path, live: &Path) -> Result<()> {
         }
         Err(cause) => return Err(context("replace", live)(cause.into())),
     }
+    reach(Checkpoint::Exchanged);
     sync_dir(live.parent().unwrap_or(Path::new("/")));
-    remove_tree(staged)
+    remove_tree(staged)?;
+    reach(Checkpoint::OldRemoved);
+    Ok(())
 }
 
 /// Removes a file, a link or a whole directory; nothing there is fine.
@@ -315,50 +324,9 @@ pub fn available_bytes(path: &Path) -> Result<u64> {
 /// One durability barrier for everything unpacked under `path`: cheaper than a sync per file.
 pub fn sync_filesystem(path: &Path) -> Result<()> {
     let file = open(path)?;
-    nix::unistd::syncfs(file.as_fd()).map_err(|cause| context("sync", path)(cause.into()))
-}
-
-/// A name beside `path` that says it is temporary and whose it is: `.NAME.PURPOSE-PID`.
-pub fn beside(path: &Path, purpose: &str) -> PathBuf {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    path.with_file_name(format!(".{name}.{purpose}-{}", std::process::id()))
-}
-
-/// What was left [`beside`] something in `dir`. Only who holds the lock on `dir` may remove it: for directories the number
-/// of a living process proves nothing, because in a container the next one has the same. Files are also written without
-/// the lock, so those of others who live are theirs still.
-pub fn leftovers(dir: &Path) -> Result<Vec<PathBuf>> {
-    let is_left = |name: &OsString| {
-        let owner = temporary(name).map(|(_, owner)| owner);
-        owner.is_some_and(|it| !is_another(it) || dir.join(name).is_dir())
-    };
-    Ok(names(dir)?.into_iter().filter(is_left).map(|name| dir.join(name)).collect())
-}
-
-/// Removes what processes that are gone left [`beside`] `path`.
-pub fn remove_leftovers(path: &Path) -> Result<()> {
-    let dir = path.parent().unwrap_or(Path::new("/"));
-    for name in names(dir)? {
-        let Some((of, owner)) = temporary(&name) else { continue };
-        if path.file_name() == Some(OsStr::new(&of)) && !process::is_alive(owner) {
-            remove_tree(&dir.join(&name))?;
-        }
-    }
+    nix::unistd::syncfs(file.as_fd()).map_err(|cause| context("sync", path)(cause.into()))?;
+    reach(Checkpoint::Synced);
     Ok(())
-}
-
-/// The name and the owner in a name that [`beside`] made.
-fn temporary(name: &OsStr) -> Option<(String, i32)> {
-    let name = name.to_str()?;
-    let (rest, owner) = name.strip_prefix('.')?.rsplit_once('-')?;
-    let (of, purpose) = rest.rsplit_once('.')?;
-    ["tmp", "old"].contains(&purpose).then_some(())?;
-    Some((of.to_owned(), owner.parse().ok()?))
-}
-
-/// A living process, and not this one.
-fn is_another(pid: i32) -> bool {
-    pid.unsigned_abs() != std::process::id() && process::is_alive(pid)
 }
 
 /// Sets when the file was last written to.
@@ -384,6 +352,7 @@ fn sync_dir(dir: &Path) {
     if let Ok(handle) = File::open(dir) {
         let _ = handle.sync_all();
     }
+    reach(Checkpoint::ParentSynced);
 }
 
 #[cfg(test)]
@@ -401,44 +370,6 @@ mod tests {
         replace_dir(&staged, &live).expect("replaced");
         assert_eq!(names(&live).expect("listed"), ["new"]);
         assert_eq!(names(dir.path()).expect("listed"), ["live"]);
-    }
-
-    #[test]
-    fn leftovers_are_known_by_their_names() {
-        let dir = tempfile::tempdir().expect("a temp dir");
-        for name in [".node.tmp-1", ".venv.old-3", ".node.tmp-x", ".dpgui", "node.tmp-4", ".gitignore-5"] {
-            create_dir_all(&dir.path().join(name)).expect("created");
-        }
-        let (mine, of_the_dead) = (beside(&dir.path().join("b"), "tmp"), format!(".a.tmp-{}", i32::MAX));
-        for name in [Path::new(".dpgui.toml.tmp-1"), Path::new(&of_the_dead), &mine] {
-            write_new(&dir.path().join(name), "").expect("written");
-        }
-        let found: Vec<_> = leftovers(dir.path())
-            .expect("listed")
-            .into_iter()
-            .map(|it| it.file_name().map(OsString::from))
-            .collect();
-        let mine = mine.file_name().map(OsString::from);
-        assert_eq!(
-            found,
-            [Some(of_the_dead.into()), mine, Some(".node.tmp-1".into()), Some(".venv.old-3".into())]
-        );
-    }
-
-    #[test]
-    fn only_leftovers_of_processes_that_are_gone_are_removed() {
-        let dir = tempfile::tempdir().expect("a temp dir");
-        let path = dir.path().join("node");
-        let mine = beside(&path, "tmp");
-        let of_the_dead = dir.path().join(format!(".node.tmp-{}", i32::MAX));
-        for made in [&mine, &of_the_dead, &dir.path().join(".node.settings")] {
-            create_dir_all(made).expect("created");
-        }
-        remove_leftovers(&path).expect("removed");
-        let left = [mine.file_name().expect("a name"), ".node.settings".as_ref()];
-        let mut left = left.map(OsString::from);
-        left.sort();
-        assert_eq!(names(dir.path()).expect("listed"), left);
     }
 
     #[test]

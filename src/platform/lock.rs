@@ -16,6 +16,7 @@ use std::{
 use crate::error::{Kind, Report};
 
 use super::{
+    checkpoint::{Checkpoint, reach},
     clock,
     fs::{self, FsError},
     process, procfs,
@@ -129,6 +130,7 @@ impl Lock {
             (Err(TryLockError::Error(cause)), _) => return Err(refused(path)(cause)),
         }
         sign(&file, mode, purpose);
+        reach(Checkpoint::Locked);
         Ok(Self { file })
     }
 }
