@@ -2,7 +2,7 @@
 
 mod report;
 
-use std::{path::Path, process::ExitCode};
+use std::process::ExitCode;
 
 use serde::Serialize;
 
@@ -11,6 +11,7 @@ use crate::{
     install::{
         Purpose, Wish,
         doctor::{self, Check, Examined, Fix, Group, LostRun, Scene, Verdict},
+        lock::{Policy, Scope},
     },
     output::{Event, Line, Mode},
     platform::{clock::Stopwatch, fs},
@@ -112,7 +113,7 @@ fn scene(args: &Args, context: &Context) -> Result<(Scene, Vec<Examined>), Error
             (usual, wish)
         }
     };
-    let mut scene = Scene::new(setup::site(context, &settings)?, wish, lost_runs);
+    let mut scene = Scene::new(setup::site(context, &settings, Policy::Update)?, wish, lost_runs);
     scene.full = args.depth.full;
     scene.online = args.depth.online;
     Ok((scene, examined))
@@ -120,13 +121,14 @@ fn scene(args: &Args, context: &Context) -> Result<(Scene, Vec<Examined>), Error
 
 /// What `dpgui setup`, or `dpgui demo`, would be asked for here without arguments.
 fn wish(context: &Context, settings: &Settings) -> Result<Wish, Error> {
-    let purpose = if settings.trainer.script.as_deref() == Some(Path::new(demo::SCRIPT)) {
-        Purpose::Demo { requirements: demo::REQUIREMENTS }
+    let purpose = if demo::is_its_own(settings) {
+        demo::PURPOSE
     } else {
         Purpose::Trainer { wanted: settings.models.iter().chain(&settings.submodules).cloned().collect() }
     };
     let profile = setup::profile(settings.torch.profile.as_deref())?;
-    Ok(Wish { purpose, profile, python: setup::python(context, None, settings) })
+    let python = setup::python(context, None, settings);
+    Ok(Wish { purpose, profile, python, keep_downloads: false, lock: Scope::Here })
 }
 
 fn lost_runs(workspace: &Workspace) -> Vec<Result<LostRun, Error>> {
