@@ -2,11 +2,16 @@
 
 pub mod archive;
 pub mod cache;
+pub mod doctor;
 pub mod download;
 pub mod error;
 pub mod farm;
 pub mod index;
+pub mod index_settings;
+pub mod lock;
+pub mod manifest;
 pub mod node;
+pub mod packages;
 pub mod pinned;
 pub mod plan;
 pub mod program;
@@ -14,33 +19,37 @@ pub mod python;
 pub mod receipt;
 pub mod repositories;
 pub mod requirements;
+pub mod schedule;
 pub mod step;
 pub mod torch;
 pub mod uv;
 pub mod venv;
 pub mod verify;
 
-use std::{collections::BTreeSet, path::PathBuf};
+use std::path::PathBuf;
 
 use serde::Serialize;
 
 use crate::{
     config,
     error::in_one_line,
-    output::{Event, Line, size},
+    output::{Event, Line, Waiting, size},
     platform::{
+        checkpoint::{Checkpoint, reach},
         clock::Stopwatch,
         fs::{self, FsError},
         gpu,
-        lock::Lock,
+        lock::{Lock, LockError, Wait},
     },
     workspace::{Settings, Workspace},
 };
 
 use self::{
     farm::Farm,
+    lock::{Lock as LockStep, LockedError, Policy},
     node::Node,
-    plan::{Planned, Selection, StepId},
+    packages::List,
+    plan::{Observed, Planned, Selection, Status, StepId},
     python::Python,
     receipt::Receipt,
     repositories::Checkout,
@@ -48,7 +57,7 @@ use self::{
     step::{Site, Step},
     torch::{Choice, Profile},
     uv::Uv,
-    venv::{Packages, Venv},
+    venv::Venv,
     verify::Verify,
 };
 
@@ -83,6 +92,17 @@ pub struct Wish {
     pub profile: Option<Profile>,
     /// `--python PATH`.
     pub python: Option<PathBuf>,
+    /// The files that packages come in stay in the cache.
+    pub keep_downloads: bool,
+    /// For which machines the lock is to be made.
+    pub lock: lock::Scope,
+}
+
+/// What to do while somebody else is at work in the workspace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IfLocked {
+    Wait,
+    Fail,
 }
 
 /// A setup that has been looked at: what it would do, and the means to do it.
@@ -149,48 +169,68 @@ impl<'a> Setup<'a> {
     }
 
     /// What there is to do. Touches nothing.
+    ///
+    /// # Errors
+    /// Where the lock must not change and would.
     pub fn plan(&self) -> Result<Vec<Planned>, InstallError> {
-        Ok(plan::plan(&step::observe(&self.steps)?))
+        let observed = step::observe(&self.steps)?;
+        let outdated = |it: &&Observed| it.id == StepId::Lock && self.site.policy == Policy::Locked;
+        if let Some(Status::Missing { why, .. }) = observed.iter().find(outdated).map(|it| &it.status) {
+            return Err(LockedError::Outdated { why: why.clone() }.into());
+        }
+        Ok(plan::plan(&observed))
     }
 
     /// Does what the plan says; nothing at all if that is nothing.
     ///
     /// # Errors
     /// The first failure, with the steps before it done for good.
-    pub fn apply(&self) -> Result<Done, InstallError> {
+    pub fn apply(&self, if_locked: IfLocked) -> Result<Done, InstallError> {
         let watch = Stopwatch::start();
         let done = |changed| Done { changed, seconds: watch.elapsed().as_secs_f64() };
-        if self.plan()?.iter().all(|it| !it.pending) && self.leftovers()?.is_empty() {
+        let pending = self.plan()?.iter().any(|it| it.pending);
+        if !pending && self.leftovers()?.is_empty() {
             return Ok(done(0));
         }
-        let internal = self.site.workspace.internal();
-        fs::create_dir_all(&internal)?;
-        let _lock = Lock::exclusive(&internal.join("setup.lock"), "dpgui setup")?;
+        let _lock = match self.lock(if pending { if_locked } else { IfLocked::Fail }) {
+            // There is only something to tidy up, which can wait for the next time.
+            Err(InstallError::Lock(LockError::Held { .. })) if !pending => return Ok(done(0)),
+            lock => lock?,
+        };
         Settings::mark(&self.site.workspace)?;
         self.mark_purpose()?;
         for leftover in self.leftovers()? {
             fs::remove_tree(&leftover)?;
+            reach(Checkpoint::LeftoverRemoved);
         }
         // Another setup may have finished between the look and the lock.
-        let pending: BTreeSet<StepId> =
-            self.plan()?.into_iter().filter(|it| it.pending).map(|it| it.step).collect();
-        self.announce(&pending);
-        if pending.contains(&StepId::Venv) {
+        let plan = self.plan()?;
+        if plan.iter().any(|it| it.pending && it.step == StepId::Venv) {
+            self.announce();
             self.require_space()?;
         }
-        let changed = step::apply(&self.steps, &pending, &self.site.output)?;
+        let changed = schedule::apply(&self.steps, &plan, &self.site.output)?;
         if let Err(error) = self.site.cache.trim() {
             self.site.output.warn(in_one_line(&error));
         }
         Ok(done(changed))
     }
 
-    fn announce(&self, pending: &BTreeSet<StepId>) {
-        if pending.contains(&StepId::Venv) {
-            self.site.output.event(&self.choice);
-            if let Some(warning) = &self.choice.warning {
-                self.site.output.warn(warning);
-            }
+    /// Alone with the workspace: no other setup works there, and no training uses it.
+    fn lock(&self, if_locked: IfLocked) -> Result<Lock, InstallError> {
+        fs::create_dir_all(&self.site.workspace.internal())?;
+        let tell = |holder: &str| self.site.output.event(&Waiting { holder });
+        let wait = match if_locked {
+            IfLocked::Wait => Wait::Telling(&tell),
+            IfLocked::Fail => Wait::No,
+        };
+        Ok(Lock::exclusive(&self.site.workspace.setup_lock(), "dpgui setup", wait)?)
+    }
+
+    fn announce(&self) {
+        self.site.output.event(&self.choice);
+        if let Some(warning) = &self.choice.warning {
+            self.site.output.warn(warning);
         }
     }
 
@@ -229,9 +269,12 @@ impl<'a> Setup<'a> {
 
 /// What setups that were killed left behind: half an environment is gigabytes. For who holds the setup's lock.
 pub fn leftovers(workspace: &Workspace) -> Result<Vec<PathBuf>, FsError> {
+    let of_ours = ["", "receipts", "derived"].map(|name| workspace.internal().join(name));
     let dirs = [workspace.root().to_owned(), workspace.tools(), workspace.vendor(), workspace.libs()];
-    let found = dirs.iter().map(|dir| fs::leftovers(dir)).collect::<Result<Vec<_>, _>>()?;
-    Ok(found.into_iter().flatten().collect())
+    let found = dirs.iter().chain(&of_ours).map(|dir| fs::leftovers(dir)).collect::<Result<Vec<_>, _>>()?;
+    // Where downloads were before they were shared.
+    let downloads = Some(workspace.internal().join("downloads")).filter(|it| fs::exists(it));
+    Ok(found.into_iter().flatten().chain(downloads).collect())
 }
 
 /// The name of the receipt that says what a workspace is for.
@@ -255,12 +298,15 @@ fn keep_cuda(choice: Choice, installed: Option<Profile>) -> Choice {
 
 /// Every step, each after the ones it needs.
 fn steps<'a>(site: &'a Site, wish: &Wish, profile: Profile) -> Result<Vec<Box<dyn Step + 'a>>, InstallError> {
-    let (oldest, packages) = match wish.purpose {
-        Purpose::Trainer { .. } => (python::FOR_TRAINER, Packages::Trainer),
-        Purpose::Demo { requirements } => (python::FOR_DEMO, Packages::Fixed(requirements)),
+    let (oldest, list) = match wish.purpose {
+        Purpose::Trainer { .. } => (python::FOR_TRAINER, List::Trainer),
+        Purpose::Demo { requirements } => (python::FOR_DEMO, List::Demo(requirements)),
     };
     let python = || Python::new(site, wish.python.clone(), oldest);
-    let venv = Venv { site, uv: Uv::new(site)?, python: python()?, profile, packages };
+    let scope = wish.lock;
+    let lock = LockStep { site, uv: Uv::new(site)?, python: python()?, profile, list, scope };
+    let keep_downloads = wish.keep_downloads;
+    let venv = Venv { site, uv: Uv::new(site)?, python: python()?, profile, list, keep_downloads };
     let mut steps: Vec<Box<dyn Step + 'a>> = vec![];
     let mut names = vec![];
     if let Purpose::Trainer { wanted } = &wish.purpose {
@@ -275,6 +321,9 @@ fn steps<'a>(site: &'a Site, wish: &Wish, profile: Profile) -> Result<Vec<Box<dy
     }
     steps.push(Box::new(Uv::new(site)?));
     steps.push(Box::new(python()?));
+    if site.policy != Policy::Frozen {
+        steps.push(Box::new(lock));
+    }
     steps.push(Box::new(venv));
     steps.push(Box::new(Verify { site, repositories: names }));
     Ok(steps)

@@ -7,6 +7,8 @@ pub mod chart;
 pub mod live;
 pub mod progress;
 pub mod size;
+pub mod tone;
+pub mod waiting;
 
 use std::{
     fmt::Display,
@@ -30,6 +32,7 @@ use crate::{
 
 pub use live::Live;
 pub use progress::Progress;
+pub use waiting::Waiting;
 
 /// How events are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

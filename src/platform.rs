@@ -4,7 +4,10 @@
 //! `clippy.toml` can hold.
 #![expect(clippy::disallowed_methods, reason = "this is the place that the ban points to")]
 
+pub mod cgroup;
+pub mod checkpoint;
 pub mod clock;
+pub mod cores;
 pub mod digest;
 pub mod disk;
 pub mod env;
@@ -12,15 +15,21 @@ pub mod fifo;
 pub mod fs;
 pub mod gpu;
 pub mod hold;
+mod leftovers;
+pub mod limits;
 pub mod lock;
 pub mod memory;
+pub mod mounts;
 pub mod net;
 pub mod patience;
 pub mod place;
+pub mod ports;
 pub mod process;
 pub mod procfs;
 pub mod retry;
 pub mod signal;
+pub mod system;
+pub mod tree;
 pub mod watch;
 
 pub use env::{Arch, Env, Host};

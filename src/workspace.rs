@@ -51,6 +51,11 @@ impl Workspace {
         self.root.join(SETTINGS_FILE)
     }
 
+    /// What setup installed, to the last byte; to be kept in git.
+    pub fn lock_file(&self) -> PathBuf {
+        self.root.join("dpgui.lock")
+    }
+
     /// The checkouts and the symlink farm.
     pub fn vendor(&self) -> PathBuf {
         self.root.join("vendor")
@@ -89,6 +94,11 @@ impl Workspace {
     /// What dpgui keeps for itself: receipts, downloads, staging, derived files.
     pub fn internal(&self) -> PathBuf {
         self.root.join(".dpgui")
+    }
+
+    /// Held by who changes what is installed, and shared by every training that uses it.
+    pub fn setup_lock(&self) -> PathBuf {
+        self.root.join(".dpgui/setup.lock")
     }
 }
 

@@ -8,7 +8,14 @@ use std::{
 
 use crate::{
     error::{Error, Kind},
-    install::{Purpose, Setup, Wish, cache::Cache, plan::Selection, step::Site, torch::Profile},
+    install::{
+        Purpose, Setup, Wish,
+        cache::Cache,
+        lock::{Locks, Policy, Scope},
+        plan::Selection,
+        step::Site,
+        torch::Profile,
+    },
     platform::{fs, net::Http, patience::Patience, process::as_typed},
     vendor::sources::Sources,
     workspace::{
@@ -17,7 +24,7 @@ use crate::{
     },
 };
 
-use super::Context;
+use super::{Context, LockArgs};
 
 /// Install everything that a training needs; a second run does nothing
 #[derive(Debug, clap::Args)]
@@ -46,12 +53,37 @@ pub struct Args {
     /// Clone this further submodule of the trainer
     #[arg(long = "submodule", value_name = "NAME", value_delimiter = ',')]
     submodules: Vec<String>,
+    #[command(flatten)]
+    lock: LockArgs,
+    #[command(flatten)]
+    policy: PolicyArgs,
+    #[command(flatten)]
+    downloads: DownloadArgs,
+}
+
+/// What becomes of the files that were fetched.
+#[derive(Clone, Copy, Debug, clap::Args)]
+struct DownloadArgs {
+    /// Keep the downloaded files of the Python packages, for other workspaces and for `--offline`
+    #[arg(long)]
+    keep_downloads: bool,
+}
+
+/// How `dpgui.lock` is treated.
+#[derive(Clone, Copy, Debug, clap::Args)]
+struct PolicyArgs {
+    /// Fail if `dpgui.lock` would change
+    #[arg(long, conflicts_with = "frozen")]
+    locked: bool,
+    /// Take `dpgui.lock` as it is, and look at nothing that could change it
+    #[arg(long)]
+    frozen: bool,
 }
 
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
     let settings = context.settings()?;
     let wish = wish(args, context, &settings)?;
-    let site = site(context, &settings)?;
+    let site = site(context, &settings, args.policy.policy())?;
     let selection = Selection { only: args.only.clone(), skip: args.skip.clone() };
     let setup = Setup::new(&site, &wish, &selection)?;
     if args.plan {
@@ -64,7 +96,7 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
         submodules: &args.submodules,
     };
     keep(context, choices)?;
-    let done = setup.apply()?;
+    let done = setup.apply(args.lock.if_locked())?;
     context.output.event(&done);
     // A part of a setup is no workspace to train in yet.
     if args.only.is_empty() && args.skip.is_empty() {
@@ -74,14 +106,19 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
 }
 
 /// What every step of a setup in this workspace works with.
-pub fn site(context: &Context, settings: &Settings) -> Result<Site, Error> {
+pub fn site(context: &Context, settings: &Settings, policy: Policy) -> Result<Site, Error> {
+    let mut sources = Sources::load(settings)?;
+    if let Some(lock) = Locks::load(&context.workspace, policy)?.own {
+        sources.follow(&lock, policy == Policy::Frozen);
+    }
     Ok(Site {
         host: context.host.clone(),
         workspace: context.workspace.clone(),
-        sources: Sources::load(settings)?,
+        sources,
         http: Http::patient(Patience::of(&context.host.env))?,
         cache: Cache::of(&context.host, &context.workspace, settings),
         output: context.output.clone(),
+        policy,
     })
 }
 
@@ -121,7 +158,19 @@ fn wish(args: &Args, context: &Context, settings: &Settings) -> Result<Wish, Err
         purpose: Purpose::Trainer { wanted },
         profile,
         python: python(context, args.python.as_deref(), settings),
+        keep_downloads: args.downloads.keep_downloads || settings.cache.keep_downloads,
+        lock: Scope::Here,
     })
+}
+
+impl PolicyArgs {
+    const fn policy(self) -> Policy {
+        match (self.locked, self.frozen) {
+            (true, _) => Policy::Locked,
+            (false, true) => Policy::Frozen,
+            (false, false) => Policy::Update,
+        }
+    }
 }
 
 fn plan(args: &Args, context: &Context, setup: &Setup) -> Result<ExitCode, Error> {

@@ -11,7 +11,9 @@ use std::path::{Path, PathBuf};
 
 use crate::{
     platform::{
-        Host, clock,
+        Host,
+        checkpoint::{Checkpoint, reach},
+        clock,
         digest::{Hasher, Sha256},
         fs::{self, FsError},
         hold::Hold,
@@ -101,6 +103,7 @@ impl Cache {
         let keep = || {
             let file = self.file(sha256);
             fs::rename(path, &file)?;
+            reach(Checkpoint::Kept);
             drop(alone);
             let hold = Hold::shared(&self.lock(sha256)?)?;
             // In between somebody may have tidied up.
@@ -108,6 +111,15 @@ impl Cache {
             Ok(Held { path: file, _hold: hold })
         };
         keep().map_err(|source| self.failed(source))
+    }
+
+    /// Removes the file, unless somebody uses it.
+    pub fn discard(&self, sha256: Sha256) -> Result<(), InstallError> {
+        let discard = || match Hold::alone_at_once(&self.lock(sha256)?)? {
+            Some(_alone) => fs::remove_tree(&self.file(sha256)),
+            None => Ok(()),
+        };
+        discard().map_err(|source| self.failed(source))
     }
 
     /// For who fetches the file, alone. Others who do that are waited for, after a word to `waiting`.
@@ -147,9 +159,12 @@ impl Cache {
     fn lock(&self, sha256: Sha256) -> Result<PathBuf, FsError> {
         let locks = self.locks();
         if !fs::is_dir(&locks) || !fs::is_dir(&self.downloads()) {
+            let tag = self.dir.join("CACHEDIR.TAG");
             fs::create_dir_all(&self.downloads())?;
+            fs::remove_leftovers(&tag)?;
+            fs::write_atomic(&tag, TAG)?;
+            // Last: with it everything is there.
             fs::create_dir_all(&locks)?;
-            fs::write_atomic(&self.dir.join("CACHEDIR.TAG"), TAG)?;
         }
         Ok(locks.join(sha256.to_string()))
     }

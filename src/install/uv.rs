@@ -7,15 +7,15 @@ use std::{
 
 use crate::{
     output::Progress,
-    platform::{fs, process::CommandSpec},
+    platform::{Env, fs, process::CommandSpec},
 };
 
 use super::{
     InstallError,
     pinned::Pinned,
     plan::{Status, StepId},
-    receipt::{self, Receipt},
-    step::{Site, Step},
+    receipt::{self, Filled, Receipt},
+    step::{Site, Step, Turn},
 };
 
 const PROBE: Duration = Duration::from_secs(10);
@@ -41,6 +41,18 @@ impl<'a> Uv<'a> {
         (self.version_of(&on_path)? == self.pinned.archive.version).then_some(on_path)
     }
 
+    /// uv with the environment `env`, in the workspace.
+    ///
+    /// # Errors
+    /// When its step was left out.
+    pub fn command(&self, env: &Env) -> Result<CommandSpec, InstallError> {
+        let program = self.program().ok_or_else(|| InstallError::Verify {
+            problem: "uv is not there".to_owned(),
+            hint: "run `dpgui setup` without `--only` and `--skip`".to_owned(),
+        })?;
+        Ok(CommandSpec::new(program, env, self.site.workspace.root()).arg("--no-config"))
+    }
+
     pub fn version(&self) -> &str {
         &self.pinned.archive.version
     }
@@ -55,7 +67,7 @@ impl<'a> Uv<'a> {
         command.capture(PROBE).ok()?.stdout.split_whitespace().nth(1).map(str::to_owned)
     }
 
-    fn unpack(&self, staged: &Path, progress: &Progress) -> Result<Receipt, InstallError> {
+    fn unpack(&self, staged: &Path, progress: &Progress) -> Result<Filled, InstallError> {
         let scripts = format!("uv-{}.data/scripts", self.version());
         let origin = self.pinned.unpack(&scripts, staged, progress)?;
         let program = staged.join("uv");
@@ -67,7 +79,8 @@ impl<'a> Uv<'a> {
             let problem = format!("its uv says that it is `{}`", found.unwrap_or_default());
             return Err(InstallError::BadArchive { archive: program, problem });
         }
-        Ok(Receipt::new(self.pinned.inputs(), format!("uv {}", self.version()), origin.from))
+        let receipt = Receipt::new(self.pinned.inputs(), format!("uv {}", self.version()), origin.from);
+        Ok(Filled::new(receipt).with_known(origin.known))
     }
 }
 
@@ -88,7 +101,8 @@ impl Step for Uv<'_> {
         })
     }
 
-    fn apply(&self, progress: &Progress) -> Result<String, InstallError> {
+    fn apply(&self, turn: &Turn) -> Result<String, InstallError> {
+        let progress = turn.progress;
         let receipt = receipt::stage(&self.dir(), |staged| self.unpack(staged, progress))?;
         Ok(format!("{} from {}", receipt.what, receipt.from))
     }

@@ -5,7 +5,6 @@ use std::{path::PathBuf, time::Duration};
 use serde::Deserialize;
 
 use crate::{
-    output::Progress,
     platform::{digest::Sha256, process::CommandSpec},
     vendor::{farm, git, sources},
 };
@@ -14,11 +13,12 @@ use super::{
     InstallError,
     plan::{Status, StepId},
     receipt::{self, Receipt},
-    step::{Site, Step},
+    step::{Site, Step, Turn},
 };
 
 /// The questions, in Python.
-const SCRIPT: &str = include_str!("../../templates/verify.py");
+const SCRIPT: &str =
+    concat!(include_str!("../../templates/modules.py"), include_str!("../../templates/verify.py"));
 
 /// A first import of torch from a slow disk takes a minute.
 const LIMIT: Duration = Duration::from_mins(10);
@@ -111,7 +111,8 @@ impl Step for Verify<'_> {
         })
     }
 
-    fn apply(&self, progress: &Progress) -> Result<String, InstallError> {
+    fn apply(&self, turn: &Turn) -> Result<String, InstallError> {
+        let progress = turn.progress;
         progress.doing("importing torch and deepspeed for the first time");
         let strangers = farm::strangers(&self.site.workspace.libs(), &farm::entries(&self.repositories)?)?;
         if let Some(stranger) = strangers.first() {

@@ -2,11 +2,15 @@
 #![expect(clippy::disallowed_methods, reason = "tests look at the world as the program left it")]
 
 mod archives;
+mod clean;
 mod config;
 mod config_parser;
 mod deepspeed;
+mod doctor;
+mod downloads;
 mod git;
 mod hostile_archives;
+mod locking;
 mod logs;
 mod setup;
 mod setup_whole;

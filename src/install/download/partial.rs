@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::platform::{
+    checkpoint::{Checkpoint, reach},
     digest::{Hasher, Sha256},
     fs::{self, FsError},
     net::{self, Part},
@@ -40,9 +41,11 @@ struct Origin {
 }
 
 impl Partial {
-    /// What is there is read once: its digest must be that of the bytes on the disk.
+    /// For who is alone with it. What is there is read once: its digest must be that of the bytes on the disk.
     pub(super) fn open(cache: &Cache, sha256: Sha256) -> Result<Self, FsError> {
         let (path, origin_path) = (cache.partial(sha256), cache.origin(sha256));
+        // Of processes that were killed while they wrote it: nobody else writes it now.
+        fs::remove_leftovers(&origin_path)?;
         let mut file = fs::open_read_write(&path)?;
         let mut hasher = Hasher::default();
         let have = hasher.update_from(&mut file).map_err(fs::context("read", &path))?;
@@ -90,7 +93,9 @@ impl Partial {
         });
         // Our own types have string keys and no foreign serialisers, so this cannot fail.
         let text = serde_json::to_string(origin).unwrap_or_default();
-        fs::write_snapshot(&self.origin_path, text)
+        fs::write_snapshot(&self.origin_path, text)?;
+        reach(Checkpoint::OriginWritten);
+        Ok(())
     }
 
     pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), FsError> {
