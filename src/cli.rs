@@ -39,6 +39,7 @@ struct Global {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     Setup(commands::setup::Args),
+    Lock(commands::lock::Args),
     Demo(commands::demo::Args),
     #[command(subcommand)]
     Config(commands::config::Command),
@@ -74,6 +75,7 @@ pub fn main() -> ExitCode {
 fn dispatch(command: &Command, context: &Context) -> Result<ExitCode, Error> {
     match command {
         Command::Setup(args) => commands::setup::run(args, context),
+        Command::Lock(args) => commands::lock::run(args, context),
         Command::Demo(args) => commands::demo::run(args, context),
         Command::Config(command) => commands::config::run(command, context),
         Command::Train(args) => commands::train::run(args, context),

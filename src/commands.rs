@@ -3,6 +3,7 @@
 pub mod config;
 pub mod demo;
 mod interrupts;
+pub mod lock;
 pub mod logs;
 pub mod runs;
 pub mod setup;

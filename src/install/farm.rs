@@ -1,7 +1,6 @@
 //! The step that builds the symlink farm.
 
 use crate::{
-    output::Progress,
     platform::checkpoint::{Checkpoint, reach},
     vendor::farm::{self, Entry, Links},
 };
@@ -10,7 +9,7 @@ use super::{
     InstallError,
     plan::{Status, StepId},
     receipt::{self, Receipt},
-    step::{Site, Step},
+    step::{Site, Step, Turn},
 };
 
 #[derive(Debug)]
@@ -56,7 +55,7 @@ impl Step for Farm<'_> {
         Ok(Status::Missing { what, why: "links are missing or lead elsewhere".to_owned() })
     }
 
-    fn apply(&self, _progress: &Progress) -> Result<String, InstallError> {
+    fn apply(&self, _turn: &Turn) -> Result<String, InstallError> {
         let libs = self.site.workspace.libs();
         farm::build(&libs, &self.entries, &self.ours())?;
         let links: Links = self.entries.iter().map(|it| (it.name.clone(), it.target())).collect();

@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use crate::{
-    output::Progress,
     platform::{
         checkpoint::{Checkpoint, reach},
         fs,
@@ -15,7 +14,7 @@ use crate::{
 use super::{
     InstallError,
     plan::{Status, StepId},
-    step::{Site, Step},
+    step::{Site, Step, Turn},
 };
 
 #[derive(Debug)]
@@ -72,7 +71,7 @@ impl Step for Requirements<'_> {
         })
     }
 
-    fn apply(&self, _progress: &Progress) -> Result<String, InstallError> {
+    fn apply(&self, _turn: &Turn) -> Result<String, InstallError> {
         let path = derived(&self.site.workspace);
         let Some(text) = self.text()? else {
             let missing = self.lists().find(|list| !fs::exists(list)).unwrap_or_default();

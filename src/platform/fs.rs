@@ -18,6 +18,7 @@ use crate::error::{Kind, Report};
 
 use super::checkpoint::{Checkpoint, reach};
 
+use super::leftovers::draft;
 pub use super::leftovers::{beside, leftovers, remove_leftovers};
 
 /// A file operation that failed: the action, the path, the system's reason.
@@ -159,7 +160,7 @@ pub fn read_at(file: &mut File, path: &Path, offset: u64, limit: usize) -> Resul
 
 /// Writes the whole file or nothing: a temporary one beside it, synced, renamed over it.
 pub fn write_atomic(path: &Path, bytes: impl AsRef<[u8]>) -> Result<()> {
-    let temporary = beside(path, "tmp");
+    let temporary = draft(path);
     let written = File::create(&temporary).and_then(|mut file| {
         file.write_all(bytes.as_ref())?;
         file.sync_all()
@@ -174,7 +175,7 @@ pub fn write_atomic(path: &Path, bytes: impl AsRef<[u8]>) -> Result<()> {
 
 /// Like [`write_atomic`] without waiting for the disk: for what can be worked out again after a power cut.
 pub fn write_snapshot(path: &Path, bytes: impl AsRef<[u8]>) -> Result<()> {
-    let temporary = beside(path, "tmp");
+    let temporary = draft(path);
     let written = fs::write(&temporary, bytes).and_then(|()| fs::rename(&temporary, path));
     written.map_err(|cause| {
         let _ = fs::remove_file(&temporary);

@@ -3,6 +3,7 @@
 use std::{
     ffi::{OsStr, OsString},
     path::{Path, PathBuf},
+    sync::atomic::{AtomicU64, Ordering},
 };
 
 use super::{
@@ -14,6 +15,14 @@ use super::{
 pub fn beside(path: &Path, purpose: &str) -> PathBuf {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     path.with_file_name(format!(".{name}.{purpose}-{}", std::process::id()))
+}
+
+/// A name beside `path` for its next content; threads that write the same file have one each.
+pub(super) fn draft(path: &Path) -> PathBuf {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}", COUNT.fetch_add(1, Ordering::Relaxed)));
+    beside(&path.with_file_name(name), "tmp")
 }
 
 /// What was left [`beside`] something in `dir`. Only who holds the lock on `dir` may remove it: for directories the number
