@@ -291,7 +291,7 @@ mod tests {
             let plan = [StepId::Uv, StepId::Venv, StepId::Python].map(planned);
             let result = apply(&steps, &plan, &Output::new(Mode::Plain));
             assert_eq!(result.is_ok(), ends == End::Well);
-            let mut order = order.into_inner().expect("not poisoned");
+            let mut order = order.lock().expect("not poisoned").clone();
             order.sort_by_key(|it| it == "venv began");
             assert_eq!(order, expected);
         };

@@ -6,6 +6,7 @@ mod config;
 mod config_parser;
 mod deepspeed;
 mod git;
+mod hostile_archives;
 mod locking;
 mod logs;
 mod setup;
