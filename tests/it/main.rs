@@ -7,6 +7,7 @@ mod config_parser;
 mod deepspeed;
 mod git;
 mod hostile_archives;
+mod kill_matrix;
 mod locking;
 mod logs;
 mod setup;
