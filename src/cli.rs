@@ -40,6 +40,7 @@ struct Global {
 enum Command {
     Setup(commands::setup::Args),
     Doctor(commands::doctor::Args),
+    Lock(commands::lock::Args),
     Demo(commands::demo::Args),
     #[command(subcommand)]
     Config(commands::config::Command),
@@ -76,6 +77,7 @@ fn dispatch(command: &Command, context: &Context) -> Result<ExitCode, Error> {
     match command {
         Command::Setup(args) => commands::setup::run(args, context),
         Command::Doctor(args) => commands::doctor::run(args, context),
+        Command::Lock(args) => commands::lock::run(args, context),
         Command::Demo(args) => commands::demo::run(args, context),
         Command::Config(command) => commands::config::run(command, context),
         Command::Train(args) => commands::train::run(args, context),

@@ -4,6 +4,7 @@ pub mod config;
 pub mod demo;
 pub mod doctor;
 mod interrupts;
+pub mod lock;
 pub mod logs;
 pub mod runs;
 pub mod setup;

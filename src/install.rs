@@ -7,7 +7,10 @@ pub mod download;
 pub mod error;
 pub mod farm;
 pub mod index;
+pub mod index_settings;
+pub mod lock;
 pub mod node;
+pub mod packages;
 pub mod pinned;
 pub mod plan;
 pub mod program;
@@ -15,13 +18,14 @@ pub mod python;
 pub mod receipt;
 pub mod repositories;
 pub mod requirements;
+pub mod schedule;
 pub mod step;
 pub mod torch;
 pub mod uv;
 pub mod venv;
 pub mod verify;
 
-use std::{collections::BTreeSet, path::PathBuf};
+use std::path::PathBuf;
 
 use serde::Serialize;
 
@@ -40,8 +44,10 @@ use crate::{
 
 use self::{
     farm::Farm,
+    lock::{Lock as LockStep, Policy},
     node::Node,
-    plan::{Planned, Selection, StepId},
+    packages::List,
+    plan::{Observed, Planned, Selection, Status, StepId},
     python::Python,
     receipt::Receipt,
     repositories::Checkout,
@@ -49,7 +55,7 @@ use self::{
     step::{Site, Step},
     torch::{Choice, Profile},
     uv::Uv,
-    venv::{Packages, Venv},
+    venv::Venv,
     verify::Verify,
 };
 
@@ -84,6 +90,10 @@ pub struct Wish {
     pub profile: Option<Profile>,
     /// `--python PATH`.
     pub python: Option<PathBuf>,
+    /// The files that packages come in stay in the cache.
+    pub keep_downloads: bool,
+    /// For which machines the lock is to be made.
+    pub lock: lock::Scope,
 }
 
 /// A setup that has been looked at: what it would do, and the means to do it.
@@ -150,8 +160,16 @@ impl<'a> Setup<'a> {
     }
 
     /// What there is to do. Touches nothing.
+    ///
+    /// # Errors
+    /// Where the lock must not change and would.
     pub fn plan(&self) -> Result<Vec<Planned>, InstallError> {
-        Ok(plan::plan(&step::observe(&self.steps)?))
+        let observed = step::observe(&self.steps)?;
+        let outdated = |it: &&Observed| it.id == StepId::Lock && self.site.policy == Policy::Locked;
+        if let Some(Status::Missing { why, .. }) = observed.iter().find(outdated).map(|it| &it.status) {
+            return Err(InstallError::LockOutdated { why: why.clone() });
+        }
+        Ok(plan::plan(&observed))
     }
 
     /// Does what the plan says; nothing at all if that is nothing.
@@ -173,25 +191,22 @@ impl<'a> Setup<'a> {
             fs::remove_tree(&leftover)?;
         }
         // Another setup may have finished between the look and the lock.
-        let pending: BTreeSet<StepId> =
-            self.plan()?.into_iter().filter(|it| it.pending).map(|it| it.step).collect();
-        self.announce(&pending);
-        if pending.contains(&StepId::Venv) {
+        let plan = self.plan()?;
+        if plan.iter().any(|it| it.pending && it.step == StepId::Venv) {
+            self.announce();
             self.require_space()?;
         }
-        let changed = step::apply(&self.steps, &pending, &self.site.output)?;
+        let changed = schedule::apply(&self.steps, &plan, &self.site.output)?;
         if let Err(error) = self.site.cache.trim() {
             self.site.output.warn(in_one_line(&error));
         }
         Ok(done(changed))
     }
 
-    fn announce(&self, pending: &BTreeSet<StepId>) {
-        if pending.contains(&StepId::Venv) {
-            self.site.output.event(&self.choice);
-            if let Some(warning) = &self.choice.warning {
-                self.site.output.warn(warning);
-            }
+    fn announce(&self) {
+        self.site.output.event(&self.choice);
+        if let Some(warning) = &self.choice.warning {
+            self.site.output.warn(warning);
         }
     }
 
@@ -256,12 +271,15 @@ fn keep_cuda(choice: Choice, installed: Option<Profile>) -> Choice {
 
 /// Every step, each after the ones it needs.
 fn steps<'a>(site: &'a Site, wish: &Wish, profile: Profile) -> Result<Vec<Box<dyn Step + 'a>>, InstallError> {
-    let (oldest, packages) = match wish.purpose {
-        Purpose::Trainer { .. } => (python::FOR_TRAINER, Packages::Trainer),
-        Purpose::Demo { requirements } => (python::FOR_DEMO, Packages::Fixed(requirements)),
+    let (oldest, list) = match wish.purpose {
+        Purpose::Trainer { .. } => (python::FOR_TRAINER, List::Trainer),
+        Purpose::Demo { requirements } => (python::FOR_DEMO, List::Demo(requirements)),
     };
     let python = || Python::new(site, wish.python.clone(), oldest);
-    let venv = Venv { site, uv: Uv::new(site)?, python: python()?, profile, packages };
+    let scope = wish.lock;
+    let lock = LockStep { site, uv: Uv::new(site)?, python: python()?, profile, list, scope };
+    let keep_downloads = wish.keep_downloads;
+    let venv = Venv { site, uv: Uv::new(site)?, python: python()?, profile, list, keep_downloads };
     let mut steps: Vec<Box<dyn Step + 'a>> = vec![];
     let mut names = vec![];
     if let Purpose::Trainer { wanted } = &wish.purpose {
@@ -276,6 +294,9 @@ fn steps<'a>(site: &'a Site, wish: &Wish, profile: Profile) -> Result<Vec<Box<dy
     }
     steps.push(Box::new(Uv::new(site)?));
     steps.push(Box::new(python()?));
+    if site.policy != Policy::Frozen {
+        steps.push(Box::new(lock));
+    }
     steps.push(Box::new(venv));
     steps.push(Box::new(Verify { site, repositories: names }));
     Ok(steps)

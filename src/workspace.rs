@@ -51,6 +51,11 @@ impl Workspace {
         self.root.join(SETTINGS_FILE)
     }
 
+    /// What setup installed, to the last byte; to be kept in git.
+    pub fn lock_file(&self) -> PathBuf {
+        self.root.join("dpgui.lock")
+    }
+
     /// The checkouts and the symlink farm.
     pub fn vendor(&self) -> PathBuf {
         self.root.join("vendor")

@@ -14,7 +14,11 @@ use serde::Serialize;
 use crate::{
     config::{sample, template},
     error::{Error, Kind},
-    install::{Purpose, Setup, Wish, plan::Selection, venv},
+    install::{
+        Purpose, Setup, Wish,
+        lock::{Policy, Scope},
+        plan::Selection,
+    },
     output::{Event, Line, Mode, chart, size},
     platform::{clock::Stopwatch, fs, gpu, process::as_typed},
     run::{
@@ -29,8 +33,8 @@ use super::{Context, setup, train};
 
 /// The trainer, its packages and its place in the workspace.
 const TRAINER: &str = include_str!("../../templates/demo/train.py");
-pub(super) const REQUIREMENTS: &str = include_str!("../../templates/demo/requirements.txt");
-pub(super) const SCRIPT: &str = "trainer/train.py";
+const REQUIREMENTS: &str = include_str!("../../templates/demo/requirements.txt");
+const SCRIPT: &str = "trainer/train.py";
 
 /// The configuration, the dataset and the run are called this.
 const NAME: &str = "demo";
@@ -72,11 +76,8 @@ pub const WORKSPACE: &str = "dpgui-demo";
 
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
     let watch = Stopwatch::start();
-    let Context { host, workspace, output } = context;
-    let kept = venv::uv_cache(&host.env).map_or(String::new(), |cache| {
-        format!("; the packages stay in uv's cache too, `{}`", cache.display())
-    });
-    output.status("Demo", format_args!("in `{}`{kept}", workspace.root().display()));
+    let Context { workspace, output, .. } = context;
+    output.status("Demo", format_args!("in `{}`", workspace.root().display()));
     let settings = prepare(args, context)?;
     let setup_took = watch.elapsed();
     let config = configure(context)?;
@@ -99,20 +100,27 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
     Ok(code)
 }
 
+/// A workspace with these settings is the demo's.
+pub fn is_its_own(settings: &Settings) -> bool {
+    settings.trainer.script.as_deref() == Some(Path::new(SCRIPT))
+}
+
+/// What its environment is for.
+pub const PURPOSE: Purpose = Purpose::Demo { requirements: REQUIREMENTS };
+
 /// Makes the workspace and its environment.
 fn prepare(args: &Args, context: &Context) -> Result<Settings, Error> {
     let workspace = &context.workspace;
     let mut settings = context.settings()?;
-    if fs::exists(&workspace.settings_file()) && settings.trainer.script.as_deref() != Some(Path::new(SCRIPT))
-    {
+    if fs::exists(&workspace.settings_file()) && !is_its_own(&settings) {
         let what = format!("`{}` is a workspace, and not the demo's", workspace.root().display());
         return Err(Error::new(Kind::Usage, what).with_hint("choose an empty directory with `-C DIR`"));
     }
-    let site = setup::site(context, &settings)?;
+    let site = setup::site(context, &settings, Policy::Update)?;
     let profile = setup::profile(args.torch.as_deref().or(settings.torch.profile.as_deref()))?;
-    let purpose = Purpose::Demo { requirements: REQUIREMENTS };
     let python = setup::python(context, args.python.as_deref(), &settings);
-    let wish = Wish { purpose, profile, python };
+    let keep_downloads = settings.cache.keep_downloads;
+    let wish = Wish { purpose: PURPOSE, profile, python, keep_downloads, lock: Scope::Here };
     let setup = Setup::new(&site, &wish, &Selection::default())?;
 
     let script = workspace.root().join(SCRIPT);

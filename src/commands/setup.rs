@@ -8,7 +8,14 @@ use std::{
 
 use crate::{
     error::{Error, Kind},
-    install::{Purpose, Setup, Wish, cache::Cache, plan::Selection, step::Site, torch::Profile},
+    install::{
+        Purpose, Setup, Wish,
+        cache::Cache,
+        lock::{Locks, Policy, Scope},
+        plan::Selection,
+        step::Site,
+        torch::Profile,
+    },
     platform::{fs, net::Http, patience::Patience, process::as_typed},
     vendor::sources::Sources,
     workspace::{
@@ -43,6 +50,15 @@ pub struct Args {
     /// Clone what this model type needs beyond the common repositories
     #[arg(long = "model", value_name = "TYPE", value_delimiter = ',')]
     models: Vec<String>,
+    /// Keep the downloaded files of the Python packages for other workspaces
+    #[arg(long)]
+    keep_downloads: bool,
+    /// Fail if `dpgui.lock` would change
+    #[arg(long, conflicts_with = "frozen")]
+    locked: bool,
+    /// Take `dpgui.lock` as it is, and look at nothing that could change it
+    #[arg(long)]
+    frozen: bool,
     /// Clone this further submodule of the trainer
     #[arg(long = "submodule", value_name = "NAME", value_delimiter = ',')]
     submodules: Vec<String>,
@@ -51,7 +67,7 @@ pub struct Args {
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
     let settings = context.settings()?;
     let wish = wish(args, context, &settings)?;
-    let site = site(context, &settings)?;
+    let site = site(context, &settings, policy(args))?;
     let selection = Selection { only: args.only.clone(), skip: args.skip.clone() };
     let setup = Setup::new(&site, &wish, &selection)?;
     if args.plan {
@@ -74,14 +90,19 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
 }
 
 /// What every step of a setup in this workspace works with.
-pub fn site(context: &Context, settings: &Settings) -> Result<Site, Error> {
+pub fn site(context: &Context, settings: &Settings, policy: Policy) -> Result<Site, Error> {
+    let mut sources = Sources::load(settings)?;
+    if let Some(lock) = Locks::load(&context.workspace, policy)?.own {
+        sources.follow(&lock, policy == Policy::Frozen);
+    }
     Ok(Site {
         host: context.host.clone(),
         workspace: context.workspace.clone(),
-        sources: Sources::load(settings)?,
+        sources,
         http: Http::patient(Patience::of(&context.host.env))?,
         cache: Cache::of(&context.host, &context.workspace, settings),
         output: context.output.clone(),
+        policy,
     })
 }
 
@@ -121,7 +142,17 @@ fn wish(args: &Args, context: &Context, settings: &Settings) -> Result<Wish, Err
         purpose: Purpose::Trainer { wanted },
         profile,
         python: python(context, args.python.as_deref(), settings),
+        keep_downloads: args.keep_downloads || settings.cache.keep_downloads,
+        lock: Scope::Here,
     })
+}
+
+const fn policy(args: &Args) -> Policy {
+    match (args.locked, args.frozen) {
+        (true, _) => Policy::Locked,
+        (false, true) => Policy::Frozen,
+        (false, false) => Policy::Update,
+    }
 }
 
 fn plan(args: &Args, context: &Context, setup: &Setup) -> Result<ExitCode, Error> {

@@ -4,78 +4,135 @@
 //! (measured with tar 0.4.46). Digests are pinned, so a hostile archive would need a sha256 collision; but mirrors
 //! and overrides are the user's own, and a loud error beats a quiet half-install.
 
+mod bounds;
+mod extensions;
+mod wheel;
+
 use std::{
     collections::{HashMap, HashSet},
-    io::{BufReader, Read},
+    io::{BufReader, ErrorKind, Read},
+    os::unix::ffi::OsStrExt,
     path::{Component, Path, PathBuf},
 };
 
-use flate2::read::GzDecoder;
+use flate2::read::MultiGzDecoder;
 use tar::EntryType;
 
 use crate::{
+    error::in_one_line,
     output::Progress,
     platform::fs::{self, FsError},
 };
 
-use super::InstallError;
+use self::bounds::{Allowance, Bounded, MOST_ENTRIES};
+use super::{InstallError, receipt};
 
-/// Far above any archive that setup unpacks: Node has 5,000 entries and 200 MB.
-const MOST_ENTRIES: u64 = 100_000;
-const MOST_BYTES: u64 = 4 << 30;
+/// Linux's limit for one name, in bytes (`NAME_MAX`).
+const LONGEST_NAME: usize = 255;
+
+/// A quarter of Linux's limit (`PATH_MAX`), so that a workspace may lie deep.
+const LONGEST_PATH: usize = 1024;
+
+/// Characters of what is said about an archive: some lines of a terminal.
+const LONGEST_PROBLEM: usize = 400;
 
 /// Unpacks a `.tar.gz` with one top directory; what is in that directory lands in `target`.
 pub fn unpack_tar_gz(archive: &Path, target: &Path, progress: &Progress) -> Result<(), InstallError> {
-    let bad = |problem: String| InstallError::BadArchive { archive: archive.to_owned(), problem };
+    let bad = |cause: std::io::Error| refusal(archive, &in_one_line(&cause));
     let total = fs::size(archive)?;
     progress.expect_bytes(total);
     progress.doing("unpacking");
     let counted = Counted { inner: fs::open(archive)?, done: 0, progress };
-    let mut tar = tar::Archive::new(GzDecoder::new(BufReader::with_capacity(1 << 17, counted)));
-    let mut tree = Tree::new(archive, target);
+    let allowance = Allowance::new();
+    // Several members make one stream, as RFC 1952 (2.2) says; what follows them and is none is an error.
+    let inner = MultiGzDecoder::new(BufReader::with_capacity(1 << 17, counted));
+    let mut tar = tar::Archive::new(Bounded { inner, allowance: &allowance });
+    let mut tree = Tree::new(archive, target, total);
     let mut top = None;
-    for entry in tar.entries().map_err(|cause| bad(cause.to_string()))? {
-        let mut entry = entry.map_err(|cause| bad(cause.to_string()))?;
-        let path = entry.path().map_err(|cause| bad(cause.to_string()))?.into_owned();
-        let header = entry.header();
-        let (kind, mode) = (header.entry_type(), header.mode().map_err(|cause| bad(cause.to_string()))?);
-        let link =
-            entry.link_name().map_err(|cause| bad(cause.to_string()))?.map(std::borrow::Cow::into_owned);
-        let Some(inside) = tree.below_top(&path, &mut top)? else { continue };
-        match (kind, link) {
-            (EntryType::Directory, _) => tree.directory(&inside)?,
-            (EntryType::Regular | EntryType::Continuous, _) => tree.file(&inside, mode, &mut entry)?,
-            (EntryType::Symlink, Some(link)) => tree.symlink(&inside, &link)?,
-            (EntryType::Link, Some(link)) => {
-                let Some(existing) = tree.below_top(&link, &mut top)? else {
-                    return Err(bad(format!("`{}` is a hard link to a directory", path.display())));
-                };
-                tree.hard_link(&inside, &existing)?;
-            }
-            (kind, _) => return Err(bad(format!("`{}` is of the type {kind:?}", path.display()))),
-        }
+    for entry in tar.entries().map_err(bad)? {
+        let mut entry = entry.map_err(bad)?;
+        allowance.content();
+        unpack_entry(&mut entry, &mut tree, &mut top)?;
+        allowance.between();
     }
     // The end of the tar is not the end of the file: reading on checks the compression's own checksum too.
-    std::io::copy(&mut tar.into_inner(), &mut std::io::sink()).map_err(|cause| bad(cause.to_string()))?;
+    if !bounds::nothing_but_zeros(&mut tar.into_inner()).map_err(bad)? {
+        return Err(tree.bad("it does not end where an archive ends".to_owned()));
+    }
     tree.finish()
+}
+
+fn unpack_entry<R: Read>(
+    entry: &mut tar::Entry<'_, R>,
+    tree: &mut Tree<'_>,
+    top: &mut Option<PathBuf>,
+) -> Result<(), InstallError> {
+    let unreadable = |cause: std::io::Error| refusal(tree.archive, &in_one_line(&cause));
+    let path = entry.path().map_err(unreadable)?.into_owned();
+    let (kind, mode) = (entry.header().entry_type(), entry.header().mode().map_err(unreadable)?);
+    let link = entry.link_name().map_err(unreadable)?.map(std::borrow::Cow::into_owned);
+    let inside = tree.below_top(&path, top)?;
+    let odd = |what: &str| refusal(tree.archive, &format!("`{}` {what}", path.display()));
+    extensions::check(entry).map_err(|problem| odd(&problem))?;
+    match kind {
+        EntryType::Regular | EntryType::Continuous if path.as_os_str().as_bytes().ends_with(b"/") => {
+            return Err(odd("is a file with the name of a directory"));
+        }
+        EntryType::Directory | EntryType::Symlink | EntryType::Link if entry.size() > 0 => {
+            return Err(odd("has content but is no file"));
+        }
+        _ => {}
+    }
+    match (kind, inside, link.filter(|it| !it.as_os_str().is_empty())) {
+        (EntryType::Directory, None, _) => Ok(()),
+        (EntryType::Directory, Some(inside), _) => tree.directory(&inside),
+        (EntryType::Regular | EntryType::Continuous, Some(inside), _) => tree.file(&inside, mode, entry),
+        (EntryType::Symlink, Some(inside), Some(link)) => tree.symlink(&inside, &link),
+        (EntryType::Link, Some(inside), Some(link)) => match tree.below_top(&link, top)? {
+            Some(existing) => tree.hard_link(&inside, &existing),
+            None => Err(odd("is a hard link to a directory")),
+        },
+        (EntryType::Symlink | EntryType::Link, Some(_), None) => Err(odd("is a link to nothing")),
+        (EntryType::Regular | EntryType::Continuous | EntryType::Symlink | EntryType::Link, None, _) => {
+            Err(odd("is no directory but stands at the top"))
+        }
+        (kind, ..) => Err(odd(&format!("is of the type {kind:?}"))),
+    }
+}
+
+/// The text may hold names of the archive, which must neither fill nor command the terminal.
+fn refusal(archive: &Path, problem: &str) -> InstallError {
+    let plain = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    let problem = problem.chars().take(LONGEST_PROBLEM).map(plain).collect();
+    InstallError::BadArchive { archive: archive.to_owned(), problem }
 }
 
 /// Unpacks what a wheel holds under `prefix`.
 pub fn unpack_wheel(archive: &Path, prefix: &str, target: &Path) -> Result<(), InstallError> {
-    let bad = |problem: String| InstallError::BadArchive { archive: archive.to_owned(), problem };
-    let mut zip = zip::ZipArchive::new(fs::open(archive)?).map_err(|cause| bad(cause.to_string()))?;
-    let mut tree = Tree::new(archive, target);
+    let bad = |cause: zip::result::ZipError| refusal(archive, &in_one_line(&cause));
+    let mut tree = Tree::new(archive, target, fs::size(archive)?);
+    let mut zip = wheel::open(archive)?;
+    tree.room_for(zip.len() as u64)?;
     for index in 0..zip.len() {
-        let mut entry = zip.by_index(index).map_err(|cause| bad(cause.to_string()))?;
-        let path = PathBuf::from(entry.name().map_err(|cause| bad(cause.to_string()))?.as_ref());
-        let Ok(inside) = path.strip_prefix(prefix) else { continue };
-        let (inside, mode) = (tree.plain(inside)?, entry.unix_mode().unwrap_or(0o644));
-        if entry.is_dir() {
-            tree.directory(&inside)?;
-        } else if entry.is_file() {
-            tree.file(&inside, mode, &mut entry)?;
-        } else {
-            return Err(bad(format!("`{}` is neither a file nor a directory", path.display())));
+        let mut entry = zip.by_index(index).map_err(bad)?;
+        let path = PathBuf::from(entry.name().map_err(bad)?.as_ref());
+        let (plain, mode) = (tree.plain(&path)?, entry.unix_mode().unwrap_or(0o644));
+        let Some(is_dir) = wheel::is_directory(&entry) else {
+            return Err(tree.bad(format!("`{}` is neither a file nor a directory", path.display())));
+        };
+        match plain.strip_prefix(prefix) {
+            Ok(inside) if is_dir => tree.directory(inside)?,
+            Ok(inside) if inside.as_os_str().is_empty() => {
+                return Err(tree.bad(format!("`{prefix}` is no directory but stands at the top")));
+            }
+            Ok(inside) => {
+                let (before, size) = (tree.bytes, entry.size());
+                tree.file(inside, mode, &mut entry)?;
+                if tree.bytes - before != size {
+                    return Err(tree.bad(format!("`{}` is not as long as it says", path.display())));
+                }
+            }
+            Err(_) => {}
         }
     }
     tree.finish()
@@ -90,19 +147,27 @@ struct Tree<'a> {
     links: HashMap<PathBuf, PathBuf>,
     entries: u64,
     bytes: u64,
+    most_bytes: u64,
 }
 
 impl<'a> Tree<'a> {
-    fn new(archive: &'a Path, target: &'a Path) -> Self {
-        Self { archive, target, files: HashSet::new(), links: HashMap::new(), entries: 0, bytes: 0 }
+    /// For an archive of `size` bytes.
+    fn new(archive: &'a Path, target: &'a Path, size: u64) -> Self {
+        let (files, links, most_bytes) = (HashSet::new(), HashMap::new(), bounds::most_bytes(size));
+        Self { archive, target, files, links, entries: 0, bytes: 0, most_bytes }
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "every caller has just made the text")]
     fn bad(&self, problem: String) -> InstallError {
-        InstallError::BadArchive { archive: self.archive.to_owned(), problem }
+        refusal(self.archive, &problem)
     }
 
     /// `path` with nothing in it but names.
     fn plain(&self, path: &Path) -> Result<PathBuf, InstallError> {
+        if path.as_os_str().is_empty() {
+            return Err(self.bad("an entry has no name".to_owned()));
+        }
+        self.fits(path, path)?;
         let mut plain = PathBuf::new();
         for part in path.components() {
             match part {
@@ -114,6 +179,18 @@ impl<'a> Tree<'a> {
             }
         }
         Ok(plain)
+    }
+
+    /// `text`, the name of the entry `path` or its link, is one that the kernel and a terminal take.
+    fn fits(&self, path: &Path, text: &Path) -> Result<(), InstallError> {
+        if text.as_os_str().as_bytes().iter().any(u8::is_ascii_control) {
+            return Err(self.bad(format!("`{}` has a control character in it", path.display())));
+        }
+        if text.as_os_str().len() > LONGEST_PATH || text.iter().any(|name| name.len() > LONGEST_NAME) {
+            let start: String = path.display().to_string().chars().take(40).collect();
+            return Err(self.bad(format!("`{start}…` has a longer name or link than dpgui takes")));
+        }
+        Ok(())
     }
 
     /// `path` below the archive's one top directory; `None` for that directory itself.
@@ -132,8 +209,9 @@ impl<'a> Tree<'a> {
     /// Where an entry goes, once it is clear that it may.
     fn place(&mut self, path: &Path) -> Result<PathBuf, InstallError> {
         self.entries += 1;
-        if self.entries > MOST_ENTRIES {
-            return Err(self.bad(format!("it has more than {MOST_ENTRIES} entries")));
+        self.room_for(self.entries)?;
+        if path == Path::new(receipt::NAME) {
+            return Err(self.bad(format!("`{}` is a name that dpgui uses itself", path.display())));
         }
         if path
             .ancestors()
@@ -150,6 +228,13 @@ impl<'a> Tree<'a> {
         Ok(place)
     }
 
+    fn room_for(&self, entries: u64) -> Result<(), InstallError> {
+        if entries > MOST_ENTRIES {
+            return Err(self.bad(format!("it has more than {MOST_ENTRIES} entries")));
+        }
+        Ok(())
+    }
+
     fn directory(&mut self, path: &Path) -> Result<(), InstallError> {
         let place = self.place(path)?;
         Ok(fs::create_dir_all(&place)?)
@@ -160,17 +245,18 @@ impl<'a> Tree<'a> {
         // Readable and writable by us, executable if it was, never setuid.
         let mode = (mode & 0o755) | 0o600;
         // One byte more than allowed is enough to know.
-        let mut limited = content.take(MOST_BYTES - self.bytes + 1);
+        let mut limited = content.take(self.most_bytes - self.bytes + 1);
         self.bytes +=
             fs::write_stream(&place, &mut limited, mode).map_err(|error| self.unreadable(path, error))?;
-        if self.bytes > MOST_BYTES {
-            return Err(self.bad(format!("it unpacks to more than {MOST_BYTES} bytes")));
+        if self.bytes > self.most_bytes {
+            return Err(self.bad(format!("it unpacks to more than {} bytes", self.most_bytes)));
         }
         self.files.insert(path.to_owned());
         Ok(())
     }
 
     fn symlink(&mut self, path: &Path, link: &Path) -> Result<(), InstallError> {
+        self.fits(path, link)?;
         let place = self.place(path)?;
         // By its text alone, which is where the kernel would end up too: no directory above it is a link, and
         // `Tree::finish` refuses what would pass through one.
@@ -186,7 +272,7 @@ impl<'a> Tree<'a> {
                 }
             }
         }
-        fs::symlink(link, &place)?;
+        fs::symlink(link, &place).map_err(|error| self.unreadable(path, error))?;
         self.links.insert(path.to_owned(), link.to_owned());
         Ok(())
     }
@@ -197,7 +283,7 @@ impl<'a> Tree<'a> {
             let (path, existing) = (path.display(), existing.display());
             return Err(self.bad(format!("`{path}` is a hard link to `{existing}`, which is no file of it")));
         }
-        fs::hard_link(&self.target.join(existing), &place)?;
+        fs::hard_link(&self.target.join(existing), &place).map_err(|error| self.unreadable(path, error))?;
         self.files.insert(path.to_owned());
         Ok(())
     }
@@ -237,11 +323,12 @@ impl<'a> Tree<'a> {
 
     /// A file that cannot be written is the disk's fault; one that cannot be read is the archive's.
     fn unreadable(&self, path: &Path, error: FsError) -> InstallError {
-        match error.source.kind() {
-            std::io::ErrorKind::InvalidData
-            | std::io::ErrorKind::InvalidInput
-            | std::io::ErrorKind::UnexpectedEof => {
-                self.bad(format!("`{}` cannot be read: {}", path.display(), error.source))
+        match (error.source.kind(), error.source.raw_os_error()) {
+            // Nothing was in `target` before; or the file system takes two names of the archive for one.
+            (ErrorKind::AlreadyExists, _) => self.bad(format!("`{}` is in it twice", path.display())),
+            // The kernel did not say it, so whoever decodes the archive did.
+            (_, None) => {
+                self.bad(format!("`{}` cannot be read: {}", path.display(), in_one_line(&error.source)))
             }
             _ => error.into(),
         }

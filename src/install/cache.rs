@@ -110,6 +110,15 @@ impl Cache {
         keep().map_err(|source| self.failed(source))
     }
 
+    /// Removes the file, unless somebody uses it.
+    pub fn discard(&self, sha256: Sha256) -> Result<(), InstallError> {
+        let discard = || match Hold::alone_at_once(&self.lock(sha256)?)? {
+            Some(_alone) => fs::remove_tree(&self.file(sha256)),
+            None => Ok(()),
+        };
+        discard().map_err(|source| self.failed(source))
+    }
+
     /// For who fetches the file, alone. Others who do that are waited for, after a word to `waiting`.
     pub fn alone(&self, sha256: Sha256, waiting: impl FnOnce()) -> Result<Hold, InstallError> {
         let alone = || Hold::alone(&self.lock(sha256)?, waiting);

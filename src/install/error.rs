@@ -12,7 +12,7 @@ use crate::{
         net::NetError,
         process::{self, ProcessError},
     },
-    vendor::{VendorError, farm::FarmError, git::GitError},
+    vendor::{VendorError, farm::FarmError, git::GitError, lock::LockFileError},
     workspace::SettingsError,
 };
 
@@ -66,6 +66,18 @@ pub enum InstallError {
     Panicked { step: String, message: String },
     #[error("unknown step `{0}`")]
     UnknownStep(String, Vec<String>),
+    #[error("`{}` is not a lock that dpgui can read: {source}", path.display())]
+    BadLock { path: PathBuf, source: LockFileError },
+    #[error("`dpgui.lock` is not up to date: {why}")]
+    LockOutdated { why: String },
+    #[error("`{package}` cannot be locked: the index has no file of it with a sha256 digest")]
+    NotLockable { package: String },
+    /// Only ever seen by the step that has to begin again.
+    #[error("the requirements or Python changed while the environment was made")]
+    Surprise,
+    /// Only ever the consequence of another error.
+    #[error("given up because another step failed")]
+    GivenUp,
     #[error(transparent)]
     Fs(#[from] FsError),
     #[error(transparent)]
@@ -116,7 +128,10 @@ impl Report for InstallError {
             | Self::OtherPurpose { .. }
             | Self::NotUtf8 { .. }
             | Self::BadPython { .. }
+            | Self::BadLock { .. }
             | Self::UnknownStep(..) => Kind::Usage,
+            Self::LockOutdated { .. } => Kind::LockOutdated,
+            Self::NotLockable { .. } | Self::Surprise | Self::GivenUp => Kind::Failed,
             Self::Program { kind, .. } => *kind,
             Self::Verify { .. } => Kind::Failed,
             Self::Panicked { .. } => Kind::Bug,
@@ -181,6 +196,18 @@ impl Report for InstallError {
             Self::OtherPurpose { .. } | Self::NotUtf8 { .. } => {
                 Some("choose another workspace with `-C DIR`".to_owned())
             }
+            Self::BadLock { path, source: LockFileError::Newer(_) } => {
+                Some(format!("update dpgui, or remove `{}`", path.display()))
+            }
+            Self::BadLock { path, .. } => {
+                let path = path.display();
+                Some(format!("get `{path}` back from git, or remove it: `dpgui setup` writes it anew"))
+            }
+            Self::LockOutdated { .. } => {
+                Some("run `dpgui lock` and keep the changed `dpgui.lock` in git".to_owned())
+            }
+            Self::NotLockable { .. } => Some("use an index that gives digests".to_owned()),
+            Self::Surprise | Self::GivenUp => Some("run the same command again".to_owned()),
             Self::Panicked { .. } => Some("this is a bug of dpgui; please report it".to_owned()),
             Self::UnknownStep(_, known) => Some(format!("the steps are {}", known.join(", "))),
             Self::Fs(cause) => cause.hint(),

@@ -1,15 +1,12 @@
 //! The step that builds the symlink farm.
 
-use crate::{
-    output::Progress,
-    vendor::farm::{self, Entry, Links},
-};
+use crate::vendor::farm::{self, Entry, Links};
 
 use super::{
     InstallError,
     plan::{Status, StepId},
     receipt::{self, Receipt},
-    step::{Site, Step},
+    step::{Site, Step, Turn},
 };
 
 #[derive(Debug)]
@@ -55,7 +52,7 @@ impl Step for Farm<'_> {
         Ok(Status::Missing { what, why: "links are missing or lead elsewhere".to_owned() })
     }
 
-    fn apply(&self, _progress: &Progress) -> Result<String, InstallError> {
+    fn apply(&self, _turn: &Turn) -> Result<String, InstallError> {
         let libs = self.site.workspace.libs();
         farm::build(&libs, &self.entries, &self.ours())?;
         let links: Links = self.entries.iter().map(|it| (it.name.clone(), it.target())).collect();

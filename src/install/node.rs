@@ -18,7 +18,7 @@ use super::{
     pinned::Pinned,
     plan::{Status, StepId},
     receipt::{self, Receipt},
-    step::{Site, Step},
+    step::{Site, Step, Turn},
 };
 
 const PROBE: Duration = Duration::from_secs(10);
@@ -100,7 +100,8 @@ impl Step for Node<'_> {
         })
     }
 
-    fn apply(&self, progress: &Progress) -> Result<String, InstallError> {
+    fn apply(&self, turn: &Turn) -> Result<String, InstallError> {
+        let progress = turn.progress;
         let receipt = receipt::stage(&self.dir(), |staged| self.unpack(staged, progress))?;
         Ok(format!("{} from {}", receipt.what, receipt.from))
     }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::output::{Event, Line};
+use crate::output::{Event, Line, size};
 
 use super::InstallError;
 
@@ -17,6 +17,7 @@ pub enum StepId {
     Repository(String),
     Farm,
     Requirements,
+    Lock,
     Venv,
     Verify,
 }
@@ -30,6 +31,7 @@ impl fmt::Display for StepId {
             Self::Repository(name) => name,
             Self::Farm => "farm",
             Self::Requirements => "requirements",
+            Self::Lock => "lock",
             Self::Venv => "venv",
             Self::Verify => "verify",
         })
@@ -56,7 +58,17 @@ pub enum Status {
 pub struct Observed {
     pub id: StepId,
     pub needs: Vec<StepId>,
+    pub cost: Cost,
     pub status: Status,
+}
+
+/// What a step costs, as far as that is known before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Cost {
+    /// Bytes still to fetch.
+    pub bytes: Option<u64>,
+    /// Bytes that it takes on the workspace's disk while it is done.
+    pub disk: Option<u64>,
 }
 
 /// What a plan says of one step.
@@ -66,15 +78,23 @@ pub struct Planned {
     pub step: StepId,
     /// Something has to be done.
     pub pending: bool,
+    /// By itself, rather than because of something that it is made from.
+    pub missing: bool,
     pub what: String,
     pub why: String,
+    #[serde(flatten)]
+    pub cost: Cost,
 }
 
 impl Event for Planned {
     fn line(&self) -> Option<Line> {
         let verb = if self.pending { "Would do" } else { "Up to date" };
         let why = if self.pending { format!(" ({})", self.why) } else { String::new() };
-        Some(Line { verb, text: format!("{}: {}{why}", self.step, self.what) })
+        let size = |bytes: Option<u64>, of: &str| {
+            bytes.filter(|_| self.pending).map(|it| format!(", {} {of}", size::bytes(it))).unwrap_or_default()
+        };
+        let (fetch, disk) = (size(self.cost.bytes, "to fetch"), size(self.cost.disk, "of disk"));
+        Some(Line { verb, text: format!("{}: {}{why}{fetch}{disk}", self.step, self.what) })
     }
 }
 
@@ -108,7 +128,7 @@ impl Selection {
 /// `observed` lists every step after the ones it needs.
 pub fn plan(observed: &[Observed]) -> Vec<Planned> {
     let mut planned: Vec<Planned> = vec![];
-    for Observed { id, needs, status } in observed {
+    for Observed { id, needs, cost, status } in observed {
         let first = planned.iter().find(|it| it.pending && needs.contains(&it.step));
         let after = first.map(|it| format!("after {}", it.step));
         let (pending, what, why) = match (status, after) {
@@ -116,7 +136,9 @@ pub fn plan(observed: &[Observed]) -> Vec<Planned> {
             (Status::Satisfied { what }, Some(after)) => (true, what, after),
             (Status::Satisfied { what }, None) => (false, what, "up to date".to_owned()),
         };
-        planned.push(Planned { step: id.clone(), pending, what: what.clone(), why });
+        let (step, what, cost) = (id.clone(), what.clone(), if pending { *cost } else { Cost::default() });
+        let missing = matches!(status, Status::Missing { .. });
+        planned.push(Planned { step, pending, missing, what, why, cost });
     }
     planned
 }
@@ -131,7 +153,7 @@ mod tests {
             Some(why) => Status::Missing { what, why: why.to_owned() },
             None => Status::Satisfied { what },
         };
-        Observed { id, needs: needs.to_vec(), status }
+        Observed { id, needs: needs.to_vec(), cost: Cost::default(), status }
     }
 
     fn check(observed: &[Observed], expected: &[(&str, bool, &str)]) {

@@ -2,7 +2,9 @@
 
 use std::{
     fmt,
+    num::ParseIntError,
     path::{Path, PathBuf},
+    str::FromStr,
     sync::mpsc,
     thread,
     time::Duration,
@@ -25,7 +27,7 @@ use super::{
     pinned::Pinned,
     plan::{Status, StepId},
     receipt::{self, Receipt},
-    step::{Site, Step},
+    step::{Site, Step, Turn},
 };
 
 /// How long an interpreter may take for an answer.
@@ -73,6 +75,17 @@ impl fmt::Display for Version {
     }
 }
 
+impl FromStr for Version {
+    type Err = ParseIntError;
+
+    /// `3.12.14`; what is left out is 0.
+    fn from_str(text: &str) -> Result<Self, ParseIntError> {
+        let mut numbers = text.splitn(3, '.').map(str::parse);
+        let mut next = || numbers.next().unwrap_or(Ok(0));
+        Ok(Self(next()?, next()?, next()?))
+    }
+}
+
 impl<'a> Python<'a> {
     pub fn new(site: &'a Site, chosen: Option<PathBuf>, oldest: Version) -> Result<Self, InstallError> {
         let chosen = chosen.map(|path| named(site, &path)).transpose()?;
@@ -84,6 +97,24 @@ impl<'a> Python<'a> {
         let receipt = Receipt::read(&self.receipt_path()).filter(|it| it.inputs == self.inputs())?;
         let found: Interpreter = serde_json::from_value(receipt.details).ok()?;
         (fs::exists(&found.path) && found.version >= self.oldest).then_some(found)
+    }
+
+    /// That interpreter.
+    ///
+    /// # Errors
+    /// When this step was left out, so that there is none.
+    pub fn required(&self) -> Result<Interpreter, InstallError> {
+        self.interpreter().ok_or_else(|| InstallError::Verify {
+            problem: "the Python that the environment is made from is missing".to_owned(),
+            hint: "run `dpgui setup` without `--only` and `--skip`".to_owned(),
+        })
+    }
+
+    /// The version that this step has settled on or will most likely settle on.
+    pub fn expected(&self) -> Version {
+        let chosen = || ask(self.site, self.chosen.as_ref()?).ok();
+        let found = self.interpreter().or_else(chosen).map(|it| it.version);
+        found.or_else(|| self.pinned.archive.version.parse().ok()).unwrap_or(self.oldest)
     }
 
     fn dir(&self) -> PathBuf {
@@ -161,7 +192,8 @@ impl Step for Python<'_> {
         })
     }
 
-    fn apply(&self, progress: &Progress) -> Result<String, InstallError> {
+    fn apply(&self, turn: &Turn) -> Result<String, InstallError> {
+        let progress = turn.progress;
         if let Some(path) = &self.chosen {
             return self.settle(&self.the_chosen(path)?, "chosen with `--python`");
         }

@@ -17,7 +17,7 @@ use super::InstallError;
 /// Raised when an older dpgui could misread a newer receipt.
 const SCHEMA: u32 = 1;
 
-const NAME: &str = ".dpgui-receipt.json";
+pub(super) const NAME: &str = ".dpgui-receipt.json";
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Receipt {

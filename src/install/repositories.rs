@@ -15,7 +15,7 @@ use crate::{
 use super::{
     InstallError,
     plan::{Status, StepId},
-    step::{Site, Step},
+    step::{Site, Step, Turn},
 };
 
 /// One repository: the trainer, or a submodule of it that lies beside it.
@@ -131,7 +131,8 @@ impl Step for Checkout<'_> {
         })
     }
 
-    fn apply(&self, progress: &Progress) -> Result<String, InstallError> {
+    fn apply(&self, turn: &Turn) -> Result<String, InstallError> {
+        let progress = turn.progress;
         let pin = self.pin()?;
         progress.doing(format!("from {}", net::without_secrets(&pin.url)));
         self.warn_if_missing_in_trainer(pin.commit)?;

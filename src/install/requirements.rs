@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
-use crate::{output::Progress, platform::fs, vendor::requirements::Rules, workspace::Workspace};
+use crate::{platform::fs, vendor::requirements::Rules, workspace::Workspace};
 
 use super::{
     InstallError,
     plan::{Status, StepId},
-    step::{Site, Step},
+    step::{Site, Step, Turn},
 };
 
 #[derive(Debug)]
@@ -64,7 +64,7 @@ impl Step for Requirements<'_> {
         })
     }
 
-    fn apply(&self, _progress: &Progress) -> Result<String, InstallError> {
+    fn apply(&self, _turn: &Turn) -> Result<String, InstallError> {
         let path = derived(&self.site.workspace);
         let Some(text) = self.text()? else {
             let missing = self.lists().find(|list| !fs::exists(list)).unwrap_or_default();

@@ -134,6 +134,11 @@ impl Profile {
         build.packages(arch)
     }
 
+    /// PyTorch's own index has builds for it that the usual one does not.
+    pub fn has_cpu_index(self, arch: Arch) -> bool {
+        self == Self::Cpu && arch == Arch::X86_64
+    }
+
     /// What speaks against it on this machine, the GPUs first: a new driver does not help an old GPU.
     fn runs_on(self, nvidia: &Nvidia) -> Result<(), TorchError> {
         let (cuda, needed, oldest) = match self {

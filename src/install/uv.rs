@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     output::Progress,
-    platform::{fs, process::CommandSpec},
+    platform::{Env, fs, process::CommandSpec},
 };
 
 use super::{
@@ -15,7 +15,7 @@ use super::{
     pinned::Pinned,
     plan::{Status, StepId},
     receipt::{self, Receipt},
-    step::{Site, Step},
+    step::{Site, Step, Turn},
 };
 
 const PROBE: Duration = Duration::from_secs(10);
@@ -39,6 +39,18 @@ impl<'a> Uv<'a> {
         }
         let on_path = which::which_in("uv", self.site.host.env.get("PATH"), &self.site.host.cwd).ok()?;
         (self.version_of(&on_path)? == self.pinned.archive.version).then_some(on_path)
+    }
+
+    /// uv with the environment `env`, in the workspace.
+    ///
+    /// # Errors
+    /// When its step was left out.
+    pub fn command(&self, env: &Env) -> Result<CommandSpec, InstallError> {
+        let program = self.program().ok_or_else(|| InstallError::Verify {
+            problem: "uv is not there".to_owned(),
+            hint: "run `dpgui setup` without `--only` and `--skip`".to_owned(),
+        })?;
+        Ok(CommandSpec::new(program, env, self.site.workspace.root()).arg("--no-config"))
     }
 
     pub fn version(&self) -> &str {
@@ -88,7 +100,8 @@ impl Step for Uv<'_> {
         })
     }
 
-    fn apply(&self, progress: &Progress) -> Result<String, InstallError> {
+    fn apply(&self, turn: &Turn) -> Result<String, InstallError> {
+        let progress = turn.progress;
         let receipt = receipt::stage(&self.dir(), |staged| self.unpack(staged, progress))?;
         Ok(format!("{} from {}", receipt.what, receipt.from))
     }

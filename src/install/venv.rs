@@ -1,47 +1,45 @@
-//! The Python environment: torch, DeepSpeed and the requirements in one resolution, bytecode compiled.
+//! The Python environment: exactly the locked packages, installed by uv from files that are verified and here.
 //!
 //! It is made beside `venv` and renamed, so a killed or failed setup leaves the old one as it was. uv's
 //! `--relocatable` makes that possible: the scripts in `bin/` find their Python relative to themselves.
+//!
+//! The files come by our own downloads, which survive a kill, and reach uv through `--find-links` and hashed
+//! requirements, both stable parts of its interface. It gets a cache of its own, on the file system of the environment,
+//! that is thrown away: installing is linking, and nobody else has links to the files, so what is edited in the
+//! environment is edited nowhere else.
 
+mod addresses;
+mod arrival;
 mod phase;
-mod pip_settings;
+mod wheelhouse;
 
-use std::{
-    path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use std::{path::Path, sync::mpsc::Receiver, thread};
 
 use crate::{
-    output::Progress,
-    platform::{Env, digest::Sha256, disk, fs, process::CommandSpec, procfs},
+    platform::{digest::Sha256, fs},
+    vendor::lock::{Package, Packages},
     workspace::Workspace,
 };
 
-use self::phase::Installation;
+use self::{
+    arrival::{Arrived, Transfers},
+    wheelhouse::Wheelhouse,
+};
 use super::{
-    InstallError,
-    plan::{Status, StepId},
+    InstallError, index_settings,
+    packages::{self, Answer, List, Question, TorchIndex},
+    plan::{Cost, Status, StepId},
     program,
     python::{Interpreter, Python},
     receipt::{self, Receipt},
-    requirements,
-    step::{Site, Step},
+    step::{Site, Step, Turn},
     torch::Profile,
     uv::Uv,
 };
 
-/// Packages that every environment has in their newest version: for what the user installs by hand later.
-const TOOLS: [&str; 3] = ["pip", "setuptools", "wheel"];
-
-/// Where the list of packages comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Packages {
-    /// The derived requirements of the checkouts.
-    Trainer,
-    /// A list of our own, embedded.
-    Fixed(&'static str),
-}
+/// How often what was foreseen may turn out otherwise while the environment is made: by another Python, by other
+/// requirements.
+const SURPRISES: usize = 3;
 
 #[derive(Debug)]
 pub struct Venv<'a> {
@@ -49,25 +47,39 @@ pub struct Venv<'a> {
     pub uv: Uv<'a>,
     pub python: Python<'a>,
     pub profile: Profile,
-    pub packages: Packages,
+    pub list: List,
+    /// The downloaded files stay in the cache.
+    pub keep_downloads: bool,
 }
 
 impl Venv<'_> {
-    /// The whole list for uv. `None` while what it is derived from is missing.
-    fn requirements(&self) -> Result<Option<String>, InstallError> {
-        let list = match self.packages {
-            Packages::Fixed(list) => Some(list.to_owned()),
-            Packages::Trainer => fs::read_optional(&requirements::derived(&self.site.workspace))?,
-        };
-        let torch = self.profile.packages(&self.site.sources, self.site.host.arch);
-        let pins = torch.iter().map(|(name, version)| format!("{name}=={version}\n"));
-        let wanted = |(name, _): &(&str, &str)| self.packages == Packages::Trainer || *name == "torch";
-        let pins: String = torch.iter().zip(pins).filter(|(it, _)| wanted(it)).map(|(_, pin)| pin).collect();
-        Ok(list.map(|list| format!("# torch profile {}\n{pins}{}\n\n{list}", self.profile, TOOLS.join("\n"))))
+    /// What is locked for this environment by all that is known now; the best first.
+    fn answers(&self) -> Result<Vec<Answer>, InstallError> {
+        let locks = self.site.locks()?;
+        let requirements = packages::requirements_of(self.site, self.list, &locks)?;
+        let Some(list) = requirements.digest() else { return Ok(vec![]) };
+        let python = self.python.expected();
+        let (sources, arch, profile) = (&self.site.sources, self.site.host.arch, self.profile);
+        let ask =
+            |index| Question { sources, list: self.list, profile, arch, index, python }.ask(&locks, list);
+        let has_cpu = profile.has_cpu_index(arch);
+        let cpu = has_cpu.then(|| ask(TorchIndex::Cpu)).flatten();
+        Ok(cpu.into_iter().chain(ask(TorchIndex::Usual)).collect())
     }
 
-    fn inputs(&self, interpreter: &Interpreter, requirements: &str) -> Sha256 {
-        receipt::inputs(&(interpreter, requirements, self.uv.version()))
+    /// The one to install, of those that are locked.
+    fn answer(&self, cpu_index_answers: bool) -> Result<Option<Answer>, InstallError> {
+        let usable = |it: &Answer| it.index == TorchIndex::Usual || cpu_index_answers || self.is_here(it);
+        Ok(self.answers()?.into_iter().find(usable))
+    }
+
+    /// Every file of it is in the cache.
+    fn is_here(&self, answer: &Answer) -> bool {
+        answer.packages.0.iter().all(|it| self.site.cache.has(it.sha256))
+    }
+
+    fn inputs(&self, interpreter: &Interpreter, packages: &Packages) -> Sha256 {
+        receipt::inputs(&(interpreter, Packages::requirements(&packages.0), self.uv.version()))
     }
 
     fn what(&self) -> String {
@@ -75,61 +87,70 @@ impl Venv<'_> {
         format!("torch {torch} ({}) and DeepSpeed", self.profile)
     }
 
-    fn fill(
-        &self,
-        interpreter: &Interpreter,
-        list: &str,
-        staged: &Path,
-        progress: &Progress,
-    ) -> Result<Receipt, InstallError> {
-        let uv = self.uv.program().ok_or_else(|| InstallError::Verify {
-            problem: "uv is not there".to_owned(),
-            hint: "run `dpgui setup` without `--only` and `--skip`".to_owned(),
-        })?;
-        progress.doing("reading pip's settings");
-        let env = self.uv_env();
-        let cwd = self.site.workspace.root();
-        let uv = |args: &[&str]| CommandSpec::new(&uv, &env, cwd).arg("--no-config").args(args);
-        progress.doing("making the environment");
-        let make =
-            uv(&["venv", "--relocatable", "--allow-existing", "--python"]).arg(&interpreter.path).arg(staged);
-        program::run(&make, "uv venv", &mut |_| ())?;
-
-        let file = self.site.workspace.internal().join("derived/install.txt");
-        fs::create_dir_all(file.parent().unwrap_or(&file))?;
-        fs::write_atomic(&file, list)?;
-        let mut install = uv(&["pip", "install", "--compile-bytecode", "--requirement"]).arg(&file);
-        install = install.arg("--python").arg(staged.join("bin/python"));
-        let mut from = "the Python package index";
-        // Who has an index of their own may not reach, or not want, anybody else's.
-        let private = env.first(&["UV_DEFAULT_INDEX", "UV_INDEX_URL"]).is_some();
-        if self.profile == Profile::Cpu
-            && !private
-            && self.site.http.answers(&self.site.sources.torch.cpu_index, Duration::from_secs(5))
-        {
-            install = install.args(["--torch-backend", "cpu"]);
-            from = "PyTorch's CPU index and the Python package index";
-        }
-        run_install(&install, progress)?;
-        progress.doing("writing it to the disk");
-        let details = serde_json::json!({ "profile": self.profile });
-        Ok(Receipt::new(self.inputs(interpreter, list), self.what(), from).with_details(details))
+    /// Fills `staged`, beginning with what is foreseen, and ends with what turned out to be wanted.
+    fn fill(&self, answer: &Answer, staged: &Path, turn: &Turn) -> Result<Receipt, InstallError> {
+        let packages = &answer.packages.0;
+        turn.progress.doing("looking up where the packages are");
+        let missing: Vec<&Package> = packages.iter().filter(|it| !self.site.cache.has(it.sha256)).collect();
+        let python = self.python.expected();
+        let places = addresses::find(self.site, &self.uv, (answer, python), &missing)?;
+        let transfers = Transfers::new(self.site, packages, places, turn.progress);
+        thread::scope(|scope| {
+            let arrivals = transfers.start(scope);
+            let receipt = self.install(answer, (&arrivals, staged), turn);
+            if receipt.is_err() {
+                transfers.stop();
+            }
+            receipt
+        })
     }
 
-    /// uv does not read pip's settings; people who set an index for pip mean it for this too.
-    fn uv_env(&self) -> Env {
-        let mut env = self.site.tool_env();
-        pip_settings::translate(self.site, &mut env);
-        // uv tries links first and talks at length about having to copy.
-        if env.get("UV_LINK_MODE").is_none()
-            && let Some(cache) = uv_cache(&env)
-            && !disk::is_shared_by(&cache, self.site.workspace.root())
-        {
-            env.set("UV_LINK_MODE", "copy");
+    fn install(
+        &self,
+        answer: &Answer,
+        (arrivals, staged): (&Receiver<Result<Arrived, InstallError>>, &Path),
+        turn: &Turn,
+    ) -> Result<Receipt, InstallError> {
+        turn.wait_for(&StepId::Python)?;
+        let interpreter = self.python.required()?;
+        self.is_still(answer)?;
+        turn.progress.doing("making the environment");
+        let make = self.uv.command(&index_settings::uv_env(self.site))?;
+        let make = make.args(["venv", "--relocatable", "--allow-existing", "--python"]);
+        program::run(&make.arg(&interpreter.path).arg(staged), "uv venv", &mut |_| ())?;
+
+        let packages = &answer.packages;
+        let mut wheelhouse = Wheelhouse::new(self.site, &self.uv, staged)?;
+        let mut open = packages.0.len();
+        while open > 0 {
+            turn.go_on()?;
+            let Ok(arrived) = arrivals.recv() else { break };
+            open -= 1;
+            wheelhouse.take(arrived?)?;
+            for more in arrivals.try_iter() {
+                open -= 1;
+                wheelhouse.take(more?)?;
+            }
+            wheelhouse.unpack(turn.progress, open == 0)?;
         }
-        // The interpreter is settled; uv is not to fetch another. The system's certificates are what the user trusts.
-        env.set("UV_PYTHON_DOWNLOADS", "never").set("UV_SYSTEM_CERTS", "true").remove("UV_TORCH_BACKEND");
-        env
+        turn.progress.doing("waiting for the checkouts' requirements");
+        turn.wait_for(&StepId::Lock)?;
+        self.is_still(answer)?;
+        wheelhouse.finish(packages, turn.progress)?;
+        if !self.keep_downloads {
+            wheelhouse.discard()?;
+        }
+        turn.progress.doing("writing it to the disk");
+        let details = serde_json::json!({ "profile": self.profile, "locked": answer.key.to_string() });
+        Ok(Receipt::new(self.inputs(&interpreter, packages), self.what(), "the package index")
+            .with_details(details))
+    }
+
+    /// # Errors
+    /// [`InstallError::Surprise`] when another Python or other requirements were settled on meanwhile.
+    fn is_still(&self, answer: &Answer) -> Result<(), InstallError> {
+        let still = self.answers()?.contains(answer);
+        if still { Ok(()) } else { Err(InstallError::Surprise) }
     }
 
     /// Packages whose absence shows that somebody took the environment apart.
@@ -137,7 +158,7 @@ impl Venv<'_> {
         let libs = self.site.workspace.venv().join("lib");
         let Ok(versions) = fs::names(&libs) else { return false };
         let [(_, torch), ..] = self.profile.packages(&self.site.sources, self.site.host.arch);
-        let in_one = |python: &PathBuf| {
+        let in_one = |python: &Path| {
             let names = fs::names(&python.join("site-packages")).unwrap_or_default();
             let has = |start: &str| names.iter().any(|it| it.to_string_lossy().starts_with(start));
             has(&format!("torch-{torch}")) && has("deepspeed-")
@@ -153,11 +174,12 @@ impl Step for Venv<'_> {
     }
 
     fn needs(&self) -> Vec<StepId> {
-        let mut needs = vec![StepId::Uv, StepId::Python];
-        if self.packages == Packages::Trainer {
-            needs.push(StepId::Requirements);
-        }
-        needs
+        vec![StepId::Uv, StepId::Python, StepId::Lock]
+    }
+
+    /// uv knows where the packages are; they need neither Python nor the checkouts to be on their way.
+    fn begins_after(&self) -> Vec<StepId> {
+        vec![StepId::Uv]
     }
 
     fn inspect(&self) -> Result<Status, InstallError> {
@@ -166,11 +188,12 @@ impl Step for Venv<'_> {
         let Some(receipt) = Receipt::of(&self.site.workspace.venv()) else {
             return Ok(missing("not installed"));
         };
-        let (Some(interpreter), Some(list)) = (self.python.interpreter(), self.requirements()?) else {
-            return Ok(missing("what it is made from is missing"));
+        let Some(interpreter) = self.python.interpreter() else {
+            return Ok(missing("the Python that it is made from is missing"));
         };
-        Ok(if receipt.inputs != self.inputs(&interpreter, &list) {
-            missing("the requirements, the torch profile, Python or uv changed")
+        let is_made_of = |it: &Answer| receipt.inputs == self.inputs(&interpreter, &it.packages);
+        Ok(if !self.answers()?.iter().any(is_made_of) {
+            missing("the locked packages, the torch profile, Python or uv changed")
         } else if !self.is_whole() {
             missing("packages are missing from it")
         } else {
@@ -178,16 +201,36 @@ impl Step for Venv<'_> {
         })
     }
 
-    fn apply(&self, progress: &Progress) -> Result<String, InstallError> {
-        let (Some(interpreter), Some(list)) = (self.python.interpreter(), self.requirements()?) else {
-            return Err(InstallError::Verify {
-                problem: "the Python or the requirements that it is made from are missing".to_owned(),
-                hint: "run `dpgui setup` without `--only` and `--skip`".to_owned(),
-            });
+    fn cost(&self) -> Cost {
+        let Some(answer) = self.answers().ok().and_then(|it| it.into_iter().next()) else {
+            return Cost { bytes: None, disk: Some(disk_need(self.profile)) };
         };
-        let fill = |staged: &Path| self.fill(&interpreter, &list, staged, progress);
-        let receipt = receipt::stage(&self.site.workspace.venv(), fill)?;
-        Ok(format!("{} from {}", receipt.what, receipt.from))
+        let bytes = |it: &Package| Some(it.size?.saturating_sub(self.site.cache.bytes_of(it.sha256)));
+        let bytes = answer.packages.0.iter().filter_map(bytes).sum();
+        Cost { bytes: Some(bytes), disk: Some(unpacked(&answer.packages)) }
+    }
+
+    fn apply(&self, turn: &Turn) -> Result<String, InstallError> {
+        let has_cpu_index = self.profile.has_cpu_index(self.site.host.arch);
+        let cpu_index_answers = has_cpu_index && packages::cpu_index_answers(self.site);
+        for _ in 0..SURPRISES {
+            let answer = match self.answer(cpu_index_answers)? {
+                Some(answer) => answer,
+                None => {
+                    turn.wait_for(&StepId::Lock)?;
+                    self.answer(cpu_index_answers)?.ok_or_else(|| InstallError::Verify {
+                        problem: "no packages are locked for this environment".to_owned(),
+                        hint: "run `dpgui setup` without `--only` and `--skip`".to_owned(),
+                    })?
+                }
+            };
+            let fill = |staged: &Path| self.fill(&answer, staged, turn);
+            match receipt::stage(&self.site.workspace.venv(), fill) {
+                Err(InstallError::Surprise) => {}
+                receipt => return Ok(format!("{}, {} packages", receipt?.what, answer.packages.0.len())),
+            }
+        }
+        Err(InstallError::Surprise)
     }
 }
 
@@ -197,28 +240,13 @@ pub fn installed_profile(workspace: &Workspace) -> Option<Profile> {
     serde_json::from_value(receipt.details.get("profile")?.clone()).ok()
 }
 
-/// Where uv keeps what it has downloaded, for all environments of the user.
-pub fn uv_cache(env: &Env) -> Option<PathBuf> {
-    let named = env.get("UV_CACHE_DIR").map(PathBuf::from);
-    let usual = || env.get("XDG_CACHE_HOME").map(PathBuf::from).or_else(|| Some(env.home()?.join(".cache")));
-    named.or_else(|| Some(usual()?.join("uv")))
+/// Bytes that the packages take unpacked, with the files themselves while they are there (measured with the 130
+/// packages of Python 3.12 on x86-64: 3.1 GB of files, 6.5 GB unpacked).
+fn unpacked(packages: &Packages) -> u64 {
+    packages.size() * 31 / 10
 }
 
-/// Runs uv and keeps saying what it does; bytes of wheels that have come cannot be known (see [`phase`]).
-fn run_install(command: &CommandSpec, progress: &Progress) -> Result<(), InstallError> {
-    let installation = Mutex::new(Installation::default());
-    let learn = |news: &dyn Fn(&mut Installation)| {
-        let mut installation = installation.lock().unwrap_or_else(PoisonError::into_inner);
-        news(&mut installation);
-        progress.doing(installation.describe());
-    };
-    learn(&|_| ());
-    let look = |pid| learn(&|it| it.see(procfs::bytes_written(pid)));
-    program::run_watched(command, "uv pip install", &mut |line| learn(&|it| it.hear(line)), &look)
-}
-
-/// Bytes that an environment takes at most, uv's cache on the same file system counted in (measured with Python
-/// 3.12 on x86-64: 131 packages, 5.8 GB with torch 2.13.0; 8.1 GB with 2.9.1).
+/// The same where nothing is known of the packages yet.
 pub fn disk_need(profile: Profile) -> u64 {
     const GIB: u64 = 1 << 30;
     match profile {

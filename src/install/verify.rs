@@ -5,7 +5,6 @@ use std::{path::PathBuf, time::Duration};
 use serde::Deserialize;
 
 use crate::{
-    output::Progress,
     platform::{digest::Sha256, process::CommandSpec},
     vendor::{farm, git, sources},
 };
@@ -14,7 +13,7 @@ use super::{
     InstallError,
     plan::{Status, StepId},
     receipt::{self, Receipt},
-    step::{Site, Step},
+    step::{Site, Step, Turn},
 };
 
 /// The questions, in Python.
@@ -112,7 +111,8 @@ impl Step for Verify<'_> {
         })
     }
 
-    fn apply(&self, progress: &Progress) -> Result<String, InstallError> {
+    fn apply(&self, turn: &Turn) -> Result<String, InstallError> {
+        let progress = turn.progress;
         progress.doing("importing torch and deepspeed for the first time");
         let strangers = farm::strangers(&self.site.workspace.libs(), &farm::entries(&self.repositories)?)?;
         if let Some(stranger) = strangers.first() {

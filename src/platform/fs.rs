@@ -9,6 +9,7 @@ use std::{
         unix::fs::{OpenOptionsExt, PermissionsExt},
     },
     path::{Path, PathBuf},
+    sync::atomic::{AtomicU64, Ordering},
 };
 
 use jiff::Timestamp;
@@ -157,7 +158,7 @@ pub fn read_at(file: &mut File, path: &Path, offset: u64, limit: usize) -> Resul
 
 /// Writes the whole file or nothing: a temporary one beside it, synced, renamed over it.
 pub fn write_atomic(path: &Path, bytes: impl AsRef<[u8]>) -> Result<()> {
-    let temporary = beside(path, "tmp");
+    let temporary = draft(path);
     let written = File::create(&temporary).and_then(|mut file| {
         file.write_all(bytes.as_ref())?;
         file.sync_all()
@@ -171,7 +172,7 @@ pub fn write_atomic(path: &Path, bytes: impl AsRef<[u8]>) -> Result<()> {
 
 /// Like [`write_atomic`] without waiting for the disk: for what can be worked out again after a power cut.
 pub fn write_snapshot(path: &Path, bytes: impl AsRef<[u8]>) -> Result<()> {
-    let temporary = beside(path, "tmp");
+    let temporary = draft(path);
     let written = fs::write(&temporary, bytes).and_then(|()| fs::rename(&temporary, path));
     written.map_err(|cause| {
         let _ = fs::remove_file(&temporary);
@@ -316,6 +317,14 @@ pub fn available_bytes(path: &Path) -> Result<u64> {
 pub fn sync_filesystem(path: &Path) -> Result<()> {
     let file = open(path)?;
     nix::unistd::syncfs(file.as_fd()).map_err(|cause| context("sync", path)(cause.into()))
+}
+
+/// A name beside `path` for its next content; threads that write the same file have one each.
+fn draft(path: &Path) -> PathBuf {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}", COUNT.fetch_add(1, Ordering::Relaxed)));
+    beside(&path.with_file_name(name), "tmp")
 }
 
 /// A name beside `path` that says it is temporary and whose it is: `.NAME.PURPOSE-PID`.

@@ -14,6 +14,11 @@ use super::VendorError;
 const FILE: &str = "vendor/requirements.toml";
 const TEXT: &str = include_str!("../../vendor/requirements.toml");
 
+/// Where a line ends for pip, which asks Python's `str.splitlines`: what we take for a part of a comment must not be an
+/// option for it.
+const LINE_ENDS: [char; 10] =
+    ['\n', '\r', '\u{b}', '\u{c}', '\u{1c}', '\u{1d}', '\u{1e}', '\u{85}', '\u{2028}', '\u{2029}'];
+
 /// What the declarations say.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -115,7 +120,7 @@ pub fn digest(list: &str) -> Sha256 {
 /// The lines that say something, without comments.
 fn requirement_lines(list: &str) -> impl Iterator<Item = &str> {
     let list = list.strip_prefix('\u{feff}').unwrap_or(list);
-    list.lines()
+    list.split(LINE_ENDS)
         .map(|line| line.split(" #").next().unwrap_or_default().trim())
         .filter(|line| !line.is_empty() && !line.starts_with('#'))
 }
@@ -188,6 +193,20 @@ mod tests {
              # left out: -r more.txt (an option: other lists and other indexes take no part)\n\
              einops==0.7.0\n"
         );
+    }
+
+    #[test]
+    fn what_pip_takes_for_a_line_is_one_here_too() {
+        let rules = Rules::load().expect("the embedded rules are valid");
+        let head = "# Derived by dpgui from the requirement lists of the checkouts; written anew by `dpgui setup`.\n\n\
+                    # from diffusion-pipe/requirements.txt\n";
+        for end in LINE_ENDS {
+            let derived =
+                rules.derive(&[("diffusion-pipe", &format!("torch==1{end}-i https://host.example/{end}av"))]);
+            let expected = "# left out: torch==1 (the torch profile pins it)\n\
+                            # left out: -i https://host.example/ (an option: other lists and other indexes take no part)\nav\n";
+            assert_eq!(derived, format!("{head}{expected}"), "{end:?}");
+        }
     }
 
     #[test]

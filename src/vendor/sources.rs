@@ -13,7 +13,10 @@ use crate::{
     workspace::{Settings, commit::CommitId, settings::SourceOverride},
 };
 
-use super::VendorError;
+use super::{
+    VendorError,
+    lock::{LockFile, LockedArchive},
+};
 
 const FILE: &str = "vendor/sources.toml";
 const TEXT: &str = include_str!("../../vendor/sources.toml");
@@ -43,6 +46,9 @@ pub struct Archive {
     #[serde(default)]
     mirrors: Vec<Mirror>,
     sha256: BTreeMap<Arch, Sha256>,
+    /// Bytes, where they are known before it is fetched.
+    #[serde(default)]
+    size: BTreeMap<Arch, u64>,
     /// The same thing in the Python package index.
     pub wheel: Option<Wheel>,
     /// `version` is the user's own: no digest and no wheel of the declared one speaks of it.
@@ -145,6 +151,21 @@ impl Sources {
         Ok(sources)
     }
 
+    /// What the workspace's lock says goes before what dpgui ships, but not before what the user says. Archives come with
+    /// dpgui, so a lock speaks of other ones only where it is `frozen`.
+    pub fn follow(&mut self, lock: &LockFile, frozen: bool) {
+        for (name, repository) in &mut self.repositories {
+            if let Some(commit) = lock.repositories.get(name).filter(|_| !repository.commit_is_override) {
+                repository.commit = *commit;
+            }
+        }
+        for (name, locked) in lock.archives.iter().filter(|_| frozen) {
+            if let Some(archive) = self.archives.get_mut(name) {
+                archive.lay_locked_over(locked);
+            }
+        }
+    }
+
     pub fn archive(&self, name: &str) -> Result<&Archive, VendorError> {
         let details = || format!("no archive `{name}`");
         self.archives.get(name).ok_or_else(|| VendorError::Embedded { file: FILE, details: details() })
@@ -228,6 +249,20 @@ impl Archive {
         })
     }
 
+    /// Bytes of the publisher's file, where somebody has counted them.
+    pub fn size(&self, arch: Arch) -> Option<u64> {
+        self.size.get(&arch).copied()
+    }
+
+    fn lay_locked_over(&mut self, locked: &LockedArchive) {
+        if locked.version != self.version {
+            self.version.clone_from(&locked.version);
+            self.wheel = None;
+        }
+        self.sha256 = locked.files.iter().map(|(arch, it)| (*arch, it.sha256)).collect();
+        self.size = locked.files.iter().filter_map(|(arch, it)| Some((*arch, it.size?))).collect();
+    }
+
     fn lay_over(&mut self, change: &SourceOverride) {
         if let Some(version) = change.version.as_ref().filter(|it| **it != self.version) {
             self.version.clone_from(version);
@@ -241,6 +276,7 @@ impl Archive {
             self.mirrors.clear();
         }
         if let Some(sha256) = &change.sha256 {
+            self.size.clear();
             self.sha256.extend(sha256);
         }
     }

@@ -61,16 +61,18 @@ pub struct Trainer {
 
 /// The download cache, which all workspaces of a user share.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct CacheSettings {
     /// Bytes. What was not used for the longest time goes first.
     #[serde(deserialize_with = "bytes")]
     pub limit: u64,
+    /// The files of installed Python packages stay too, as with `setup --keep-downloads`.
+    pub keep_downloads: bool,
 }
 
 impl Default for CacheSettings {
     fn default() -> Self {
-        Self { limit: CACHE_LIMIT }
+        Self { limit: CACHE_LIMIT, keep_downloads: false }
     }
 }
 

@@ -7,6 +7,7 @@ mod config_parser;
 mod deepspeed;
 mod doctor;
 mod git;
+mod hostile_archives;
 mod logs;
 mod setup;
 mod setup_whole;

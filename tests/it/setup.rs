@@ -560,9 +560,11 @@ fn a_folder_that_is_not_ours_is_not_replaced() {
 fn a_killed_setup_takes_its_programs_with_it_and_the_next_one_tidies_up() {
     let mut sandbox = Sandbox::new();
     let pid_file = sandbox.path("pid");
-    // Stands in for hours of downloading.
+    // Finds that there is nothing to install, and stands in for hours of work on the environment.
     let script = format!(
-        "#!/bin/sh\n[ \"$1\" = --version ] && {{ echo 'uv 0.12.5 (x)'; exit; }}\necho $$ > {}\nexec sleep 600\n",
+        "#!/bin/sh\n[ \"$1\" = --version ] && {{ echo 'uv 0.12.5 (x)'; exit; }}\nfor last; do :; done\n\
+         case \"$*\" in *' compile '*) echo 'lock-version = \"1.0\"' > \"$last\"; exit;; esac\n\
+         echo $$ > {}\nexec sleep 600\n",
         pid_file.display()
     );
     sandbox.program("uv", &script);

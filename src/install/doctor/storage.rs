@@ -59,13 +59,6 @@ pub(super) fn checks(scene: &Scene) -> Vec<Check> {
         let advice = "set `TMPDIR` to a folder where programs may be started";
         checks.push(judge_exec(&temporary, &mount, Verdict::Warning, advice).about("temporary files"));
     }
-    if let Some(cache) = venv::uv_cache(&host.env) {
-        let is_shared = disk::is_shared_by(&cache, root);
-        checks.push(judge_links(&cache, is_shared));
-        if !is_shared {
-            checks.push(judge_space(&cache, mounts::space(&cache), need).about("uv's cache"));
-        }
-    }
     let downloads = scene.site.cache.dir();
     if !disk::is_shared_by(downloads, root) {
         checks.push(judge_space(downloads, mounts::space(downloads), need).about("downloads"));
@@ -151,18 +144,6 @@ fn judge_exec(path: &Path, mount: &Mount, verdict: Verdict, advice: &str) -> Che
         return Check::new("noexec", verdict, found).advise(advice);
     }
     Check::ok("noexec", format_args!("programs can be started in `{}`", path.display()))
-}
-
-fn judge_links(cache: &Path, is_shared: bool) -> Check {
-    let at = cache.display();
-    if is_shared {
-        return Check::ok("cache-links", format_args!("packages are linked from uv's cache, `{at}`"));
-    }
-    Check::note(
-        "cache-links",
-        format_args!("uv's cache, `{at}`, is on another file system: packages are copied, gigabytes of them"),
-    )
-    .advise("let `UV_CACHE_DIR` name a folder on the workspace's file system")
 }
 
 #[cfg(test)]

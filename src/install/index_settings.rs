@@ -1,10 +1,10 @@
-//! What the user has told pip about package indexes, translated for uv, which does not read it.
+//! The environment that uv runs with: what the user has told pip about package indexes is translated for it.
 
 use std::{cell::LazyCell, path::Path};
 
 use crate::platform::{Env, fs, process::CommandSpec};
 
-use super::super::{
+use super::{
     python::{self, PROBE},
     step::Site,
 };
@@ -18,9 +18,18 @@ const SETTINGS: [(&str, &[&str], &str); 5] = [
     ("cert", &["SSL_CERT_FILE", "SSL_CERT_DIR"], " "),
 ];
 
-/// Puts pip's settings, from its variables and then from its files, into `env`.
-pub(super) fn translate(site: &Site, env: &mut Env) {
-    fill(env, || configured(site));
+/// uv does not read pip's settings; people who set an index for pip mean it for this too.
+pub fn uv_env(site: &Site) -> Env {
+    let mut env = site.tool_env();
+    fill(&mut env, || configured(site));
+    // The interpreter is settled; uv is not to fetch another. The system's certificates are what the user trusts.
+    env.set("UV_PYTHON_DOWNLOADS", "never").set("UV_SYSTEM_CERTS", "true").remove("UV_TORCH_BACKEND");
+    env
+}
+
+/// Who has an index of their own may not reach, or not want, anybody else's.
+pub fn is_private(env: &Env) -> bool {
+    env.first(&["UV_DEFAULT_INDEX", "UV_INDEX_URL"]).is_some()
 }
 
 fn fill(env: &mut Env, ask: impl FnOnce() -> Vec<(String, String)>) {

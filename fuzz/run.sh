@@ -1,0 +1,65 @@
+#!/usr/bin/env bash
+# Builds the fuzz targets on the stable toolchain and runs each for some seconds: `fuzz/run.sh [SECONDS] [TARGET...]`.
+#
+# Plain cargo does it: what `cargo fuzz` adds is a nightly's AddressSanitizer, which code without `unsafe` does not need,
+# and minutes to install. What is learnt and what is found stays in `target/fuzz`.
+set -euo pipefail
+cd "$(dirname "$0")"
+
+seconds="${1:-15}"
+shift || true
+targets=("$@")
+((${#targets[@]})) || targets=(unpack_tar_gz unpack_wheel lock sources requirements)
+
+# The triple keeps these flags from build scripts and macros, which have no fuzzer to link with.
+triple="$(rustc -vV | sed -n 's/^host: //p')"
+export RUSTFLAGS="--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4
+ -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table
+ -Cllvm-args=-sanitizer-coverage-trace-compares"
+export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$PWD/../target}"
+export RUST_BACKTRACE=0
+cargo build --locked --target "$triple"
+
+# What to start from, made of what is in the repository. The first byte says how the unpackers take the rest.
+work="$CARGO_TARGET_DIR/fuzz"
+mkdir -p "$work"/{corpus,found,seeds}/{lock,requirements,sources,unpack_tar_gz,unpack_wheel}
+cp ../vendor/dpgui.lock "$work/seeds/lock/shipped"
+cat >"$work/seeds/lock/full" <<'END'
+version = 1
+rules = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
+[repositories]
+diffusion-pipe = "8f83dbf25d03219df705570ec03e62be04bc402f"
+
+[archives.node]
+version = "22.12.0"
+files.x86_64 = { sha256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", size = 5 }
+
+[python.trainer-cpu-x86_64-cp312]
+made-from = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+requirements = '''
+av==1.0 --hash=sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855  # av-1.0-py3-none-any.whl 5
+'''
+END
+sed -n 's/^#\([^ ]\)/\1/p' ../templates/dpgui.toml >"$work/seeds/sources/examples"
+printf 'numpy==1.24.4 # old\ntorch>=2\n\0diffusers==0.31.0\n-r x\n' >"$work/seeds/requirements/lists"
+{ printf '\0' && tar -cz -C .. templates; } >"$work/seeds/unpack_tar_gz/packed"
+{ printf '\1' && tar -c -C .. templates/dpgui.toml; } >"$work/seeds/unpack_tar_gz/blocks"
+
+fuzz() {
+    local target="$1" found="$work/found/$1"
+    local options=(-max_total_time="$seconds" -timeout=20 -rss_limit_mb=2048 -max_len=16384)
+    [[ -f "dictionaries/$target.dict" ]] && options+=(-dict="dictionaries/$target.dict")
+    "$CARGO_TARGET_DIR/$triple/debug/$target" "$work/corpus/$target" "$work/seeds/$target" \
+        "${options[@]}" -artifact_prefix="$found/" -print_final_stats=1 >"$found.log" 2>&1 || {
+        echo "fuzz target $target failed:"
+        grep -v '^WARNING\|^INFO\|^#' "$found.log" | tail -30
+        return 1
+    }
+    sed -n 's/^stat::number_of_executed_units: */'"$target"': nothing found in /p' "$found.log"
+}
+export -f fuzz
+export work seconds triple
+
+# Two at a time: each is one process with one thread.
+printf '%s\n' "${targets[@]}" | xargs -P 2 -I{} bash -euo pipefail -c 'fuzz {}'

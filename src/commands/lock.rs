@@ -1,0 +1,59 @@
+//! `dpgui lock`: brings `dpgui.lock` up to date for every machine, or says whether it is.
+
+use std::process::ExitCode;
+
+use crate::{
+    error::Error,
+    install::{
+        InstallError, Purpose, Setup, Wish,
+        lock::{Policy, Scope},
+        plan::{Selection, StepId},
+    },
+    vendor::{requirements::Rules, sources},
+};
+
+use super::{Context, demo, setup};
+
+/// Write `dpgui.lock` for every torch profile and architecture
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Only say whether it is up to date; exit with 9 if not
+    #[arg(long)]
+    check: bool,
+    /// Take the newest packages that fit, and the commits that this dpgui ships
+    #[arg(long, conflicts_with = "check")]
+    upgrade: bool,
+}
+
+pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
+    let settings = context.settings()?;
+    let mut site = setup::site(context, &settings, Policy::Update)?;
+    if args.upgrade {
+        site.sources = sources::Sources::load(&settings)?;
+    }
+    let (purpose, mut only) = if demo::is_its_own(&settings) {
+        (demo::PURPOSE, vec![])
+    } else {
+        let lists = Rules::load()?.precedence;
+        (Purpose::Trainer { wanted: vec![] }, [lists, vec![StepId::Requirements.to_string()]].concat())
+    };
+    only.extend([StepId::Uv, StepId::Python, StepId::Lock].map(|it| it.to_string()));
+    let wish = Wish {
+        purpose,
+        profile: setup::profile(settings.torch.profile.as_deref())?,
+        python: setup::python(context, None, &settings),
+        keep_downloads: false,
+        lock: if args.upgrade { Scope::Upgrade } else { Scope::Everywhere },
+    };
+    let setup = Setup::new(&site, &wish, &Selection { only, skip: vec![] })?;
+    if args.check {
+        let plan = setup.plan()?;
+        if let Some(outdated) = plan.iter().find(|it| it.step == StepId::Lock && it.pending) {
+            return Err(InstallError::LockOutdated { why: outdated.why.clone() }.into());
+        }
+        context.output.status("Up to date", "`dpgui.lock`");
+        return Ok(ExitCode::SUCCESS);
+    }
+    context.output.event(&setup.apply()?);
+    Ok(ExitCode::SUCCESS)
+}

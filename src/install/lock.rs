@@ -1,0 +1,325 @@
+//! The step that keeps `dpgui.lock` true, and the locks that the other steps read.
+
+pub mod resolve;
+
+use std::{collections::BTreeMap, path::Path};
+
+use crate::{
+    platform::{Arch, digest::Sha256, fs},
+    vendor::{
+        git,
+        lock::{Environment, Key, LockFile, LockedArchive, LockedFile, Packages},
+        requirements::{self, Rules},
+        sources::{self, Sources},
+    },
+    workspace::{Workspace, commit::CommitId},
+};
+
+use self::resolve::Resolver;
+use super::{
+    InstallError,
+    packages::{self, List, Question, Requirements, TorchIndex, tag},
+    plan::{Status, StepId},
+    python::{Python, Version},
+    step::{Site, Step, Turn},
+    torch::Profile,
+    uv::Uv,
+};
+
+/// Pythons that a locked environment can be for.
+const PYTHONS: [Version; 5] =
+    [Version(3, 10, 0), Version(3, 11, 0), Version(3, 12, 0), Version(3, 13, 0), Version(3, 14, 0)];
+
+/// The workspace's lock and the one that dpgui ships.
+#[derive(Clone, Debug)]
+pub struct Locks {
+    pub own: Option<LockFile>,
+    shipped: LockFile,
+    policy: Policy,
+}
+
+impl Locks {
+    /// # Errors
+    /// When the workspace's lock is damaged or one of a newer dpgui.
+    pub fn load(workspace: &Workspace, policy: Policy) -> Result<Self, InstallError> {
+        let path = workspace.lock_file();
+        let read = |text: String| {
+            LockFile::parse(&text).map_err(|source| InstallError::BadLock { path: path.clone(), source })
+        };
+        let own = fs::read_optional(&path)?.map(read).transpose()?;
+        if own.is_none() && policy != Policy::Update {
+            return Err(InstallError::LockOutdated { why: format!("`{}` is not there", path.display()) });
+        }
+        Ok(Self { own, shipped: LockFile::shipped()?, policy })
+    }
+
+    /// The user's own first: whoever has locked something wants that.
+    fn in_order(&self) -> impl Iterator<Item = &LockFile> {
+        self.own.iter().chain([&self.shipped])
+    }
+
+    pub fn environment(&self, key: &Key, made_from: Sha256) -> Option<&Packages> {
+        match self.policy {
+            Policy::Update | Policy::Locked => self.in_order().find_map(|it| it.environment(key, made_from)),
+            Policy::Frozen => self.own.as_ref()?.python.get(key).map(|it| &it.packages),
+        }
+    }
+
+    /// As if no packages had ever been locked.
+    fn forget_environments(&mut self) {
+        for lock in self.own.iter_mut().chain([&mut self.shipped]) {
+            lock.python.clear();
+        }
+    }
+
+    /// The digest of the requirements that the wanted checkouts will give, if a lock foresaw it.
+    pub fn requirements(&self, sources: &Sources) -> Option<Sha256> {
+        if self.policy == Policy::Frozen {
+            return self.own.as_ref()?.requirements;
+        }
+        let same_rules = |it: &&LockFile| it.rules == Rules::digest();
+        self.in_order().filter(same_rules).find(|it| foresees(it, sources))?.requirements
+    }
+
+    /// The commit that a submodule will have at the wanted commit of the trainer.
+    fn submodule(&self, sources: &Sources, name: &str) -> Option<CommitId> {
+        let trainer = sources.repositories.get(sources::TRAINER)?.commit;
+        let knows = |it: &&LockFile| it.repositories.get(sources::TRAINER) == Some(&trainer);
+        self.in_order().find(knows)?.repositories.get(name).copied()
+    }
+}
+
+/// The lock speaks of the very commits that are wanted. The trainer's own tree decides on its submodules.
+fn foresees(lock: &LockFile, sources: &Sources) -> bool {
+    sources.repositories.iter().all(|(name, it)| {
+        let decides = name == sources::TRAINER || it.commit_is_override;
+        !decides || lock.repositories.get(name) == Some(&it.commit)
+    })
+}
+
+/// How a setup treats the lock.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Policy {
+    /// It is brought up to date.
+    #[default]
+    Update,
+    /// A lock that is not up to date is an error.
+    Locked,
+    /// It is taken as it is, and nothing is asked about it.
+    Frozen,
+}
+
+#[derive(Debug)]
+pub struct Lock<'a> {
+    pub site: &'a Site,
+    pub uv: Uv<'a>,
+    pub python: Python<'a>,
+    pub profile: Profile,
+    pub list: List,
+    pub scope: Scope,
+}
+
+/// What a lock is made for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Scope {
+    /// This machine and profile, and whatever is known of others without asking.
+    #[default]
+    Here,
+    /// Every profile and architecture.
+    Everywhere,
+    /// The same, all resolved anew.
+    Upgrade,
+}
+
+impl Lock<'_> {
+    /// What the lock should be, as far as it is known by now. `None` while its packages are not.
+    fn desired(&self, locks: &Locks) -> Result<Option<LockFile>, InstallError> {
+        let requirements = packages::requirements_of(self.site, self.list, locks)?;
+        let Some(digest) = requirements.digest() else { return Ok(None) };
+        let mut lock = LockFile::new(Rules::digest());
+        lock.archives = self.archives(locks);
+        if self.list == List::Trainer {
+            lock.requirements = Some(digest);
+            lock.repositories = self.repositories(locks)?;
+        }
+        lock.python = self.environments(locks, digest);
+        let is_locked = |it: &Question| it.ask(locks, digest).is_some();
+        let enough = match self.scope {
+            Scope::Here => self.here().iter().any(is_locked),
+            Scope::Everywhere | Scope::Upgrade => self.everywhere().iter().all(is_locked),
+        };
+        Ok(enough.then_some(lock))
+    }
+
+    /// What serves this machine: any of these will do.
+    fn here(&self) -> Vec<Question<'_>> {
+        let (arch, profile, python) = (self.site.host.arch, self.profile, self.python.expected());
+        let of = |it: &Question| it.arch == arch && it.profile == profile && tag(it.python) == tag(python);
+        self.all_questions().filter(of).collect()
+    }
+
+    /// All machines that this Python serves. PyTorch's own index is another place, which not everybody reaches.
+    fn everywhere(&self) -> Vec<Question<'_>> {
+        let python = tag(self.python.expected());
+        let of = |it: &Question| tag(it.python) == python && it.index == TorchIndex::Usual;
+        self.all_questions().filter(of).collect()
+    }
+
+    fn archives(&self, locks: &Locks) -> BTreeMap<String, LockedArchive> {
+        let own = |name: &str, arch| Some(*locks.own.as_ref()?.archives.get(name)?.files.get(&arch)?);
+        let lock = |(name, archive): (&String, &sources::Archive)| {
+            let digest = |arch| Some((arch, archive.sha256(name, arch).ok()?));
+            let files = [Arch::X86_64, Arch::Aarch64].into_iter().filter_map(digest);
+            let files = files.map(|(arch, sha256)| {
+                let known = own(name, arch).filter(|it: &LockedFile| it.sha256 == sha256);
+                (arch, known.unwrap_or(LockedFile { sha256, size: archive.size(arch) }))
+            });
+            (name.clone(), LockedArchive { version: archive.version.clone(), files: files.collect() })
+        };
+        self.site.sources.archives.iter().map(lock).collect()
+    }
+
+    /// Every repository that dpgui knows, also those that this workspace does not have: the next model type may
+    /// need them.
+    fn repositories(&self, locks: &Locks) -> Result<BTreeMap<String, CommitId>, InstallError> {
+        let sources = &self.site.sources;
+        let trainer = self.site.workspace.vendor().join(sources::TRAINER);
+        let wanted = sources.repositories.get(sources::TRAINER).map(|it| it.commit);
+        let pins = if git::head(&trainer)? == wanted { git::submodule_pins(&trainer)? } else { vec![] };
+        let mut commits = BTreeMap::new();
+        for (name, it) in &sources.repositories {
+            let pinned =
+                || pins.iter().find(|pin| it.submodule.as_ref().is_some_and(|it| pin.path == Path::new(it)));
+            let commit = match &it.submodule {
+                Some(_) if !it.commit_is_override => {
+                    pinned().map(|pin| pin.commit).or_else(|| locks.submodule(sources, name))
+                }
+                Some(_) | None => Some(it.commit),
+            };
+            commits.extend(commit.map(|commit| (name.clone(), commit)));
+        }
+        Ok(commits)
+    }
+
+    /// All that are locked for this list, for other machines too.
+    fn environments(&self, locks: &Locks, list: Sha256) -> BTreeMap<Key, Environment> {
+        let mut environments = BTreeMap::new();
+        for question in self.all_questions() {
+            let (key, made_from) = (question.key(), question.made_from(list));
+            if let Some(packages) = locks.environment(&key, made_from) {
+                let packages = packages.clone();
+                environments.entry(key).or_insert(Environment { made_from, packages });
+            }
+        }
+        environments
+    }
+
+    fn all_questions(&self) -> impl Iterator<Item = Question<'_>> {
+        let sources = &self.site.sources;
+        let kinds = [
+            (Profile::Cpu, TorchIndex::Cpu),
+            (Profile::Cu13, TorchIndex::Usual),
+            (Profile::Cu12, TorchIndex::Usual),
+            (Profile::Cpu, TorchIndex::Usual),
+        ];
+        let machines =
+            [Arch::X86_64, Arch::Aarch64].into_iter().flat_map(|arch| PYTHONS.map(|it| (arch, it)));
+        let all = machines.flat_map(move |(arch, python)| {
+            kinds.map(|(profile, index)| Question { sources, list: self.list, profile, arch, index, python })
+        });
+        let exists = |it: &Question| match (it.profile, it.index) {
+            (profile, TorchIndex::Cpu) => profile.has_cpu_index(it.arch),
+            // The index has this torch for arm64 without CUDA only.
+            (Profile::Cu12, TorchIndex::Usual) => it.arch == Arch::X86_64,
+            (Profile::Cu13 | Profile::Cpu, TorchIndex::Usual) => true,
+        };
+        all.filter(exists)
+    }
+
+    /// What is still to be resolved.
+    fn open(&self) -> Vec<Question<'_>> {
+        match self.scope {
+            Scope::Here => {
+                let mut here = self.here();
+                let first =
+                    |it: &Question| it.index == TorchIndex::Usual || packages::cpu_index_answers(self.site);
+                let usable = here.iter().position(first).unwrap_or(0);
+                vec![here.swap_remove(usable)]
+            }
+            Scope::Everywhere | Scope::Upgrade => {
+                let mut all = self.everywhere();
+                if packages::cpu_index_answers(self.site) {
+                    let python = tag(self.python.expected());
+                    let of = |it: &Question| tag(it.python) == python && it.index == TorchIndex::Cpu;
+                    all.extend(self.all_questions().filter(of));
+                }
+                all
+            }
+        }
+    }
+
+    fn resolve(&self, turn: &Turn) -> Result<LockFile, InstallError> {
+        let mut locks = self.site.locks()?;
+        if self.scope == Scope::Upgrade {
+            locks.forget_environments();
+        }
+        if let Some(lock) = self.desired(&locks)? {
+            return Ok(lock);
+        }
+        let Requirements::Known { text } = packages::requirements_of(self.site, self.list, &locks)? else {
+            return Err(InstallError::Verify {
+                problem: "the requirements to lock are not there".to_owned(),
+                hint: "run `dpgui setup` without `--only` and `--skip`".to_owned(),
+            });
+        };
+        let list = requirements::digest(&text);
+        let resolver = Resolver { site: self.site, uv: &self.uv, python: &self.python };
+        for question in self.open() {
+            // Two questions may be one: the CPU's packages of the usual index.
+            if question.ask(&locks, list).is_some() {
+                continue;
+            }
+            let packages = resolver.resolve(&question, &text, turn.progress)?;
+            let environment = Environment { made_from: question.made_from(list), packages };
+            let own = locks.own.get_or_insert_with(|| LockFile::new(Rules::digest()));
+            own.python.insert(question.key(), environment);
+        }
+        self.desired(&locks)?.ok_or(InstallError::Surprise)
+    }
+}
+
+impl Step for Lock<'_> {
+    fn id(&self) -> StepId {
+        StepId::Lock
+    }
+
+    fn needs(&self) -> Vec<StepId> {
+        let mut needs = vec![StepId::Uv, StepId::Python];
+        if self.list == List::Trainer {
+            needs.push(StepId::Requirements);
+        }
+        needs
+    }
+
+    fn inspect(&self) -> Result<Status, InstallError> {
+        let locks = self.site.locks()?;
+        let what = "dpgui.lock".to_owned();
+        let missing = |why: &str| Status::Missing { what: what.clone(), why: why.to_owned() };
+        if self.scope == Scope::Upgrade {
+            return Ok(missing("asked for"));
+        }
+        Ok(match (self.desired(&locks)?, &locks.own) {
+            (None, _) => missing("the Python packages for these sources are not locked yet"),
+            (Some(_), None) => missing("not written"),
+            (Some(desired), Some(own)) if desired != *own => missing("what is installed changed"),
+            (Some(_), Some(_)) => Status::Satisfied { what },
+        })
+    }
+
+    fn apply(&self, turn: &Turn) -> Result<String, InstallError> {
+        let lock = self.resolve(turn)?;
+        fs::write_atomic(&self.site.workspace.lock_file(), lock.to_string())?;
+        let (environments, sources) = (lock.python.len(), lock.repositories.len() + lock.archives.len());
+        Ok(format!("{environments} environments and {sources} sources in `dpgui.lock`"))
+    }
+}

@@ -1,0 +1,54 @@
+//! Where the locked files are: asked of uv, which knows the user's indexes, their passwords and their order.
+//!
+//! Nothing is resolved: `uv pip compile --no-deps` with one exact version each looks up the index pages, and
+//! writes what they offer with addresses and digests (PEP 751).
+
+use std::collections::HashMap;
+
+use crate::{
+    platform::{digest::Sha256, fs, place::Place},
+    vendor::lock::{Package, Packages},
+};
+
+use super::super::{
+    InstallError, index_settings,
+    lock::resolve,
+    packages::{Answer, TorchIndex},
+    program,
+    python::Version,
+    step::Site,
+    uv::Uv,
+};
+
+/// The address of each of `packages` that an index offers with this digest.
+pub(super) fn find(
+    site: &Site,
+    uv: &Uv,
+    (answer, python): (&Answer, Version),
+    packages: &[&Package],
+) -> Result<HashMap<Sha256, Place>, InstallError> {
+    if packages.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let dir = site.workspace.internal().join("derived");
+    fs::create_dir_all(&dir)?;
+    let (from, to) = (dir.join("addresses.txt"), dir.join("pylock.addresses.toml"));
+    fs::write_atomic(&from, Packages::requirements(packages.iter().copied()))?;
+    let version = format!("{}.{}", python.0, python.1);
+    let platform = resolve::platform(site.host.arch);
+    let mut command = uv
+        .command(&index_settings::uv_env(site))?
+        .args(["pip", "compile", "--quiet", "--no-deps", "--generate-hashes", "--no-python-downloads"])
+        .args(["--python-platform", &platform, "--python-version", &version])
+        .arg(&from)
+        .arg("--output-file")
+        .arg(&to);
+    if answer.index == TorchIndex::Cpu {
+        command = command.args(["--torch-backend", "cpu"]);
+    }
+    program::run(&command, "uv pip compile", &mut |_| ())?;
+    let found = resolve::read(&to)?;
+    let files = found.packages.iter().flat_map(|it| it.wheels.iter().chain(&it.sdist));
+    let address = |file: &resolve::File| Some((file.hashes.sha256?, file.url.as_ref()?.parse().ok()?));
+    Ok(files.filter_map(address).collect())
+}

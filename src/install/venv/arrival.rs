@@ -1,0 +1,167 @@
+//! The wheels on their way here: several at a time, and handed over as they arrive, so that uv unpacks while the
+//! others are still coming.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+        mpsc::{self, Receiver},
+    },
+    thread::Scope,
+};
+
+use crate::{
+    output::Progress,
+    platform::{digest::Sha256, net::NetError, place::Place},
+    vendor::lock::Package,
+};
+
+use super::super::{
+    InstallError,
+    download::{self, Fetched, Listener, Wanted},
+    packages::TOOLS,
+    step::Site,
+};
+
+/// Transfers at a time. More share the same line, and the first file would be there later.
+const AT_ONCE: usize = 6;
+
+/// What has become of a file.
+#[derive(Debug)]
+pub(super) enum Arrived<'a> {
+    /// It is in the cache, verified, and stays there for as long as this lives.
+    Here(&'a Package, Fetched),
+    /// No index tells us where it is, or not without a password that only uv has.
+    LeftToUv,
+}
+
+/// The transfers of one environment.
+pub(super) struct Transfers<'a> {
+    pub(super) site: &'a Site,
+    pub(super) places: HashMap<Sha256, Place>,
+    /// The smallest first.
+    queue: Mutex<VecDeque<&'a Package>>,
+    stopped: AtomicBool,
+    bytes: AtomicU64,
+    total: AtomicU64,
+    progress: &'a Progress,
+}
+
+impl<'a> Transfers<'a> {
+    pub(super) fn new(
+        site: &'a Site,
+        packages: &'a [Package],
+        places: HashMap<Sha256, Place>,
+        progress: &'a Progress,
+    ) -> Self {
+        let mut queue: Vec<&Package> = packages.iter().collect();
+        // What sources are built with and the sources come before all: building takes longer than fetching them.
+        let rank = |it: &Package| (!TOOLS.contains(&it.name.as_str()), !it.is_source(), it.size);
+        queue.sort_by_key(|it| rank(it));
+        let total = packages.iter().filter_map(|it| it.size).sum();
+        progress.expect_bytes(total);
+        let (stopped, bytes) = (AtomicBool::new(false), AtomicU64::new(0));
+        let (queue, total) = (Mutex::new(queue.into()), AtomicU64::new(total));
+        Self { site, places, queue, stopped, bytes, total, progress }
+    }
+
+    /// Starts them; each file comes out of the channel once.
+    pub(super) fn start<'scope>(
+        &'scope self,
+        scope: &'scope Scope<'scope, '_>,
+    ) -> Receiver<Result<Arrived<'scope>, InstallError>> {
+        let (sender, receiver) = mpsc::channel();
+        for worker in 0..AT_ONCE {
+            let sender = sender.clone();
+            scope.spawn(move || {
+                // One takes the small ones, so that uv has work early; the others the largest that is left.
+                while let Some(package) = self.next(worker == 0) {
+                    let result = self.fetch(package);
+                    if result.is_err() {
+                        self.stop();
+                    }
+                    if sender.send(result).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+        receiver
+    }
+
+    /// What is under way goes on; nothing more is begun.
+    pub(super) fn stop(&self) {
+        self.stopped.store(true, Ordering::Relaxed);
+    }
+
+    fn next(&self, small: bool) -> Option<&'a Package> {
+        if self.stopped.load(Ordering::Relaxed) {
+            return None;
+        }
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        if small { queue.pop_front() } else { queue.pop_back() }
+    }
+
+    fn fetch(&self, package: &'a Package) -> Result<Arrived<'a>, InstallError> {
+        let listener = OneOfMany { all: self, known: package.size.is_some(), at: AtomicU64::new(0) };
+        let place = self.places.get(&package.sha256);
+        if place.is_none() && !self.site.cache.has(package.sha256) {
+            return Ok(Arrived::LeftToUv);
+        }
+        let (name, sha256, size) = (&*package.file, package.sha256, package.size);
+        let wanted = Wanted {
+            name,
+            sha256,
+            size,
+            places: place.map(std::slice::from_ref).unwrap_or_default(),
+            another_way: false,
+        };
+        match download::fetch(&self.site.http, &wanted, &self.site.cache, &listener) {
+            Ok(fetched) => {
+                if let Some(size) = package.size {
+                    listener.at(size);
+                }
+                Ok(Arrived::Here(package, fetched))
+            }
+            Err(InstallError::Net(NetError::Status { status, .. }))
+                if [401, 403].contains(&status.as_u16()) =>
+            {
+                Ok(Arrived::LeftToUv)
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Adds up what many transfers say of themselves.
+struct OneOfMany<'a, 'b> {
+    all: &'b Transfers<'a>,
+    /// Its size is in the sum already.
+    known: bool,
+    at: AtomicU64,
+}
+
+impl Listener for OneOfMany<'_, '_> {
+    fn total(&self, bytes: u64) {
+        if !self.known {
+            let total = self.all.total.fetch_add(bytes, Ordering::Relaxed) + bytes;
+            self.all.progress.expect_bytes(total);
+        }
+    }
+
+    fn at(&self, bytes: u64) {
+        let before = self.at.swap(bytes, Ordering::Relaxed);
+        let all = &self.all.bytes;
+        // A transfer that starts over takes back what it said.
+        let now = if bytes >= before {
+            all.fetch_add(bytes - before, Ordering::Relaxed) + (bytes - before)
+        } else {
+            all.fetch_sub(before - bytes, Ordering::Relaxed) - (before - bytes)
+        };
+        self.all.progress.bytes(now);
+    }
+
+    /// The whole environment's line has other things to say.
+    fn doing(&self, _what: String) {}
+}
