@@ -247,7 +247,9 @@ impl<'a> Setup<'a> {
 pub fn leftovers(workspace: &Workspace) -> Result<Vec<PathBuf>, FsError> {
     let dirs = [workspace.root().to_owned(), workspace.tools(), workspace.vendor(), workspace.libs()];
     let found = dirs.iter().map(|dir| fs::leftovers(dir)).collect::<Result<Vec<_>, _>>()?;
-    Ok(found.into_iter().flatten().collect())
+    // Where downloads were before they were shared.
+    let downloads = Some(workspace.internal().join("downloads")).filter(|it| fs::exists(it));
+    Ok(found.into_iter().flatten().chain(downloads).collect())
 }
 
 /// The name of the receipt that says what a workspace is for.
