@@ -15,6 +15,7 @@ pub mod train;
 
 use crate::{
     error::Error,
+    install::IfLocked,
     output::Output,
     platform::Host,
     run::adopt,
@@ -27,6 +28,20 @@ pub struct Context {
     pub host: Host,
     pub workspace: Workspace,
     pub output: Output,
+}
+
+/// What a command does while somebody else is at work in the workspace.
+#[derive(Debug, clap::Args)]
+pub struct LockArgs {
+    /// Fail with 5 instead of waiting for a setup or a training that uses the workspace
+    #[arg(long)]
+    no_wait: bool,
+}
+
+impl LockArgs {
+    const fn if_locked(&self) -> IfLocked {
+        if self.no_wait { IfLocked::Fail } else { IfLocked::Wait }
+    }
 }
 
 impl Context {

@@ -9,6 +9,7 @@ pub mod farm;
 pub mod index;
 pub mod index_settings;
 pub mod lock;
+pub mod manifest;
 pub mod node;
 pub mod packages;
 pub mod pinned;
@@ -32,19 +33,20 @@ use serde::Serialize;
 use crate::{
     config,
     error::in_one_line,
-    output::{Event, Line, size},
+    output::{Event, Line, Waiting, size},
     platform::{
+        checkpoint::{Checkpoint, reach},
         clock::Stopwatch,
         fs::{self, FsError},
         gpu,
-        lock::Lock,
+        lock::{Lock, LockError, Wait},
     },
     workspace::{Settings, Workspace},
 };
 
 use self::{
     farm::Farm,
-    lock::{Lock as LockStep, Policy},
+    lock::{Lock as LockStep, LockedError, Policy},
     node::Node,
     packages::List,
     plan::{Observed, Planned, Selection, Status, StepId},
@@ -94,6 +96,13 @@ pub struct Wish {
     pub keep_downloads: bool,
     /// For which machines the lock is to be made.
     pub lock: lock::Scope,
+}
+
+/// What to do while somebody else is at work in the workspace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IfLocked {
+    Wait,
+    Fail,
 }
 
 /// A setup that has been looked at: what it would do, and the means to do it.
@@ -167,7 +176,7 @@ impl<'a> Setup<'a> {
         let observed = step::observe(&self.steps)?;
         let outdated = |it: &&Observed| it.id == StepId::Lock && self.site.policy == Policy::Locked;
         if let Some(Status::Missing { why, .. }) = observed.iter().find(outdated).map(|it| &it.status) {
-            return Err(InstallError::LockOutdated { why: why.clone() });
+            return Err(LockedError::Outdated { why: why.clone() }.into());
         }
         Ok(plan::plan(&observed))
     }
@@ -176,19 +185,23 @@ impl<'a> Setup<'a> {
     ///
     /// # Errors
     /// The first failure, with the steps before it done for good.
-    pub fn apply(&self) -> Result<Done, InstallError> {
+    pub fn apply(&self, if_locked: IfLocked) -> Result<Done, InstallError> {
         let watch = Stopwatch::start();
         let done = |changed| Done { changed, seconds: watch.elapsed().as_secs_f64() };
-        if self.plan()?.iter().all(|it| !it.pending) && self.leftovers()?.is_empty() {
+        let pending = self.plan()?.iter().any(|it| it.pending);
+        if !pending && self.leftovers()?.is_empty() {
             return Ok(done(0));
         }
-        let internal = self.site.workspace.internal();
-        fs::create_dir_all(&internal)?;
-        let _lock = Lock::exclusive(&internal.join("setup.lock"), "dpgui setup")?;
+        let _lock = match self.lock(if pending { if_locked } else { IfLocked::Fail }) {
+            // There is only something to tidy up, which can wait for the next time.
+            Err(InstallError::Lock(LockError::Held { .. })) if !pending => return Ok(done(0)),
+            lock => lock?,
+        };
         Settings::mark(&self.site.workspace)?;
         self.mark_purpose()?;
         for leftover in self.leftovers()? {
             fs::remove_tree(&leftover)?;
+            reach(Checkpoint::LeftoverRemoved);
         }
         // Another setup may have finished between the look and the lock.
         let plan = self.plan()?;
@@ -201,6 +214,17 @@ impl<'a> Setup<'a> {
             self.site.output.warn(in_one_line(&error));
         }
         Ok(done(changed))
+    }
+
+    /// Alone with the workspace: no other setup works there, and no training uses it.
+    fn lock(&self, if_locked: IfLocked) -> Result<Lock, InstallError> {
+        fs::create_dir_all(&self.site.workspace.internal())?;
+        let tell = |holder: &str| self.site.output.event(&Waiting { holder });
+        let wait = match if_locked {
+            IfLocked::Wait => Wait::Telling(&tell),
+            IfLocked::Fail => Wait::No,
+        };
+        Ok(Lock::exclusive(&self.site.workspace.setup_lock(), "dpgui setup", wait)?)
     }
 
     fn announce(&self) {
@@ -245,8 +269,9 @@ impl<'a> Setup<'a> {
 
 /// What setups that were killed left behind: half an environment is gigabytes. For who holds the setup's lock.
 pub fn leftovers(workspace: &Workspace) -> Result<Vec<PathBuf>, FsError> {
+    let of_ours = ["", "receipts", "derived"].map(|name| workspace.internal().join(name));
     let dirs = [workspace.root().to_owned(), workspace.tools(), workspace.vendor(), workspace.libs()];
-    let found = dirs.iter().map(|dir| fs::leftovers(dir)).collect::<Result<Vec<_>, _>>()?;
+    let found = dirs.iter().chain(&of_ours).map(|dir| fs::leftovers(dir)).collect::<Result<Vec<_>, _>>()?;
     // Where downloads were before they were shared.
     let downloads = Some(workspace.internal().join("downloads")).filter(|it| fs::exists(it));
     Ok(found.into_iter().flatten().chain(downloads).collect())

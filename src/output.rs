@@ -8,6 +8,7 @@ pub mod live;
 pub mod progress;
 pub mod size;
 pub mod tone;
+pub mod waiting;
 
 use std::{
     fmt::Display,
@@ -31,6 +32,7 @@ use crate::{
 
 pub use live::Live;
 pub use progress::Progress;
+pub use waiting::Waiting;
 
 /// How events are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,7 +5,9 @@
 #![expect(clippy::disallowed_methods, reason = "this is the place that the ban points to")]
 
 pub mod cgroup;
+pub mod checkpoint;
 pub mod clock;
+pub mod cores;
 pub mod digest;
 pub mod disk;
 pub mod env;
@@ -13,6 +15,7 @@ pub mod fifo;
 pub mod fs;
 pub mod gpu;
 pub mod hold;
+mod leftovers;
 pub mod limits;
 pub mod lock;
 pub mod memory;
@@ -26,6 +29,7 @@ pub mod procfs;
 pub mod retry;
 pub mod signal;
 pub mod system;
+pub mod tree;
 pub mod watch;
 
 pub use env::{Arch, Env, Host};

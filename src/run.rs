@@ -31,4 +31,4 @@ pub use dir::RunDir;
 pub use error::RunError;
 pub use id::{RunId, RunName};
 pub use outcome::{Manner, Outcome};
-pub use start::{Request, Resume, Site, Started, start};
+pub use start::{Request, Resume, Site, Started, hold_setup, start};

@@ -95,6 +95,11 @@ impl Workspace {
     pub fn internal(&self) -> PathBuf {
         self.root.join(".dpgui")
     }
+
+    /// Held by who changes what is installed, and shared by every training that uses it.
+    pub fn setup_lock(&self) -> PathBuf {
+        self.root.join(".dpgui/setup.lock")
+    }
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use crate::{
     config::{sample, template},
     error::{Error, Kind},
     install::{
-        Purpose, Setup, Wish,
+        IfLocked, Purpose, Setup, Wish,
         lock::{Policy, Scope},
         plan::Selection,
     },
@@ -135,7 +135,7 @@ fn prepare(args: &Args, context: &Context) -> Result<Settings, Error> {
     }
     let python = wish.python.as_deref().filter(|_| args.python.is_some());
     setup::keep(context, Choices { torch: args.torch.as_deref(), python, ..Choices::default() })?;
-    let done = setup.apply()?;
+    let done = setup.apply(IfLocked::Wait)?;
     context.output.event(&done);
     Ok(settings)
 }

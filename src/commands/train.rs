@@ -9,8 +9,8 @@ use serde::Serialize;
 
 use crate::{
     error::{Error, Kind},
-    output::{Event, Line, Mode, Output},
-    platform::fs,
+    output::{Event, Line, Mode, Output, Waiting},
+    platform::{fs, lock::Lock},
     run::{
         self, Outcome, Request, Resume, RunDir, RunId, RunName, Site, Started,
         stop::Ended,
@@ -86,7 +86,8 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
         let show = if args.watch { Show::Status } else { Show::Log };
         return Ok(to_the_end(context, &settings, &request, show)?.1);
     }
-    let started = run::start(Site { host, workspace, settings: &settings }, &request)?;
+    let site = Site { host, workspace, settings: &settings };
+    let started = run::start(site, &request, &hold_setup(context, site)?)?;
     announce(&started, output);
     // Scripts have it from the event.
     if output.mode() != Mode::Json {
@@ -132,11 +133,14 @@ pub fn to_the_end(
     show: Show,
 ) -> Result<(RunDir, ExitCode), Error> {
     let Context { host, workspace, output } = context;
+    let site = Site { host, workspace, settings };
+    // Ctrl-C ends this wait like any other.
+    let setup = hold_setup(context, site)?;
     // Before the start: a run that begins in the moment of a Ctrl-C must not go on unseen.
     let interrupts = Interrupts::catch(context)?;
     let starting = output.progress("starting");
-    let started = run::start(Site { host, workspace, settings }, request)?;
-    drop(starting);
+    let started = run::start(site, request, &setup)?;
+    drop((starting, setup));
     announce(&started, output);
     let dir = started.dir;
     interrupts.stop(&dir);
@@ -147,6 +151,10 @@ pub fn to_the_end(
         Some(Kind::Interrupted) => Ok((dir, ExitCode::from(Kind::Interrupted.exit_code()))),
         Some(kind) => Err(failure(&dir, &outcome, kind, watch::shows_log(output, show))?),
     }
+}
+
+fn hold_setup(context: &Context, site: Site<'_>) -> Result<Lock, Error> {
+    Ok(run::hold_setup(site, &|holder| context.output.event(&Waiting { holder }))?)
 }
 
 fn announce(started: &Started, output: &Output) {

@@ -9,7 +9,7 @@ mod extensions;
 mod wheel;
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     io::{BufReader, ErrorKind, Read},
     os::unix::ffi::OsStrExt,
     path::{Component, Path, PathBuf},
@@ -21,11 +21,14 @@ use tar::EntryType;
 use crate::{
     error::in_one_line,
     output::Progress,
-    platform::fs::{self, FsError},
+    platform::{
+        digest::{Hasher, Sha256},
+        fs::{self, FsError},
+    },
 };
 
 use self::bounds::{Allowance, Bounded, MOST_ENTRIES};
-use super::{InstallError, receipt};
+use super::{InstallError, manifest::Known, receipt};
 
 /// Linux's limit for one name, in bytes (`NAME_MAX`).
 const LONGEST_NAME: usize = 255;
@@ -36,8 +39,9 @@ const LONGEST_PATH: usize = 1024;
 /// Characters of what is said about an archive: some lines of a terminal.
 const LONGEST_PROBLEM: usize = 400;
 
-/// Unpacks a `.tar.gz` with one top directory; what is in that directory lands in `target`.
-pub fn unpack_tar_gz(archive: &Path, target: &Path, progress: &Progress) -> Result<(), InstallError> {
+/// Unpacks a `.tar.gz` with one top directory; what is in that directory lands in `target`. The digests of what was
+/// written come back.
+pub fn unpack_tar_gz(archive: &Path, target: &Path, progress: &Progress) -> Result<Known, InstallError> {
     let bad = |cause: std::io::Error| refusal(archive, &in_one_line(&cause));
     let total = fs::size(archive)?;
     progress.expect_bytes(total);
@@ -108,7 +112,7 @@ fn refusal(archive: &Path, problem: &str) -> InstallError {
 }
 
 /// Unpacks what a wheel holds under `prefix`.
-pub fn unpack_wheel(archive: &Path, prefix: &str, target: &Path) -> Result<(), InstallError> {
+pub fn unpack_wheel(archive: &Path, prefix: &str, target: &Path) -> Result<Known, InstallError> {
     let bad = |cause: zip::result::ZipError| refusal(archive, &in_one_line(&cause));
     let mut tree = Tree::new(archive, target, fs::size(archive)?);
     let mut zip = wheel::open(archive)?;
@@ -142,7 +146,7 @@ pub fn unpack_wheel(archive: &Path, prefix: &str, target: &Path) -> Result<(), I
 struct Tree<'a> {
     archive: &'a Path,
     target: &'a Path,
-    files: HashSet<PathBuf>,
+    files: HashMap<PathBuf, (u64, Sha256)>,
     /// Where each points, as written.
     links: HashMap<PathBuf, PathBuf>,
     entries: u64,
@@ -153,7 +157,7 @@ struct Tree<'a> {
 impl<'a> Tree<'a> {
     /// For an archive of `size` bytes.
     fn new(archive: &'a Path, target: &'a Path, size: u64) -> Self {
-        let (files, links, most_bytes) = (HashSet::new(), HashMap::new(), bounds::most_bytes(size));
+        let (files, links, most_bytes) = (HashMap::new(), HashMap::new(), bounds::most_bytes(size));
         Self { archive, target, files, links, entries: 0, bytes: 0, most_bytes }
     }
 
@@ -216,11 +220,11 @@ impl<'a> Tree<'a> {
         if path
             .ancestors()
             .skip(1)
-            .any(|parent| self.links.contains_key(parent) || self.files.contains(parent))
+            .any(|parent| self.links.contains_key(parent) || self.files.contains_key(parent))
         {
             return Err(self.bad(format!("`{}` lies behind a link or a file", path.display())));
         }
-        if self.files.contains(path) || self.links.contains_key(path) {
+        if self.files.contains_key(path) || self.links.contains_key(path) {
             return Err(self.bad(format!("`{}` is in it twice", path.display())));
         }
         let place = self.target.join(path);
@@ -245,13 +249,15 @@ impl<'a> Tree<'a> {
         // Readable and writable by us, executable if it was, never setuid.
         let mode = (mode & 0o755) | 0o600;
         // One byte more than allowed is enough to know.
-        let mut limited = content.take(self.most_bytes - self.bytes + 1);
-        self.bytes +=
-            fs::write_stream(&place, &mut limited, mode).map_err(|error| self.unreadable(path, error))?;
+        let limited = content.take(self.most_bytes - self.bytes + 1);
+        let mut hashed = Hashed { inner: limited, hasher: Hasher::default() };
+        let size =
+            fs::write_stream(&place, &mut hashed, mode).map_err(|error| self.unreadable(path, error))?;
+        self.bytes += size;
         if self.bytes > self.most_bytes {
             return Err(self.bad(format!("it unpacks to more than {} bytes", self.most_bytes)));
         }
-        self.files.insert(path.to_owned());
+        self.files.insert(path.to_owned(), (size, hashed.hasher.finish()));
         Ok(())
     }
 
@@ -279,27 +285,30 @@ impl<'a> Tree<'a> {
 
     fn hard_link(&mut self, path: &Path, existing: &Path) -> Result<(), InstallError> {
         let place = self.place(path)?;
-        if !self.files.contains(existing) {
+        let Some(content) = self.files.get(existing).copied() else {
             let (path, existing) = (path.display(), existing.display());
             return Err(self.bad(format!("`{path}` is a hard link to `{existing}`, which is no file of it")));
-        }
+        };
         fs::hard_link(&self.target.join(existing), &place).map_err(|error| self.unreadable(path, error))?;
-        self.files.insert(path.to_owned());
+        self.files.insert(path.to_owned(), content);
         Ok(())
     }
 
     /// What can be told only when all entries are there.
-    fn finish(&self) -> Result<(), InstallError> {
+    fn finish(self) -> Result<Known, InstallError> {
         if self.files.is_empty() {
             return Err(self.bad("there is no file in it".to_owned()));
         }
-        match self.links.iter().find(|(path, link)| self.passes_through_a_link(path, link)) {
-            Some((path, link)) => {
-                let (path, link) = (path.display(), link.display());
-                Err(self.bad(format!("the link `{path}` goes through another one, to `{link}`")))
-            }
-            None => Ok(()),
+        let through = self.links.iter().find(|(path, link)| self.passes_through_a_link(path, link));
+        if let Some((path, link)) = through {
+            let (path, link) = (path.display(), link.display());
+            return Err(self.bad(format!("the link `{path}` goes through another one, to `{link}`")));
         }
+        let mut known = Known::default();
+        for (path, (size, sha256)) in self.files {
+            known.add(path, size, sha256);
+        }
+        Ok(known)
     }
 
     /// A link may lead to a link, which was looked at itself, but not through one and on: `l/..` is not where
@@ -335,6 +344,20 @@ impl<'a> Tree<'a> {
     }
 }
 
+/// Takes the digest of what passes by: it is in the cache now, and would have to be read again later.
+struct Hashed<R> {
+    inner: R,
+    hasher: Hasher,
+}
+
+impl<R: Read> Read for Hashed<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        self.hasher.update(&buffer[..count]);
+        Ok(count)
+    }
+}
+
 /// Shows how far the archive has been read.
 struct Counted<'a, R> {
     inner: R,
@@ -353,7 +376,7 @@ impl<R: Read> Read for Counted<'_, R> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::manifest::Manifest, *};
     use crate::output::{Mode, Output};
 
     /// Packs with raw headers: the `tar` crate refuses to write some of what we must refuse to read.
@@ -380,7 +403,7 @@ mod tests {
         path
     }
 
-    fn unpacked(dir: &Path, archive: &Path) -> Result<(), InstallError> {
+    fn unpacked(dir: &Path, archive: &Path) -> Result<Known, InstallError> {
         let progress = Output::new(Mode::Plain).progress("test");
         unpack_tar_gz(archive, &dir.join("out"), &progress)
     }
@@ -400,8 +423,15 @@ mod tests {
                 ("node/bin/node22", EntryType::Link, "node/bin/node"),
             ],
         );
-        unpacked(dir.path(), &archive).expect("unpacked");
+        let known = unpacked(dir.path(), &archive).expect("unpacked");
         let out = dir.path().join("out");
+        let (seen, read) = (Manifest::of_tree(&out, &known), Manifest::of_tree(&out, &Known::default()));
+        assert_eq!(seen.expect("told"), read.expect("told"), "the digests are those of the files");
+        let mut expected = Known::default();
+        for (path, text) in [("bin/node", "binary"), ("bin/node22", "binary"), ("lib/cli.js", "script")] {
+            expected.add(path.into(), text.len() as u64, Sha256::of(text));
+        }
+        assert_eq!(known, expected);
         assert_eq!(fs::names(&out.join("bin")).expect("listed"), ["node", "node22", "npm", "npx"]);
         assert_eq!(fs::read_text(&out.join("bin/npm")).expect("read"), "script");
         assert_eq!(fs::read_text(&out.join("bin/node22")).expect("read"), "binary");

@@ -11,7 +11,9 @@ use std::path::{Path, PathBuf};
 
 use crate::{
     platform::{
-        Host, clock,
+        Host,
+        checkpoint::{Checkpoint, reach},
+        clock,
         digest::{Hasher, Sha256},
         fs::{self, FsError},
         hold::Hold,
@@ -101,6 +103,7 @@ impl Cache {
         let keep = || {
             let file = self.file(sha256);
             fs::rename(path, &file)?;
+            reach(Checkpoint::Kept);
             drop(alone);
             let hold = Hold::shared(&self.lock(sha256)?)?;
             // In between somebody may have tidied up.

@@ -30,7 +30,12 @@ use serde::Serialize;
 
 use crate::{
     error::Error,
-    platform::{clock::Stopwatch, fs, gpu::Nvidia, lock::Lock},
+    platform::{
+        clock::Stopwatch,
+        fs,
+        gpu::Nvidia,
+        lock::{Lock, Wait},
+    },
     workspace::Workspace,
 };
 
@@ -181,8 +186,8 @@ fn message(panic: &(dyn Any + Send)) -> String {
 /// When a setup is under way, or the disk does not let us.
 pub fn treat(workspace: &Workspace) -> Result<Vec<PathBuf>, InstallError> {
     fs::create_dir_all(&workspace.internal())?;
-    let _lock = Lock::exclusive(&workspace.internal().join("setup.lock"), "dpgui doctor --fix")?;
-    let leftovers = workspace::leftovers(workspace)?;
+    let _lock = Lock::exclusive(&workspace.setup_lock(), "dpgui doctor --fix", Wait::No)?;
+    let leftovers = super::leftovers(workspace)?;
     for path in &leftovers {
         fs::remove_tree(path)?;
     }

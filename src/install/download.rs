@@ -13,7 +13,12 @@ use std::path::PathBuf;
 use crate::{
     error::{Kind, Report},
     output::Progress,
-    platform::{digest::Sha256, net::Http, place::Place},
+    platform::{
+        checkpoint::{Checkpoint, reach},
+        digest::Sha256,
+        net::Http,
+        place::Place,
+    },
 };
 
 use self::{partial::Partial, transfer::Source};
@@ -95,6 +100,7 @@ pub fn fetch(
     let mut partial = Partial::open(cache, wanted.sha256).map_err(|source| cache.failed(source))?;
     let from = get(http, wanted, &mut partial, listener).and_then(|from| {
         partial.sync()?;
+        reach(Checkpoint::Downloaded);
         Ok(from)
     });
     let from = match from {
@@ -112,6 +118,7 @@ pub fn fetch(
     };
     let held = cache.keep(partial.path(), wanted.sha256, alone)?;
     partial.forget().map_err(|source| cache.failed(source))?;
+    reach(Checkpoint::PartialForgotten);
     Ok(Fetched { path: held.path.clone(), from, held })
 }
 

@@ -1,6 +1,9 @@
 //! The step that builds the symlink farm.
 
-use crate::vendor::farm::{self, Entry, Links};
+use crate::{
+    platform::checkpoint::{Checkpoint, reach},
+    vendor::farm::{self, Entry, Links},
+};
 
 use super::{
     InstallError,
@@ -58,6 +61,7 @@ impl Step for Farm<'_> {
         let links: Links = self.entries.iter().map(|it| (it.name.clone(), it.target())).collect();
         let (inputs, details) = (receipt::inputs(&links), serde_json::to_value(&links).unwrap_or_default());
         Receipt::new(inputs, "symlink farm", "the checkouts").with_details(details).write_into(&libs)?;
+        reach(Checkpoint::FarmReceipted);
         Ok(format!("{} links", self.entries.len()))
     }
 }

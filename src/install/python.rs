@@ -26,7 +26,7 @@ use super::{
     InstallError,
     pinned::Pinned,
     plan::{Status, StepId},
-    receipt::{self, Receipt},
+    receipt::{self, Filled, Receipt},
     step::{Site, Step, Turn},
 };
 
@@ -158,7 +158,8 @@ impl<'a> Python<'a> {
                 ask(self.site, &program)
                     .map_err(|problem| InstallError::BadPython { path: program, problem })?;
                 let what = format!("CPython {}", self.pinned.archive.version);
-                Ok::<_, InstallError>(Receipt::new(self.pinned.inputs(), what, origin.from))
+                let receipt = Receipt::new(self.pinned.inputs(), what, origin.from);
+                Ok::<_, InstallError>(Filled::new(receipt).with_known(origin.known))
             })?,
         };
         let program = dir.join("bin/python3");

@@ -7,16 +7,22 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::platform::{
-    clock,
+    checkpoint::{Checkpoint, reach},
+    clock::{self, Stopwatch},
     digest::Sha256,
     fs::{self, FsError},
 };
 
-use super::InstallError;
+use super::{
+    InstallError,
+    manifest::{Known, Manifest},
+};
 
-/// Raised when an older dpgui could misread a newer receipt.
-const SCHEMA: u32 = 1;
+/// Raised when an older dpgui could misread a newer receipt. 1 had no contents and no durations; such an artefact is
+/// ours all the same, and gets them when it is next made.
+const SCHEMA: u32 = 2;
 
+/// Where it lies in the artefact.
 pub(super) const NAME: &str = ".dpgui-receipt.json";
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,9 +37,62 @@ pub struct Receipt {
     dpgui: String,
     /// When; so no two artefacts have the same receipt.
     pub finished: String,
+    /// What the manifest beside it says, in short. `None` for what is no directory of ours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contents: Option<Contents>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub durations: Option<Durations>,
     /// What a later setup needs to know about it.
     #[serde(default)]
     pub details: serde_json::Value,
+}
+
+/// What an artefact consists of, in short.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Contents {
+    /// The digest of the manifest.
+    pub manifest: Sha256,
+    /// The same without what is bound to this machine, see [`Manifest::portable`].
+    pub portable: Sha256,
+    pub files: u64,
+    pub bytes: u64,
+}
+
+/// How long an artefact took, in milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Durations {
+    /// Downloads and unpacking.
+    pub fill: u64,
+    /// The manifest.
+    pub manifest: u64,
+    /// The one sync.
+    pub sync: u64,
+}
+
+/// A staging directory with everything in it.
+#[derive(Clone, Debug)]
+pub struct Filled {
+    receipt: Receipt,
+    known: Known,
+}
+
+impl Filled {
+    pub fn new(receipt: Receipt) -> Self {
+        Self { receipt, known: Known::default() }
+    }
+
+    /// Digests that need not be worked out again.
+    #[must_use]
+    pub fn with_known(mut self, known: Known) -> Self {
+        self.known = known;
+        self
+    }
+}
+
+impl From<Receipt> for Filled {
+    fn from(receipt: Receipt) -> Self {
+        Self::new(receipt)
+    }
 }
 
 impl Receipt {
@@ -45,6 +104,8 @@ impl Receipt {
             from: from.into(),
             dpgui: env!("CARGO_PKG_VERSION").to_owned(),
             finished: clock::now().to_string(),
+            contents: None,
+            durations: None,
             details: serde_json::Value::Null,
         }
     }
@@ -63,7 +124,7 @@ impl Receipt {
     /// A receipt that lies somewhere by itself, of something that is not ours to write into.
     pub fn read(path: &Path) -> Option<Self> {
         let receipt: Self = serde_json::from_str(&fs::read_optional(path).ok()??).ok()?;
-        (receipt.schema == SCHEMA).then_some(receipt)
+        (1..=SCHEMA).contains(&receipt.schema).then_some(receipt)
     }
 
     pub fn write_into(&self, dir: &Path) -> Result<(), FsError> {
@@ -73,7 +134,9 @@ impl Receipt {
     /// Writes the receipt of something that is no directory of ours to its place, see [`loose`].
     pub fn write_loose(&self, path: &Path) -> Result<(), FsError> {
         fs::create_dir_all(path.parent().unwrap_or(path))?;
-        self.write(path)
+        self.write(path)?;
+        reach(Checkpoint::LooseReceipt);
+        Ok(())
     }
 
     fn write(&self, path: &Path) -> Result<(), FsError> {
@@ -86,33 +149,63 @@ pub fn inputs(parts: &impl Serialize) -> Sha256 {
     Sha256::of(serde_json::to_vec(parts).unwrap_or_default())
 }
 
-/// Makes a directory artefact whole or not at all: `fill` a staging directory beside `live`, one sync, the
-/// receipt, one rename. A process that is killed on the way leaves `live` as it was.
+/// Makes a directory artefact whole or not at all: `fill` a staging directory beside `live`, the manifest, one sync,
+/// the receipt, one rename. A process that is killed on the way leaves `live` as it was.
 ///
 /// # Errors
 /// When something is at `live` that no setup made, and what `fill` says.
-pub fn stage(
+pub fn stage<F: Into<Filled>>(
     live: &Path,
-    fill: impl FnOnce(&Path) -> Result<Receipt, InstallError>,
+    fill: impl FnOnce(&Path) -> Result<F, InstallError>,
 ) -> Result<Receipt, InstallError> {
     if !fs::names(live)?.is_empty() && Receipt::of(live).is_none() {
         return Err(InstallError::Foreign { path: live.to_owned() });
     }
+    // A link to a bigger disk is the user's: what it leads to is replaced, and staged there too.
+    let live = &fs::real_path(live);
     fs::create_dir_all(live.parent().unwrap_or(Path::new("/")))?;
+    fs::remove_leftovers(live)?;
     let staged = fs::beside(live, "tmp");
     fs::create_dir_new(&staged)?;
-    let receipt = match fill(&staged) {
-        Ok(receipt) => receipt,
-        Err(error) => {
-            // The error that is on its way says more than one about the tidying up.
-            let _ = fs::remove_tree(&staged);
-            return Err(error);
-        }
-    };
-    fs::sync_filesystem(&staged)?;
-    receipt.write_into(&staged)?;
+    let finished = finish(&staged, fill);
+    if finished.is_err() {
+        // The error that is on its way says more than one about the tidying up.
+        let _ = fs::remove_tree(&staged);
+    }
+    let receipt = finished?;
     fs::replace_dir(&staged, live)?;
     Ok(receipt)
+}
+
+/// Fills `staged` until nothing is missing in it.
+fn finish<F: Into<Filled>>(
+    staged: &Path,
+    fill: impl FnOnce(&Path) -> Result<F, InstallError>,
+) -> Result<Receipt, InstallError> {
+    let (filled, fill) = timed(|| fill(staged));
+    let Filled { mut receipt, known } = filled?.into();
+    reach(Checkpoint::Filled);
+    let (contents, manifest) = timed(|| describe(staged, &known));
+    receipt.contents = Some(contents?);
+    reach(Checkpoint::Listed);
+    let (synced, sync) = timed(|| fs::sync_filesystem(staged));
+    synced?;
+    receipt.durations = Some(Durations { fill, manifest, sync });
+    receipt.write_into(staged)?;
+    reach(Checkpoint::Receipted);
+    Ok(receipt)
+}
+
+fn describe(staged: &Path, known: &Known) -> Result<Contents, FsError> {
+    let manifest = Manifest::of_tree(staged, known)?;
+    let (files, bytes) = (manifest.files(), manifest.bytes());
+    Ok(Contents { manifest: manifest.store(staged)?, portable: manifest.portable(), files, bytes })
+}
+
+fn timed<T>(work: impl FnOnce() -> T) -> (T, u64) {
+    let watch = Stopwatch::start();
+    let done = work();
+    (done, u64::try_from(watch.elapsed().as_millis()).unwrap_or(u64::MAX))
 }
 
 /// Where receipts of things lie that are not directories of ours.
@@ -130,7 +223,7 @@ mod tests {
         let live = dir.path().join("node");
         let failed = stage(&live, |staged| {
             fs::write_atomic(&staged.join("half"), "x")?;
-            Err(InstallError::NoPip)
+            Err::<Receipt, _>(InstallError::NoPip)
         });
         failed.expect_err("the filling failed");
         assert!(fs::names(dir.path()).expect("listed").is_empty());
@@ -141,8 +234,31 @@ mod tests {
                 fs::write_atomic(&staged.join("whole"), "x")?;
                 Ok(thing())
             });
-            assert_eq!(Receipt::of(&live), made.ok());
+            let made = made.expect("made");
+            assert_eq!(Receipt::of(&live).as_ref(), Some(&made));
             assert_eq!(fs::names(dir.path()).expect("listed"), ["node"]);
+            let contents = made.contents.expect("it is a directory of ours");
+            let manifest = Manifest::stored(&live, contents.manifest).expect("read").expect("stored");
+            assert_eq!(manifest, Manifest::of_tree(&live, &Known::default()).expect("told"));
+            assert_eq!((contents.files, contents.bytes), (1, 1));
+            assert_eq!(contents.portable, manifest.portable());
+        }
+    }
+
+    #[test]
+    fn what_lies_behind_a_link_is_replaced_there() {
+        let dir = tempfile::tempdir().expect("a temp dir");
+        let (link, disk) = (dir.path().join("venv"), dir.path().join("disk"));
+        fs::create_dir_all(&disk.join("big")).expect("created");
+        fs::symlink(&disk.join("big"), &link).expect("linked");
+        let of_the_dead = disk.join(format!(".big.tmp-{}", i32::MAX));
+        fs::create_dir_all(&of_the_dead).expect("created");
+        for _ in 0..2 {
+            let filled = stage(&link, |_| Ok(Receipt::new(inputs(&"1.0"), "thing", "here")));
+            filled.expect("made");
+            assert_eq!(fs::link_target(&link), Some(disk.join("big")));
+            assert_eq!(fs::names(&disk).expect("listed"), ["big"]);
+            assert_eq!(fs::names(&disk.join("big")).expect("listed"), [".dpgui-manifest", NAME]);
         }
     }
 
@@ -159,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn a_receipt_of_another_schema_or_a_cut_one_is_none() {
+    fn a_receipt_of_a_newer_schema_or_a_cut_one_is_none() {
         let dir = tempfile::tempdir().expect("a temp dir");
         let receipt = Receipt::new(inputs(&"1.0"), "thing", "here");
         let whole = serde_json::to_string(&receipt).expect("json");
@@ -168,7 +284,9 @@ mod tests {
             assert_eq!(Receipt::of(dir.path()).as_ref(), expected);
         };
         check(&whole, Some(&receipt));
-        check(&whole.replace(r#""schema":1"#, r#""schema":2"#), None);
+        check(&whole.replace(r#""schema":2"#, r#""schema":3"#), None);
+        let old = Receipt { schema: 1, ..receipt.clone() };
+        check(&whole.replace(r#""schema":2"#, r#""schema":1"#), Some(&old));
         check(&whole[..whole.len() / 2], None);
     }
 }

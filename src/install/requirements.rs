@@ -2,7 +2,14 @@
 
 use std::path::PathBuf;
 
-use crate::{platform::fs, vendor::requirements::Rules, workspace::Workspace};
+use crate::{
+    platform::{
+        checkpoint::{Checkpoint, reach},
+        fs,
+    },
+    vendor::requirements::Rules,
+    workspace::Workspace,
+};
 
 use super::{
     InstallError,
@@ -78,6 +85,7 @@ impl Step for Requirements<'_> {
         };
         fs::create_dir_all(path.parent().unwrap_or(&path))?;
         fs::write_atomic(&path, &text)?;
+        reach(Checkpoint::Derived);
         let (mut kept, mut left_out) = (0, 0);
         for line in text.lines() {
             left_out += usize::from(line.starts_with("# left out"));

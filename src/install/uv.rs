@@ -14,7 +14,7 @@ use super::{
     InstallError,
     pinned::Pinned,
     plan::{Status, StepId},
-    receipt::{self, Receipt},
+    receipt::{self, Filled, Receipt},
     step::{Site, Step, Turn},
 };
 
@@ -67,7 +67,7 @@ impl<'a> Uv<'a> {
         command.capture(PROBE).ok()?.stdout.split_whitespace().nth(1).map(str::to_owned)
     }
 
-    fn unpack(&self, staged: &Path, progress: &Progress) -> Result<Receipt, InstallError> {
+    fn unpack(&self, staged: &Path, progress: &Progress) -> Result<Filled, InstallError> {
         let scripts = format!("uv-{}.data/scripts", self.version());
         let origin = self.pinned.unpack(&scripts, staged, progress)?;
         let program = staged.join("uv");
@@ -79,7 +79,8 @@ impl<'a> Uv<'a> {
             let problem = format!("its uv says that it is `{}`", found.unwrap_or_default());
             return Err(InstallError::BadArchive { archive: program, problem });
         }
-        Ok(Receipt::new(self.pinned.inputs(), format!("uv {}", self.version()), origin.from))
+        let receipt = Receipt::new(self.pinned.inputs(), format!("uv {}", self.version()), origin.from);
+        Ok(Filled::new(receipt).with_known(origin.known))
     }
 }
 

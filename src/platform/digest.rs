@@ -1,8 +1,10 @@
 //! SHA-256 digests: what proves that a file is the one that was pinned.
 
-use std::{fmt, io, str::FromStr};
+use std::{fmt, io, path::Path, str::FromStr};
 
 use sha2::Digest as _;
+
+use super::fs::{self, FsError};
 
 /// A SHA-256 digest, written as 64 lower-case hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -13,6 +15,34 @@ impl Sha256 {
         let mut hasher = Hasher::default();
         hasher.update(bytes.as_ref());
         hasher.finish()
+    }
+
+    /// Of the file at `path`.
+    pub fn of_file(path: &Path) -> Result<Self, FsError> {
+        let mut hasher = Hasher::default();
+        hasher.update_from(&mut fs::open(path)?).map_err(fs::context("read", path))?;
+        Ok(hasher.finish())
+    }
+
+    /// As Python's packages write it: 43 letters of the base64 that is safe in addresses, without padding.
+    pub fn from_base64(text: &str) -> Option<Self> {
+        let value = |letter: u8| match letter {
+            b'A'..=b'Z' => Some(letter - b'A'),
+            b'a'..=b'z' => Some(letter - b'a' + 26),
+            b'0'..=b'9' => Some(letter - b'0' + 52),
+            b'-' => Some(62),
+            b'_' => Some(63),
+            _ => None,
+        };
+        let (mut bytes, mut buffer, mut bits) = (Vec::with_capacity(32), 0_u32, 0);
+        for letter in text.trim_end_matches('=').bytes() {
+            (buffer, bits) = (buffer << 6 | u32::from(value(letter)?), bits + 6);
+            if bits >= 8 {
+                bits -= 8;
+                bytes.push(u8::try_from(buffer >> bits & 0xff).ok()?);
+            }
+        }
+        Some(Self(bytes.try_into().ok()?))
     }
 }
 
@@ -100,6 +130,17 @@ mod tests {
         assert_eq!(empty.parse::<Sha256>().expect("a digest"), Sha256::of(""));
         for wrong in ["", "e3b0", &empty.replace('e', "g"), &format!("{empty}00")] {
             wrong.parse::<Sha256>().expect_err(wrong);
+        }
+    }
+
+    #[test]
+    fn a_digest_is_read_as_pythons_packages_write_it() {
+        // As it stands in the RECORD of many packages, for a file of nothing.
+        let empty = "47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU";
+        assert_eq!(Sha256::from_base64(empty), Some(Sha256::of("")));
+        assert_eq!(Sha256::from_base64(&format!("{empty}=")), Some(Sha256::of("")));
+        for wrong in ["", "47DE", &empty.replace('-', "+"), &format!("{empty}AA")] {
+            assert_eq!(Sha256::from_base64(wrong), None, "{wrong}");
         }
     }
 }

@@ -9,7 +9,6 @@ use std::{
         unix::fs::{OpenOptionsExt, PermissionsExt},
     },
     path::{Path, PathBuf},
-    sync::atomic::{AtomicU64, Ordering},
 };
 
 use jiff::Timestamp;
@@ -17,7 +16,9 @@ use nix::fcntl::{AT_FDCWD, RenameFlags};
 
 use crate::error::{Kind, Report};
 
-use super::process;
+use super::checkpoint::{Checkpoint, reach};
+
+pub use super::leftovers::{beside, draft, leftovers, remove_leftovers};
 
 /// A file operation that failed: the action, the path, the system's reason.
 #[derive(Debug, thiserror::Error)]
@@ -167,6 +168,7 @@ pub fn write_atomic(path: &Path, bytes: impl AsRef<[u8]>) -> Result<()> {
         let _ = fs::remove_file(&temporary);
         return Err(context("write", path)(cause));
     }
+    reach(Checkpoint::Written);
     rename(&temporary, path)
 }
 
@@ -202,12 +204,15 @@ pub fn create_dir_all(path: &Path) -> Result<()> {
 
 /// Creates a directory that must not be there yet.
 pub fn create_dir_new(path: &Path) -> Result<()> {
-    fs::create_dir(path).map_err(context("create the directory", path))
+    fs::create_dir(path).map_err(context("create the directory", path))?;
+    reach(Checkpoint::DirectoryCreated);
+    Ok(())
 }
 
 /// Renames and syncs the directory, so that the new name survives a power cut.
 pub fn rename(from: &Path, to: &Path) -> Result<()> {
     fs::rename(from, to).map_err(context("rename to", to))?;
+    reach(Checkpoint::Renamed);
     sync_dir(to.parent().unwrap_or(Path::new("/")));
     Ok(())
 }
@@ -230,8 +235,11 @@ pub fn replace_dir(staged: &Path, live: &Path) -> Result<()> {
         }
         Err(cause) => return Err(context("replace", live)(cause.into())),
     }
+    reach(Checkpoint::Exchanged);
     sync_dir(live.parent().unwrap_or(Path::new("/")));
-    remove_tree(staged)
+    remove_tree(staged)?;
+    reach(Checkpoint::OldRemoved);
+    Ok(())
 }
 
 /// Removes a file, a link or a whole directory; nothing there is fine.
@@ -316,48 +324,8 @@ pub fn available_bytes(path: &Path) -> Result<u64> {
 /// One durability barrier for everything unpacked under `path`: cheaper than a sync per file.
 pub fn sync_filesystem(path: &Path) -> Result<()> {
     let file = open(path)?;
-    nix::unistd::syncfs(file.as_fd()).map_err(|cause| context("sync", path)(cause.into()))
-}
-
-/// A name beside `path` for its next content; threads that write the same file have one each.
-fn draft(path: &Path) -> PathBuf {
-    static COUNT: AtomicU64 = AtomicU64::new(0);
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{}", COUNT.fetch_add(1, Ordering::Relaxed)));
-    beside(&path.with_file_name(name), "tmp")
-}
-
-/// A name beside `path` that says it is temporary and whose it is: `.NAME.PURPOSE-PID`.
-pub fn beside(path: &Path, purpose: &str) -> PathBuf {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    path.with_file_name(format!(".{name}.{purpose}-{}", std::process::id()))
-}
-
-/// What anybody, dead or alive, left [`beside`] something in `dir`. Only who holds the lock on `dir` may remove it: in a
-/// container the next process has the same number.
-pub fn leftovers(dir: &Path) -> Result<Vec<PathBuf>> {
-    let is_ours = |name: &OsString| {
-        let name = name.to_string_lossy();
-        let end = name.strip_prefix('.').and_then(|rest| rest.rsplit_once('-'));
-        end.is_some_and(|(rest, pid)| {
-            let purpose = rest.rsplit_once('.').map_or("", |(_, purpose)| purpose);
-            ["tmp", "old"].contains(&purpose) && pid.parse::<u32>().is_ok()
-        })
-    };
-    Ok(names(dir)?.into_iter().filter(is_ours).map(|name| dir.join(name)).collect())
-}
-
-/// Removes what processes that are gone left [`beside`] `path`.
-pub fn remove_leftovers(path: &Path) -> Result<()> {
-    let dir = path.parent().unwrap_or(Path::new("/"));
-    let ours = format!(".{}.", path.file_name().unwrap_or_default().to_string_lossy());
-    for name in names(dir)? {
-        let text = name.to_string_lossy();
-        let owner = text.strip_prefix(&ours).and_then(|rest| rest.rsplit_once('-')?.1.parse().ok());
-        if owner.is_some_and(|pid| !process::is_alive(pid)) {
-            remove_tree(&dir.join(&name))?;
-        }
-    }
+    nix::unistd::syncfs(file.as_fd()).map_err(|cause| context("sync", path)(cause.into()))?;
+    reach(Checkpoint::Synced);
     Ok(())
 }
 
@@ -384,6 +352,7 @@ fn sync_dir(dir: &Path) {
     if let Ok(handle) = File::open(dir) {
         let _ = handle.sync_all();
     }
+    reach(Checkpoint::ParentSynced);
 }
 
 #[cfg(test)]
@@ -401,36 +370,6 @@ mod tests {
         replace_dir(&staged, &live).expect("replaced");
         assert_eq!(names(&live).expect("listed"), ["new"]);
         assert_eq!(names(dir.path()).expect("listed"), ["live"]);
-    }
-
-    #[test]
-    fn leftovers_are_known_by_their_names() {
-        let dir = tempfile::tempdir().expect("a temp dir");
-        for name in [".node.tmp-12", ".venv.old-3", ".node.tmp-x", ".dpgui", "node.tmp-4", ".gitignore-5"] {
-            create_dir_all(&dir.path().join(name)).expect("created");
-        }
-        let found: Vec<_> = leftovers(dir.path())
-            .expect("listed")
-            .into_iter()
-            .map(|it| it.file_name().map(OsString::from))
-            .collect();
-        assert_eq!(found, [Some(".node.tmp-12".into()), Some(".venv.old-3".into())]);
-    }
-
-    #[test]
-    fn only_leftovers_of_processes_that_are_gone_are_removed() {
-        let dir = tempfile::tempdir().expect("a temp dir");
-        let path = dir.path().join("node");
-        let mine = beside(&path, "tmp");
-        let of_the_dead = dir.path().join(format!(".node.tmp-{}", i32::MAX));
-        for made in [&mine, &of_the_dead, &dir.path().join(".node.settings")] {
-            create_dir_all(made).expect("created");
-        }
-        remove_leftovers(&path).expect("removed");
-        let left = [mine.file_name().expect("a name"), ".node.settings".as_ref()];
-        let mut left = left.map(OsString::from);
-        left.sort();
-        assert_eq!(names(dir.path()).expect("listed"), left);
     }
 
     #[test]

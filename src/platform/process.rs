@@ -3,7 +3,10 @@
 use std::{
     ffi::{OsStr, OsString},
     io::{self, BufRead, BufReader, Read},
-    os::unix::process::{CommandExt, ExitStatusExt},
+    os::{
+        fd::{AsFd, AsRawFd, BorrowedFd},
+        unix::process::{CommandExt, ExitStatusExt},
+    },
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     sync::mpsc,
@@ -13,7 +16,7 @@ use std::{
 
 use crate::error::{Kind, Report};
 
-use super::Env;
+use super::{Env, lock::Lock};
 
 /// A program to run, its whole environment spelled out: nothing is inherited by accident.
 #[derive(Clone, Debug)]
@@ -139,10 +142,12 @@ impl CommandSpec {
         self.read(child.wait())
     }
 
-    /// Starts it without input and leaves it running, its output going where it is told.
+    /// Starts it without input and leaves it running, its output going where it is told. It holds `lock` from then on
+    /// as we do, and after us.
     pub fn spawn(
         &self,
         apart: Apart,
+        lock: Option<&Lock>,
         stdout: impl Into<Stdio>,
         stderr: impl Into<Stdio>,
     ) -> Result<Child, ProcessError> {
@@ -153,6 +158,9 @@ impl CommandSpec {
                 command.process_group(0);
             }
             Apart::Session => start_session(&mut command),
+        }
+        if let Some(lock) = lock {
+            hand_on(&mut command, lock.as_fd());
         }
         self.started(command.spawn())
     }
@@ -209,6 +217,22 @@ fn end_with_parent(command: &mut Command) {
     let ask = || Ok(nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL)?);
     // SAFETY: `prctl` is a plain system call, which may be made between fork and exec.
     unsafe { command.pre_exec(ask) };
+}
+
+/// `file` stays open in the program. It must be open until the program has started.
+#[expect(
+    unsafe_code,
+    reason = "files are closed in other programs, and only the child may make an exception"
+)]
+fn hand_on(command: &mut Command, file: BorrowedFd<'_>) {
+    let number = file.as_raw_fd();
+    let keep = move || {
+        // SAFETY: the child has what its parent has open, under the same number.
+        let file = unsafe { BorrowedFd::borrow_raw(number) };
+        Ok(nix::fcntl::fcntl(file, nix::fcntl::F_SETFD(nix::fcntl::FdFlag::empty())).map(drop)?)
+    };
+    // SAFETY: `fcntl` is one of the functions that may be called between fork and exec.
+    unsafe { command.pre_exec(keep) };
 }
 
 /// `exit code 3` or `signal 9`.

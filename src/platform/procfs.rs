@@ -1,7 +1,9 @@
 //! The processes of this machine as `/proc` shows them.
 
 use std::{
+    ffi::OsString,
     fmt, fs,
+    os::unix::{ffi::OsStringExt, fs::MetadataExt},
     path::{Path, PathBuf},
 };
 
@@ -78,6 +80,45 @@ impl Process {
     }
 }
 
+/// A living process that holds a lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LockHolder {
+    pub pid: i32,
+    /// Who took it, which may have ended: a lock is inherited with the file.
+    pub taker: i32,
+}
+
+/// Who holds a `flock` on the file, as far as this user may see. Those who wait for it do not count.
+pub fn lock_holders(file: &Path) -> Vec<LockHolder> {
+    let Ok(found) = fs::metadata(file) else { return vec![] };
+    let file = file.canonicalize().unwrap_or_else(|_| file.to_owned());
+    let holders = processes().into_iter().filter_map(|process| {
+        let handles = fs::read_dir(process.path("fd")).ok()?;
+        let ours = handles.flatten().filter(|it| fs::read_link(it.path()).is_ok_and(|to| to == file));
+        let taker = ours.into_iter().find_map(|handle| {
+            let info = fs::read_to_string(process.path("fdinfo").join(handle.file_name())).ok()?;
+            Some(parse_lock(info.lines().find_map(|line| line.strip_prefix("lock:"))?)?.0)
+        })?;
+        Some(LockHolder { pid: process.id.pid, taker })
+    });
+    let mut holders: Vec<LockHolder> = holders.collect();
+    if holders.is_empty() {
+        // The handles of other users' processes cannot be seen, their locks can.
+        let all = fs::read_to_string("/proc/locks").unwrap_or_default();
+        let held = all.lines().filter_map(parse_lock).filter(|(_, inode)| *inode == found.ino());
+        // A number of 0 is a process of another container.
+        holders.extend(held.filter(|(pid, _)| *pid > 0).map(|(pid, _)| LockHolder { pid, taker: pid }));
+    }
+    holders
+}
+
+/// What a process was started with, word by word; `None` if it is gone or a thread of the kernel.
+pub fn command_line(pid: i32) -> Option<Vec<OsString>> {
+    let line = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+    let words = line.strip_suffix(b"\0").unwrap_or(&line).split(|byte| *byte == 0);
+    (!line.is_empty()).then(|| words.map(|it| OsString::from_vec(it.to_vec())).collect())
+}
+
 /// Every living process that can be seen.
 pub fn processes() -> Vec<Process> {
     let Ok(entries) = fs::read_dir("/proc") else { return vec![] };
@@ -103,6 +144,19 @@ fn read(pid: i32) -> Option<Process> {
 fn is_for_writing(info: &str) -> bool {
     let flags = info.lines().find_map(|line| line.strip_prefix("flags:"));
     flags.is_some_and(|flags| flags.trim().ends_with(['1', '2']))
+}
+
+/// A line of `/proc/locks` or of a handle's `lock:`, see `proc_locks(5)`: who took the lock, and the file's inode.
+///
+/// `1: FLOCK  ADVISORY  WRITE 1234 fe:00:5742987 0 EOF`; with `->` before `FLOCK` it is one that waits.
+fn parse_lock(line: &str) -> Option<(i32, u64)> {
+    let mut fields = line.split_ascii_whitespace().skip(1);
+    if fields.next()? != "FLOCK" {
+        return None;
+    }
+    let taker = fields.nth(2)?.parse().ok()?;
+    let inode = fields.next()?.rsplit(':').next()?.parse().ok()?;
+    Some((taker, inode))
 }
 
 /// Fields of `/proc/PID/stat`, see `proc_pid_stat(5)`: the name in brackets may hold spaces and brackets.
@@ -148,6 +202,16 @@ mod tests {
         drop(writer);
         let _reader = fs::File::open(&path).expect("opened");
         assert!(!own.writes_to(&path));
+    }
+
+    #[test]
+    fn a_lock_is_read_as_the_kernel_writes_it() {
+        let check = |line: &str, expected| assert_eq!(parse_lock(line), expected, "{line}");
+        check("1: FLOCK  ADVISORY  WRITE 1234 fe:00:5742987 0 EOF", Some((1234, 5_742_987)));
+        check("\t2: FLOCK  ADVISORY  READ 0 08:01:7 0 EOF", Some((0, 7)));
+        check("1: -> FLOCK  ADVISORY  WRITE 1235 fe:00:5742987 0 EOF", None);
+        check("3: POSIX  ADVISORY  WRITE 1234 fe:00:5742987 0 EOF", None);
+        check("", None);
     }
 
     #[test]

@@ -52,6 +52,11 @@ impl RunDir {
         &self.id
     }
 
+    /// Whose run this is: the folder is `runs/ID` in it.
+    pub fn workspace(&self) -> Workspace {
+        Workspace::at(self.path.ancestors().nth(2).unwrap_or(&self.path))
+    }
+
     pub fn spec_file(&self) -> PathBuf {
         self.path.join("spec.json")
     }

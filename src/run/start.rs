@@ -7,7 +7,7 @@ use crate::{
     platform::{
         Env, Host, clock, fifo, fs,
         gpu::{self, Gpu, Nvidia},
-        lock::Lock,
+        lock::{Lock, Wait},
         net, procfs,
     },
     workspace::{Settings, Workspace},
@@ -81,14 +81,43 @@ struct Plan<'a> {
     live: &'a [(RunDir, Spec)],
 }
 
-/// Starts a run and returns once its trainer runs, under a supervisor that needs us no more.
+/// Keeps what is installed as it is, while a run is being started. A setup that is at work is waited for; who it is goes
+/// to `tell`.
+///
+/// # Errors
+/// When nothing is installed.
+pub fn hold_setup(site: Site<'_>, tell: &(dyn Fn(&str) + Sync)) -> Result<Lock, RunError> {
+    let Site { workspace, settings, .. } = site;
+    let lock = workspace.setup_lock();
+    // What is missing now may be there when the setup is done. And nothing is written where no workspace is.
+    if !Lock::is_held(&lock) {
+        check_setup(workspace, &settings.trainer_script(workspace))?;
+    }
+    fs::create_dir_all(&workspace.internal())?;
+    let held = Lock::shared(&lock, "dpgui train", Wait::Telling(tell))?;
+    check_setup(workspace, &settings.trainer_script(workspace))?;
+    Ok(held)
+}
+
+/// The same for the supervisor of a run. Who starts a run holds the lock until we do; who adopts one comes too late to
+/// insist if somebody took it, the launcher that had it being gone.
+pub(super) fn share_setup(dir: &RunDir, begin: Begin) -> Result<Option<Lock>, RunError> {
+    let purpose = format!("training {}", dir.id());
+    let shared = Lock::shared(&dir.workspace().setup_lock(), &purpose, Wait::No);
+    match begin {
+        Begin::Start => Ok(Some(shared?)),
+        Begin::Adopt => Ok(shared.ok()),
+    }
+}
+
+/// Starts a run and returns once its trainer runs, under a supervisor that needs us no more. Needs the lock of
+/// [`hold_setup`].
 ///
 /// # Errors
 /// Anything that is missing or wrong; then there is no run. A trainer that could not be executed leaves one that says so.
-pub fn start(site: Site<'_>, request: &Request) -> Result<Started, RunError> {
+pub fn start(site: Site<'_>, request: &Request, _setup: &Lock) -> Result<Started, RunError> {
     let Site { host, workspace, settings } = site;
     let script = settings.trainer_script(workspace);
-    check_setup(workspace, &script)?;
     let config = TrainConfig::load(&request.config, workspace, &host.env)?;
     let nvidia = gpu::detect(host);
     let found: &[Gpu] = nvidia.as_ref().map_or(&[], |it| &it.gpus);

@@ -17,7 +17,7 @@ use crate::platform::{
     Env,
     clock::{self, Stopwatch},
     fifo, fs,
-    lock::{Lock, LockError},
+    lock::{Lock, LockError, Wait},
     process::Apart,
     procfs::{self, ProcessId},
     signal::{self as signals, Exit},
@@ -33,6 +33,7 @@ use super::{
     recorder::{Recorder, Taken},
     sight,
     spec::Spec,
+    start,
     state::{Action, Event, RunState},
 };
 
@@ -94,14 +95,15 @@ struct Supervisor {
 /// When the folder is damaged, or somebody supervises the run already.
 pub fn supervise(dir: &RunDir, env: &Env, begin: Begin) -> Result<(), RunError> {
     signals::become_supervisor().map_err(RunError::Supervisor)?;
-    let _alive = match Lock::exclusive(&dir.lock(), "dpgui supervisor") {
+    let _alive = match Lock::exclusive(&dir.lock(), "dpgui supervisor", Wait::No) {
         // Several commands saw that it was missing, and another one's is faster: all is well.
         Err(LockError::Held { .. }) if begin == Begin::Adopt => return Ok(()),
         alive => alive?,
     };
+    let using = start::share_setup(dir, begin)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(RunError::Supervisor)?;
-    runtime.block_on(async { Supervisor::open(dir, env, begin)?.run().await })
+    runtime.block_on(async { Supervisor::open(dir, env, begin)?.run(using.as_ref()).await })
 }
 
 impl Supervisor {
@@ -138,7 +140,7 @@ impl Supervisor {
         })
     }
 
-    async fn run(mut self) -> Result<(), RunError> {
+    async fn run(mut self, using: Option<&Lock>) -> Result<(), RunError> {
         // Before the trainer is there, so that its end cannot be missed.
         let mut children = signal(SignalKind::child()).map_err(RunError::Supervisor)?;
         let mut terminate = signal(SignalKind::terminate()).map_err(RunError::Supervisor)?;
@@ -149,7 +151,7 @@ impl Supervisor {
         let output = fifo::open_for_reader(&self.dir.output())?;
         let output = pipe::Receiver::from_file(output).map_err(RunError::Supervisor)?;
         match self.begin {
-            Begin::Start => self.start(),
+            Begin::Start => self.start(using),
             Begin::Adopt => self.adopt(&output)?,
         }
         self.journal.save(&self.now);
@@ -187,11 +189,12 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Starts the trainer, the writing end of its pipe in its hands and in no one else's.
-    fn start(&mut self) {
+    /// Starts the trainer, the writing end of its pipe in its hands and in no one else's. The environment that it is
+    /// `using` stays as it is even if we do not live to see its end.
+    fn start(&mut self, using: Option<&Lock>) {
         let started = fifo::open_for_writers(&self.dir.output()).map_err(RunError::from).and_then(|output| {
             let errors = output.try_clone().map_err(RunError::Supervisor)?;
-            Ok(self.spec.command(&self.env).spawn(Apart::Group, output, errors)?)
+            Ok(self.spec.command(&self.env).spawn(Apart::Group, using, output, errors)?)
         });
         // A child that has ended already is a zombie until it is reaped, which counts as living nowhere else.
         let event = match started {

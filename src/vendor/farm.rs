@@ -12,7 +12,10 @@ use serde::Deserialize;
 
 use crate::{
     error::{Kind, Report},
-    platform::fs::{self, FsError},
+    platform::{
+        checkpoint::{Checkpoint, reach},
+        fs::{self, FsError},
+    },
 };
 
 use super::VendorError;
@@ -140,6 +143,7 @@ pub fn build(libs: &Path, entries: &[Entry], ours: &Links) -> Result<(), FarmErr
     for name in ours.keys().filter(|name| !entries.iter().any(|it| it.name == **name)) {
         if is_ours(name) {
             fs::remove_tree(&libs.join(name))?;
+            reach(Checkpoint::LinkRemoved);
         }
     }
     for entry in entries {
@@ -151,6 +155,7 @@ pub fn build(libs: &Path, entries: &[Entry], ours: &Links) -> Result<(), FarmErr
         let staged = fs::beside(&link, "tmp");
         fs::remove_tree(&staged)?;
         fs::symlink(&entry.target(), &staged)?;
+        reach(Checkpoint::LinkMade);
         fs::rename(&staged, &link)?;
     }
     Ok(())

@@ -16,7 +16,12 @@ use std::path::Path;
 
 use git2::{Repository, RepositoryInitOptions, build::CheckoutBuilder};
 
-use crate::platform::{Env, fs, net::Http};
+use crate::platform::{
+    Env,
+    checkpoint::{Checkpoint, reach},
+    fs,
+    net::Http,
+};
 
 use address::{Address, InsteadOf};
 use libgit2::Libgit2;
@@ -103,6 +108,7 @@ impl Git {
 
     fn stage(&self, pin: &Pin, staged: &Path, progress: OnProgress<'_>) -> Result<(), GitError> {
         let repository = create(staged, &pin.url).map_err(GitError::writing(staged))?;
+        reach(Checkpoint::RepositoryCreated);
         match Address::parse(&self.instead_of.apply(&pin.url))? {
             Address::Http(url) => {
                 let call = transport::Call::new(self.http.clone(), self.token.clone());
@@ -110,7 +116,9 @@ impl Git {
             }
             Address::Local(path) => fetch::from_local(&repository, &path, pin.commit, progress)?,
         }
+        reach(Checkpoint::Fetched);
         write_files(&repository, pin.commit, progress).map_err(GitError::writing(staged))?;
+        reach(Checkpoint::CheckedOut);
         verify(staged, pin.commit)?;
         Ok(fs::sync_filesystem(staged)?)
     }

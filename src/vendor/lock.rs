@@ -3,7 +3,7 @@
 //! A workspace has its own, to be kept in git; dpgui ships one for the sources that it pins, so that a first setup
 //! resolves nothing. It holds digests and no addresses: where things come from is each machine's own business.
 
-use std::{collections::BTreeMap, fmt, fmt::Write as _, str::FromStr};
+use std::{collections::BTreeMap, fmt, fmt::Write as _, path::Path, str::FromStr};
 
 use serde::Deserialize;
 
@@ -217,7 +217,7 @@ impl TryFrom<String> for Packages {
 impl Package {
     /// A package that is built here, from its sources.
     pub fn is_source(&self) -> bool {
-        !self.file.ends_with(".whl")
+        Path::new(&self.file).extension().is_none_or(|it| it != "whl")
     }
 }
 

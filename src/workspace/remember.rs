@@ -4,7 +4,10 @@ use std::path::Path;
 
 use toml_edit::{Array, DocumentMut, Item, value};
 
-use crate::platform::fs;
+use crate::platform::{
+    checkpoint::{Checkpoint, reach},
+    fs,
+};
 
 use super::{Settings, SettingsError, Workspace};
 
@@ -44,6 +47,7 @@ pub fn remember(workspace: &Workspace, choices: Choices<'_>) -> Result<Vec<Strin
     add(document.as_item_mut(), "submodules", choices.submodules, &mut changed);
     if !changed.is_empty() {
         fs::write_atomic(&path, document.to_string())?;
+        reach(Checkpoint::Remembered);
     }
     Ok(changed)
 }

@@ -9,6 +9,7 @@ use crate::{
     output::size,
     platform::{
         Arch,
+        checkpoint::{Checkpoint, reach},
         digest::Sha256,
         fs::{self, FsError},
         place::PlaceTemplate,
@@ -131,6 +132,7 @@ impl Settings {
         let path = workspace.settings_file();
         if !fs::exists(&path) {
             fs::write_atomic(&path, STARTER)?;
+            reach(Checkpoint::Marked);
         }
         Ok(())
     }

@@ -8,7 +8,10 @@ use std::{
 
 use dpgui::{
     install::cache::Cache,
-    platform::{digest::Sha256, lock::Lock},
+    platform::{
+        digest::Sha256,
+        lock::{Lock, Wait},
+    },
 };
 
 use crate::support::sandbox::{Said, Sandbox};
@@ -162,7 +165,8 @@ fn what_a_setup_uses_stays_and_is_named() {
     let world = World::new();
     fs::write(world.cache.file(Sha256::of("new")), "new").expect("written");
     let held = world.cache.take(Sha256::of("new")).expect("looked").expect("there");
-    let lock = Lock::exclusive(&world.sandbox.path("w/.dpgui/setup.lock"), "dpgui setup").expect("free");
+    let lock =
+        Lock::exclusive(&world.sandbox.path("w/.dpgui/setup.lock"), "dpgui setup", Wait::No).expect("free");
     let events = |args: &[&str]| {
         let text = world.neutral(&world.clean(args).stdout);
         text.lines().map(str::to_owned).collect::<Vec<_>>()

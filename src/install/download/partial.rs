@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::platform::{
+    checkpoint::{Checkpoint, reach},
     digest::{Hasher, Sha256},
     fs::{self, FsError},
     net::{self, Part},
@@ -92,7 +93,9 @@ impl Partial {
         });
         // Our own types have string keys and no foreign serialisers, so this cannot fail.
         let text = serde_json::to_string(origin).unwrap_or_default();
-        fs::write_snapshot(&self.origin_path, text)
+        fs::write_snapshot(&self.origin_path, text)?;
+        reach(Checkpoint::OriginWritten);
+        Ok(())
     }
 
     pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), FsError> {
