@@ -20,3 +20,4 @@ mod supervision;
 mod support;
 mod tidy;
 mod train;
+mod update;

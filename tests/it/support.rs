@@ -5,6 +5,7 @@ pub(crate) mod git_repository;
 pub(crate) mod git_server;
 pub(crate) mod lab;
 pub(crate) mod old_toml;
+pub(crate) mod python_index;
 pub(crate) mod raw_tar;
 pub(crate) mod raw_zip;
 pub(crate) mod sandbox;
