@@ -18,7 +18,8 @@ use crate::error::{Kind, Report};
 
 use super::checkpoint::{Checkpoint, reach};
 
-pub use super::leftovers::{beside, draft, leftovers, remove_leftovers};
+use super::leftovers::draft;
+pub use super::leftovers::{beside, leftovers, remove_leftovers};
 
 /// A file operation that failed: the action, the path, the system's reason.
 #[derive(Debug, thiserror::Error)]

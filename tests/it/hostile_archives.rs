@@ -59,9 +59,8 @@ impl Place {
             }
             Ok(Receipt::new(receipt::inputs(&"1.0"), "thing", "here"))
         })?;
-        // What a setup adds, which no archive can have.
-        for name in [".dpgui-receipt.json", ".dpgui-manifest"] {
-            let _ = fs::remove_file(self.live().join(name));
+        for ours in [".dpgui-receipt.json", ".dpgui-manifest"] {
+            fs::remove_file(self.live().join(ours)).expect("there");
         }
         Ok(())
     }
@@ -154,6 +153,7 @@ fn a_name_that_leads_out_or_is_none_is_refused() {
     check("u/x", "it has more than one top directory: `t` and `u`");
     check("x", "it has more than one top directory: `t` and `x`");
     check("t/.dpgui-receipt.json", "`.dpgui-receipt.json` is a name that dpgui uses itself");
+    check("t/.dpgui-manifest", "`.dpgui-manifest` is a name that dpgui uses itself");
     refused_tar(&[file("", "1")], "an entry has no name");
     refused_tar(&[directory("")], "an entry has no name");
     refused_tar(&[pax(&[("path", "")]), file("t/x", "1")], "an entry has no name");

@@ -20,13 +20,13 @@ use crate::{
 };
 
 /// The real repositories in small: the modules that the farm links, `utils` that must not be linked, pins, lists.
-struct Upstream {
-    server: GitServer,
-    trainer: GitRepository,
-    commit: String,
+pub(crate) struct Upstream {
+    pub(crate) server: GitServer,
+    pub(crate) trainer: GitRepository,
+    pub(crate) commit: String,
 }
 
-fn upstream(sandbox: &Sandbox) -> Upstream {
+pub(crate) fn upstream(sandbox: &Sandbox) -> Upstream {
     let root = sandbox.path("git");
     let server = GitServer::start(&root);
     let repository = |name: &str| {
