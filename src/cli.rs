@@ -40,6 +40,7 @@ struct Global {
 enum Command {
     Setup(commands::setup::Args),
     Lock(commands::lock::Args),
+    Doctor(commands::doctor::Args),
     Demo(commands::demo::Args),
     #[command(subcommand)]
     Config(commands::config::Command),
@@ -47,6 +48,7 @@ enum Command {
     Runs(commands::runs::Args),
     Logs(commands::logs::Args),
     Stop(commands::stop::Args),
+    Clean(commands::clean::Args),
     #[command(name = "__supervise", hide = true)]
     Supervise(commands::supervise::Args),
 }
@@ -76,12 +78,14 @@ fn dispatch(command: &Command, context: &Context) -> Result<ExitCode, Error> {
     match command {
         Command::Setup(args) => commands::setup::run(args, context),
         Command::Lock(args) => commands::lock::run(args, context),
+        Command::Doctor(args) => commands::doctor::run(args, context),
         Command::Demo(args) => commands::demo::run(args, context),
         Command::Config(command) => commands::config::run(command, context),
         Command::Train(args) => commands::train::run(args, context),
         Command::Runs(args) => commands::runs::run(args, context),
         Command::Logs(args) => commands::logs::run(args, context),
         Command::Stop(args) => commands::stop::run(args, context),
+        Command::Clean(args) => commands::clean::run(args, context),
         Command::Supervise(args) => commands::supervise::run(args, context),
     }
 }

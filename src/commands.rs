@@ -1,7 +1,9 @@
 //! One file a subcommand: its arguments, and the lines between them and the domain.
 
+pub mod clean;
 pub mod config;
 pub mod demo;
+pub mod doctor;
 mod interrupts;
 pub mod lock;
 pub mod logs;

@@ -2,6 +2,7 @@
 
 pub mod archive;
 pub mod cache;
+pub mod doctor;
 pub mod download;
 pub mod error;
 pub mod farm;
@@ -45,7 +46,7 @@ use crate::{
 
 use self::{
     farm::Farm,
-    lock::{Lock as LockStep, Policy},
+    lock::{Lock as LockStep, LockedError, Policy},
     node::Node,
     packages::List,
     plan::{Observed, Planned, Selection, Status, StepId},
@@ -175,7 +176,7 @@ impl<'a> Setup<'a> {
         let observed = step::observe(&self.steps)?;
         let outdated = |it: &&Observed| it.id == StepId::Lock && self.site.policy == Policy::Locked;
         if let Some(Status::Missing { why, .. }) = observed.iter().find(outdated).map(|it| &it.status) {
-            return Err(InstallError::LockOutdated { why: why.clone() });
+            return Err(LockedError::Outdated { why: why.clone() }.into());
         }
         Ok(plan::plan(&observed))
     }
@@ -271,7 +272,9 @@ pub fn leftovers(workspace: &Workspace) -> Result<Vec<PathBuf>, FsError> {
     let of_ours = ["", "receipts", "derived"].map(|name| workspace.internal().join(name));
     let dirs = [workspace.root().to_owned(), workspace.tools(), workspace.vendor(), workspace.libs()];
     let found = dirs.iter().chain(&of_ours).map(|dir| fs::leftovers(dir)).collect::<Result<Vec<_>, _>>()?;
-    Ok(found.into_iter().flatten().collect())
+    // Where downloads were before they were shared.
+    let downloads = Some(workspace.internal().join("downloads")).filter(|it| fs::exists(it));
+    Ok(found.into_iter().flatten().chain(downloads).collect())
 }
 
 /// The name of the receipt that says what a workspace is for.

@@ -4,6 +4,7 @@
 //! `clippy.toml` can hold.
 #![expect(clippy::disallowed_methods, reason = "this is the place that the ban points to")]
 
+pub mod cgroup;
 pub mod checkpoint;
 pub mod clock;
 pub mod cores;
@@ -15,15 +16,19 @@ pub mod fs;
 pub mod gpu;
 pub mod hold;
 mod leftovers;
+pub mod limits;
 pub mod lock;
 pub mod memory;
+pub mod mounts;
 pub mod net;
 pub mod patience;
 pub mod place;
+pub mod ports;
 pub mod process;
 pub mod procfs;
 pub mod retry;
 pub mod signal;
+pub mod system;
 pub mod tree;
 pub mod watch;
 

@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use crate::{
     error::Error,
     install::{
-        InstallError, Purpose, Setup, Wish,
-        lock::{Policy, Scope},
+        Purpose, Setup, Wish,
+        lock::{LockedError, Policy, Scope},
         plan::{Selection, StepId},
     },
     vendor::{requirements::Rules, sources},
@@ -51,7 +51,7 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
     if args.check {
         let plan = setup.plan()?;
         if let Some(outdated) = plan.iter().find(|it| it.step == StepId::Lock && it.pending) {
-            return Err(InstallError::LockOutdated { why: outdated.why.clone() }.into());
+            return Err(LockedError::Outdated { why: outdated.why.clone() }.into());
         }
         context.output.status("Up to date", "`dpgui.lock`");
         return Ok(ExitCode::SUCCESS);

@@ -50,26 +50,40 @@ pub struct Args {
     /// Clone what this model type needs beyond the common repositories
     #[arg(long = "model", value_name = "TYPE", value_delimiter = ',')]
     models: Vec<String>,
-    /// Keep the downloaded files of the Python packages for other workspaces
+    /// Clone this further submodule of the trainer
+    #[arg(long = "submodule", value_name = "NAME", value_delimiter = ',')]
+    submodules: Vec<String>,
+    #[command(flatten)]
+    lock: LockArgs,
+    #[command(flatten)]
+    policy: PolicyArgs,
+    #[command(flatten)]
+    downloads: DownloadArgs,
+}
+
+/// What becomes of the files that were fetched.
+#[derive(Clone, Copy, Debug, clap::Args)]
+struct DownloadArgs {
+    /// Keep the downloaded files of the Python packages, for other workspaces and for `--offline`
     #[arg(long)]
     keep_downloads: bool,
+}
+
+/// How `dpgui.lock` is treated.
+#[derive(Clone, Copy, Debug, clap::Args)]
+struct PolicyArgs {
     /// Fail if `dpgui.lock` would change
     #[arg(long, conflicts_with = "frozen")]
     locked: bool,
     /// Take `dpgui.lock` as it is, and look at nothing that could change it
     #[arg(long)]
     frozen: bool,
-    /// Clone this further submodule of the trainer
-    #[arg(long = "submodule", value_name = "NAME", value_delimiter = ',')]
-    submodules: Vec<String>,
-    #[command(flatten)]
-    lock: LockArgs,
 }
 
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
     let settings = context.settings()?;
     let wish = wish(args, context, &settings)?;
-    let site = site(context, &settings, policy(args))?;
+    let site = site(context, &settings, args.policy.policy())?;
     let selection = Selection { only: args.only.clone(), skip: args.skip.clone() };
     let setup = Setup::new(&site, &wish, &selection)?;
     if args.plan {
@@ -144,16 +158,18 @@ fn wish(args: &Args, context: &Context, settings: &Settings) -> Result<Wish, Err
         purpose: Purpose::Trainer { wanted },
         profile,
         python: python(context, args.python.as_deref(), settings),
-        keep_downloads: args.keep_downloads || settings.cache.keep_downloads,
+        keep_downloads: args.downloads.keep_downloads || settings.cache.keep_downloads,
         lock: Scope::Here,
     })
 }
 
-const fn policy(args: &Args) -> Policy {
-    match (args.locked, args.frozen) {
-        (true, _) => Policy::Locked,
-        (false, true) => Policy::Frozen,
-        (false, false) => Policy::Update,
+impl PolicyArgs {
+    const fn policy(self) -> Policy {
+        match (self.locked, self.frozen) {
+            (true, _) => Policy::Locked,
+            (false, true) => Policy::Frozen,
+            (false, false) => Policy::Update,
+        }
     }
 }
 

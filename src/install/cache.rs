@@ -159,9 +159,12 @@ impl Cache {
     fn lock(&self, sha256: Sha256) -> Result<PathBuf, FsError> {
         let locks = self.locks();
         if !fs::is_dir(&locks) || !fs::is_dir(&self.downloads()) {
+            let tag = self.dir.join("CACHEDIR.TAG");
             fs::create_dir_all(&self.downloads())?;
+            fs::remove_leftovers(&tag)?;
+            fs::write_atomic(&tag, TAG)?;
+            // Last: with it everything is there.
             fs::create_dir_all(&locks)?;
-            fs::write_atomic(&self.dir.join("CACHEDIR.TAG"), TAG)?;
         }
         Ok(locks.join(sha256.to_string()))
     }

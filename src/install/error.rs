@@ -12,11 +12,11 @@ use crate::{
         net::NetError,
         process::{self, ProcessError},
     },
-    vendor::{VendorError, farm::FarmError, git::GitError, lock::LockFileError},
+    vendor::{VendorError, farm::FarmError, git::GitError},
     workspace::SettingsError,
 };
 
-use super::torch::TorchError;
+use super::{lock::LockedError, torch::TorchError};
 
 #[derive(Debug, thiserror::Error)]
 pub enum InstallError {
@@ -66,12 +66,8 @@ pub enum InstallError {
     Panicked { step: String, message: String },
     #[error("unknown step `{0}`")]
     UnknownStep(String, Vec<String>),
-    #[error("`{}` is not a lock that dpgui can read: {source}", path.display())]
-    BadLock { path: PathBuf, source: LockFileError },
-    #[error("`dpgui.lock` is not up to date: {why}")]
-    LockOutdated { why: String },
-    #[error("`{package}` cannot be locked: the index has no file of it with a sha256 digest")]
-    NotLockable { package: String },
+    #[error(transparent)]
+    Locked(#[from] LockedError),
     /// Only ever seen by the step that has to begin again.
     #[error("the requirements or Python changed while the environment was made")]
     Surprise,
@@ -110,6 +106,25 @@ impl InstallError {
     }
 }
 
+impl InstallError {
+    /// The error of another module that this only passes on.
+    fn cause(&self) -> Option<&dyn Report> {
+        Some(match self {
+            Self::Locked(cause) => cause,
+            Self::Fs(cause) => cause,
+            Self::Lock(cause) => cause,
+            Self::Net(cause) => cause,
+            Self::Process(cause) => cause,
+            Self::Vendor(cause) => cause,
+            Self::Farm(cause) => cause,
+            Self::Git(cause) => cause,
+            Self::Torch(cause) => cause,
+            Self::Settings(cause) => cause,
+            _ => return None,
+        })
+    }
+}
+
 impl Report for InstallError {
     fn kind(&self) -> Kind {
         match self {
@@ -128,22 +143,20 @@ impl Report for InstallError {
             | Self::OtherPurpose { .. }
             | Self::NotUtf8 { .. }
             | Self::BadPython { .. }
-            | Self::BadLock { .. }
             | Self::UnknownStep(..) => Kind::Usage,
-            Self::LockOutdated { .. } => Kind::LockOutdated,
-            Self::NotLockable { .. } | Self::Surprise | Self::GivenUp => Kind::Failed,
             Self::Program { kind, .. } => *kind,
-            Self::Verify { .. } => Kind::Failed,
+            Self::Verify { .. } | Self::Surprise | Self::GivenUp => Kind::Failed,
             Self::Panicked { .. } => Kind::Bug,
-            Self::Fs(cause) => cause.kind(),
-            Self::Lock(cause) => cause.kind(),
-            Self::Net(cause) => cause.kind(),
-            Self::Process(cause) => cause.kind(),
-            Self::Vendor(cause) => cause.kind(),
-            Self::Farm(cause) => cause.kind(),
-            Self::Git(cause) => cause.kind(),
-            Self::Torch(cause) => cause.kind(),
-            Self::Settings(cause) => cause.kind(),
+            Self::Locked(_)
+            | Self::Fs(_)
+            | Self::Lock(_)
+            | Self::Net(_)
+            | Self::Process(_)
+            | Self::Vendor(_)
+            | Self::Farm(_)
+            | Self::Git(_)
+            | Self::Torch(_)
+            | Self::Settings(_) => self.cause().map_or(Kind::Bug, Report::kind),
         }
     }
 
@@ -196,29 +209,10 @@ impl Report for InstallError {
             Self::OtherPurpose { .. } | Self::NotUtf8 { .. } => {
                 Some("choose another workspace with `-C DIR`".to_owned())
             }
-            Self::BadLock { path, source: LockFileError::Newer(_) } => {
-                Some(format!("update dpgui, or remove `{}`", path.display()))
-            }
-            Self::BadLock { path, .. } => {
-                let path = path.display();
-                Some(format!("get `{path}` back from git, or remove it: `dpgui setup` writes it anew"))
-            }
-            Self::LockOutdated { .. } => {
-                Some("run `dpgui lock` and keep the changed `dpgui.lock` in git".to_owned())
-            }
-            Self::NotLockable { .. } => Some("use an index that gives digests".to_owned()),
             Self::Surprise | Self::GivenUp => Some("run the same command again".to_owned()),
             Self::Panicked { .. } => Some("this is a bug of dpgui; please report it".to_owned()),
             Self::UnknownStep(_, known) => Some(format!("the steps are {}", known.join(", "))),
-            Self::Fs(cause) => cause.hint(),
-            Self::Lock(cause) => cause.hint(),
-            Self::Net(cause) => cause.hint(),
-            Self::Process(cause) => cause.hint(),
-            Self::Vendor(cause) => cause.hint(),
-            Self::Farm(cause) => cause.hint(),
-            Self::Git(cause) => cause.hint(),
-            Self::Torch(cause) => cause.hint(),
-            Self::Settings(cause) => cause.hint(),
+            _ => self.cause()?.hint(),
         }
     }
 }

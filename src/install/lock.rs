@@ -1,5 +1,6 @@
 //! The step that keeps `dpgui.lock` true, and the locks that the other steps read.
 
+mod error;
 pub mod resolve;
 
 use std::{collections::BTreeMap, path::Path};
@@ -15,6 +16,7 @@ use crate::{
     workspace::{Workspace, commit::CommitId},
 };
 
+pub use self::error::LockedError;
 use self::resolve::Resolver;
 use super::{
     InstallError,
@@ -44,11 +46,12 @@ impl Locks {
     pub fn load(workspace: &Workspace, policy: Policy) -> Result<Self, InstallError> {
         let path = workspace.lock_file();
         let read = |text: String| {
-            LockFile::parse(&text).map_err(|source| InstallError::BadLock { path: path.clone(), source })
+            LockFile::parse(&text).map_err(|source| LockedError::Unreadable { path: path.clone(), source })
         };
         let own = fs::read_optional(&path)?.map(read).transpose()?;
         if own.is_none() && policy != Policy::Update {
-            return Err(InstallError::LockOutdated { why: format!("`{}` is not there", path.display()) });
+            let why = format!("`{}` is not there", path.display());
+            return Err(LockedError::Outdated { why }.into());
         }
         Ok(Self { own, shipped: LockFile::shipped()?, policy })
     }

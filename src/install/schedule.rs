@@ -97,9 +97,9 @@ pub fn apply(steps: &[Box<dyn Step + '_>], plan: &[Planned], output: &Output) ->
     let mut pending: Vec<&Planned> = plan.iter().filter(|it| it.pending).collect();
     pending.sort_by_key(|it| Reverse(it.cost.bytes));
     // What is there and only made from something that is not may turn out the same: it waits and looks again.
-    let begins_after = |it: &&Planned| match it.missing {
-        true => (it.step.clone(), by_id[&it.step].begins_after()),
-        false => (it.step.clone(), by_id[&it.step].needs()),
+    let begins_after = |it: &&Planned| {
+        let step = by_id[&it.step];
+        (it.step.clone(), if it.missing { step.begins_after() } else { step.needs() })
     };
     let begins_after: HashMap<StepId, Vec<StepId>> = pending.iter().map(begins_after).collect();
     let mut waiting: Vec<StepId> = pending.iter().map(|it| it.step.clone()).collect();

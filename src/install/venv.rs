@@ -89,7 +89,7 @@ impl Venv<'_> {
     }
 
     /// Fills `staged`, beginning with what is foreseen, and ends with what turned out to be wanted.
-    fn fill(&self, answer: &Answer, staged: &Path, turn: &Turn) -> Result<Receipt, InstallError> {
+    fn fill(&self, answer: &Answer, staged: &Path, turn: &Turn) -> Result<Filled, InstallError> {
         let packages = &answer.packages.0;
         turn.progress.doing("looking up where the packages are");
         let missing: Vec<&Package> = packages.iter().filter(|it| !self.site.cache.has(it.sha256)).collect();
@@ -111,7 +111,7 @@ impl Venv<'_> {
         answer: &Answer,
         (arrivals, staged): (&Receiver<Result<Arrived, InstallError>>, &Path),
         turn: &Turn,
-    ) -> Result<Receipt, InstallError> {
+    ) -> Result<Filled, InstallError> {
         turn.wait_for(&StepId::Python)?;
         let interpreter = self.python.required()?;
         self.is_still(answer)?;
@@ -143,8 +143,9 @@ impl Venv<'_> {
         }
         turn.progress.doing("writing it to the disk");
         let details = serde_json::json!({ "profile": self.profile, "locked": answer.key.to_string() });
-        Ok(Receipt::new(self.inputs(&interpreter, packages), self.what(), "the package index")
-            .with_details(details))
+        let inputs = self.inputs(&interpreter, packages);
+        let receipt = Receipt::new(inputs, self.what(), "the package index").with_details(details);
+        Ok(Filled::new(receipt).with_known(Known::of_environment(staged)?))
     }
 
     /// # Errors
@@ -214,21 +215,20 @@ impl Step for Venv<'_> {
     fn apply(&self, turn: &Turn) -> Result<String, InstallError> {
         let has_cpu_index = self.profile.has_cpu_index(self.site.host.arch);
         let cpu_index_answers = has_cpu_index && packages::cpu_index_answers(self.site);
-        for _ in 0..SURPRISES {
-            let answer = match self.answer(cpu_index_answers)? {
-                Some(answer) => answer,
-                None => {
-                    turn.wait_for(&StepId::Lock)?;
-                    self.answer(cpu_index_answers)?.ok_or_else(|| InstallError::Verify {
+        let mut is_locked = false;
+        for _ in 0..=SURPRISES {
+            let Some(answer) = self.answer(cpu_index_answers)? else {
+                if is_locked {
+                    return Err(InstallError::Verify {
                         problem: "no packages are locked for this environment".to_owned(),
                         hint: "run `dpgui setup` without `--only` and `--skip`".to_owned(),
-                    })?
+                    });
                 }
+                turn.wait_for(&StepId::Lock)?;
+                is_locked = true;
+                continue;
             };
-            let fill = |staged: &Path| {
-                let receipt = self.fill(&answer, staged, turn)?;
-                Ok(Filled::new(receipt).with_known(Known::of_environment(staged)?))
-            };
+            let fill = |staged: &Path| self.fill(&answer, staged, turn);
             match receipt::stage(&self.site.workspace.venv(), fill) {
                 Err(InstallError::Surprise) => {}
                 receipt => return Ok(format!("{}, {} packages", receipt?.what, answer.packages.0.len())),

@@ -17,7 +17,8 @@ use super::{
 };
 
 /// The questions, in Python.
-const SCRIPT: &str = include_str!("../../templates/verify.py");
+const SCRIPT: &str =
+    concat!(include_str!("../../templates/modules.py"), include_str!("../../templates/verify.py"));
 
 /// A first import of torch from a slow disk takes a minute.
 const LIMIT: Duration = Duration::from_mins(10);

@@ -18,8 +18,7 @@ use crate::error::{Kind, Report};
 
 use super::checkpoint::{Checkpoint, reach};
 
-use super::leftovers::draft;
-pub use super::leftovers::{beside, leftovers, remove_leftovers};
+pub use super::leftovers::{beside, draft, leftovers, remove_leftovers};
 
 /// A file operation that failed: the action, the path, the system's reason.
 #[derive(Debug, thiserror::Error)]

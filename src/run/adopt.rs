@@ -6,11 +6,12 @@ use crate::{
     platform::{
         Env, Host, clock, fs,
         process::{Apart, CommandSpec},
+        procfs::{self, ProcessId},
     },
     workspace::Workspace,
 };
 
-use super::{RunError, dir::RunDir, supervise::Begin};
+use super::{RunError, dir::RunDir, id::RunId, spec::COOKIE, supervise::Begin};
 
 /// A run this young without a state is one that somebody else is starting right now.
 const STARTING: jiff::SignedDuration = jiff::SignedDuration::from_secs(10);
@@ -25,16 +26,55 @@ pub fn adopt_all(host: &Host, workspace: &Workspace) -> Result<Vec<RunError>, Ru
 
 /// The same for one run. Nothing to do is fine.
 pub fn adopt(host: &Host, dir: &RunDir) -> Result<(), RunError> {
+    match standing(dir)? {
+        Standing::LookedAfter | Standing::Over => Ok(()),
+        Standing::Lost => spawn_supervisor(host, dir, &host.env, Begin::Adopt),
+    }
+}
+
+/// A run that nobody looks after, or that is over and has living processes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lost {
+    pub id: RunId,
+    pub processes: Vec<ProcessId>,
+    pub is_over: bool,
+}
+
+/// Every such run, or why it cannot be told of one. Only looks.
+pub fn lost(workspace: &Workspace) -> Result<Vec<Result<Lost, RunError>>, RunError> {
+    let all = procfs::processes();
+    let look = |dir: &RunDir| {
+        let is_over = match standing(dir)? {
+            Standing::LookedAfter => return Ok(None),
+            Standing::Over => true,
+            Standing::Lost => false,
+        };
+        let cookie = dir.spec()?.cookie;
+        let marked = all.iter().filter(|it| it.variable(COOKIE).as_deref() == Some(&cookie));
+        let processes: Vec<ProcessId> = marked.map(|it| it.id).collect();
+        let is_at_rest = is_over && processes.is_empty();
+        Ok((!is_at_rest).then(|| Lost { id: dir.id().clone(), processes, is_over }))
+    };
+    Ok(RunDir::all(workspace)?.iter().filter_map(|dir| look(dir).transpose()).collect())
+}
+
+enum Standing {
+    /// By a supervisor, or by whoever is starting it right now.
+    LookedAfter,
+    Over,
+    Lost,
+}
+
+fn standing(dir: &RunDir) -> Result<Standing, RunError> {
     if dir.is_supervised() {
-        return Ok(());
+        return Ok(Standing::LookedAfter);
     }
     let young = clock::now().duration_since(dir.id().created()) < STARTING;
-    match dir.snapshot()? {
-        Some(snapshot) if snapshot.state.outcome().is_some() => return Ok(()),
-        None if young => return Ok(()),
-        _ => {}
-    }
-    spawn_supervisor(host, dir, &host.env, Begin::Adopt)
+    Ok(match dir.snapshot()? {
+        Some(snapshot) if snapshot.state.outcome().is_some() => Standing::Over,
+        None if young => Standing::LookedAfter,
+        Some(_) | None => Standing::Lost,
+    })
 }
 
 /// Starts the supervisor and waits until the first state is on disk. No terminal reaches it; what it says about

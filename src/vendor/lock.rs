@@ -3,7 +3,7 @@
 //! A workspace has its own, to be kept in git; dpgui ships one for the sources that it pins, so that a first setup
 //! resolves nothing. It holds digests and no addresses: where things come from is each machine's own business.
 
-use std::{collections::BTreeMap, fmt, fmt::Write as _, str::FromStr};
+use std::{collections::BTreeMap, fmt, fmt::Write as _, path::Path, str::FromStr};
 
 use serde::Deserialize;
 
@@ -193,7 +193,8 @@ impl Packages {
 
     /// Bytes to fetch where nothing is there yet, as far as they are known.
     pub fn size(&self) -> u64 {
-        self.0.iter().filter_map(|it| it.size).sum()
+        // The file may be damaged: a sum too large is one that does not fit anywhere either.
+        self.0.iter().filter_map(|it| it.size).fold(0, u64::saturating_add)
     }
 
     /// A requirements file for pip and uv.
@@ -217,7 +218,7 @@ impl TryFrom<String> for Packages {
 impl Package {
     /// A package that is built here, from its sources.
     pub fn is_source(&self) -> bool {
-        !self.file.ends_with(".whl")
+        Path::new(&self.file).extension().is_none_or(|it| it != "whl")
     }
 }
 
@@ -299,6 +300,12 @@ mod tests {
         assert_eq!(read, lock);
         assert_eq!(read.environment(&key, Sha256::of("x")).map(Packages::size), Some(526_605_000));
         assert_eq!(read.environment(&key, Sha256::of("y")), None);
+    }
+
+    #[test]
+    fn sizes_that_no_disk_has_are_added_up_all_the_same() {
+        let huge = Package { size: Some(u64::MAX), ..package() };
+        assert_eq!(Packages(vec![huge, package()]).size(), u64::MAX);
     }
 
     #[test]

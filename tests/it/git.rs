@@ -4,11 +4,12 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    time::Duration,
 };
 
 use dpgui::{
     error::Error,
-    platform::{Env, net::Http},
+    platform::{Env, net::Http, patience::Patience},
     vendor::git::{
         Git, GitError, GitProgress, Outcome, Pin, State, SubmodulePin, head, inspect, submodule_pins,
     },
@@ -308,6 +309,26 @@ fn each_thing_a_server_does_wrong_has_its_own_message_and_leaves_nothing() {
     );
     world.server.fail(None);
     assert_eq!(world.checkout(&url, &world.commits[1]).expect("mended"), Outcome::Made);
+}
+
+#[test]
+fn a_server_that_says_nothing_more_or_next_to_nothing_is_given_up() {
+    let world = World::new();
+    let limit = Duration::from_millis(500);
+    let patience = Patience { idle: limit, slow: limit, slowest: 100_000, ..Patience::default() };
+    let http = Http::patient(patience).expect("a client");
+    let git = Git::new(http, &Env::default()).expect("ready");
+    let check = |fault: Fault, reason: &str| {
+        world.server.fail(fault);
+        let pin = pin(&world.server.url("trainer"), &world.commits[1]);
+        let told = format!(
+            "error: the connection to `SERVER/trainer` broke off\n  caused by: {reason}\n\n\
+             hint: check the network and the proxy settings, or name a mirror under `[sources]` in `dpgui.toml`"
+        );
+        world.check_failure(git.checkout(&pin, &world.target(), &mut |_| ()), 3, &told);
+    };
+    check(Fault::Silence(100_000), "error decoding response body\n  caused by: operation timed out");
+    check(Fault::Trickle(100_000), "fewer than 100000 bytes a second came for 0.5 s");
 }
 
 #[test]

@@ -2,9 +2,12 @@
 #![expect(clippy::disallowed_methods, reason = "tests look at the world as the program left it")]
 
 mod archives;
+mod clean;
 mod config;
 mod config_parser;
 mod deepspeed;
+mod doctor;
+mod downloads;
 mod git;
 mod hostile_archives;
 mod kill_matrix;

@@ -41,9 +41,11 @@ struct Origin {
 }
 
 impl Partial {
-    /// What is there is read once: its digest must be that of the bytes on the disk.
+    /// For who is alone with it. What is there is read once: its digest must be that of the bytes on the disk.
     pub(super) fn open(cache: &Cache, sha256: Sha256) -> Result<Self, FsError> {
         let (path, origin_path) = (cache.partial(sha256), cache.origin(sha256));
+        // Of processes that were killed while they wrote it: nobody else writes it now.
+        fs::remove_leftovers(&origin_path)?;
         let mut file = fs::open_read_write(&path)?;
         let mut hasher = Hasher::default();
         let have = hasher.update_from(&mut file).map_err(fs::context("read", &path))?;

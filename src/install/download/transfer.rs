@@ -113,11 +113,12 @@ impl Source<'_> {
             let problem = format!("the whole file has {said} bytes now, and had {known}");
             return Err(NetError::WrongPart { url: self.place.to_string(), problem }.into());
         }
+        let total = self.length(part.total)?;
         if part.start == 0 && partial.have() > 0 {
             // The server starts over, so we do too.
             partial.clear()?;
         }
-        let total = self.expect(part.total, partial)?;
+        self.expect(total, partial)?;
         partial.comes_from(url, &part)?;
         let mut body = part.body;
         self.copy(&mut body, total, partial)?;
@@ -139,24 +140,27 @@ impl Source<'_> {
             Ok((file, total))
         };
         let (mut file, total) = open().map_err(unreadable)?;
-        let total = self.expect(Some(total), partial)?;
+        let total = self.length(Some(total))?;
+        self.expect(total, partial)?;
         self.copy(&mut file, total, partial)
     }
 
-    /// Sees to it that a file of `said` bytes can be the wanted one and has room. How long it will be comes back.
-    fn expect(&self, said: Option<u64>, partial: &Partial) -> Result<Option<u64>, InstallError> {
-        if let (Some(expected), Some(found)) = (self.wanted.size, said)
-            && expected != found
-        {
-            return Err(InstallError::WrongSize { from: self.place.to_string(), expected, found });
+    /// How long the whole file is to be, where the place says `said`.
+    fn length(&self, said: Option<u64>) -> Result<Option<u64>, InstallError> {
+        match (self.wanted.size, said) {
+            (Some(expected), Some(found)) if expected != found => {
+                Err(InstallError::WrongSize { from: self.place.to_string(), expected, found })
+            }
+            (pinned, said) => Ok(pinned.or(said)),
         }
-        let total = self.wanted.size.or(said);
-        if let Some(total) = total {
-            self.listener.total(total);
-            self.listener.at(partial.have());
-            require_space(self.wanted.name, partial.path(), total.saturating_sub(partial.have()))?;
-        }
-        Ok(total)
+    }
+
+    /// Sees to it that there is room for a file of so many bytes.
+    fn expect(&self, total: Option<u64>, partial: &Partial) -> Result<(), InstallError> {
+        let Some(total) = total else { return Ok(()) };
+        self.listener.total(total);
+        self.listener.at(partial.have());
+        require_space(self.wanted.name, partial.path(), total.saturating_sub(partial.have()))
     }
 
     fn copy(
@@ -193,12 +197,11 @@ impl Source<'_> {
     }
 }
 
-/// The bytes are wrong, not the way here.
+/// The bytes that are here are wrong, or go with no others from this place.
 const fn is_about_content(error: &InstallError) -> bool {
     matches!(
         error,
         InstallError::WrongDigest { .. }
-            | InstallError::WrongSize { .. }
             | InstallError::TooLong { .. }
             | InstallError::Net(NetError::WrongPart { .. })
     )

@@ -14,7 +14,7 @@ use crate::{
 };
 
 use super::super::{
-    InstallError, index_settings,
+    InstallError, LockedError, index_settings,
     packages::{Question, TorchIndex},
     program,
     python::{Python, Version},
@@ -122,7 +122,7 @@ fn choose(found: &PyLock, python: Version) -> Result<Packages, InstallError> {
     let packages = found
         .packages
         .iter()
-        .map(|it| chosen(it, python).ok_or_else(|| InstallError::NotLockable { package: it.name.clone() }));
+        .map(|it| chosen(it, python).ok_or_else(|| LockedError::NoDigest { package: it.name.clone() }));
     Ok(Packages::sorted(packages.collect::<Result<_, _>>()?))
 }
 
@@ -177,7 +177,8 @@ mod tests {
             size: Some(1),
             hashes: Hashes { sha256: Some(Sha256::of(name)) },
         };
-        let (wheels, sources): (Vec<_>, Vec<_>) = files.iter().partition(|it| it.ends_with(".whl"));
+        let (wheels, sources): (Vec<_>, Vec<_>) =
+            files.iter().partition(|it| it.contains("-none-") || it.contains("-cp"));
         let package = Resolved {
             name: "A.b".to_owned(),
             version: Some("1".to_owned()),

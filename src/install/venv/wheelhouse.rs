@@ -74,7 +74,7 @@ impl<'a> Wheelhouse<'a> {
         let list = self.dir.join("batch.txt");
         fs::write_atomic(&list, Packages::requirements(batch.iter().copied()))?;
         let install = self.uv(&["pip", "install", "--no-deps", "--offline", "--no-index"])?;
-        self.run(&install.arg("--requirement").arg(&list), progress)?;
+        Self::run(&install.arg("--requirement").arg(&list), progress)?;
         for package in batch.iter().filter(|it| !TOOLS.contains(&it.name.as_str())) {
             fs::remove_tree(&self.link(package))?;
         }
@@ -89,7 +89,7 @@ impl<'a> Wheelhouse<'a> {
         if !self.left_to_uv {
             sync = sync.args(["--offline", "--no-index"]);
         }
-        self.run(&sync.arg(&list), progress)
+        Self::run(&sync.arg(&list), progress)
     }
 
     /// The files leave the cache, unless somebody else uses them.
@@ -107,7 +107,7 @@ impl<'a> Wheelhouse<'a> {
         Ok(command.arg("--python").arg(self.staged.join("bin/python")))
     }
 
-    fn run(&self, command: &CommandSpec, progress: &Progress) -> Result<(), InstallError> {
+    fn run(command: &CommandSpec, progress: &Progress) -> Result<(), InstallError> {
         let installation = Mutex::new(Installation::default());
         let learn = |news: &dyn Fn(&mut Installation)| {
             let mut installation = installation.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,11 +1,13 @@
-//! A real HTTP server for files, with the faults that real servers have.
+//! A real HTTP server for files, with the faults that real servers have: raw TCP, because no library breaks the rules.
 
 use std::{
     collections::HashMap,
+    fmt::Write as _,
     io::{BufRead, BufReader, Read, Write},
-    net::{TcpListener, TcpStream},
+    net::{Shutdown, TcpListener, TcpStream},
     sync::{Arc, Mutex},
     thread,
+    time::Duration,
 };
 
 /// Serves on a loopback port until the test's process ends.
@@ -17,7 +19,10 @@ pub(crate) struct FileServer {
 #[derive(Default)]
 struct State {
     files: HashMap<String, Vec<u8>>,
+    /// Of every file.
+    etag: Option<String>,
     faults: Vec<Fault>,
+    always: Option<Fault>,
     requests: Vec<String>,
 }
 
@@ -28,10 +33,43 @@ pub(crate) enum Fault {
     CutAfter(usize),
     /// So many bytes are sent, and then nothing more for as long as the reader stays.
     SilentAfter(usize),
+    /// So many bytes, a pause, so many bytes, a pause.
+    Trickle(usize, Duration),
     /// An answer without a body.
     Status(u16, &'static str),
+    /// The same with a header.
+    StatusWith(u16, &'static str, String),
     /// `Range` is not understood: everything from the start.
     IgnoreRange,
+    /// `Content-Range` names a start so many bytes further on.
+    RangeFrom(usize),
+    /// `Content-Range` names a total of so many bytes more.
+    RangeOf(usize),
+    /// From now on the files have this `ETag`.
+    Tag(&'static str),
+    /// As if compressed, without being asked.
+    Encoded,
+    /// To another path or address.
+    Redirect(String),
+    /// Without a length, in chunks: so many bytes, and the end in the middle of a chunk.
+    CutChunk(usize),
+    /// Without a length, in chunks: so many bytes, and then as if that were all.
+    EndChunks(usize),
+    /// `Content-Length` promises so many bytes more, or fewer.
+    Promise(isize),
+    /// The byte at this offset of the file is another one.
+    Flip(usize),
+    /// All goes well this time.
+    Nothing,
+}
+
+/// One request, as far as it matters.
+#[derive(Default)]
+struct Request {
+    method: String,
+    path: String,
+    from: Option<usize>,
+    if_range: Option<String>,
 }
 
 impl FileServer {
@@ -44,7 +82,11 @@ impl FileServer {
             for stream in listener.incoming().flatten() {
                 let shared = Arc::clone(&shared);
                 thread::spawn(move || {
+                    // A client that went away is no failure of the server.
                     let _ = answer(&stream, &shared);
+                    // The rest of a request that nobody reads must not turn the end into a reset.
+                    let _ = stream.shutdown(Shutdown::Write);
+                    let _ = (&stream).read(&mut [0; 1]);
                 });
             }
         });
@@ -66,54 +108,143 @@ impl FileServer {
         self.state.lock().expect("not poisoned").faults = faults.to_vec();
     }
 
-    /// The request lines so far, with the `Range` that each asked for.
+    /// All requests after those go wrong in this way.
+    pub(crate) fn always(&self, fault: impl Into<Option<Fault>>) {
+        self.state.lock().expect("not poisoned").always = fault.into();
+    }
+
+    /// The `ETag` of every file, as it stands in the header.
+    pub(crate) fn tag(&self, etag: &str) {
+        self.state.lock().expect("not poisoned").etag = Some(etag.to_owned());
+    }
+
+    /// The request lines so far, with the `Range` that each asked for and the `If-Range` if there was one:
+    /// `GET /file from 5 if "v1"`.
     pub(crate) fn requests(&self) -> Vec<String> {
         self.state.lock().expect("not poisoned").requests.clone()
     }
 }
 
-fn answer(mut stream: &TcpStream, state: &Mutex<State>) -> std::io::Result<()> {
-    let mut lines = BufReader::new(stream).lines();
-    let request = lines.next().transpose()?.unwrap_or_default();
-    let mut start = 0;
-    for line in lines.map_while(Result::ok).take_while(|line| !line.is_empty()) {
-        let lower = line.to_ascii_lowercase();
-        if let Some(range) = lower.strip_prefix("range: bytes=") {
-            start = range.trim_end_matches('-').parse().unwrap_or(0);
+impl Request {
+    fn read(stream: &TcpStream) -> std::io::Result<Self> {
+        let mut lines = BufReader::new(stream).lines();
+        let first = lines.next().transpose()?.unwrap_or_default();
+        let mut words = first.split_whitespace().map(str::to_owned);
+        let mut request = Self {
+            method: words.next().unwrap_or_default(),
+            path: words.next().unwrap_or_default(),
+            ..Self::default()
+        };
+        for line in lines.map_while(Result::ok).take_while(|line| !line.is_empty()) {
+            let Some((name, value)) = line.split_once(": ") else { continue };
+            match name.to_ascii_lowercase().as_str() {
+                "range" => {
+                    request.from = value.trim_start_matches("bytes=").trim_end_matches('-').parse().ok();
+                }
+                "if-range" => request.if_range = Some(value.to_owned()),
+                "accept-encoding" => assert_eq!(value, "identity", "compressed files have other digests"),
+                _ => {}
+            }
         }
+        Ok(request)
     }
-    let mut words = request.split_whitespace();
-    let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-    let (content, fault) = {
+
+    fn line(&self) -> String {
+        let mut line = format!("{} {} from {}", self.method, self.path, self.from.unwrap_or(0));
+        if let Some(tag) = &self.if_range {
+            write!(line, " if {tag}").expect("a string takes everything");
+        }
+        line
+    }
+}
+
+fn answer(mut stream: &TcpStream, state: &Mutex<State>) -> std::io::Result<()> {
+    let request = Request::read(stream)?;
+    if request.method.is_empty() {
+        // Whoever connected had no time for a question.
+        return Ok(());
+    }
+    let (content, etag, fault) = {
         let mut state = state.lock().expect("not poisoned");
-        state.requests.push(format!("{method} {path} from {start}"));
-        let fault = (!state.faults.is_empty()).then(|| state.faults.remove(0));
-        (state.files.get(path).cloned(), fault)
+        state.requests.push(request.line());
+        let fault = if state.faults.is_empty() { state.always.clone() } else { Some(state.faults.remove(0)) };
+        if let Some(Fault::Tag(etag)) = fault {
+            state.etag = Some(etag.to_owned());
+        }
+        (state.files.get(&request.path).cloned(), state.etag.clone(), fault.unwrap_or(Fault::Nothing))
     };
-    if let Some(Fault::Status(code, reason)) = fault {
-        return write!(stream, "HTTP/1.1 {code} {reason}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
-    }
-    let Some(content) = content else {
-        return write!(stream, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    let beyond = |content: &Vec<u8>| {
+        !matches!(fault, Fault::IgnoreRange) && request.from.is_some_and(|from| from >= content.len())
     };
-    if matches!(fault, Some(Fault::IgnoreRange)) {
-        start = 0;
-    }
+    let (status, extra) = match (&fault, &content) {
+        (Fault::Status(code, reason), _) => (format!("{code} {reason}"), String::new()),
+        (Fault::StatusWith(code, reason, header), _) => (format!("{code} {reason}"), format!("{header}\r\n")),
+        (Fault::Redirect(to), _) => ("302 Found".to_owned(), format!("Location: {to}\r\n")),
+        (_, None) => ("404 Not Found".to_owned(), String::new()),
+        (_, Some(content)) if beyond(content) => {
+            ("416 Range Not Satisfiable".to_owned(), format!("Content-Range: bytes */{}\r\n", content.len()))
+        }
+        (_, Some(content)) => return send(stream, &request, content.clone(), etag.as_deref(), &fault),
+    };
+    write!(stream, "HTTP/1.1 {status}\r\n{extra}Content-Length: 0\r\nConnection: close\r\n\r\n")
+}
+
+fn send(
+    mut stream: &TcpStream,
+    request: &Request,
+    mut content: Vec<u8>,
+    etag: Option<&str>,
+    fault: &Fault,
+) -> std::io::Result<()> {
+    let is_other = request.if_range.as_deref().is_some_and(|tag| Some(tag) != etag);
+    let from = request.from.filter(|_| !is_other && !matches!(fault, Fault::IgnoreRange));
     let total = content.len();
-    let body = &content[start.min(total)..];
-    if start > 0 {
-        let last = total.saturating_sub(1);
-        write!(stream, "HTTP/1.1 206 Partial Content\r\nContent-Range: bytes {start}-{last}/{total}\r\n")?;
-    } else {
-        write!(stream, "HTTP/1.1 200 OK\r\n")?;
+    if let Fault::Flip(at) = fault {
+        content[*at] ^= 0xff;
     }
-    write!(stream, "Content-Length: {}\r\nConnection: close\r\n\r\n", body.len())?;
+    let body = &content[from.unwrap_or(0)..];
+    let mut headers = vec!["Connection: close".to_owned()];
+    headers.extend(etag.map(|it| format!("ETag: {it}")));
+    let status = match from {
+        None => "200 OK",
+        Some(from) => {
+            let start = from + if let Fault::RangeFrom(more) = fault { *more } else { 0 };
+            let of = total + if let Fault::RangeOf(more) = fault { *more } else { 0 };
+            headers.push(format!("Content-Range: bytes {start}-{}/{of}", total - 1));
+            "206 Partial Content"
+        }
+    };
+    headers.push(match fault {
+        Fault::CutChunk(_) | Fault::EndChunks(_) => "Transfer-Encoding: chunked".to_owned(),
+        Fault::Promise(more) => format!("Content-Length: {}", body.len().strict_add_signed(*more)),
+        _ => format!("Content-Length: {}", body.len()),
+    });
+    if let Fault::Encoded = fault {
+        headers.push("Content-Encoding: gzip".to_owned());
+    }
+    let headers = headers.join("\r\n");
+    write!(stream, "HTTP/1.1 {status}\r\n{headers}\r\n\r\n")?;
+    let first = |count: usize| &body[..count.min(body.len())];
     match fault {
-        Some(Fault::CutAfter(count)) => stream.write_all(&body[..count.min(body.len())]),
-        Some(Fault::SilentAfter(count)) => {
-            stream.write_all(&body[..count.min(body.len())])?;
+        Fault::CutAfter(count) => stream.write_all(first(*count)),
+        Fault::SilentAfter(count) => {
+            stream.write_all(first(*count))?;
             // Ends when the reader hangs up, however it does that.
             stream.read(&mut [0]).map(drop)
+        }
+        Fault::Trickle(count, pause) => body.chunks(*count).try_for_each(|bytes| {
+            stream.write_all(bytes)?;
+            thread::sleep(*pause);
+            Ok(())
+        }),
+        Fault::CutChunk(count) => {
+            write!(stream, "{:x}\r\n", body.len())?;
+            stream.write_all(first(*count))
+        }
+        Fault::EndChunks(count) => {
+            write!(stream, "{:x}\r\n", first(*count).len())?;
+            stream.write_all(first(*count))?;
+            stream.write_all(b"\r\n0\r\n\r\n")
         }
         _ => stream.write_all(body),
     }

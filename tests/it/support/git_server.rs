@@ -8,6 +8,7 @@ use std::{
     process::Stdio,
     sync::{Arc, Condvar, Mutex, MutexGuard},
     thread,
+    time::Duration,
 };
 
 use super::git_repository::git;
@@ -47,6 +48,8 @@ pub(crate) enum Fault {
     Flip(usize),
     /// After this many bytes of a pack, silence; the server says when, see [`GitServer::wait_for_silence`].
     Silence(usize),
+    /// After this many bytes of a pack, one every now and then.
+    Trickle(usize),
 }
 
 struct Shared {
@@ -168,6 +171,13 @@ impl Shared {
             Some(Fault::Silence(at)) if at < body.len() => {
                 write_chunk(&mut stream, &body[..at])?;
                 return self.be_silent(&mut stream);
+            }
+            Some(Fault::Trickle(at)) if at < body.len() => {
+                write_chunk(&mut stream, &body[..at])?;
+                return body[at..].chunks(1).try_for_each(|byte| {
+                    thread::sleep(Duration::from_millis(20));
+                    write_chunk(&mut stream, byte)
+                });
             }
             Some(Fault::EndEarly(at)) => body.truncate(at),
             Some(Fault::Flip(at)) if at < body.len() => body[at] ^= 0xff,

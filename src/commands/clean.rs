@@ -1,0 +1,124 @@
+//! `dpgui clean`: gives back the disk that downloads and killed setups take.
+
+use std::process::ExitCode;
+
+use serde::Serialize;
+
+use crate::{
+    error::Error,
+    install::{
+        self,
+        cache::{
+            Cache,
+            sweep::{Junk, Sweep, Swept},
+        },
+    },
+    output::{Event, Line, size},
+    platform::{fs, hold::Hold},
+};
+
+use super::Context;
+
+/// Remove what nobody needs: downloads given up a month ago or over the limit, leftovers of killed setups
+#[derive(Debug, clap::Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "options of a command line, of which clap refuses most pairs"
+)]
+pub struct Args {
+    /// Remove every whole download; another setup fetches again what it needs
+    #[arg(long, group = "what")]
+    cache: bool,
+    /// Remove every part of a download
+    #[arg(long, group = "what")]
+    partials: bool,
+    /// Remove all downloads, and this workspace's leftovers of killed setups
+    #[arg(long, group = "what")]
+    all: bool,
+    /// Say what would be removed, and remove nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// The end of it.
+#[derive(Debug, Default, Serialize)]
+#[serde(tag = "event", rename = "clean-done")]
+struct Done {
+    dry_run: bool,
+    removed: usize,
+    bytes: u64,
+    /// Left because a setup uses it.
+    in_use: usize,
+}
+
+impl Event for Done {
+    fn line(&self) -> Option<Line> {
+        let what = match self.removed {
+            1 => "1 thing".to_owned(),
+            count => format!("{count} things"),
+        };
+        let bytes = size::bytes(self.bytes);
+        Some(match (self.removed, self.dry_run) {
+            (0, _) if self.in_use > 0 => Line { verb: "Finished", text: "a setup uses all of it".to_owned() },
+            (0, _) => Line { verb: "Clean", text: "nothing to remove".to_owned() },
+            (_, true) => Line { verb: "Would free", text: format!("{bytes} by removing {what}") },
+            (_, false) => Line { verb: "Freed", text: format!("{bytes} by removing {what}") },
+        })
+    }
+}
+
+impl Args {
+    const fn sweep(&self) -> Sweep {
+        match (self.cache, self.partials, self.all) {
+            (true, ..) => Sweep::Whole,
+            (_, true, _) => Sweep::Partials,
+            (.., true) => Sweep::All,
+            (false, false, false) => Sweep::Unneeded,
+        }
+    }
+}
+
+pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
+    let cache = Cache::of(&context.host, &context.workspace, &context.settings()?);
+    let mut swept = cache.sweep(args.sweep(), args.dry_run)?;
+    if !args.cache && !args.partials {
+        swept.extend(of_workspace(args, context)?);
+    }
+    let mut done = Done { dry_run: args.dry_run, ..Done::default() };
+    for event in &swept {
+        context.output.event(event);
+        match event {
+            Swept::Removed(junk) | Swept::WouldRemove(junk) => {
+                (done.removed, done.bytes) = (done.removed + 1, done.bytes + junk.bytes);
+            }
+            Swept::InUse(_) => done.in_use += 1,
+        }
+    }
+    context.output.event(&done);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What killed setups left in this workspace. A setup that is running may be making just that.
+fn of_workspace(args: &Args, context: &Context) -> Result<Vec<Swept>, Error> {
+    let workspace = &context.workspace;
+    // Where no setup ever was, nothing is ours, whatever its name.
+    let lock = workspace.internal().join("setup.lock");
+    if !fs::exists(&lock) {
+        return Ok(vec![]);
+    }
+    let free = if args.dry_run { None } else { Hold::alone_at_once(&lock)? };
+    let in_use = free.is_none() && (!args.dry_run || Hold::is_used(&lock));
+    let mut found = vec![];
+    for path in install::leftovers(workspace)? {
+        let junk = Junk { what: "leftover of a setup", bytes: fs::tree_size(&path), path };
+        found.push(if in_use {
+            Swept::InUse(junk)
+        } else if args.dry_run {
+            Swept::WouldRemove(junk)
+        } else {
+            fs::remove_tree(&junk.path)?;
+            Swept::Removed(junk)
+        });
+    }
+    Ok(found)
+}

@@ -1,0 +1,196 @@
+//! `dpgui doctor`: what is wrong here and with this machine, and what to do about it.
+
+mod report;
+
+use std::process::ExitCode;
+
+use serde::Serialize;
+
+use crate::{
+    error::{Error, Kind},
+    install::{
+        Purpose, Wish,
+        doctor::{self, Check, Examined, Fix, Group, LostRun, Scene, Verdict},
+        lock::{Policy, Scope},
+    },
+    output::{Event, Line, Mode},
+    platform::{clock::Stopwatch, fs},
+    run::adopt,
+    vendor::sources::Sources,
+    workspace::{Settings, Workspace},
+};
+
+use super::{Context, demo, setup};
+
+/// Look at everything that a training depends on, and say what is wrong and what to do about it
+///
+/// Exits with 1 if there is a problem, else with 0. Touches nothing without `--fix`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Do what is safe to do about it, and say what that was
+    #[arg(long)]
+    fix: bool,
+    #[command(flatten)]
+    depth: Depth,
+    /// Show also what is fine
+    #[arg(long)]
+    verbose: bool,
+}
+
+/// How hard to look.
+#[derive(Debug, clap::Args)]
+struct Depth {
+    /// Read every file and compare it with what was installed; import all of DeepSpeed
+    #[arg(long)]
+    full: bool,
+    /// Ask the servers too that a setup gets things from
+    #[arg(long)]
+    online: bool,
+}
+
+/// Something that `--fix` did.
+#[derive(Debug, Serialize)]
+#[serde(tag = "event", rename = "fixed")]
+struct Fixed {
+    id: &'static str,
+    what: String,
+}
+
+/// The last word: how many checks came out how.
+#[derive(Debug, Serialize)]
+#[serde(tag = "event", rename = "doctor-done")]
+struct Done {
+    ok: usize,
+    notes: usize,
+    warnings: usize,
+    problems: usize,
+    seconds: f64,
+}
+
+pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
+    let watch = Stopwatch::start();
+    let live = context.output.live();
+    live.show("looking; to import torch takes a moment");
+    let (scene, mut examined) = scene(args, context)?;
+    examined.extend(doctor::examine(&scene));
+    drop(live);
+    if args.fix {
+        fix(context, &scene, &mut examined);
+    }
+    let count = |verdict| examined.iter().filter(|it| it.check.verdict == verdict).count();
+    let done = Done {
+        ok: count(Verdict::Ok),
+        notes: count(Verdict::Note),
+        warnings: count(Verdict::Warning),
+        problems: count(Verdict::Problem),
+        seconds: watch.elapsed().as_secs_f64(),
+    };
+    show(args, context, &examined, &done);
+    Ok(if done.problems > 0 { ExitCode::from(Kind::Failed.exit_code()) } else { ExitCode::SUCCESS })
+}
+
+/// What is to be looked at. Settings that cannot be read are a finding, and the usual ones stand in for them.
+fn scene(args: &Args, context: &Context) -> Result<(Scene, Vec<Examined>), Error> {
+    let mut examined = vec![];
+    let mut told = |check: Check| examined.push(Examined::new(Group::Workspace, check));
+    let readable =
+        context.settings().map_err(|error| Check::failed("settings", error)).and_then(|settings| {
+            Sources::load(&settings).map_err(|error| Check::failed("settings", error))?;
+            let wish = wish(context, &settings).map_err(|error| Check::of_error("settings", &error))?;
+            Ok((settings, wish))
+        });
+    let (settings, wish) = match readable {
+        Ok(readable) => {
+            let is_there = fs::exists(&context.workspace.settings_file());
+            let found = if is_there { "`dpgui.toml` makes sense" } else { "no `dpgui.toml`, the usual ones" };
+            told(Check::ok("settings", found));
+            readable
+        }
+        Err(check) => {
+            told(check);
+            let usual = Settings::default();
+            let wish = wish(context, &usual)?;
+            (usual, wish)
+        }
+    };
+    let mut scene = Scene::new(setup::site(context, &settings, Policy::Update)?, wish, lost_runs);
+    scene.full = args.depth.full;
+    scene.online = args.depth.online;
+    Ok((scene, examined))
+}
+
+/// What `dpgui setup`, or `dpgui demo`, would be asked for here without arguments.
+fn wish(context: &Context, settings: &Settings) -> Result<Wish, Error> {
+    let purpose = if demo::is_its_own(settings) {
+        demo::PURPOSE
+    } else {
+        Purpose::Trainer { wanted: settings.models.iter().chain(&settings.submodules).cloned().collect() }
+    };
+    let profile = setup::profile(settings.torch.profile.as_deref())?;
+    let python = setup::python(context, None, settings);
+    Ok(Wish { purpose, profile, python, keep_downloads: false, lock: Scope::Here })
+}
+
+fn lost_runs(workspace: &Workspace) -> Vec<Result<LostRun, Error>> {
+    let plain = |run: adopt::Lost| LostRun {
+        id: run.id.to_string(),
+        pids: run.processes.iter().map(|it| it.pid).collect(),
+        is_over: run.is_over,
+    };
+    match adopt::lost(workspace) {
+        Ok(runs) => runs.into_iter().map(|run| run.map(plain).map_err(Error::from)).collect(),
+        Err(error) => vec![Err(error.into())],
+    }
+}
+
+/// Carries out what the checks name, each thing once, and looks again. What cannot be done is said and left.
+fn fix(context: &Context, scene: &Scene, examined: &mut Vec<Examined>) {
+    let wanted = |is: fn(&Fix) -> bool| examined.iter().any(|it| it.check.fix.as_ref().is_some_and(is));
+    let (leftovers, runs) =
+        (wanted(|it| matches!(it, Fix::RemoveLeftovers { .. })), wanted(|it| matches!(it, Fix::AdoptRuns)));
+    let output = &context.output;
+    let warn = |error: Error| output.warn(error.messages().join(": "));
+    let fixed = |id, what| output.event(&Fixed { id, what });
+    if leftovers {
+        match doctor::treat(&context.workspace) {
+            Ok(removed) => {
+                for path in removed {
+                    fixed("leftovers", format!("removed `{}`", path.display()));
+                }
+            }
+            Err(error) => warn(error.into()),
+        }
+    }
+    if runs {
+        match adopt::adopt_all(&context.host, &context.workspace) {
+            Ok(failures) => {
+                fixed("runs", "runs without a supervisor have got one".to_owned());
+                for error in failures {
+                    warn(error.into());
+                }
+            }
+            Err(error) => warn(error.into()),
+        }
+    }
+    if leftovers || runs {
+        doctor::look_again(scene, examined);
+    }
+}
+
+fn show(args: &Args, context: &Context, examined: &[Examined], done: &Done) {
+    let output = &context.output;
+    if output.mode() == Mode::Json {
+        for check in examined {
+            output.json(check);
+        }
+        return output.json(done);
+    }
+    output.data(report::report(examined, args.verbose, &|tone, text| output.toned(tone, text)));
+    output.data(report::summary(done, args.verbose));
+}
+
+impl Event for Fixed {
+    fn line(&self) -> Option<Line> {
+        Some(Line { verb: "Fixed", text: self.what.clone() })
+    }
+}

@@ -1,0 +1,173 @@
+//! The workspace: what it is for, who works on it, and what lies in it that should not, or not so.
+
+use std::path::{Path, PathBuf};
+
+use crate::{
+    platform::{
+        fs::{self, FsError},
+        lock::Lock,
+    },
+    vendor::{
+        git::{self, GitError, State},
+        sources,
+    },
+    workspace::Workspace,
+};
+
+use super::{
+    super::{purpose_of, receipt::Receipt},
+    Scene,
+    check::{Check, Fix},
+};
+
+/// Paths that a line names; the others are counted.
+const NAMED: usize = 3;
+
+pub(super) fn checks(scene: &Scene) -> Vec<Check> {
+    let workspace = &scene.site.workspace;
+    let mut checks = vec![kind(workspace), lock(workspace)];
+    checks.push(match leftovers(workspace) {
+        Ok(paths) => judge_leftovers(&paths, Lock::is_held(&lock_file(workspace))),
+        Err(error) => Check::failed("leftovers", error),
+    });
+    if fs::exists(&workspace.venv()) {
+        checks.push(interpreter(workspace));
+    }
+    checks
+}
+
+fn kind(workspace: &Workspace) -> Check {
+    let root = workspace.root().display();
+    match purpose_of(workspace) {
+        Some(purpose) => Check::ok("workspace", format_args!("`{root}`, for {purpose}")),
+        None => Check::warning("workspace", format_args!("nothing is set up in `{root}` yet"))
+            .advise("run `dpgui setup` here, or name your workspace with `-C DIR`"),
+    }
+}
+
+fn lock_file(workspace: &Workspace) -> PathBuf {
+    workspace.internal().join("setup.lock")
+}
+
+/// The lock is the kernel's and goes with its holder, so there is no stale one to remove.
+fn lock(workspace: &Workspace) -> Check {
+    let path = lock_file(workspace);
+    if !Lock::is_held(&path) {
+        return Check::ok("setup-lock", "nobody holds it");
+    }
+    let holder = fs::read_optional(&path).ok().flatten().unwrap_or_default();
+    let holder = if holder.trim().is_empty() { "another process" } else { holder.trim() };
+    Check::note("setup-lock", format_args!("a setup is under way: {holder}"))
+        .advise("what else is said here of the workspace may be different when it is done")
+}
+
+/// What setups that were killed left behind.
+pub(super) fn leftovers(workspace: &Workspace) -> Result<Vec<PathBuf>, FsError> {
+    let dirs = [workspace.root().to_owned(), workspace.tools(), workspace.vendor(), workspace.libs()];
+    let found = dirs.iter().map(|dir| fs::leftovers(dir)).collect::<Result<Vec<_>, _>>()?;
+    Ok(found.into_iter().flatten().collect())
+}
+
+fn judge_leftovers(paths: &[PathBuf], setup_is_under_way: bool) -> Check {
+    if paths.is_empty() {
+        return Check::ok("leftovers", "none");
+    }
+    let names = named(&paths.iter().map(|it| it.display().to_string()).collect::<Vec<_>>());
+    if setup_is_under_way {
+        return Check::ok("leftovers", format_args!("{names}: of the setup that is under way"));
+    }
+    Check::warning("leftovers", format_args!("setups that were killed left {names}"))
+        .advise("`dpgui doctor --fix` removes them, as does the next `dpgui setup`")
+        .mended_by(Fix::RemoveLeftovers { paths: paths.to_vec() })
+}
+
+/// An environment is links into the Python that it was made with, which an update of the system may have removed.
+fn interpreter(workspace: &Workspace) -> Check {
+    let python = workspace.python();
+    if fs::is_file(&python) {
+        return Check::ok("interpreter", format_args!("`{}`", fs::real_path(&python).display()));
+    }
+    let lost = fs::link_target(&python).map_or(String::new(), |it| format!(", a link to `{}`", it.display()));
+    Check::problem("interpreter", format_args!("`{}`{lost} leads nowhere", python.display()))
+        .advise("remove the folder `venv` and run `dpgui setup`")
+}
+
+/// Receipts that nobody can read: what they vouch for counts as not there.
+pub(super) fn receipts(scene: &Scene) -> Vec<Check> {
+    let workspace = &scene.site.workspace;
+    let mut artefacts = vec![workspace.venv(), workspace.libs()];
+    artefacts.extend(["node", "uv", "python"].map(|name| workspace.tools().join(name)));
+    let there = artefacts.iter().filter(|dir| fs::names(dir).is_ok_and(|names| !names.is_empty()));
+    let mut checks: Vec<Check> =
+        there.map(|dir| judge_receipt(dir, Receipt::of(dir).map(|it| it.what))).collect();
+    // Those of things that are no directories of ours lie by themselves.
+    let loose = workspace.internal().join("receipts");
+    for path in fs::names(&loose).unwrap_or_default().iter().map(|name| loose.join(name)) {
+        if path.extension().is_some_and(|it| it == "json") && Receipt::read(&path).is_none() {
+            checks.push(
+                Check::warning("receipt", format_args!("`{}` cannot be read", path.display()))
+                    .about(path.file_stem().unwrap_or_default().display())
+                    .advise("run `dpgui setup`, which writes it anew"),
+            );
+        }
+    }
+    checks
+}
+
+fn judge_receipt(dir: &Path, receipt: Option<String>) -> Check {
+    let check = match receipt {
+        Some(what) => Check::ok("receipt", what),
+        None => {
+            Check::warning("receipt", format_args!("`{}` has no receipt that can be read", dir.display()))
+                .advise("if it is yours, leave it; if dpgui made it, remove the folder and run `dpgui setup`")
+        }
+    };
+    check.about(dir.file_name().unwrap_or_default().display())
+}
+
+/// Every checkout, file by file. A commit other than the declared one is told of by the step.
+pub(super) fn checkouts(scene: &Scene) -> Vec<Check> {
+    let vendor = scene.site.workspace.vendor();
+    let look = |name: &String| {
+        let dir = vendor.join(name);
+        let head = git::head(&dir).ok().flatten()?;
+        Some(judge_checkout(name, git::inspect(&dir, &head)))
+    };
+    scene.site.sources.repositories.keys().filter_map(look).collect()
+}
+
+fn judge_checkout(name: &str, state: Result<State, GitError>) -> Check {
+    let check = match state {
+        Ok(State::Edited { files, .. }) => {
+            let rest = files.count.saturating_sub(files.some.len());
+            let some = files.some.join("`, `");
+            let more = if rest == 0 { String::new() } else { format!(" and {rest} more") };
+            let what = format!("edited: `{some}`{more}; dpgui leaves them as they are");
+            // An edit in the trainer is a wish; in what it imports, an accident as often.
+            let check = if name == sources::TRAINER {
+                Check::note("checkout", what)
+            } else {
+                Check::warning("checkout", what)
+            };
+            check.advise(format_args!(
+                "`git -C vendor/{name} diff` shows them; `git -C vendor/{name} checkout .` undoes them"
+            ))
+        }
+        Ok(State::AtCommit) => Check::ok("checkout", "as committed"),
+        Ok(State::OtherCommit { head } | State::Moved { head }) => {
+            Check::note("checkout", format_args!("commit {} is checked out", head.short()))
+        }
+        Ok(State::Absent | State::Foreign) => Check::note("checkout", "it went away meanwhile"),
+        Err(error) => Check::failed("checkout", error),
+    };
+    check.about(name)
+}
+
+/// The first few in backticks, and how many more there are.
+fn named(names: &[String]) -> String {
+    let shown = names.iter().take(NAMED).map(|it| format!("`{it}`")).collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(NAMED) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}

@@ -1,0 +1,42 @@
+//! What can be wrong with `dpgui.lock`.
+
+use std::path::PathBuf;
+
+use crate::{
+    error::{Kind, Report},
+    vendor::lock::LockFileError,
+};
+
+#[derive(Debug, thiserror::Error)]
+pub enum LockedError {
+    #[error("`{}` is not a lock that dpgui can read: {source}", path.display())]
+    Unreadable { path: PathBuf, source: LockFileError },
+    #[error("`dpgui.lock` is not up to date: {why}")]
+    Outdated { why: String },
+    #[error("`{package}` cannot be locked: the index has no file of it with a sha256 digest")]
+    NoDigest { package: String },
+}
+
+impl Report for LockedError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Unreadable { .. } => Kind::Usage,
+            Self::Outdated { .. } => Kind::LockOutdated,
+            Self::NoDigest { .. } => Kind::Failed,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::Unreadable { path, source: LockFileError::Newer(_) } => {
+                format!("update dpgui, or remove `{}`", path.display())
+            }
+            Self::Unreadable { path, .. } => {
+                let path = path.display();
+                format!("get `{path}` back from git, or remove it: `dpgui setup` writes it anew")
+            }
+            Self::Outdated { .. } => "run `dpgui lock` and keep the changed `dpgui.lock` in git".to_owned(),
+            Self::NoDigest { .. } => "use an index that gives digests".to_owned(),
+        })
+    }
+}
