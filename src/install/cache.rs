@@ -7,7 +7,10 @@
 
 pub mod sweep;
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
+};
 
 use crate::{
     platform::{
@@ -157,6 +160,9 @@ impl Cache {
     }
 
     fn lock(&self, sha256: Sha256) -> Result<PathBuf, FsError> {
+        // One thread makes the directories: of two, one could be killed when the other has said that all is there.
+        static MAKING: Mutex<()> = Mutex::new(());
+        let _making = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
         let locks = self.locks();
         if !fs::is_dir(&locks) || !fs::is_dir(&self.downloads()) {
             let tag = self.dir.join("CACHEDIR.TAG");
@@ -180,6 +186,8 @@ impl Cache {
         if hasher.finish() != sha256 {
             return Ok(false);
         }
+        // Whoever was killed between naming it and this left it; a file that cannot be removed does no harm.
+        let _ = fs::remove_tree(&self.origin(sha256));
         // Of use to the order of tidying up alone: not worth an error.
         let _ = fs::touch(&path, clock::now());
         Ok(true)
