@@ -10,6 +10,7 @@ pub mod sweep;
 use std::{
     io::Write,
     path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
 };
 
 use crate::{
@@ -160,6 +161,9 @@ impl Cache {
     }
 
     fn lock(&self, sha256: Sha256) -> Result<PathBuf, FsError> {
+        // One thread makes the directories: of two, one could be killed when the other has said that all is there.
+        static MAKING: Mutex<()> = Mutex::new(());
+        let _making = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
         let locks = self.locks();
         if !fs::is_dir(&locks) || !fs::is_dir(&self.downloads()) {
             fs::create_dir_all(&self.downloads())?;
@@ -183,6 +187,8 @@ impl Cache {
         if hasher.finish() != sha256 {
             return Ok(false);
         }
+        // Whoever was killed between naming it and this left it; a file that cannot be removed does no harm.
+        let _ = fs::remove_tree(&self.origin(sha256));
         // Of use to the order of tidying up alone: not worth an error.
         let _ = fs::touch(&path, clock::now());
         Ok(true)
