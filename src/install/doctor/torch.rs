@@ -1,6 +1,6 @@
 //! The Python environment, as its own interpreter tells: torch and its GPUs, DeepSpeed, and which modules would win.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use serde::Deserialize;
 
@@ -15,11 +15,15 @@ use crate::{
 };
 
 use super::{
-    IMPORT_LIMIT, Scene,
+    Scene,
     arch::{self, Code},
     check::{Check, Verdict},
     versions,
 };
+
+/// How long the interpreter may take, with and without DeepSpeed: imports from a slow disk.
+const FULL_LIMIT: Duration = Duration::from_mins(4);
+const FAST_LIMIT: Duration = Duration::from_mins(2);
 
 /// The questions, in Python. All of them to one process: importing torch takes seconds.
 const SCRIPT: &str =
@@ -109,7 +113,11 @@ fn ask(scene: &Scene) -> Result<Answer, String> {
     let mut env = scene.site.tool_env();
     env.set("PYTHONPATH", workspace.libs()).set("PYTHONDONTWRITEBYTECODE", "1");
     let command = CommandSpec::new(workspace.python(), &env, workspace.root());
-    let said = command.args(["-c", SCRIPT]).arg(questions.to_string()).capture(IMPORT_LIMIT);
+    let said = command.args(["-c", SCRIPT]).arg(questions.to_string()).capture(if scene.full {
+        FULL_LIMIT
+    } else {
+        FAST_LIMIT
+    });
     let said = said.map_err(|error| Error::from(error).messages().join(": "))?;
     let answer = said.stdout.lines().last().and_then(|line| serde_json::from_str(line).ok());
     answer.ok_or_else(|| {
