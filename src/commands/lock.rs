@@ -5,14 +5,14 @@ use std::process::ExitCode;
 use crate::{
     error::Error,
     install::{
-        IfLocked, Purpose, Setup, Wish,
+        Purpose, Setup, Wish,
         lock::{LockedError, Policy, Scope},
         plan::{Selection, StepId},
     },
     vendor::{requirements::Rules, sources},
 };
 
-use super::{Context, demo, setup};
+use super::{Context, LockArgs, demo, setup};
 
 /// Write `dpgui.lock` for every torch profile and architecture
 #[derive(Debug, clap::Args)]
@@ -23,6 +23,8 @@ pub struct Args {
     /// Take the newest packages that fit, and the commits that this dpgui ships
     #[arg(long, conflicts_with = "check")]
     upgrade: bool,
+    #[command(flatten)]
+    lock: LockArgs,
 }
 
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
@@ -54,6 +56,6 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
         context.output.status("Up to date", "`dpgui.lock`");
         return Ok(ExitCode::SUCCESS);
     }
-    context.output.event(&setup.apply(IfLocked::Wait)?);
+    context.output.event(&setup.apply(args.lock.if_locked())?);
     Ok(ExitCode::SUCCESS)
 }

@@ -22,13 +22,17 @@ use crate::{
     error::in_one_line,
     output::Progress,
     platform::{
-        digest::{Hasher, Sha256},
+        digest::{Hashed, Sha256},
         fs::{self, FsError},
     },
 };
 
 use self::bounds::{Allowance, Bounded, MOST_ENTRIES};
-use super::{InstallError, manifest::Known, receipt};
+use super::{
+    InstallError,
+    manifest::{self, Known},
+    receipt,
+};
 
 /// Linux's limit for one name, in bytes (`NAME_MAX`).
 const LONGEST_NAME: usize = 255;
@@ -214,7 +218,7 @@ impl<'a> Tree<'a> {
     fn place(&mut self, path: &Path) -> Result<PathBuf, InstallError> {
         self.entries += 1;
         self.room_for(self.entries)?;
-        if path == Path::new(receipt::NAME) {
+        if [receipt::NAME, manifest::NAME].map(Path::new).contains(&path) {
             return Err(self.bad(format!("`{}` is a name that dpgui uses itself", path.display())));
         }
         if path
@@ -250,14 +254,14 @@ impl<'a> Tree<'a> {
         let mode = (mode & 0o755) | 0o600;
         // One byte more than allowed is enough to know.
         let limited = content.take(self.most_bytes - self.bytes + 1);
-        let mut hashed = Hashed { inner: limited, hasher: Hasher::default() };
+        let mut hashed = Hashed::new(limited);
         let size =
             fs::write_stream(&place, &mut hashed, mode).map_err(|error| self.unreadable(path, error))?;
         self.bytes += size;
         if self.bytes > self.most_bytes {
             return Err(self.bad(format!("it unpacks to more than {} bytes", self.most_bytes)));
         }
-        self.files.insert(path.to_owned(), (size, hashed.hasher.finish()));
+        self.files.insert(path.to_owned(), (size, hashed.finish()));
         Ok(())
     }
 
@@ -304,11 +308,7 @@ impl<'a> Tree<'a> {
             let (path, link) = (path.display(), link.display());
             return Err(self.bad(format!("the link `{path}` goes through another one, to `{link}`")));
         }
-        let mut known = Known::default();
-        for (path, (size, sha256)) in self.files {
-            known.add(path, size, sha256);
-        }
-        Ok(known)
+        Ok(Known::from(self.files))
     }
 
     /// A link may lead to a link, which was looked at itself, but not through one and on: `l/..` is not where
@@ -341,20 +341,6 @@ impl<'a> Tree<'a> {
             }
             _ => error.into(),
         }
-    }
-}
-
-/// Takes the digest of what passes by: it is in the cache now, and would have to be read again later.
-struct Hashed<R> {
-    inner: R,
-    hasher: Hasher,
-}
-
-impl<R: Read> Read for Hashed<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let count = self.inner.read(buffer)?;
-        self.hasher.update(&buffer[..count]);
-        Ok(count)
     }
 }
 

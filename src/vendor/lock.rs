@@ -193,7 +193,8 @@ impl Packages {
 
     /// Bytes to fetch where nothing is there yet, as far as they are known.
     pub fn size(&self) -> u64 {
-        self.0.iter().filter_map(|it| it.size).sum()
+        // The file may be damaged: a sum too large is one that does not fit anywhere either.
+        self.0.iter().filter_map(|it| it.size).fold(0, u64::saturating_add)
     }
 
     /// A requirements file for pip and uv.
@@ -299,6 +300,12 @@ mod tests {
         assert_eq!(read, lock);
         assert_eq!(read.environment(&key, Sha256::of("x")).map(Packages::size), Some(526_605_000));
         assert_eq!(read.environment(&key, Sha256::of("y")), None);
+    }
+
+    #[test]
+    fn sizes_that_no_disk_has_are_added_up_all_the_same() {
+        let huge = Package { size: Some(u64::MAX), ..package() };
+        assert_eq!(Packages(vec![huge, package()]).size(), u64::MAX);
     }
 
     #[test]

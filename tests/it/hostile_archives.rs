@@ -59,7 +59,9 @@ impl Place {
             }
             Ok(Receipt::new(receipt::inputs(&"1.0"), "thing", "here"))
         })?;
-        fs::remove_file(self.live().join(".dpgui-receipt.json")).expect("a receipt");
+        for ours in [".dpgui-receipt.json", ".dpgui-manifest"] {
+            fs::remove_file(self.live().join(ours)).expect("there");
+        }
         Ok(())
     }
 }
@@ -151,6 +153,7 @@ fn a_name_that_leads_out_or_is_none_is_refused() {
     check("u/x", "it has more than one top directory: `t` and `u`");
     check("x", "it has more than one top directory: `t` and `x`");
     check("t/.dpgui-receipt.json", "`.dpgui-receipt.json` is a name that dpgui uses itself");
+    check("t/.dpgui-manifest", "`.dpgui-manifest` is a name that dpgui uses itself");
     refused_tar(&[file("", "1")], "an entry has no name");
     refused_tar(&[directory("")], "an entry has no name");
     refused_tar(&[pax(&[("path", "")]), file("t/x", "1")], "an entry has no name");

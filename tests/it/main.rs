@@ -10,6 +10,7 @@ mod doctor;
 mod downloads;
 mod git;
 mod hostile_archives;
+mod kill_matrix;
 mod locking;
 mod logs;
 mod setup;

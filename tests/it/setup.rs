@@ -33,7 +33,7 @@ pub(crate) fn node_sandbox(server: &FileServer, archive: &[u8]) -> Sandbox {
 }
 
 /// Coreutils, and no node, uv or python.
-fn without_programs(mut sandbox: Sandbox) -> Sandbox {
+pub(crate) fn without_programs(mut sandbox: Sandbox) -> Sandbox {
     let bin = sandbox.path("coreutils");
     fs::create_dir(&bin).expect("created");
     for name in ["sh", "echo"] {

@@ -16,6 +16,12 @@ pub struct Known {
     files: HashMap<PathBuf, (u64, Sha256)>,
 }
 
+impl From<HashMap<PathBuf, (u64, Sha256)>> for Known {
+    fn from(files: HashMap<PathBuf, (u64, Sha256)>) -> Self {
+        Self { files }
+    }
+}
+
 impl Known {
     pub fn add(&mut self, path: PathBuf, size: u64, sha256: Sha256) {
         self.files.insert(path, (size, sha256));
