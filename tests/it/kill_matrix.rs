@@ -5,6 +5,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
     fs,
     os::unix::process::ExitStatusExt,
     process::{Child, Stdio},
@@ -364,9 +365,13 @@ fn setups_that_are_killed_at_random_moments_are_finished_by_the_next_one() {
         for _ in 0..=random.below(3) {
             let setups = 1 + random.below(3);
             let moments: Vec<Duration> = (0..setups)
-                .map(|_| Duration::from_micros(random.below(2 + took.as_micros() as u64)))
+                .map(|_| {
+                    Duration::from_micros(
+                        random.below(2 + u64::try_from(took.as_micros()).unwrap_or(u64::MAX)),
+                    )
+                })
                 .collect();
-            what += &format!(", killed after {moments:?}");
+            let _ = write!(what, ", killed after {moments:?}");
             kill_at(&sandbox, scenario, &moments);
             left = left.saturating_sub(setups);
         }
