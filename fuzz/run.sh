@@ -20,6 +20,13 @@ export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$PWD/../target}"
 export RUST_BACKTRACE=0
 cargo build --locked --target "$triple"
 
+# The targets write thousands of small files a second, and libFuzzer leaves without tidying up.
+memory=/dev/shm
+[[ -w "$memory" ]] || memory="${TMPDIR:-/tmp}"
+TMPDIR="$(mktemp -d -p "$memory" dpgui-fuzz.XXXXXX)"
+export TMPDIR
+trap 'rm -rf "$TMPDIR"' EXIT
+
 # What to start from, made of what is in the repository. The first byte says how the unpackers take the rest.
 work="$CARGO_TARGET_DIR/fuzz"
 mkdir -p "$work"/{corpus,found,seeds}/{lock,requirements,sources,unpack_tar_gz,unpack_wheel}

@@ -11,6 +11,7 @@ mkdir -p "$UV_CACHE_DIR"
 
 say "format"
 cargo fmt --check
+cargo fmt --check --manifest-path fuzz/Cargo.toml
 
 say "lints"
 cargo clippy --locked --all-targets -- -D warnings
@@ -26,3 +27,6 @@ if cargo nextest --version >/dev/null 2>&1; then
 else
     cargo test --locked
 fi
+
+say "fuzz, briefly"
+fuzz/run.sh 15

@@ -33,8 +33,8 @@ use super::{Context, setup, train};
 
 /// The trainer, its packages and its place in the workspace.
 const TRAINER: &str = include_str!("../../templates/demo/train.py");
-pub(super) const REQUIREMENTS: &str = include_str!("../../templates/demo/requirements.txt");
-pub(super) const SCRIPT: &str = "trainer/train.py";
+const REQUIREMENTS: &str = include_str!("../../templates/demo/requirements.txt");
+const SCRIPT: &str = "trainer/train.py";
 
 /// The configuration, the dataset and the run are called this.
 const NAME: &str = "demo";

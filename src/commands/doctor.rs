@@ -10,11 +10,13 @@ use crate::{
     error::{Error, Kind},
     install::{
         Purpose, Wish,
+        cache::Cache,
         doctor::{self, Check, Examined, Fix, Group, LostRun, Scene, Verdict},
         lock::{Policy, Scope},
+        step::Site,
     },
     output::{Event, Line, Mode},
-    platform::{clock::Stopwatch, fs},
+    platform::{clock::Stopwatch, fs, net::Http, patience::Patience},
     run::adopt,
     vendor::sources::Sources,
     workspace::{Settings, Workspace},
@@ -113,7 +115,11 @@ fn scene(args: &Args, context: &Context) -> Result<(Scene, Vec<Examined>), Error
             (usual, wish)
         }
     };
-    let mut scene = Scene::new(setup::site(context, &settings, Policy::Update)?, wish, lost_runs);
+    let site = setup::site(context, &settings, Policy::Update).or_else(|error| {
+        told(Check::of_error("lock", &error));
+        without_lock(context, &settings)
+    })?;
+    let mut scene = Scene::new(site, wish, lost_runs);
     scene.full = args.depth.full;
     scene.online = args.depth.online;
     Ok((scene, examined))
@@ -128,7 +134,21 @@ fn wish(context: &Context, settings: &Settings) -> Result<Wish, Error> {
     };
     let profile = setup::profile(settings.torch.profile.as_deref())?;
     let python = setup::python(context, None, settings);
-    Ok(Wish { purpose, profile, python, keep_downloads: false, lock: Scope::Here })
+    let keep_downloads = settings.cache.keep_downloads;
+    Ok(Wish { purpose, profile, python, keep_downloads, lock: Scope::Here })
+}
+
+/// For looking around all the same where the lock cannot be read.
+fn without_lock(context: &Context, settings: &Settings) -> Result<Site, Error> {
+    Ok(Site {
+        host: context.host.clone(),
+        workspace: context.workspace.clone(),
+        sources: Sources::load(settings)?,
+        http: Http::patient(Patience::of(&context.host.env))?,
+        cache: Cache::of(&context.host, &context.workspace, settings),
+        output: context.output.clone(),
+        policy: Policy::Update,
+    })
 }
 
 fn lost_runs(workspace: &Workspace) -> Vec<Result<LostRun, Error>> {

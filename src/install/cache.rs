@@ -8,8 +8,8 @@
 pub mod sweep;
 
 use std::{
+    io::Write,
     path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
 };
 
 use crate::{
@@ -160,15 +160,12 @@ impl Cache {
     }
 
     fn lock(&self, sha256: Sha256) -> Result<PathBuf, FsError> {
-        // One thread makes the directories: of two, one could be killed when the other has said that all is there.
-        static MAKING: Mutex<()> = Mutex::new(());
-        let _making = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
         let locks = self.locks();
         if !fs::is_dir(&locks) || !fs::is_dir(&self.downloads()) {
-            let tag = self.dir.join("CACHEDIR.TAG");
             fs::create_dir_all(&self.downloads())?;
-            fs::remove_leftovers(&tag)?;
-            fs::write_atomic(&tag, TAG)?;
+            // In place: several setups write the same, and there is no temporary file to be left behind.
+            let tag = self.dir.join("CACHEDIR.TAG");
+            fs::create(&tag)?.write_all(TAG.as_bytes()).map_err(fs::context("write", &tag))?;
             // Last: with it everything is there.
             fs::create_dir_all(&locks)?;
         }

@@ -187,7 +187,7 @@ fn message(panic: &(dyn Any + Send)) -> String {
 pub fn treat(workspace: &Workspace) -> Result<Vec<PathBuf>, InstallError> {
     fs::create_dir_all(&workspace.internal())?;
     let _lock = Lock::exclusive(&workspace.setup_lock(), "dpgui doctor --fix", Wait::No)?;
-    let leftovers = workspace::leftovers(workspace)?;
+    let leftovers = super::leftovers(workspace)?;
     for path in &leftovers {
         fs::remove_tree(path)?;
     }

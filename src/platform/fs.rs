@@ -18,7 +18,8 @@ use crate::error::{Kind, Report};
 
 use super::checkpoint::{Checkpoint, reach};
 
-pub use super::leftovers::{beside, draft, leftovers, remove_leftovers};
+use super::leftovers::draft;
+pub use super::leftovers::{beside, leftovers, remove_leftovers};
 
 /// A file operation that failed: the action, the path, the system's reason.
 #[derive(Debug, thiserror::Error)]
@@ -292,6 +293,11 @@ pub fn modified(path: &Path) -> Result<Timestamp> {
 /// A file that can be read is there, perhaps through a link.
 pub fn is_file(path: &Path) -> bool {
     path.is_file()
+}
+
+/// A program is there that this user may start, perhaps through a link.
+pub fn is_executable(path: &Path) -> bool {
+    is_file(path) && nix::unistd::access(path, nix::unistd::AccessFlags::X_OK).is_ok()
 }
 
 /// A directory is there, perhaps through a link.

@@ -11,18 +11,18 @@ use super::{
     process,
 };
 
-/// A name beside `path` for its next content; threads that write the same file have one each.
-pub fn draft(path: &Path) -> PathBuf {
-    static COUNT: AtomicU64 = AtomicU64::new(0);
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{}", COUNT.fetch_add(1, Ordering::Relaxed)));
-    beside(&path.with_file_name(name), "tmp")
-}
-
 /// A name beside `path` that says it is temporary and whose it is: `.NAME.PURPOSE-PID`.
 pub fn beside(path: &Path, purpose: &str) -> PathBuf {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     path.with_file_name(format!(".{name}.{purpose}-{}", std::process::id()))
+}
+
+/// A name beside `path` for its next content; threads that write the same file have one each.
+pub(super) fn draft(path: &Path) -> PathBuf {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}", COUNT.fetch_add(1, Ordering::Relaxed)));
+    beside(&path.with_file_name(name), "tmp")
 }
 
 /// What was left [`beside`] something in `dir`. Only who holds the lock on `dir` may remove it: for directories the number

@@ -12,7 +12,8 @@ use super::{
 };
 
 pub(super) fn checks(scene: &Scene) -> Vec<Check> {
-    if !scene.is_set_up() {
+    // A lock that cannot be read is told of by itself, and no step can say anything without it.
+    if !scene.is_set_up() || scene.site.locks().is_err() {
         return vec![];
     }
     let setup = match Setup::new(&scene.site, &scene.wish, &Selection::default()) {

@@ -79,7 +79,7 @@ pub(super) fn checks(scene: &Scene) -> Vec<Check> {
             checks.push(Check::problem("torch-import", told).advise(REBUILD));
         }
     }
-    checks.extend(versions::checks(scene, &answer.python, &answer.packages));
+    checks.extend(versions::checks(scene, &answer.packages));
     checks.extend(modules(&answer));
     checks
 }

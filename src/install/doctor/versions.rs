@@ -2,13 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::{
-    platform::fs,
-    vendor::lock::{Key, LockFile},
-};
+use crate::vendor::lock::{Environment, Key};
 
 use super::{
-    super::{Purpose, venv},
+    super::{Purpose, receipt::Receipt, venv},
     Scene,
     check::Check,
 };
@@ -18,40 +15,29 @@ const NAMED: usize = 4;
 
 const REPAIR: &str = "run `dpgui setup --repair`; if you want them so, leave them";
 
-/// `found`: versions by name (PEP 503); `python`: the interpreter's version.
-pub(super) fn checks(scene: &Scene, python: &str, found: &BTreeMap<String, String>) -> Vec<Check> {
-    match wanted(scene, python) {
-        Ok(wanted) => judge(&wanted, found),
-        Err(told) => {
-            vec![Check::problem("packages", told).advise("mend `dpgui.lock`, or get it back from git")]
-        }
-    }
+/// `found`: versions by name (PEP 503).
+pub(super) fn checks(scene: &Scene, found: &BTreeMap<String, String>) -> Vec<Check> {
+    judge(&wanted(scene), found)
 }
 
-/// Exact versions by name: all of the workspace's lock or, where it has none for this environment, what is declared.
-fn wanted(scene: &Scene, python: &str) -> Result<Vec<(String, String)>, String> {
-    let workspace = &scene.site.workspace;
-    let Some(profile) = venv::installed_profile(workspace) else { return Ok(vec![]) };
-    let arch = scene.site.host.arch;
-    let (list, declared) = match scene.wish.purpose {
-        Purpose::Trainer { .. } => ("trainer", 3),
-        Purpose::Demo { .. } => ("demo", 1),
-    };
-    let path = workspace.root().join("dpgui.lock");
-    let text = fs::read_optional(&path).map_err(|error| error.to_string())?;
-    let lock = text.map(|text| LockFile::parse(&text)).transpose();
-    let lock = lock.map_err(|error| format!("`{}` is no lock: {error}", path.display()))?;
-    let numbers: String = python.split('.').take(2).collect();
-    let key = Key::new(list, &profile.to_string(), arch, &format!("cp{numbers}"));
-    if let Some(locked) = lock.as_ref().and_then(|it| it.python.get(&key)) {
-        return Ok(locked.packages.0.iter().map(|it| (it.name.clone(), it.version.clone())).collect());
+/// Exact versions by name: all that are locked for this environment or, where nothing is, what is declared.
+fn wanted(scene: &Scene) -> Vec<(String, String)> {
+    let Some(receipt) = Receipt::of(&scene.site.workspace.venv()) else { return vec![] };
+    let key = receipt.details.get("locked").and_then(serde_json::Value::as_str);
+    // A lock that cannot be read is told of by itself.
+    let lock = scene.site.locks().ok().and_then(|it| it.own);
+    let is_its_own = |(it, _): &(&Key, &Environment)| Some(it.to_string().as_str()) == key;
+    if let Some((_, locked)) = lock.as_ref().and_then(|it| it.python.iter().find(is_its_own)) {
+        return locked.packages.0.iter().map(|it| (it.name.clone(), it.version.clone())).collect();
     }
-    let torch = profile.packages(&scene.site.sources, arch);
-    Ok(torch
-        .iter()
-        .take(declared)
-        .map(|(name, version)| ((*name).to_owned(), (*version).to_owned()))
-        .collect())
+    let Some(profile) = venv::installed_profile(&scene.site.workspace) else { return vec![] };
+    let count = match scene.wish.purpose {
+        Purpose::Trainer { .. } => 3,
+        // The demo needs torch alone of those that are built together.
+        Purpose::Demo { .. } => 1,
+    };
+    let torch = profile.packages(&scene.site.sources, scene.site.host.arch);
+    torch.iter().take(count).map(|(name, version)| ((*name).to_owned(), (*version).to_owned())).collect()
 }
 
 fn judge(wanted: &[(String, String)], found: &BTreeMap<String, String>) -> Vec<Check> {

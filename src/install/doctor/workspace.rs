@@ -3,10 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::{
-    platform::{
-        fs::{self, FsError},
-        lock::Lock,
-    },
+    platform::{fs, lock::Lock},
     vendor::{
         git::{self, GitError, State},
         sources,
@@ -15,7 +12,7 @@ use crate::{
 };
 
 use super::{
-    super::{purpose_of, receipt::Receipt},
+    super::{leftovers, purpose_of, receipt::Receipt},
     Scene,
     check::{Check, Fix},
 };
@@ -27,7 +24,7 @@ pub(super) fn checks(scene: &Scene) -> Vec<Check> {
     let workspace = &scene.site.workspace;
     let mut checks = vec![kind(workspace), lock(workspace)];
     checks.push(match leftovers(workspace) {
-        Ok(paths) => judge_leftovers(&paths, Lock::is_held(&lock_file(workspace))),
+        Ok(paths) => judge_leftovers(&paths, Lock::is_held(&workspace.setup_lock())),
         Err(error) => Check::failed("leftovers", error),
     });
     if fs::exists(&workspace.venv()) {
@@ -45,27 +42,18 @@ fn kind(workspace: &Workspace) -> Check {
     }
 }
 
-fn lock_file(workspace: &Workspace) -> PathBuf {
-    workspace.internal().join("setup.lock")
-}
-
 /// The lock is the kernel's and goes with its holder, so there is no stale one to remove.
 fn lock(workspace: &Workspace) -> Check {
-    let path = lock_file(workspace);
-    if !Lock::is_held(&path) {
-        return Check::ok("setup-lock", "nobody holds it");
+    let path = workspace.setup_lock();
+    match (Lock::is_held(&path), Lock::holder(&path)) {
+        (false, None) => Check::ok("setup-lock", "nobody holds it"),
+        (false, Some(sharers)) => Check::ok("setup-lock", format_args!("shared by {sharers}")),
+        (true, holder) => {
+            let holder = holder.unwrap_or_else(|| "another process".to_owned());
+            Check::note("setup-lock", format_args!("a setup is under way: {holder}"))
+                .advise("what else is said here of the workspace may be different when it is done")
+        }
     }
-    let holder = fs::read_optional(&path).ok().flatten().unwrap_or_default();
-    let holder = if holder.trim().is_empty() { "another process" } else { holder.trim() };
-    Check::note("setup-lock", format_args!("a setup is under way: {holder}"))
-        .advise("what else is said here of the workspace may be different when it is done")
-}
-
-/// What setups that were killed left behind.
-pub(super) fn leftovers(workspace: &Workspace) -> Result<Vec<PathBuf>, FsError> {
-    let dirs = [workspace.root().to_owned(), workspace.tools(), workspace.vendor(), workspace.libs()];
-    let found = dirs.iter().map(|dir| fs::leftovers(dir)).collect::<Result<Vec<_>, _>>()?;
-    Ok(found.into_iter().flatten().collect())
 }
 
 fn judge_leftovers(paths: &[PathBuf], setup_is_under_way: bool) -> Check {
