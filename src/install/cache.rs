@@ -10,7 +10,6 @@ pub mod sweep;
 use std::{
     io::Write,
     path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
 };
 
 use crate::{
@@ -161,9 +160,6 @@ impl Cache {
     }
 
     fn lock(&self, sha256: Sha256) -> Result<PathBuf, FsError> {
-        // One thread makes the directories: of two, one could be killed when the other has said that all is there.
-        static MAKING: Mutex<()> = Mutex::new(());
-        let _making = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
         let locks = self.locks();
         if !fs::is_dir(&locks) || !fs::is_dir(&self.downloads()) {
             fs::create_dir_all(&self.downloads())?;

@@ -5,7 +5,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fmt::Write as _,
     fs,
     os::unix::process::ExitStatusExt,
     process::{Child, Stdio},
@@ -360,18 +359,14 @@ fn setups_that_are_killed_at_random_moments_are_finished_by_the_next_one() {
     while left > 0 {
         let index = usize::try_from(random.below(2)).expect("small");
         let (scenario, (expected, _, took)) = (&SCENARIOS[index], &undisturbed[index]);
+        let longest = u64::try_from(took.as_micros()).expect("not for ever").max(1);
         let sandbox = world.sandbox(scenario);
         let mut what = format!("seed {seed}, {left} left, {}", scenario.name);
         for _ in 0..=random.below(3) {
             let setups = 1 + random.below(3);
-            let moments: Vec<Duration> = (0..setups)
-                .map(|_| {
-                    Duration::from_micros(
-                        random.below(2 + u64::try_from(took.as_micros()).unwrap_or(u64::MAX)),
-                    )
-                })
-                .collect();
-            let _ = write!(what, ", killed after {moments:?}");
+            let moments: Vec<Duration> =
+                (0..setups).map(|_| Duration::from_micros(random.below(longest))).collect();
+            what.extend([format!(", killed after {moments:?}")]);
             kill_at(&sandbox, scenario, &moments);
             left = left.saturating_sub(setups);
         }
