@@ -7,7 +7,11 @@
 
 pub mod sweep;
 
-use std::path::{Path, PathBuf};
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
+};
 
 use crate::{
     platform::{
@@ -157,12 +161,15 @@ impl Cache {
     }
 
     fn lock(&self, sha256: Sha256) -> Result<PathBuf, FsError> {
+        // One thread makes the directories: of two, one could be killed when the other has said that all is there.
+        static MAKING: Mutex<()> = Mutex::new(());
+        let _making = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
         let locks = self.locks();
         if !fs::is_dir(&locks) || !fs::is_dir(&self.downloads()) {
-            let tag = self.dir.join("CACHEDIR.TAG");
             fs::create_dir_all(&self.downloads())?;
-            fs::remove_leftovers(&tag)?;
-            fs::write_atomic(&tag, TAG)?;
+            // In place: several setups write the same, and there is no temporary file to be left behind.
+            let tag = self.dir.join("CACHEDIR.TAG");
+            fs::create(&tag)?.write_all(TAG.as_bytes()).map_err(fs::context("write", &tag))?;
             // Last: with it everything is there.
             fs::create_dir_all(&locks)?;
         }
@@ -180,6 +187,8 @@ impl Cache {
         if hasher.finish() != sha256 {
             return Ok(false);
         }
+        // Whoever was killed between naming it and this left it; a file that cannot be removed does no harm.
+        let _ = fs::remove_tree(&self.origin(sha256));
         // Of use to the order of tidying up alone: not worth an error.
         let _ = fs::touch(&path, clock::now());
         Ok(true)

@@ -7,13 +7,20 @@ use std::{
     process::{Command, Stdio},
 };
 
+use dpgui::platform::{
+    digest::Sha256,
+    lock::{Lock, Wait},
+};
 use serde_json::{Value, json};
 
-use crate::support::{
-    file_server::FileServer,
-    git_repository::GitRepository,
-    lab::{Lab, kill, until},
-    sandbox::{Said, Sandbox},
+use crate::{
+    archives,
+    support::{
+        file_server::FileServer,
+        git_repository::GitRepository,
+        lab::{Lab, kill, until},
+        sandbox::{Said, Sandbox},
+    },
 };
 
 /// The checks of this id: subject, verdict, what was found.
@@ -150,13 +157,13 @@ fn leftovers_are_told_of_and_removed_on_request_only() {
 fn leftovers_are_not_removed_from_under_a_setup() {
     let sandbox = begun();
     let left = sandbox.write("w/.venv.tmp-77/x", "x");
-    let lock = fs::File::create(sandbox.path("w/.dpgui/setup.lock")).expect("created");
-    fs::write(sandbox.path("w/.dpgui/setup.lock"), "process 4711 (dpgui setup)\n").expect("written");
-    lock.lock().expect("free");
+    let lock = Lock::exclusive(&sandbox.path("w/.dpgui/setup.lock"), "dpgui setup", Wait::No).expect("free");
     let said = sandbox.dpgui(&["doctor", "--fix", "--json"]);
-    assert_eq!(check(&said, "setup-lock"), "note: a setup is under way: process 4711 (dpgui setup)");
+    let holder = format!("process {} (dpgui setup)", std::process::id());
+    assert_eq!(check(&said, "setup-lock"), format!("note: a setup is under way: {holder}"));
     assert!(check(&said, "leftovers").starts_with("ok: "), "{said}");
     assert!(left.exists());
+    drop(lock);
 }
 
 #[test]
@@ -300,6 +307,43 @@ fn edits_in_a_checkout_are_told_of_and_never_undone() {
     let said = sandbox.dpgui(&["doctor", "--fix", "--json"]);
     assert_eq!(check(&said, "checkout"), "warning: edited: `comfy/model.py`; dpgui leaves them as they are");
     assert_eq!(fs::read_to_string(repository.path().join("comfy/model.py")).expect("there"), "mine");
+}
+
+#[test]
+fn a_file_that_was_changed_or_deleted_is_found_fast_or_when_all_are_read() {
+    let server = FileServer::start();
+    let mut sandbox = Sandbox::new();
+    let archive = archives::node("22.12.0");
+    let (place, digest) = (server.file("/node.tar.gz", archive.clone()), Sha256::of(&archive));
+    sandbox.write(
+        "w/dpgui.toml",
+        format!(
+            "[sources.node]\nversion = \"22.12.0\"\nplaces = [\"{place}\"]\n\
+             sha256 = {{ x86_64 = \"{digest}\", aarch64 = \"{digest}\" }}\n"
+        ),
+    );
+    sandbox.program("npm", "#!/bin/sh\nexit 1\n");
+    sandbox.dpgui(&["setup", "--only", "node"]).ok();
+    let files = |options: &[&str]| {
+        let said = sandbox.dpgui(&[&["doctor", "--json"], options].concat());
+        let found = checks(&said, "files").into_iter().find(|it| it.0 == "node");
+        found.map(|it| format!("{}: {}", it.1, it.2)).expect("told")
+    };
+    let fine = files(&[]);
+    assert!(fine.starts_with("ok: ") && fine.ends_with(" are there"), "{fine}");
+    assert!(files(&["--full"]).ends_with("to the last byte"));
+
+    let node = sandbox.path("w/tools/node/bin/node");
+    let text = fs::read_to_string(&node).expect("a script");
+    sandbox.write(&node, text.replace("echo", "ECHO"));
+    assert_eq!(files(&[]), fine, "as long as it was");
+    assert_eq!(files(&["--full"]), "problem: `bin/node` is changed");
+
+    fs::remove_file(&node).expect("removed");
+    sandbox.write("w/tools/node/mine.txt", "mine");
+    assert_eq!(files(&[]), "problem: `bin/node` is missing");
+    fs::remove_file(sandbox.path("w/tools/node/.dpgui-manifest")).expect("removed");
+    assert_eq!(files(&[]), "problem: the list of its files is damaged, so they cannot be checked");
 }
 
 #[test]
