@@ -36,7 +36,8 @@ const PYTHONS: [Version; 5] =
 #[derive(Clone, Debug)]
 pub struct Locks {
     pub own: Option<LockFile>,
-    shipped: LockFile,
+    /// `None`: as if none were shipped.
+    shipped: Option<&'static LockFile>,
     policy: Policy,
 }
 
@@ -53,12 +54,12 @@ impl Locks {
             let why = format!("`{}` is not there", path.display());
             return Err(LockedError::Outdated { why }.into());
         }
-        Ok(Self { own, shipped: LockFile::shipped()?, policy })
+        Ok(Self { own, shipped: Some(LockFile::shipped()?), policy })
     }
 
     /// The user's own first: whoever has locked something wants that.
     fn in_order(&self) -> impl Iterator<Item = &LockFile> {
-        self.own.iter().chain([&self.shipped])
+        self.own.iter().chain(self.shipped)
     }
 
     pub fn environment(&self, key: &Key, made_from: Sha256) -> Option<&Packages> {
@@ -70,9 +71,10 @@ impl Locks {
 
     /// As if no packages had ever been locked.
     fn forget_environments(&mut self) {
-        for lock in self.own.iter_mut().chain([&mut self.shipped]) {
-            lock.python.clear();
+        if let Some(own) = &mut self.own {
+            own.python.clear();
         }
+        self.shipped = None;
     }
 
     /// The digest of the requirements that the wanted checkouts will give, if a lock foresaw it.
@@ -336,13 +338,13 @@ mod tests {
     const DEMO: &str = include_str!("../../templates/demo/requirements.txt");
 
     fn shipped() -> Locks {
-        Locks { own: None, shipped: LockFile::shipped().expect("valid"), policy: Policy::Update }
+        Locks { own: None, shipped: Some(LockFile::shipped().expect("valid")), policy: Policy::Update }
     }
 
     #[test]
     fn the_shipped_lock_is_for_the_declared_sources_and_rules() {
         let sources = Sources::load(&Settings::default()).expect("valid");
-        let Locks { shipped, .. } = shipped();
+        let shipped = LockFile::shipped().expect("valid");
         assert_eq!(shipped.rules, Rules::digest(), "the rules changed: lock anew, see CONTRIBUTING.md");
         let pinned = |it: &sources::Repository| it.commit;
         assert_eq!(

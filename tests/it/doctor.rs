@@ -1,6 +1,7 @@
 //! `dpgui doctor` on real workspaces with real damage, and on machines that are made to look ill.
 
 use std::{
+    collections::BTreeSet,
     fs,
     os::unix::fs::symlink,
     path::Path,
@@ -118,6 +119,28 @@ fn a_script_gets_an_object_for_each_check_and_one_that_counts_them() {
         ["glibc", "dev-shm", "open-files", "memory", "disk-space", "proxy", "nvcc"].contains(it)
     });
     assert_eq!(known.len(), 7, "{said}");
+}
+
+#[test]
+fn every_check_is_documented_and_every_documented_one_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = fs::read_to_string(root.join("docs/doctor.md")).expect("there");
+    let rows = text.lines().filter_map(|line| line.strip_prefix("| `")?.split(" |").next());
+    let documented: BTreeSet<String> =
+        rows.flat_map(|row| row.split(", ")).map(|it| it.trim_matches('`').to_owned()).collect();
+    for said in [Sandbox::new().dpgui(&["doctor", "--json"]), begun().dpgui(&["doctor", "--json"])] {
+        let ids = said.events().into_iter().filter_map(|it| it["id"].as_str().map(str::to_owned));
+        let unknown: Vec<String> = ids.filter(|it| !documented.contains(it)).collect();
+        assert_eq!(unknown, Vec::<String>::new());
+    }
+    let sources: String = ["src/install/doctor", "src/commands"]
+        .iter()
+        .flat_map(|dir| fs::read_dir(root.join(dir)).expect("listed").flatten())
+        .filter_map(|entry| fs::read_to_string(entry.path()).ok())
+        .chain([fs::read_to_string(root.join("src/install/doctor.rs")).expect("there")])
+        .collect();
+    let gone: Vec<&String> = documented.iter().filter(|id| !sources.contains(&format!("\"{id}\""))).collect();
+    assert_eq!(gone, Vec::<&String>::new());
 }
 
 #[test]
@@ -415,7 +438,7 @@ fn servers_are_asked_on_request_only() {
     let server = FileServer::start();
     let sandbox = Sandbox::new();
     let (there, gone) = (server.file("/node.tar.gz", "x"), server.url("/uv.tar.gz"));
-    let archives = [("node", &there), ("uv", &gone), ("python", &there)];
+    let archives = [("node", &there), ("uv", &there), ("python", &gone)];
     let digest = "0".repeat(64);
     let of_archive = |(name, place): (&str, &String)| {
         format!(
@@ -434,6 +457,6 @@ fn servers_are_asked_on_request_only() {
         checks(&said, "mirror").into_iter().find(|it| it.0 == name).map(|it| format!("{}: {}", it.1, it.2))
     };
     assert_eq!(verdict("node"), Some(format!("ok: `{there}` answers")));
-    assert_eq!(verdict("uv"), Some(format!("warning: no good answer within 3 s from `{gone}`")));
+    assert_eq!(verdict("python"), Some(format!("warning: no good answer within 3 s from `{gone}`")));
     assert!(verdict("ComfyUI").is_some_and(|it| it.starts_with("warning: ")), "{said}");
 }
