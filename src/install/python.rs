@@ -89,7 +89,7 @@ impl FromStr for Version {
 impl<'a> Python<'a> {
     pub fn new(site: &'a Site, chosen: Option<PathBuf>, oldest: Version) -> Result<Self, InstallError> {
         let chosen = chosen.map(|path| named(site, &path)).transpose()?;
-        Ok(Self { site, pinned: Pinned::new(site, "python")?, chosen, oldest })
+        Ok(Self { site, pinned: Pinned::new(site, "python")?.or_the_systems(), chosen, oldest })
     }
 
     /// The interpreter that an earlier run of this step settled on, if it still fits.

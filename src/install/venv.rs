@@ -10,6 +10,7 @@
 
 mod addresses;
 mod arrival;
+mod notes;
 mod phase;
 mod wheelhouse;
 
@@ -139,6 +140,7 @@ impl Venv<'_> {
         turn.wait_for(&StepId::Lock)?;
         self.is_still(answer)?;
         wheelhouse.finish(packages, turn.progress)?;
+        notes::remove(staged)?;
         if !self.keep_downloads {
             wheelhouse.discard()?;
         }

@@ -302,6 +302,11 @@ pub fn is_file(path: &Path) -> bool {
     path.is_file()
 }
 
+/// A program is there that this user may start, perhaps through a link.
+pub fn is_executable(path: &Path) -> bool {
+    is_file(path) && nix::unistd::access(path, nix::unistd::AccessFlags::X_OK).is_ok()
+}
+
 /// A directory is there, perhaps through a link.
 pub fn is_dir(path: &Path) -> bool {
     path.is_dir()

@@ -11,6 +11,7 @@ mod downloads;
 mod git;
 mod hostile_archives;
 mod kill_matrix;
+mod lock;
 mod locking;
 mod logs;
 mod setup;

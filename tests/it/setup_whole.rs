@@ -101,7 +101,7 @@ fn a_whole_workspace_is_set_up_verified_and_left_alone() {
     sandbox.write("w/dpgui.toml", settings(&upstream, &files, &sandbox));
     let first = sandbox.dpgui(&["setup"]).ok();
     assert!(first.stderr.contains("taking uv 0.12.5 from the Python package index instead"), "{first}");
-    assert!(first.stderr.contains("DeepSpeed 0.18.4 import, the launcher starts"), "{first}");
+    assert!(first.stderr.contains("DeepSpeed 0.18.4, modules where they should be"), "{first}");
 
     checkouts_are_clean_and_at_their_pins(&sandbox, &upstream);
     let libs = sandbox.path("w/vendor/libs");

@@ -19,50 +19,49 @@ use dpgui::{
 };
 use serde_json::Value;
 
-use crate::{
-    archives,
-    setup_whole::{Upstream, python, upstream},
-    support::{
-        file_server::FileServer,
-        git_repository::say,
-        lab::{Background, until},
-        python_index::PythonIndex,
-        sandbox::{Said, Sandbox},
-    },
+use crate::support::{
+    git_repository::say,
+    lab::{Background, until},
+    sandbox::Sandbox,
+    small_world::SmallWorld,
 };
 
 /// A workspace that is set up, with the servers that it came from.
 struct World {
     sandbox: Sandbox,
-    upstream: Upstream,
-    index: PythonIndex,
-    _files: FileServer,
+    small: SmallWorld,
 }
 
 impl World {
     fn new() -> Self {
-        let mut sandbox = Sandbox::new();
-        let (upstream, files, index) = (upstream(&sandbox), FileServer::start(), PythonIndex::start());
-        sandbox.env("UV_DEFAULT_INDEX", index.url());
-        // uv itself is fetched once for all tests.
-        sandbox.env("DPGUI_CACHE_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).join("update-cache"));
-        let node = archives::node("22.12.0");
-        let digest = Sha256::of(&node);
-        let (node, uv) = (files.file("/node.tar.gz", node), files.url("/uv.tar.gz"));
-        let settings = format!(
-            "python = \"{}\"\n[torch]\nprofile = \"cpu\"\n[sources.node]\nplaces = [\"{node}\"]\n\
-             sha256 = {{ x86_64 = \"{digest}\", aarch64 = \"{digest}\" }}\n[sources.uv]\nplaces = [\"{uv}\"]\n\
-             [sources.diffusion-pipe]\nurl = \"{}\"\n",
-            python().display(),
-            upstream.server.url("diffusion-pipe")
-        );
-        sandbox.write("w/dpgui.toml", format!("{settings}commit = \"{}\"\n", upstream.commit));
+        let mut small = SmallWorld::start();
+        small.index.wheel("tiny", "1.0", &[("tiny.py", "")], "");
+        // Its module would be found before ComfyUI's.
+        small.index.wheel("shadow", "1.0", &[("comfy/__init__.py", "")], "");
+        let sandbox = small.sandbox();
         sandbox.dpgui(&["setup"]).ok();
         // The commit that a workspace stays at is the lock's business from now on.
-        sandbox.write("w/dpgui.toml", settings);
-        let world = Self { sandbox, upstream, index, _files: files };
+        let pin = format!("commit = \"{}\"\n", small.upstream.commit);
+        sandbox.write("w/dpgui.toml", small.settings().replace(&pin, ""));
+        let world = Self { sandbox, small };
         world.has_nothing_to_do();
         world
+    }
+
+    fn commit(&self) -> &str {
+        &self.small.upstream.commit
+    }
+
+    /// A newer commit of the trainer with this list.
+    fn newer(&self, requirements: &str) -> String {
+        let trainer = &self.small.upstream.trainer;
+        trainer.write("train.py", "print('newer')").write("requirements.txt", requirements).commit("newer")
+    }
+
+    /// The wheels that were fetched so far.
+    fn fetched(&self) -> Vec<String> {
+        let requests = self.small.index.server.requests();
+        requests.into_iter().filter(|it| it.contains(".whl from ")).collect()
     }
 
     fn root(&self) -> PathBuf {
@@ -71,12 +70,14 @@ impl World {
 
     /// A newer commit that wants another package: its environment is another one.
     fn newer_requirements(&self) -> String {
-        let list = "deepspeed==0.18.4\ntoml\nnumpy\nav\ntiny\n";
-        self.upstream
-            .trainer
-            .write("train.py", "print('newer')")
-            .write("requirements.txt", list)
-            .commit("newer")
+        self.newer(
+            "deepspeed==0.18.4
+toml
+numpy
+av
+tiny
+",
+        )
     }
 
     #[track_caller]
@@ -141,7 +142,7 @@ fn event<'a>(events: &'a [Value], name: &str) -> Option<&'a Value> {
 #[test]
 fn an_update_is_prepared_beside_what_trainings_use_and_switched_when_none_does() {
     let world = World::new();
-    let (sandbox, old) = (&world.sandbox, world.upstream.commit.clone());
+    let (sandbox, old) = (&world.sandbox, world.commit().to_owned());
     let none = sandbox.dpgui(&["update"]).ok();
     assert!(none.stderr.contains("there is nothing newer"), "{none}");
     world.has_no_copies();
@@ -161,8 +162,8 @@ fn an_update_is_prepared_beside_what_trainings_use_and_switched_when_none_does()
     assert!(said.stderr.contains("(training 20260102-030405-tiny)"), "{said}");
     assert_eq!(world.installed(), before);
     assert!(world.root().join(".dpgui/next/venv").is_dir());
-    let fetched = world.index.fetched();
-    assert!(fetched.contains(&"tiny-1.0-py3-none-any.whl".to_owned()), "{fetched:?}");
+    let fetched = world.fetched();
+    assert!(fetched.iter().any(|it| it.contains("/tiny-1.0-py3-none-any.whl")), "{fetched:?}");
 
     let waiting = Background(
         sandbox
@@ -185,7 +186,7 @@ fn an_update_is_prepared_beside_what_trainings_use_and_switched_when_none_does()
     assert!(event(&events, "step-done").is_none(), "all of it was prepared: {said}");
     let done = event(&events, "update-done").expect("done");
     assert_eq!((done["from"].as_str(), done["to"].as_str()), (Some(&*old), Some(&*newer)));
-    assert_eq!(world.index.fetched(), fetched);
+    assert_eq!(world.fetched(), fetched);
     assert_eq!(world.head(), newer);
     assert!(fs::read_to_string(world.root().join("dpgui.lock")).expect("locked").contains(&newer));
     world.has_nothing_to_do();
@@ -219,17 +220,17 @@ fn it_goes_back_and_forward_again(world: &World, before: &Installed, old: &str) 
 #[test]
 fn an_update_of_nothing_but_code_keeps_the_environment() {
     let world = World::new();
-    let newer = world.upstream.trainer.write("train.py", "print('newer')").commit("newer");
-    let (venv, fetched) = (inode(&world.root().join("venv")), world.index.fetched());
+    let newer = world.small.upstream.trainer.write("train.py", "print('newer')").commit("newer");
+    let (venv, fetched) = (inode(&world.root().join("venv")), world.fetched());
     let comfy = inode(&world.root().join("vendor/ComfyUI"));
     world.sandbox.dpgui(&["update"]).ok();
     assert_eq!(world.head(), newer);
     assert_eq!(inode(&world.root().join("venv")), venv);
     assert_eq!(inode(&world.root().join("vendor/ComfyUI")), comfy, "its commit is the same");
-    assert_eq!(world.index.fetched(), fetched);
+    assert_eq!(world.fetched(), fetched);
     world.has_nothing_to_do();
     world.sandbox.dpgui(&["rollback"]).ok();
-    assert_eq!(world.head(), world.upstream.commit);
+    assert_eq!(world.head(), world.commit());
     world.has_nothing_to_do();
     // Over what is there of the last one.
     let newest = world.newer_requirements();
@@ -263,28 +264,24 @@ fn what_cannot_be_updated_stays_as_it_is() {
     let edited = sandbox.path("w/vendor/diffusion-pipe/train.py");
     let committed = fs::read(&edited).expect("there");
     fs::write(&edited, "print('mine')").expect("written");
-    check(&["update"], 2, &["cannot be prepared", "`train.py`"]);
+    check(&["update"], 2, &["has files that a new checkout would destroy: `train.py`"]);
     assert!(!sandbox.path("w/.dpgui/next").exists(), "refused before anything was done");
     fs::write(&edited, committed).expect("written");
 
     let settings = fs::read_to_string(sandbox.path("w/dpgui.toml")).expect("there");
-    let pin = format!("{settings}commit = \"{}\"\n", world.upstream.commit);
+    let pin = format!("{settings}commit = \"{}\"\n", world.commit());
     sandbox.write("w/dpgui.toml", pin);
     let hint = "remove `commit` under `[sources.diffusion-pipe]` in `dpgui.toml`";
     check(&["update"], 0, &["is pinned to commit", hint]);
     check(&["update", "--commit", &newer], 2, &["`dpgui.toml` pins commit", hint]);
     sandbox.write("w/dpgui.toml", settings);
 
-    world
-        .upstream
-        .trainer
-        .write("requirements.txt", "deepspeed==0.18.4\nthere-is-no-such-thing\n")
-        .commit("bad");
-    check(&["update"], 1, &["cannot be prepared; what is installed is as it was", "there-is-no-such-thing"]);
+    let unprepared = "cannot be prepared; what is installed is as it was";
+    world.newer("deepspeed==0.18.4\nthere-is-no-such-thing\n");
+    check(&["update"], 1, &[unprepared, "there-is-no-such-thing", "hint: choose another commit"]);
     assert_eq!(world.installed(), before);
-    world.index.wheel("deepspeed", "0.18.5", "__version__ = '0.18.5'\ndef main():\n    print('broken')\n");
-    world.upstream.trainer.write("requirements.txt", "deepspeed==0.18.5\ntoml\nnumpy\nav\n").commit("broken");
-    check(&["update"], 1, &["cannot be prepared; what is installed is as it was", "deepspeed --help` fails"]);
+    world.newer("deepspeed==0.18.4\ntoml\nnumpy\nav\nshadow\n");
+    check(&["update"], 1, &[unprepared, "the module `comfy` would come from", "hint: choose another commit"]);
     assert_eq!(world.installed(), before);
     world.has_nothing_to_do();
 
@@ -293,9 +290,7 @@ fn what_cannot_be_updated_stays_as_it_is() {
     sandbox.dpgui(&["update", "--commit", &newer]).ok();
     assert_eq!(world.head(), newer);
     world.has_nothing_to_do();
-    // The cache is that of other tests.
-    let clean = sandbox.command(&["clean", "--all"]).env("DPGUI_CACHE_DIR", sandbox.path("cache")).output();
-    let clean = Said::from(clean.expect("it starts")).ok();
+    let clean = sandbox.dpgui(&["clean", "--all"]).ok();
     assert!(clean.stderr.contains(".dpgui/previous"), "{clean}");
     world.has_no_copies();
     world.has_nothing_to_do();

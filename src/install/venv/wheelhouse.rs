@@ -42,6 +42,9 @@ impl<'a> Wheelhouse<'a> {
         fs::create_dir_all(&dir.join("files"))?;
         let mut env = index_settings::uv_env(site);
         env.set("UV_CACHE_DIR", dir.join("uv-cache")).remove("UV_LINK_MODE");
+        // What is built from sources is to come out the same everywhere: setup scripts print sets and dates
+        // (measured: DeepSpeed's list of dependencies came in another order each time).
+        env.set("PYTHONHASHSEED", "0").set("SOURCE_DATE_EPOCH", "315532800");
         let (waiting, here) = (vec![], vec![]);
         Ok(Self { site, uv, staged, dir, env, waiting, here, left_to_uv: false })
     }
