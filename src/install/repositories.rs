@@ -83,17 +83,26 @@ enum InTrainer {
 impl Checkout<'_> {
     /// Tries again after what may pass: a clone of hundreds of megabytes is not to end a setup by one bad answer.
     fn checkout(&self, pin: &Pin, progress: &Progress) -> Result<Outcome, InstallError> {
-        let git = Git::new(self.site.http.clone(), &self.site.host.env)?;
-        let mut retries = self.site.http.retries(false);
-        loop {
-            let error = match git.checkout(pin, &self.dir(), &mut |far| show(far, progress)) {
-                Err(GitError::Net(error)) => error,
-                outcome => return Ok(outcome?),
-            };
-            let Some(pause) = retries.after(&error) else { return Err(GitError::Net(error).into()) };
-            progress.doing(format!("{}; trying again in {:.1} s", in_one_line(&error), pause.as_secs_f32()));
-            clock::pause(pause);
-        }
+        patiently(self.site, progress, |git| git.checkout(pin, &self.dir(), &mut |far| show(far, progress)))
+    }
+}
+
+/// Asks a server with `ask`, and again after what may pass.
+pub(super) fn patiently<T>(
+    site: &Site,
+    progress: &Progress,
+    ask: impl Fn(&Git) -> Result<T, GitError>,
+) -> Result<T, InstallError> {
+    let git = Git::new(site.http.clone(), &site.host.env)?;
+    let mut retries = site.http.retries(false);
+    loop {
+        let error = match ask(&git) {
+            Err(GitError::Net(error)) => error,
+            answer => return Ok(answer?),
+        };
+        let Some(pause) = retries.after(&error) else { return Err(GitError::Net(error).into()) };
+        progress.doing(format!("{}; trying again in {:.1} s", in_one_line(&error), pause.as_secs_f32()));
+        clock::pause(pause);
     }
 }
 

@@ -15,9 +15,10 @@ use crate::{
     platform::{
         clock::Stopwatch,
         lock::{Lock, LockError, Wait},
+        net,
     },
     vendor::{
-        git::{self, CommitId, Git, GitError, State},
+        git::{self, CommitId, GitError, State},
         sources::{self, Repository},
     },
     workspace::{
@@ -29,6 +30,7 @@ use crate::{
 use super::{
     IfLocked, InstallError, Setup, Wish,
     plan::{Planned, Selection, StepId},
+    repositories,
     step::Site,
 };
 
@@ -126,8 +128,10 @@ pub fn installed(site: &Site, wish: &Wish) -> Result<CommitId, UpdateError> {
 /// # Errors
 /// When its repository cannot be asked.
 pub fn latest(site: &Site) -> Result<CommitId, InstallError> {
-    let git = Git::new(site.http.clone(), &site.host.env)?;
-    Ok(git.latest(&trainer(site)?.url)?)
+    let url = &trainer(site)?.url;
+    let progress = site.output.progress(sources::TRAINER);
+    progress.doing(format!("asking {} for its newest commit", net::without_secrets(url)));
+    repositories::patiently(site, &progress, |git| git.latest(url))
 }
 
 /// The declaration of the trainer's repository.
@@ -278,7 +282,7 @@ fn exclusive(
     Lock::exclusive(&workspace.setup_lock(), purpose, wait(if_locked, &tell))
 }
 
-fn wait<'a>(if_locked: IfLocked, tell: &'a (dyn Fn(&str) + Sync)) -> Wait<'a> {
+fn wait(if_locked: IfLocked, tell: &(dyn Fn(&str) + Sync)) -> Wait<'_> {
     match if_locked {
         IfLocked::Wait => Wait::Telling(tell),
         IfLocked::Fail => Wait::No,

@@ -21,7 +21,7 @@ use crate::platform::{
     Env,
     checkpoint::{Checkpoint, reach},
     fs,
-    net::Http,
+    net::{self, Http},
 };
 
 use address::{Address, InsteadOf};
@@ -115,7 +115,7 @@ impl Git {
         let address = Address::parse(&self.instead_of.apply(url))?;
         let call = transport::Call::new(self.http.clone(), self.token.clone());
         let latest = remote::default_branch(&address, &call)?;
-        latest.ok_or_else(|| GitError::Empty { url: crate::platform::net::without_secrets(url) })
+        latest.ok_or_else(|| GitError::Empty { url: net::without_secrets(url) })
     }
 
     fn stage(&self, pin: &Pin, staged: &Path, progress: OnProgress<'_>) -> Result<(), GitError> {
@@ -140,7 +140,7 @@ impl Git {
 fn create(path: &Path, url: &str) -> Result<Repository, Libgit2> {
     let mut options = RepositoryInitOptions::new();
     let repository = Repository::init_opts(path, options.external_template(false).no_reinit(true))?;
-    repository.remote("origin", &crate::platform::net::without_secrets(url))?;
+    repository.remote("origin", &net::without_secrets(url))?;
     Ok(repository)
 }
 

@@ -279,3 +279,99 @@ fn journal_file(workspace: &Workspace) -> PathBuf {
 fn parent(path: &Path) -> &Path {
     path.parent().unwrap_or(Path::new("/"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::platform::lock::Wait;
+
+    /// Live things with the text `old`, those of a draft with the text `new`, and the setup's lock.
+    fn world(live: &[&str], next: &[&str]) -> (tempfile::TempDir, Workspace, Lock) {
+        let dir = tempfile::tempdir().expect("a temp dir");
+        let workspace = Workspace::at(dir.path());
+        let sides = [(workspace.root().to_owned(), live, "old"), (workspace.draft().records(), next, "new")];
+        for (root, names, text) in sides {
+            fs::create_dir_all(&root).expect("created");
+            for name in names {
+                fs::create_dir_all(&root.join(name)).expect("created");
+                fs::write_atomic(&root.join(name).join("text"), text).expect("written");
+            }
+        }
+        let lock = Lock::exclusive(&workspace.setup_lock(), "a test", Wait::No).expect("free");
+        (dir, workspace, lock)
+    }
+
+    fn items(names: &[&str]) -> Vec<Item> {
+        let item = |name: &&str| Item { live: name.into(), copy: Path::new(".dpgui/next").join(name) };
+        names.iter().map(item).collect()
+    }
+
+    fn text(workspace: &Workspace, name: &str) -> Option<String> {
+        fs::read_optional(&workspace.root().join(name).join("text")).expect("readable")
+    }
+
+    #[test]
+    fn what_is_new_takes_the_place_of_what_was_there_and_gives_it_back() {
+        let (_dir, workspace, lock) = world(&["a", "kept"], &["a", "added"]);
+        let check = |a: &str| {
+            let found = ["a", "added", "kept"].map(|name| text(&workspace, name));
+            assert_eq!(found, [a, "new", "old"].map(|it| Some(it.to_owned())));
+            assert!(!is_pending(&workspace) && !fs::exists(&workspace.draft().records()));
+        };
+        switch(&workspace, With::Next, items(&["a", "added"]), &lock).expect("switched");
+        check("new");
+        for a in ["old", "new"] {
+            let back = Item { live: "a".into(), copy: ".dpgui/previous/a".into() };
+            switch(&workspace, With::Previous, vec![back], &lock).expect("switched");
+            check(a);
+        }
+    }
+
+    #[test]
+    fn a_switch_that_fails_half_way_is_undone() {
+        let (_dir, workspace, lock) = world(&["a", "b"], &["a", "added"]);
+        let mut items = items(&["added", "a"]);
+        // Nothing changes places with a part of itself.
+        fs::create_dir_all(&workspace.root().join("b/part")).expect("created");
+        items.push(Item { live: "b".into(), copy: "b/part".into() });
+        let error = switch(&workspace, With::Next, items, &lock).expect_err("it cannot be");
+        assert_eq!(error.kind(), Kind::Disk, "{error}");
+        assert_eq!(
+            ["a", "added", "b"].map(|it| text(&workspace, it)),
+            [Some("old"), None, Some("old")].map(|it| it.map(str::to_owned))
+        );
+        assert!(!is_pending(&workspace) && fs::exists(&workspace.draft().records().join("added/text")));
+    }
+
+    #[test]
+    fn what_cannot_change_places_is_said_before_anything_is_moved() {
+        let (_dir, workspace, lock) = world(&["a"], &["a", "venv"]);
+        fs::symlink(Path::new("a"), &workspace.venv()).expect("linked");
+        let error = switch(&workspace, With::Next, items(&["a", "venv"]), &lock).expect_err("a link");
+        let expected = "is a link, and what it leads to cannot change places with a new one";
+        assert!(error.to_string().ends_with(expected), "{error}");
+        assert_eq!(text(&workspace, "a").as_deref(), Some("old"));
+    }
+
+    #[test]
+    fn a_journal_that_does_not_fit_what_is_there_is_an_error_and_moves_nothing() {
+        let (_dir, workspace, lock) = world(&["a", "b"], &["a", "b"]);
+        let swap = |item: Item, from| Swap { to: Some(1), from, item };
+        let a = identity(&workspace.root().join("a")).expect("there");
+        let swaps = items(&["a", "b"]).into_iter().zip([a, Some(2)]).map(|(item, from)| swap(item, from));
+        let journal = Journal { schema: SCHEMA, with: With::Next, copy: Some(3), swaps: swaps.collect() };
+        let write = |text: &str| fs::write_atomic(&journal_file(&workspace), text).expect("written");
+        let check = |expected: &str| {
+            let error = finish(&workspace, &lock).expect_err(expected).to_string();
+            assert!(error.contains(expected), "{error}");
+            assert_eq!(
+                ["a", "b"].map(|it| text(&workspace, it)),
+                [Some("old".to_owned()), Some("old".to_owned())]
+            );
+        };
+        write(&serde_json::to_string(&journal).expect("JSON"));
+        check("b`, and somebody else has replaced it since");
+        write("{");
+        check("cannot be understood");
+    }
+}

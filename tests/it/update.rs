@@ -191,10 +191,10 @@ fn an_update_is_prepared_beside_what_trainings_use_and_switched_when_none_does()
     assert!(fs::read_to_string(world.root().join("dpgui.lock")).expect("locked").contains(&newer));
     world.has_nothing_to_do();
     assert!(!world.root().join(".dpgui/next").exists());
-    it_goes_back_and_forward_again(&world, &before, &old);
+    println!("rollbacks took {:?} s", it_goes_back_and_forward_again(&world, &before, &old));
 }
 
-fn it_goes_back_and_forward_again(world: &World, before: &Installed, old: &str) {
+fn it_goes_back_and_forward_again(world: &World, before: &Installed, old: &str) -> Vec<f64> {
     let after = world.installed();
     let imports = |code: &str| {
         let python = world.root().join("venv/bin/python");
@@ -205,16 +205,19 @@ fn it_goes_back_and_forward_again(world: &World, before: &Installed, old: &str) 
     let said = world.sandbox.dpgui(&["rollback", "--no-wait"]);
     assert_eq!(said.code, Some(5), "{said}");
     drop(training);
+    let mut took = vec![];
     for expected in [before, &after, before] {
         let back = world.sandbox.dpgui(&["rollback", "--json"]).ok().events();
         let done = event(&back, "rollback-done").expect("done");
-        println!("a rollback took {} s", done["seconds"]);
-        assert!(done["seconds"].as_f64().expect("a number") < 5.0);
+        let seconds = done["seconds"].as_f64().expect("a number");
+        assert!(seconds < 5.0);
+        took.push(seconds);
         assert_eq!(&world.installed(), expected);
         world.has_nothing_to_do();
     }
     assert_eq!(world.head(), old);
     assert!(!imports("import tiny") && imports("import torch"));
+    took
 }
 
 #[test]
@@ -256,10 +259,6 @@ fn what_cannot_be_updated_stays_as_it_is() {
         }
     };
     check(&["rollback"], 1, &["there is nothing to go back to", "hint: "]);
-    let unknown = "0123456789012345678901234567890123456789";
-    check(&["update", "--commit", unknown], 2, &["commit 0123456789 cannot be prepared", "has no commit"]);
-    assert_eq!(world.installed(), before);
-
     let newer = world.newer_requirements();
     let edited = sandbox.path("w/vendor/diffusion-pipe/train.py");
     let committed = fs::read(&edited).expect("there");
@@ -267,6 +266,10 @@ fn what_cannot_be_updated_stays_as_it_is() {
     check(&["update"], 2, &["has files that a new checkout would destroy: `train.py`"]);
     assert!(!sandbox.path("w/.dpgui/next").exists(), "refused before anything was done");
     fs::write(&edited, committed).expect("written");
+
+    let unknown = "0123456789012345678901234567890123456789";
+    check(&["update", "--commit", unknown], 2, &["commit 0123456789 cannot be prepared", "has no commit"]);
+    assert_eq!(world.installed(), before);
 
     let settings = fs::read_to_string(sandbox.path("w/dpgui.toml")).expect("there");
     let pin = format!("{settings}commit = \"{}\"\n", world.commit());
@@ -348,7 +351,7 @@ fn kill_everywhere(world: &World, args: &[&str], next: &[&str], check: impl Fn(&
         world.has_nothing_to_do();
         assert!(!world.root().join(".dpgui/switch.json").exists(), "{at}");
     }
-    println!("{} kills of {args:?}", kills.len() - first);
+    assert!(kills.len() - first > 15, "only {:?}", &kills[first..]);
 }
 
 #[test]
@@ -384,4 +387,48 @@ fn a_switch_that_is_killed_anywhere_is_finished_by_the_next_command() {
         assert!(found == new || found == old, "{at}: half of it");
     };
     kill_everywhere(&world, &["rollback"], &["setup"], whole);
+}
+
+#[test]
+fn an_update_that_is_killed_while_it_is_prepared_changes_nothing_and_is_continued() {
+    let world = World::new();
+    let before = world.installed();
+    let newer = world.newer_requirements();
+    // Each goes on where the one before it died.
+    for at in ["draft-begun", "fetched", "derived", "filled", "receipted", "renamed:1", "loose-receipt"] {
+        let command = &mut world.sandbox.command(&["update"]);
+        let died = command.env("DPGUI_TEST_KILL_AT", at).output().expect("it starts");
+        assert_eq!(died.status.signal(), Some(9), "{at}: {}", String::from_utf8_lossy(&died.stderr));
+        assert_eq!(world.installed(), before, "{at}");
+        world.has_nothing_to_do();
+    }
+    world.sandbox.dpgui(&["update"]).ok();
+    assert_eq!(world.head(), newer);
+    world.has_nothing_to_do();
+    assert!(!world.root().join(".dpgui/next").exists());
+}
+
+#[test]
+fn a_draft_that_is_not_wanted_any_more_is_swept() {
+    let world = World::new();
+    let training = world.training();
+    let newer = world.newer_requirements();
+    assert_eq!(world.sandbox.dpgui(&["update", "--no-wait"]).code, Some(5));
+    drop(training);
+    let next = world.root().join(".dpgui/next");
+    let clean = |args: &[&str]| world.sandbox.dpgui(&[&["clean"], args].concat()).ok().stderr;
+    assert!(!clean(&[]).contains(".dpgui/next") && next.exists());
+    // A setup that locks something else would be undone by it.
+    let lock = fs::read_to_string(world.root().join("dpgui.lock")).expect("there");
+    fs::write(world.root().join("dpgui.lock"), format!("{lock}\n")).expect("written");
+    assert!(clean(&["--dry-run"]).contains(".dpgui/next") && next.exists());
+    assert!(clean(&[]).contains(".dpgui/next") && !next.exists());
+
+    let training = world.training();
+    assert_eq!(world.sandbox.dpgui(&["update", "--no-wait"]).code, Some(5));
+    drop(training);
+    world.small.upstream.trainer.reset_to(world.commit());
+    assert!(next.exists());
+    world.sandbox.dpgui(&["update"]).ok();
+    assert!(!next.exists(), "{newer} was withdrawn");
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use crate::{
     error::{Kind, Report},
     platform::lock::LockError,
+    vendor::git::GitError,
     workspace::{commit::CommitId, switch::SwitchError},
 };
 
@@ -75,6 +76,9 @@ pub const UNPIN: &str =
 
 /// Neither the network nor this machine is to blame, but what the commit wants.
 fn is_of_the_commit(cause: &InstallError) -> bool {
+    if matches!(cause, InstallError::Git(GitError::UnknownCommit { .. })) {
+        return true;
+    }
     let refused = matches!(cause, InstallError::Switch(SwitchError::Link { .. } | SwitchError::Apart { .. }));
     cause.kind() == Kind::Failed && !refused
 }

@@ -1,6 +1,10 @@
 //! What a remote repository offers, without fetching anything of it.
 
+use std::path::Path;
+
 use git2::{Direction, ErrorCode, Remote, Repository};
+
+use crate::platform::net;
 
 use super::{CommitId, GitError, address::Address, fetch::explain, libgit2, transport::Call};
 
@@ -26,7 +30,6 @@ pub(super) fn default_branch(address: &Address, call: &Call) -> Result<Option<Co
         remote.disconnect()?;
         Ok(head)
     };
-    call.within(ask).map_err(|failure| {
-        explain(failure, &crate::platform::net::without_secrets(url), std::path::Path::new(""))
-    })
+    // Nothing is written, so no place can be at fault.
+    call.within(ask).map_err(|failure| explain(failure, &net::without_secrets(url), Path::new("")))
 }
