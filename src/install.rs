@@ -22,6 +22,7 @@ pub mod requirements;
 pub mod schedule;
 pub mod step;
 pub mod torch;
+pub mod update;
 pub mod uv;
 pub mod venv;
 pub mod verify;
@@ -41,7 +42,7 @@ use crate::{
         gpu,
         lock::{Lock, LockError, Wait},
     },
-    workspace::{Settings, Workspace},
+    workspace::{Settings, Workspace, switch},
 };
 
 use self::{
@@ -154,7 +155,7 @@ impl<'a> Setup<'a> {
         }
         let mut choice = torch::choose(wish.profile, gpu::detect(&site.host).as_ref(), site.host.arch)?;
         if wish.profile.is_none() {
-            choice = keep_cuda(choice, venv::installed_profile(&site.workspace));
+            choice = keep_cuda(choice, venv::installed_profile(&site.workspace.live()));
         }
         let mut steps = steps(site, wish, choice.profile)?;
         let ids: Vec<StepId> = steps.iter().map(|it| it.id()).collect();
@@ -192,13 +193,31 @@ impl<'a> Setup<'a> {
         if !pending && self.leftovers()?.is_empty() {
             return Ok(done(0));
         }
-        let _lock = match self.lock(if pending { if_locked } else { IfLocked::Fail }) {
+        let lock = match self.lock(if pending { if_locked } else { IfLocked::Fail }) {
             // There is only something to tidy up, which can wait for the next time.
             Err(InstallError::Lock(LockError::Held { .. })) if !pending => return Ok(done(0)),
             lock => lock?,
         };
+        if switch::finish(&self.site.workspace, &lock)? {
+            // What was read of the workspace speaks of what was there before.
+            return Err(InstallError::Switched);
+        }
         Settings::mark(&self.site.workspace)?;
         self.mark_purpose()?;
+        Ok(done(self.work()?))
+    }
+
+    /// Does what the plan says beside what is installed, in a draft of the workspace. Nothing of it is locked: that is
+    /// the caller's to do.
+    ///
+    /// # Errors
+    /// The first failure, with the steps before it done for good.
+    pub fn prepare(&self) -> Result<usize, InstallError> {
+        debug_assert!(!self.site.workspace.is_live(), "trainings may use what is installed");
+        self.work()
+    }
+
+    fn work(&self) -> Result<usize, InstallError> {
         for leftover in self.leftovers()? {
             fs::remove_tree(&leftover)?;
             reach(Checkpoint::LeftoverRemoved);
@@ -213,7 +232,7 @@ impl<'a> Setup<'a> {
         if let Err(error) = self.site.cache.trim() {
             self.site.output.warn(in_one_line(&error));
         }
-        Ok(done(changed))
+        Ok(changed)
     }
 
     /// Alone with the workspace: no other setup works there, and no training uses it.
@@ -269,11 +288,14 @@ impl<'a> Setup<'a> {
 
 /// What setups that were killed left behind: half an environment is gigabytes. For who holds the setup's lock.
 pub fn leftovers(workspace: &Workspace) -> Result<Vec<PathBuf>, FsError> {
-    let of_ours = ["", "receipts", "derived"].map(|name| workspace.internal().join(name));
-    let dirs = [workspace.root().to_owned(), workspace.tools(), workspace.vendor(), workspace.libs()];
-    let found = dirs.iter().chain(&of_ours).map(|dir| fs::leftovers(dir)).collect::<Result<Vec<_>, _>>()?;
+    let of_copy = ["", "receipts", "derived"].map(|name| workspace.records().join(name));
+    let shared = [workspace.root().to_owned(), workspace.tools()];
+    let shared = if workspace.is_live() { &shared[..] } else { &[] };
+    let dirs = [shared, &[workspace.vendor(), workspace.libs()], &of_copy].concat();
+    let found = dirs.iter().map(|dir| fs::leftovers(dir)).collect::<Result<Vec<_>, _>>()?;
     // Where downloads were before they were shared.
-    let downloads = Some(workspace.internal().join("downloads")).filter(|it| fs::exists(it));
+    let downloads = workspace.internal().join("downloads");
+    let downloads = Some(downloads).filter(|it| workspace.is_live() && fs::exists(it));
     Ok(found.into_iter().flatten().chain(downloads).collect())
 }
 

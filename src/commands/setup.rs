@@ -83,6 +83,9 @@ struct PolicyArgs {
 
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
     let settings = context.settings()?;
+    if !args.plan {
+        context.finish_switch(args.lock.if_locked())?;
+    }
     let wish = wish(args, context, &settings)?;
     let site = site(context, &settings, args.policy.policy())?;
     let selection = Selection { only: args.only.clone(), skip: args.skip.clone() };
@@ -161,6 +164,17 @@ pub fn profile(name: Option<&str>) -> Result<Option<Profile>, Error> {
         None | Some("auto") => Ok(None),
         Some(name) => Ok(Some(name.parse::<Profile>()?)),
     }
+}
+
+/// What the settings want, for who is not asked for anything else.
+pub fn settled_wish(context: &Context, settings: &Settings) -> Result<Wish, Error> {
+    Ok(Wish {
+        purpose: Purpose::Trainer { wanted: [&settings.models[..], &settings.submodules].concat() },
+        profile: profile(settings.torch.profile.as_deref())?,
+        python: python(context, None, settings),
+        keep_downloads: settings.cache.keep_downloads,
+        lock: Scope::Here,
+    })
 }
 
 fn wish(args: &Args, context: &Context, settings: &Settings) -> Result<Wish, Error> {

@@ -37,7 +37,7 @@ use crate::{
         gpu::Nvidia,
         lock::{Lock, Wait},
     },
-    workspace::Workspace,
+    workspace::{Workspace, switch},
 };
 
 use super::{InstallError, Wish, step::Site};
@@ -196,7 +196,8 @@ fn message(panic: &(dyn Any + Send)) -> String {
 /// When a setup is under way, or the disk does not let us.
 pub fn treat(workspace: &Workspace) -> Result<Vec<PathBuf>, InstallError> {
     fs::create_dir_all(&workspace.internal())?;
-    let _lock = Lock::exclusive(&workspace.setup_lock(), "dpgui doctor --fix", Wait::No)?;
+    let lock = Lock::exclusive(&workspace.setup_lock(), "dpgui doctor --fix", Wait::No)?;
+    switch::finish(workspace, &lock)?;
     let leftovers = super::leftovers(workspace)?;
     for path in &leftovers {
         fs::remove_tree(path)?;

@@ -13,7 +13,7 @@ use crate::{
         process::{self, ProcessError},
     },
     vendor::{VendorError, farm::FarmError, git::GitError},
-    workspace::SettingsError,
+    workspace::{SettingsError, switch::SwitchError},
 };
 
 use super::{lock::LockedError, torch::TorchError};
@@ -71,6 +71,8 @@ pub enum InstallError {
     /// Only ever seen by the step that has to begin again.
     #[error("the requirements or Python changed while the environment was made")]
     Surprise,
+    #[error("an update that had been killed was finished meanwhile")]
+    Switched,
     /// Only ever the consequence of another error.
     #[error("given up because another step failed")]
     GivenUp,
@@ -92,6 +94,8 @@ pub enum InstallError {
     Torch(#[from] TorchError),
     #[error(transparent)]
     Settings(#[from] SettingsError),
+    #[error(transparent)]
+    Switch(#[from] SwitchError),
 }
 
 impl InstallError {
@@ -120,6 +124,7 @@ impl InstallError {
             Self::Git(cause) => cause,
             Self::Torch(cause) => cause,
             Self::Settings(cause) => cause,
+            Self::Switch(cause) => cause,
             _ => return None,
         })
     }
@@ -145,7 +150,7 @@ impl Report for InstallError {
             | Self::BadPython { .. }
             | Self::UnknownStep(..) => Kind::Usage,
             Self::Program { kind, .. } => *kind,
-            Self::Verify { .. } | Self::Surprise | Self::GivenUp => Kind::Failed,
+            Self::Verify { .. } | Self::Surprise | Self::Switched | Self::GivenUp => Kind::Failed,
             Self::Panicked { .. } => Kind::Bug,
             Self::Locked(_)
             | Self::Fs(_)
@@ -156,7 +161,8 @@ impl Report for InstallError {
             | Self::Farm(_)
             | Self::Git(_)
             | Self::Torch(_)
-            | Self::Settings(_) => self.cause().map_or(Kind::Bug, Report::kind),
+            | Self::Settings(_)
+            | Self::Switch(_) => self.cause().map_or(Kind::Bug, Report::kind),
         }
     }
 
@@ -209,7 +215,7 @@ impl Report for InstallError {
             Self::OtherPurpose { .. } | Self::NotUtf8 { .. } => {
                 Some("choose another workspace with `-C DIR`".to_owned())
             }
-            Self::Surprise | Self::GivenUp => Some("run the same command again".to_owned()),
+            Self::Surprise | Self::Switched | Self::GivenUp => Some("run the same command again".to_owned()),
             Self::Panicked { .. } => Some("this is a bug of dpgui; please report it".to_owned()),
             Self::UnknownStep(_, known) => Some(format!("the steps are {}", known.join(", "))),
             _ => self.cause()?.hint(),

@@ -36,6 +36,7 @@ use super::{
     receipt::{self, Filled, Receipt},
     step::{Site, Step, Turn},
     torch::Profile,
+    update,
     uv::Uv,
 };
 
@@ -215,6 +216,7 @@ impl Step for Venv<'_> {
     }
 
     fn apply(&self, turn: &Turn) -> Result<String, InstallError> {
+        update::give_back(&self.site.workspace)?;
         let has_cpu_index = self.profile.has_cpu_index(self.site.host.arch);
         let cpu_index_answers = has_cpu_index && packages::cpu_index_answers(self.site);
         let mut is_locked = false;

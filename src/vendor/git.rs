@@ -8,6 +8,7 @@ mod address;
 mod error;
 mod fetch;
 mod libgit2;
+mod remote;
 mod state;
 mod submodules;
 mod transport;
@@ -104,6 +105,17 @@ impl Git {
         }
         fs::replace_dir(&staged, target)?;
         Ok(outcome)
+    }
+
+    /// The commit at the end of the default branch of the repository at `url`: what a clone would check out.
+    ///
+    /// # Errors
+    /// When the repository cannot be asked, or has no commit.
+    pub fn latest(&self, url: &str) -> Result<CommitId, GitError> {
+        let address = Address::parse(&self.instead_of.apply(url))?;
+        let call = transport::Call::new(self.http.clone(), self.token.clone());
+        let latest = remote::default_branch(&address, &call)?;
+        latest.ok_or_else(|| GitError::Empty { url: crate::platform::net::without_secrets(url) })
     }
 
     fn stage(&self, pin: &Pin, staged: &Path, progress: OnProgress<'_>) -> Result<(), GitError> {

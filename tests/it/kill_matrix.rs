@@ -81,9 +81,16 @@ const SCENARIOS: [Scenario; 4] = [
 ];
 
 /// Checkpoints that none of these scenarios reaches, with the reason.
-const ELSEWHERE: [Checkpoint; 1] = [
+const ELSEWHERE: [Checkpoint; 7] = [
     // Only a dpgui with another list of links does that.
     Checkpoint::LinkRemoved,
+    // Updates and rollbacks are killed in `update`.
+    Checkpoint::DraftBegun,
+    Checkpoint::SwitchWritten,
+    Checkpoint::Swapped,
+    Checkpoint::PreviousNamed,
+    Checkpoint::SwitchDone,
+    Checkpoint::CopyRemoved,
 ];
 
 /// Answers as an interpreter does.

@@ -21,3 +21,4 @@ mod supervision;
 mod support;
 mod tidy;
 mod train;
+mod update;

@@ -37,7 +37,7 @@ pub(super) struct Wheelhouse<'a> {
 
 impl<'a> Wheelhouse<'a> {
     pub(super) fn new(site: &'a Site, uv: &'a Uv<'a>, staged: &'a Path) -> Result<Self, InstallError> {
-        let dir = fs::beside(&site.workspace.internal().join("wheelhouse"), "tmp");
+        let dir = fs::beside(&site.workspace.records().join("wheelhouse"), "tmp");
         fs::remove_tree(&dir)?;
         fs::create_dir_all(&dir.join("files"))?;
         let mut env = index_settings::uv_env(site);
