@@ -11,13 +11,14 @@ use crate::{
     install::{
         Purpose, Setup, Wish,
         cache::Cache,
+        index_settings::PipSettings,
         lock::{Locks, Policy, Scope},
         plan::Selection,
         step::Site,
         torch::Profile,
     },
     platform::{fs, net::Http, patience::Patience, process::as_typed},
-    vendor::sources::Sources,
+    vendor::{lock::LockFile, sources::Sources},
     workspace::{
         Settings,
         remember::{Choices, remember},
@@ -110,9 +111,20 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
 
 /// What every step of a setup in this workspace works with.
 pub fn site(context: &Context, settings: &Settings, policy: Policy) -> Result<Site, Error> {
+    let lock = Locks::load(&context.workspace, policy)?.own;
+    site_following(lock.as_ref(), context, settings, policy)
+}
+
+/// The same where a lock has been read already, or cannot be.
+pub fn site_following(
+    lock: Option<&LockFile>,
+    context: &Context,
+    settings: &Settings,
+    policy: Policy,
+) -> Result<Site, Error> {
     let mut sources = Sources::load(settings)?;
-    if let Some(lock) = Locks::load(&context.workspace, policy)?.own {
-        sources.follow(&lock, policy == Policy::Frozen);
+    if let Some(lock) = lock {
+        sources.follow(lock, policy == Policy::Frozen);
     }
     Ok(Site {
         host: context.host.clone(),
@@ -122,6 +134,7 @@ pub fn site(context: &Context, settings: &Settings, policy: Policy) -> Result<Si
         cache: Cache::of(&context.host, &context.workspace, settings),
         output: context.output.clone(),
         policy,
+        pip: PipSettings::default(),
     })
 }
 

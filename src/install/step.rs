@@ -10,6 +10,7 @@ use crate::{
 use super::{
     InstallError,
     cache::Cache,
+    index_settings::PipSettings,
     lock::{Locks, Policy},
     plan::{Cost, Observed, Status, StepId},
     schedule::Board,
@@ -25,6 +26,7 @@ pub struct Site {
     pub cache: Cache,
     pub output: Output,
     pub policy: Policy,
+    pub pip: PipSettings,
 }
 
 impl Site {
