@@ -64,7 +64,7 @@ use self::{
 
 pub use error::InstallError;
 
-/// Free space below which nothing can be installed: the smallest environment, its packages in uv's cache already.
+/// Free space below which nothing can be installed: the smallest environment.
 const LEAST_SPACE: u64 = 1 << 30;
 
 /// What a workspace is set up for.
@@ -266,7 +266,7 @@ impl<'a> Setup<'a> {
         Ok(())
     }
 
-    /// How much it will be nobody knows: packages in uv's cache are linked and take nothing. So little space is a
+    /// How much it will be nobody knows to the byte. So little space is a
     /// warning, and only hopelessly little an error.
     fn require_space(&self) -> Result<(), InstallError> {
         let root = self.site.workspace.root();
@@ -278,7 +278,7 @@ impl<'a> Setup<'a> {
         if available < needed {
             let (needed, available) = (size::bytes(needed), size::bytes(available));
             self.site.output.warn(format_args!(
-                "{available} are free at `{}`; where uv's cache is empty, {needed} are needed",
+                "{available} are free at `{}`; {needed} are needed at most",
                 root.display()
             ));
         }

@@ -201,9 +201,6 @@ impl Report for InstallError {
             Self::Program { kind: Kind::Network, .. } => Some(
                 "check the network and the package index (`UV_DEFAULT_INDEX`, `PIP_INDEX_URL`)".to_owned(),
             ),
-            Self::Program { tail, .. } if tail.contains("Failed to initialize cache") => {
-                Some("set `UV_CACHE_DIR` to a directory that can be written".to_owned())
-            }
             Self::Program { .. } => {
                 Some("read what it says above, then run the same command again".to_owned())
             }

@@ -15,7 +15,7 @@ use crate::{
         file_server::FileServer,
         git_repository::{GitRepository, say},
         git_server::GitServer,
-        sandbox::{Sandbox, shared_uv_cache},
+        sandbox::{Sandbox, shared_cache},
     },
 };
 
@@ -96,7 +96,7 @@ fn settings(upstream: &Upstream, files: &FileServer, sandbox: &Sandbox) -> Strin
 #[test]
 fn a_whole_workspace_is_set_up_verified_and_left_alone() {
     let mut sandbox = Sandbox::beside_the_cache();
-    sandbox.env("UV_CACHE_DIR", shared_uv_cache());
+    sandbox.env("DPGUI_CACHE_DIR", shared_cache());
     let (upstream, files) = (upstream(&sandbox), FileServer::start());
     sandbox.write("w/dpgui.toml", settings(&upstream, &files, &sandbox));
     let first = sandbox.dpgui(&["setup"]).ok();
