@@ -171,8 +171,9 @@ fn a_new_commit_of_the_trainer_is_fetched(sandbox: &Sandbox, upstream: &Upstream
     let done = sandbox.dpgui(&["setup", "--json"]).ok().events();
     let changed: Vec<&str> =
         done.iter().filter(|it| it["event"] == "step-done").filter_map(|it| it["step"].as_str()).collect();
-    // Its lists and links are the same, so nothing is made again; but where its modules come from is asked anew.
-    assert_eq!(changed, ["diffusion-pipe", "verify"]);
+    // Its lists and links are the same, so nothing is made again; but the lock names the new commit, and where its
+    // modules come from is asked anew.
+    assert_eq!(changed, ["diffusion-pipe", "lock", "verify"]);
 
     let edited = sandbox.write("w/vendor/diffusion-pipe/train.py", "print('mine')");
     sandbox.write("w/dpgui.toml", settings);
