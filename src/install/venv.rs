@@ -141,9 +141,6 @@ impl Venv<'_> {
         self.is_still(answer)?;
         wheelhouse.finish(packages, turn.progress)?;
         notes::remove(staged)?;
-        if !self.keep_downloads {
-            wheelhouse.discard()?;
-        }
         turn.progress.doing("writing it to the disk");
         let details = serde_json::json!({ "profile": self.profile, "locked": answer.key.to_string() });
         let inputs = self.inputs(&interpreter, packages);
@@ -233,10 +230,15 @@ impl Step for Venv<'_> {
                 continue;
             };
             let fill = |staged: &Path| self.fill(&answer, staged, turn);
-            match receipt::stage(&self.site.workspace.venv(), fill) {
-                Err(InstallError::Surprise) => {}
-                receipt => return Ok(format!("{}, {} packages", receipt?.what, answer.packages.0.len())),
+            let receipt = match receipt::stage(&self.site.workspace.venv(), fill) {
+                Err(InstallError::Surprise) => continue,
+                receipt => receipt?,
+            };
+            // Only now: killed before, the next setup would have to fetch them again.
+            if !self.keep_downloads {
+                answer.packages.0.iter().try_for_each(|it| self.site.cache.discard(it.sha256))?;
             }
+            return Ok(format!("{}, {} packages", receipt.what, answer.packages.0.len()));
         }
         Err(InstallError::Surprise)
     }

@@ -22,7 +22,6 @@ const BATCH: u64 = 128 << 20;
 
 /// Removed when it is dropped.
 pub(super) struct Wheelhouse<'a> {
-    site: &'a Site,
     uv: &'a Uv<'a>,
     staged: &'a Path,
     /// Of this setup alone: the files, uv's cache, lists.
@@ -36,7 +35,7 @@ pub(super) struct Wheelhouse<'a> {
 }
 
 impl<'a> Wheelhouse<'a> {
-    pub(super) fn new(site: &'a Site, uv: &'a Uv<'a>, staged: &'a Path) -> Result<Self, InstallError> {
+    pub(super) fn new(site: &Site, uv: &'a Uv<'a>, staged: &'a Path) -> Result<Self, InstallError> {
         let dir = fs::beside(&site.workspace.records().join("wheelhouse"), "tmp");
         fs::remove_tree(&dir)?;
         fs::create_dir_all(&dir.join("files"))?;
@@ -46,7 +45,7 @@ impl<'a> Wheelhouse<'a> {
         // (measured: DeepSpeed's list of dependencies came in another order each time).
         env.set("PYTHONHASHSEED", "0").set("SOURCE_DATE_EPOCH", "315532800");
         let (waiting, here) = (vec![], vec![]);
-        Ok(Self { site, uv, staged, dir, env, waiting, here, left_to_uv: false })
+        Ok(Self { uv, staged, dir, env, waiting, here, left_to_uv: false })
     }
 
     pub(super) fn take(&mut self, arrived: Arrived<'a>) -> Result<(), InstallError> {
@@ -93,15 +92,6 @@ impl<'a> Wheelhouse<'a> {
             sync = sync.args(["--offline", "--no-index"]);
         }
         Self::run(&sync.arg(&list), progress)
-    }
-
-    /// The files leave the cache, unless somebody else uses them.
-    pub(super) fn discard(&mut self) -> Result<(), InstallError> {
-        for (package, fetched) in self.here.drain(..) {
-            drop(fetched);
-            self.site.cache.discard(package.sha256)?;
-        }
-        Ok(())
     }
 
     fn uv(&self, words: &[&str]) -> Result<CommandSpec, InstallError> {
