@@ -11,6 +11,7 @@ pub mod index_settings;
 pub mod lock;
 pub mod manifest;
 pub mod node;
+pub mod offline;
 pub mod packages;
 pub mod pinned;
 pub mod plan;
@@ -180,6 +181,21 @@ impl<'a> Setup<'a> {
             return Err(LockedError::Outdated { why: why.clone() }.into());
         }
         Ok(plan::plan(&observed))
+    }
+
+    /// Without a network, tells of everything that would have to come from it.
+    ///
+    /// # Errors
+    /// When there is such a thing.
+    pub fn require_all_here(&self) -> Result<(), InstallError> {
+        if !self.site.http.is_offline() {
+            return Ok(());
+        }
+        let missing = offline::missing(&self.steps, &self.plan()?)?;
+        for thing in &missing {
+            self.site.output.event(thing);
+        }
+        if missing.is_empty() { Ok(()) } else { Err(InstallError::Offline { count: missing.len() }) }
     }
 
     /// Does what the plan says; nothing at all if that is nothing.

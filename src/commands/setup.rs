@@ -68,6 +68,9 @@ struct DownloadArgs {
     /// Keep the downloaded files of the Python packages, for other workspaces and for `--offline`
     #[arg(long)]
     keep_downloads: bool,
+    /// Ask no server: say all that is missing and where to put it, or work with what is here [env: `DPGUI_OFFLINE`]
+    #[arg(long)]
+    offline: bool,
 }
 
 /// How `dpgui.lock` is treated.
@@ -87,12 +90,14 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
         context.finish_switch(args.lock.if_locked())?;
     }
     let wish = wish(args, context, &settings)?;
-    let site = site(context, &settings, args.policy.policy())?;
+    let mut site = site(context, &settings, args.policy.policy())?;
+    site.http = site.http.offline(args.downloads.offline || is_offline(context));
     let selection = Selection { only: args.only.clone(), skip: args.skip.clone() };
     let setup = Setup::new(&site, &wish, &selection)?;
     if args.plan {
         return plan(args, context, &setup);
     }
+    setup.require_all_here()?;
     let choices = Choices {
         torch: args.torch.as_deref(),
         python: wish.python.as_deref().filter(|_| args.python.is_some()),
@@ -130,12 +135,16 @@ pub fn site_following(
         host: context.host.clone(),
         workspace: context.workspace.clone(),
         sources,
-        http: Http::patient(Patience::of(&context.host.env))?,
+        http: Http::patient(Patience::of(&context.host.env))?.offline(is_offline(context)),
         cache: Cache::of(&context.host, &context.workspace, settings),
         output: context.output.clone(),
         policy,
         pip: PipSettings::default(),
     })
+}
+
+fn is_offline(context: &Context) -> bool {
+    context.host.env.text("DPGUI_OFFLINE").is_some_and(|it| !["", "0"].contains(&it))
 }
 
 /// Keeps what was chosen on the command line for the next command, and says so.

@@ -21,7 +21,7 @@ use crate::{
         fs::{self, FsError},
         hold::Hold,
     },
-    workspace::{Settings, Workspace},
+    workspace::{Settings, Workspace, commit::CommitId},
 };
 
 use super::InstallError;
@@ -139,6 +139,11 @@ impl Cache {
     /// Beside it: where its bytes came from.
     pub fn origin(&self, sha256: Sha256) -> PathBuf {
         self.file(sha256).with_extension("part.json")
+    }
+
+    /// Where a bare repository with this commit is, if somebody brought one.
+    pub fn repository(&self, commit: CommitId) -> PathBuf {
+        self.dir.join("repositories").join(format!("{commit}.git"))
     }
 
     /// A directory of pip's own for this wheel.

@@ -62,6 +62,8 @@ pub enum InstallError {
     OtherPurpose { root: PathBuf, found: String, wanted: String },
     #[error("the path of the workspace, `{}`, is not UTF-8, which Python's tools do not cope with", root.display())]
     NotUtf8 { root: PathBuf },
+    #[error("offline, and {count} things are missing that a setup needs")]
+    Offline { count: usize },
     #[error("the step `{step}` broke off: {message}")]
     Panicked { step: String, message: String },
     #[error("unknown step `{0}`")]
@@ -105,7 +107,7 @@ impl InstallError {
         match self {
             Self::NoPlace { source, .. } => source.is_network(),
             Self::NoFile { .. } => true,
-            _ => self.kind() == Kind::Network,
+            _ => matches!(self.kind(), Kind::Network | Kind::Offline),
         }
     }
 }
@@ -151,6 +153,7 @@ impl Report for InstallError {
             | Self::UnknownStep(..) => Kind::Usage,
             Self::Program { kind, .. } => *kind,
             Self::Verify { .. } | Self::Surprise | Self::Switched | Self::GivenUp => Kind::Failed,
+            Self::Offline { .. } => Kind::Offline,
             Self::Panicked { .. } => Kind::Bug,
             Self::Locked(_)
             | Self::Fs(_)
@@ -213,6 +216,10 @@ impl Report for InstallError {
                 Some("choose another workspace with `-C DIR`".to_owned())
             }
             Self::Surprise | Self::Switched | Self::GivenUp => Some("run the same command again".to_owned()),
+            Self::Offline { .. } => Some(
+                "put them where it says, or bring a file of `dpgui bundle create` from a machine with a network"
+                    .to_owned(),
+            ),
             Self::Panicked { .. } => Some("this is a bug of dpgui; please report it".to_owned()),
             Self::UnknownStep(_, known) => Some(format!("the steps are {}", known.join(", "))),
             _ => self.cause()?.hint(),

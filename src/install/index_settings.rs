@@ -31,6 +31,9 @@ pub fn uv_env(site: &Site) -> Env {
     fill(&mut env, || site.pip.0.get_or_init(|| configured(site)));
     // The interpreter is settled; uv is not to fetch another. The system's certificates are what the user trusts.
     env.set("UV_PYTHON_DOWNLOADS", "never").set("UV_SYSTEM_CERTS", "true").remove("UV_TORCH_BACKEND");
+    if site.http.is_offline() {
+        env.set("UV_OFFLINE", "1");
+    }
     env
 }
 

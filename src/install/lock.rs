@@ -20,6 +20,7 @@ pub use self::error::LockedError;
 use self::resolve::Resolver;
 use super::{
     InstallError,
+    offline::Missing,
     packages::{self, List, Question, Requirements, TorchIndex, tag},
     plan::{Status, StepId},
     python::{Python, Version},
@@ -319,6 +320,16 @@ impl Step for Lock<'_> {
             (Some(desired), Some(own)) if desired != *own => missing("what is installed changed"),
             (Some(_), Some(_)) => Status::Satisfied { what },
         })
+    }
+
+    fn missing(&self) -> Result<Vec<Missing>, InstallError> {
+        if self.desired(&self.site.locks()?)?.is_some() {
+            return Ok(vec![]);
+        }
+        let name =
+            "the packages for these sources, locked by `dpgui lock` where there is a network".to_owned();
+        let put = Some(self.site.workspace.lock_file());
+        Ok(vec![Missing { step: self.id(), name, size: None, digest: None, put }])
     }
 
     fn apply(&self, turn: &Turn) -> Result<String, InstallError> {

@@ -8,6 +8,7 @@ use crate::{
     platform::{
         checkpoint::{Checkpoint, reach},
         digest::Sha256,
+        fs,
         place::Place,
     },
     vendor::sources::Archive,
@@ -18,6 +19,8 @@ use super::{
     download::{self, Wanted},
     index,
     manifest::Known,
+    offline::Missing,
+    plan::StepId,
     receipt,
     step::Site,
 };
@@ -63,6 +66,22 @@ impl<'a> Pinned<'a> {
     /// same thing, and addresses do not count.
     pub fn inputs(&self) -> Sha256 {
         receipt::inputs(&(self.name, &self.archive.version, self.sha256))
+    }
+
+    /// The archive, if neither it nor its repacked wheel is in the cache.
+    pub fn missing(&self, step: StepId) -> Option<Missing> {
+        let (cache, arch) = (&self.site.cache, self.site.host.arch);
+        let wheel = self.archive.wheel.as_ref().and_then(|it| it.sha256.get(&arch));
+        let local = |it: &Place| matches!(it, Place::File(path) if fs::is_file(path));
+        let is_here =
+            cache.has(self.sha256) || wheel.is_some_and(|it| cache.has(*it)) || self.places.iter().any(local);
+        (!is_here).then(|| Missing {
+            step,
+            name: format!("{} {} for {arch}", self.name, self.archive.version),
+            size: self.archive.size(arch),
+            digest: Some(self.sha256.to_string()),
+            put: Some(cache.file(self.sha256)),
+        })
     }
 
     /// Gets it and unpacks it into `staged`; of a wheel only what is under `in_wheel`.

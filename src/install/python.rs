@@ -24,6 +24,7 @@ use crate::{
 
 use super::{
     InstallError,
+    offline::Missing,
     pinned::Pinned,
     plan::{Status, StepId},
     receipt::{self, Filled, Receipt},
@@ -191,6 +192,12 @@ impl Step for Python<'_> {
                 why: "no interpreter is settled on".to_owned(),
             },
         })
+    }
+
+    fn missing(&self) -> Result<Vec<Missing>, InstallError> {
+        let fits = |it: &Interpreter| (self.oldest..=NEWEST).contains(&it.version);
+        let missing = self.pinned.missing(self.id()).filter(|_| self.chosen.is_none());
+        Ok(missing.filter(|_| !of_the_system(self.site).iter().any(fits)).into_iter().collect())
     }
 
     fn apply(&self, turn: &Turn) -> Result<String, InstallError> {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::{
     error::in_one_line,
     output::{Progress, size},
-    platform::{clock, net},
+    platform::{clock, fs, net},
     vendor::{
         git::{self, CommitId, Git, GitError, GitProgress, Outcome, Pin, SubmodulePin},
         sources::{self, Repository},
@@ -14,6 +14,7 @@ use crate::{
 
 use super::{
     InstallError,
+    offline::Missing,
     plan::{Status, StepId},
     step::{Site, Step, Turn},
 };
@@ -38,7 +39,7 @@ impl<'a> Checkout<'a> {
     /// What this must be. The trainer's own tree decides for its submodules, unless the user overrides it; before
     /// the trainer is there, the declaration stands in.
     fn pin(&self) -> Result<Pin, InstallError> {
-        let mut pin = Pin { url: self.repository.url.clone(), commit: self.repository.commit };
+        let mut pin = Pin { url: self.repository.url.clone(), commit: self.repository.commit, nearby: None };
         if let InTrainer::At(found) = self.in_trainer()? {
             if !self.repository.commit_is_override {
                 pin.commit = found.commit;
@@ -47,6 +48,7 @@ impl<'a> Checkout<'a> {
                 pin.url = found.url;
             }
         }
+        pin.nearby = Some(self.site.cache.repository(pin.commit)).filter(|it| fs::is_dir(it));
         Ok(pin)
     }
 
@@ -138,6 +140,22 @@ impl Step for Checkout<'_> {
             Some(head) => Status::Missing { what, why: because(&format!("{} is checked out", head.short())) },
             None => Status::Missing { what, why: because("not cloned") },
         })
+    }
+
+    fn missing(&self) -> Result<Vec<Missing>, InstallError> {
+        let pin = self.pin()?;
+        if pin.nearby.is_some()
+            || Git::new(self.site.http.clone(), &self.site.host.env)?.is_local(&pin.url)?
+        {
+            return Ok(vec![]);
+        }
+        Ok(vec![Missing {
+            step: self.id(),
+            name: format!("repository {}", net::without_secrets(&pin.url)),
+            size: None,
+            digest: Some(pin.commit.to_string()),
+            put: Some(self.site.cache.repository(pin.commit)),
+        }])
     }
 
     fn apply(&self, turn: &Turn) -> Result<String, InstallError> {

@@ -12,6 +12,7 @@ use super::{
     cache::Cache,
     index_settings::PipSettings,
     lock::{Locks, Policy},
+    offline::Missing,
     plan::{Cost, Observed, Status, StepId},
     schedule::Board,
 };
@@ -64,6 +65,11 @@ pub trait Step: Sync {
     /// What doing it costs, as far as that can be known.
     fn cost(&self) -> Cost {
         Cost::default()
+    }
+
+    /// What doing it has to fetch and finds nowhere on this machine.
+    fn missing(&self) -> Result<Vec<Missing>, InstallError> {
+        Ok(vec![])
     }
 
     /// Does it, and says in a few words how.

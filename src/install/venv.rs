@@ -29,6 +29,7 @@ use self::{
 use super::{
     InstallError, index_settings,
     manifest::Known,
+    offline::Missing,
     packages::{self, Answer, List, Question, TorchIndex},
     plan::{Cost, Status, StepId},
     program,
@@ -155,6 +156,12 @@ impl Venv<'_> {
         if still { Ok(()) } else { Err(InstallError::Surprise) }
     }
 
+    fn to_fetch(&self, package: Package) -> Missing {
+        let put = Some(self.site.cache.file(package.sha256));
+        let digest = Some(package.sha256.to_string());
+        Missing { step: StepId::Venv, name: package.file, size: package.size, digest, put }
+    }
+
     /// Packages whose absence shows that somebody took the environment apart.
     fn is_whole(&self) -> bool {
         let libs = self.site.workspace.venv().join("lib");
@@ -210,6 +217,15 @@ impl Step for Venv<'_> {
         let bytes = |it: &Package| Some(it.size?.saturating_sub(self.site.cache.bytes_of(it.sha256)));
         let bytes = answer.packages.0.iter().filter_map(bytes).sum();
         Cost { bytes: Some(bytes), disk: Some(unpacked(&answer.packages)) }
+    }
+
+    fn missing(&self) -> Result<Vec<Missing>, InstallError> {
+        let missing = |answer: &Answer| -> Vec<Package> {
+            let files = answer.packages.0.iter();
+            files.filter(|it| !self.site.cache.has(it.sha256)).cloned().collect()
+        };
+        let best = self.answers()?.iter().map(missing).min_by_key(Vec::len).unwrap_or_default();
+        Ok(best.into_iter().map(|it| self.to_fetch(it)).collect())
     }
 
     fn apply(&self, turn: &Turn) -> Result<String, InstallError> {

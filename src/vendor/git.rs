@@ -13,7 +13,7 @@ mod state;
 mod submodules;
 mod transport;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use git2::{Repository, RepositoryInitOptions, build::CheckoutBuilder};
 
@@ -43,6 +43,8 @@ pub struct Pin {
     /// `https://`, `http://`, `file://` or an absolute path.
     pub url: String,
     pub commit: CommitId,
+    /// A repository on this machine that has the commit: nobody else is asked.
+    pub nearby: Option<PathBuf>,
 }
 
 /// How far a checkout is.
@@ -78,6 +80,11 @@ impl Git {
     pub fn new(http: Http, env: &Env) -> Result<Self, GitError> {
         libgit2::prepare()?;
         Ok(Self { http, token: Token::of(env), instead_of: InsteadOf::read(env)? })
+    }
+
+    /// The repository at `url` is on this machine.
+    pub fn is_local(&self, url: &str) -> Result<bool, GitError> {
+        Ok(matches!(Address::parse(&self.instead_of.apply(url))?, Address::Local(_)))
     }
 
     /// Makes `target` a checkout of `pin`, whole or not at all. It is staged beside `target`; a process that is
@@ -121,7 +128,11 @@ impl Git {
     fn stage(&self, pin: &Pin, staged: &Path, progress: OnProgress<'_>) -> Result<(), GitError> {
         let repository = create(staged, &pin.url).map_err(GitError::writing(staged))?;
         reach(Checkpoint::RepositoryCreated);
-        match Address::parse(&self.instead_of.apply(&pin.url))? {
+        let address = match &pin.nearby {
+            Some(path) => Address::Local(path.clone()),
+            None => Address::parse(&self.instead_of.apply(&pin.url))?,
+        };
+        match address {
             Address::Http(url) => {
                 let call = transport::Call::new(self.http.clone(), self.token.clone());
                 fetch::over_http(&repository, &url, pin.commit, &call, progress)?;

@@ -85,7 +85,7 @@ impl World {
 }
 
 fn pin(url: &str, commit: &str) -> Pin {
-    Pin { url: url.to_owned(), commit: commit.parse().expect("a commit") }
+    Pin { url: url.to_owned(), commit: commit.parse().expect("a commit"), nearby: None }
 }
 
 #[test]
