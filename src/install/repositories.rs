@@ -83,7 +83,12 @@ enum InTrainer {
 impl Checkout<'_> {
     /// Tries again after what may pass: a clone of hundreds of megabytes is not to end a setup by one bad answer.
     fn checkout(&self, pin: &Pin, progress: &Progress) -> Result<Outcome, InstallError> {
-        patiently(self.site, progress, |git| git.checkout(pin, &self.dir(), &mut |far| show(far, progress)))
+        // What an update leaves at its commit is here already.
+        let live = self.site.workspace.live().vendor().join(self.name);
+        let near = (live != self.dir() && git::head(&live)? == Some(pin.commit)).then_some(&*live);
+        patiently(self.site, progress, |git| {
+            git.checkout_from(pin, near, &self.dir(), &mut |far| show(far, progress))
+        })
     }
 }
 

@@ -86,6 +86,20 @@ impl Git {
     /// # Errors
     /// See [`GitError`]. What the user edited or put into `target` is never replaced.
     pub fn checkout(&self, pin: &Pin, target: &Path, progress: OnProgress<'_>) -> Result<Outcome, GitError> {
+        self.checkout_from(pin, None, target, progress)
+    }
+
+    /// The same, from a repository `near` by that has the commit, if there is one.
+    ///
+    /// # Errors
+    /// As [`Git::checkout`].
+    pub fn checkout_from(
+        &self,
+        pin: &Pin,
+        near: Option<&Path>,
+        target: &Path,
+        progress: OnProgress<'_>,
+    ) -> Result<Outcome, GitError> {
         let outcome = match inspect(target, &pin.commit)? {
             State::AtCommit => return Ok(Outcome::AlreadyThere),
             State::Absent => Outcome::Made,
@@ -98,7 +112,7 @@ impl Git {
         fs::remove_leftovers(target)?;
         let staged = fs::beside(target, "tmp");
         fs::remove_tree(&staged)?;
-        if let Err(error) = self.stage(pin, &staged, progress) {
+        if let Err(error) = self.stage(pin, near, &staged, progress) {
             // The error that is on its way says more than one about the tidying up.
             let _ = fs::remove_tree(&staged);
             return Err(error);
@@ -118,10 +132,20 @@ impl Git {
         latest.ok_or_else(|| GitError::Empty { url: net::without_secrets(url) })
     }
 
-    fn stage(&self, pin: &Pin, staged: &Path, progress: OnProgress<'_>) -> Result<(), GitError> {
+    fn stage(
+        &self,
+        pin: &Pin,
+        near: Option<&Path>,
+        staged: &Path,
+        progress: OnProgress<'_>,
+    ) -> Result<(), GitError> {
         let repository = create(staged, &pin.url).map_err(GitError::writing(staged))?;
         reach(Checkpoint::RepositoryCreated);
-        match Address::parse(&self.instead_of.apply(&pin.url))? {
+        let address = match near {
+            Some(path) => Address::Local(path.to_owned()),
+            None => Address::parse(&self.instead_of.apply(&pin.url))?,
+        };
+        match address {
             Address::Http(url) => {
                 let call = transport::Call::new(self.http.clone(), self.token.clone());
                 fetch::over_http(&repository, &url, pin.commit, &call, progress)?;

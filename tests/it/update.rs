@@ -227,12 +227,17 @@ fn an_update_of_nothing_but_code_keeps_the_environment() {
     let newer = world.small.upstream.trainer.write("train.py", "print('newer')").commit("newer");
     let (venv, fetched) = (inode(&world.root().join("venv")), world.fetched());
     let comfy = inode(&world.root().join("vendor/ComfyUI"));
+    let of_comfy = || {
+        let requests = world.small.upstream.server.requests();
+        requests.iter().filter(|it| it.target.contains("/ComfyUI/")).count()
+    };
+    let asked = of_comfy();
     let said = world.sandbox.dpgui(&["update"]).ok();
     assert!(said.stderr.contains("with the environment that is there"), "{said}");
     assert_eq!(world.head(), newer);
     assert_eq!(inode(&world.root().join("venv")), venv);
     assert_eq!(inode(&world.root().join("vendor/ComfyUI")), comfy, "its commit is the same");
-    assert_eq!(world.fetched(), fetched);
+    assert_eq!((world.fetched(), of_comfy()), (fetched, asked));
     world.has_nothing_to_do();
     world.sandbox.dpgui(&["rollback"]).ok();
     assert_eq!(world.head(), world.commit());
