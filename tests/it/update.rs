@@ -21,7 +21,7 @@ use serde_json::Value;
 
 use crate::support::{
     git_repository::say,
-    lab::{Background, until},
+    lab::{Background, Lab, until},
     sandbox::Sandbox,
     small_world::SmallWorld,
 };
@@ -449,4 +449,25 @@ fn a_draft_that_is_not_wanted_any_more_is_swept() {
     assert!(next.exists());
     world.sandbox.dpgui(&["update"]).ok();
     assert!(!next.exists(), "{newer} was withdrawn");
+}
+
+#[test]
+fn a_training_finishes_a_switch_that_was_killed_before_it_uses_anything() {
+    let lab = Lab::new(&[("STEPS", "1")]);
+    let root = lab.sandbox.root();
+    let (live, copy) =
+        (lab.sandbox.write("w/a/text", "old"), lab.sandbox.write("w/.dpgui/previous/a/text", "new"));
+    let swap = serde_json::json!({
+        "live": "a",
+        "copy": ".dpgui/previous/a",
+        "from": inode(&root.join("a")),
+        "to": inode(&root.join(".dpgui/previous/a")),
+    });
+    let journal = serde_json::json!({ "schema": 1, "with": "previous", "copy": null, "swaps": [swap] });
+    lab.sandbox.write("w/.dpgui/switch.json", journal.to_string());
+    let said = lab.train(&["--detach"]).ok();
+    assert!(said.stderr.contains("Finished the switch of an update that had been killed"), "{said}");
+    let text = |path: &Path| fs::read_to_string(path).expect("there");
+    assert_eq!((text(&live), text(&copy)), ("new".to_owned(), "old".to_owned()));
+    assert!(!root.join(".dpgui/switch.json").exists());
 }
