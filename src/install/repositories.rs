@@ -48,8 +48,18 @@ impl<'a> Checkout<'a> {
                 pin.url = found.url;
             }
         }
-        pin.nearby = Some(self.site.cache.repository(pin.commit)).filter(|it| fs::is_dir(it));
+        pin.nearby = self.nearby(pin.commit)?;
         Ok(pin)
+    }
+
+    /// A repository of this machine that has the commit: the checkout that an update leaves at its commit, or what
+    /// somebody brought.
+    fn nearby(&self, commit: CommitId) -> Result<Option<PathBuf>, InstallError> {
+        let live = self.site.workspace.live().vendor().join(self.name);
+        if live != self.dir() && git::head(&live)? == Some(commit) {
+            return Ok(Some(live));
+        }
+        Ok(Some(self.site.cache.repository(commit)).filter(|it| fs::is_dir(it)))
     }
 
     fn in_trainer(&self) -> Result<InTrainer, InstallError> {

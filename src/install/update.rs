@@ -18,6 +18,7 @@ use crate::{
         net,
     },
     vendor::{
+        farm,
         git::{self, CommitId, GitError, State},
         sources::{self, Repository},
     },
@@ -77,6 +78,24 @@ impl Event for Moved {
             Self::Updated { commits, seconds } => Line { verb: "Updated", text: text(commits, seconds) },
             Self::WentBack { commits, seconds } => Line { verb: "Went back", text: text(commits, seconds) },
         })
+    }
+}
+
+/// Everything is there that the commit needs, beside what is installed.
+#[derive(Debug, Serialize)]
+#[serde(tag = "event", rename = "update-prepared")]
+struct Prepared {
+    commit: CommitId,
+    /// The environment that is installed serves the new commit too.
+    keeps_environment: bool,
+}
+
+impl Event for Prepared {
+    fn line(&self) -> Option<Line> {
+        let which =
+            if self.keeps_environment { "the environment that is there" } else { "a new environment" };
+        let text = format!("{} at commit {}, with {which}", sources::TRAINER, self.commit.short());
+        Some(Line { verb: "Prepared", text })
     }
 }
 
@@ -183,8 +202,10 @@ impl<'a> Update<'a> {
         };
         let commit = self.commits.to;
         prepared()
-            .map(|_| ())
-            .map_err(|cause: InstallError| UpdateError::Unprepared { commit, source: Box::new(cause) })
+            .map_err(|cause: InstallError| UpdateError::Unprepared { commit, source: Box::new(cause) })?;
+        let keeps_environment = draft::is_borrowed(&self.draft.workspace);
+        self.live.output.event(&Prepared { commit, keeps_environment });
+        Ok(())
     }
 
     /// Exchanges the draft with what is installed, once nobody uses that.
@@ -233,7 +254,12 @@ impl<'a> Update<'a> {
             let wanted = if name == sources::TRAINER { self.commits.to } else { head };
             refuse(&dir, wanted)?;
         }
-        Ok(())
+        let known: Vec<&str> = self.live.sources.repositories.keys().map(String::as_str).collect();
+        let strangers = farm::strangers(&self.live.workspace.libs(), &farm::entries(&known)?)?;
+        match strangers.into_iter().next() {
+            Some(path) => Err(GitError::Foreign { path }.into()),
+            None => Ok(()),
+        }
     }
 }
 

@@ -225,7 +225,8 @@ impl Journal {
     fn conclude(&self, workspace: &Workspace) -> Result<(), SwitchError> {
         let (next, previous) = (workspace.draft(), workspace.previous());
         let (from, to) = (next.records(), previous.records());
-        if self.with == With::Next && (identity(&from)? == self.copy || is_half_done(&to)) {
+        let is_there = self.copy.is_some() && identity(&from)? == self.copy;
+        if self.with == With::Next && (is_there || is_half_done(&to)) {
             // It is no draft any more.
             fs::remove_tree(&draft_record(&next))?;
             if fs::exists(&to) || is_half_done(&to) {

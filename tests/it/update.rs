@@ -21,7 +21,7 @@ use serde_json::Value;
 
 use crate::support::{
     git_repository::say,
-    lab::{Background, until},
+    lab::{Background, Lab, until},
     sandbox::Sandbox,
     small_world::SmallWorld,
 };
@@ -165,6 +165,7 @@ fn an_update_is_prepared_beside_what_trainings_use_and_switched_when_none_does()
     let fetched = world.fetched();
     assert!(fetched.iter().any(|it| it.contains("/tiny-1.0-py3-none-any.whl")), "{fetched:?}");
 
+    assert!(said.stderr.contains(&format!("commit {}, with a new environment", &newer[..10])), "{said}");
     let waiting = Background(
         sandbox
             .command(&["update", "--json"])
@@ -226,11 +227,17 @@ fn an_update_of_nothing_but_code_keeps_the_environment() {
     let newer = world.small.upstream.trainer.write("train.py", "print('newer')").commit("newer");
     let (venv, fetched) = (inode(&world.root().join("venv")), world.fetched());
     let comfy = inode(&world.root().join("vendor/ComfyUI"));
-    world.sandbox.dpgui(&["update"]).ok();
+    let of_comfy = || {
+        let requests = world.small.upstream.server.requests();
+        requests.iter().filter(|it| it.target.contains("/ComfyUI/")).count()
+    };
+    let asked = of_comfy();
+    let said = world.sandbox.dpgui(&["update"]).ok();
+    assert!(said.stderr.contains("with the environment that is there"), "{said}");
     assert_eq!(world.head(), newer);
     assert_eq!(inode(&world.root().join("venv")), venv);
     assert_eq!(inode(&world.root().join("vendor/ComfyUI")), comfy, "its commit is the same");
-    assert_eq!(world.fetched(), fetched);
+    assert_eq!((world.fetched(), of_comfy()), (fetched, asked));
     world.has_nothing_to_do();
     world.sandbox.dpgui(&["rollback"]).ok();
     assert_eq!(world.head(), world.commit());
@@ -264,8 +271,18 @@ fn what_cannot_be_updated_stays_as_it_is() {
     let committed = fs::read(&edited).expect("there");
     fs::write(&edited, "print('mine')").expect("written");
     check(&["update"], 2, &["has files that a new checkout would destroy: `train.py`"]);
-    assert!(!sandbox.path("w/.dpgui/next").exists(), "refused before anything was done");
     fs::write(&edited, committed).expect("written");
+    let mine = sandbox.write("w/vendor/libs/mine.py", "");
+    check(&["update"], 2, &["vendor/libs/mine.py` is in the way"]);
+    fs::remove_file(mine).expect("removed");
+    assert!(!sandbox.path("w/.dpgui/next").exists(), "refused before anything was done");
+
+    // Somebody whose disk is too small.
+    let (venv, elsewhere) = (sandbox.path("w/venv"), sandbox.path("elsewhere"));
+    fs::rename(&venv, &elsewhere).expect("moved");
+    std::os::unix::fs::symlink(&elsewhere, &venv).expect("linked");
+    check(&["update"], 2, &["/w/venv` is a link", "hint: put the folder itself at"]);
+    fs::remove_file(&venv).and_then(|()| fs::rename(&elsewhere, &venv)).expect("moved back");
 
     let unknown = "0123456789012345678901234567890123456789";
     check(&["update", "--commit", unknown], 2, &["commit 0123456789 cannot be prepared", "has no commit"]);
@@ -323,8 +340,8 @@ fn copy(from: &Path, to: &Path) {
     assert!(done.success());
 }
 
-/// Kills `args` at each checkpoint that they reach from the journal on, and lets `next` go on from there.
-fn kill_everywhere(world: &World, args: &[&str], next: &[&str], check: impl Fn(&str)) {
+/// Kills `args` at each checkpoint that they reach from the journal on, and lets a setup, or the same again, go on from there.
+fn kill_everywhere(world: &World, args: &[&str], check: impl Fn(&str)) {
     let saved = Saved::of(world);
     let list = world.sandbox.path("checkpoints");
     // A list of an earlier call would be added to.
@@ -341,7 +358,8 @@ fn kill_everywhere(world: &World, args: &[&str], next: &[&str], check: impl Fn(&
     }
     // From the temporary file of the journal on.
     let first = kills.iter().position(|it| it == "switch-written:1").expect("a switch") - 3;
-    for at in &kills[first..] {
+    for (number, at) in kills[first..].iter().enumerate() {
+        let next = if number % 2 == 0 { &["setup"] } else { args };
         saved.restore();
         let died = world.sandbox.command(args).env("DPGUI_TEST_KILL_AT", at).output().expect("it starts");
         assert_eq!(died.status.signal(), Some(9), "{at}: {}", String::from_utf8_lossy(&died.stderr));
@@ -378,7 +396,7 @@ fn a_switch_that_is_killed_anywhere_is_finished_by_the_next_command() {
             "{at}"
         );
     };
-    kill_everywhere(&world, &["update"], &["setup"], whole);
+    kill_everywhere(&world, &["update"], whole);
     fs::remove_dir_all(world.sandbox.path("saved")).expect("removed");
     world.sandbox.dpgui(&["update"]).ok();
     assert_eq!(world.installed(), new);
@@ -386,7 +404,7 @@ fn a_switch_that_is_killed_anywhere_is_finished_by_the_next_command() {
         let found = world.installed();
         assert!(found == new || found == old, "{at}: half of it");
     };
-    kill_everywhere(&world, &["rollback"], &["setup"], whole);
+    kill_everywhere(&world, &["rollback"], whole);
 }
 
 #[test]
@@ -431,4 +449,25 @@ fn a_draft_that_is_not_wanted_any_more_is_swept() {
     assert!(next.exists());
     world.sandbox.dpgui(&["update"]).ok();
     assert!(!next.exists(), "{newer} was withdrawn");
+}
+
+#[test]
+fn a_training_finishes_a_switch_that_was_killed_before_it_uses_anything() {
+    let lab = Lab::new(&[("STEPS", "1")]);
+    let root = lab.sandbox.root();
+    let (live, copy) =
+        (lab.sandbox.write("w/a/text", "old"), lab.sandbox.write("w/.dpgui/previous/a/text", "new"));
+    let swap = serde_json::json!({
+        "live": "a",
+        "copy": ".dpgui/previous/a",
+        "from": inode(&root.join("a")),
+        "to": inode(&root.join(".dpgui/previous/a")),
+    });
+    let journal = serde_json::json!({ "schema": 1, "with": "previous", "copy": null, "swaps": [swap] });
+    lab.sandbox.write("w/.dpgui/switch.json", journal.to_string());
+    let said = lab.train(&["--detach"]).ok();
+    assert!(said.stderr.contains("Finished the switch of an update that had been killed"), "{said}");
+    let text = |path: &Path| fs::read_to_string(path).expect("there");
+    assert_eq!((text(&live), text(&copy)), ("new".to_owned(), "old".to_owned()));
+    assert!(!root.join(".dpgui/switch.json").exists());
 }
