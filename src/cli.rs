@@ -40,6 +40,8 @@ struct Global {
 enum Command {
     Setup(commands::setup::Args),
     Lock(commands::lock::Args),
+    #[command(subcommand)]
+    Bundle(commands::bundle::Command),
     Update(commands::update::Args),
     Rollback(commands::rollback::Args),
     Doctor(commands::doctor::Args),
@@ -79,6 +81,7 @@ pub fn main() -> ExitCode {
 fn dispatch(command: &Command, context: &Context) -> Result<ExitCode, Error> {
     match command {
         Command::Setup(args) => commands::setup::run(args, context),
+        Command::Bundle(command) => commands::bundle::run(command, context),
         Command::Lock(args) => commands::lock::run(args, context),
         Command::Update(args) => commands::update::run(args, context),
         Command::Rollback(args) => commands::rollback::run(args, context),

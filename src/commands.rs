@@ -1,5 +1,6 @@
 //! One file a subcommand: its arguments, and the lines between them and the domain.
 
+pub mod bundle;
 pub mod clean;
 pub mod config;
 pub mod demo;

@@ -1,6 +1,7 @@
 //! Setup: from what is there to what is wanted, as a plan and then as steps that can be killed at any point.
 
 pub mod archive;
+pub mod bundle;
 pub mod cache;
 pub mod doctor;
 pub mod download;
@@ -183,6 +184,11 @@ impl<'a> Setup<'a> {
         Ok(plan::plan(&observed))
     }
 
+    /// The environment that this setup makes.
+    pub fn environment(&self, wish: &Wish) -> Result<Venv<'a>, InstallError> {
+        environment(self.site, wish, self.choice.profile)
+    }
+
     /// Without a network, tells of everything that would have to come from it.
     ///
     /// # Errors
@@ -334,6 +340,15 @@ fn keep_cuda(choice: Choice, installed: Option<Profile>) -> Choice {
     }
 }
 
+fn environment<'a>(site: &'a Site, wish: &Wish, profile: Profile) -> Result<Venv<'a>, InstallError> {
+    let (oldest, list) = match wish.purpose {
+        Purpose::Trainer { .. } => (python::FOR_TRAINER, List::Trainer),
+        Purpose::Demo { requirements } => (python::FOR_DEMO, List::Demo(requirements)),
+    };
+    let (uv, python) = (Uv::new(site)?, Python::new(site, wish.python.clone(), oldest)?);
+    Ok(Venv { site, uv, python, profile, list, keep_downloads: wish.keep_downloads })
+}
+
 /// Every step, each after the ones it needs.
 fn steps<'a>(site: &'a Site, wish: &Wish, profile: Profile) -> Result<Vec<Box<dyn Step + 'a>>, InstallError> {
     let (oldest, list) = match wish.purpose {
@@ -343,8 +358,7 @@ fn steps<'a>(site: &'a Site, wish: &Wish, profile: Profile) -> Result<Vec<Box<dy
     let python = || Python::new(site, wish.python.clone(), oldest);
     let scope = wish.lock;
     let lock = LockStep { site, uv: Uv::new(site)?, python: python()?, profile, list, scope };
-    let keep_downloads = wish.keep_downloads;
-    let venv = Venv { site, uv: Uv::new(site)?, python: python()?, profile, list, keep_downloads };
+    let venv = environment(site, wish, profile)?;
     let mut steps: Vec<Box<dyn Step + 'a>> = vec![];
     let mut names = vec![];
     if let Purpose::Trainer { wanted } = &wish.purpose {

@@ -9,7 +9,7 @@ use std::{
 use crate::{
     error::{Error, Kind},
     install::{
-        Purpose, Setup, Wish,
+        Purpose, Setup, Wish, bundle,
         cache::Cache,
         index_settings::PipSettings,
         lock::{Locks, Policy, Scope},
@@ -63,7 +63,7 @@ pub struct Args {
 }
 
 /// What becomes of the files that were fetched.
-#[derive(Clone, Copy, Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 struct DownloadArgs {
     /// Keep the downloaded files of the Python packages, for other workspaces and for `--offline`
     #[arg(long)]
@@ -71,6 +71,9 @@ struct DownloadArgs {
     /// Ask no server: say all that is missing and where to put it, or work with what is here [env: `DPGUI_OFFLINE`]
     #[arg(long)]
     offline: bool,
+    /// Take everything from this file of `dpgui bundle create`, and ask no server
+    #[arg(long, value_name = "FILE", conflicts_with = "plan")]
+    bundle: Option<PathBuf>,
 }
 
 /// How `dpgui.lock` is treated.
@@ -90,8 +93,11 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
         context.finish_switch(args.lock.if_locked())?;
     }
     let wish = wish(args, context, &settings)?;
+    if let Some(file) = &args.downloads.bundle {
+        bring(file, context, &settings)?;
+    }
     let mut site = site(context, &settings, args.policy.policy())?;
-    site.http = site.http.offline(args.downloads.offline || is_offline(context));
+    site.http = site.http.offline(args.downloads.is_offline() || is_offline(context));
     let selection = Selection { only: args.only.clone(), skip: args.skip.clone() };
     let setup = Setup::new(&site, &wish, &selection)?;
     if args.plan {
@@ -112,6 +118,23 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
         next(context);
     }
     Ok(ExitCode::SUCCESS)
+}
+
+impl DownloadArgs {
+    const fn is_offline(&self) -> bool {
+        self.offline || self.bundle.is_some()
+    }
+}
+
+/// Brings a bundle into the cache and its lock into the workspace.
+fn bring(file: &Path, context: &Context, settings: &Settings) -> Result<(), Error> {
+    let cache = Cache::of(&context.host, &context.workspace, settings);
+    let progress = context.output.progress("bundle");
+    let places = (&cache, &context.workspace);
+    let brought = bundle::bring(&context.host.absolute(file), places, context.host.arch, &progress)?;
+    drop(progress);
+    context.output.event(&brought);
+    Ok(())
 }
 
 /// What every step of a setup in this workspace works with.

@@ -6,6 +6,7 @@ use crate::{
     error::{Kind, Report, in_one_line},
     output::size,
     platform::{
+        Arch,
         digest::Sha256,
         fs::FsError,
         lock::LockError,
@@ -64,6 +65,10 @@ pub enum InstallError {
     NotUtf8 { root: PathBuf },
     #[error("offline, and {count} things are missing that a setup needs")]
     Offline { count: usize },
+    #[error("the bundle `{}` is damaged: {problem}", path.display())]
+    BadBundle { path: PathBuf, problem: String },
+    #[error("`{}` is for {of}, and this machine is {here}", path.display())]
+    OtherArch { path: PathBuf, of: Arch, here: Arch },
     #[error("the step `{step}` broke off: {message}")]
     Panicked { step: String, message: String },
     #[error("unknown step `{0}`")]
@@ -140,11 +145,12 @@ impl Report for InstallError {
             Self::WrongDigest { .. }
             | Self::WrongSize { .. }
             | Self::TooLong { .. }
-            | Self::BadArchive { .. } => Kind::Integrity,
+            | Self::BadArchive { .. }
+            | Self::BadBundle { .. } => Kind::Integrity,
             Self::NoSpace { .. } | Self::CacheFull { .. } => Kind::Disk,
             Self::Cache { source, .. } => source.kind(),
             Self::NoPython { portable: Some(cause), .. } => cause.kind(),
-            Self::NoPython { portable: None, .. } | Self::NoPip => Kind::Unsupported,
+            Self::NoPython { portable: None, .. } | Self::NoPip | Self::OtherArch { .. } => Kind::Unsupported,
             Self::Foreign { .. }
             | Self::NoFile { .. }
             | Self::OtherPurpose { .. }
@@ -216,6 +222,10 @@ impl Report for InstallError {
                 Some("choose another workspace with `-C DIR`".to_owned())
             }
             Self::Surprise | Self::Switched | Self::GivenUp => Some("run the same command again".to_owned()),
+            Self::BadBundle { .. } => {
+                Some("copy it once more, or make it anew with `dpgui bundle create`".to_owned())
+            }
+            Self::OtherArch { .. } => Some("make one on a machine of this kind".to_owned()),
             Self::Offline { .. } => Some(
                 "put them where it says, or bring a file of `dpgui bundle create` from a machine with a network"
                     .to_owned(),

