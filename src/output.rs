@@ -162,6 +162,20 @@ impl Output {
         self.talk(format_args!("{}{rest}", style.apply_to("error:")));
     }
 
+    /// Asks a person, who has to say yes. Where there is none to ask, the answer is no.
+    pub fn confirm(&self, question: impl Display) -> bool {
+        if !matches!(self.mode, Mode::Terminal { .. }) || !io::stdin().is_terminal() {
+            return false;
+        }
+        let mut answer = String::new();
+        let read = self.bars.suspend(|| {
+            let mut stderr = io::stderr();
+            write!(stderr, "{question} [y/N] ").and_then(|()| stderr.flush())?;
+            io::stdin().read_line(&mut answer)
+        });
+        read.is_ok() && ["y", "yes"].contains(&answer.trim().to_lowercase().as_str())
+    }
+
     /// A bar (or its plain equivalent) for the thing `label`, until it is dropped.
     pub fn progress(&self, label: &str) -> Progress {
         Progress::new(self.clone(), label)

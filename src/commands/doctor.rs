@@ -13,6 +13,7 @@ use crate::{
         cache::Cache,
         doctor::{self, Check, Examined, Fix, Group, LostRun, Scene, Verdict},
         lock::{Policy, Scope},
+        manifest::Depth as FileDepth,
         step::Site,
     },
     output::{Event, Line, Mode},
@@ -120,7 +121,8 @@ fn scene(args: &Args, context: &Context) -> Result<(Scene, Vec<Examined>), Error
         without_lock(context, &settings)
     })?;
     let mut scene = Scene::new(site, wish, lost_runs);
-    scene.full = args.depth.full;
+    scene.depth = if args.depth.full { FileDepth::Full } else { FileDepth::Fast };
+    scene.deep = args.depth.full;
     scene.online = args.depth.online;
     Ok((scene, examined))
 }

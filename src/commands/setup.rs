@@ -1,5 +1,7 @@
 //! `dpgui setup`: fills the workspace with everything that a training needs.
 
+mod repair;
+
 use std::{
     ffi::OsStr,
     path::{Path, PathBuf},
@@ -54,6 +56,8 @@ pub struct Args {
     #[arg(long = "submodule", value_name = "NAME", value_delimiter = ',')]
     submodules: Vec<String>,
     #[command(flatten)]
+    repair: repair::Args,
+    #[command(flatten)]
     lock: LockArgs,
     #[command(flatten)]
     policy: PolicyArgs,
@@ -88,6 +92,9 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
     let setup = Setup::new(&site, &wish, &selection)?;
     if args.plan {
         return plan(args, context, &setup);
+    }
+    if args.repair.is_given() {
+        return repair::run(args.repair, context, (setup, &wish), args.lock.if_locked());
     }
     let choices = Choices {
         torch: args.torch.as_deref(),

@@ -8,6 +8,7 @@ mod address;
 mod error;
 mod fetch;
 mod libgit2;
+mod restore;
 mod state;
 mod submodules;
 mod transport;
@@ -28,6 +29,7 @@ use libgit2::Libgit2;
 use transport::Token;
 
 pub use error::{Files, GitError};
+pub use restore::{patch, restore};
 pub use state::{State, head, inspect};
 pub use submodules::{SubmodulePin, submodule_pins};
 

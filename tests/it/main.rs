@@ -14,6 +14,7 @@ mod kill_matrix;
 mod lock;
 mod locking;
 mod logs;
+mod repair;
 mod setup;
 mod setup_whole;
 mod starting;
