@@ -14,7 +14,7 @@ use crate::{
         Purpose, Setup, Wish,
         cache::Cache,
         lock::{Locks, Policy, Scope},
-        plan::Selection,
+        plan::{Selection, Total},
         step::Site,
         torch::Profile,
     },
@@ -186,6 +186,7 @@ fn plan(args: &Args, context: &Context, setup: &Setup) -> Result<ExitCode, Error
     for step in &planned {
         context.output.event(step);
     }
+    context.output.event(&Total::of(&planned, fs::available_bytes(context.workspace.root()).ok()));
     let pending = planned.iter().any(|it| it.pending);
     if args.detailed_exitcode && pending {
         return Ok(ExitCode::from(Kind::ChangesPending.exit_code()));

@@ -16,7 +16,7 @@ use crate::{
 use super::{
     InstallError,
     pinned::Pinned,
-    plan::{Status, StepId},
+    plan::{Cost, Status, StepId},
     receipt::{self, Filled, Receipt},
     step::{Site, Step, Turn},
 };
@@ -99,6 +99,10 @@ impl Step for Node<'_> {
             (None, Some(old)) => Status::Missing { what: self.what(), why: format!("{} is there", old.what) },
             (None, None) => Status::Missing { what: self.what(), why: "not installed".to_owned() },
         })
+    }
+
+    fn cost(&self) -> Cost {
+        self.pinned.cost()
     }
 
     fn apply(&self, turn: &Turn) -> Result<String, InstallError> {

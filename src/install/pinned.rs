@@ -18,6 +18,7 @@ use super::{
     download::{self, Wanted},
     index,
     manifest::Known,
+    plan::Cost,
     receipt,
     step::Site,
 };
@@ -63,6 +64,16 @@ impl<'a> Pinned<'a> {
     /// same thing, and addresses do not count.
     pub fn inputs(&self) -> Sha256 {
         receipt::inputs(&(self.name, &self.archive.version, self.sha256))
+    }
+
+    /// What is still to be fetched; how much it takes unpacked nobody has written down.
+    pub fn cost(&self) -> Cost {
+        let there = || self.site.cache.bytes_of(self.sha256);
+        let bytes = match self.archive.size(self.site.host.arch) {
+            _ if self.site.cache.has(self.sha256) => Some(0),
+            size => size.map(|it| it.saturating_sub(there())),
+        };
+        Cost { bytes, disk: None }
     }
 
     /// Gets it and unpacks it into `staged`; of a wheel only what is under `in_wheel`.

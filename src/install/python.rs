@@ -25,7 +25,7 @@ use crate::{
 use super::{
     InstallError,
     pinned::Pinned,
-    plan::{Status, StepId},
+    plan::{Cost, Status, StepId},
     receipt::{self, Filled, Receipt},
     step::{Site, Step, Turn},
 };
@@ -191,6 +191,10 @@ impl Step for Python<'_> {
                 why: "no interpreter is settled on".to_owned(),
             },
         })
+    }
+
+    fn cost(&self) -> Cost {
+        if self.chosen.is_some() { Cost::NONE } else { self.pinned.cost() }
     }
 
     fn apply(&self, turn: &Turn) -> Result<String, InstallError> {

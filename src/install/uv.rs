@@ -13,7 +13,7 @@ use crate::{
 use super::{
     InstallError,
     pinned::Pinned,
-    plan::{Status, StepId},
+    plan::{Cost, Status, StepId},
     receipt::{self, Filled, Receipt},
     step::{Site, Step, Turn},
 };
@@ -99,6 +99,10 @@ impl Step for Uv<'_> {
             Some(_) => Status::Satisfied { what },
             None => Status::Missing { what, why: "this version is not installed".to_owned() },
         })
+    }
+
+    fn cost(&self) -> Cost {
+        self.pinned.cost()
     }
 
     fn apply(&self, turn: &Turn) -> Result<String, InstallError> {
