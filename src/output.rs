@@ -5,6 +5,7 @@
 
 pub mod chart;
 pub mod live;
+pub mod overall;
 pub mod progress;
 pub mod size;
 pub mod tone;
@@ -31,6 +32,7 @@ use crate::{
 };
 
 pub use live::Live;
+pub use overall::Overall;
 pub use progress::Progress;
 pub use waiting::Waiting;
 
@@ -63,6 +65,7 @@ pub struct Line {
 pub struct Output {
     mode: Mode,
     bars: Arc<MultiProgress>,
+    sum: overall::Sum,
 }
 
 impl Output {
@@ -71,7 +74,7 @@ impl Output {
         if !matches!(mode, Mode::Terminal { .. }) {
             bars.set_draw_target(indicatif::ProgressDrawTarget::hidden());
         }
-        Self { mode, bars: Arc::new(bars) }
+        Self { mode, bars: Arc::new(bars), sum: overall::Sum::default() }
     }
 
     pub const fn mode(&self) -> Mode {
@@ -179,6 +182,12 @@ impl Output {
     /// A bar (or its plain equivalent) for the thing `label`, until it is dropped.
     pub fn progress(&self, label: &str) -> Progress {
         Progress::new(self.clone(), label)
+    }
+
+    /// One line over all bars for what their transfers are together, until it is dropped; the bytes that are known
+    /// before by their labels.
+    pub fn overall(&self, expected: impl IntoIterator<Item = (String, u64)>) -> Overall {
+        Overall::new(self.clone(), expected)
     }
 
     /// A line that changes in place, until it is dropped.
