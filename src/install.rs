@@ -19,6 +19,7 @@ pub mod plan;
 pub mod program;
 pub mod python;
 pub mod receipt;
+pub mod repair;
 pub mod repositories;
 pub mod requirements;
 pub mod schedule;

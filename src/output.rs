@@ -5,6 +5,7 @@
 
 pub mod chart;
 pub mod live;
+pub mod overall;
 pub mod progress;
 pub mod size;
 pub mod tone;
@@ -31,6 +32,7 @@ use crate::{
 };
 
 pub use live::Live;
+pub use overall::Overall;
 pub use progress::Progress;
 pub use waiting::Waiting;
 
@@ -63,6 +65,7 @@ pub struct Line {
 pub struct Output {
     mode: Mode,
     bars: Arc<MultiProgress>,
+    sum: overall::Sum,
 }
 
 impl Output {
@@ -71,7 +74,7 @@ impl Output {
         if !matches!(mode, Mode::Terminal { .. }) {
             bars.set_draw_target(indicatif::ProgressDrawTarget::hidden());
         }
-        Self { mode, bars: Arc::new(bars) }
+        Self { mode, bars: Arc::new(bars), sum: overall::Sum::default() }
     }
 
     pub const fn mode(&self) -> Mode {
@@ -162,9 +165,29 @@ impl Output {
         self.talk(format_args!("{}{rest}", style.apply_to("error:")));
     }
 
+    /// Asks a person, who has to say yes. Where there is none to ask, the answer is no.
+    pub fn confirm(&self, question: impl Display) -> bool {
+        if !matches!(self.mode, Mode::Terminal { .. }) || !io::stdin().is_terminal() {
+            return false;
+        }
+        let mut answer = String::new();
+        let read = self.bars.suspend(|| {
+            let mut stderr = io::stderr();
+            write!(stderr, "{question} [y/N] ").and_then(|()| stderr.flush())?;
+            io::stdin().read_line(&mut answer)
+        });
+        read.is_ok() && ["y", "yes"].contains(&answer.trim().to_lowercase().as_str())
+    }
+
     /// A bar (or its plain equivalent) for the thing `label`, until it is dropped.
     pub fn progress(&self, label: &str) -> Progress {
         Progress::new(self.clone(), label)
+    }
+
+    /// One line over all bars for what their transfers are together, until it is dropped; the bytes that are known
+    /// before by their labels.
+    pub fn overall(&self, expected: impl IntoIterator<Item = (String, u64)>) -> Overall {
+        Overall::new(self.clone(), expected)
     }
 
     /// A line that changes in place, until it is dropped.

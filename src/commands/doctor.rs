@@ -12,6 +12,7 @@ use crate::{
         Purpose, Wish,
         doctor::{self, Check, Examined, Fix, Group, LostRun, Scene, Verdict},
         lock::{Policy, Scope},
+        manifest::Depth as FileDepth,
     },
     output::{Event, Line, Mode},
     platform::{clock::Stopwatch, fs},
@@ -118,7 +119,8 @@ fn scene(args: &Args, context: &Context) -> Result<(Scene, Vec<Examined>), Error
         setup::site_following(None, context, &settings, Policy::Update)
     })?;
     let mut scene = Scene::new(site, wish, lost_runs);
-    scene.full = args.depth.full;
+    scene.depth = if args.depth.full { FileDepth::Full } else { FileDepth::Fast };
+    scene.deep = args.depth.full;
     scene.online = args.depth.online;
     Ok((scene, examined))
 }

@@ -1,5 +1,7 @@
 //! `dpgui setup`: fills the workspace with everything that a training needs.
 
+mod repair;
+
 use std::{
     ffi::OsStr,
     path::{Path, PathBuf},
@@ -13,7 +15,7 @@ use crate::{
         cache::Cache,
         index_settings::PipSettings,
         lock::{Locks, Policy, Scope},
-        plan::Selection,
+        plan::{Selection, Total},
         step::Site,
         torch::Profile,
     },
@@ -54,6 +56,8 @@ pub struct Args {
     /// Clone this further submodule of the trainer
     #[arg(long = "submodule", value_name = "NAME", value_delimiter = ',')]
     submodules: Vec<String>,
+    #[command(flatten)]
+    repair: repair::Args,
     #[command(flatten)]
     lock: LockArgs,
     #[command(flatten)]
@@ -102,6 +106,9 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
     let setup = Setup::new(&site, &wish, &selection)?;
     if args.plan {
         return plan(args, context, &setup);
+    }
+    if args.repair.is_given() {
+        return repair::run(args.repair, context, (setup, &wish), args.lock.if_locked());
     }
     setup.require_all_here()?;
     let choices = Choices {
@@ -238,6 +245,7 @@ fn plan(args: &Args, context: &Context, setup: &Setup) -> Result<ExitCode, Error
     for step in &planned {
         context.output.event(step);
     }
+    context.output.event(&Total::of(&planned, fs::available_bytes(context.workspace.root()).ok()));
     let pending = planned.iter().any(|it| it.pending);
     if args.detailed_exitcode && pending {
         return Ok(ExitCode::from(Kind::ChangesPending.exit_code()));

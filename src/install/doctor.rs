@@ -9,6 +9,7 @@ mod check;
 mod compiler;
 pub mod files;
 mod gpu;
+mod launcher;
 mod machine;
 mod network;
 mod runs;
@@ -40,7 +41,7 @@ use crate::{
     workspace::{Workspace, switch},
 };
 
-use super::{InstallError, Wish, step::Site};
+use super::{InstallError, Wish, manifest::Depth, step::Site};
 
 pub use check::{Check, Fix, Group, Verdict};
 pub use runs::LostRun;
@@ -67,8 +68,10 @@ pub struct Scene {
     pub site: Site,
     /// What a setup would be asked for here.
     pub wish: Wish,
-    /// Read every file, and import all of DeepSpeed.
-    pub full: bool,
+    /// How closely the files are looked at.
+    pub depth: Depth,
+    /// Import all of DeepSpeed, and start it.
+    pub deep: bool,
     /// Ask the servers that a setup gets things from.
     pub online: bool,
     /// How the runs are that nobody looks after; runs are on another floor.
@@ -98,7 +101,7 @@ struct Probe {
 }
 
 #[rustfmt::skip] // one a line
-const PROBES: [Probe; 13] = [
+const PROBES: [Probe; 14] = [
     Probe { name: "workspace", group: Group::Workspace, look: workspace::checks, limit: QUICK },
     Probe { name: "setup", group: Group::Workspace, look: setup::checks, limit: QUICK },
     Probe { name: "checkouts", group: Group::Files, look: workspace::checkouts, limit: FILES },
@@ -106,6 +109,7 @@ const PROBES: [Probe; 13] = [
     Probe { name: "receipts", group: Group::Files, look: workspace::receipts, limit: QUICK },
     Probe { name: "files", group: Group::Files, look: files::checks, limit: FILES },
     Probe { name: "torch", group: Group::Environment, look: torch::checks, limit: IMPORTS },
+    Probe { name: "launcher", group: Group::Environment, look: launcher::checks, limit: IMPORTS },
     Probe { name: "system", group: Group::Machine, look: machine::checks, limit: QUICK },
     Probe { name: "gpus", group: Group::Machine, look: gpu::checks, limit: QUICK },
     Probe { name: "compilers", group: Group::Machine, look: compiler::checks, limit: QUICK },
@@ -123,7 +127,7 @@ impl Examined {
 
 impl Scene {
     pub fn new(site: Site, wish: Wish, lost_runs: fn(&Workspace) -> Vec<Result<LostRun, Error>>) -> Self {
-        Self { site, wish, full: false, online: false, lost_runs, nvidia: Arc::default() }
+        Self { site, wish, depth: Depth::Fast, deep: false, online: false, lost_runs, nvidia: Arc::default() }
     }
 
     /// A setup was begun here.
@@ -142,6 +146,12 @@ pub fn examine(scene: &Scene) -> Vec<Examined> {
     examine_by(scene, PROBES.iter())
 }
 
+/// Asks the environment alone: torch, DeepSpeed and where the modules come from.
+pub fn environment(scene: &Scene) -> Vec<Check> {
+    let probes = PROBES.iter().filter(|it| ["torch", "launcher"].contains(&it.name));
+    examine_by(scene, probes).into_iter().map(|it| it.check).collect()
+}
+
 /// Looks again at what could be mended, and takes the new findings for the old ones.
 pub fn look_again(scene: &Scene, examined: &mut Vec<Examined>) {
     let mended = |probe: &&Probe| examined.iter().any(|it| it.probe == probe.name && it.check.fix.is_some());
@@ -155,7 +165,7 @@ fn examine_by<'a>(scene: &Scene, probes: impl Iterator<Item = &'a Probe>) -> Vec
     let started: Vec<_> = probes.map(|probe| (probe, begin(*probe, scene.clone()))).collect();
     let mut examined = vec![];
     for (Probe { name, group, limit, .. }, answer) in started {
-        let limit = if scene.full { limit.full } else { limit.fast };
+        let limit = if scene.deep || scene.depth == Depth::Full { limit.full } else { limit.fast };
         let checks = match answer.recv_timeout(limit.saturating_sub(watch.elapsed())) {
             Ok(Ok(checks)) => checks,
             Ok(Err(message)) => vec![

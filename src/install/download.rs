@@ -60,7 +60,7 @@ pub trait Listener: Sync {
 
 impl Listener for Progress {
     fn total(&self, bytes: u64) {
-        self.expect_bytes(bytes);
+        self.expect_download(bytes);
     }
 
     fn at(&self, bytes: u64) {

@@ -7,7 +7,7 @@ use crate::{
 
 use super::{
     InstallError,
-    plan::{Status, StepId},
+    plan::{Cost, Status, StepId},
     receipt::{self, Receipt},
     step::{Site, Step, Turn},
 };
@@ -57,6 +57,10 @@ impl Step for Farm<'_> {
             return Ok(Status::Satisfied { what });
         }
         Ok(Status::Missing { what, why: "links are missing or lead elsewhere".to_owned() })
+    }
+
+    fn cost(&self) -> Cost {
+        Cost::NONE
     }
 
     fn apply(&self, _turn: &Turn) -> Result<String, InstallError> {

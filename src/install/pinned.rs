@@ -21,7 +21,7 @@ use super::{
     index,
     manifest::Known,
     offline::Missing,
-    plan::StepId,
+    plan::{Cost, StepId},
     receipt,
     step::Site,
 };
@@ -91,6 +91,16 @@ impl<'a> Pinned<'a> {
             digest: Some(self.sha256.to_string()),
             put: Some(cache.file(self.sha256)),
         })
+    }
+
+    /// What is still to be fetched; how much it takes unpacked nobody has written down.
+    pub fn cost(&self) -> Cost {
+        let there = || self.site.cache.bytes_of(self.sha256);
+        let bytes = match self.archive.size(self.site.host.arch) {
+            _ if self.site.cache.has(self.sha256) => Some(0),
+            size => size.map(|it| it.saturating_sub(there())),
+        };
+        Cost { bytes, disk: None }
     }
 
     /// Gets it and unpacks it into `staged`; of a wheel only what is under `in_wheel`.

@@ -86,14 +86,68 @@ pub struct Planned {
     pub cost: Cost,
 }
 
+impl Cost {
+    /// Nothing is fetched, and what is written is not worth counting.
+    pub const NONE: Self = Self { bytes: Some(0), disk: Some(0) };
+}
+
+/// What the whole plan costs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(tag = "event", rename = "plan-total")]
+pub struct Total {
+    /// The sums of what is known before.
+    pub bytes: u64,
+    pub disk: u64,
+    /// Steps of which it is not known how much they fetch.
+    pub unknown: usize,
+    /// Free on the workspace's file system. `None`: it does not tell.
+    pub free: Option<u64>,
+}
+
+impl Total {
+    pub fn of(plan: &[Planned], free: Option<u64>) -> Self {
+        // What is there and only made from something that is not mostly turns out the same.
+        let costs = || plan.iter().filter(|it| it.missing).map(|it| it.cost);
+        Self {
+            bytes: costs().filter_map(|it| it.bytes).sum(),
+            disk: costs().filter_map(|it| it.disk).sum(),
+            unknown: costs().filter(|it| it.bytes.is_none()).count(),
+            free,
+        }
+    }
+}
+
+impl Event for Total {
+    fn line(&self) -> Option<Line> {
+        let fetch = size::bytes(self.bytes);
+        let unknown = match self.unknown {
+            0 => String::new(),
+            1 => " and 1 step of unknown size".to_owned(),
+            count => format!(" and {count} steps of unknown size"),
+        };
+        let disk = match self.disk {
+            0 => String::new(),
+            disk => format!(", {} of disk", size::bytes(disk)),
+        };
+        let free = self.free.map(|it| format!("; {} are free", size::bytes(it))).unwrap_or_default();
+        let text = format!("{fetch} to fetch{unknown}{disk}{free}");
+        Some(Line { verb: "In all", text })
+    }
+}
+
 impl Event for Planned {
     fn line(&self) -> Option<Line> {
         let verb = if self.pending { "Would do" } else { "Up to date" };
         let why = if self.pending { format!(" ({})", self.why) } else { String::new() };
-        let size = |bytes: Option<u64>, of: &str| {
-            bytes.filter(|_| self.pending).map(|it| format!(", {} {of}", size::bytes(it))).unwrap_or_default()
+        let size = |bytes: u64, of: &str| {
+            if bytes == 0 { String::new() } else { format!(", {} {of}", size::bytes(bytes)) }
         };
-        let (fetch, disk) = (size(self.cost.bytes, "to fetch"), size(self.cost.disk, "of disk"));
+        let (fetch, disk) = match self.cost {
+            Cost { bytes: None, .. } if self.missing => (", of unknown size".to_owned(), String::new()),
+            Cost { bytes, disk } => {
+                (size(bytes.unwrap_or(0), "to fetch"), size(disk.unwrap_or(0), "of disk"))
+            }
+        };
         Some(Line { verb, text: format!("{}: {}{why}{fetch}{disk}", self.step, self.what) })
     }
 }
@@ -181,6 +235,38 @@ mod tests {
                 ("verify", true, "after venv"),
             ],
         );
+    }
+
+    #[test]
+    fn costs_are_told_step_by_step_and_added_up_where_they_are_known() {
+        let cost =
+            |id, bytes, disk| Observed { cost: Cost { bytes, disk }, ..observed(id, &[], Some("new")) };
+        let mut observed = vec![
+            cost(StepId::Node, Some(5 << 20), None),
+            cost(StepId::Uv, None, None),
+            cost(StepId::Farm, Some(0), Some(0)),
+            observed(StepId::Python, &[], None),
+            cost(StepId::Venv, Some(1 << 30), Some(3 << 30)),
+        ];
+        observed.push(Observed { needs: vec![StepId::Venv], ..observed_well(StepId::Verify) });
+        let plan = plan(&observed);
+        let lines: Vec<String> = plan.iter().filter_map(Event::line).map(|it| it.text).collect();
+        let expected = [
+            "node: node (new), 5.00 MiB to fetch",
+            "uv: uv (new), of unknown size",
+            "farm: farm (new)",
+            "python: python",
+            "venv: venv (new), 1.00 GiB to fetch, 3.00 GiB of disk",
+            "verify: verify (after venv)",
+        ];
+        assert_eq!(lines, expected);
+        let total = Total::of(&plan, Some(9 << 30)).line().map(|it| it.text);
+        let expected = "1.00 GiB to fetch and 1 step of unknown size, 3.00 GiB of disk; 9.00 GiB are free";
+        assert_eq!(total.as_deref(), Some(expected));
+    }
+
+    fn observed_well(id: StepId) -> Observed {
+        observed(id, &[], None)
     }
 
     #[test]

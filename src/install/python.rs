@@ -26,7 +26,7 @@ use super::{
     InstallError,
     offline::Missing,
     pinned::Pinned,
-    plan::{Status, StepId},
+    plan::{Cost, Status, StepId},
     receipt::{self, Filled, Receipt},
     step::{Site, Step, Turn},
 };
@@ -198,6 +198,10 @@ impl Step for Python<'_> {
         let fits = |it: &Interpreter| (self.oldest..=NEWEST).contains(&it.version);
         let missing = self.pinned.missing(self.id()).filter(|_| self.chosen.is_none());
         Ok(missing.filter(|_| !of_the_system(self.site).iter().any(fits)).into_iter().collect())
+    }
+
+    fn cost(&self) -> Cost {
+        if self.chosen.is_some() { Cost::NONE } else { self.pinned.cost() }
     }
 
     fn apply(&self, turn: &Turn) -> Result<String, InstallError> {

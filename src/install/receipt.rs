@@ -144,6 +144,25 @@ impl Receipt {
     }
 }
 
+/// What the artefact in `dir` was made from counts for nothing any more, so the next setup makes it anew, whoever is
+/// killed before.
+pub fn revoke(dir: &Path) -> Result<(), FsError> {
+    match Receipt::of(dir) {
+        Some(receipt) => Receipt { inputs: revoked(), ..receipt }.write_into(dir),
+        None => Ok(()),
+    }
+}
+
+/// It was revoked, and nobody has made it anew.
+pub fn is_revoked(dir: &Path) -> bool {
+    Receipt::of(dir).is_some_and(|it| it.inputs == revoked())
+}
+
+/// No artefact is made from this.
+fn revoked() -> Sha256 {
+    Sha256::of("revoked")
+}
+
 /// One digest for what an artefact is made from: texts, numbers and paths of text.
 pub fn inputs(parts: &impl Serialize) -> Sha256 {
     Sha256::of(serde_json::to_vec(parts).unwrap_or_default())

@@ -13,7 +13,7 @@ use crate::{
 
 use super::{
     InstallError,
-    plan::{Status, StepId},
+    plan::{Cost, Status, StepId},
     step::{Site, Step, Turn},
 };
 
@@ -69,6 +69,10 @@ impl Step for Requirements<'_> {
             (Some(_), Some(_)) => Status::Missing { what, why: "the lists or the rules changed".to_owned() },
             (_, None) | (None, _) => Status::Missing { what, why: "not derived".to_owned() },
         })
+    }
+
+    fn cost(&self) -> Cost {
+        Cost::NONE
     }
 
     fn apply(&self, _turn: &Turn) -> Result<String, InstallError> {

@@ -106,6 +106,8 @@ pub fn apply(steps: &[Box<dyn Step + '_>], plan: &[Planned], output: &Output) ->
     let board = Board::new(waiting.iter().cloned());
     let (mut running, mut changed, mut failure) = (HashSet::new(), 0, None);
     let (sender, results) = mpsc::channel();
+    let expected = |it: &&Planned| Some((it.step.to_string(), it.cost.bytes.filter(|it| *it > 0)?));
+    let _overall = output.overall(pending.iter().filter_map(expected));
     thread::scope(|scope| {
         loop {
             let blocked: HashSet<StepId> = waiting.iter().chain(&running).cloned().collect();

@@ -104,7 +104,11 @@ impl Turn<'_> {
 pub fn observe(steps: &[Box<dyn Step + '_>]) -> Result<Vec<Observed>, InstallError> {
     let look = |step: &dyn Step| {
         let status = step.inspect()?;
-        Ok(Observed { id: step.id(), needs: step.needs(), cost: step.cost(), status })
+        let cost = match &status {
+            Status::Satisfied { .. } => Cost::default(),
+            Status::Missing { .. } => step.cost(),
+        };
+        Ok(Observed { id: step.id(), needs: step.needs(), cost, status })
     };
     steps.iter().map(|it| look(&**it)).collect()
 }

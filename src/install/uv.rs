@@ -14,7 +14,7 @@ use super::{
     InstallError,
     offline::Missing,
     pinned::Pinned,
-    plan::{Status, StepId},
+    plan::{Cost, Status, StepId},
     receipt::{self, Filled, Receipt},
     step::{Site, Step, Turn},
 };
@@ -104,6 +104,10 @@ impl Step for Uv<'_> {
 
     fn missing(&self) -> Result<Vec<Missing>, InstallError> {
         Ok(self.pinned.missing(self.id()).into_iter().collect())
+    }
+
+    fn cost(&self) -> Cost {
+        self.pinned.cost()
     }
 
     fn apply(&self, turn: &Turn) -> Result<String, InstallError> {

@@ -11,7 +11,7 @@ use crate::{
 
 use super::{
     InstallError,
-    plan::{Status, StepId},
+    plan::{Cost, Status, StepId},
     receipt::{self, Receipt},
     step::{Site, Step, Turn},
 };
@@ -107,6 +107,10 @@ impl Step for Verify<'_> {
             Some(inputs) if verified == Some(inputs) => Status::Satisfied { what },
             _ => Status::Missing { what, why: "this environment was not verified".to_owned() },
         })
+    }
+
+    fn cost(&self) -> Cost {
+        Cost::NONE
     }
 
     fn apply(&self, turn: &Turn) -> Result<String, InstallError> {

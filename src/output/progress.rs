@@ -1,6 +1,13 @@
 //! How far one long thing is: a bar on a terminal, now and then a line elsewhere.
 
-use std::{fmt, sync::Mutex, time::Duration};
+use std::{
+    fmt,
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use console::Term;
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
@@ -11,13 +18,13 @@ use crate::platform::clock::Stopwatch;
 use super::{Mode, Output, size};
 
 /// Between two lines of the same thing where there is no bar.
-const LINE_EVERY: Duration = Duration::from_secs(10);
+pub(super) const LINE_EVERY: Duration = Duration::from_secs(10);
 
 /// Between two objects of the same thing for scripts.
-const JSON_EVERY: Duration = Duration::from_secs(1);
+pub(super) const JSON_EVERY: Duration = Duration::from_secs(1);
 
 /// Columns that labels are aligned to.
-const LABEL: usize = 12;
+pub(super) const LABEL: usize = 12;
 
 /// The shortest and the longest bar, in columns.
 const BAR: [usize; 2] = [8, 28];
@@ -29,15 +36,17 @@ pub struct Progress {
     label: String,
     bar: ProgressBar,
     last_said: Mutex<Stopwatch>,
+    /// The bytes come from somewhere else, and count in the overall sum.
+    fetching: AtomicBool,
 }
 
 /// How far a transfer is, as one line of whatever width there is.
-struct Far {
-    done: u64,
-    total: u64,
+pub(super) struct Far {
+    pub(super) done: u64,
+    pub(super) total: u64,
     /// Bytes per second.
-    rate: u64,
-    left: Duration,
+    pub(super) rate: u64,
+    pub(super) left: Duration,
 }
 
 #[derive(Serialize)]
@@ -57,14 +66,27 @@ impl Progress {
         if matches!(output.mode, Mode::Terminal { .. }) {
             bar.enable_steady_tick(Duration::from_millis(120));
         }
-        let progress =
-            Self { output, label: label.to_owned(), bar, last_said: Mutex::new(Stopwatch::start()) };
+        let progress = Self {
+            output,
+            label: label.to_owned(),
+            bar,
+            last_said: Mutex::new(Stopwatch::start()),
+            fetching: AtomicBool::new(false),
+        };
         progress.expect_no_bytes();
         progress
     }
 
+    /// From now on this many bytes are to be fetched; [`Output::overall`] adds them up.
+    pub fn expect_download(&self, total: u64) {
+        self.expect_bytes(total);
+        self.fetching.store(true, Ordering::Relaxed);
+        self.output.sum.expect(&self.label, total);
+    }
+
     /// From now on this many bytes are to come.
     pub fn expect_bytes(&self, total: u64) {
+        self.fetching.store(false, Ordering::Relaxed);
         self.bar.set_length(total);
         // The label and the spaces around what is drawn here.
         let taken = self.label.chars().count().max(LABEL) + 2;
@@ -85,6 +107,9 @@ impl Progress {
     /// This many bytes are there in all.
     pub fn bytes(&self, done: u64) {
         self.bar.set_position(done);
+        if self.fetching.load(Ordering::Relaxed) {
+            self.output.sum.at(&self.label, done, &self.output);
+        }
         self.say_if_due();
     }
 
@@ -140,7 +165,7 @@ impl Far {
     }
 
     /// In at most `room` columns: the counts always, then the rate, the time left and the bar as they fit.
-    fn line(&self, room: usize) -> String {
+    pub(super) fn line(&self, room: usize) -> String {
         let mut text = format!("{} of {}", size::bytes(self.done), size::bytes(self.total));
         let further = [
             format!(", {}/s", size::bytes(self.rate)),
@@ -160,6 +185,16 @@ impl Far {
         format!("[{}] {text}", self.bar(columns))
     }
 
+    /// Without a bar.
+    pub(super) fn text(&self) -> String {
+        let counts = format!("{} of {}", size::bytes(self.done), size::bytes(self.total));
+        if self.rate == 0 {
+            return counts;
+        }
+        let left = size::duration(Duration::from_secs(self.left.as_secs()));
+        format!("{counts}, {}/s, {left} left", size::bytes(self.rate))
+    }
+
     fn bar(&self, columns: usize) -> String {
         let filled = (u128::from(self.done.min(self.total)) * columns as u128)
             .checked_div(u128::from(self.total))
@@ -169,11 +204,11 @@ impl Far {
 }
 
 /// The terminal's, now: people change the size of windows.
-fn columns() -> usize {
+pub(super) fn columns() -> usize {
     usize::from(Term::stderr().size().1)
 }
 
-fn style(template: &str) -> ProgressStyle {
+pub(super) fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner())
 }
 

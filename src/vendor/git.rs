@@ -9,6 +9,7 @@ mod error;
 mod fetch;
 mod libgit2;
 mod remote;
+mod restore;
 mod state;
 mod submodules;
 mod transport;
@@ -29,6 +30,7 @@ use libgit2::Libgit2;
 use transport::Token;
 
 pub use error::{Files, GitError};
+pub use restore::{patch, restore};
 pub use state::{State, head, inspect};
 pub use submodules::{SubmodulePin, submodule_pins};
 

@@ -15,6 +15,7 @@ mod lock;
 mod locking;
 mod logs;
 mod offline;
+mod repair;
 mod setup;
 mod setup_whole;
 mod starting;

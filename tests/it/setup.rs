@@ -633,3 +633,26 @@ fn a_machine_without_certificates_can_still_look_and_plan() {
     let said = sandbox.dpgui(&["setup", "--plan"]).ok();
     assert!(said.stderr.contains("Would do node"), "{said}");
 }
+
+#[test]
+fn a_plan_says_what_it_will_cost_step_by_step_and_in_all() {
+    let server = FileServer::start();
+    let sandbox = node_sandbox(&server, &archives::node("22.12.0"));
+    let steps = ["setup", "--plan", "--only", "node,python"];
+    let plan = sandbox.dpgui(&steps).ok().stderr;
+    let [_, node, python, total] = &plan.lines().collect::<Vec<_>>()[..] else { panic!("{plan}") };
+    assert_eq!(*node, "    Would do node: Node 22.12.0 (not installed), of unknown size");
+    assert!(python.contains("(no interpreter is settled on), "), "{plan}");
+    assert!(python.ends_with(" MiB to fetch"), "{plan}");
+    assert!(
+        total.starts_with("      In all ") && total.contains(" to fetch and 1 step of unknown size; "),
+        "{plan}"
+    );
+
+    let events = sandbox.dpgui(&[&steps[..], &["--json"]].concat()).ok().events();
+    let [_, node, python, total] = &events[..] else { panic!("{events:?}") };
+    assert!(node["bytes"].is_null() && node["disk"].is_null(), "{node}");
+    assert_eq!(total["event"], "plan-total");
+    assert_eq!((&total["bytes"], &total["unknown"]), (&python["bytes"], &1.into()));
+    assert!(total["free"].is_u64(), "{total}");
+}

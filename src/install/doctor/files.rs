@@ -51,26 +51,55 @@ impl Damage {
     }
 }
 
-/// Everything in the workspace that is not what it was when a setup made it. What no setup made is not looked at, nor
-/// what a dpgui made that did not write lists of files yet. Only looks.
+/// What was looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Looked {
+    /// With what was looked at of it.
+    Whole {
+        step: StepId,
+        what: String,
+    },
+    Damaged(Damage),
+}
+
+/// Everything in the workspace that is not what it was when a setup made it, see [`look_at_all`].
 ///
 /// # Errors
 /// When a list of files, or a checkout, cannot be read.
 pub fn damaged(site: &Site, depth: Depth) -> Result<Vec<Damage>, InstallError> {
-    let mut damaged = vec![];
+    let damage = |it| match it {
+        Looked::Damaged(damage) => Some(damage),
+        Looked::Whole { .. } => None,
+    };
+    Ok(look_at_all(site, depth)?.into_iter().filter_map(damage).collect())
+}
+
+/// Compares everything in the workspace with what it was when a setup made it. What no setup made is not looked at, nor
+/// what a dpgui made that did not write lists of files yet. Only looks.
+///
+/// # Errors
+/// When a list of files, or a checkout, cannot be read.
+pub fn look_at_all(site: &Site, depth: Depth) -> Result<Vec<Looked>, InstallError> {
+    let mut looked = vec![];
     for (step, place) in artefacts(&site.workspace) {
-        let differences = match look(&place, depth)? {
-            Look::NotOurs | Look::Unlisted => continue,
-            Look::ListLost => vec![Difference { path: NAME.into(), what: Wrong::Missing }],
-            Look::Compared { comparison, .. } => comparison.differences,
+        let look = look(&place, depth)?;
+        let whole = judge(&look, depth).filter(|it| it.verdict == Verdict::Ok).map(|it| it.found);
+        let differences = match (look, whole) {
+            (Look::NotOurs | Look::Unlisted, _) => continue,
+            (Look::Compared { .. }, Some(what)) => {
+                looked.push(Looked::Whole { step, what });
+                continue;
+            }
+            (Look::ListLost, _) => vec![Difference { path: NAME.into(), what: Wrong::Missing }],
+            (Look::Compared { comparison, .. }, None) => comparison.differences,
         };
         let count = differences.len();
-        damaged.extend((count > 0).then_some(Damage { step, place, differences, count }));
+        looked.push(Looked::Damaged(Damage { step, place, differences, count }));
     }
     for name in site.sources.repositories.keys() {
-        damaged.extend(edited(&site.workspace, name)?);
+        looked.extend(look_at_checkout(&site.workspace, name)?);
     }
-    Ok(damaged)
+    Ok(looked)
 }
 
 /// What setup makes as a whole, with a receipt in it. The farm is links, which its step looks at one by one.
@@ -106,21 +135,24 @@ fn look(place: &Path, depth: Depth) -> Result<Look, FsError> {
     Ok(Look::Compared { files: contents.files, comparison: manifest.check(place, depth) })
 }
 
-/// The files of a checkout that are not as committed.
-fn edited(workspace: &Workspace, name: &str) -> Result<Option<Damage>, InstallError> {
+/// The files of a checkout, and whether they are as committed.
+fn look_at_checkout(workspace: &Workspace, name: &str) -> Result<Option<Looked>, InstallError> {
     let place = workspace.vendor().join(name);
     let Some(head) = git::head(&place)? else { return Ok(None) };
+    let step = StepId::Repository(name.to_owned());
     // Against the commit that is there: another one is the step's business.
-    let State::Edited { files, .. } = git::inspect(&place, &head)? else { return Ok(None) };
+    let State::Edited { files, .. } = git::inspect(&place, &head)? else {
+        let what = format!("commit {}, every file as committed", head.short());
+        return Ok(Some(Looked::Whole { step, what }));
+    };
     let what = |name: &String| if fs::exists(&place.join(name)) { Wrong::Content } else { Wrong::Missing };
     let differences =
         files.some.iter().map(|name| Difference { path: name.into(), what: what(name) }).collect();
-    let step = StepId::Repository(name.to_owned());
-    Ok(Some(Damage { step, differences, count: files.count, place }))
+    Ok(Some(Looked::Damaged(Damage { step, differences, count: files.count, place })))
 }
 
 pub(super) fn checks(scene: &Scene) -> Vec<Check> {
-    let depth = if scene.full { Depth::Full } else { Depth::Fast };
+    let depth = scene.depth;
     let of_artefact = |(step, place): (StepId, PathBuf)| {
         let check = match look(&place, depth) {
             Ok(look) => judge(&look, depth)?,

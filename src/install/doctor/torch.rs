@@ -120,13 +120,13 @@ fn ask(scene: &Scene) -> Result<Answer, String> {
         "libs": workspace.libs(),
         "farm": entries.iter().map(farm::Entry::module).collect::<Vec<_>>(),
         "trainer": trainer,
-        "full": scene.full,
+        "full": scene.deep,
     });
     // As a run has it.
     let mut env = scene.site.tool_env();
     env.set("PYTHONPATH", workspace.libs()).set("PYTHONDONTWRITEBYTECODE", "1");
     let command = CommandSpec::new(workspace.python(), &env, workspace.root());
-    let said = command.args(["-c", SCRIPT]).arg(questions.to_string()).capture(if scene.full {
+    let said = command.args(["-c", SCRIPT]).arg(questions.to_string()).capture(if scene.deep {
         FULL_LIMIT
     } else {
         FAST_LIMIT

@@ -60,7 +60,7 @@ impl<'a> Transfers<'a> {
         let rank = |it: &Package| (!TOOLS.contains(&it.name.as_str()), !it.is_source(), it.size);
         queue.sort_by_key(|it| rank(it));
         let total = packages.iter().filter_map(|it| it.size).sum();
-        progress.expect_bytes(total);
+        progress.expect_download(total);
         let (stopped, bytes) = (AtomicBool::new(false), AtomicU64::new(0));
         let (queue, total) = (Mutex::new(queue.into()), AtomicU64::new(total));
         Self { site, places, queue, stopped, bytes, total, progress }
@@ -146,7 +146,7 @@ impl Listener for OneOfMany<'_, '_> {
     fn total(&self, bytes: u64) {
         if !self.known {
             let total = self.all.total.fetch_add(bytes, Ordering::Relaxed) + bytes;
-            self.all.progress.expect_bytes(total);
+            self.all.progress.expect_download(total);
         }
     }
 

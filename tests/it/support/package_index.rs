@@ -27,7 +27,9 @@ impl PackageIndex {
     pub(crate) fn start() -> Self {
         let mut index = Self { server: FileServer::start(), packages: vec![] };
         let torch = [
-            ("torch/__init__.py", "__version__ = '2.13.0'\nfrom . import version\n"),
+            ("torch/__init__.py", "__version__ = '2.13.0'\nfrom . import cuda, distributed, version\n"),
+            ("torch/cuda.py", "def is_available():\n    return False\n"),
+            ("torch/distributed.py", "def is_available():\n    return False\n"),
             ("torch/version.py", "cuda = None\n"),
         ];
         index.wheel("torch", "2.13.0", &torch, "Requires-Dist: numpy\n");

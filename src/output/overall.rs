@@ -1,0 +1,244 @@
+//! How far everything that is fetched is, in one line over those of the single things.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use indicatif::{ProgressBar, ProgressState};
+use serde::Serialize;
+
+use crate::platform::clock::Stopwatch;
+
+use super::{
+    Mode, Output,
+    progress::{Far, JSON_EVERY, LABEL, LINE_EVERY, columns, style},
+};
+
+/// Between two looks at how fast it goes.
+const SAMPLE_EVERY: Duration = Duration::from_secs(1);
+
+/// How long what was fast or slow is remembered: an estimate that jumps is none.
+const MEMORY: Duration = Duration::from_secs(10);
+
+/// The sum of all transfers, shown until it is dropped.
+#[derive(Debug)]
+pub struct Overall {
+    output: Output,
+    bar: ProgressBar,
+}
+
+/// What all transfers together have said, shared by those who tell and those who show.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Sum(Arc<Mutex<Option<State>>>);
+
+#[derive(Debug)]
+struct State {
+    parts: BTreeMap<String, Part>,
+    pace: Pace,
+    since_sample: Stopwatch,
+    since_said: Stopwatch,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Part {
+    done: u64,
+    total: u64,
+    /// Something was said of it: what is there at first is from an earlier time, and was not fetched just now.
+    begun: bool,
+}
+
+/// Bytes per second, smoothed.
+#[derive(Clone, Copy, Debug, Default)]
+struct Pace {
+    /// Bytes since the last sample.
+    fresh: u64,
+    rate: Option<f64>,
+}
+
+#[derive(Serialize)]
+struct Said {
+    event: &'static str,
+    bytes: u64,
+    total: u64,
+    bytes_per_second: u64,
+    seconds_left: Option<u64>,
+}
+
+impl Overall {
+    /// `expected`: bytes by label, as far as they are known before.
+    pub(super) fn new(output: Output, expected: impl IntoIterator<Item = (String, u64)>) -> Self {
+        let part = |(label, total)| (label, Part { total, ..Part::default() });
+        let state = State {
+            parts: expected.into_iter().map(part).collect(),
+            pace: Pace::default(),
+            since_sample: Stopwatch::start(),
+            since_said: Stopwatch::start(),
+        };
+        output.sum.set(Some(state));
+        let bar = match output.mode {
+            Mode::Terminal { .. } => output.bars.insert(0, ProgressBar::new_spinner()),
+            Mode::Plain | Mode::Json => ProgressBar::hidden(),
+        };
+        let sum = output.sum.clone();
+        let draw = move |_: &ProgressState, to: &mut dyn fmt::Write| {
+            let line = match sum.far() {
+                Some(far) => far.line(columns().saturating_sub(LABEL + 1)),
+                None => "nothing to fetch yet".to_owned(),
+            };
+            // A line that cannot be drawn is drawn a second later.
+            let _ = to.write_str(&line);
+        };
+        bar.set_style(style("{prefix:>12.cyan.bold} {far}").with_key("far", draw));
+        bar.set_prefix("in all");
+        if matches!(output.mode, Mode::Terminal { .. }) {
+            bar.enable_steady_tick(SAMPLE_EVERY);
+        }
+        Self { output, bar }
+    }
+}
+
+impl Drop for Overall {
+    fn drop(&mut self) {
+        self.output.sum.set(None);
+        self.bar.finish_and_clear();
+        self.output.bars.remove(&self.bar);
+    }
+}
+
+impl Sum {
+    fn set(&self, state: Option<State>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = state;
+    }
+
+    pub(super) fn expect(&self, label: &str, total: u64) {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(state) = &mut *state {
+            state.parts.entry(label.to_owned()).or_default().total = total;
+        }
+    }
+
+    /// So much of it is there in all. Said aloud where there is no line that changes, now and then.
+    pub(super) fn at(&self, label: &str, done: u64, output: &Output) {
+        let every = match output.mode {
+            Mode::Terminal { .. } => None,
+            Mode::Plain => Some(LINE_EVERY),
+            Mode::Json => Some(JSON_EVERY),
+        };
+        let far = {
+            let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let Some(state) = &mut *state else { return };
+            state.take(label, done);
+            if every.is_none_or(|every| state.since_said.elapsed() < every) {
+                return;
+            }
+            state.since_said = Stopwatch::start();
+            state.far()
+        };
+        if output.mode == Mode::Json {
+            let Far { done: bytes, total, rate: bytes_per_second, left } = far;
+            let seconds_left = (bytes_per_second > 0).then_some(left.as_secs());
+            let event = "progress-total";
+            return output.json(&Said { event, bytes, total, bytes_per_second, seconds_left });
+        }
+        output.status("...", format_args!("in all: {}", far.text()));
+    }
+
+    /// `None` while nothing is known of anything.
+    fn far(&self) -> Option<Far> {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        state.as_mut().map(State::far).filter(|it| it.total > 0)
+    }
+}
+
+impl State {
+    fn take(&mut self, label: &str, done: u64) {
+        let part = self.parts.entry(label.to_owned()).or_default();
+        if part.begun {
+            self.pace.fresh += done.saturating_sub(part.done);
+        }
+        *part = Part { done, total: part.total.max(done), begun: true };
+    }
+
+    fn far(&mut self) -> Far {
+        let elapsed = self.since_sample.elapsed();
+        if elapsed >= SAMPLE_EVERY {
+            self.pace.sample(elapsed);
+            self.since_sample = Stopwatch::start();
+        }
+        let (done, total) =
+            self.parts.values().fold((0, 0), |(done, total), it| (done + it.done, total + it.total));
+        let rate = self.pace.bytes_per_second();
+        let left = Duration::from_secs((total - done).checked_div(rate).unwrap_or(0));
+        Far { done, total, rate, left }
+    }
+}
+
+impl Pace {
+    /// What came in `elapsed` counts the more the longer that was, and what was before fades.
+    fn sample(&mut self, elapsed: Duration) {
+        #[expect(clippy::cast_precision_loss, reason = "a rate of bytes, for the eye")]
+        let now = self.fresh as f64 / elapsed.as_secs_f64();
+        let weight = 1.0 - (-elapsed.as_secs_f64() / MEMORY.as_secs_f64()).exp();
+        self.rate = Some(self.rate.map_or(now, |before| before + (now - before) * weight));
+        self.fresh = 0;
+    }
+
+    fn bytes_per_second(self) -> u64 {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a rate is never negative"
+        )]
+        let rate = self.rate.unwrap_or(0.0) as u64;
+        rate
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_added_up_corrected_and_never_more_done_than_there_is() {
+        let output = Output::new(Mode::Plain);
+        let overall = output.overall([("node".to_owned(), 50), ("venv".to_owned(), 100)]);
+        let check = |expected: (u64, u64)| {
+            let far = output.sum.far().expect("something is known");
+            assert_eq!((far.done, far.total), expected);
+        };
+        check((0, 150));
+        output.sum.expect("node", 60);
+        output.sum.at("node", 20, &output);
+        check((20, 160));
+        output.sum.at("uv", 7, &output);
+        check((27, 167));
+        output.sum.at("venv", 130, &output);
+        check((157, 197));
+        output.sum.at("venv", 0, &output);
+        check((27, 197));
+        drop(overall);
+        assert!(output.sum.far().is_none(), "it is over");
+    }
+
+    #[test]
+    fn a_rate_follows_slowly_and_what_was_there_before_is_no_speed() {
+        let second = Duration::from_secs(1);
+        let mut pace = Pace { fresh: 1000, rate: None };
+        pace.sample(second);
+        assert_eq!(pace.bytes_per_second(), 1000);
+        pace.sample(second);
+        assert_eq!(pace.bytes_per_second(), 904, "one second of nothing is not the end");
+        pace.sample(Duration::from_mins(2));
+        assert_eq!(pace.bytes_per_second(), 0);
+
+        let output = Output::new(Mode::Plain);
+        let _overall = output.overall([]);
+        output.sum.at("node", 1 << 30, &output);
+        output.sum.at("node", (1 << 30) + 5, &output);
+        let fresh = output.sum.0.lock().expect("sound").as_ref().map(|it| it.pace.fresh);
+        assert_eq!(fresh, Some(5));
+    }
+}

@@ -1,0 +1,143 @@
+//! `dpgui setup --verify` and `--repair` on a whole setup in small, with real damage.
+
+use std::{fs, path::PathBuf};
+
+use crate::support::{
+    git_repository::say,
+    sandbox::{Said, Sandbox},
+    small_world::SmallWorld,
+};
+
+/// The steps in the events of this name.
+fn steps(said: &Said, event: &str) -> Vec<String> {
+    let of_it = said.events().into_iter().filter(|it| it["event"] == event);
+    of_it.map(|it| it["step"].as_str().expect("a step").to_owned()).collect()
+}
+
+/// What `dpgui setup ARGS` does, step by step.
+#[track_caller]
+fn done(sandbox: &Sandbox, args: &[&str]) -> Vec<String> {
+    steps(&sandbox.dpgui(&[&["setup", "--json"], args].concat()).ok(), "step-done")
+}
+
+fn in_site_packages(sandbox: &Sandbox, name: &str) -> PathBuf {
+    let lib = sandbox.path("w/venv/lib");
+    let python = fs::read_dir(&lib).expect("there").next().expect("one version").expect("an entry").path();
+    python.join("site-packages").join(name)
+}
+
+#[test]
+fn what_is_damaged_is_named_and_made_anew_and_nothing_else() {
+    let world = SmallWorld::start();
+    let sandbox = world.sandbox();
+    sandbox.dpgui(&["setup", "--keep-downloads"]).ok();
+    let well = sandbox.dpgui(&["setup", "--verify", "--json"]).ok();
+    assert_eq!(
+        steps(&well, "whole"),
+        ["node", "diffusion-pipe", "ComfyUI", "HunyuanVideo", "venv"],
+        "{well}"
+    );
+    assert_eq!(done(&sandbox, &["--repair", "--full"]), Vec::<String>::new());
+    let venv = fs::read_to_string(sandbox.path("w/venv/.dpgui-receipt.json")).expect("there");
+
+    let npm = sandbox.path("w/tools/node/bin/npm");
+    fs::remove_file(&npm).expect("removed");
+    let said = sandbox.dpgui(&["setup", "--verify"]);
+    assert_eq!(said.code, Some(1), "{said}");
+    assert!(said.stderr.contains("Damaged node: `bin/npm` is missing\n"), "{said}");
+    assert!(said.stderr.contains("1 of 5 parts are not as they should be"), "{said}");
+    assert!(!npm.exists(), "it only looks");
+    assert_eq!(done(&sandbox, &["--repair"]), ["node"]);
+    assert!(npm.exists());
+    let after = fs::read_to_string(sandbox.path("w/venv/.dpgui-receipt.json")).expect("there");
+    assert_eq!(after, venv, "the environment is the old one");
+    assert!(sandbox.dpgui(&["setup"]).ok().stderr.contains("nothing to do"));
+}
+
+#[test]
+fn an_environment_is_made_anew_for_a_changed_file_that_a_glance_or_only_reading_shows() {
+    let world = SmallWorld::start();
+    let sandbox = world.sandbox();
+    sandbox.dpgui(&["setup", "--keep-downloads"]).ok();
+    let (numpy, torch) =
+        (in_site_packages(&sandbox, "numpy.py"), in_site_packages(&sandbox, "torch/version.py"));
+    fs::write(&numpy, "import nonsense").expect("written");
+    assert_eq!(done(&sandbox, &["--repair"]), ["venv", "verify"]);
+    assert_eq!(fs::read_to_string(&numpy).expect("there"), "");
+
+    // As long as before, so that a glance at the files shows nothing.
+    let before = fs::read_to_string(&torch).expect("there");
+    fs::write(&torch, before.replace("None", "Nil ")).expect("written");
+    let said = sandbox.dpgui(&["setup", "--verify", "--full"]);
+    assert_eq!(said.code, Some(1), "{said}");
+    let named = torch.strip_prefix(sandbox.path("w/venv")).expect("inside").display().to_string();
+    assert!(said.stderr.contains(&format!("Damaged venv: `{named}` is changed")), "{said}");
+    // That torch cannot be imported is found without `--full` too, and the reason in its files then.
+    assert_eq!(done(&sandbox, &["--repair"]), ["venv", "verify"]);
+    assert_eq!(fs::read_to_string(&torch).expect("there"), before);
+    sandbox.dpgui(&["setup", "--verify", "--full"]).ok();
+}
+
+#[test]
+fn what_is_broken_outside_of_its_files_is_said_and_not_made_anew() {
+    let world = SmallWorld::start();
+    let sandbox = world.sandbox();
+    sandbox.dpgui(&["setup", "--keep-downloads"]).ok();
+    // Upstream's issue 467: what somebody added is no damage of ours, but it shadows a module.
+    fs::create_dir_all(in_site_packages(&sandbox, "comfy")).expect("created");
+    fs::write(in_site_packages(&sandbox, "comfy/__init__.py"), "").expect("written");
+    let said = sandbox.dpgui(&["setup", "--repair"]);
+    assert_eq!(said.code, Some(1), "{said}");
+    assert!(said.stderr.contains("its files are as they were installed"), "{said}");
+    assert!(said.stderr.contains("would come from"), "{said}");
+    assert!(said.stderr.contains("nothing to do"), "{said}");
+}
+
+#[test]
+fn an_edited_checkout_is_left_alone_until_told_otherwise_and_its_edits_are_kept() {
+    let world = SmallWorld::start();
+    let sandbox = world.sandbox();
+    sandbox.dpgui(&["setup"]).ok();
+    let trainer = sandbox.path("w/vendor/diffusion-pipe");
+    fs::write(trainer.join("train.py"), "print('mine')\n").expect("written");
+    fs::write(trainer.join("models/base.py"), b"\0binary").expect("written");
+    fs::write(trainer.join("untracked.py"), "").expect("written");
+    fs::remove_file(sandbox.path("w/vendor/ComfyUI/comfy/model_management.py")).expect("removed");
+    let said = sandbox.dpgui(&["setup", "--repair"]);
+    assert_eq!(said.code, Some(1), "{said}");
+    let edited = "Edited diffusion-pipe: `models/base.py` is changed, `train.py` is changed\n";
+    assert!(said.stderr.contains(edited), "{said}");
+    assert!(said.stderr.contains("Edited ComfyUI: `comfy/model_management.py` is missing\n"), "{said}");
+    assert!(said.stderr.contains("`vendor/diffusion-pipe` is left as you edited it"), "{said}");
+    assert_eq!(fs::read_to_string(trainer.join("train.py")).expect("there"), "print('mine')\n");
+
+    let said = sandbox.dpgui(&["setup", "--repair", "--discard"]).ok();
+    assert_eq!(say(&trainer, &["status", "--porcelain"]), "?? untracked.py", "{said}");
+    assert!(sandbox.path("w/vendor/ComfyUI/comfy/model_management.py").exists());
+    let kept = fs::read_dir(sandbox.path("w/.dpgui/discarded")).expect("kept").flatten();
+    let mut kept: Vec<PathBuf> = kept.map(|it| it.path()).collect();
+    kept.sort();
+    let [comfy, patch] = &kept[..] else { panic!("two patches expected: {kept:?}") };
+    for patch in [comfy, patch] {
+        assert!(said.stderr.contains(&format!("`{}` has the edits", patch.display())), "{said}");
+    }
+    // Nothing is lost: the patch makes the edits again.
+    say(&trainer, &["apply", &patch.display().to_string()]);
+    assert_eq!(fs::read_to_string(trainer.join("train.py")).expect("there"), "print('mine')\n");
+    assert_eq!(fs::read(trainer.join("models/base.py")).expect("there"), b"\0binary");
+}
+
+#[test]
+fn what_is_not_there_at_all_is_missing_and_a_repair_makes_it() {
+    let world = SmallWorld::start();
+    let sandbox = world.sandbox();
+    sandbox.dpgui(&["setup", "--keep-downloads"]).ok();
+    fs::remove_dir_all(sandbox.path("w/vendor/HunyuanVideo")).expect("removed");
+    let said = sandbox.dpgui(&["setup", "--verify"]);
+    assert_eq!(said.code, Some(1), "{said}");
+    assert!(said.stderr.contains("Missing HunyuanVideo: commit"), "{said}");
+    assert_eq!(done(&sandbox, &["--repair"]), ["HunyuanVideo"]);
+    for args in [&["setup", "--full"][..], &["setup", "--discard"], &["setup", "--verify", "--plan"]] {
+        assert_eq!(sandbox.dpgui(args).code, Some(2), "{args:?}");
+    }
+}
