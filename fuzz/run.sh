@@ -50,12 +50,16 @@ av==1.0 --hash=sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b78
 END
 sed -n 's/^#\([^ ]\)/\1/p' ../templates/dpgui.toml >"$work/seeds/sources/examples"
 printf 'numpy==1.24.4 # old\ntorch>=2\n\0diffusers==0.31.0\n-r x\n' >"$work/seeds/requirements/lists"
-{ printf '\0' && tar -cz -C .. templates; } >"$work/seeds/unpack_tar_gz/packed"
-{ printf '\1' && tar -c -C .. templates/dpgui.toml; } >"$work/seeds/unpack_tar_gz/blocks"
+{ printf '\0' && tar -cz -C .. LICENSE-MIT; } >"$work/seeds/unpack_tar_gz/packed"
+{ printf '\1' && tar -c -C .. LICENSE-MIT; } >"$work/seeds/unpack_tar_gz/blocks"
+# A file, a link to it, a hard link and a directory; two files of a wheel. See the targets for what each byte means.
+printf '\2\0\0\2\0\0\0\0\0\0\5''\12\0\3\0\0\0\2\0\0\0\0''\17\0\4\3\0\0\2\0\0\0\0''\4\0\5\2\0\0\0\0\0\0\0' \
+    >"$work/seeds/unpack_tar_gz/chosen"
+printf '\2\0\2\0\0\0\5\3\1\0\0\0\0''\2\4\3\0\0\7\2\3\0\0\0\0' >"$work/seeds/unpack_wheel/chosen"
 
 fuzz() {
     local target="$1" found="$work/found/$1"
-    local options=(-max_total_time="$seconds" -timeout=20 -rss_limit_mb=2048 -max_len=16384)
+    local options=(-max_total_time="$seconds" -timeout=20 -rss_limit_mb=2048 -max_len=4096)
     [[ -f "dictionaries/$target.dict" ]] && options+=(-dict="dictionaries/$target.dict")
     "$CARGO_TARGET_DIR/$triple/debug/$target" "$work/corpus/$target" "$work/seeds/$target" \
         "${options[@]}" -artifact_prefix="$found/" -print_final_stats=1 >"$found.log" 2>&1 || {

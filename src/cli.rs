@@ -40,6 +40,8 @@ struct Global {
 enum Command {
     Setup(commands::setup::Args),
     Lock(commands::lock::Args),
+    Update(commands::update::Args),
+    Rollback(commands::rollback::Args),
     Doctor(commands::doctor::Args),
     Demo(commands::demo::Args),
     #[command(subcommand)]
@@ -78,6 +80,8 @@ fn dispatch(command: &Command, context: &Context) -> Result<ExitCode, Error> {
     match command {
         Command::Setup(args) => commands::setup::run(args, context),
         Command::Lock(args) => commands::lock::run(args, context),
+        Command::Update(args) => commands::update::run(args, context),
+        Command::Rollback(args) => commands::rollback::run(args, context),
         Command::Doctor(args) => commands::doctor::run(args, context),
         Command::Demo(args) => commands::demo::run(args, context),
         Command::Config(command) => commands::config::run(command, context),

@@ -7,15 +7,17 @@ pub mod doctor;
 mod interrupts;
 pub mod lock;
 pub mod logs;
+pub mod rollback;
 pub mod runs;
 pub mod setup;
 pub mod stop;
 pub mod supervise;
 pub mod train;
+pub mod update;
 
 use crate::{
     error::Error,
-    install::IfLocked,
+    install::{self, IfLocked},
     output::Output,
     platform::Host,
     run::adopt,
@@ -49,6 +51,14 @@ impl Context {
     fn adopt_runs(&self) -> Result<(), Error> {
         for cause in adopt::adopt_all(&self.host, &self.workspace)? {
             self.output.warn(Error::from(cause).messages().join(": "));
+        }
+        Ok(())
+    }
+
+    /// Brings an update to its end that was killed while it switched, before anything is read of what is installed.
+    fn finish_switch(&self, if_locked: IfLocked) -> Result<(), Error> {
+        if install::update::finish_switch(&self.workspace, &self.output, if_locked)? {
+            self.output.status("Finished", "the switch of an update that had been killed");
         }
         Ok(())
     }

@@ -11,6 +11,7 @@ pub mod index_settings;
 pub mod lock;
 pub mod manifest;
 pub mod node;
+pub mod offline;
 pub mod packages;
 pub mod pinned;
 pub mod plan;
@@ -22,6 +23,7 @@ pub mod requirements;
 pub mod schedule;
 pub mod step;
 pub mod torch;
+pub mod update;
 pub mod uv;
 pub mod venv;
 pub mod verify;
@@ -41,7 +43,7 @@ use crate::{
         gpu,
         lock::{Lock, LockError, Wait},
     },
-    workspace::{Settings, Workspace},
+    workspace::{Settings, Workspace, switch},
 };
 
 use self::{
@@ -63,7 +65,7 @@ use self::{
 
 pub use error::InstallError;
 
-/// Free space below which nothing can be installed: the smallest environment, its packages in uv's cache already.
+/// Free space below which nothing can be installed: the smallest environment.
 const LEAST_SPACE: u64 = 1 << 30;
 
 /// What a workspace is set up for.
@@ -154,7 +156,7 @@ impl<'a> Setup<'a> {
         }
         let mut choice = torch::choose(wish.profile, gpu::detect(&site.host).as_ref(), site.host.arch)?;
         if wish.profile.is_none() {
-            choice = keep_cuda(choice, venv::installed_profile(&site.workspace));
+            choice = keep_cuda(choice, venv::installed_profile(&site.workspace.live()));
         }
         let mut steps = steps(site, wish, choice.profile)?;
         let ids: Vec<StepId> = steps.iter().map(|it| it.id()).collect();
@@ -181,6 +183,21 @@ impl<'a> Setup<'a> {
         Ok(plan::plan(&observed))
     }
 
+    /// Without a network, tells of everything that would have to come from it.
+    ///
+    /// # Errors
+    /// When there is such a thing.
+    pub fn require_all_here(&self) -> Result<(), InstallError> {
+        if !self.site.http.is_offline() {
+            return Ok(());
+        }
+        let missing = offline::missing(&self.steps, &self.plan()?)?;
+        for thing in &missing {
+            self.site.output.event(thing);
+        }
+        if missing.is_empty() { Ok(()) } else { Err(InstallError::Offline { count: missing.len() }) }
+    }
+
     /// Does what the plan says; nothing at all if that is nothing.
     ///
     /// # Errors
@@ -192,13 +209,31 @@ impl<'a> Setup<'a> {
         if !pending && self.leftovers()?.is_empty() {
             return Ok(done(0));
         }
-        let _lock = match self.lock(if pending { if_locked } else { IfLocked::Fail }) {
+        let lock = match self.lock(if pending { if_locked } else { IfLocked::Fail }) {
             // There is only something to tidy up, which can wait for the next time.
             Err(InstallError::Lock(LockError::Held { .. })) if !pending => return Ok(done(0)),
             lock => lock?,
         };
+        if switch::finish(&self.site.workspace, &lock)? {
+            // What was read of the workspace speaks of what was there before.
+            return Err(InstallError::Switched);
+        }
         Settings::mark(&self.site.workspace)?;
         self.mark_purpose()?;
+        Ok(done(self.work()?))
+    }
+
+    /// Does what the plan says beside what is installed, in a draft of the workspace. Nothing of it is locked: that is
+    /// the caller's to do.
+    ///
+    /// # Errors
+    /// The first failure, with the steps before it done for good.
+    pub fn prepare(&self) -> Result<usize, InstallError> {
+        debug_assert!(!self.site.workspace.is_live(), "trainings may use what is installed");
+        self.work()
+    }
+
+    fn work(&self) -> Result<usize, InstallError> {
         for leftover in self.leftovers()? {
             fs::remove_tree(&leftover)?;
             reach(Checkpoint::LeftoverRemoved);
@@ -213,7 +248,7 @@ impl<'a> Setup<'a> {
         if let Err(error) = self.site.cache.trim() {
             self.site.output.warn(in_one_line(&error));
         }
-        Ok(done(changed))
+        Ok(changed)
     }
 
     /// Alone with the workspace: no other setup works there, and no training uses it.
@@ -247,7 +282,7 @@ impl<'a> Setup<'a> {
         Ok(())
     }
 
-    /// How much it will be nobody knows: packages in uv's cache are linked and take nothing. So little space is a
+    /// How much it will be nobody knows to the byte. So little space is a
     /// warning, and only hopelessly little an error.
     fn require_space(&self) -> Result<(), InstallError> {
         let root = self.site.workspace.root();
@@ -259,7 +294,7 @@ impl<'a> Setup<'a> {
         if available < needed {
             let (needed, available) = (size::bytes(needed), size::bytes(available));
             self.site.output.warn(format_args!(
-                "{available} are free at `{}`; where uv's cache is empty, {needed} are needed",
+                "{available} are free at `{}`; {needed} are needed at most",
                 root.display()
             ));
         }
@@ -269,11 +304,14 @@ impl<'a> Setup<'a> {
 
 /// What setups that were killed left behind: half an environment is gigabytes. For who holds the setup's lock.
 pub fn leftovers(workspace: &Workspace) -> Result<Vec<PathBuf>, FsError> {
-    let of_ours = ["", "receipts", "derived"].map(|name| workspace.internal().join(name));
-    let dirs = [workspace.root().to_owned(), workspace.tools(), workspace.vendor(), workspace.libs()];
-    let found = dirs.iter().chain(&of_ours).map(|dir| fs::leftovers(dir)).collect::<Result<Vec<_>, _>>()?;
+    let of_copy = ["", "receipts", "derived"].map(|name| workspace.records().join(name));
+    let shared = [workspace.root().to_owned(), workspace.tools()];
+    let shared = if workspace.is_live() { &shared[..] } else { &[] };
+    let dirs = [shared, &[workspace.vendor(), workspace.libs()], &of_copy].concat();
+    let found = dirs.iter().map(|dir| fs::leftovers(dir)).collect::<Result<Vec<_>, _>>()?;
     // Where downloads were before they were shared.
-    let downloads = Some(workspace.internal().join("downloads")).filter(|it| fs::exists(it));
+    let downloads = workspace.internal().join("downloads");
+    let downloads = Some(downloads).filter(|it| workspace.is_live() && fs::exists(it));
     Ok(found.into_iter().flatten().chain(downloads).collect())
 }
 

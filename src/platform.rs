@@ -11,6 +11,7 @@ pub mod cores;
 pub mod digest;
 pub mod disk;
 pub mod env;
+pub mod exchange;
 pub mod fifo;
 pub mod fs;
 pub mod gpu;

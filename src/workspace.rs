@@ -3,6 +3,7 @@
 pub mod commit;
 pub mod remember;
 pub mod settings;
+pub mod switch;
 
 use std::path::{Path, PathBuf};
 
@@ -17,6 +18,18 @@ pub const SETTINGS_FILE: &str = "dpgui.toml";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Workspace {
     root: PathBuf,
+    copy: Copy,
+}
+
+/// Which copy of what is installed. All else, and the tools, there is once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Copy {
+    /// What trainings use.
+    Live,
+    /// What an update prepares.
+    Next,
+    /// What the last update replaced.
+    Previous,
 }
 
 impl Workspace {
@@ -40,11 +53,52 @@ impl Workspace {
                 part => clean.push(part),
             }
         }
-        Self { root: clean }
+        Self { root: clean, copy: Copy::Live }
+    }
+
+    /// The same workspace, where what is installed is what an update prepares.
+    #[must_use]
+    pub fn draft(&self) -> Self {
+        Self { copy: Copy::Next, ..self.clone() }
+    }
+
+    /// The same workspace, where what is installed is what the last update replaced.
+    #[must_use]
+    pub fn previous(&self) -> Self {
+        Self { copy: Copy::Previous, ..self.clone() }
+    }
+
+    /// The same workspace, where what is installed is what trainings use.
+    #[must_use]
+    pub fn live(&self) -> Self {
+        Self { copy: Copy::Live, ..self.clone() }
+    }
+
+    pub fn is_live(&self) -> bool {
+        self.copy == Copy::Live
     }
 
     pub fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// What is installed lies here: the checkouts, the environment, the lock.
+    fn installed(&self) -> PathBuf {
+        if self.is_live() { self.root.clone() } else { self.records() }
+    }
+
+    /// What dpgui notes about what is installed: derived files, some of the receipts. Of a copy it is the whole.
+    pub fn records(&self) -> PathBuf {
+        match self.copy {
+            Copy::Live => self.internal(),
+            Copy::Next => self.internal().join("next"),
+            Copy::Previous => self.internal().join("previous"),
+        }
+    }
+
+    /// Lists that are made from the checkouts.
+    pub fn derived(&self) -> PathBuf {
+        self.records().join("derived")
     }
 
     pub fn settings_file(&self) -> PathBuf {
@@ -53,17 +107,17 @@ impl Workspace {
 
     /// What setup installed, to the last byte; to be kept in git.
     pub fn lock_file(&self) -> PathBuf {
-        self.root.join("dpgui.lock")
+        self.installed().join("dpgui.lock")
     }
 
     /// The checkouts and the symlink farm.
     pub fn vendor(&self) -> PathBuf {
-        self.root.join("vendor")
+        self.installed().join("vendor")
     }
 
     /// The symlink farm, a run's `PYTHONPATH`.
     pub fn libs(&self) -> PathBuf {
-        self.root.join("vendor/libs")
+        self.installed().join("vendor/libs")
     }
 
     pub fn tools(&self) -> PathBuf {
@@ -72,11 +126,11 @@ impl Workspace {
 
     /// The Python environment of the trainer.
     pub fn venv(&self) -> PathBuf {
-        self.root.join("venv")
+        self.installed().join("venv")
     }
 
     pub fn python(&self) -> PathBuf {
-        self.root.join("venv/bin/python")
+        self.installed().join("venv/bin/python")
     }
 
     pub fn configs(&self) -> PathBuf {
@@ -91,7 +145,7 @@ impl Workspace {
         self.root.join("runs")
     }
 
-    /// What dpgui keeps for itself: receipts, downloads, staging, derived files.
+    /// What dpgui keeps for itself, whichever copy this is: receipts, locks, staging.
     pub fn internal(&self) -> PathBuf {
         self.root.join(".dpgui")
     }
@@ -99,6 +153,11 @@ impl Workspace {
     /// Held by who changes what is installed, and shared by every training that uses it.
     pub fn setup_lock(&self) -> PathBuf {
         self.root.join(".dpgui/setup.lock")
+    }
+
+    /// Held by who prepares an update.
+    pub fn update_lock(&self) -> PathBuf {
+        self.root.join(".dpgui/update.lock")
     }
 }
 
@@ -110,5 +169,24 @@ mod tests {
     fn a_workspace_path_has_no_dots_in_it() {
         assert_eq!(Workspace::at("/a/./b/../c").root(), Path::new("/a/c"));
         assert_eq!(Workspace::at("/a/b/").python(), Path::new("/a/b/venv/bin/python"));
+    }
+
+    #[test]
+    fn a_copy_has_what_is_installed_by_itself_and_shares_the_rest() {
+        let live = Workspace::at("/w");
+        let check = |copy: &Workspace, expected: [&str; 5]| {
+            let found = [copy.venv(), copy.lock_file(), copy.derived(), copy.tools(), copy.setup_lock()];
+            assert_eq!(found, expected.map(|it| Path::new("/w").join(it)));
+        };
+        let shared = ["tools", ".dpgui/setup.lock"];
+        let [tools, lock] = shared;
+        check(&live, ["venv", "dpgui.lock", ".dpgui/derived", tools, lock]);
+        let next = [".dpgui/next/venv", ".dpgui/next/dpgui.lock", ".dpgui/next/derived", tools, lock];
+        check(&live.draft(), next);
+        check(
+            &live.draft().previous(),
+            next.map(|it| it.replace("next", "previous")).each_ref().map(String::as_str),
+        );
+        assert_eq!(live.draft().live(), live);
     }
 }

@@ -5,9 +5,8 @@ cd "$(dirname "$0")/.."
 
 say() { printf '\n== %s\n' "$*"; }
 
-# The demo and the tests share one cache of Python packages, so that torch is fetched once.
-export UV_CACHE_DIR="${UV_CACHE_DIR:-$PWD/target/tmp/uv-cache}"
-mkdir -p "$UV_CACHE_DIR"
+# The demo and the tests share one cache of downloads, beside the environments that are made of them.
+export DPGUI_CACHE_DIR="${DPGUI_CACHE_DIR:-$PWD/target/tmp/cache}"
 
 say "format"
 cargo fmt --check

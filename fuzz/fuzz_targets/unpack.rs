@@ -12,7 +12,32 @@ use dpgui::{
     install::InstallError,
 };
 
+/// Names that meet, and what is between, before and behind names.
+const PARTS: [&[u8]; 16] = [
+    b"",
+    b"",
+    b"a",
+    b"b",
+    b"a/",
+    b"b/",
+    b"/",
+    b"..",
+    b"../",
+    b".",
+    b"./",
+    b"\\",
+    b"\x1b",
+    b"\xff",
+    b"precious/file",
+    b".dpgui-receipt.json",
+];
+
 static DIR: OnceLock<tempfile::TempDir> = OnceLock::new();
+
+/// A path of the fuzzer's choice.
+pub fn path(choice: &[u8]) -> Vec<u8> {
+    choice.iter().flat_map(|byte| PARTS[usize::from(byte % 16)]).copied().collect()
+}
 
 /// Writes `bytes` to a file, lets `unpack` have it, and looks at what became of the place.
 pub fn check<T>(bytes: &[u8], unpack: impl FnOnce(&Path, &Path) -> Result<T, InstallError>) {

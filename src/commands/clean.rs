@@ -1,6 +1,6 @@
 //! `dpgui clean`: gives back the disk that downloads and killed setups take.
 
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode};
 
 use serde::Serialize;
 
@@ -12,9 +12,11 @@ use crate::{
             Cache,
             sweep::{Junk, Sweep, Swept},
         },
+        update,
     },
     output::{Event, Line, size},
     platform::{fs, hold::Hold},
+    workspace::{Workspace, switch},
 };
 
 use super::Context;
@@ -32,7 +34,7 @@ pub struct Args {
     /// Remove every part of a download
     #[arg(long, group = "what")]
     partials: bool,
-    /// Remove all downloads, and this workspace's leftovers of killed setups
+    /// Remove all downloads, this workspace's leftovers of killed setups, and what `dpgui rollback` would go back to
     #[arg(long, group = "what")]
     all: bool,
     /// Say what would be removed, and remove nothing
@@ -109,8 +111,9 @@ fn of_workspace(args: &Args, context: &Context) -> Result<Vec<Swept>, Error> {
     let free = if args.dry_run { None } else { Hold::alone_at_once(&lock)? };
     let in_use = free.is_none() && (!args.dry_run || Hold::is_used(&lock));
     let mut found = vec![];
-    for path in install::leftovers(workspace)? {
-        let junk = Junk { what: "leftover of a setup", bytes: fs::tree_size(&path), path };
+    let leftovers = install::leftovers(workspace)?.into_iter().map(|path| ("leftover of a setup", path));
+    for (what, path) in leftovers.chain(copies(args, workspace)) {
+        let junk = Junk { what, bytes: fs::tree_size(&path), path };
         found.push(if in_use {
             Swept::InUse(junk)
         } else if args.dry_run {
@@ -121,4 +124,22 @@ fn of_workspace(args: &Args, context: &Context) -> Result<Vec<Swept>, Error> {
         });
     }
     Ok(found)
+}
+
+/// The copies of what is installed that nobody is to go to any more.
+fn copies(args: &Args, workspace: &Workspace) -> Vec<(&'static str, PathBuf)> {
+    let (next, previous) = (workspace.draft().records(), workspace.previous().records());
+    let mut found = vec![];
+    // What a switch was exchanging is no copy but a part of what is installed.
+    if switch::is_pending(workspace) {
+        return found;
+    }
+    let in_use = Hold::is_used(&workspace.update_lock());
+    if fs::exists(&next) && !in_use && (args.all || update::is_stale(workspace)) {
+        found.push(("what an update prepared", next));
+    }
+    if fs::exists(&previous) && args.all {
+        found.push(("what the last update replaced", previous));
+    }
+    found
 }

@@ -122,6 +122,7 @@ fn prepare(args: &Args, context: &Context) -> Result<Settings, Error> {
     let keep_downloads = settings.cache.keep_downloads;
     let wish = Wish { purpose: PURPOSE, profile, python, keep_downloads, lock: Scope::Here };
     let setup = Setup::new(&site, &wish, &Selection::default())?;
+    setup.require_all_here()?;
 
     let script = workspace.root().join(SCRIPT);
     fs::create_dir_all(script.parent().unwrap_or(&script))?;

@@ -10,13 +10,11 @@ use crate::{
     error::{Error, Kind},
     install::{
         Purpose, Wish,
-        cache::Cache,
         doctor::{self, Check, Examined, Fix, Group, LostRun, Scene, Verdict},
         lock::{Policy, Scope},
-        step::Site,
     },
     output::{Event, Line, Mode},
-    platform::{clock::Stopwatch, fs, net::Http, patience::Patience},
+    platform::{clock::Stopwatch, fs},
     run::adopt,
     vendor::sources::Sources,
     workspace::{Settings, Workspace},
@@ -117,7 +115,7 @@ fn scene(args: &Args, context: &Context) -> Result<(Scene, Vec<Examined>), Error
     };
     let site = setup::site(context, &settings, Policy::Update).or_else(|error| {
         told(Check::of_error("lock", &error));
-        without_lock(context, &settings)
+        setup::site_following(None, context, &settings, Policy::Update)
     })?;
     let mut scene = Scene::new(site, wish, lost_runs);
     scene.full = args.depth.full;
@@ -136,19 +134,6 @@ fn wish(context: &Context, settings: &Settings) -> Result<Wish, Error> {
     let python = setup::python(context, None, settings);
     let keep_downloads = settings.cache.keep_downloads;
     Ok(Wish { purpose, profile, python, keep_downloads, lock: Scope::Here })
-}
-
-/// For looking around all the same where the lock cannot be read.
-fn without_lock(context: &Context, settings: &Settings) -> Result<Site, Error> {
-    Ok(Site {
-        host: context.host.clone(),
-        workspace: context.workspace.clone(),
-        sources: Sources::load(settings)?,
-        http: Http::patient(Patience::of(&context.host.env))?,
-        cache: Cache::of(&context.host, &context.workspace, settings),
-        output: context.output.clone(),
-        policy: Policy::Update,
-    })
 }
 
 fn lost_runs(workspace: &Workspace) -> Vec<Result<LostRun, Error>> {

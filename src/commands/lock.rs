@@ -29,6 +29,9 @@ pub struct Args {
 
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
     let settings = context.settings()?;
+    if !args.check {
+        context.finish_switch(args.lock.if_locked())?;
+    }
     let mut site = setup::site(context, &settings, Policy::Update)?;
     if args.upgrade {
         site.sources = sources::Sources::load(&settings)?;

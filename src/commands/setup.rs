@@ -11,13 +11,14 @@ use crate::{
     install::{
         Purpose, Setup, Wish,
         cache::Cache,
+        index_settings::PipSettings,
         lock::{Locks, Policy, Scope},
         plan::Selection,
         step::Site,
         torch::Profile,
     },
     platform::{fs, net::Http, patience::Patience, process::as_typed},
-    vendor::sources::Sources,
+    vendor::{lock::LockFile, sources::Sources},
     workspace::{
         Settings,
         remember::{Choices, remember},
@@ -67,6 +68,9 @@ struct DownloadArgs {
     /// Keep the downloaded files of the Python packages, for other workspaces and for `--offline`
     #[arg(long)]
     keep_downloads: bool,
+    /// Ask no server: say all that is missing and where to put it, or work with what is here [env: `DPGUI_OFFLINE`]
+    #[arg(long)]
+    offline: bool,
 }
 
 /// How `dpgui.lock` is treated.
@@ -82,13 +86,18 @@ struct PolicyArgs {
 
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
     let settings = context.settings()?;
+    if !args.plan {
+        context.finish_switch(args.lock.if_locked())?;
+    }
     let wish = wish(args, context, &settings)?;
-    let site = site(context, &settings, args.policy.policy())?;
+    let mut site = site(context, &settings, args.policy.policy())?;
+    site.http = site.http.offline(args.downloads.offline || is_offline(context));
     let selection = Selection { only: args.only.clone(), skip: args.skip.clone() };
     let setup = Setup::new(&site, &wish, &selection)?;
     if args.plan {
         return plan(args, context, &setup);
     }
+    setup.require_all_here()?;
     let choices = Choices {
         torch: args.torch.as_deref(),
         python: wish.python.as_deref().filter(|_| args.python.is_some()),
@@ -107,19 +116,35 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
 
 /// What every step of a setup in this workspace works with.
 pub fn site(context: &Context, settings: &Settings, policy: Policy) -> Result<Site, Error> {
+    let lock = Locks::load(&context.workspace, policy)?.own;
+    site_following(lock.as_ref(), context, settings, policy)
+}
+
+/// The same where a lock has been read already, or cannot be.
+pub fn site_following(
+    lock: Option<&LockFile>,
+    context: &Context,
+    settings: &Settings,
+    policy: Policy,
+) -> Result<Site, Error> {
     let mut sources = Sources::load(settings)?;
-    if let Some(lock) = Locks::load(&context.workspace, policy)?.own {
-        sources.follow(&lock, policy == Policy::Frozen);
+    if let Some(lock) = lock {
+        sources.follow(lock, policy == Policy::Frozen);
     }
     Ok(Site {
         host: context.host.clone(),
         workspace: context.workspace.clone(),
         sources,
-        http: Http::patient(Patience::of(&context.host.env))?,
+        http: Http::patient(Patience::of(&context.host.env))?.offline(is_offline(context)),
         cache: Cache::of(&context.host, &context.workspace, settings),
         output: context.output.clone(),
         policy,
+        pip: PipSettings::default(),
     })
+}
+
+fn is_offline(context: &Context) -> bool {
+    context.host.env.text("DPGUI_OFFLINE").is_some_and(|it| !["", "0"].contains(&it))
 }
 
 /// Keeps what was chosen on the command line for the next command, and says so.
@@ -148,6 +173,17 @@ pub fn profile(name: Option<&str>) -> Result<Option<Profile>, Error> {
         None | Some("auto") => Ok(None),
         Some(name) => Ok(Some(name.parse::<Profile>()?)),
     }
+}
+
+/// What the settings want, for who is not asked for anything else.
+pub fn settled_wish(context: &Context, settings: &Settings) -> Result<Wish, Error> {
+    Ok(Wish {
+        purpose: Purpose::Trainer { wanted: [&settings.models[..], &settings.submodules].concat() },
+        profile: profile(settings.torch.profile.as_deref())?,
+        python: python(context, None, settings),
+        keep_downloads: settings.cache.keep_downloads,
+        lock: Scope::Here,
+    })
 }
 
 fn wish(args: &Args, context: &Context, settings: &Settings) -> Result<Wish, Error> {

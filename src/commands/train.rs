@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::{
     error::{Error, Kind},
+    install::IfLocked,
     output::{Event, Line, Mode, Output, Waiting},
     platform::{fs, lock::Lock},
     run::{
@@ -154,6 +155,7 @@ pub fn to_the_end(
 }
 
 fn hold_setup(context: &Context, site: Site<'_>) -> Result<Lock, Error> {
+    context.finish_switch(IfLocked::Wait)?;
     Ok(run::hold_setup(site, &|holder| context.output.event(&Waiting { holder }))?)
 }
 

@@ -7,7 +7,10 @@
 
 pub mod sweep;
 
-use std::path::{Path, PathBuf};
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+};
 
 use crate::{
     platform::{
@@ -18,7 +21,7 @@ use crate::{
         fs::{self, FsError},
         hold::Hold,
     },
-    workspace::{Settings, Workspace},
+    workspace::{Settings, Workspace, commit::CommitId},
 };
 
 use super::InstallError;
@@ -138,6 +141,11 @@ impl Cache {
         self.file(sha256).with_extension("part.json")
     }
 
+    /// Where a bare repository with this commit is, if somebody brought one.
+    pub fn repository(&self, commit: CommitId) -> PathBuf {
+        self.dir.join("repositories").join(format!("{commit}.git"))
+    }
+
     /// A directory of pip's own for this wheel.
     pub fn for_pip(&self, sha256: Sha256) -> PathBuf {
         self.dir.join("pip").join(sha256.to_string())
@@ -159,10 +167,10 @@ impl Cache {
     fn lock(&self, sha256: Sha256) -> Result<PathBuf, FsError> {
         let locks = self.locks();
         if !fs::is_dir(&locks) || !fs::is_dir(&self.downloads()) {
-            let tag = self.dir.join("CACHEDIR.TAG");
             fs::create_dir_all(&self.downloads())?;
-            fs::remove_leftovers(&tag)?;
-            fs::write_atomic(&tag, TAG)?;
+            // In place: several setups write the same, and there is no temporary file to be left behind.
+            let tag = self.dir.join("CACHEDIR.TAG");
+            fs::create(&tag)?.write_all(TAG.as_bytes()).map_err(fs::context("write", &tag))?;
             // Last: with it everything is there.
             fs::create_dir_all(&locks)?;
         }
@@ -180,6 +188,8 @@ impl Cache {
         if hasher.finish() != sha256 {
             return Ok(false);
         }
+        // Whoever was killed between naming it and this left it; a file that cannot be removed does no harm.
+        let _ = fs::remove_tree(&self.origin(sha256));
         // Of use to the order of tidying up alone: not worth an error.
         let _ = fs::touch(&path, clock::now());
         Ok(true)

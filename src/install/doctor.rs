@@ -7,6 +7,7 @@
 mod arch;
 mod check;
 mod compiler;
+pub mod files;
 mod gpu;
 mod machine;
 mod network;
@@ -36,7 +37,7 @@ use crate::{
         gpu::Nvidia,
         lock::{Lock, Wait},
     },
-    workspace::Workspace,
+    workspace::{Workspace, switch},
 };
 
 use super::{InstallError, Wish, step::Site};
@@ -44,14 +45,21 @@ use super::{InstallError, Wish, step::Site};
 pub use check::{Check, Fix, Group, Verdict};
 pub use runs::LostRun;
 
-/// How long a probe may take. Those that start programs or ask file servers take longest.
-const LIMIT: Duration = Duration::from_secs(20);
+/// How long a probe may take, by itself and with `--full`.
+#[derive(Clone, Copy)]
+struct Limit {
+    fast: Duration,
+    full: Duration,
+}
 
-/// A first import of torch from a slow disk takes a minute.
-const IMPORT_LIMIT: Duration = Duration::from_mins(2);
+/// For what starts programs or asks the kernel.
+const QUICK: Limit = Limit { fast: Duration::from_secs(20), full: Duration::from_secs(20) };
 
-/// A look at every file of gigabytes on a slow disk.
-const FILES_LIMIT: Duration = Duration::from_mins(5);
+/// For looking at every file, and for reading gigabytes of them from a slow disk.
+const FILES: Limit = Limit { fast: Duration::from_mins(1), full: Duration::from_mins(30) };
+
+/// For imports of torch, and of DeepSpeed too, from a slow disk. The interpreter is stopped a little earlier.
+const IMPORTS: Limit = Limit { fast: Duration::from_secs(130), full: Duration::from_secs(250) };
 
 /// What is looked at, and how hard.
 #[derive(Clone, Debug)]
@@ -86,23 +94,24 @@ struct Probe {
     name: &'static str,
     group: Group,
     look: fn(&Scene) -> Vec<Check>,
-    limit: Duration,
+    limit: Limit,
 }
 
 #[rustfmt::skip] // one a line
-const PROBES: [Probe; 12] = [
-    Probe { name: "workspace", group: Group::Workspace, look: workspace::checks, limit: LIMIT },
-    Probe { name: "setup", group: Group::Workspace, look: setup::checks, limit: LIMIT },
-    Probe { name: "checkouts", group: Group::Workspace, look: workspace::checkouts, limit: FILES_LIMIT },
-    Probe { name: "runs", group: Group::Workspace, look: runs::checks, limit: LIMIT },
-    Probe { name: "receipts", group: Group::Files, look: workspace::receipts, limit: FILES_LIMIT },
-    Probe { name: "torch", group: Group::Environment, look: torch::checks, limit: IMPORT_LIMIT },
-    Probe { name: "system", group: Group::Machine, look: machine::checks, limit: LIMIT },
-    Probe { name: "gpus", group: Group::Machine, look: gpu::checks, limit: LIMIT },
-    Probe { name: "compilers", group: Group::Machine, look: compiler::checks, limit: LIMIT },
-    Probe { name: "storage", group: Group::Storage, look: storage::checks, limit: LIMIT },
-    Probe { name: "network", group: Group::Network, look: network::checks, limit: LIMIT },
-    Probe { name: "mirrors", group: Group::Network, look: network::mirrors, limit: LIMIT },
+const PROBES: [Probe; 13] = [
+    Probe { name: "workspace", group: Group::Workspace, look: workspace::checks, limit: QUICK },
+    Probe { name: "setup", group: Group::Workspace, look: setup::checks, limit: QUICK },
+    Probe { name: "checkouts", group: Group::Files, look: workspace::checkouts, limit: FILES },
+    Probe { name: "runs", group: Group::Workspace, look: runs::checks, limit: QUICK },
+    Probe { name: "receipts", group: Group::Files, look: workspace::receipts, limit: QUICK },
+    Probe { name: "files", group: Group::Files, look: files::checks, limit: FILES },
+    Probe { name: "torch", group: Group::Environment, look: torch::checks, limit: IMPORTS },
+    Probe { name: "system", group: Group::Machine, look: machine::checks, limit: QUICK },
+    Probe { name: "gpus", group: Group::Machine, look: gpu::checks, limit: QUICK },
+    Probe { name: "compilers", group: Group::Machine, look: compiler::checks, limit: QUICK },
+    Probe { name: "storage", group: Group::Storage, look: storage::checks, limit: QUICK },
+    Probe { name: "network", group: Group::Network, look: network::checks, limit: QUICK },
+    Probe { name: "mirrors", group: Group::Network, look: network::mirrors, limit: QUICK },
 ];
 
 impl Examined {
@@ -146,6 +155,7 @@ fn examine_by<'a>(scene: &Scene, probes: impl Iterator<Item = &'a Probe>) -> Vec
     let started: Vec<_> = probes.map(|probe| (probe, begin(*probe, scene.clone()))).collect();
     let mut examined = vec![];
     for (Probe { name, group, limit, .. }, answer) in started {
+        let limit = if scene.full { limit.full } else { limit.fast };
         let checks = match answer.recv_timeout(limit.saturating_sub(watch.elapsed())) {
             Ok(Ok(checks)) => checks,
             Ok(Err(message)) => vec![
@@ -186,7 +196,8 @@ fn message(panic: &(dyn Any + Send)) -> String {
 /// When a setup is under way, or the disk does not let us.
 pub fn treat(workspace: &Workspace) -> Result<Vec<PathBuf>, InstallError> {
     fs::create_dir_all(&workspace.internal())?;
-    let _lock = Lock::exclusive(&workspace.setup_lock(), "dpgui doctor --fix", Wait::No)?;
+    let lock = Lock::exclusive(&workspace.setup_lock(), "dpgui doctor --fix", Wait::No)?;
+    switch::finish(workspace, &lock)?;
     let leftovers = super::leftovers(workspace)?;
     for path in &leftovers {
         fs::remove_tree(path)?;

@@ -101,6 +101,8 @@ pub fn fetch(
     let from = get(http, wanted, &mut partial, listener).and_then(|from| {
         partial.sync()?;
         reach(Checkpoint::Downloaded);
+        partial.forget_origin()?;
+        reach(Checkpoint::PartialForgotten);
         Ok(from)
     });
     let from = match from {
@@ -117,8 +119,6 @@ pub fn fetch(
         }
     };
     let held = cache.keep(partial.path(), wanted.sha256, alone)?;
-    partial.forget().map_err(|source| cache.failed(source))?;
-    reach(Checkpoint::PartialForgotten);
     Ok(Fetched { path: held.path.clone(), from, held })
 }
 

@@ -13,7 +13,7 @@ use crate::{
         process::{self, ProcessError},
     },
     vendor::{VendorError, farm::FarmError, git::GitError},
-    workspace::SettingsError,
+    workspace::{SettingsError, switch::SwitchError},
 };
 
 use super::{lock::LockedError, torch::TorchError};
@@ -62,6 +62,8 @@ pub enum InstallError {
     OtherPurpose { root: PathBuf, found: String, wanted: String },
     #[error("the path of the workspace, `{}`, is not UTF-8, which Python's tools do not cope with", root.display())]
     NotUtf8 { root: PathBuf },
+    #[error("offline, and {count} things are missing that a setup needs")]
+    Offline { count: usize },
     #[error("the step `{step}` broke off: {message}")]
     Panicked { step: String, message: String },
     #[error("unknown step `{0}`")]
@@ -71,6 +73,8 @@ pub enum InstallError {
     /// Only ever seen by the step that has to begin again.
     #[error("the requirements or Python changed while the environment was made")]
     Surprise,
+    #[error("an update that had been killed was finished meanwhile")]
+    Switched,
     /// Only ever the consequence of another error.
     #[error("given up because another step failed")]
     GivenUp,
@@ -92,6 +96,8 @@ pub enum InstallError {
     Torch(#[from] TorchError),
     #[error(transparent)]
     Settings(#[from] SettingsError),
+    #[error(transparent)]
+    Switch(#[from] SwitchError),
 }
 
 impl InstallError {
@@ -101,7 +107,7 @@ impl InstallError {
         match self {
             Self::NoPlace { source, .. } => source.is_network(),
             Self::NoFile { .. } => true,
-            _ => self.kind() == Kind::Network,
+            _ => matches!(self.kind(), Kind::Network | Kind::Offline),
         }
     }
 }
@@ -120,6 +126,7 @@ impl InstallError {
             Self::Git(cause) => cause,
             Self::Torch(cause) => cause,
             Self::Settings(cause) => cause,
+            Self::Switch(cause) => cause,
             _ => return None,
         })
     }
@@ -145,7 +152,8 @@ impl Report for InstallError {
             | Self::BadPython { .. }
             | Self::UnknownStep(..) => Kind::Usage,
             Self::Program { kind, .. } => *kind,
-            Self::Verify { .. } | Self::Surprise | Self::GivenUp => Kind::Failed,
+            Self::Verify { .. } | Self::Surprise | Self::Switched | Self::GivenUp => Kind::Failed,
+            Self::Offline { .. } => Kind::Offline,
             Self::Panicked { .. } => Kind::Bug,
             Self::Locked(_)
             | Self::Fs(_)
@@ -156,7 +164,8 @@ impl Report for InstallError {
             | Self::Farm(_)
             | Self::Git(_)
             | Self::Torch(_)
-            | Self::Settings(_) => self.cause().map_or(Kind::Bug, Report::kind),
+            | Self::Settings(_)
+            | Self::Switch(_) => self.cause().map_or(Kind::Bug, Report::kind),
         }
     }
 
@@ -195,9 +204,6 @@ impl Report for InstallError {
             Self::Program { kind: Kind::Network, .. } => Some(
                 "check the network and the package index (`UV_DEFAULT_INDEX`, `PIP_INDEX_URL`)".to_owned(),
             ),
-            Self::Program { tail, .. } if tail.contains("Failed to initialize cache") => {
-                Some("set `UV_CACHE_DIR` to a directory that can be written".to_owned())
-            }
             Self::Program { .. } => {
                 Some("read what it says above, then run the same command again".to_owned())
             }
@@ -209,7 +215,11 @@ impl Report for InstallError {
             Self::OtherPurpose { .. } | Self::NotUtf8 { .. } => {
                 Some("choose another workspace with `-C DIR`".to_owned())
             }
-            Self::Surprise | Self::GivenUp => Some("run the same command again".to_owned()),
+            Self::Surprise | Self::Switched | Self::GivenUp => Some("run the same command again".to_owned()),
+            Self::Offline { .. } => Some(
+                "put them where it says, or bring a file of `dpgui bundle create` from a machine with a network"
+                    .to_owned(),
+            ),
             Self::Panicked { .. } => Some("this is a bug of dpgui; please report it".to_owned()),
             Self::UnknownStep(_, known) => Some(format!("the steps are {}", known.join(", "))),
             _ => self.cause()?.hint(),

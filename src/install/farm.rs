@@ -32,6 +32,10 @@ impl<'a> Farm<'a> {
         receipt.and_then(|it| serde_json::from_value(it.details).ok()).unwrap_or_default()
     }
 
+    fn links(&self) -> Links {
+        self.entries.iter().map(|it| (it.name.clone(), it.target())).collect()
+    }
+
     fn names(&self) -> Vec<&str> {
         self.entries.iter().map(|it| it.name.as_str()).collect()
     }
@@ -48,8 +52,8 @@ impl Step for Farm<'_> {
 
     fn inspect(&self) -> Result<Status, InstallError> {
         let what = format!("vendor/libs: {}", self.names().join(", "));
-        let extra = self.ours().keys().any(|name| !self.names().contains(&name.as_str()));
-        if farm::is_complete(&self.site.workspace.libs(), &self.entries) && !extra {
+        // What is not in the receipt would be somebody else's later, and never be changed or removed.
+        if farm::is_complete(&self.site.workspace.libs(), &self.entries) && self.ours() == self.links() {
             return Ok(Status::Satisfied { what });
         }
         Ok(Status::Missing { what, why: "links are missing or lead elsewhere".to_owned() })
@@ -58,7 +62,7 @@ impl Step for Farm<'_> {
     fn apply(&self, _turn: &Turn) -> Result<String, InstallError> {
         let libs = self.site.workspace.libs();
         farm::build(&libs, &self.entries, &self.ours())?;
-        let links: Links = self.entries.iter().map(|it| (it.name.clone(), it.target())).collect();
+        let links = self.links();
         let (inputs, details) = (receipt::inputs(&links), serde_json::to_value(&links).unwrap_or_default());
         Receipt::new(inputs, "symlink farm", "the checkouts").with_details(details).write_into(&libs)?;
         reach(Checkpoint::FarmReceipted);

@@ -9,6 +9,7 @@ use crate::{
     platform::{
         digest::{Hasher, Sha256},
         fs,
+        net::NetError,
         process::CommandSpec,
     },
     vendor::{VendorError, sources::Wheel},
@@ -24,6 +25,9 @@ pub fn fetch_wheel(site: &Site, wheel: &Wheel, progress: &Progress) -> Result<He
     let sha256 = *wheel.sha256.get(&arch).ok_or_else(no_digest)?;
     if let Some(held) = site.cache.take(sha256)? {
         return Ok(held);
+    }
+    if site.http.is_offline() {
+        return Err(NetError::Offline { url: "the Python package index".to_owned() }.into());
     }
     progress.doing("looking for a Python with pip");
     let python = python::with_pip(site).ok_or(InstallError::NoPip)?;

@@ -1,6 +1,9 @@
 //! The environment that uv runs with: what the user has told pip about package indexes is translated for it.
 
-use std::{cell::LazyCell, path::Path};
+use std::{
+    path::Path,
+    sync::{Arc, OnceLock},
+};
 
 use crate::platform::{Env, fs, process::CommandSpec};
 
@@ -18,12 +21,19 @@ const SETTINGS: [(&str, &[&str], &str); 5] = [
     ("cert", &["SSL_CERT_FILE", "SSL_CERT_DIR"], " "),
 ];
 
+/// What pip's own files say, once they were asked for: finding a pip and starting it takes a second.
+#[derive(Clone, Debug, Default)]
+pub struct PipSettings(Arc<OnceLock<Vec<(String, String)>>>);
+
 /// uv does not read pip's settings; people who set an index for pip mean it for this too.
 pub fn uv_env(site: &Site) -> Env {
     let mut env = site.tool_env();
-    fill(&mut env, || configured(site));
+    fill(&mut env, || site.pip.0.get_or_init(|| configured(site)));
     // The interpreter is settled; uv is not to fetch another. The system's certificates are what the user trusts.
     env.set("UV_PYTHON_DOWNLOADS", "never").set("UV_SYSTEM_CERTS", "true").remove("UV_TORCH_BACKEND");
+    if site.http.is_offline() {
+        env.set("UV_OFFLINE", "1");
+    }
     env
 }
 
@@ -32,9 +42,7 @@ pub fn is_private(env: &Env) -> bool {
     env.first(&["UV_DEFAULT_INDEX", "UV_INDEX_URL"]).is_some()
 }
 
-fn fill(env: &mut Env, ask: impl FnOnce() -> Vec<(String, String)>) {
-    // Asked for only if something is not settled yet: finding a pip takes a moment.
-    let configured = LazyCell::new(ask);
+fn fill<'a>(env: &mut Env, configured: impl Fn() -> &'a Vec<(String, String)>) {
     for (name, of_uv, separator) in SETTINGS {
         if env.first(of_uv).is_some() {
             continue;
@@ -42,7 +50,7 @@ fn fill(env: &mut Env, ask: impl FnOnce() -> Vec<(String, String)>) {
         let variable = format!("PIP_{}", name.replace('-', "_").to_uppercase());
         let value = env.text(&variable).map(str::to_owned).or_else(|| {
             // What counts for `install` alone comes after the global settings and overrides them.
-            configured.iter().rev().find(|(it, _)| it == name).map(|(_, value)| value.clone())
+            configured().iter().rev().find(|(it, _)| it == name).map(|(_, value)| value.clone())
         });
         // A folder that is not there is a warning of pip's and the end for uv.
         let is_there = |it: &&str| name != "find-links" || it.contains("://") || fs::exists(Path::new(it));
@@ -104,7 +112,8 @@ mod tests {
             ("find-links", "/c"),
             ("trusted-host", "theirs"),
         ];
-        fill(&mut env, || configured.map(|(name, value)| (name.to_owned(), value.to_owned())).into());
+        let configured = configured.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        fill(&mut env, || &configured);
         let expected = Env::from([
             ("PIP_FIND_LINKS", "/ /no/such/folder https://a"),
             ("UV_INSECURE_HOST", "mine"),

@@ -20,6 +20,7 @@ pub use self::error::LockedError;
 use self::resolve::Resolver;
 use super::{
     InstallError,
+    offline::Missing,
     packages::{self, List, Question, Requirements, TorchIndex, tag},
     plan::{Status, StepId},
     python::{Python, Version},
@@ -36,7 +37,8 @@ const PYTHONS: [Version; 5] =
 #[derive(Clone, Debug)]
 pub struct Locks {
     pub own: Option<LockFile>,
-    shipped: LockFile,
+    /// `None`: as if none were shipped.
+    shipped: Option<&'static LockFile>,
     policy: Policy,
 }
 
@@ -53,12 +55,12 @@ impl Locks {
             let why = format!("`{}` is not there", path.display());
             return Err(LockedError::Outdated { why }.into());
         }
-        Ok(Self { own, shipped: LockFile::shipped()?, policy })
+        Ok(Self { own, shipped: Some(LockFile::shipped()?), policy })
     }
 
     /// The user's own first: whoever has locked something wants that.
     fn in_order(&self) -> impl Iterator<Item = &LockFile> {
-        self.own.iter().chain([&self.shipped])
+        self.own.iter().chain(self.shipped)
     }
 
     pub fn environment(&self, key: &Key, made_from: Sha256) -> Option<&Packages> {
@@ -70,9 +72,10 @@ impl Locks {
 
     /// As if no packages had ever been locked.
     fn forget_environments(&mut self) {
-        for lock in self.own.iter_mut().chain([&mut self.shipped]) {
-            lock.python.clear();
+        if let Some(own) = &mut self.own {
+            own.python.clear();
         }
+        self.shipped = None;
     }
 
     /// The digest of the requirements that the wanted checkouts will give, if a lock foresaw it.
@@ -319,10 +322,84 @@ impl Step for Lock<'_> {
         })
     }
 
+    fn missing(&self) -> Result<Vec<Missing>, InstallError> {
+        if self.desired(&self.site.locks()?)?.is_some() {
+            return Ok(vec![]);
+        }
+        let name =
+            "the packages for these sources, locked by `dpgui lock` where there is a network".to_owned();
+        let put = Some(self.site.workspace.lock_file());
+        Ok(vec![Missing { step: self.id(), name, size: None, digest: None, put }])
+    }
+
     fn apply(&self, turn: &Turn) -> Result<String, InstallError> {
         let lock = self.resolve(turn)?;
         fs::write_atomic(&self.site.workspace.lock_file(), lock.to_string())?;
         let (environments, sources) = (lock.python.len(), lock.repositories.len() + lock.archives.len());
         Ok(format!("{environments} environments and {sources} sources in `dpgui.lock`"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::workspace::Settings;
+
+    use super::*;
+
+    const DEMO: &str = include_str!("../../templates/demo/requirements.txt");
+
+    fn shipped() -> Locks {
+        Locks { own: None, shipped: Some(LockFile::shipped().expect("valid")), policy: Policy::Update }
+    }
+
+    #[test]
+    fn the_shipped_lock_is_for_the_declared_sources_and_rules() {
+        let sources = Sources::load(&Settings::default()).expect("valid");
+        let shipped = LockFile::shipped().expect("valid");
+        assert_eq!(shipped.rules, Rules::digest(), "the rules changed: lock anew, see CONTRIBUTING.md");
+        let pinned = |it: &sources::Repository| it.commit;
+        assert_eq!(
+            shipped.repositories.iter().map(|(name, it)| (name.as_str(), *it)).collect::<Vec<_>>(),
+            sources.repositories.iter().map(|(name, it)| (name.as_str(), pinned(it))).collect::<Vec<_>>()
+        );
+        for (name, archive) in &sources.archives {
+            for arch in [Arch::X86_64, Arch::Aarch64] {
+                let locked = shipped.archives[name].files[&arch].sha256;
+                assert_eq!(Some(locked), archive.sha256(name, arch).ok(), "{name} for {arch}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_first_setup_with_the_portable_python_resolves_nothing() {
+        let sources = Sources::load(&Settings::default()).expect("valid");
+        let locks = shipped();
+        let foreseen = locks.requirements(&sources).expect("the lock speaks of the declared commits");
+        let python = sources.archive("python").expect("declared").version.parse().expect("a version");
+        let lists = [(List::Trainer, foreseen), (List::Demo(DEMO), requirements::digest(DEMO))];
+        for (list, digest) in lists {
+            for (profile, index, arch) in machines() {
+                let question = Question { sources: &sources, list, profile, arch, index, python };
+                let packages = question.ask(&locks, digest).map(|it| it.packages).unwrap_or_default();
+                let torch = packages.0.iter().find(|it| it.name == "torch").map(|it| it.version.as_str());
+                let [(_, expected), ..] = profile.packages(&sources, arch);
+                let build = if index == TorchIndex::Cpu { "+cpu" } else { "" };
+                assert_eq!(torch, Some(&*format!("{expected}{build}")), "{}", question.key());
+                for tool in packages::TOOLS {
+                    assert!(packages.0.iter().any(|it| it.name == tool), "{tool} of {}", question.key());
+                }
+            }
+        }
+    }
+
+    fn machines() -> [(Profile, TorchIndex, Arch); 6] {
+        [
+            (Profile::Cu13, TorchIndex::Usual, Arch::X86_64),
+            (Profile::Cu13, TorchIndex::Usual, Arch::Aarch64),
+            (Profile::Cu12, TorchIndex::Usual, Arch::X86_64),
+            (Profile::Cpu, TorchIndex::Cpu, Arch::X86_64),
+            (Profile::Cpu, TorchIndex::Usual, Arch::X86_64),
+            (Profile::Cpu, TorchIndex::Usual, Arch::Aarch64),
+        ]
     }
 }

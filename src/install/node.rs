@@ -15,6 +15,7 @@ use crate::{
 
 use super::{
     InstallError,
+    offline::Missing,
     pinned::Pinned,
     plan::{Status, StepId},
     receipt::{self, Filled, Receipt},
@@ -99,6 +100,10 @@ impl Step for Node<'_> {
             (None, Some(old)) => Status::Missing { what: self.what(), why: format!("{} is there", old.what) },
             (None, None) => Status::Missing { what: self.what(), why: "not installed".to_owned() },
         })
+    }
+
+    fn missing(&self) -> Result<Vec<Missing>, InstallError> {
+        Ok(self.pinned.missing(self.id()).into_iter().collect())
     }
 
     fn apply(&self, turn: &Turn) -> Result<String, InstallError> {

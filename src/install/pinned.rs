@@ -8,6 +8,7 @@ use crate::{
     platform::{
         checkpoint::{Checkpoint, reach},
         digest::Sha256,
+        fs,
         place::Place,
     },
     vendor::sources::Archive,
@@ -18,6 +19,8 @@ use super::{
     download::{self, Wanted},
     index,
     manifest::Known,
+    offline::Missing,
+    plan::StepId,
     receipt,
     step::Site,
 };
@@ -30,6 +33,7 @@ pub struct Pinned<'a> {
     sha256: Sha256,
     places: Vec<Place>,
     site: &'a Site,
+    another_way: bool,
 }
 
 /// How an archive came here.
@@ -47,7 +51,15 @@ impl<'a> Pinned<'a> {
         let archive = site.sources.archive(name)?;
         let arch = site.host.arch;
         let (sha256, places) = (archive.sha256(name, arch)?, archive.places(arch, &site.host.env)?);
-        Ok(Self { name, archive, sha256, places, site })
+        let another_way = archive.wheel.is_some();
+        Ok(Self { name, archive, sha256, places, site, another_way })
+    }
+
+    /// Where it cannot be had, the system may have one: nobody waits long for a server that does not answer.
+    #[must_use]
+    pub fn or_the_systems(mut self) -> Self {
+        self.another_way = true;
+        self
     }
 
     /// What an artefact made from this archive is made from. The repacked wheel of the same version counts as the
@@ -56,14 +68,30 @@ impl<'a> Pinned<'a> {
         receipt::inputs(&(self.name, &self.archive.version, self.sha256))
     }
 
+    /// The archive, if neither it nor its repacked wheel is in the cache.
+    pub fn missing(&self, step: StepId) -> Option<Missing> {
+        let (cache, arch) = (&self.site.cache, self.site.host.arch);
+        let wheel = self.archive.wheel.as_ref().and_then(|it| it.sha256.get(&arch));
+        let local = |it: &Place| matches!(it, Place::File(path) if fs::is_file(path));
+        let is_here =
+            cache.has(self.sha256) || wheel.is_some_and(|it| cache.has(*it)) || self.places.iter().any(local);
+        (!is_here).then(|| Missing {
+            step,
+            name: format!("{} {} for {arch}", self.name, self.archive.version),
+            size: self.archive.size(arch),
+            digest: Some(self.sha256.to_string()),
+            put: Some(cache.file(self.sha256)),
+        })
+    }
+
     /// Gets it and unpacks it into `staged`; of a wheel only what is under `in_wheel`.
     ///
     /// # Errors
     /// A wrong digest is final: only an unreachable publisher makes the package index a way out.
     pub fn unpack(&self, in_wheel: &str, staged: &Path, progress: &Progress) -> Result<Origin, InstallError> {
-        let another_way = self.archive.wheel.is_some();
-        let wanted =
-            Wanted { name: self.name, sha256: self.sha256, size: None, places: &self.places, another_way };
+        let (sha256, size) = (self.sha256, self.archive.size(self.site.host.arch));
+        let (name, places, another_way) = (self.name, &*self.places, self.another_way);
+        let wanted = Wanted { name, sha256, size, places, another_way };
         let error = match download::fetch(&self.site.http, &wanted, &self.site.cache, progress) {
             Ok(fetched) => {
                 let known = archive::unpack_tar_gz(&fetched.path, staged, progress)?;

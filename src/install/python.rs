@@ -24,6 +24,7 @@ use crate::{
 
 use super::{
     InstallError,
+    offline::Missing,
     pinned::Pinned,
     plan::{Status, StepId},
     receipt::{self, Filled, Receipt},
@@ -89,7 +90,7 @@ impl FromStr for Version {
 impl<'a> Python<'a> {
     pub fn new(site: &'a Site, chosen: Option<PathBuf>, oldest: Version) -> Result<Self, InstallError> {
         let chosen = chosen.map(|path| named(site, &path)).transpose()?;
-        Ok(Self { site, pinned: Pinned::new(site, "python")?, chosen, oldest })
+        Ok(Self { site, pinned: Pinned::new(site, "python")?.or_the_systems(), chosen, oldest })
     }
 
     /// The interpreter that an earlier run of this step settled on, if it still fits.
@@ -191,6 +192,12 @@ impl Step for Python<'_> {
                 why: "no interpreter is settled on".to_owned(),
             },
         })
+    }
+
+    fn missing(&self) -> Result<Vec<Missing>, InstallError> {
+        let fits = |it: &Interpreter| (self.oldest..=NEWEST).contains(&it.version);
+        let missing = self.pinned.missing(self.id()).filter(|_| self.chosen.is_none());
+        Ok(missing.filter(|_| !of_the_system(self.site).iter().any(fits)).into_iter().collect())
     }
 
     fn apply(&self, turn: &Turn) -> Result<String, InstallError> {

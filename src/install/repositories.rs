@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::{
     error::in_one_line,
     output::{Progress, size},
-    platform::{clock, net},
+    platform::{clock, fs, net},
     vendor::{
         git::{self, CommitId, Git, GitError, GitProgress, Outcome, Pin, SubmodulePin},
         sources::{self, Repository},
@@ -14,6 +14,7 @@ use crate::{
 
 use super::{
     InstallError,
+    offline::Missing,
     plan::{Status, StepId},
     step::{Site, Step, Turn},
 };
@@ -38,7 +39,7 @@ impl<'a> Checkout<'a> {
     /// What this must be. The trainer's own tree decides for its submodules, unless the user overrides it; before
     /// the trainer is there, the declaration stands in.
     fn pin(&self) -> Result<Pin, InstallError> {
-        let mut pin = Pin { url: self.repository.url.clone(), commit: self.repository.commit };
+        let mut pin = Pin { url: self.repository.url.clone(), commit: self.repository.commit, nearby: None };
         if let InTrainer::At(found) = self.in_trainer()? {
             if !self.repository.commit_is_override {
                 pin.commit = found.commit;
@@ -47,7 +48,18 @@ impl<'a> Checkout<'a> {
                 pin.url = found.url;
             }
         }
+        pin.nearby = self.nearby(pin.commit)?;
         Ok(pin)
+    }
+
+    /// A repository of this machine that has the commit: the checkout that an update leaves at its commit, or what
+    /// somebody brought.
+    fn nearby(&self, commit: CommitId) -> Result<Option<PathBuf>, InstallError> {
+        let live = self.site.workspace.live().vendor().join(self.name);
+        if live != self.dir() && git::head(&live)? == Some(commit) {
+            return Ok(Some(live));
+        }
+        Ok(Some(self.site.cache.repository(commit)).filter(|it| fs::is_dir(it)))
     }
 
     fn in_trainer(&self) -> Result<InTrainer, InstallError> {
@@ -83,17 +95,26 @@ enum InTrainer {
 impl Checkout<'_> {
     /// Tries again after what may pass: a clone of hundreds of megabytes is not to end a setup by one bad answer.
     fn checkout(&self, pin: &Pin, progress: &Progress) -> Result<Outcome, InstallError> {
-        let git = Git::new(self.site.http.clone(), &self.site.host.env)?;
-        let mut retries = self.site.http.retries(false);
-        loop {
-            let error = match git.checkout(pin, &self.dir(), &mut |far| show(far, progress)) {
-                Err(GitError::Net(error)) => error,
-                outcome => return Ok(outcome?),
-            };
-            let Some(pause) = retries.after(&error) else { return Err(GitError::Net(error).into()) };
-            progress.doing(format!("{}; trying again in {:.1} s", in_one_line(&error), pause.as_secs_f32()));
-            clock::pause(pause);
-        }
+        patiently(self.site, progress, |git| git.checkout(pin, &self.dir(), &mut |far| show(far, progress)))
+    }
+}
+
+/// Asks a server with `ask`, and again after what may pass.
+pub(super) fn patiently<T>(
+    site: &Site,
+    progress: &Progress,
+    ask: impl Fn(&Git) -> Result<T, GitError>,
+) -> Result<T, InstallError> {
+    let git = Git::new(site.http.clone(), &site.host.env)?;
+    let mut retries = site.http.retries(false);
+    loop {
+        let error = match ask(&git) {
+            Err(GitError::Net(error)) => error,
+            answer => return Ok(answer?),
+        };
+        let Some(pause) = retries.after(&error) else { return Err(GitError::Net(error).into()) };
+        progress.doing(format!("{}; trying again in {:.1} s", in_one_line(&error), pause.as_secs_f32()));
+        clock::pause(pause);
     }
 }
 
@@ -129,6 +150,22 @@ impl Step for Checkout<'_> {
             Some(head) => Status::Missing { what, why: because(&format!("{} is checked out", head.short())) },
             None => Status::Missing { what, why: because("not cloned") },
         })
+    }
+
+    fn missing(&self) -> Result<Vec<Missing>, InstallError> {
+        let pin = self.pin()?;
+        if pin.nearby.is_some()
+            || Git::new(self.site.http.clone(), &self.site.host.env)?.is_local(&pin.url)?
+        {
+            return Ok(vec![]);
+        }
+        Ok(vec![Missing {
+            step: self.id(),
+            name: format!("repository {}", net::without_secrets(&pin.url)),
+            size: None,
+            digest: Some(pin.commit.to_string()),
+            put: Some(self.site.cache.repository(pin.commit)),
+        }])
     }
 
     fn apply(&self, turn: &Turn) -> Result<String, InstallError> {

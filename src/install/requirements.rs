@@ -25,7 +25,7 @@ pub struct Requirements<'a> {
 
 /// Where the derived list lies.
 pub fn derived(workspace: &Workspace) -> PathBuf {
-    workspace.internal().join("derived/requirements.txt")
+    workspace.derived().join("requirements.txt")
 }
 
 impl<'a> Requirements<'a> {

@@ -10,7 +10,9 @@ use crate::{
 use super::{
     InstallError,
     cache::Cache,
+    index_settings::PipSettings,
     lock::{Locks, Policy},
+    offline::Missing,
     plan::{Cost, Observed, Status, StepId},
     schedule::Board,
 };
@@ -25,6 +27,7 @@ pub struct Site {
     pub cache: Cache,
     pub output: Output,
     pub policy: Policy,
+    pub pip: PipSettings,
 }
 
 impl Site {
@@ -62,6 +65,11 @@ pub trait Step: Sync {
     /// What doing it costs, as far as that can be known.
     fn cost(&self) -> Cost {
         Cost::default()
+    }
+
+    /// What doing it has to fetch and finds nowhere on this machine.
+    fn missing(&self) -> Result<Vec<Missing>, InstallError> {
+        Ok(vec![])
     }
 
     /// Does it, and says in a few words how.

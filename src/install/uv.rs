@@ -12,6 +12,7 @@ use crate::{
 
 use super::{
     InstallError,
+    offline::Missing,
     pinned::Pinned,
     plan::{Status, StepId},
     receipt::{self, Filled, Receipt},
@@ -99,6 +100,10 @@ impl Step for Uv<'_> {
             Some(_) => Status::Satisfied { what },
             None => Status::Missing { what, why: "this version is not installed".to_owned() },
         })
+    }
+
+    fn missing(&self) -> Result<Vec<Missing>, InstallError> {
+        Ok(self.pinned.missing(self.id()).into_iter().collect())
     }
 
     fn apply(&self, turn: &Turn) -> Result<String, InstallError> {

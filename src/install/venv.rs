@@ -10,6 +10,7 @@
 
 mod addresses;
 mod arrival;
+mod notes;
 mod phase;
 mod wheelhouse;
 
@@ -28,6 +29,7 @@ use self::{
 use super::{
     InstallError, index_settings,
     manifest::Known,
+    offline::Missing,
     packages::{self, Answer, List, Question, TorchIndex},
     plan::{Cost, Status, StepId},
     program,
@@ -35,6 +37,7 @@ use super::{
     receipt::{self, Filled, Receipt},
     step::{Site, Step, Turn},
     torch::Profile,
+    update,
     uv::Uv,
 };
 
@@ -138,9 +141,7 @@ impl Venv<'_> {
         turn.wait_for(&StepId::Lock)?;
         self.is_still(answer)?;
         wheelhouse.finish(packages, turn.progress)?;
-        if !self.keep_downloads {
-            wheelhouse.discard()?;
-        }
+        notes::remove(staged)?;
         turn.progress.doing("writing it to the disk");
         let details = serde_json::json!({ "profile": self.profile, "locked": answer.key.to_string() });
         let inputs = self.inputs(&interpreter, packages);
@@ -153,6 +154,12 @@ impl Venv<'_> {
     fn is_still(&self, answer: &Answer) -> Result<(), InstallError> {
         let still = self.answers()?.contains(answer);
         if still { Ok(()) } else { Err(InstallError::Surprise) }
+    }
+
+    fn to_fetch(&self, package: Package) -> Missing {
+        let put = Some(self.site.cache.file(package.sha256));
+        let digest = Some(package.sha256.to_string());
+        Missing { step: StepId::Venv, name: package.file, size: package.size, digest, put }
     }
 
     /// Packages whose absence shows that somebody took the environment apart.
@@ -212,7 +219,17 @@ impl Step for Venv<'_> {
         Cost { bytes: Some(bytes), disk: Some(unpacked(&answer.packages)) }
     }
 
+    fn missing(&self) -> Result<Vec<Missing>, InstallError> {
+        let missing = |answer: &Answer| -> Vec<Package> {
+            let files = answer.packages.0.iter();
+            files.filter(|it| !self.site.cache.has(it.sha256)).cloned().collect()
+        };
+        let best = self.answers()?.iter().map(missing).min_by_key(Vec::len).unwrap_or_default();
+        Ok(best.into_iter().map(|it| self.to_fetch(it)).collect())
+    }
+
     fn apply(&self, turn: &Turn) -> Result<String, InstallError> {
+        update::give_back(&self.site.workspace)?;
         let has_cpu_index = self.profile.has_cpu_index(self.site.host.arch);
         let cpu_index_answers = has_cpu_index && packages::cpu_index_answers(self.site);
         let mut is_locked = false;
@@ -229,10 +246,15 @@ impl Step for Venv<'_> {
                 continue;
             };
             let fill = |staged: &Path| self.fill(&answer, staged, turn);
-            match receipt::stage(&self.site.workspace.venv(), fill) {
-                Err(InstallError::Surprise) => {}
-                receipt => return Ok(format!("{}, {} packages", receipt?.what, answer.packages.0.len())),
+            let receipt = match receipt::stage(&self.site.workspace.venv(), fill) {
+                Err(InstallError::Surprise) => continue,
+                receipt => receipt?,
+            };
+            // Only now: killed before, the next setup would have to fetch them again.
+            if !self.keep_downloads {
+                answer.packages.0.iter().try_for_each(|it| self.site.cache.discard(it.sha256))?;
             }
+            return Ok(format!("{}, {} packages", receipt.what, answer.packages.0.len()));
         }
         Err(InstallError::Surprise)
     }

@@ -41,7 +41,7 @@ struct Answer {
 
 impl Verify<'_> {
     fn receipt_path(&self) -> PathBuf {
-        receipt::loose(&self.site.workspace.internal(), "verify")
+        receipt::loose(&self.site.workspace.records(), "verify")
     }
 
     /// `None` while there is no environment to verify.

@@ -83,6 +83,19 @@ checkpoints! {
     LinkMade = "link-made",
     /// The farm's receipt is written.
     FarmReceipted = "farm-receipted",
+    // An update and a rollback.
+    /// The draft of an update knows what it is for.
+    DraftBegun = "draft-begun",
+    /// What is to be switched is written down.
+    SwitchWritten = "switch-written",
+    /// Two things have changed places.
+    Swapped = "swapped",
+    /// What was replaced is the previous one by name.
+    PreviousNamed = "previous-named",
+    /// Nothing is left to be switched.
+    SwitchDone = "switch-done",
+    /// The copy before the previous one is gone.
+    CopyRemoved = "copy-removed",
 }
 
 #[cfg(debug_assertions)]

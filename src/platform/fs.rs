@@ -256,6 +256,13 @@ pub fn remove_tree(path: &Path) -> Result<()> {
     }
 }
 
+/// Removes a file for good: not even a power cut brings it back.
+pub fn remove_synced(path: &Path) -> Result<()> {
+    remove_tree(path)?;
+    sync_dir(path.parent().unwrap_or(Path::new("/")));
+    Ok(())
+}
+
 pub fn symlink(target: &Path, link: &Path) -> Result<()> {
     std::os::unix::fs::symlink(target, link).map_err(context("create the link", link))
 }
@@ -353,7 +360,7 @@ pub fn tree_size(path: &Path) -> u64 {
     }
 }
 
-fn sync_dir(dir: &Path) {
+pub(super) fn sync_dir(dir: &Path) {
     // Not every file system can sync a directory; the rename itself has happened.
     if let Ok(handle) = File::open(dir) {
         let _ = handle.sync_all();

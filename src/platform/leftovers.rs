@@ -41,11 +41,17 @@ pub fn remove_leftovers(path: &Path) -> Result<()> {
     let dir = path.parent().unwrap_or(Path::new("/"));
     for name in names(dir)? {
         let Some((of, owner)) = temporary(&name) else { continue };
-        if path.file_name() == Some(OsStr::new(&of)) && !process::is_alive(owner) {
+        if path.file_name().is_some_and(|it| is_of(it, &of)) && !process::is_alive(owner) {
             remove_tree(&dir.join(&name))?;
         }
     }
     Ok(())
+}
+
+/// `of` is the name itself, or one that [`draft`] made of it.
+fn is_of(name: &OsStr, of: &str) -> bool {
+    let number = of.rsplit_once('.').filter(|(_, number)| number.parse::<u64>().is_ok());
+    name == of || number.is_some_and(|(rest, _)| name == rest)
 }
 
 /// The name and the owner in a name that [`beside`] made.
@@ -95,7 +101,8 @@ mod tests {
         let path = dir.path().join("node");
         let mine = beside(&path, "tmp");
         let of_the_dead = dir.path().join(format!(".node.tmp-{}", i32::MAX));
-        for made in [&mine, &of_the_dead, &dir.path().join(".node.settings")] {
+        let draft_of_the_dead = dir.path().join(format!(".node.7.tmp-{}", i32::MAX));
+        for made in [&mine, &of_the_dead, &draft_of_the_dead, &dir.path().join(".node.settings")] {
             create_dir_all(made).expect("created");
         }
         remove_leftovers(&path).expect("removed");

@@ -39,6 +39,7 @@ const REDIRECTS: usize = 10;
 pub struct Http {
     client: Client,
     patience: Patience,
+    offline: bool,
 }
 
 /// A request that got no usable answer. URLs in it have lost their user and password.
@@ -46,6 +47,8 @@ pub struct Http {
 pub enum NetError {
     #[error("cannot set up the HTTP client")]
     Client { source: reqwest::Error },
+    #[error("`{url}` is not asked: offline")]
+    Offline { url: String },
     #[error("cannot reach `{url}`")]
     Unreachable { url: String, source: reqwest::Error },
     #[error("the certificate of `{url}` is not trusted")]
@@ -67,6 +70,7 @@ impl NetError {
     pub fn may_pass(&self) -> bool {
         match self {
             Self::Client { .. }
+            | Self::Offline { .. }
             | Self::Certificate { .. }
             | Self::Redirects { .. }
             | Self::Encoded { .. }
@@ -89,11 +93,12 @@ impl NetError {
 
 impl Report for NetError {
     fn kind(&self) -> Kind {
-        Kind::Network
+        if let Self::Offline { .. } = self { Kind::Offline } else { Kind::Network }
     }
 
     fn hint(&self) -> Option<String> {
         Some(match self {
+            Self::Offline { .. } => "run it without `--offline` where there is a network".to_owned(),
             Self::Certificate { .. } | Self::Client { .. } => {
                 "if your network has its own certificate authority, point `SSL_CERT_FILE` at its PEM file"
                     .to_owned()
@@ -128,7 +133,18 @@ impl Http {
         };
         // A bare container has no certificates at all; then Mozilla's, which are built in, are as good as a system's.
         let client = builder().build().or_else(|_| builder().tls_certs_only(mozilla_roots()).build());
-        Ok(Self { client: client.map_err(|source| NetError::Client { source })?, patience })
+        Ok(Self { client: client.map_err(|source| NetError::Client { source })?, patience, offline: false })
+    }
+
+    /// Refuses every request: the one gate for everything that is fetched.
+    #[must_use]
+    pub const fn offline(mut self, offline: bool) -> Self {
+        self.offline = offline;
+        self
+    }
+
+    pub const fn is_offline(&self) -> bool {
+        self.offline
     }
 
     /// The tries at one thing that this client fetches. With `another_way` to the same thing, a server that cannot be
@@ -153,7 +169,7 @@ impl Http {
 
     /// Whether anybody usable answers at `url` within `limit`.
     pub fn answers(&self, url: &str, limit: Duration) -> bool {
-        self.client.head(url).timeout(limit).send().is_ok_and(|it| it.status().is_success())
+        !self.offline && self.client.head(url).timeout(limit).send().is_ok_and(|it| it.status().is_success())
     }
 
     /// Asks for `url` with `headers`; with a `body` it is a POST. What git's smart protocol needs.
@@ -175,6 +191,9 @@ impl Http {
 
     fn send(&self, url: &str, request: RequestBuilder) -> Result<Paced<Response>, NetError> {
         let shown = without_secrets(url);
+        if self.offline {
+            return Err(NetError::Offline { url: shown });
+        }
         let response = request.send().map_err(|source| failed(shown.clone(), source))?;
         let status = response.status();
         if status.is_success() {

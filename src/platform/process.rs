@@ -16,7 +16,11 @@ use std::{
 
 use crate::error::{Kind, Report};
 
-use super::{Env, lock::Lock};
+use super::{Env, clock, lock::Lock};
+
+/// Far longer than a child takes from its fork to its program, and how often that is waited for.
+const BUSY_PAUSE: Duration = Duration::from_millis(10);
+const BUSY_TRIES: u32 = 100;
 
 /// A program to run, its whole environment spelled out: nothing is inherited by accident.
 #[derive(Clone, Debug)]
@@ -105,7 +109,7 @@ impl CommandSpec {
         // Its own group: shims and wrappers start what they stand for, and that is to end at the limit too.
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
         end_with_parent(&mut command);
-        let mut child = self.started(command.spawn())?;
+        let mut child = self.started(spawn(&mut command))?;
         let stdout = read_in_background(child.stdout.take());
         let stderr = read_in_background(child.stderr.take());
         let both = stdout.recv_timeout(limit).and_then(|out| Ok((out, stderr.recv_timeout(limit)?)));
@@ -129,7 +133,7 @@ impl CommandSpec {
         let mut command = self.command();
         command.stdin(Stdio::null()).stdout(self.read(writer.try_clone())?).stderr(writer);
         end_with_parent(&mut command);
-        let mut child = self.started(command.spawn())?;
+        let mut child = self.started(spawn(&mut command))?;
         started(child.id());
         // The command holds our copies of the pipe's writing end: the reader would never see its end.
         drop(command);
@@ -162,7 +166,7 @@ impl CommandSpec {
         if let Some(lock) = lock {
             hand_on(&mut command, lock.as_fd());
         }
-        self.started(command.spawn())
+        self.started(spawn(&mut command))
     }
 
     fn started<T>(&self, result: io::Result<T>) -> Result<T, ProcessError> {
@@ -185,6 +189,18 @@ impl Captured {
         let lines: Vec<&str> = text.trim_end().lines().collect();
         lines[lines.len().saturating_sub(12)..].join("\n")
     }
+}
+
+/// Starts it, although it may have been written a moment ago: a child of another thread that has not reached its own
+/// program yet still has the file open for writing, and the kernel refuses to execute it.
+fn spawn(command: &mut Command) -> io::Result<Child> {
+    for _ in 0..BUSY_TRIES {
+        match command.spawn() {
+            Err(cause) if cause.kind() == io::ErrorKind::ExecutableFileBusy => clock::pause(BUSY_PAUSE),
+            started => return started,
+        }
+    }
+    command.spawn()
 }
 
 /// Words as one would type them in a shell, so that a reader can copy the line.
@@ -299,6 +315,22 @@ mod tests {
     fn a_program_that_is_asked_does_not_hear_our_ctrl_c() {
         let captured = shell("cut -d' ' -f5 /proc/$$/stat").capture(Duration::from_secs(10)).expect("ran");
         assert_ne!(captured.stdout.trim(), nix::unistd::getpgrp().to_string());
+    }
+
+    #[test]
+    fn a_program_that_is_still_open_for_writing_is_started_once_it_is_not() {
+        let dir = tempfile::tempdir().expect("a temp dir");
+        let path = dir.path().join("program");
+        std::fs::write(&path, "#!/bin/sh\necho started\n").expect("written");
+        crate::platform::fs::make_executable(&path).expect("made so");
+        let writer = std::fs::File::options().append(true).open(&path).expect("opened");
+        thread::scope(|scope| {
+            let command = CommandSpec::new(&path, &Env::default(), dir.path());
+            let said = scope.spawn(move || command.capture(Duration::from_secs(10)));
+            clock::pause(BUSY_PAUSE * 3);
+            drop(writer);
+            assert_eq!(said.join().expect("it ran").expect("started").stdout, "started\n");
+        });
     }
 
     #[test]

@@ -8,11 +8,12 @@ mod address;
 mod error;
 mod fetch;
 mod libgit2;
+mod remote;
 mod state;
 mod submodules;
 mod transport;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use git2::{Repository, RepositoryInitOptions, build::CheckoutBuilder};
 
@@ -20,7 +21,7 @@ use crate::platform::{
     Env,
     checkpoint::{Checkpoint, reach},
     fs,
-    net::Http,
+    net::{self, Http},
 };
 
 use address::{Address, InsteadOf};
@@ -42,6 +43,8 @@ pub struct Pin {
     /// `https://`, `http://`, `file://` or an absolute path.
     pub url: String,
     pub commit: CommitId,
+    /// A repository on this machine that has the commit: nobody else is asked.
+    pub nearby: Option<PathBuf>,
 }
 
 /// How far a checkout is.
@@ -79,6 +82,11 @@ impl Git {
         Ok(Self { http, token: Token::of(env), instead_of: InsteadOf::read(env)? })
     }
 
+    /// The repository at `url` is on this machine.
+    pub fn is_local(&self, url: &str) -> Result<bool, GitError> {
+        Ok(matches!(Address::parse(&self.instead_of.apply(url))?, Address::Local(_)))
+    }
+
     /// Makes `target` a checkout of `pin`, whole or not at all. It is staged beside `target`; a process that is
     /// killed on the way leaves `target` as it was, and the next one tidies up.
     ///
@@ -106,10 +114,25 @@ impl Git {
         Ok(outcome)
     }
 
+    /// The commit at the end of the default branch of the repository at `url`: what a clone would check out.
+    ///
+    /// # Errors
+    /// When the repository cannot be asked, or has no commit.
+    pub fn latest(&self, url: &str) -> Result<CommitId, GitError> {
+        let address = Address::parse(&self.instead_of.apply(url))?;
+        let call = transport::Call::new(self.http.clone(), self.token.clone());
+        let latest = remote::default_branch(&address, &call)?;
+        latest.ok_or_else(|| GitError::Empty { url: net::without_secrets(url) })
+    }
+
     fn stage(&self, pin: &Pin, staged: &Path, progress: OnProgress<'_>) -> Result<(), GitError> {
         let repository = create(staged, &pin.url).map_err(GitError::writing(staged))?;
         reach(Checkpoint::RepositoryCreated);
-        match Address::parse(&self.instead_of.apply(&pin.url))? {
+        let address = match &pin.nearby {
+            Some(path) => Address::Local(path.clone()),
+            None => Address::parse(&self.instead_of.apply(&pin.url))?,
+        };
+        match address {
             Address::Http(url) => {
                 let call = transport::Call::new(self.http.clone(), self.token.clone());
                 fetch::over_http(&repository, &url, pin.commit, &call, progress)?;
@@ -128,7 +151,7 @@ impl Git {
 fn create(path: &Path, url: &str) -> Result<Repository, Libgit2> {
     let mut options = RepositoryInitOptions::new();
     let repository = Repository::init_opts(path, options.external_template(false).no_reinit(true))?;
-    repository.remote("origin", &crate::platform::net::without_secrets(url))?;
+    repository.remote("origin", &net::without_secrets(url))?;
     Ok(repository)
 }
 

@@ -3,7 +3,7 @@
 //! A workspace has its own, to be kept in git; dpgui ships one for the sources that it pins, so that a first setup
 //! resolves nothing. It holds digests and no addresses: where things come from is each machine's own business.
 
-use std::{collections::BTreeMap, fmt, fmt::Write as _, path::Path, str::FromStr};
+use std::{collections::BTreeMap, fmt, fmt::Write as _, path::Path, str::FromStr, sync::LazyLock};
 
 use serde::Deserialize;
 
@@ -115,8 +115,11 @@ impl LockFile {
     }
 
     /// The one that dpgui ships.
-    pub fn shipped() -> Result<Self, VendorError> {
-        Self::parse(SHIPPED).map_err(|cause| VendorError::Embedded { file: FILE, details: cause.to_string() })
+    pub fn shipped() -> Result<&'static Self, VendorError> {
+        // Reading it takes milliseconds, and every look at a workspace asks for it several times.
+        static READ: LazyLock<Result<LockFile, String>> =
+            LazyLock::new(|| LockFile::parse(SHIPPED).map_err(|cause| cause.to_string()));
+        READ.as_ref().map_err(|details| VendorError::Embedded { file: FILE, details: details.clone() })
     }
 
     /// # Errors

@@ -1,19 +1,27 @@
 //! `dpgui doctor` on real workspaces with real damage, and on machines that are made to look ill.
 
 use std::{
+    collections::BTreeSet,
     fs,
     os::unix::fs::symlink,
     path::Path,
     process::{Command, Stdio},
 };
 
+use dpgui::platform::{
+    digest::Sha256,
+    lock::{Lock, Wait},
+};
 use serde_json::{Value, json};
 
-use crate::support::{
-    file_server::FileServer,
-    git_repository::GitRepository,
-    lab::{Lab, kill, until},
-    sandbox::{Said, Sandbox},
+use crate::{
+    archives,
+    support::{
+        file_server::FileServer,
+        git_repository::GitRepository,
+        lab::{Lab, kill, until},
+        sandbox::{Said, Sandbox},
+    },
 };
 
 /// The checks of this id: subject, verdict, what was found.
@@ -114,6 +122,28 @@ fn a_script_gets_an_object_for_each_check_and_one_that_counts_them() {
 }
 
 #[test]
+fn every_check_is_documented_and_every_documented_one_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = fs::read_to_string(root.join("docs/doctor.md")).expect("there");
+    let rows = text.lines().filter_map(|line| line.strip_prefix("| `")?.split(" |").next());
+    let documented: BTreeSet<String> =
+        rows.flat_map(|row| row.split(", ")).map(|it| it.trim_matches('`').to_owned()).collect();
+    for said in [Sandbox::new().dpgui(&["doctor", "--json"]), begun().dpgui(&["doctor", "--json"])] {
+        let ids = said.events().into_iter().filter_map(|it| it["id"].as_str().map(str::to_owned));
+        let unknown: Vec<String> = ids.filter(|it| !documented.contains(it)).collect();
+        assert_eq!(unknown, Vec::<String>::new());
+    }
+    let sources: String = ["src/install/doctor", "src/commands"]
+        .iter()
+        .flat_map(|dir| fs::read_dir(root.join(dir)).expect("listed").flatten())
+        .filter_map(|entry| fs::read_to_string(entry.path()).ok())
+        .chain([fs::read_to_string(root.join("src/install/doctor.rs")).expect("there")])
+        .collect();
+    let gone: Vec<&String> = documented.iter().filter(|id| !sources.contains(&format!("\"{id}\""))).collect();
+    assert_eq!(gone, Vec::<&String>::new());
+}
+
+#[test]
 fn what_setup_would_have_to_do_is_a_problem_each() {
     let said = begun().dpgui(&["doctor", "--json"]);
     assert_eq!(said.code, Some(1), "{said}");
@@ -150,13 +180,13 @@ fn leftovers_are_told_of_and_removed_on_request_only() {
 fn leftovers_are_not_removed_from_under_a_setup() {
     let sandbox = begun();
     let left = sandbox.write("w/.venv.tmp-77/x", "x");
-    let lock = fs::File::create(sandbox.path("w/.dpgui/setup.lock")).expect("created");
-    fs::write(sandbox.path("w/.dpgui/setup.lock"), "process 4711 (dpgui setup)\n").expect("written");
-    lock.lock().expect("free");
+    let lock = Lock::exclusive(&sandbox.path("w/.dpgui/setup.lock"), "dpgui setup", Wait::No).expect("free");
     let said = sandbox.dpgui(&["doctor", "--fix", "--json"]);
-    assert_eq!(check(&said, "setup-lock"), "note: a setup is under way: process 4711 (dpgui setup)");
+    let holder = format!("process {} (dpgui setup)", std::process::id());
+    assert_eq!(check(&said, "setup-lock"), format!("note: a setup is under way: {holder}"));
     assert!(check(&said, "leftovers").starts_with("ok: "), "{said}");
     assert!(left.exists());
+    drop(lock);
 }
 
 #[test]
@@ -303,6 +333,43 @@ fn edits_in_a_checkout_are_told_of_and_never_undone() {
 }
 
 #[test]
+fn a_file_that_was_changed_or_deleted_is_found_fast_or_when_all_are_read() {
+    let server = FileServer::start();
+    let mut sandbox = Sandbox::new();
+    let archive = archives::node("22.12.0");
+    let (place, digest) = (server.file("/node.tar.gz", archive.clone()), Sha256::of(&archive));
+    sandbox.write(
+        "w/dpgui.toml",
+        format!(
+            "[sources.node]\nversion = \"22.12.0\"\nplaces = [\"{place}\"]\n\
+             sha256 = {{ x86_64 = \"{digest}\", aarch64 = \"{digest}\" }}\n"
+        ),
+    );
+    sandbox.program("npm", "#!/bin/sh\nexit 1\n");
+    sandbox.dpgui(&["setup", "--only", "node"]).ok();
+    let files = |options: &[&str]| {
+        let said = sandbox.dpgui(&[&["doctor", "--json"], options].concat());
+        let found = checks(&said, "files").into_iter().find(|it| it.0 == "node");
+        found.map(|it| format!("{}: {}", it.1, it.2)).expect("told")
+    };
+    let fine = files(&[]);
+    assert!(fine.starts_with("ok: ") && fine.ends_with(" are there"), "{fine}");
+    assert!(files(&["--full"]).ends_with("to the last byte"));
+
+    let node = sandbox.path("w/tools/node/bin/node");
+    let text = fs::read_to_string(&node).expect("a script");
+    sandbox.write(&node, text.replace("echo", "ECHO"));
+    assert_eq!(files(&[]), fine, "as long as it was");
+    assert_eq!(files(&["--full"]), "problem: `bin/node` is changed");
+
+    fs::remove_file(&node).expect("removed");
+    sandbox.write("w/tools/node/mine.txt", "mine");
+    assert_eq!(files(&[]), "problem: `bin/node` is missing");
+    fs::remove_file(sandbox.path("w/tools/node/.dpgui-manifest")).expect("removed");
+    assert_eq!(files(&[]), "problem: the list of its files is damaged, so they cannot be checked");
+}
+
+#[test]
 fn a_training_without_a_supervisor_is_told_of_and_gets_one_on_request() {
     let lab = Lab::new(&[("STEPS", "0")]);
     let run = lab.detached(&[]);
@@ -371,7 +438,7 @@ fn servers_are_asked_on_request_only() {
     let server = FileServer::start();
     let sandbox = Sandbox::new();
     let (there, gone) = (server.file("/node.tar.gz", "x"), server.url("/uv.tar.gz"));
-    let archives = [("node", &there), ("uv", &gone), ("python", &there)];
+    let archives = [("node", &there), ("uv", &there), ("python", &gone)];
     let digest = "0".repeat(64);
     let of_archive = |(name, place): (&str, &String)| {
         format!(
@@ -390,6 +457,6 @@ fn servers_are_asked_on_request_only() {
         checks(&said, "mirror").into_iter().find(|it| it.0 == name).map(|it| format!("{}: {}", it.1, it.2))
     };
     assert_eq!(verdict("node"), Some(format!("ok: `{there}` answers")));
-    assert_eq!(verdict("uv"), Some(format!("warning: no good answer within 3 s from `{gone}`")));
+    assert_eq!(verdict("python"), Some(format!("warning: no good answer within 3 s from `{gone}`")));
     assert!(verdict("ComfyUI").is_some_and(|it| it.starts_with("warning: ")), "{said}");
 }

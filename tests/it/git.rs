@@ -85,7 +85,27 @@ impl World {
 }
 
 fn pin(url: &str, commit: &str) -> Pin {
-    Pin { url: url.to_owned(), commit: commit.parse().expect("a commit") }
+    Pin { url: url.to_owned(), commit: commit.parse().expect("a commit"), nearby: None }
+}
+
+#[test]
+fn the_newest_commit_of_the_default_branch_is_told_without_fetching_anything() {
+    let world = World::new();
+    let git = Git::new(Http::new().expect("a client"), &Env::default()).expect("ready");
+    let local = world.trainer.path().display().to_string();
+    for url in [world.server.url("trainer"), local] {
+        assert_eq!(git.latest(&url).expect("told").to_string(), world.commits[2]);
+    }
+    assert_eq!(world.server.requests().iter().map(Request::line).collect::<Vec<_>>().len(), 1);
+    say(world.trainer.path(), &["symbolic-ref", "HEAD", "refs/heads/other"]);
+    let check = |url: &str, expected: &str| {
+        let error = Error::from(git.latest(url).expect_err("no commit"));
+        assert_eq!(error.messages(), [expected]);
+    };
+    let url = world.server.url("trainer");
+    check(&url, &format!("the repository at `{url}` has no commit on its default branch"));
+    let url = world.server.url("nothing");
+    check(&url, &format!("there is no repository at `{url}`"));
 }
 
 /// Names the checkout that a process of its own is to make: address, commit, place.

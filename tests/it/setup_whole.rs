@@ -15,7 +15,7 @@ use crate::{
         file_server::FileServer,
         git_repository::{GitRepository, say},
         git_server::GitServer,
-        sandbox::{Sandbox, shared_uv_cache},
+        sandbox::{Sandbox, shared_cache},
     },
 };
 
@@ -96,7 +96,7 @@ fn settings(upstream: &Upstream, files: &FileServer, sandbox: &Sandbox) -> Strin
 #[test]
 fn a_whole_workspace_is_set_up_verified_and_left_alone() {
     let mut sandbox = Sandbox::beside_the_cache();
-    sandbox.env("UV_CACHE_DIR", shared_uv_cache());
+    sandbox.env("DPGUI_CACHE_DIR", shared_cache());
     let (upstream, files) = (upstream(&sandbox), FileServer::start());
     sandbox.write("w/dpgui.toml", settings(&upstream, &files, &sandbox));
     let first = sandbox.dpgui(&["setup"]).ok();
@@ -171,8 +171,9 @@ fn a_new_commit_of_the_trainer_is_fetched(sandbox: &Sandbox, upstream: &Upstream
     let done = sandbox.dpgui(&["setup", "--json"]).ok().events();
     let changed: Vec<&str> =
         done.iter().filter(|it| it["event"] == "step-done").filter_map(|it| it["step"].as_str()).collect();
-    // Its lists and links are the same, so nothing is made again; but where its modules come from is asked anew.
-    assert_eq!(changed, ["diffusion-pipe", "verify"]);
+    // Its lists and links are the same, so nothing is made again; but the lock names the new commit, and where its
+    // modules come from is asked anew.
+    assert_eq!(changed, ["diffusion-pipe", "lock", "verify"]);
 
     let edited = sandbox.write("w/vendor/diffusion-pipe/train.py", "print('mine')");
     sandbox.write("w/dpgui.toml", settings);

@@ -5,6 +5,8 @@ pub(crate) mod git_repository;
 pub(crate) mod git_server;
 pub(crate) mod lab;
 pub(crate) mod old_toml;
+pub(crate) mod package_index;
 pub(crate) mod raw_tar;
 pub(crate) mod raw_zip;
 pub(crate) mod sandbox;
+pub(crate) mod small_world;

@@ -29,7 +29,12 @@ pub(super) fn report(examined: &[Examined], verbose: bool, paint: Paint<'_>) -> 
             lines.push(format!("  {}", paint(Tone::Faint, &ids(&checks))));
         } else {
             lines.push(heading);
-            lines.extend(shown.into_iter().flat_map(|it| of_check(it, paint)));
+            for (index, check) in shown.iter().enumerate() {
+                // What mends several of them is said once, after the last.
+                let same = shown.get(index + 1).is_some_and(|next| next.advice == check.advice);
+                lines.push(of_check(check, paint));
+                lines.extend(check.advice.as_ref().filter(|_| !same).map(|it| format!("           → {it}")));
+            }
         }
     }
     lines.join("\n")
@@ -57,7 +62,7 @@ pub(super) fn summary(done: &Done, verbose: bool) -> String {
     format!("\n{all} things looked at in {seconds:.1} s: {}", parts.join(", "))
 }
 
-fn of_check(check: &Check, paint: Paint<'_>) -> Vec<String> {
+fn of_check(check: &Check, paint: Paint<'_>) -> String {
     let tone = match check.verdict {
         Verdict::Ok => Tone::Good,
         Verdict::Note => Tone::Neutral,
@@ -68,9 +73,7 @@ fn of_check(check: &Check, paint: Paint<'_>) -> Vec<String> {
     let about = check.subject.as_ref().map_or(String::new(), |it| format!(" ({it})"));
     // A message of more than one line (a place in a TOML file) stays beneath its beginning.
     let found = check.found.replace('\n', "\n           ");
-    let mut lines = vec![format!("  {verdict}  {}{about}: {found}", check.id)];
-    lines.extend(check.advice.as_ref().map(|advice| format!("           → {advice}")));
-    lines
+    format!("  {verdict}  {}{about}: {found}", check.id)
 }
 
 /// What was looked at, each once, in the order of looking.
@@ -112,6 +115,14 @@ mod tests {
              warning  dev-shm: `/dev/shm` holds 64.0 MiB\n           → start it anew\n  \
              note     kernel: Linux 5.4.0: before 5.5 trainings may hang"
         );
+    }
+
+    #[test]
+    fn what_mends_several_is_said_after_the_last_of_them() {
+        let problem =
+            |found| Examined::new(Group::Workspace, Check::problem("setup", found).advise("set up"));
+        let told = report(&[problem("one"), problem("two")], false, &|_, text| text.to_owned());
+        assert_eq!(told, "Workspace\n  problem  setup: one\n  problem  setup: two\n           → set up");
     }
 
     #[test]

@@ -196,8 +196,7 @@ pub(super) fn mirrors(scene: &Scene) -> Vec<Check> {
     }
     let (http, places) = (&scene.site.http, wanted(scene));
     thread::scope(|scope| {
-        let ask =
-            |(name, places): (String, Vec<Place>)| scope.spawn(move || judge_mirror(&name, &places, http));
+        let ask = |wanted: Wanted| scope.spawn(move || judge_mirror(&wanted, http));
         let asked: Vec<_> = places.into_iter().map(ask).collect();
         // One that broke off is told of by its absence; the others still count.
         asked.into_iter().filter_map(|it| it.join().ok()).collect()
@@ -205,36 +204,52 @@ pub(super) fn mirrors(scene: &Scene) -> Vec<Check> {
 }
 
 /// What is got, and from where: one place that answers is enough.
-fn wanted(scene: &Scene) -> Vec<(String, Vec<Place>)> {
+struct Wanted {
+    name: String,
+    places: Vec<Place>,
+    /// The package index has it too.
+    has_wheel: bool,
+}
+
+fn wanted(scene: &Scene) -> Vec<Wanted> {
     let (sources, host) = (&scene.site.sources, &scene.site.host);
-    let archives = sources
-        .archives
-        .iter()
-        .map(|(name, archive)| (name.clone(), archive.places(host.arch, &host.env).unwrap_or_default()));
+    let other = |name: &str, address: &str| Wanted {
+        name: name.to_owned(),
+        places: address.parse().into_iter().collect(),
+        has_wheel: false,
+    };
+    let archives = sources.archives.iter().map(|(name, it)| Wanted {
+        name: name.clone(),
+        places: it.places(host.arch, &host.env).unwrap_or_default(),
+        has_wheel: it.wheel.is_some(),
+    });
     let repositories = sources.repositories.iter().filter(|(_, it)| it.models.is_empty());
-    let repositories =
-        repositories.map(|(name, it)| (name.clone(), it.url.parse().into_iter().collect::<Vec<Place>>()));
-    let mut all: Vec<(String, Vec<Place>)> = archives.chain(repositories).collect();
+    let mut all: Vec<Wanted> = archives.chain(repositories.map(|(name, it)| other(name, &it.url))).collect();
     let index = host.env.first(&["UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL"]);
     if let Some((_, index)) = index {
-        all.push(("package index".to_owned(), index.parse().into_iter().collect()));
+        all.push(other("package index", index));
     } else if scene.wish.profile == Some(Profile::Cpu) {
-        all.push(("PyTorch's CPU index".to_owned(), sources.torch.cpu_index.parse().into_iter().collect()));
+        all.push(other("PyTorch's CPU index", &sources.torch.cpu_index));
     }
-    all.retain(|(_, places)| !places.is_empty());
+    all.retain(|it| !it.places.is_empty());
     all
 }
 
-fn judge_mirror(name: &str, places: &[Place], http: &Http) -> Check {
+fn judge_mirror(wanted: &Wanted, http: &Http) -> Check {
     let answers = |place: &&Place| match place {
         Place::Http(url) => http.answers(url.as_str(), LIMIT),
         Place::File(path) => fs::exists(path),
     };
+    let Wanted { name, places, has_wheel } = wanted;
     if let Some(place) = places.iter().find(answers) {
         return Check::ok("mirror", format_args!("`{place}` answers")).about(name);
     }
     let all: Vec<String> = places.iter().map(|it| format!("`{it}`")).collect();
     let found = format!("no good answer within {} s from {}", LIMIT.as_secs(), all.join(", "));
+    if *has_wheel {
+        return Check::note("mirror", format_args!("{found}; a setup takes it from the package index"))
+            .about(name);
+    }
     Check::warning("mirror", found).about(name).advise(
         "check the network and the proxy settings, or name a mirror under `[sources]` in `dpgui.toml`",
     )

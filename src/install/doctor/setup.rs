@@ -1,14 +1,17 @@
 //! The steps of setup: whether each finds what it would make, in the version that is declared.
 
-use crate::error::Report;
+use std::path::PathBuf;
+
+use crate::{error::Report, platform::fs, workspace::Workspace};
 
 use super::{
     super::{
         Setup,
         plan::{Selection, Status, StepId},
+        receipt,
     },
     Scene,
-    check::Check,
+    check::{Check, Verdict},
 };
 
 pub(super) fn checks(scene: &Scene) -> Vec<Check> {
@@ -25,15 +28,34 @@ pub(super) fn checks(scene: &Scene) -> Vec<Check> {
         checks.push(Check::warning("torch-profile", warning));
     }
     // Each by itself: what a step cannot say does not keep the others from it.
-    checks.extend(setup.steps.iter().map(|step| judge(&step.id(), step.inspect())));
+    let workspace = &scene.site.workspace;
+    checks.extend(setup.steps.iter().map(|step| {
+        let is_there = place(workspace, &step.id()).is_none_or(|it| fs::exists(&it));
+        judge(&step.id(), step.inspect(), is_there)
+    }));
     checks
 }
 
-fn judge(step: &StepId, status: Result<Status, impl Report>) -> Check {
+/// Where a step puts what it makes; none of those that make nothing that a training needs to be there.
+fn place(workspace: &Workspace, step: &StepId) -> Option<PathBuf> {
+    match step {
+        StepId::Node => Some(workspace.tools().join("node")),
+        StepId::Uv => Some(workspace.tools().join("uv")),
+        StepId::Python => Some(receipt::loose(&workspace.internal(), "python")),
+        StepId::Repository(name) => Some(workspace.vendor().join(name)),
+        StepId::Farm => Some(workspace.libs()),
+        StepId::Venv => Some(workspace.venv()),
+        StepId::Requirements | StepId::Lock | StepId::Verify => None,
+    }
+}
+
+/// What is there in another version than the one that is wanted now does its work until the next setup.
+fn judge(step: &StepId, status: Result<Status, impl Report>, is_there: bool) -> Check {
     let check = match status {
         Ok(Status::Satisfied { what }) => Check::ok("setup", what),
         Ok(Status::Missing { what, why }) => {
-            Check::problem("setup", format_args!("{what}: {why}")).advise("run `dpgui setup`")
+            let verdict = if is_there { Verdict::Warning } else { Verdict::Problem };
+            Check::new("setup", verdict, format_args!("{what}: {why}")).advise("run `dpgui setup`")
         }
         Err(error) => Check::failed("setup", error),
     };
@@ -45,15 +67,22 @@ mod tests {
     use super::{super::super::InstallError, super::check::told, *};
 
     #[test]
-    fn a_step_that_has_something_to_do_is_a_problem() {
-        let check = |status: Result<Status, InstallError>, expected: &str| {
-            assert_eq!(told(&judge(&StepId::Node, status)), expected);
+    fn what_is_missing_is_worse_than_what_is_not_up_to_date() {
+        let check = |status: Result<Status, InstallError>, is_there, expected: &str| {
+            assert_eq!(told(&judge(&StepId::Node, status, is_there)), expected);
         };
         let what = || "Node 22.12.0".to_owned();
-        check(Ok(Status::Satisfied { what: what() }), "ok setup(node): Node 22.12.0");
+        check(Ok(Status::Satisfied { what: what() }), true, "ok setup(node): Node 22.12.0");
+        let missing = |why: &str| Ok(Status::Missing { what: what(), why: why.to_owned() });
         check(
-            Ok(Status::Missing { what: what(), why: "not installed".to_owned() }),
+            missing("not installed"),
+            false,
             "problem setup(node): Node 22.12.0: not installed -> run `dpgui setup`",
+        );
+        check(
+            missing("Node 22.11.0 is there"),
+            true,
+            "warning setup(node): Node 22.12.0: Node 22.11.0 is there -> run `dpgui setup`",
         );
     }
 }

@@ -1,4 +1,4 @@
-//! The file systems that the workspace, uv's cache and temporary files lie on: what they can do, and how full they are.
+//! The file systems that the workspace, the downloads and temporary files lie on: what they can do, and how full they are.
 
 use std::path::{Path, PathBuf};
 

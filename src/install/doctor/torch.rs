@@ -1,6 +1,6 @@
 //! The Python environment, as its own interpreter tells: torch and its GPUs, DeepSpeed, and which modules would win.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use serde::Deserialize;
 
@@ -15,11 +15,16 @@ use crate::{
 };
 
 use super::{
-    IMPORT_LIMIT, Scene,
+    super::{torch::Profile, venv},
+    Scene,
     arch::{self, Code},
     check::{Check, Verdict},
     versions,
 };
+
+/// How long the interpreter may take, with and without DeepSpeed: imports from a slow disk.
+const FULL_LIMIT: Duration = Duration::from_mins(4);
+const FAST_LIMIT: Duration = Duration::from_mins(2);
 
 /// The questions, in Python. All of them to one process: importing torch takes seconds.
 const SCRIPT: &str =
@@ -72,7 +77,7 @@ pub(super) fn checks(scene: &Scene) -> Vec<Check> {
     };
     let mut checks = vec![deepspeed(&answer), headers(&answer, scene.nvidia().is_some())];
     match (&answer.torch, &answer.torch_error) {
-        (Some(torch), None) => checks.extend(judge_torch(torch, scene.nvidia(), visible(scene).as_deref())),
+        (Some(torch), None) => checks.extend(judge_torch(torch, &machine(scene))),
         (_, error) => {
             let error = error.as_deref().unwrap_or("it is not there");
             let told = format!("torch cannot be imported: {error}");
@@ -86,9 +91,21 @@ pub(super) fn checks(scene: &Scene) -> Vec<Check> {
 
 const REBUILD: &str = "remove the folder `venv` and run `dpgui setup`";
 
-/// The GPUs that the user's shell lets programs see.
-fn visible(scene: &Scene) -> Option<String> {
-    scene.site.host.env.text_or_empty("CUDA_VISIBLE_DEVICES").map(str::to_owned)
+/// What torch's own words are held against.
+struct Machine<'a> {
+    nvidia: Option<&'a Nvidia>,
+    /// The GPUs that the user's shell lets programs see.
+    visible: Option<&'a str>,
+    /// What the environment was made for.
+    profile: Option<Profile>,
+}
+
+fn machine(scene: &Scene) -> Machine<'_> {
+    Machine {
+        nvidia: scene.nvidia(),
+        visible: scene.site.host.env.text_or_empty("CUDA_VISIBLE_DEVICES"),
+        profile: venv::installed_profile(&scene.site.workspace),
+    }
 }
 
 fn ask(scene: &Scene) -> Result<Answer, String> {
@@ -109,7 +126,11 @@ fn ask(scene: &Scene) -> Result<Answer, String> {
     let mut env = scene.site.tool_env();
     env.set("PYTHONPATH", workspace.libs()).set("PYTHONDONTWRITEBYTECODE", "1");
     let command = CommandSpec::new(workspace.python(), &env, workspace.root());
-    let said = command.args(["-c", SCRIPT]).arg(questions.to_string()).capture(IMPORT_LIMIT);
+    let said = command.args(["-c", SCRIPT]).arg(questions.to_string()).capture(if scene.full {
+        FULL_LIMIT
+    } else {
+        FAST_LIMIT
+    });
     let said = said.map_err(|error| Error::from(error).messages().join(": "))?;
     let answer = said.stdout.lines().last().and_then(|line| serde_json::from_str(line).ok());
     answer.ok_or_else(|| {
@@ -142,9 +163,10 @@ fn headers(answer: &Answer, has_driver: bool) -> Check {
     )
 }
 
-fn judge_torch(torch: &Torch, nvidia: Option<&Nvidia>, visible: Option<&str>) -> Vec<Check> {
+fn judge_torch(torch: &Torch, machine: &Machine<'_>) -> Vec<Check> {
+    let nvidia = machine.nvidia;
     let mut checks = vec![Check::ok("torch-import", format_args!("torch {}", torch.version))];
-    checks.push(judge_gpus(torch, nvidia, visible));
+    checks.push(judge_gpus(torch, machine));
     let Some(cuda) = &torch.cuda else { return checks };
     if let Some(nvidia) = nvidia {
         checks.push(arch::judge_driver(cuda, nvidia, torch.available));
@@ -168,17 +190,21 @@ fn judge_torch(torch: &Torch, nvidia: Option<&Nvidia>, visible: Option<&str>) ->
     checks
 }
 
-fn judge_gpus(torch: &Torch, nvidia: Option<&Nvidia>, visible: Option<&str>) -> Check {
-    let there = nvidia.map_or(0, |it| it.gpus.len());
-    let hidden = visible.map(|it| format!("`CUDA_VISIBLE_DEVICES={it}` is set in this shell"));
+fn judge_gpus(torch: &Torch, machine: &Machine<'_>) -> Check {
+    let there = machine.nvidia.map_or(0, |it| it.gpus.len());
+    let hidden = machine.visible.map(|it| format!("`CUDA_VISIBLE_DEVICES={it}` is set in this shell"));
     let check = |verdict, found: String| Check::new("torch-gpus", verdict, found);
-    match (&torch.cuda, torch.gpus.len(), there) {
-        (None, _, 0) => check(Verdict::Ok, "a build without CUDA; there is no NVIDIA GPU either".to_owned()),
-        (None, _, there) => {
-            let found = format!("a build without CUDA, though there {}", are_gpus(there));
+    // Where PyTorch's own index is not reached, this profile has a build with CUDA too.
+    let is_for_cpu = machine.profile == Some(Profile::Cpu) || torch.cuda.is_none();
+    match (torch.gpus.len(), there) {
+        (0, 0) if is_for_cpu => {
+            check(Verdict::Ok, "it is for the CPU, and there is no NVIDIA GPU".to_owned())
+        }
+        (0, there) if is_for_cpu => {
+            let found = format!("it is for the CPU, though there {}", are_gpus(there));
             check(Verdict::Warning, found).advise("run `dpgui setup --torch auto`")
         }
-        (Some(_), 0, _) => {
+        (0, _) => {
             let said = torch.said.as_ref().map_or(String::new(), |it| format!(": {it}"));
             let found = check(Verdict::Problem, format!("torch can use no GPU{said}"));
             match hidden {
@@ -192,14 +218,14 @@ fn judge_gpus(torch: &Torch, nvidia: Option<&Nvidia>, visible: Option<&str>) -> 
                 ),
             }
         }
-        (Some(_), seen, there) if seen < there => {
+        (seen, there) if seen < there => {
             let (verdict, advice) = match hidden {
                 Some(hidden) => (Verdict::Note, hidden),
                 None => (Verdict::Warning, "see which of them `nvidia-smi` calls in error".to_owned()),
             };
             check(verdict, format!("torch can use {seen} of {there} GPUs")).advise(advice)
         }
-        (Some(_), seen, _) => {
+        (seen, _) => {
             let names: Vec<&str> = torch.gpus.iter().map(|it| it.name.as_str()).collect();
             check(Verdict::Ok, format!("torch can use {seen}: {}", names.join(", ")))
         }
@@ -284,7 +310,8 @@ mod tests {
     fn the_gpus_that_torch_can_use_are_counted_against_those_that_are_there() {
         let check = |torch: &Torch, there: u32, visible: Option<&str>, expected: &str| {
             let nvidia = (there > 0).then(|| nvidia(there));
-            assert_eq!(told(&judge_gpus(torch, nvidia.as_ref(), visible)), expected);
+            let machine = Machine { nvidia: nvidia.as_ref(), visible, profile: Some(Profile::Cu13) };
+            assert_eq!(told(&judge_gpus(torch, &machine)), expected);
         };
         let cu13 = |seen| torch(Some("13.0"), seen);
         check(&cu13(2), 2, None, "ok torch-gpus: torch can use 2: RTX 4090, RTX 4090");
@@ -314,19 +341,30 @@ mod tests {
             "problem torch-gpus: torch can use no GPU: CUDA unknown error -> \
              restart the machine if its driver was updated; see whether `nvidia-smi` answers",
         );
-        check(&torch(None, 0), 0, None, "ok torch-gpus: a build without CUDA; there is no NVIDIA GPU either");
+        check(&torch(None, 0), 0, None, "ok torch-gpus: it is for the CPU, and there is no NVIDIA GPU");
         check(
             &torch(None, 0),
             1,
             None,
-            "warning torch-gpus: a build without CUDA, though there is an NVIDIA GPU -> run `dpgui setup --torch auto`",
+            "warning torch-gpus: it is for the CPU, though there is an NVIDIA GPU -> run `dpgui setup --torch auto`",
         );
+    }
+
+    #[test]
+    fn a_build_with_cuda_is_fine_without_gpus_only_where_the_cpu_was_asked_for() {
+        let verdict = |profile| {
+            let machine = Machine { nvidia: None, visible: None, profile };
+            judge_gpus(&torch(Some("13.0"), 0), &machine).verdict
+        };
+        let profiles = [Some(Profile::Cpu), Some(Profile::Cu13), None];
+        assert_eq!(profiles.map(verdict), [Verdict::Ok, Verdict::Problem, Verdict::Problem]);
     }
 
     #[test]
     fn each_gpu_has_a_check_of_its_own_whether_torch_sees_it_or_not() {
         let about = |torch: &Torch| {
-            let checks = judge_torch(torch, Some(&nvidia(2)), None);
+            let checks =
+                judge_torch(torch, &Machine { nvidia: Some(&nvidia(2)), visible: None, profile: None });
             let archs = checks.iter().filter(|it| it.id == "torch-arch");
             archs.map(|it| it.subject.clone().unwrap_or_default()).collect::<Vec<_>>()
         };
@@ -339,7 +377,7 @@ mod tests {
     fn several_gpus_need_nccl_and_one_does_not() {
         let verdict = |seen| {
             let torch = Torch { nccl: None, ..torch(Some("13.0"), seen) };
-            let checks = judge_torch(&torch, None, None);
+            let checks = judge_torch(&torch, &Machine { nvidia: None, visible: None, profile: None });
             checks.into_iter().find(|it| it.id == "nccl").map(|it| it.verdict)
         };
         assert_eq!([1, 2].map(verdict), [Some(Verdict::Note), Some(Verdict::Problem)]);

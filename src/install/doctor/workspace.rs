@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::{
+    output::size,
     platform::{fs, lock::Lock},
     vendor::{
         git::{self, GitError, State},
@@ -29,6 +30,12 @@ pub(super) fn checks(scene: &Scene) -> Vec<Check> {
     });
     if fs::exists(&workspace.venv()) {
         checks.push(interpreter(workspace));
+    }
+    let previous = workspace.previous().records();
+    if fs::exists(&previous) {
+        let size = size::bytes(fs::tree_size(&previous));
+        let what = format!("{size} of what the last update replaced, for `dpgui rollback`");
+        checks.push(Check::note("previous", what).advise("`dpgui clean --all` removes it"));
     }
     checks
 }

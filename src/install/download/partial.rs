@@ -44,8 +44,6 @@ impl Partial {
     /// For who is alone with it. What is there is read once: its digest must be that of the bytes on the disk.
     pub(super) fn open(cache: &Cache, sha256: Sha256) -> Result<Self, FsError> {
         let (path, origin_path) = (cache.partial(sha256), cache.origin(sha256));
-        // Of processes that were killed while they wrote it: nobody else writes it now.
-        fs::remove_leftovers(&origin_path)?;
         let mut file = fs::open_read_write(&path)?;
         let mut hasher = Hasher::default();
         let have = hasher.update_from(&mut file).map_err(fs::context("read", &path))?;
@@ -93,7 +91,9 @@ impl Partial {
         });
         // Our own types have string keys and no foreign serialisers, so this cannot fail.
         let text = serde_json::to_string(origin).unwrap_or_default();
-        fs::write_snapshot(&self.origin_path, text)?;
+        // In place: half of it is as good as none, and there is no temporary file to be left behind.
+        let written = fs::create(&self.origin_path)?.write_all(text.as_bytes());
+        written.map_err(fs::context("write", &self.origin_path))?;
         reach(Checkpoint::OriginWritten);
         Ok(())
     }
@@ -118,7 +118,13 @@ impl Partial {
         self.file.sync_all().map_err(fs::context("sync", &self.path))
     }
 
-    /// Its bytes have a name of their own now, or there are none: nothing else is to be left.
+    /// The bytes are whole, and need no origin to be believed. Before they get their name, so that nothing of a partial
+    /// file is left beside a whole one.
+    pub(super) fn forget_origin(&self) -> Result<(), FsError> {
+        fs::remove_tree(&self.origin_path)
+    }
+
+    /// Leaves nothing.
     pub(super) fn forget(&self) -> Result<(), FsError> {
         fs::remove_tree(&self.path)?;
         fs::remove_tree(&self.origin_path)

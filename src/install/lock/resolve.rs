@@ -81,7 +81,7 @@ impl Resolver<'_> {
         progress: &Progress,
     ) -> Result<Packages, InstallError> {
         progress.doing(format!("resolving the packages of {}", question.key()));
-        let dir = self.site.workspace.internal().join("derived");
+        let dir = self.site.workspace.derived();
         fs::create_dir_all(&dir)?;
         let (from, to) = (dir.join("install.txt"), dir.join("pylock.toml"));
         fs::write_atomic(&from, question.requirements(list))?;

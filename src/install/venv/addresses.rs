@@ -30,7 +30,7 @@ pub(super) fn find(
     if packages.is_empty() {
         return Ok(HashMap::new());
     }
-    let dir = site.workspace.internal().join("derived");
+    let dir = site.workspace.derived();
     fs::create_dir_all(&dir)?;
     let (from, to) = (dir.join("addresses.txt"), dir.join("pylock.addresses.toml"));
     fs::write_atomic(&from, Packages::requirements(packages.iter().copied()))?;

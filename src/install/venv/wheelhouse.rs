@@ -22,7 +22,6 @@ const BATCH: u64 = 128 << 20;
 
 /// Removed when it is dropped.
 pub(super) struct Wheelhouse<'a> {
-    site: &'a Site,
     uv: &'a Uv<'a>,
     staged: &'a Path,
     /// Of this setup alone: the files, uv's cache, lists.
@@ -36,14 +35,17 @@ pub(super) struct Wheelhouse<'a> {
 }
 
 impl<'a> Wheelhouse<'a> {
-    pub(super) fn new(site: &'a Site, uv: &'a Uv<'a>, staged: &'a Path) -> Result<Self, InstallError> {
-        let dir = fs::beside(&site.workspace.internal().join("wheelhouse"), "tmp");
+    pub(super) fn new(site: &Site, uv: &'a Uv<'a>, staged: &'a Path) -> Result<Self, InstallError> {
+        let dir = fs::beside(&site.workspace.records().join("wheelhouse"), "tmp");
         fs::remove_tree(&dir)?;
         fs::create_dir_all(&dir.join("files"))?;
         let mut env = index_settings::uv_env(site);
         env.set("UV_CACHE_DIR", dir.join("uv-cache")).remove("UV_LINK_MODE");
+        // What is built from sources is to come out the same everywhere: setup scripts print sets and dates
+        // (measured: DeepSpeed's list of dependencies came in another order each time).
+        env.set("PYTHONHASHSEED", "0").set("SOURCE_DATE_EPOCH", "315532800");
         let (waiting, here) = (vec![], vec![]);
-        Ok(Self { site, uv, staged, dir, env, waiting, here, left_to_uv: false })
+        Ok(Self { uv, staged, dir, env, waiting, here, left_to_uv: false })
     }
 
     pub(super) fn take(&mut self, arrived: Arrived<'a>) -> Result<(), InstallError> {
@@ -90,15 +92,6 @@ impl<'a> Wheelhouse<'a> {
             sync = sync.args(["--offline", "--no-index"]);
         }
         Self::run(&sync.arg(&list), progress)
-    }
-
-    /// The files leave the cache, unless somebody else uses them.
-    pub(super) fn discard(&mut self) -> Result<(), InstallError> {
-        for (package, fetched) in self.here.drain(..) {
-            drop(fetched);
-            self.site.cache.discard(package.sha256)?;
-        }
-        Ok(())
     }
 
     fn uv(&self, words: &[&str]) -> Result<CommandSpec, InstallError> {

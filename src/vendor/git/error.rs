@@ -35,6 +35,8 @@ pub enum GitError {
     Protocol { url: String, source: Libgit2 },
     #[error(transparent)]
     Net(#[from] NetError),
+    #[error("the repository at `{url}` has no commit on its default branch")]
+    Empty { url: String },
     #[error("`{url}` has no commit `{commit}`")]
     UnknownCommit { url: String, commit: CommitId },
     #[error("what `{url}` sent is damaged")]
@@ -81,6 +83,7 @@ impl Report for GitError {
             Self::Config { .. }
             | Self::Address { .. }
             | Self::NoRepository { .. }
+            | Self::Empty { .. }
             | Self::UnknownCommit { .. }
             | Self::Edited { .. }
             | Self::Moved { .. }
@@ -100,7 +103,7 @@ impl Report for GitError {
             Self::Library { .. } => return None,
             Self::Config { .. } => "mend the file; `git config --list` shows the same error".to_owned(),
             Self::Address { .. } => "give an `https://`, `http://` or `file://` address or a path".to_owned(),
-            Self::NoRepository { .. } => {
+            Self::NoRepository { .. } | Self::Empty { .. } => {
                 "check the repository's `url` under `[sources]` in `dpgui.toml`".to_owned()
             }
             Self::Denied { .. } => {

@@ -122,7 +122,7 @@ fn pin(repository: &Repository, commit: CommitId) -> Result<(), GitError> {
 }
 
 /// What a fetch that failed means, as far as libgit2 can tell.
-fn explain(failure: Failure, url: &str, into: &Path) -> GitError {
+pub(super) fn explain(failure: Failure, url: &str, into: &Path) -> GitError {
     let error: Libgit2 = match failure {
         Failure::Ours(error) => return error,
         Failure::Libgit2(error) => error,

@@ -70,6 +70,8 @@ struct Request {
     path: String,
     from: Option<usize>,
     if_range: Option<String>,
+    encoding: Option<String>,
+    is_ours: bool,
 }
 
 impl FileServer {
@@ -142,9 +144,13 @@ impl Request {
                     request.from = value.trim_start_matches("bytes=").trim_end_matches('-').parse().ok();
                 }
                 "if-range" => request.if_range = Some(value.to_owned()),
-                "accept-encoding" => assert_eq!(value, "identity", "compressed files have other digests"),
+                "accept-encoding" => request.encoding = Some(value.to_owned()),
+                "user-agent" => request.is_ours = value.starts_with("dpgui/"),
                 _ => {}
             }
+        }
+        if request.is_ours && request.method == "GET" {
+            assert_eq!(request.encoding.as_deref(), Some("identity"), "compressed files have other digests");
         }
         Ok(request)
     }
@@ -205,6 +211,8 @@ fn send(
     let body = &content[from.unwrap_or(0)..];
     let mut headers = vec!["Connection: close".to_owned()];
     headers.extend(etag.map(|it| format!("ETag: {it}")));
+    // uv believes no page of an index that does not say what it is.
+    headers.extend(request.path.starts_with("/simple/").then(|| "Content-Type: text/html".to_owned()));
     let status = match from {
         None => "200 OK",
         Some(from) => {

@@ -70,6 +70,11 @@ impl GitRepository {
         self
     }
 
+    /// Makes `commit` the newest one again.
+    pub(crate) fn reset_to(&self, commit: &str) {
+        say(&self.path, &["reset", "--quiet", "--hard", commit]);
+    }
+
     /// Commits everything and returns the commit's number.
     pub(crate) fn commit(&self, message: &str) -> String {
         say(&self.path, &["add", "--all", "--", ":!submodules"]);

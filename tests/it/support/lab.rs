@@ -10,7 +10,7 @@ use std::{
 
 use serde_json::Value;
 
-use super::sandbox::{Said, Sandbox, make_executable, shared_uv_cache};
+use super::sandbox::{Said, Sandbox, make_executable, shared_cache};
 
 /// The longest that anything here may take; only a test that fails waits so long.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -233,7 +233,7 @@ fn demo_workspace() -> PathBuf {
     let lock = fs::File::create(target.join("demo.lock")).expect("created");
     lock.lock().expect("locked");
     let mut sandbox = Sandbox::beside_the_cache();
-    sandbox.env("UV_CACHE_DIR", shared_uv_cache());
+    sandbox.env("DPGUI_CACHE_DIR", shared_cache());
     let root = target.join("demo");
     sandbox.dpgui(&["-C", &root.to_string_lossy(), "demo", "--setup-only"]).ok();
     root

@@ -41,10 +41,10 @@ pub(crate) struct Said {
     pub(crate) stderr: String,
 }
 
-/// uv's cache of all tests and of `.ci/run`: torch is fetched once.
-pub(crate) fn shared_uv_cache() -> PathBuf {
-    std::env::var_os("UV_CACHE_DIR")
-        .map_or_else(|| Path::new(env!("CARGO_TARGET_TMPDIR")).join("uv-cache"), PathBuf::from)
+/// The download cache of the tests that fetch gigabytes, and of `tests/all.sh`.
+pub(crate) fn shared_cache() -> PathBuf {
+    std::env::var_os("DPGUI_CACHE_DIR")
+        .map_or_else(|| Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache"), PathBuf::from)
 }
 
 impl Sandbox {
@@ -52,7 +52,7 @@ impl Sandbox {
         Self::at(TempDir::with_prefix("dpgui-test-").expect("a temp dir"))
     }
 
-    /// On the file system of [`shared_uv_cache`], so that gigabytes are linked and not copied.
+    /// On the file system of the build, where there is room for gigabytes.
     pub(crate) fn beside_the_cache() -> Self {
         let dir = TempDir::with_prefix_in("dpgui-test-", env!("CARGO_TARGET_TMPDIR"));
         Self::at(dir.expect("a temp dir"))

@@ -1,0 +1,231 @@
+//! Files: whether every artefact still is what its manifest says, and every checkout what its commit says.
+//!
+//! [`damaged`] is what `setup --verify` and `--repair` go by; the checks say the same to people.
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use crate::{
+    platform::fs::{self, FsError},
+    vendor::git::{self, State},
+    workspace::Workspace,
+};
+
+use super::{
+    super::{
+        InstallError,
+        manifest::{Comparison, Depth, Difference, Manifest, NAME, Wrong},
+        plan::StepId,
+        receipt::Receipt,
+        step::Site,
+    },
+    Scene,
+    check::{Check, Verdict},
+};
+
+/// Paths that a line names; the others are counted.
+const NAMED: usize = 3;
+
+/// Something that is not what it was when a setup made it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Damage {
+    /// Who makes it anew.
+    pub step: StepId,
+    pub place: PathBuf,
+    /// Relative to `place`; of a checkout the first few.
+    pub differences: Vec<Difference>,
+    /// How many there are in all.
+    pub count: usize,
+}
+
+impl Damage {
+    /// It may be the user's own work, which must not be lost unasked.
+    pub const fn is_edit(&self) -> bool {
+        matches!(self.step, StepId::Repository(_))
+    }
+
+    /// `bin/node is missing, lib/x.js is changed and 3 more`
+    pub fn describe(&self) -> String {
+        described(&self.differences, self.count)
+    }
+}
+
+/// Everything in the workspace that is not what it was when a setup made it. What no setup made is not looked at, nor
+/// what a dpgui made that did not write lists of files yet. Only looks.
+///
+/// # Errors
+/// When a list of files, or a checkout, cannot be read.
+pub fn damaged(site: &Site, depth: Depth) -> Result<Vec<Damage>, InstallError> {
+    let mut damaged = vec![];
+    for (step, place) in artefacts(&site.workspace) {
+        let differences = match look(&place, depth)? {
+            Look::NotOurs | Look::Unlisted => continue,
+            Look::ListLost => vec![Difference { path: NAME.into(), what: Wrong::Missing }],
+            Look::Compared { comparison, .. } => comparison.differences,
+        };
+        let count = differences.len();
+        damaged.extend((count > 0).then_some(Damage { step, place, differences, count }));
+    }
+    for name in site.sources.repositories.keys() {
+        damaged.extend(edited(&site.workspace, name)?);
+    }
+    Ok(damaged)
+}
+
+/// What setup makes as a whole, with a receipt in it. The farm is links, which its step looks at one by one.
+fn artefacts(workspace: &Workspace) -> [(StepId, PathBuf); 4] {
+    let tools = workspace.tools();
+    [
+        (StepId::Node, tools.join("node")),
+        (StepId::Uv, tools.join("uv")),
+        (StepId::Python, tools.join("python")),
+        (StepId::Venv, workspace.venv()),
+    ]
+}
+
+/// What a look at an artefact showed.
+#[derive(Debug, PartialEq, Eq)]
+enum Look {
+    /// Nothing is there, or no receipt in it.
+    NotOurs,
+    /// By a dpgui that wrote no lists of files.
+    Unlisted,
+    /// The receipt knows of a list that is gone, or another one.
+    ListLost,
+    Compared {
+        files: u64,
+        comparison: Comparison,
+    },
+}
+
+fn look(place: &Path, depth: Depth) -> Result<Look, FsError> {
+    let Some(receipt) = Receipt::of(place) else { return Ok(Look::NotOurs) };
+    let Some(contents) = receipt.contents else { return Ok(Look::Unlisted) };
+    let Some(manifest) = Manifest::stored(place, contents.manifest)? else { return Ok(Look::ListLost) };
+    Ok(Look::Compared { files: contents.files, comparison: manifest.check(place, depth) })
+}
+
+/// The files of a checkout that are not as committed.
+fn edited(workspace: &Workspace, name: &str) -> Result<Option<Damage>, InstallError> {
+    let place = workspace.vendor().join(name);
+    let Some(head) = git::head(&place)? else { return Ok(None) };
+    // Against the commit that is there: another one is the step's business.
+    let State::Edited { files, .. } = git::inspect(&place, &head)? else { return Ok(None) };
+    let what = |name: &String| if fs::exists(&place.join(name)) { Wrong::Content } else { Wrong::Missing };
+    let differences =
+        files.some.iter().map(|name| Difference { path: name.into(), what: what(name) }).collect();
+    let step = StepId::Repository(name.to_owned());
+    Ok(Some(Damage { step, differences, count: files.count, place }))
+}
+
+pub(super) fn checks(scene: &Scene) -> Vec<Check> {
+    let depth = if scene.full { Depth::Full } else { Depth::Fast };
+    let of_artefact = |(step, place): (StepId, PathBuf)| {
+        let check = match look(&place, depth) {
+            Ok(look) => judge(&look, depth)?,
+            Err(error) => Check::failed("files", error),
+        };
+        Some(check.about(step))
+    };
+    artefacts(&scene.site.workspace).into_iter().filter_map(of_artefact).collect()
+}
+
+fn judge(look: &Look, depth: Depth) -> Option<Check> {
+    let id = "files";
+    let repair = "`dpgui setup --repair` makes it anew";
+    Some(match look {
+        // The receipts' own check tells of it.
+        Look::NotOurs => return None,
+        Look::Unlisted => Check::note(id, "an older dpgui made it, and wrote down no list of its files"),
+        Look::ListLost => {
+            Check::problem(id, "the list of its files is damaged, so they cannot be checked").advise(repair)
+        }
+        Look::Compared { files, comparison: Comparison { differences, extra } } if differences.is_empty() => {
+            let more = if *extra == 0 { String::new() } else { format!(", and {extra} that you added") };
+            Check::ok(
+                id,
+                match depth {
+                    Depth::Fast => format!("{files} are there{more}"),
+                    Depth::Full => format!("{files} are as they were installed, to the last byte{more}"),
+                },
+            )
+        }
+        Look::Compared { comparison: Comparison { differences, .. }, .. } => {
+            let told = described(differences, differences.len());
+            if by_pip(differences) {
+                Check::warning(id, format_args!("{told}; pip was at work here"))
+                    .advise(format_args!("if you did not change packages yourself: {repair}"))
+            } else {
+                Check::new(id, Verdict::Problem, told).advise(repair)
+            }
+        }
+    })
+}
+
+/// Somebody changed packages by pip or uv, which rewrite this list of each; damage does not.
+fn by_pip(differences: &[Difference]) -> bool {
+    let is_record = |path: &Path| {
+        let in_info = path.parent().and_then(Path::extension).is_some_and(|it| it == "dist-info");
+        in_info && path.file_name().is_some_and(|it| it == "RECORD")
+    };
+    differences.iter().any(|it| is_record(&it.path))
+}
+
+fn described(differences: &[Difference], count: usize) -> String {
+    let told = |it: &Difference| format!("`{}` is {}", it.path.display(), it.what);
+    let shown = differences.iter().take(NAMED).map(told).collect::<Vec<_>>();
+    match count.saturating_sub(shown.len()) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::check::told, *};
+
+    fn differences(paths: &[(&str, Wrong)]) -> Vec<Difference> {
+        paths.iter().map(|(path, what)| Difference { path: path.into(), what: *what }).collect()
+    }
+
+    #[test]
+    fn files_are_judged_by_what_became_of_them() {
+        let check = |found: &[(&str, Wrong)], extra, depth, expected: &str| {
+            let comparison = Comparison { differences: differences(found), extra };
+            let judged = judge(&Look::Compared { files: 7, comparison }, depth).expect("a check");
+            assert_eq!(told(&judged), expected);
+        };
+        check(&[], 0, Depth::Fast, "ok files: 7 are there");
+        check(
+            &[],
+            2,
+            Depth::Full,
+            "ok files: 7 are as they were installed, to the last byte, and 2 that you added",
+        );
+        let repair = "`dpgui setup --repair` makes it anew";
+        check(
+            &[("bin/node", Wrong::Missing), ("a", Wrong::Size), ("b", Wrong::Target), ("c", Wrong::Kind)],
+            0,
+            Depth::Fast,
+            &format!(
+                "problem files: `bin/node` is missing, `a` is changed, `b` is a link that leads elsewhere and 1 more -> {repair}"
+            ),
+        );
+        check(
+            &[("lib/numpy/x.py", Wrong::Size), ("lib/numpy-2.0.dist-info/RECORD", Wrong::Missing)],
+            0,
+            Depth::Fast,
+            &format!(
+                "warning files: `lib/numpy/x.py` is changed, `lib/numpy-2.0.dist-info/RECORD` is missing; \
+                 pip was at work here -> if you did not change packages yourself: {repair}"
+            ),
+        );
+        check(
+            &[("data/RECORD", Wrong::Missing)],
+            0,
+            Depth::Fast,
+            &format!("problem files: `data/RECORD` is missing -> {repair}"),
+        );
+    }
+}

@@ -1,0 +1,113 @@
+//! `dpgui.lock`: written by a setup, followed by the next one, and the same environment from it everywhere.
+
+use std::fs;
+
+use crate::support::{sandbox::Sandbox, small_world::SmallWorld};
+
+fn lock_of(sandbox: &Sandbox) -> String {
+    fs::read_to_string(sandbox.path("w/dpgui.lock")).expect("written")
+}
+
+fn manifest_of(sandbox: &Sandbox) -> String {
+    fs::read_to_string(sandbox.path("w/venv/.dpgui-manifest")).expect("written")
+}
+
+#[test]
+fn a_setup_writes_a_lock_and_another_machine_with_it_gets_the_same_files() {
+    let mut world = SmallWorld::start();
+    let first = world.sandbox();
+    let said = first.dpgui(&["setup", "--keep-downloads"]).ok();
+    assert!(said.stderr.contains("Done venv: torch 2.13.0 (cpu) and DeepSpeed, 10 packages"), "{said}");
+    let lock = lock_of(&first);
+    assert!(lock.contains(&format!("diffusion-pipe = \"{}\"", world.upstream.commit)), "{lock}");
+    assert!(!lock.contains("http"), "addresses are each machine's own business: {lock}");
+    assert_eq!(first.dpgui(&["setup"]).ok().stderr.matches("nothing to do").count(), 1);
+
+    // The index has newer ones by now, which the lock does not know.
+    world.index.wheel("numpy", "2.0", &[("numpy.py", "")], "");
+    let second = world.sandbox();
+    second.write("w/dpgui.lock", &lock);
+    let said = second.dpgui(&["setup", "--locked"]).ok();
+    assert!(!said.stderr.contains("resolving"), "{said}");
+    assert_eq!(lock_of(&second), lock);
+    assert_eq!(manifest_of(&second), manifest_of(&first));
+}
+
+#[test]
+fn a_lock_that_would_change_is_an_error_where_it_must_not_and_brought_up_to_date_elsewhere() {
+    let mut world = SmallWorld::start();
+    let sandbox = world.sandbox();
+    let said = sandbox.dpgui(&["setup", "--locked"]);
+    assert_eq!(said.code, Some(9), "{said}");
+    let expected = "error: `dpgui.lock` is not up to date: `DIR/w/dpgui.lock` is not there\n\n\
+        hint: run `dpgui lock` and keep the changed `dpgui.lock` in git\n";
+    assert_eq!(sandbox.neutral(&said.stderr), expected);
+    assert!(!sandbox.path("w/.dpgui").exists(), "nothing was touched");
+
+    sandbox.dpgui(&["setup"]).ok();
+    let before = lock_of(&sandbox);
+    let newer =
+        world.upstream.trainer.write("requirements.txt", "deepspeed==0.18.4\nnumpy>=2\n").commit("newer");
+    world.index.wheel("numpy", "2.0", &[("numpy.py", "")], "");
+    sandbox.write("w/dpgui.toml", world.settings().replace(&world.upstream.commit, &newer));
+    let said = sandbox.dpgui(&["setup", "--locked"]);
+    assert_eq!(said.code, Some(9), "{said}");
+    assert_eq!(lock_of(&sandbox), before);
+    assert_eq!(sandbox.dpgui(&["lock", "--check"]).code, Some(9));
+
+    sandbox.dpgui(&["setup"]).ok();
+    let after = lock_of(&sandbox);
+    assert!(after.contains("numpy==2.0 --hash") && after.contains("toml==0.9.0"), "{after}");
+    assert!(after.contains(&newer), "{after}");
+    sandbox.dpgui(&["setup", "--locked"]).ok();
+}
+
+#[test]
+fn a_frozen_lock_is_taken_as_it_is() {
+    let mut world = SmallWorld::start();
+    let first = world.sandbox();
+    first.dpgui(&["setup"]).ok();
+    let lock = lock_of(&first);
+    let newer =
+        world.upstream.trainer.write("requirements.txt", "deepspeed==0.18.4\nnumpy>=2\n").commit("newer");
+    world.index.wheel("numpy", "2.0", &[("numpy.py", "")], "");
+    let second = world.sandbox();
+    second.write("w/dpgui.toml", world.settings().replace(&world.upstream.commit, &newer));
+    second.write("w/dpgui.lock", &lock);
+    second.dpgui(&["setup", "--frozen"]).ok();
+    assert_eq!(lock_of(&second), lock);
+    assert_eq!(manifest_of(&second), manifest_of(&first), "numpy is the locked one");
+}
+
+#[test]
+fn a_lock_that_is_none_is_said_with_its_place_and_left_alone() {
+    let sandbox = Sandbox::new();
+    sandbox.write("w/dpgui.lock", "version = 1\nrules = 5\n");
+    let said = sandbox.dpgui(&["setup", "--plan"]);
+    assert_eq!(said.code, Some(2), "{said}");
+    assert!(said.stderr.contains("line 2, column 9"), "{said}");
+    assert!(said.stderr.contains("hint: get `"), "{said}");
+    assert_eq!(lock_of(&sandbox), "version = 1\nrules = 5\n");
+}
+
+#[test]
+fn every_machine_is_locked_for_and_upgraded_only_when_asked() {
+    let mut world = SmallWorld::start();
+    let sandbox = world.sandbox();
+    sandbox.dpgui(&["setup"]).ok();
+    world.index.wheel("numpy", "2.0", &[("numpy.py", "")], "");
+    world.index.wheel("torch", "2.9.1", &[("torch.py", "")], "");
+    world.index.wheel("torchvision", "0.24.1", &[("torchvision.py", "")], "");
+    world.index.wheel("torchaudio", "2.9.1", &[("torchaudio.py", "")], "");
+    assert_eq!(sandbox.dpgui(&["lock", "--check"]).code, Some(9));
+    sandbox.dpgui(&["lock"]).ok();
+    let lock = lock_of(&sandbox);
+    for key in ["trainer-cu13-x86_64", "trainer-cu13-aarch64", "trainer-cu12-x86_64", "trainer-cpu-aarch64"] {
+        assert!(lock.contains(&format!("[python.{key}-cp3")), "{key}: {lock}");
+    }
+    let here = &lock[lock.find("[python.trainer-cu13-x86_64").expect("there")..];
+    assert!(here.contains("numpy==1.0 --hash"), "what is locked stays: {lock}");
+    sandbox.dpgui(&["lock", "--check"]).ok();
+    sandbox.dpgui(&["lock", "--upgrade"]).ok();
+    assert!(!lock_of(&sandbox).contains("numpy==1.0"), "{}", lock_of(&sandbox));
+}

@@ -1,0 +1,62 @@
+//! Without a network: everything that is missing is said at once, and what is here is enough.
+
+use std::{collections::BTreeSet, fs, path::Path};
+
+use serde_json::Value;
+
+use crate::support::{sandbox::Sandbox, small_world::SmallWorld};
+
+fn missing(sandbox: &Sandbox) -> Vec<Value> {
+    let said = sandbox.dpgui(&["setup", "--offline", "--json"]);
+    assert_eq!(said.code, Some(7), "{said}");
+    said.events().into_iter().filter(|it| it["event"] == "missing").collect()
+}
+
+#[test]
+fn what_is_missing_is_listed_whole_and_with_it_a_setup_asks_nobody() {
+    let world = SmallWorld::start();
+    let online = world.sandbox();
+    online.dpgui(&["setup", "--keep-downloads"]).ok();
+    let lock = fs::read(online.path("w/dpgui.lock")).expect("written");
+
+    let offline = world.sandbox();
+    offline.write("w/dpgui.lock", &lock);
+    let missing = missing(&offline);
+    let steps: BTreeSet<&str> = missing.iter().filter_map(|it| it["step"].as_str()).collect();
+    assert_eq!(steps, BTreeSet::from(["node", "diffusion-pipe", "ComfyUI", "HunyuanVideo", "venv"]));
+    assert!(!offline.path("w/.dpgui").exists(), "nothing was touched");
+    for thing in &missing {
+        let put = Path::new(thing["put"].as_str().expect("a place"));
+        fs::create_dir_all(put.parent().expect("a parent")).expect("created");
+        let digest = thing["digest"].as_str().expect("a digest");
+        if thing["step"] == "node" || thing["step"] == "venv" {
+            let there = online.path("home/.cache/dpgui/downloads").join(digest);
+            fs::copy(&there, put).expect("it was kept");
+        } else {
+            let checkout = online.path("w/vendor").join(thing["step"].as_str().expect("a name"));
+            let copied =
+                std::process::Command::new("cp").arg("-r").arg(checkout.join(".git")).arg(put).status();
+            assert!(copied.expect("cp starts").success());
+        }
+    }
+    let before = (world.index.server.requests().len(), world.upstream.server.requests().len());
+    offline.dpgui(&["setup", "--offline"]).ok();
+    assert_eq!((world.index.server.requests().len(), world.upstream.server.requests().len()), before);
+    let manifest = |sandbox: &Sandbox| fs::read(sandbox.path("w/venv/.dpgui-manifest")).expect("written");
+    assert_eq!(manifest(&offline), manifest(&online));
+    offline.dpgui(&["setup", "--offline"]).ok();
+}
+
+#[test]
+fn without_a_lock_for_it_nothing_can_be_made_offline_and_that_is_said() {
+    let world = SmallWorld::start();
+    let sandbox = world.sandbox();
+    let said = sandbox.dpgui(&["setup", "--offline"]);
+    assert_eq!(said.code, Some(7), "{said}");
+    assert!(
+        said.stderr.contains("Missing lock: the packages for these sources, locked by `dpgui lock`"),
+        "{said}"
+    );
+    assert!(said.stderr.contains("error: offline, and 5 things are missing that a setup needs"), "{said}");
+    assert!(said.stderr.contains("hint: put them where it says"), "{said}");
+}
