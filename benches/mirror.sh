@@ -5,22 +5,21 @@
 #
 # What is there already is kept. Where something is to come from elsewhere, the environment says so:
 #   PYTHON=python3.12    a Python 3.12 with pip, whose index gives the wheels
-#   UV=uv, DPGUI=target/release/dpgui
-#                        derive and resolve the requirements, unless REQUIREMENTS are given
-#   REQUIREMENTS=FILE    hashed requirements to mirror instead of the resolution
+#   DPGUI=target/release/dpgui
+#                        derives and locks the requirements
 #   REPOSITORIES=DIR     bare repositories NAME.git to copy instead of cloning; their HEAD is what is set up
 #   REPACK=1             no publisher can be reached: Node and uv are packed from their wheels on the package index,
 #                        Python from PYTHON's own folder
 #
 # Beside the files it writes `dpgui.toml`, the settings of a workspace that fetches from here (`@MIRROR@` stands for
-# the server's address), and for the rivals `requirements.txt` (hashed), `pins.txt` (the same without hashes) and
-# `commits.txt`.
+# the server's address), its `dpgui.lock`, and for the rivals `requirements.txt` (the same, hashed), `pins.txt` (without
+# hashes) and `commits.txt`.
 set -euo pipefail
 
 mkdir -p "${1:?a directory}"/{archives,wheels,repositories,work}
 mirror=$(cd "$1" && pwd)
 here=$(cd "$(dirname "$0")/.." && pwd)
-python=${PYTHON:-python3.12} uv=${UV:-uv} arch=$(uname -m)
+python=${PYTHON:-python3.12} arch=$(uname -m)
 names=(diffusion-pipe ComfyUI HunyuanVideo)
 
 say() { printf '%s\n' "$*" >&2; }
@@ -94,12 +93,14 @@ archive() {
     fi
 }
 
+# In one pack, as hosts keep them: the server then has as little to work out.
 repository() {
     local name=$1 target=$mirror/repositories/$1.git from commit
     from=${REPOSITORIES:+$REPOSITORIES/$name.git}
     if [[ ! -d $target ]]; then
         say "repository $name"
         git clone --quiet --bare "${from:-$(declared "repositories.$name.url")}" "$target.part"
+        git -C "$target.part" repack --quiet -a -d
         mv "$target.part" "$target"
     fi
     commit=$(declared "repositories.$name.commit")
@@ -107,26 +108,24 @@ repository() {
     printf '[sources.%s]\nurl = "@MIRROR@/git/%s.git"\ncommit = "%s"\n' "$name" "$name" "$commit"
 }
 
-# The hashed requirements: as given, or as a setup derives them from these repositories.
+# What a setup from here resolves to: `dpgui.lock`, and the hashed requirements in it.
 requirements() {
-    local work=$mirror/work/derive name
-    if [[ -n ${REQUIREMENTS:-} ]]; then
-        cat "$REQUIREMENTS"
-        return
-    fi
+    local work=$mirror/work/lock
     say "requirements"
     rm -rf "$work" && mkdir -p "$work"
-    # The repositories straight from the disk; no archive is fetched here.
-    sed "s,@MIRROR@/git,$mirror/repositories,; s,@MIRROR@,http://127.0.0.1:9," "$mirror/dpgui.toml" >"$work/dpgui.toml"
-    "${DPGUI:-$here/target/release/dpgui}" -C "$work" setup --only "$(IFS=,; echo "${names[*]}"),requirements" >&2
-    {
-        for name in torch torchvision torchaudio; do
-            printf '%s==%s\n' "$name" "$(declared "torch.cu13.packages.$name")"
-        done
-        printf '%s\n' pip setuptools wheel
-        cat "$work/.dpgui/derived/requirements.txt"
-    } >"$work/list.txt"
-    "$uv" pip compile --quiet --no-header --no-annotate --generate-hashes --python "$python" "$work/list.txt"
+    # Straight from the disk: nothing is served yet.
+    sed "s,@MIRROR@/git,$mirror/repositories,; s,@MIRROR@/files,file://$mirror/archives," "$mirror/dpgui.toml" \
+        >"$work/dpgui.toml"
+    "${DPGUI:-$here/target/release/dpgui}" -C "$work" setup --torch cu13 \
+        --only "uv,python,$(IFS=,; echo "${names[*]}"),requirements,lock" >&2
+    cp "$work/dpgui.lock" "$mirror/dpgui.lock"
+    "$python" - "$mirror/dpgui.lock" <<'EOF'
+import sys, tomllib
+with open(sys.argv[1], "rb") as file:
+    [environment] = tomllib.load(file)["python"].values()
+for line in environment["requirements"].splitlines():
+    print(line.split("  #")[0])
+EOF
 }
 
 {
@@ -140,7 +139,7 @@ sed -nE 's,^url = .*/([^/]+)\.git"$,\1,p; s,^commit = "(.*)"$,\1,p' "$mirror/dpg
 
 requirements >"$mirror/requirements.txt.part"
 mv "$mirror/requirements.txt.part" "$mirror/requirements.txt"
-sed -nE 's/^([A-Za-z0-9._-]+==[^ ;\\]+).*/\1/p' "$mirror/requirements.txt" >"$mirror/pins.txt"
+cut -d' ' -f1 "$mirror/requirements.txt" >"$mirror/pins.txt"
 say "wheels: $(wc -l <"$mirror/pins.txt") packages"
 "$python" -m pip download --quiet --no-deps --require-hashes --find-links "$mirror/wheels" --dest "$mirror/wheels" \
     --requirement "$mirror/requirements.txt"
