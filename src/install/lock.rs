@@ -6,7 +6,12 @@ pub mod resolve;
 use std::{collections::BTreeMap, path::Path};
 
 use crate::{
-    platform::{Arch, digest::Sha256, fs},
+    platform::{
+        Arch,
+        checkpoint::{Checkpoint, reach},
+        digest::Sha256,
+        fs,
+    },
     vendor::{
         git,
         lock::{Environment, Key, LockFile, LockedArchive, LockedFile, Packages},
@@ -335,6 +340,7 @@ impl Step for Lock<'_> {
     fn apply(&self, turn: &Turn) -> Result<String, InstallError> {
         let lock = self.resolve(turn)?;
         fs::write_atomic(&self.site.workspace.lock_file(), lock.to_string())?;
+        reach(Checkpoint::LockWritten);
         let (environments, sources) = (lock.python.len(), lock.repositories.len() + lock.archives.len());
         Ok(format!("{environments} environments and {sources} sources in `dpgui.lock`"))
     }

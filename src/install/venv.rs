@@ -18,7 +18,11 @@ use std::{path::Path, sync::mpsc::Receiver, thread};
 
 use crate::{
     output::Progress,
-    platform::{digest::Sha256, fs},
+    platform::{
+        checkpoint::{Checkpoint, reach},
+        digest::Sha256,
+        fs,
+    },
     vendor::lock::{Package, Packages},
     workspace::Workspace,
 };
@@ -125,6 +129,7 @@ impl Venv<'_> {
         let make = self.uv.command(&index_settings::uv_env(self.site))?;
         let make = make.args(["venv", "--relocatable", "--allow-existing", "--python"]);
         program::run(&make.arg(&interpreter.path).arg(staged), "uv venv", &mut |_| ())?;
+        reach(Checkpoint::EnvironmentMade);
 
         let packages = &answer.packages;
         let mut wheelhouse = Wheelhouse::new(self.site, &self.uv, staged)?;
@@ -279,6 +284,7 @@ impl Step for Venv<'_> {
             // Only now: killed before, the next setup would have to fetch them again.
             if !self.keep_downloads {
                 answer.packages.0.iter().try_for_each(|it| self.site.cache.discard(it.sha256))?;
+                reach(Checkpoint::DownloadsDiscarded);
             }
             return Ok(format!("{}, {} packages", receipt.what, answer.packages.0.len()));
         }

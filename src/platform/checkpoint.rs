@@ -70,6 +70,21 @@ checkpoints! {
     Receipted = "receipted",
     /// A list of requirements is derived.
     Derived = "derived",
+    // The lock and the environment.
+    /// `dpgui.lock` is written.
+    LockWritten = "lock-written",
+    /// There is a directory that uv installs from.
+    WheelhouseMade = "wheelhouse-made",
+    /// An environment without packages is there.
+    EnvironmentMade = "environment-made",
+    /// The file of a package is where uv installs from.
+    WheelArrived = "wheel-arrived",
+    /// Some packages are installed.
+    BatchInstalled = "batch-installed",
+    /// The environment has exactly the locked packages.
+    EnvironmentSynced = "environment-synced",
+    /// The files of its packages have left the cache.
+    DownloadsDiscarded = "downloads-discarded",
     // Checkouts and the farm.
     /// An empty repository is there.
     RepositoryCreated = "repository-created",

@@ -7,6 +7,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     os::unix::process::ExitStatusExt,
+    path::Path,
     process::{Child, Stdio},
     thread,
     time::{Duration, Instant},
@@ -30,7 +31,7 @@ use crate::{
 };
 
 /// What a kill may cost: bytes of a download that are asked for though they are there.
-const CHUNK: u64 = 1 << 20;
+pub(crate) const CHUNK: u64 = 1 << 20;
 
 const WHOLE: [&str; 3] = ["setup", "--skip", "lock,venv,verify"];
 
@@ -81,7 +82,15 @@ const SCENARIOS: [Scenario; 4] = [
 ];
 
 /// Checkpoints that none of these scenarios reaches, with the reason.
-const ELSEWHERE: [Checkpoint; 7] = [
+const ELSEWHERE: [Checkpoint; 14] = [
+    // Setups with an environment are killed in `kill_whole`.
+    Checkpoint::LockWritten,
+    Checkpoint::WheelhouseMade,
+    Checkpoint::EnvironmentMade,
+    Checkpoint::WheelArrived,
+    Checkpoint::BatchInstalled,
+    Checkpoint::EnvironmentSynced,
+    Checkpoint::DownloadsDiscarded,
     // Only a dpgui with another list of links does that.
     Checkpoint::LinkRemoved,
     // Updates and rollbacks are killed in `update`.
@@ -151,13 +160,7 @@ impl World {
         let took = since.elapsed();
         let done = done.expect("it starts");
         assert!(done.status.success(), "{}: {}", scenario.name, String::from_utf8_lossy(&done.stderr));
-        let mut counts = BTreeMap::<String, usize>::new();
-        let list = fs::read_to_string(list).expect("listed");
-        let kills = list.lines().map(|name| {
-            let count = counts.entry(name.to_owned()).or_default();
-            *count += 1;
-            Kill { name: name.to_owned(), count: *count }
-        });
+        let kills = kills(&list).into_iter();
         // To who is killed it is the same moment as `renamed`, which takes its turn every time.
         let again = |kill: &Kill| kill.name == Checkpoint::ParentSynced.name() && kill.count > 1;
         let wanted =
@@ -228,9 +231,9 @@ fn node(version: &str) -> Vec<u8> {
 }
 
 #[derive(Clone, Debug)]
-struct Kill {
-    name: String,
-    count: usize,
+pub(crate) struct Kill {
+    pub(crate) name: String,
+    pub(crate) count: usize,
 }
 
 impl Kill {
@@ -240,10 +243,22 @@ impl Kill {
     }
 }
 
-/// What is in a workspace, path by path, without times and without the way it got there.
-type State = BTreeMap<String, String>;
+/// Every checkpoint that was reached, in their order.
+pub(crate) fn kills(list: &Path) -> Vec<Kill> {
+    let mut counts = BTreeMap::<String, usize>::new();
+    let list = fs::read_to_string(list).expect("listed");
+    let kills = list.lines().map(|name| {
+        let count = counts.entry(name.to_owned()).or_default();
+        *count += 1;
+        Kill { name: name.to_owned(), count: *count }
+    });
+    kills.collect()
+}
 
-fn state(sandbox: &Sandbox) -> State {
+/// What is in a workspace, path by path, without times and without the way it got there.
+pub(crate) type State = BTreeMap<String, String>;
+
+pub(crate) fn state(sandbox: &Sandbox) -> State {
     let root = sandbox.root();
     let manifest = Manifest::of_tree(&root, &Known::default()).expect("told");
     let entries = manifest.entries().iter().map(|(path, entry)| {
@@ -266,7 +281,7 @@ fn state(sandbox: &Sandbox) -> State {
     entries.collect()
 }
 
-fn differences(found: &State, expected: &State) -> Vec<String> {
+pub(crate) fn differences(found: &State, expected: &State) -> Vec<String> {
     let paths: BTreeSet<&String> = found.keys().chain(expected.keys()).collect();
     let differ = paths.into_iter().filter(|path| found.get(*path) != expected.get(*path));
     differ.map(|path| format!("{path}: {:?} instead of {:?}", found.get(path), expected.get(path))).collect()
@@ -284,7 +299,7 @@ fn receipt(sandbox: &Sandbox, text: &str) -> String {
 }
 
 #[track_caller]
-fn temporaries_are_gone(sandbox: &Sandbox, what: &str) {
+pub(crate) fn temporaries_are_gone(sandbox: &Sandbox, what: &str) {
     let mut todo = vec![sandbox.root(), sandbox.path("home")];
     while let Some(dir) = todo.pop() {
         for entry in fs::read_dir(dir).expect("readable").flatten() {
@@ -299,7 +314,7 @@ fn temporaries_are_gone(sandbox: &Sandbox, what: &str) {
 }
 
 /// Processes are known by the home that is theirs alone.
-fn nobody_is_left(sandbox: &Sandbox) {
+pub(crate) fn nobody_is_left(sandbox: &Sandbox) {
     let mark = format!("HOME={}", sandbox.path("home").display());
     until("nobody is left", || {
         let mut pids = fs::read_dir("/proc").expect("/proc").flatten();
@@ -347,10 +362,10 @@ fn every(worker: usize, workers: usize) -> BTreeSet<String> {
 }
 
 /// Splitmix64: small, and the same everywhere.
-struct Random(u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

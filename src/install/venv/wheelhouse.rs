@@ -7,7 +7,13 @@ use std::{
 
 use crate::{
     output::Progress,
-    platform::{Env, fs, process::CommandSpec, procfs},
+    platform::{
+        Env,
+        checkpoint::{Checkpoint, reach},
+        fs,
+        process::CommandSpec,
+        procfs,
+    },
     vendor::lock::{Package, Packages},
 };
 
@@ -39,6 +45,7 @@ impl<'a> Wheelhouse<'a> {
         let dir = fs::beside(&site.workspace.records().join("wheelhouse"), "tmp");
         fs::remove_tree(&dir)?;
         fs::create_dir_all(&dir.join("files"))?;
+        reach(Checkpoint::WheelhouseMade);
         let mut env = index_settings::uv_env(site);
         env.set("UV_CACHE_DIR", dir.join("uv-cache")).remove("UV_LINK_MODE");
         // What is built from sources is to come out the same everywhere: setup scripts print sets and dates
@@ -52,6 +59,7 @@ impl<'a> Wheelhouse<'a> {
         match arrived {
             Arrived::Here(package, fetched) => {
                 fs::symlink(&fetched.path, &self.link(package))?;
+                reach(Checkpoint::WheelArrived);
                 self.waiting.push(package);
                 self.here.push((package, fetched));
             }
@@ -80,6 +88,7 @@ impl<'a> Wheelhouse<'a> {
         for package in batch.iter().filter(|it| !TOOLS.contains(&it.name.as_str())) {
             fs::remove_tree(&self.link(package))?;
         }
+        reach(Checkpoint::BatchInstalled);
         Ok(())
     }
 
@@ -91,7 +100,9 @@ impl<'a> Wheelhouse<'a> {
         if !self.left_to_uv {
             sync = sync.args(["--offline", "--no-index"]);
         }
-        Self::run(&sync.arg(&list), progress)
+        Self::run(&sync.arg(&list), progress)?;
+        reach(Checkpoint::EnvironmentSynced);
+        Ok(())
     }
 
     fn uv(&self, words: &[&str]) -> Result<CommandSpec, InstallError> {

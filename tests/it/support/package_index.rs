@@ -2,6 +2,7 @@
 //! second: what is tested is the way to it. Real torch and DeepSpeed are in `setup_whole`.
 
 use std::{
+    collections::BTreeMap,
     fmt::Write as _,
     fs,
     io::{Cursor, Write as _},
@@ -19,13 +20,15 @@ use crate::archives;
 /// Serves packages from a file server of its own.
 pub(crate) struct PackageIndex {
     pub(crate) server: FileServer,
+    /// The digests of what is offered, by their paths on the server.
+    pub(crate) digests: BTreeMap<String, Sha256>,
     packages: Vec<(String, Vec<String>)>,
 }
 
 impl PackageIndex {
     /// With everything that the small repositories of `setup_whole` require.
     pub(crate) fn start() -> Self {
-        let mut index = Self { server: FileServer::start(), packages: vec![] };
+        let mut index = Self { server: FileServer::start(), digests: BTreeMap::new(), packages: vec![] };
         let torch = [
             ("torch/__init__.py", "__version__ = '2.13.0'\nfrom . import cuda, distributed, version\n"),
             ("torch/cuda.py", "def is_available():\n    return False\n"),
@@ -77,7 +80,9 @@ impl PackageIndex {
 
     fn offer(&mut self, name: &str, file: &str, content: Vec<u8>, metadata: Option<String>) {
         let digest = Sha256::of(&content);
-        let url = self.server.file(&format!("/files/{file}"), content);
+        let path = format!("/files/{file}");
+        let url = self.server.file(&path, content);
+        self.digests.insert(path, digest);
         let mut link = format!("<a href=\"{url}#sha256={digest}\"");
         if let Some(metadata) = metadata {
             let digest = Sha256::of(&metadata);

@@ -72,6 +72,21 @@ impl Sandbox {
         Self { dir, env }
     }
 
+    /// Another machine with the same home, the same workspace and the same environment.
+    pub(crate) fn copy(&self) -> Self {
+        let mut copy = Self::new();
+        let copied = Command::new("cp")
+            .arg("-a")
+            .args([self.path("w"), self.path("home")])
+            .arg(copy.path(""))
+            .status();
+        assert!(copied.expect("cp starts").success(), "copied");
+        let home = copy.path("home");
+        copy.env = self.env.clone();
+        copy.env("HOME", home);
+        copy
+    }
+
     /// The workspace's directory.
     pub(crate) fn root(&self) -> PathBuf {
         self.path("w")
