@@ -35,6 +35,7 @@ use super::{
     InstallError,
     cache::Held,
     index_settings,
+    lock::Policy,
     manifest::Known,
     offline::Missing,
     packages::{self, Answer, List, Question, TorchIndex},
@@ -235,7 +236,10 @@ impl Step for Venv<'_> {
             return Ok(missing("the Python that it is made from is missing"));
         };
         let is_made_of = |it: &Answer| receipt.inputs == self.inputs(&interpreter, &it.packages);
-        Ok(if !self.answers()?.iter().any(is_made_of) {
+        let answers = self.answers()?;
+        // Another commit may ask for the same packages: the lock, which this needs, will tell.
+        let is_open = answers.is_empty() && self.site.policy != Policy::Frozen;
+        Ok(if !is_open && !answers.iter().any(is_made_of) {
             missing("the locked packages, the torch profile, Python or uv changed")
         } else if !self.is_whole() {
             missing("packages are missing from it")

@@ -55,11 +55,17 @@ fn a_lock_that_would_change_is_an_error_where_it_must_not_and_brought_up_to_date
     assert_eq!(lock_of(&sandbox), before);
     assert_eq!(sandbox.dpgui(&["lock", "--check"]).code, Some(9));
 
-    sandbox.dpgui(&["setup"]).ok();
+    let said = sandbox.dpgui(&["setup"]).ok();
+    assert!(said.stderr.contains("Done venv"), "other packages are another environment: {said}");
     let after = lock_of(&sandbox);
     assert!(after.contains("numpy==2.0 --hash") && after.contains("toml==0.9.0"), "{after}");
     assert!(after.contains(&newer), "{after}");
     sandbox.dpgui(&["setup", "--locked"]).ok();
+
+    let newest = world.upstream.trainer.write("train.py", "print('newest')").commit("newest");
+    sandbox.write("w/dpgui.toml", world.settings().replace(&world.upstream.commit, &newest));
+    let said = sandbox.dpgui(&["setup"]).ok();
+    assert!(!said.stderr.contains("Starting venv"), "the same packages are the same environment: {said}");
 }
 
 #[test]
