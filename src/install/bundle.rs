@@ -89,11 +89,19 @@ impl Entry {
                 let (commit, inside) = rest.split_once('/')?;
                 let digits = commit.strip_suffix(".git")?;
                 let is_commit = digits.len() == 40 && digits.bytes().all(|it| it.is_ascii_hexdigit());
-                (is_commit && plain(inside)).then(|| Place::Repository(commit, Path::new(inside)))
+                (is_commit && plain(inside) && is_of_a_repository(Path::new(inside)))
+                    .then(|| Place::Repository(commit, Path::new(inside)))
             }
             Some(_) | None => None,
         }
     }
+}
+
+/// Objects, and what names them. No settings and no hooks: a token may stand in the one, and the other would be run; and
+/// no `info`, which can lead to the objects of other places.
+fn is_of_a_repository(path: &Path) -> bool {
+    let data = ["objects", "refs"].iter().any(|it| path.starts_with(it)) && !path.starts_with("objects/info");
+    data || ["HEAD", "shallow", "packed-refs"].iter().any(|it| path == Path::new(it))
 }
 
 #[cfg(test)]
@@ -113,6 +121,11 @@ mod tests {
         check(&format!("downloads/{}", Sha256::of("other")), false);
         check(&format!("downloads/../{digest}"), false);
         check(&format!("repositories/{commit}.git/objects/ab/cd"), true);
+        check(&format!("repositories/{commit}.git/HEAD"), true);
+        check(&format!("repositories/{commit}.git/config"), false);
+        check(&format!("repositories/{commit}.git/hooks/post-checkout"), false);
+        check(&format!("repositories/{commit}.git/objects/info/alternates"), false);
+        check(&format!("repositories/{commit}.git/objects/../config"), false);
         check(&format!("repositories/{commit}.git/../../x"), false);
         check(&format!("repositories/{commit}.git//x"), false);
         check(&format!("repositories/{commit}/x"), false);

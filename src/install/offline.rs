@@ -39,10 +39,11 @@ impl Event for Missing {
     }
 }
 
-/// What the pending steps of `plan` would have to fetch, in the order of the plan.
+/// What the steps that `plan` finds missing would have to fetch, in the order of the plan.
 pub fn missing(steps: &[Box<dyn Step + '_>], plan: &[Planned]) -> Result<Vec<Missing>, InstallError> {
-    let pending: Vec<&StepId> = plan.iter().filter(|it| it.pending).map(|it| &it.step).collect();
-    let steps = steps.iter().filter(|it| pending.contains(&&it.id()));
+    // What is there and only made from something that is not will most likely turn out the same.
+    let absent: Vec<&StepId> = plan.iter().filter(|it| it.missing).map(|it| &it.step).collect();
+    let steps = steps.iter().filter(|it| absent.contains(&&it.id()));
     let missing = steps.map(|it| it.missing()).collect::<Result<Vec<_>, _>>()?;
     Ok(missing.into_iter().flatten().collect())
 }

@@ -286,7 +286,8 @@ impl Step for Venv<'_> {
                 receipt => receipt?,
             };
             // Only now: killed before, the next setup would have to fetch them again.
-            if !self.keep_downloads {
+            // Without a network, what the user brought is theirs.
+            if !self.keep_downloads && !self.site.http.is_offline() {
                 answer.packages.0.iter().try_for_each(|it| self.site.cache.discard(it.sha256))?;
                 reach(Checkpoint::DownloadsDiscarded);
             }

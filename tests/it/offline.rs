@@ -100,10 +100,8 @@ fn a_bundle_carries_a_whole_setup_to_a_machine_without_a_network() {
     check(&flipped, "hint: copy it once more");
     check(b"", "is damaged: it is empty");
     check(&content[512..], "");
-    let leftover = other.path("home/.cache/dpgui/repositories");
-    assert!(
-        !leftover.exists() || fs::read_dir(&leftover).expect("listed").count() <= 3,
-        "no half repositories count"
-    );
+    let there = fs::read_dir(other.path("home/.cache/dpgui/repositories")).into_iter().flatten();
+    assert_eq!(there.count(), 0, "no half repositories are left");
+    assert!(!other.path("w/dpgui.lock").exists(), "a lock comes with what it names");
     other.dpgui(&["setup", "--bundle", &file]).ok();
 }

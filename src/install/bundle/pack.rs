@@ -18,7 +18,7 @@ use crate::{
 
 use super::{
     super::{InstallError, cache::Held, pinned::Pinned, step::Site, venv::Venv},
-    Bundled, CONTENTS, Contents, DOWNLOADS, Entry, LOCK, PROGRAM, REPOSITORIES, SCHEMA,
+    Bundled, CONTENTS, Contents, DOWNLOADS, Entry, LOCK, PROGRAM, REPOSITORIES, SCHEMA, is_of_a_repository,
 };
 
 /// A file that goes in, and what it is called there.
@@ -95,7 +95,7 @@ fn repository(site: &Site, name: &str) -> Result<Vec<Source>, InstallError> {
     };
     let (git, place) = (checkout.join(".git"), Path::new(REPOSITORIES).join(format!("{head}.git")));
     let mut files = tree::walk(&git, &|_| false)?;
-    files.retain(|it| !it.is_dir);
+    files.retain(|it| !it.is_dir && is_of_a_repository(&it.path));
     files.sort_by(|a, b| a.path.cmp(&b.path));
     files.iter().map(|it| source(&git.join(&it.path), &place.join(&it.path), false)).collect()
 }

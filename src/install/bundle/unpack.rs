@@ -35,6 +35,22 @@ pub fn bring(
     arch: Arch,
     progress: &Progress,
 ) -> Result<Bundled, InstallError> {
+    let brought = bring_all(path, (cache, workspace), arch, progress);
+    if brought.is_err() {
+        // The error that is on its way says more than one about the tidying up.
+        for half in fs::leftovers(&cache.dir().join(super::REPOSITORIES)).unwrap_or_default() {
+            let _ = fs::remove_tree(&half);
+        }
+    }
+    brought
+}
+
+fn bring_all(
+    path: &Path,
+    (cache, workspace): (&Cache, &Workspace),
+    arch: Arch,
+    progress: &Progress,
+) -> Result<Bundled, InstallError> {
     let bad = |problem: String| InstallError::BadBundle { path: path.to_owned(), problem };
     let unreadable = |cause: std::io::Error| bad(in_one_line(&cause));
     let mut archive = tar::Archive::new(BufReader::with_capacity(1 << 20, fs::open(path)?));
@@ -46,7 +62,7 @@ pub fn bring(
     }
     let bytes = contents.files.iter().map(|it| it.size).sum();
     progress.expect_bytes(bytes);
-    let inlet = Inlet { path, cache, workspace };
+    let mut inlet = Inlet { path, cache, workspace, lock: None };
     let (mut repositories, mut done) = (BTreeSet::new(), 0);
     for expected in &contents.files {
         let entry = entries.next().ok_or_else(|| bad("it ends too early".to_owned()))?.map_err(unreadable)?;
@@ -59,6 +75,11 @@ pub fn bring(
     }
     for staged in repositories {
         Inlet::settle(&staged)?;
+    }
+    // Last: a lock says that what it names can be had.
+    if let Some(text) = inlet.lock {
+        fs::create_dir_all(workspace.root())?;
+        fs::write_atomic(&workspace.lock_file(), text)?;
     }
     Ok(Bundled::BundleBrought { path: path.to_owned(), files: contents.files.len(), bytes })
 }
@@ -80,12 +101,15 @@ struct Inlet<'a> {
     path: &'a Path,
     cache: &'a Cache,
     workspace: &'a Workspace,
+    /// For a workspace that has none.
+    lock: Option<String>,
 }
 
 impl Inlet<'_> {
     /// Puts one file where it belongs. The staging directory of its repository comes back, if it is of one.
-    fn take(&self, expected: &Entry, content: impl Read) -> Result<Option<PathBuf>, InstallError> {
-        let bad = |problem: String| InstallError::BadBundle { path: self.path.to_owned(), problem };
+    fn take(&mut self, expected: &Entry, content: impl Read) -> Result<Option<PathBuf>, InstallError> {
+        let path = self.path;
+        let bad = |problem: String| InstallError::BadBundle { path: path.to_owned(), problem };
         match expected.place() {
             None => Err(bad(format!("`{}` is no part of a bundle", expected.path.display()))),
             // For the user; but a bundle that is damaged anywhere is a damaged bundle.
@@ -102,7 +126,7 @@ impl Inlet<'_> {
                     .read_to_string(&mut text)
                     .map_err(|cause| bad(in_one_line(&cause)))?;
                 self.check(expected, Sha256::of(&text))?;
-                self.lock(&text).map(|()| None)
+                self.take_lock(text).map(|()| None)
             }
             Some(Place::Download(sha256)) => {
                 let alone = self.cache.alone(sha256, || ())?;
@@ -144,21 +168,18 @@ impl Inlet<'_> {
     }
 
     /// A workspace without a lock takes this one; another one is the user's decision.
-    fn lock(&self, text: &str) -> Result<(), InstallError> {
-        let file = self.workspace.lock_file();
+    fn take_lock(&mut self, text: String) -> Result<(), InstallError> {
         let unreadable = |source| LockedError::Unreadable { path: self.path.to_owned(), source };
-        let brought = LockFile::parse(text).map_err(unreadable)?;
-        match fs::read_optional(&file)? {
-            None => {
-                fs::create_dir_all(self.workspace.root())?;
-                Ok(fs::write_atomic(&file, text)?)
-            }
-            Some(own) if LockFile::parse(&own).is_ok_and(|own| own == brought) => Ok(()),
+        let brought = LockFile::parse(&text).map_err(unreadable)?;
+        match fs::read_optional(&self.workspace.lock_file())? {
+            None => self.lock = Some(text),
+            Some(own) if LockFile::parse(&own).is_ok_and(|own| own == brought) => {}
             Some(_) => {
                 let why = format!("`{}` was made for another one", self.path.display());
-                Err(LockedError::Outdated { why }.into())
+                return Err(LockedError::Outdated { why }.into());
             }
         }
+        Ok(())
     }
 
     /// Gives a repository that is whole its name.
