@@ -48,6 +48,13 @@ pub struct Fetched {
     pub held: Held,
 }
 
+impl Fetched {
+    /// It was there.
+    pub fn earlier(held: Held) -> Self {
+        Self { path: held.path.clone(), from: "an earlier download".to_owned(), held }
+    }
+}
+
 /// Is told how far a download is.
 pub trait Listener: Sync {
     /// This many bytes it will be in all.
@@ -83,12 +90,8 @@ pub fn fetch(
     cache: &Cache,
     listener: &dyn Listener,
 ) -> Result<Fetched, InstallError> {
-    let earlier = |held: Held| {
-        let from = "an earlier download".to_owned();
-        Ok(Fetched { path: held.path.clone(), from, held })
-    };
     if let Some(held) = cache.take(wanted.sha256)? {
-        return earlier(held);
+        return Ok(Fetched::earlier(held));
     }
     let waiting = || listener.doing("waiting for another setup that fetches the same file".to_owned());
     let alone = cache.alone(wanted.sha256, waiting)?;
@@ -152,10 +155,7 @@ fn get(
     Err(match failure {
         Some(error) if wanted.places.len() == 1 => error,
         Some(error) => InstallError::NoPlace { what, source: Box::new(error) },
-        None => InstallError::BadArchive {
-            archive: partial.path().to_owned(),
-            problem: "no place to get it from is declared".to_owned(),
-        },
+        None => InstallError::NoPlaces { what },
     })
 }
 

@@ -23,6 +23,8 @@ use super::{lock::LockedError, torch::TorchError};
 pub enum InstallError {
     #[error("no place to get `{what}` from is left")]
     NoPlace { what: String, source: Box<Self> },
+    #[error("no place to get `{what}` from is known")]
+    NoPlaces { what: String },
     /// Two failures, and a chain of causes for one: the publisher's is in the text.
     #[error("cannot get `{what}`: {}, and the Python package index fails too", in_one_line(&**publisher))]
     NoWay { what: String, publisher: Box<Self>, source: Box<Self> },
@@ -153,6 +155,7 @@ impl Report for InstallError {
             Self::NoPython { portable: None, .. } | Self::NoPip | Self::OtherArch { .. } => Kind::Unsupported,
             Self::Foreign { .. }
             | Self::NoFile { .. }
+            | Self::NoPlaces { .. }
             | Self::OtherPurpose { .. }
             | Self::NotUtf8 { .. }
             | Self::BadPython { .. }
@@ -185,6 +188,9 @@ impl Report for InstallError {
                     .map(|it| format!("{it}, or install pip for the way over the package index")),
                 _ => publisher.hint(),
             },
+            Self::NoPlaces { what } => {
+                Some(format!("name one with `places` under `[sources.{what}]` in `dpgui.toml`"))
+            }
             Self::NoFile { .. } => {
                 Some("put the file there, or mend `places` under `[sources]` in `dpgui.toml`".to_owned())
             }

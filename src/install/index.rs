@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::{
     output::{Progress, size},
     platform::{
+        checkpoint::{Checkpoint, reach},
         digest::{Hasher, Sha256},
         fs,
         net::NetError,
@@ -48,6 +49,9 @@ pub fn fetch_wheel(site: &Site, wheel: &Wheel, progress: &Progress) -> Result<He
         archive: dir.clone(),
         problem: format!("pip left no wheel there that is the pinned {from}"),
     })?;
+    // Else a power cut could leave its name in the cache without its bytes.
+    fs::sync_file(&path).map_err(|source| site.cache.failed(source))?;
+    reach(Checkpoint::Downloaded);
     let held = site.cache.keep(&path, sha256, alone)?;
     fs::remove_tree(&dir).map_err(|source| site.cache.failed(source))?;
     Ok(held)

@@ -105,8 +105,8 @@ impl Venv<'_> {
         turn.progress.doing("looking up where the packages are");
         let missing: Vec<&Package> = packages.iter().filter(|it| !self.site.cache.has(it.sha256)).collect();
         let python = self.python.expected();
-        let places = addresses::find(self.site, &self.uv, (answer, python), &missing)?;
-        let transfers = Transfers::new(self.site, packages, places, turn.progress);
+        let look_up = |them: &[&Package]| addresses::find(self.site, &self.uv, (answer, python), them);
+        let transfers = Transfers::new(self.site, packages, (look_up(&missing)?, &look_up), turn.progress);
         thread::scope(|scope| {
             let arrivals = transfers.start(scope);
             let receipt = self.install(answer, (&arrivals, staged), turn);
@@ -175,8 +175,8 @@ impl Venv<'_> {
         let answer = self.answer(cpu_index_answers)?.ok_or_else(nothing_locked)?;
         let (packages, python) = (&answer.packages.0, self.python.expected());
         let missing: Vec<&Package> = packages.iter().filter(|it| !self.site.cache.has(it.sha256)).collect();
-        let places = addresses::find(self.site, &self.uv, (&answer, python), &missing)?;
-        let transfers = Transfers::new(self.site, packages, places, progress);
+        let look_up = |them: &[&Package]| addresses::find(self.site, &self.uv, (&answer, python), them);
+        let transfers = Transfers::new(self.site, packages, (look_up(&missing)?, &look_up), progress);
         let held = thread::scope(|scope| {
             let arrivals = transfers.start(scope);
             let hold = |arrived| match arrived? {

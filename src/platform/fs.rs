@@ -342,6 +342,11 @@ pub fn sync_filesystem(path: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Makes sure that what is in the file survives a power cut.
+pub fn sync_file(path: &Path) -> Result<()> {
+    open(path)?.sync_all().map_err(context("sync", path))
+}
+
 /// Sets when the file was last written to.
 pub fn touch(path: &Path, time: Timestamp) -> Result<()> {
     let touched = File::open(path).and_then(|file| file.set_modified(time.into()));

@@ -2,6 +2,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests look at the world as the program left it")]
 
 mod archives;
+mod cached;
 mod clean;
 mod config;
 mod config_parser;

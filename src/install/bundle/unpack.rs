@@ -11,6 +11,7 @@ use crate::{
     output::Progress,
     platform::{
         Arch,
+        checkpoint::{Checkpoint, reach},
         digest::{Hashed, Hasher, Sha256},
         fs,
     },
@@ -135,6 +136,9 @@ impl Inlet<'_> {
                 }
                 let draft = fs::beside(&self.cache.file(sha256), "tmp");
                 self.write(expected, content, &draft)?;
+                // Else a power cut could leave its name in the cache without its bytes.
+                fs::sync_file(&draft).map_err(|source| self.cache.failed(source))?;
+                reach(Checkpoint::Downloaded);
                 self.cache.keep(&draft, sha256, alone).map(|_| None)
             }
             Some(Place::Repository(name, inside)) => {

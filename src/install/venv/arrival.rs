@@ -27,6 +27,12 @@ use super::super::{
 /// Transfers at a time. More share the same line, and the first file would be there later.
 const AT_ONCE: usize = 6;
 
+/// The address of each file, as far as an index tells.
+pub(super) type Places = HashMap<Sha256, Place>;
+
+/// Asks for the addresses of these.
+pub(super) type LookUp<'a> = &'a (dyn Fn(&[&Package]) -> Result<Places, InstallError> + Sync);
+
 /// What has become of a file.
 #[derive(Debug)]
 pub(super) enum Arrived<'a> {
@@ -39,7 +45,10 @@ pub(super) enum Arrived<'a> {
 /// The transfers of one environment.
 pub(super) struct Transfers<'a> {
     pub(super) site: &'a Site,
-    pub(super) places: HashMap<Sha256, Place>,
+    pub(super) places: Places,
+    look_up: LookUp<'a>,
+    /// Held by who looks something up: its lists have one name.
+    looking_up: Mutex<()>,
     /// The smallest first.
     queue: Mutex<VecDeque<&'a Package>>,
     stopped: AtomicBool,
@@ -52,7 +61,7 @@ impl<'a> Transfers<'a> {
     pub(super) fn new(
         site: &'a Site,
         packages: &'a [Package],
-        places: HashMap<Sha256, Place>,
+        (places, look_up): (Places, LookUp<'a>),
         progress: &'a Progress,
     ) -> Self {
         let mut queue: Vec<&Package> = packages.iter().collect();
@@ -63,7 +72,8 @@ impl<'a> Transfers<'a> {
         progress.expect_download(total);
         let (stopped, bytes) = (AtomicBool::new(false), AtomicU64::new(0));
         let (queue, total) = (Mutex::new(queue.into()), AtomicU64::new(total));
-        Self { site, places, queue, stopped, bytes, total, progress }
+        let looking_up = Mutex::new(());
+        Self { site, places, look_up, looking_up, queue, stopped, bytes, total, progress }
     }
 
     /// Starts them; each file comes out of the channel once.
@@ -105,16 +115,21 @@ impl<'a> Transfers<'a> {
 
     fn fetch(&self, package: &'a Package) -> Result<Arrived<'a>, InstallError> {
         let listener = OneOfMany { all: self, known: package.size.is_some(), at: AtomicU64::new(0) };
-        let place = self.places.get(&package.sha256);
-        if place.is_none() && !self.site.cache.has(package.sha256) {
-            return Ok(Arrived::LeftToUv);
+        let mut place = self.places.get(&package.sha256).cloned();
+        if place.is_none() && self.site.cache.has(package.sha256) {
+            if let Some(held) = self.site.cache.take(package.sha256)? {
+                listener.at(package.size.unwrap_or(0));
+                return Ok(Arrived::Here(package, Fetched::earlier(held)));
+            }
+            place = self.place_of_damaged(package)?;
         }
+        let Some(place) = place else { return Ok(Arrived::LeftToUv) };
         let (name, sha256, size) = (&*package.file, package.sha256, package.size);
         let wanted = Wanted {
             name,
             sha256,
             size,
-            places: place.map(std::slice::from_ref).unwrap_or_default(),
+            places: std::slice::from_ref(&place),
             another_way: false,
         };
         match download::fetch(&self.site.http, &wanted, &self.site.cache, &listener) {
@@ -131,6 +146,17 @@ impl<'a> Transfers<'a> {
             }
             Err(error) => Err(error),
         }
+    }
+}
+
+impl Transfers<'_> {
+    /// A file that counted as here by its name, and is not what that says, has to be fetched like the others.
+    fn place_of_damaged(&self, package: &Package) -> Result<Option<Place>, InstallError> {
+        if self.site.http.is_offline() {
+            return Err(NetError::Offline { url: package.file.clone() }.into());
+        }
+        let _looking_up = self.looking_up.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok((self.look_up)(&[package])?.remove(&package.sha256))
     }
 }
 

@@ -1,0 +1,63 @@
+//! The download cache as setups of several workspaces use it: what is damaged there, and what belongs to others.
+
+use std::{fs, path::PathBuf};
+
+use dpgui::platform::digest::Sha256;
+
+use crate::support::{sandbox::Sandbox, small_world::SmallWorld};
+
+const NUMPY: &str = "/files/numpy-1.0-py3-none-any.whl";
+const TORCH: &str = "/files/torch-2.13.0-py3-none-any.whl";
+
+fn cached(world: &SmallWorld, sandbox: &Sandbox, file: &str) -> PathBuf {
+    sandbox.path("home/.cache/dpgui/downloads").join(world.index.digests[file].to_string())
+}
+
+fn without_environment(sandbox: &Sandbox) {
+    // A bundle is made without one.
+    let _ = fs::remove_dir_all(sandbox.path("w/venv"));
+}
+
+#[test]
+fn a_package_that_was_damaged_in_the_cache_is_fetched_again() {
+    let world = SmallWorld::start();
+    let sandbox = world.sandbox();
+    sandbox.dpgui(&["setup", "--keep-downloads"]).ok();
+    let files = [NUMPY, TORCH].map(|file| (cached(&world, &sandbox, file), world.index.digests[file]));
+    let damage = || {
+        for (path, _) in &files {
+            fs::write(path, "damaged").expect("written");
+        }
+        without_environment(&sandbox);
+    };
+    damage();
+    let said = sandbox.dpgui(&["setup", "--keep-downloads"]).ok();
+    for (path, digest) in &files {
+        assert_eq!(Sha256::of(fs::read(path).expect("there")), *digest, "{said}");
+    }
+    damage();
+    sandbox.dpgui(&["bundle", "create", "../carried.tar"]).ok();
+    damage();
+    let said = sandbox.dpgui(&["setup", "--offline"]);
+    assert_eq!(said.code, Some(7), "{said}");
+}
+
+#[test]
+fn a_setup_removes_the_downloads_that_it_fetched_itself_and_no_others() {
+    let world = SmallWorld::start();
+    let sandbox = world.sandbox();
+    sandbox.dpgui(&["setup", "--keep-downloads"]).ok();
+    let [numpy, torch] = [NUMPY, TORCH].map(|file| cached(&world, &sandbox, file));
+    fs::remove_file(&numpy).expect("kept");
+    without_environment(&sandbox);
+    sandbox.dpgui(&["setup"]).ok();
+    assert!(!numpy.exists() && torch.exists());
+
+    // What a killed one fetched is as good as its own.
+    without_environment(&sandbox);
+    let killed = sandbox.command(&["setup"]).env("DPGUI_TEST_KILL_AT", "environment-synced").output();
+    assert!(!killed.expect("it starts").status.success());
+    assert!(numpy.exists(), "it came that far");
+    sandbox.dpgui(&["setup"]).ok();
+    assert!(!numpy.exists() && torch.exists());
+}
