@@ -11,6 +11,7 @@
 mod addresses;
 mod arrival;
 mod notes;
+mod passing;
 mod phase;
 mod wheelhouse;
 
@@ -104,6 +105,7 @@ impl Venv<'_> {
         let packages = &answer.packages.0;
         turn.progress.doing("looking up where the packages are");
         let missing: Vec<&Package> = packages.iter().filter(|it| !self.site.cache.has(it.sha256)).collect();
+        passing::note(&self.site.workspace, &missing)?;
         let python = self.python.expected();
         let look_up = |them: &[&Package]| addresses::find(self.site, &self.uv, (answer, python), them);
         let transfers = Transfers::new(self.site, packages, (look_up(&missing)?, &look_up), turn.progress);
@@ -288,9 +290,10 @@ impl Step for Venv<'_> {
             // Only now: killed before, the next setup would have to fetch them again.
             // Without a network, what the user brought is theirs.
             if !self.keep_downloads && !self.site.http.is_offline() {
-                answer.packages.0.iter().try_for_each(|it| self.site.cache.discard(it.sha256))?;
+                passing::discard(&self.site.workspace, &self.site.cache)?;
                 reach(Checkpoint::DownloadsDiscarded);
             }
+            passing::forget(&self.site.workspace)?;
             return Ok(format!("{}, {} packages", receipt.what, answer.packages.0.len()));
         }
         Err(InstallError::Surprise)

@@ -29,8 +29,9 @@ const OURS: [Checkpoint; 7] = [
     Checkpoint::DownloadsDiscarded,
 ];
 
-/// What is written for uv and read at once: addresses of this world, and how uv was called.
-const OF_THE_MOMENT: [&str; 2] = ["/addresses.txt", "/pylock"];
+/// What is written for uv and read at once: addresses of this world, and how uv was called; and what was fetched, until
+/// it is removed.
+const OF_THE_MOMENT: [&str; 3] = ["/addresses.txt", "/pylock", "/fetched.txt"];
 
 struct Scenario {
     name: &'static str,
