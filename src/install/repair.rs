@@ -9,7 +9,10 @@ use serde::Serialize;
 
 use crate::{
     output::{Event, Line},
-    platform::{clock, fs},
+    platform::{
+        checkpoint::{Checkpoint, reach},
+        clock, fs,
+    },
     vendor::git,
 };
 
@@ -218,8 +221,11 @@ impl Mend<'_> {
         fs::create_dir_all(&kept)?;
         let kept =
             kept.join(format!("{}-{}.patch", self.broken.step, clock::now().strftime("%Y%m%dT%H%M%SZ")));
-        fs::write_new(&kept, patch)?;
+        // The checkout has them no longer after this.
+        fs::write_new_synced(&kept, patch)?;
+        reach(Checkpoint::EditsKept);
         git::restore(place)?;
+        reach(Checkpoint::EditsUndone);
         let restored = format!("as committed; `{}` has the edits", kept.display());
         Ok(match self.inner.inspect()? {
             Status::Satisfied { .. } => restored,

@@ -86,6 +86,10 @@ checkpoints! {
     /// The files of its packages have left the cache.
     DownloadsDiscarded = "downloads-discarded",
     // Checkouts and the farm.
+    /// The edits of a checkout are kept as a patch.
+    EditsKept = "edits-kept",
+    /// They are undone in the checkout.
+    EditsUndone = "edits-undone",
     /// An empty repository is there.
     RepositoryCreated = "repository-created",
     /// It has the commit.

@@ -199,6 +199,14 @@ pub fn write_new(path: &Path, bytes: impl AsRef<[u8]>) -> Result<()> {
         .map_err(context("create", path))
 }
 
+/// The same, and not even a power cut takes it away again.
+pub fn write_new_synced(path: &Path, bytes: impl AsRef<[u8]>) -> Result<()> {
+    write_new(path, bytes)?;
+    sync_file(path)?;
+    sync_dir(path.parent().unwrap_or(Path::new("/")));
+    Ok(())
+}
+
 pub fn create_dir_all(path: &Path) -> Result<()> {
     fs::create_dir_all(path).map_err(context("create the directory", path))
 }

@@ -82,7 +82,7 @@ const SCENARIOS: [Scenario; 4] = [
 ];
 
 /// Checkpoints that none of these scenarios reaches, with the reason.
-const ELSEWHERE: [Checkpoint; 14] = [
+const ELSEWHERE: [Checkpoint; 16] = [
     // Setups with an environment are killed in `kill_whole`.
     Checkpoint::LockWritten,
     Checkpoint::WheelhouseMade,
@@ -91,6 +91,9 @@ const ELSEWHERE: [Checkpoint; 14] = [
     Checkpoint::BatchInstalled,
     Checkpoint::EnvironmentSynced,
     Checkpoint::DownloadsDiscarded,
+    // Repairs are killed in `repair`.
+    Checkpoint::EditsKept,
+    Checkpoint::EditsUndone,
     // Only a dpgui with another list of links does that.
     Checkpoint::LinkRemoved,
     // Updates and rollbacks are killed in `update`.

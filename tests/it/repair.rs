@@ -130,6 +130,30 @@ fn an_edited_checkout_is_left_alone_until_told_otherwise_and_its_edits_are_kept(
 }
 
 #[test]
+fn a_repair_that_is_killed_while_it_undoes_edits_loses_none_of_them() {
+    let world = SmallWorld::start();
+    let sandbox = world.sandbox();
+    sandbox.dpgui(&["setup"]).ok();
+    for (checkpoint, is_undone) in [("edits-kept", false), ("edits-undone", true)] {
+        let sandbox = sandbox.copy();
+        let script = sandbox.path("w/vendor/diffusion-pipe/train.py");
+        fs::write(&script, "print('mine')\n").expect("written");
+        let mut repair = sandbox.command(&["setup", "--repair", "--discard"]);
+        let killed = repair.env("DPGUI_TEST_KILL_AT", checkpoint).output().expect("it starts");
+        assert!(!killed.status.success(), "{checkpoint}");
+        let kept = fs::read_dir(sandbox.path("w/.dpgui/discarded")).expect("kept").flatten();
+        let kept: Vec<String> =
+            kept.map(|it| fs::read_to_string(it.path()).expect("text")).collect();
+        assert!(kept.len() == 1 && kept[0].contains("+print('mine')"), "{checkpoint}: {kept:?}");
+        let text = fs::read_to_string(&script).expect("there");
+        assert_eq!(text != "print('mine')\n", is_undone, "{checkpoint}");
+        sandbox.dpgui(&["setup", "--repair"]);
+        sandbox.dpgui(&["setup", "--repair", "--discard"]).ok();
+        sandbox.dpgui(&["setup", "--verify"]).ok();
+    }
+}
+
+#[test]
 fn what_is_not_there_at_all_is_missing_and_a_repair_makes_it() {
     let world = SmallWorld::start();
     let sandbox = world.sandbox();
