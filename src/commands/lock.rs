@@ -17,7 +17,7 @@ use super::{Context, LockArgs, demo, setup};
 /// Write `dpgui.lock` for every torch profile and architecture
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Only say whether it is up to date; exit with 9 if not
+    /// Only say whether it is up to date for this machine, as `setup --locked` does; exit with 9 if not
     #[arg(long)]
     check: bool,
     /// Take the newest packages that fit, and the commits that this dpgui ships
@@ -48,12 +48,17 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
         profile: setup::profile(settings.torch.profile.as_deref())?,
         python: setup::python(context, None, &settings),
         keep_downloads: false,
-        lock: if args.upgrade { Scope::Upgrade } else { Scope::Everywhere },
+        lock: match (args.check, args.upgrade) {
+            // What a setup here has written is up to date, though other machines are not in it.
+            (true, _) => Scope::Here,
+            (false, true) => Scope::Upgrade,
+            (false, false) => Scope::Everywhere,
+        },
     };
     let setup = Setup::new(&site, &wish, &Selection { only, skip: vec![] })?;
     if args.check {
         let plan = setup.plan()?;
-        if let Some(outdated) = plan.iter().find(|it| it.step == StepId::Lock && it.pending) {
+        if let Some(outdated) = plan.iter().find(|it| it.step == StepId::Lock && it.missing) {
             return Err(LockedError::Outdated { why: outdated.why.clone() }.into());
         }
         context.output.status("Up to date", "`dpgui.lock`");
