@@ -50,10 +50,10 @@ use crate::{
 
 use self::{
     farm::Farm,
-    lock::{Lock as LockStep, LockedError, Policy},
+    lock::{Lock as LockStep, Policy},
     node::Node,
     packages::List,
-    plan::{Observed, Planned, Selection, Status, StepId},
+    plan::{Planned, Selection, StepId},
     python::Python,
     receipt::Receipt,
     repositories::Checkout,
@@ -114,6 +114,8 @@ pub struct Setup<'a> {
     site: &'a Site,
     purpose: &'static str,
     steps: Vec<Box<dyn Step + 'a>>,
+    /// Where it must not change, whichever steps take part.
+    lock: Option<LockStep<'a>>,
     choice: Choice,
 }
 
@@ -164,7 +166,12 @@ impl<'a> Setup<'a> {
         let ids: Vec<StepId> = steps.iter().map(|it| it.id()).collect();
         selection.check(&ids)?;
         steps.retain(|it| selection.includes(&it.id()));
-        Ok(Self { site, purpose: wanted, steps, choice })
+        let lock = if site.policy == Policy::Locked {
+            Some(lock_step(site, wish, choice.profile)?)
+        } else {
+            None
+        };
+        Ok(Self { site, purpose: wanted, steps, lock, choice })
     }
 
     /// Which torch it is to be, and why.
@@ -177,12 +184,10 @@ impl<'a> Setup<'a> {
     /// # Errors
     /// Where the lock must not change and would.
     pub fn plan(&self) -> Result<Vec<Planned>, InstallError> {
-        let observed = step::observe(&self.steps)?;
-        let outdated = |it: &&Observed| it.id == StepId::Lock && self.site.policy == Policy::Locked;
-        if let Some(Status::Missing { why, .. }) = observed.iter().find(outdated).map(|it| &it.status) {
-            return Err(LockedError::Outdated { why: why.clone() }.into());
+        if let Some(lock) = &self.lock {
+            lock.confirm()?;
         }
-        Ok(plan::plan(&observed))
+        Ok(plan::plan(&step::observe(&self.steps)?))
     }
 
     /// The environment that this setup makes.
@@ -350,15 +355,14 @@ fn environment<'a>(site: &'a Site, wish: &Wish, profile: Profile) -> Result<Venv
     Ok(Venv { site, uv, python, profile, list, keep_downloads: wish.keep_downloads })
 }
 
+fn lock_step<'a>(site: &'a Site, wish: &Wish, profile: Profile) -> Result<LockStep<'a>, InstallError> {
+    let Venv { uv, python, list, .. } = environment(site, wish, profile)?;
+    Ok(LockStep { site, uv, python, profile, list, scope: wish.lock })
+}
+
 /// Every step, each after the ones it needs.
 fn steps<'a>(site: &'a Site, wish: &Wish, profile: Profile) -> Result<Vec<Box<dyn Step + 'a>>, InstallError> {
-    let (oldest, list) = match wish.purpose {
-        Purpose::Trainer { .. } => (python::FOR_TRAINER, List::Trainer),
-        Purpose::Demo { requirements } => (python::FOR_DEMO, List::Demo(requirements)),
-    };
-    let python = || Python::new(site, wish.python.clone(), oldest);
-    let scope = wish.lock;
-    let lock = LockStep { site, uv: Uv::new(site)?, python: python()?, profile, list, scope };
+    let lock = lock_step(site, wish, profile)?;
     let venv = environment(site, wish, profile)?;
     let mut steps: Vec<Box<dyn Step + 'a>> = vec![];
     let mut names = vec![];
@@ -373,7 +377,7 @@ fn steps<'a>(site: &'a Site, wish: &Wish, profile: Profile) -> Result<Vec<Box<dy
         steps.push(Box::new(Requirements::new(site)?));
     }
     steps.push(Box::new(Uv::new(site)?));
-    steps.push(Box::new(python()?));
+    steps.push(Box::new(environment(site, wish, profile)?.python));
     if site.policy != Policy::Frozen {
         steps.push(Box::new(lock));
     }

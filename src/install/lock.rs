@@ -70,7 +70,8 @@ impl Locks {
 
     pub fn environment(&self, key: &Key, made_from: Sha256) -> Option<&Packages> {
         match self.policy {
-            Policy::Update | Policy::Locked => self.in_order().find_map(|it| it.environment(key, made_from)),
+            Policy::Update => self.in_order().find_map(|it| it.environment(key, made_from)),
+            Policy::Locked => self.own.as_ref()?.environment(key, made_from),
             Policy::Frozen => self.own.as_ref()?.python.get(key).map(|it| &it.packages),
         }
     }
@@ -269,6 +270,15 @@ impl Lock<'_> {
         }
     }
 
+    /// # Errors
+    /// When the lock would change.
+    pub fn confirm(&self) -> Result<String, InstallError> {
+        match self.inspect()? {
+            Status::Satisfied { what } => Ok(what),
+            Status::Missing { why, .. } => Err(LockedError::Outdated { why }.into()),
+        }
+    }
+
     fn resolve(&self, turn: &Turn) -> Result<LockFile, InstallError> {
         let mut locks = self.site.locks()?;
         if self.scope == Scope::Upgrade {
@@ -338,6 +348,10 @@ impl Step for Lock<'_> {
     }
 
     fn apply(&self, turn: &Turn) -> Result<String, InstallError> {
+        // It looked true before the checkouts were there, which say otherwise.
+        if self.site.policy == Policy::Locked {
+            return self.confirm();
+        }
         let lock = self.resolve(turn)?;
         fs::write_atomic(&self.site.workspace.lock_file(), lock.to_string())?;
         reach(Checkpoint::LockWritten);

@@ -133,3 +133,24 @@ fn a_lock_that_is_right_is_up_to_date_where_nothing_is_installed_too() {
     second.write("w/dpgui.toml", world.settings());
     assert_eq!(second.dpgui(&["lock", "--check"]).code, Some(9));
 }
+
+#[test]
+fn a_lock_that_must_not_change_stays_as_it_is_whichever_steps_are_asked_for_and_whatever_the_checkouts_say() {
+    let world = SmallWorld::start();
+    let first = world.sandbox();
+    first.dpgui(&["setup"]).ok();
+    let lock = lock_of(&first);
+    let second = world.sandbox();
+    // As after a merge: a commit that the trainer's own tree does not name, which only the checkout can tell.
+    let at = lock.find("HunyuanVideo = \"").expect("locked") + "HunyuanVideo = \"".len();
+    let wrong = format!("{}{}{}", &lock[..at], "0".repeat(40), &lock[at + 40..]);
+    second.write("w/dpgui.lock", &wrong);
+    let said = second.dpgui(&["setup", "--locked"]);
+    assert_eq!(said.code, Some(9), "{said}");
+    assert_eq!(lock_of(&second), wrong);
+    assert!(!second.path("w/venv").exists(), "{said}");
+    for part in [&["--only", "uv"][..], &["--skip", "lock"]] {
+        let said = second.dpgui(&[&["setup", "--locked"], part].concat());
+        assert_eq!(said.code, Some(9), "{part:?}: {said}");
+    }
+}

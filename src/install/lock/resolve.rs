@@ -14,7 +14,8 @@ use crate::{
 };
 
 use super::super::{
-    InstallError, LockedError, index_settings,
+    InstallError, index_settings,
+    lock::LockedError,
     packages::{Question, TorchIndex},
     program,
     python::{Python, Version},
