@@ -36,7 +36,7 @@ use super::{
     InstallError,
     cache::Held,
     index_settings,
-    lock::Policy,
+    lock::{LockedError, Policy},
     manifest::Known,
     offline::Missing,
     packages::{self, Answer, List, Question, TorchIndex},
@@ -71,13 +71,25 @@ impl Venv<'_> {
         let locks = self.site.locks()?;
         let requirements = packages::requirements_of(self.site, self.list, &locks)?;
         let Some(list) = requirements.digest() else { return Ok(vec![]) };
-        let python = self.python.expected();
-        let (sources, arch, profile) = (&self.site.sources, self.site.host.arch, self.profile);
-        let ask =
-            |index| Question { sources, list: self.list, profile, arch, index, python }.ask(&locks, list);
-        let has_cpu = profile.has_cpu_index(arch);
+        let ask = |index| self.question(index).ask(&locks, list);
+        let has_cpu = self.profile.has_cpu_index(self.site.host.arch);
         let cpu = has_cpu.then(|| ask(TorchIndex::Cpu)).flatten();
         Ok(cpu.into_iter().chain(ask(TorchIndex::Usual)).collect())
+    }
+
+    fn question(&self, index: TorchIndex) -> Question<'_> {
+        let (sources, arch, python) = (&self.site.sources, self.site.host.arch, self.python.expected());
+        Question { sources, list: self.list, profile: self.profile, arch, index, python }
+    }
+
+    /// # Errors
+    /// When the lock is to be taken as it is, and has no packages for this environment.
+    pub fn must_be_locked(&self) -> Result<(), InstallError> {
+        if self.site.policy == Policy::Frozen && self.answers()?.is_empty() {
+            let key = self.question(TorchIndex::Usual).key();
+            return Err(LockedError::NoEnvironment { key }.into());
+        }
+        Ok(())
     }
 
     /// The one to install, of those that are locked.
@@ -229,6 +241,8 @@ impl Step for Venv<'_> {
     }
 
     fn inspect(&self) -> Result<Status, InstallError> {
+        // Before anything is fetched for an environment that cannot be made.
+        self.must_be_locked()?;
         let what = self.what();
         let missing = |why: &str| Status::Missing { what: what.clone(), why: why.to_owned() };
         let Some(receipt) = Receipt::of(&self.site.workspace.venv()) else {
@@ -275,6 +289,7 @@ impl Step for Venv<'_> {
         let mut is_locked = false;
         for _ in 0..=SURPRISES {
             let Some(answer) = self.answer(cpu_index_answers)? else {
+                self.must_be_locked()?;
                 if is_locked {
                     return Err(nothing_locked());
                 }

@@ -154,3 +154,20 @@ fn a_lock_that_must_not_change_stays_as_it_is_whichever_steps_are_asked_for_and_
         assert_eq!(said.code, Some(9), "{part:?}: {said}");
     }
 }
+
+#[test]
+fn a_frozen_lock_without_this_environment_is_an_error_before_anything_is_done() {
+    let world = SmallWorld::start();
+    let first = world.sandbox();
+    first.dpgui(&["setup"]).ok();
+    let lock = lock_of(&first);
+    let second = world.sandbox();
+    second.write("w/dpgui.lock", &lock[..lock.find("\n[python.").expect("locked")]);
+    for plan in [&["setup", "--frozen"][..], &["setup", "--frozen", "--plan"]] {
+        let said = second.dpgui(plan);
+        assert_eq!(said.code, Some(9), "{said}");
+        assert!(said.stderr.contains("error: `dpgui.lock` has no packages for `trainer-"), "{said}");
+        assert!(said.stderr.contains("hint: run `dpgui lock`"), "{said}");
+        assert!(!second.path("w/.dpgui").exists(), "nothing was touched");
+    }
+}

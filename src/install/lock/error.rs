@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::{
     error::{Kind, Report},
-    vendor::lock::LockFileError,
+    vendor::lock::{Key, LockFileError},
 };
 
 #[derive(Debug, thiserror::Error)]
@@ -13,6 +13,8 @@ pub enum LockedError {
     Unreadable { path: PathBuf, source: LockFileError },
     #[error("`dpgui.lock` is not up to date: {why}")]
     Outdated { why: String },
+    #[error("`dpgui.lock` has no packages for `{key}`")]
+    NoEnvironment { key: Key },
     #[error("`{package}` cannot be locked: the index has no file of it with a sha256 digest")]
     NoDigest { package: String },
 }
@@ -21,7 +23,7 @@ impl Report for LockedError {
     fn kind(&self) -> Kind {
         match self {
             Self::Unreadable { .. } => Kind::Usage,
-            Self::Outdated { .. } => Kind::LockOutdated,
+            Self::Outdated { .. } | Self::NoEnvironment { .. } => Kind::LockOutdated,
             Self::NoDigest { .. } => Kind::Failed,
         }
     }
@@ -36,6 +38,9 @@ impl Report for LockedError {
                 format!("get `{path}` back from git, or remove it: `dpgui setup` writes it anew")
             }
             Self::Outdated { .. } => "run `dpgui lock` and keep the changed `dpgui.lock` in git".to_owned(),
+            Self::NoEnvironment { .. } => {
+                "run `dpgui lock`, which locks for every torch profile, and keep the changed `dpgui.lock` in git".to_owned()
+            }
             Self::NoDigest { .. } => "use an index that gives digests".to_owned(),
         })
     }
