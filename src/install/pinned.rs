@@ -11,7 +11,7 @@ use crate::{
         fs,
         place::Place,
     },
-    vendor::sources::Archive,
+    vendor::sources::{Archive, Wheel},
 };
 
 use super::{
@@ -33,6 +33,8 @@ pub struct Pinned<'a> {
     pub archive: &'a Archive,
     sha256: Sha256,
     places: Vec<Place>,
+    /// The same thing in the package index.
+    wheel: Option<&'a Wheel>,
     site: &'a Site,
     another_way: bool,
 }
@@ -60,8 +62,8 @@ impl<'a> Pinned<'a> {
         let archive = site.sources.archive(name)?;
         let arch = site.host.arch;
         let (sha256, places) = (archive.sha256(name, arch)?, archive.places(arch, &site.host.env)?);
-        let another_way = archive.wheel.is_some();
-        Ok(Self { name, archive, sha256, places, site, another_way })
+        let wheel = archive.wheel_beside_places(&site.host.env);
+        Ok(Self { name, archive, sha256, places, wheel, site, another_way: wheel.is_some() })
     }
 
     /// Where it cannot be had, the system may have one: nobody waits long for a server that does not answer.
@@ -80,7 +82,7 @@ impl<'a> Pinned<'a> {
     /// The archive, if neither it nor its repacked wheel is in the cache.
     pub fn missing(&self, step: StepId) -> Option<Missing> {
         let (cache, arch) = (&self.site.cache, self.site.host.arch);
-        let wheel = self.archive.wheel.as_ref().and_then(|it| it.sha256.get(&arch));
+        let wheel = self.wheel.and_then(|it| it.sha256.get(&arch));
         let local = |it: &Place| matches!(it, Place::File(path) if fs::is_file(path));
         let is_here =
             cache.has(self.sha256) || wheel.is_some_and(|it| cache.has(*it)) || self.places.iter().any(local);
@@ -131,7 +133,7 @@ impl<'a> Pinned<'a> {
             Ok(download::Fetched { held, from, .. }) => return Ok(Fetched { held, from, repacked: false }),
             Err(error) => error,
         };
-        let Some(wheel) = self.archive.wheel.as_ref().filter(|_| error.is_network()) else {
+        let Some(wheel) = self.wheel.filter(|_| error.is_network()) else {
             return Err(error);
         };
         let (name, version) = (self.name, &self.archive.version);

@@ -54,9 +54,19 @@ pub struct Archive {
     /// `version` is the user's own: no digest and no wheel of the declared one speaks of it.
     #[serde(skip)]
     version_is_override: bool,
-    /// After a mirror, the declared places are tried too.
+    /// After a mirror, the declared places and the package index are tried too.
     #[serde(skip)]
     mirror_fallback: bool,
+    #[serde(skip)]
+    whose_places: Whose,
+}
+
+/// Who named the places.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Whose {
+    #[default]
+    Ours,
+    Users,
 }
 
 /// An environment variable whose value stands for the beginning of a place.
@@ -217,7 +227,8 @@ impl TorchBuild {
 
 impl Archive {
     /// Where to get it, in order. A mirror that the user's environment names is the only place, unless the settings
-    /// allow the declared ones after it: whoever sets one may not want the public server asked behind their back.
+    /// allow the declared ones after it: whoever sets one may not want the public server asked behind their back. The
+    /// same goes for the package index, see [`Self::wheel_beside_places`].
     ///
     /// # Errors
     /// When the variable holds no address, or the user's version makes none of a place.
@@ -236,6 +247,13 @@ impl Archive {
             places.extend(declared.map_err(bad(format!("the places of version `{}`", self.version)))?);
         }
         Ok(places)
+    }
+
+    /// The same thing in the package index, for who does not want it from a place of their own alone.
+    pub fn wheel_beside_places(&self, env: &Env) -> Option<&Wheel> {
+        let has_mirror = || self.mirrors.iter().any(|it| env.text(&it.variable).is_some());
+        let is_their_own = self.whose_places == Whose::Users || has_mirror();
+        self.wheel.as_ref().filter(|_| self.mirror_fallback || !is_their_own)
     }
 
     pub fn sha256(&self, name: &str, arch: Arch) -> Result<Sha256, VendorError> {
@@ -274,6 +292,7 @@ impl Archive {
             self.places.clone_from(places);
             // These are the user's own addresses: no variable rewrites them.
             self.mirrors.clear();
+            self.whose_places = Whose::Users;
         }
         if let Some(sha256) = &change.sha256 {
             self.size.clear();
@@ -377,6 +396,22 @@ mod tests {
         let told: Vec<String> = told.iter().map(ToString::to_string).collect();
         let node = "v22.12.0/node-v22.12.0-linux-x64.tar.gz";
         assert_eq!(told, [format!("http://m/node/{node}"), format!("https://nodejs.org/dist/{node}")]);
+    }
+
+    #[test]
+    fn the_package_index_is_no_way_round_a_place_of_the_users_own_unless_they_allow_it() {
+        let check = |settings: &str, variable: &str, expected: bool| {
+            let (sources, env) = (with(settings).expect("valid"), Env::from([(variable, "http://m")]));
+            let wheel = sources.archives["uv"].wheel_beside_places(&env);
+            assert_eq!(wheel.is_some(), expected, "{settings} {variable}");
+        };
+        let (mirror, places) = ("UV_INSTALLER_GITHUB_BASE_URL", "[sources.uv]\nplaces = [\"/uv.tar.gz\"]");
+        check("", "UNRELATED", true);
+        check("", "NODEJS_ORG_MIRROR", true);
+        check("", mirror, false);
+        check("mirror-fallback = true", mirror, true);
+        check(places, "UNRELATED", false);
+        check(&format!("mirror-fallback = true\n{places}"), "UNRELATED", true);
     }
 
     fn with(overrides: &str) -> Result<Sources, VendorError> {

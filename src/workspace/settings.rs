@@ -38,7 +38,8 @@ pub struct Settings {
     pub models: Vec<String>,
     /// Further submodules of the trainer, as with `setup --submodule`.
     pub submodules: Vec<String>,
-    /// After a mirror that the environment names, the declared places are tried too.
+    /// After a mirror that the environment names the declared places are tried too, and after it and `places` of a source
+    /// the package index.
     pub mirror_fallback: bool,
     pub cache: CacheSettings,
     /// By the name of an entry in `vendor/sources.toml`: what replaces that entry's own fields.

@@ -184,6 +184,13 @@ fn a_truncated_archive_with_the_pinned_digest_is_refused() {
 fn without_the_server_and_without_pip_the_error_says_what_to_do() {
     let server = FileServer::start();
     let sandbox = node_sandbox(&server, &archives::node("22.12.0"));
+    // The server is the user's own, and no other is asked.
+    server.faults(&[Fault::Status(404, "Not Found")]);
+    let said = setup_node(&sandbox);
+    assert_eq!(said.code, Some(3), "{said}");
+    assert!(!said.stderr.contains("package index"), "{said}");
+    let settings = std::fs::read_to_string(sandbox.path("w/dpgui.toml")).expect("there");
+    sandbox.write("w/dpgui.toml", format!("mirror-fallback = true\n{settings}"));
     server.faults(&[Fault::Status(404, "Not Found")]);
     let said = setup_node(&sandbox);
     assert_eq!(said.code, Some(3), "{said}");

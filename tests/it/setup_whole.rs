@@ -89,7 +89,7 @@ fn settings(upstream: &Upstream, files: &FileServer, sandbox: &Sandbox) -> Strin
     let uv = format!("[sources.uv]\nplaces = [\"{}\"]\n", files.url("/uv.tar.gz"));
     let (url, commit) = (upstream.server.url("diffusion-pipe"), &upstream.commit);
     format!(
-        "[torch]\nprofile = \"cpu\"\n{node}{python}{uv}[sources.diffusion-pipe]\nurl = \"{url}\"\ncommit = \"{commit}\"\n"
+        "mirror-fallback = true\n[torch]\nprofile = \"cpu\"\n{node}{python}{uv}[sources.diffusion-pipe]\nurl = \"{url}\"\ncommit = \"{commit}\"\n"
     )
 }
 

@@ -221,7 +221,7 @@ fn wanted(scene: &Scene) -> Vec<Wanted> {
     let archives = sources.archives.iter().map(|(name, it)| Wanted {
         name: name.clone(),
         places: it.places(host.arch, &host.env).unwrap_or_default(),
-        has_wheel: it.wheel.is_some(),
+        has_wheel: it.wheel_beside_places(&host.env).is_some(),
     });
     let repositories = sources.repositories.iter().filter(|(_, it)| it.models.is_empty());
     let mut all: Vec<Wanted> = archives.chain(repositories.map(|(name, it)| other(name, &it.url))).collect();
