@@ -45,7 +45,11 @@ use crate::{
         gpu,
         lock::{Lock, LockError, Wait},
     },
-    workspace::{Settings, Workspace, switch},
+    workspace::{
+        Settings, Workspace,
+        remember::{Choices, remember},
+        switch,
+    },
 };
 
 use self::{
@@ -210,14 +214,16 @@ impl<'a> Setup<'a> {
         if missing.is_empty() { Ok(()) } else { Err(InstallError::Offline { count: missing.len() }) }
     }
 
-    /// Does what the plan says; nothing at all if that is nothing.
+    /// Does what the plan says, and keeps the choices of the command line for the next one; nothing at all if that is
+    /// nothing.
     ///
     /// # Errors
     /// The first failure, with the steps before it done for good.
-    pub fn apply(&self, if_locked: IfLocked) -> Result<Done, InstallError> {
+    pub fn apply(&self, if_locked: IfLocked, choices: Choices<'_>) -> Result<Done, InstallError> {
         let watch = Stopwatch::start();
         let done = |changed| Done { changed, seconds: watch.elapsed().as_secs_f64() };
-        let pending = self.plan()?.iter().any(|it| it.pending);
+        let workspace = &self.site.workspace;
+        let pending = choices.is_news(workspace)? || self.plan()?.iter().any(|it| it.pending);
         if !pending && self.leftovers()?.is_empty() {
             return Ok(done(0));
         }
@@ -226,11 +232,14 @@ impl<'a> Setup<'a> {
             Err(InstallError::Lock(LockError::Held { .. })) if !pending => return Ok(done(0)),
             lock => lock?,
         };
-        if switch::finish(&self.site.workspace, &lock)? {
+        if switch::finish(workspace, &lock)? {
             // What was read of the workspace speaks of what was there before.
             return Err(InstallError::Switched);
         }
-        Settings::mark(&self.site.workspace)?;
+        Settings::mark(workspace)?;
+        for line in remember(workspace, choices, &lock)? {
+            self.site.output.status("Remembered", format_args!("`{line}` in `dpgui.toml`"));
+        }
         self.mark_purpose()?;
         Ok(done(self.work()?))
     }

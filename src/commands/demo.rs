@@ -135,8 +135,8 @@ fn prepare(args: &Args, context: &Context) -> Result<Settings, Error> {
         settings = context.settings()?;
     }
     let python = wish.python.as_deref().filter(|_| args.python.is_some());
-    setup::keep(context, Choices { torch: args.torch.as_deref(), python, ..Choices::default() })?;
-    let done = setup.apply(IfLocked::Wait)?;
+    let choices = Choices { torch: args.torch.as_deref(), python, ..Choices::NONE };
+    let done = setup.apply(IfLocked::Wait, choices)?;
     context.output.event(&done);
     Ok(settings)
 }

@@ -10,6 +10,7 @@ use crate::{
         plan::{Selection, StepId},
     },
     vendor::{requirements::Rules, sources},
+    workspace::remember::Choices,
 };
 
 use super::{Context, LockArgs, demo, setup};
@@ -64,6 +65,6 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
         context.output.status("Up to date", "`dpgui.lock`");
         return Ok(ExitCode::SUCCESS);
     }
-    context.output.event(&setup.apply(args.lock.if_locked())?);
+    context.output.event(&setup.apply(args.lock.if_locked(), Choices::NONE)?);
     Ok(ExitCode::SUCCESS)
 }

@@ -21,10 +21,7 @@ use crate::{
     },
     platform::{fs, net::Http, patience::Patience, process::as_typed},
     vendor::{lock::LockFile, sources::Sources},
-    workspace::{
-        Settings,
-        remember::{Choices, remember},
-    },
+    workspace::{Settings, remember::Choices},
 };
 
 use super::{Context, LockArgs};
@@ -107,18 +104,17 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
     if args.plan {
         return plan(args, context, &setup);
     }
-    if args.repair.is_given() {
-        return repair::run(args.repair, context, (setup, &wish), args.lock.if_locked());
-    }
-    setup.require_all_here()?;
     let choices = Choices {
         torch: args.torch.as_deref(),
         python: wish.python.as_deref().filter(|_| args.python.is_some()),
         models: &args.models,
         submodules: &args.submodules,
     };
-    keep(context, choices)?;
-    let done = setup.apply(args.lock.if_locked())?;
+    if args.repair.is_given() {
+        return repair::run(args.repair, context, (setup, &wish, choices), args.lock.if_locked());
+    }
+    setup.require_all_here()?;
+    let done = setup.apply(args.lock.if_locked(), choices)?;
     context.output.event(&done);
     // A part of a setup is no workspace to train in yet.
     if args.only.is_empty() && args.skip.is_empty() {
@@ -175,18 +171,6 @@ pub fn site_following(
 
 fn is_offline(context: &Context) -> bool {
     context.host.env.text("DPGUI_OFFLINE").is_some_and(|it| !["", "0"].contains(&it))
-}
-
-/// Keeps what was chosen on the command line for the next command, and says so.
-pub fn keep(context: &Context, choices: Choices<'_>) -> Result<(), Error> {
-    if choices.is_none() {
-        return Ok(());
-    }
-    fs::create_dir_all(context.workspace.root())?;
-    for line in remember(&context.workspace, choices)? {
-        context.output.status("Remembered", format_args!("`{line}` in `dpgui.toml`"));
-    }
-    Ok(())
 }
 
 /// The interpreter to use: from the command line, else from the settings.

@@ -23,6 +23,7 @@ use super::{
         files::{self, Looked},
     },
     manifest::Depth,
+    offline::Missing,
     plan::{Cost, Status, StepId},
     receipt,
     step::{Site, Step, Turn},
@@ -254,6 +255,14 @@ impl Step for Mend<'_> {
 
     fn cost(&self) -> Cost {
         self.inner.cost()
+    }
+
+    fn missing(&self) -> Result<Vec<Missing>, InstallError> {
+        // What was edited in a checkout comes back from its own objects.
+        match (self.broken.cure, self.inner.inspect()?) {
+            (Cure::Discard, Status::Satisfied { .. }) => Ok(vec![]),
+            _ => self.inner.missing(),
+        }
     }
 
     fn apply(&self, turn: &Turn) -> Result<String, InstallError> {

@@ -7,12 +7,13 @@ use toml_edit::{Array, DocumentMut, Item, value};
 use crate::platform::{
     checkpoint::{Checkpoint, reach},
     fs,
+    lock::Lock,
 };
 
 use super::{Settings, SettingsError, Workspace};
 
 /// What was chosen; what is `None` or empty was not.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct Choices<'a> {
     pub torch: Option<&'a str>,
     pub python: Option<&'a Path>,
@@ -21,19 +22,44 @@ pub struct Choices<'a> {
 }
 
 impl Choices<'_> {
-    pub const fn is_none(&self) -> bool {
-        self.torch.is_none() && self.python.is_none() && self.models.is_empty() && self.submodules.is_empty()
+    /// Nothing was chosen.
+    pub const NONE: Self = Self { torch: None, python: None, models: &[], submodules: &[] };
+
+    /// [`remember`] would write something.
+    pub fn is_news(&self, workspace: &Workspace) -> Result<bool, SettingsError> {
+        if !fs::exists(&workspace.settings_file()) {
+            let Choices { torch, python, models, submodules } = self;
+            return Ok(torch.is_some() || python.is_some() || !models.is_empty() || !submodules.is_empty());
+        }
+        Ok(!lay_over(workspace, *self)?.1.is_empty())
     }
 }
 
 /// Writes the choices into the workspace's settings, everything else in the file left as it is. What changed comes
-/// back, as it stands in the file.
-pub fn remember(workspace: &Workspace, choices: Choices<'_>) -> Result<Vec<String>, SettingsError> {
+/// back, as it stands in the file. For who holds the setup's lock: two at a time would lose what one of them chose.
+pub fn remember(
+    workspace: &Workspace,
+    choices: Choices<'_>,
+    _lock: &Lock,
+) -> Result<Vec<String>, SettingsError> {
     Settings::mark(workspace)?;
+    let (document, changed) = lay_over(workspace, choices)?;
+    if !changed.is_empty() {
+        fs::write_atomic(&workspace.settings_file(), document.to_string())?;
+        reach(Checkpoint::Remembered);
+    }
+    Ok(changed)
+}
+
+/// The settings with the choices in them, and what changed.
+fn lay_over(
+    workspace: &Workspace,
+    choices: Choices<'_>,
+) -> Result<(DocumentMut, Vec<String>), SettingsError> {
     let path = workspace.settings_file();
     let text = fs::read_text(&path)?;
     let mut document: DocumentMut = text.parse().map_err(|cause: toml_edit::TomlError| {
-        SettingsError::Toml { path: path.clone(), details: cause.to_string() }
+        SettingsError::Toml { path, details: cause.to_string() }
     })?;
     let mut changed = vec![];
     if let Some(profile) = choices.torch {
@@ -45,11 +71,7 @@ pub fn remember(workspace: &Workspace, choices: Choices<'_>) -> Result<Vec<Strin
     }
     add(document.as_item_mut(), "models", choices.models, &mut changed);
     add(document.as_item_mut(), "submodules", choices.submodules, &mut changed);
-    if !changed.is_empty() {
-        fs::write_atomic(&path, document.to_string())?;
-        reach(Checkpoint::Remembered);
-    }
-    Ok(changed)
+    Ok((document, changed))
 }
 
 fn set(table: &mut Item, key: &str, text: &str, changed: &mut Vec<String>) {
@@ -78,6 +100,15 @@ fn add(table: &mut Item, key: &str, names: &[String], changed: &mut Vec<String>)
 mod tests {
     use super::*;
 
+    fn keep(workspace: &Workspace, choices: Choices<'_>) -> Vec<String> {
+        fs::create_dir_all(&workspace.internal()).expect("created");
+        let lock = Lock::wait(&workspace.setup_lock()).expect("free");
+        let is_news = choices.is_news(workspace).expect("readable");
+        let changed = remember(workspace, choices, &lock).expect("remembered");
+        assert_eq!(is_news, !changed.is_empty());
+        changed
+    }
+
     #[test]
     fn a_choice_is_kept_among_what_the_user_wrote() {
         let dir = tempfile::tempdir().expect("a temp dir");
@@ -87,16 +118,15 @@ mod tests {
         let models = ["chroma".to_owned(), "lumina_2".to_owned()];
         let choices =
             Choices { torch: Some("cu12"), python: Some(Path::new("/py")), models: &models, submodules: &[] };
-        let changed = remember(&workspace, choices).expect("remembered");
         assert_eq!(
-            changed,
+            keep(&workspace, choices),
             ["profile = \"cu12\"", "python = \"/py\"", "models = [\"chroma\", \"lumina_2\"]"]
         );
         let settings = Settings::load(&workspace).expect("still valid");
         assert_eq!((settings.torch.profile.as_deref(), settings.models), (Some("cu12"), models.to_vec()));
         assert_eq!((settings.python.as_deref(), settings.sources.len()), (Some(Path::new("/py")), 1));
         assert!(fs::read_text(&workspace.settings_file()).expect("read").starts_with("# mine\n"));
-        assert_eq!(remember(&workspace, choices).expect("remembered"), Vec::<String>::new());
+        assert_eq!(keep(&workspace, choices), Vec::<String>::new());
     }
 
     #[test]
@@ -104,8 +134,8 @@ mod tests {
         let dir = tempfile::tempdir().expect("a temp dir");
         let workspace = Workspace::at(dir.path());
         let models = ["chroma".to_owned()];
-        remember(&workspace, Choices { torch: Some("cpu"), models: &models, ..Choices::default() })
-            .expect("remembered");
+        keep(&workspace, Choices { torch: Some("cpu"), models: &models, ..Choices::NONE });
+        assert_eq!(keep(&workspace, Choices::NONE), Vec::<String>::new());
         let settings = Settings::load(&workspace).expect("valid");
         assert_eq!((settings.torch.profile.as_deref(), settings.models), (Some("cpu"), models.to_vec()));
     }

@@ -176,3 +176,24 @@ fn nothing_is_changed_under_a_training_even_when_its_supervisor_was_killed() {
     lab.sandbox.dpgui(&["stop", "--now"]).ok();
     waiting.ends_well();
 }
+
+#[test]
+fn a_choice_is_kept_by_who_holds_the_lock_and_by_nobody_who_gave_up() {
+    let server = FileServer::start();
+    let sandbox = node_sandbox(&server, &archives::node("22.12.0"));
+    let settings = || fs::read_to_string(sandbox.path("w/dpgui.toml")).expect("there");
+    let before = settings();
+    let (held, holder) = hold_setup(&sandbox.root());
+    let with = |choice: &[&'static str]| [&SETUP_NODE[..], choice].concat();
+    let said = sandbox.dpgui(&with(&["--torch", "cpu", "--no-wait"]));
+    assert_eq!((said.code, settings()), (Some(5), before.clone()), "{said}");
+    let models = ["chroma", "cosmos"];
+    let setups = models.map(|it| Talking::start(&sandbox, it, &with(&["--model", it])));
+    for setup in &setups {
+        setup.wait_for(&format!("Waiting for {holder} to finish"));
+    }
+    assert_eq!(settings(), before);
+    drop(held);
+    let said = setups.map(Talking::ends_well);
+    assert!(models.iter().all(|it| settings().contains(&format!("\"{it}\""))), "{}: {said:?}", settings());
+}

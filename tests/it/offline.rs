@@ -105,3 +105,25 @@ fn a_bundle_carries_a_whole_setup_to_a_machine_without_a_network() {
     assert!(!other.path("w/dpgui.lock").exists(), "a lock comes with what it names");
     other.dpgui(&["setup", "--bundle", &file]).ok();
 }
+
+#[test]
+fn a_repair_lists_what_is_missing_too_and_keeps_what_was_chosen() {
+    let world = SmallWorld::start();
+    let sandbox = world.sandbox();
+    sandbox.dpgui(&["setup"]).ok();
+    fs::remove_file(sandbox.path("w/tools/node/bin/npm")).expect("removed");
+    fs::remove_dir_all(sandbox.path("w/vendor/HunyuanVideo")).expect("removed");
+    fs::remove_dir_all(sandbox.path("home/.cache/dpgui/downloads")).expect("removed");
+    let said = sandbox.dpgui(&["setup", "--repair", "--offline", "--json"]);
+    assert_eq!(said.code, Some(7), "{said}");
+    let events = said.events();
+    let steps = |event: &str| -> Vec<&str> {
+        events.iter().filter(|it| it["event"] == event).filter_map(|it| it["step"].as_str()).collect()
+    };
+    assert_eq!(steps("missing"), ["node", "HunyuanVideo"], "{said}");
+    assert_eq!(steps("step-started"), [""; 0], "{said}");
+    let settings = || fs::read_to_string(sandbox.path("w/dpgui.toml")).expect("there");
+    assert!(!settings().contains("auto"));
+    sandbox.dpgui(&["setup", "--repair", "--torch", "auto"]).ok();
+    assert!(settings().contains("profile = \"auto\""), "{}", settings());
+}

@@ -13,6 +13,7 @@ use crate::{
     },
     output::{Event, Line, size},
     platform::clock::Stopwatch,
+    workspace::remember::Choices,
 };
 
 use super::Context;
@@ -88,7 +89,7 @@ impl Args {
 pub(super) fn run(
     args: Args,
     context: &Context,
-    (mut setup, wish): (Setup<'_>, &Wish),
+    (mut setup, wish, choices): (Setup<'_>, &Wish, Choices<'_>),
     if_locked: IfLocked,
 ) -> Result<ExitCode, Error> {
     let watch = Stopwatch::start();
@@ -108,7 +109,8 @@ pub(super) fn run(
         context.output.warn(why_left(broken));
     }
     setup.mend(&mended);
-    let done = setup.apply(if_locked)?;
+    setup.require_all_here()?;
+    let done = setup.apply(if_locked, choices)?;
     context.output.event(&done);
     Ok(exit_code(left.is_empty()))
 }
