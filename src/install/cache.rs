@@ -46,6 +46,15 @@ pub struct Held {
     _hold: Hold,
 }
 
+/// What is at the place of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum There {
+    Nothing,
+    It,
+    /// Something that is not what its name says.
+    Another,
+}
+
 impl Cache {
     /// `DPGUI_CACHE_DIR`, else `dpgui` in `XDG_CACHE_HOME` or `~/.cache`, else, without a home, the workspace's own.
     pub fn of(host: &Host, workspace: &Workspace, settings: &Settings) -> Self {
@@ -99,6 +108,14 @@ impl Cache {
     /// The whole file is there, and is what its name says. For who is alone with it.
     pub fn is_sound(&self, sha256: Sha256) -> Result<bool, InstallError> {
         self.sound(sha256).map_err(|source| self.failed(source))
+    }
+
+    /// What is there by this name. Reads the file: for where it cannot be fetched again.
+    pub fn look_into(&self, sha256: Sha256) -> Result<There, InstallError> {
+        if !self.has(sha256) {
+            return Ok(There::Nothing);
+        }
+        Ok(if self.take(sha256)?.is_some() { There::It } else { There::Another })
     }
 
     /// Takes `path`, which must lie on the cache's file system and is verified already, as the whole file.

@@ -65,7 +65,7 @@ pub enum InstallError {
     OtherPurpose { root: PathBuf, found: String, wanted: String },
     #[error("the path of the workspace, `{}`, is not UTF-8, which Python's tools do not cope with", root.display())]
     NotUtf8 { root: PathBuf },
-    #[error("offline, and {count} things are missing that a setup needs")]
+    #[error("offline, and {} missing that a setup needs", if *count == 1 { "1 thing is".to_owned() } else { format!("{count} things are") })]
     Offline { count: usize },
     #[error("the bundle `{}` is damaged: {problem}", path.display())]
     BadBundle { path: PathBuf, problem: String },

@@ -344,7 +344,8 @@ impl Step for Lock<'_> {
         let name =
             "the packages for these sources, locked by `dpgui lock` where there is a network".to_owned();
         let put = Some(self.site.workspace.lock_file());
-        Ok(vec![Missing { step: self.id(), name, size: None, digest: None, put }])
+        let (step, is_another_there) = (self.id(), false);
+        Ok(vec![Missing { step, name, size: None, digest: None, put, is_another_there, how: None }])
     }
 
     fn apply(&self, turn: &Turn) -> Result<String, InstallError> {

@@ -103,7 +103,7 @@ impl Step for Node<'_> {
     }
 
     fn missing(&self) -> Result<Vec<Missing>, InstallError> {
-        Ok(self.pinned.missing(self.id()).into_iter().collect())
+        Ok(self.pinned.missing(self.id())?.into_iter().collect())
     }
 
     fn cost(&self) -> Cost {

@@ -24,6 +24,10 @@ pub struct Missing {
     pub digest: Option<String>,
     /// Where it would be found.
     pub put: Option<PathBuf>,
+    /// Something else is there by its name.
+    pub is_another_there: bool,
+    /// How it is made where there is a network, if it is no file that can be fetched.
+    pub how: Option<String>,
 }
 
 /// Below the text of a line.
@@ -34,7 +38,10 @@ impl Event for Missing {
         let size = self.size.map(|it| format!(", {}", size::bytes(it))).unwrap_or_default();
         let digest = self.digest.as_ref().map(|it| format!("\n{INDENT}{it}")).unwrap_or_default();
         let put = self.put.as_ref().map(|it| format!("\n{INDENT}to `{}`", it.display())).unwrap_or_default();
-        let text = format!("{}: {}{size}{digest}{put}", self.step, self.name);
+        let another =
+            if self.is_another_there { ", where something else is that has its name" } else { "" };
+        let how = self.how.as_ref().map(|it| format!("\n{INDENT}made by `{it}`")).unwrap_or_default();
+        let text = format!("{}: {}{size}{digest}{put}{another}{how}", self.step, self.name);
         Some(Line { verb: "Missing", text })
     }
 }

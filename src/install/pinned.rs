@@ -16,7 +16,7 @@ use crate::{
 
 use super::{
     InstallError, archive,
-    cache::Held,
+    cache::{Held, There},
     download::{self, Wanted},
     index,
     manifest::Known,
@@ -79,20 +79,25 @@ impl<'a> Pinned<'a> {
         receipt::inputs(&(self.name, &self.archive.version, self.sha256))
     }
 
-    /// The archive, if neither it nor its repacked wheel is in the cache.
-    pub fn missing(&self, step: StepId) -> Option<Missing> {
+    /// The archive, if neither it nor its repacked wheel is in the cache, and is what its name says.
+    pub fn missing(&self, step: StepId) -> Result<Option<Missing>, InstallError> {
         let (cache, arch) = (&self.site.cache, self.site.host.arch);
         let wheel = self.wheel.and_then(|it| it.sha256.get(&arch));
         let local = |it: &Place| matches!(it, Place::File(path) if fs::is_file(path));
-        let is_here =
-            cache.has(self.sha256) || wheel.is_some_and(|it| cache.has(*it)) || self.places.iter().any(local);
-        (!is_here).then(|| Missing {
+        let there = cache.look_into(self.sha256)?;
+        let is_wheel_here = || wheel.map_or(Ok(There::Nothing), |it| cache.look_into(*it));
+        if there == There::It || self.places.iter().any(local) || is_wheel_here()? == There::It {
+            return Ok(None);
+        }
+        Ok(Some(Missing {
             step,
             name: format!("{} {} for {arch}", self.name, self.archive.version),
             size: self.archive.size(arch),
             digest: Some(self.sha256.to_string()),
             put: Some(cache.file(self.sha256)),
-        })
+            is_another_there: there == There::Another,
+            how: None,
+        }))
     }
 
     /// What is still to be fetched; how much it takes unpacked nobody has written down.

@@ -196,7 +196,7 @@ impl Step for Python<'_> {
 
     fn missing(&self) -> Result<Vec<Missing>, InstallError> {
         let fits = |it: &Interpreter| (self.oldest..=NEWEST).contains(&it.version);
-        let missing = self.pinned.missing(self.id()).filter(|_| self.chosen.is_none());
+        let missing = self.pinned.missing(self.id())?.filter(|_| self.chosen.is_none());
         Ok(missing.filter(|_| !of_the_system(self.site).iter().any(fits)).into_iter().collect())
     }
 

@@ -1,11 +1,11 @@
 //! The trainer's repository and its submodules, each a clean checkout of exactly one commit in `vendor/`.
 
-use std::path::PathBuf;
+use std::{ffi::OsStr, path::PathBuf};
 
 use crate::{
     error::in_one_line,
     output::{Progress, size},
-    platform::{clock, fs, net},
+    platform::{clock, fs, net, process::as_typed},
     vendor::{
         git::{self, CommitId, Git, GitError, GitProgress, Outcome, Pin, SubmodulePin},
         sources::{self, Repository},
@@ -159,12 +159,18 @@ impl Step for Checkout<'_> {
         {
             return Ok(vec![]);
         }
+        let (url, put) = (net::without_secrets(&pin.url), self.site.cache.repository(pin.commit));
+        // A branch or a tag leads to every commit that anybody pins.
+        let clone = ["git", "clone", "--bare", &*url].map(OsStr::new);
+        let how = as_typed(clone.into_iter().chain([put.file_name().unwrap_or_default()]));
         Ok(vec![Missing {
             step: self.id(),
-            name: format!("repository {}", net::without_secrets(&pin.url)),
+            name: format!("repository {url}"),
             size: None,
             digest: Some(pin.commit.to_string()),
-            put: Some(self.site.cache.repository(pin.commit)),
+            put: Some(put),
+            is_another_there: false,
+            how: Some(how),
         }])
     }
 

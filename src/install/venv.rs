@@ -34,7 +34,7 @@ use self::{
 };
 use super::{
     InstallError,
-    cache::Held,
+    cache::{Held, There},
     index_settings,
     lock::{LockedError, Policy},
     manifest::Known,
@@ -205,10 +205,23 @@ impl Venv<'_> {
         Ok((answer.key.to_string(), held))
     }
 
-    fn to_fetch(&self, package: Package) -> Missing {
-        let put = Some(self.site.cache.file(package.sha256));
-        let digest = Some(package.sha256.to_string());
-        Missing { step: StepId::Venv, name: package.file, size: package.size, digest, put }
+    /// The files of `answer` that are not in the cache, or not what their names say.
+    fn to_fetch(&self, answer: &Answer) -> Result<Vec<Missing>, InstallError> {
+        let cache = &self.site.cache;
+        let look = |it: &Package| match cache.look_into(it.sha256) {
+            Ok(There::It) => None,
+            Ok(there) => Some(Ok(Missing {
+                step: StepId::Venv,
+                name: it.file.clone(),
+                size: it.size,
+                digest: Some(it.sha256.to_string()),
+                put: Some(cache.file(it.sha256)),
+                is_another_there: there == There::Another,
+                how: None,
+            })),
+            Err(error) => Some(Err(error)),
+        };
+        answer.packages.0.iter().filter_map(look).collect()
     }
 
     /// Packages whose absence shows that somebody took the environment apart.
@@ -274,12 +287,8 @@ impl Step for Venv<'_> {
     }
 
     fn missing(&self) -> Result<Vec<Missing>, InstallError> {
-        let missing = |answer: &Answer| -> Vec<Package> {
-            let files = answer.packages.0.iter();
-            files.filter(|it| !self.site.cache.has(it.sha256)).cloned().collect()
-        };
-        let best = self.answers()?.iter().map(missing).min_by_key(Vec::len).unwrap_or_default();
-        Ok(best.into_iter().map(|it| self.to_fetch(it)).collect())
+        let of_each = self.answers()?.iter().map(|it| self.to_fetch(it)).collect::<Result<Vec<_>, _>>()?;
+        Ok(of_each.into_iter().min_by_key(Vec::len).unwrap_or_default())
     }
 
     fn apply(&self, turn: &Turn) -> Result<String, InstallError> {

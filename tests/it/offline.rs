@@ -40,6 +40,16 @@ fn what_is_missing_is_listed_whole_and_with_it_a_setup_asks_nobody() {
         }
     }
     let before = (world.index.server.requests().len(), world.upstream.server.requests().len());
+    // A file of the right name that is another one is as good as none.
+    let node = missing.iter().find(|it| it["step"] == "node").and_then(|it| it["put"].as_str()).expect("named");
+    let right = fs::read(node).expect("there");
+    fs::write(node, "bogus").expect("written");
+    let said = offline.dpgui(&["setup", "--offline"]);
+    assert_eq!(said.code, Some(7), "{said}");
+    let expected = format!("to `{node}`, where something else is that has its name\n");
+    assert!(said.stderr.contains(&expected), "{said}");
+    assert!(said.stderr.contains("error: offline, and 1 thing is missing that a setup needs\n"), "{said}");
+    fs::write(node, right).expect("written");
     offline.dpgui(&["setup", "--offline"]).ok();
     assert_eq!((world.index.server.requests().len(), world.upstream.server.requests().len()), before);
     let manifest = |sandbox: &Sandbox| fs::read(sandbox.path("w/venv/.dpgui-manifest")).expect("written");
@@ -57,6 +67,7 @@ fn without_a_lock_for_it_nothing_can_be_made_offline_and_that_is_said() {
         said.stderr.contains("Missing lock: the packages for these sources, locked by `dpgui lock`"),
         "{said}"
     );
+    assert!(said.stderr.contains("made by `git clone --bare http"), "{said}");
     assert!(said.stderr.contains("error: offline, and 5 things are missing that a setup needs"), "{said}");
     assert!(said.stderr.contains("hint: put them where it says"), "{said}");
 }
