@@ -265,11 +265,12 @@ impl<'a> Setup<'a> {
             self.announce();
             self.require_space()?;
         }
-        let changed = schedule::apply(&self.steps, &plan, &self.site.output)?;
+        let changed = schedule::apply(&self.steps, &plan, &self.site.output);
+        // What a setup that failed has fetched counts as well.
         if let Err(error) = self.site.cache.trim() {
             self.site.output.warn(in_one_line(&error));
         }
-        Ok(changed)
+        changed
     }
 
     /// Alone with the workspace: no other setup works there, and no training uses it.

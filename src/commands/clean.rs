@@ -28,7 +28,7 @@ use super::Context;
     reason = "options of a command line, of which clap refuses most pairs"
 )]
 pub struct Args {
-    /// Remove every whole download; another setup fetches again what it needs
+    /// Remove every whole download and every repository that was brought; another setup fetches again what it needs
     #[arg(long, group = "what")]
     cache: bool,
     /// Remove every part of a download

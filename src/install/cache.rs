@@ -35,7 +35,7 @@ const TAG: &str = "Signature: 8a477f597d28d172789f06886806bc55\n\
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cache {
     dir: PathBuf,
-    /// Bytes of whole files.
+    /// Bytes that may lie there when a setup ends.
     limit: u64,
 }
 
@@ -160,7 +160,19 @@ impl Cache {
 
     /// Where a bare repository with this commit is, if somebody brought one.
     pub fn repository(&self, commit: CommitId) -> PathBuf {
-        self.dir.join("repositories").join(format!("{commit}.git"))
+        self.repositories().join(format!("{commit}.git"))
+    }
+
+    /// The repository stays there until this is dropped.
+    pub fn hold_repository(&self, commit: CommitId) -> Result<Hold, InstallError> {
+        let hold = || {
+            self.make()?;
+            let hold = Hold::shared(&self.locks().join(commit.to_string()))?;
+            // Of use to the order of tidying up alone: not worth an error.
+            let _ = fs::touch(&self.repository(commit), clock::now());
+            Ok(hold)
+        };
+        hold().map_err(|source| self.failed(source))
     }
 
     /// A directory of pip's own for this wheel.
@@ -177,11 +189,20 @@ impl Cache {
         self.dir.join("downloads")
     }
 
+    fn repositories(&self) -> PathBuf {
+        self.dir.join("repositories")
+    }
+
     fn locks(&self) -> PathBuf {
         self.dir.join("locks")
     }
 
     fn lock(&self, sha256: Sha256) -> Result<PathBuf, FsError> {
+        self.make()?;
+        Ok(self.locks().join(sha256.to_string()))
+    }
+
+    fn make(&self) -> Result<(), FsError> {
         let locks = self.locks();
         if !fs::is_dir(&locks) || !fs::is_dir(&self.downloads()) {
             fs::create_dir_all(&self.downloads())?;
@@ -191,7 +212,7 @@ impl Cache {
             // Last: with it everything is there.
             fs::create_dir_all(&locks)?;
         }
-        Ok(locks.join(sha256.to_string()))
+        Ok(())
     }
 
     /// The whole file is there and is the one that its name says; it was used just now.

@@ -33,6 +33,7 @@ impl World {
         world.put(&world.cache.origin(Sha256::of("stale")), 50, 31);
         world.put(&world.cache.partial(Sha256::of("fresh")), 400, 29);
         world.put(&world.cache.for_pip(Sha256::of("wheel")).join("some.whl"), 300, 29);
+        world.put(&world.cache.repository(COMMIT.parse().expect("a commit")).join("HEAD"), 100, 0);
         // Nothing that dpgui could have made.
         world.put(&world.cache.dir().join("downloads/mine.txt"), 1, 99);
         world.sandbox.write("w/.dpgui/setup.lock", "");
@@ -80,7 +81,11 @@ impl World {
     }
 }
 
-const ALL: [&str; 8] = [
+const COMMIT: &str = "0123456789012345678901234567890123456789";
+
+const HEAD: &str = "CACHE/repositories/0123456789012345678901234567890123456789.git/HEAD";
+
+const ALL: [&str; 9] = [
     "CACHE/downloads/FRESH.part",
     "CACHE/downloads/NEW",
     "CACHE/downloads/OLD",
@@ -88,6 +93,7 @@ const ALL: [&str; 8] = [
     "CACHE/downloads/STALE.part.json",
     "CACHE/downloads/mine.txt",
     "CACHE/pip/WHEEL/some.whl",
+    HEAD,
     "DIR/w/.venv.tmp-12/lib/a.py",
 ];
 
@@ -119,6 +125,7 @@ fn what_nobody_needs_goes_and_more_only_if_it_is_asked_for() {
     let pip = "     Removed what pip left `CACHE/pip/WHEEL`, 300 B\n";
     let old = "     Removed download `CACHE/downloads/OLD`, 2.93 KiB\n";
     let new = "     Removed download `CACHE/downloads/NEW`, 1.95 KiB\n";
+    let repository = format!("     Removed repository `CACHE/repositories/{COMMIT}.git`, 100 B\n");
     let stale = ["CACHE/downloads/STALE.part", "CACHE/downloads/STALE.part.json"];
     let leftover = "DIR/w/.venv.tmp-12/lib/a.py";
     check(
@@ -143,8 +150,8 @@ fn what_nobody_needs_goes_and_more_only_if_it_is_asked_for() {
     check(
         "",
         &["--cache"],
-        &["CACHE/downloads/OLD", "CACHE/downloads/NEW"],
-        &format!("{old}{new}       Freed 4.88 KiB by removing 2 things\n"),
+        &["CACHE/downloads/OLD", "CACHE/downloads/NEW", HEAD],
+        &format!("{old}{new}{repository}       Freed 4.98 KiB by removing 3 things\n"),
     );
     let mine = "CACHE/downloads/mine.txt";
     let gone: Vec<&str> = ALL.into_iter().filter(|it| *it != mine).collect();
@@ -154,7 +161,7 @@ fn what_nobody_needs_goes_and_more_only_if_it_is_asked_for() {
         &["--all"],
         &gone,
         &format!(
-            "{old}{}{}{new}{pip}{LEFTOVER}       Freed 6.06 KiB by removing 6 things\n",
+            "{old}{}{}{new}{pip}{repository}{LEFTOVER}       Freed 6.16 KiB by removing 7 things\n",
             part[0], part[1]
         ),
     );
@@ -179,7 +186,7 @@ fn what_a_setup_uses_stays_and_is_named() {
     assert!(used.iter().all(|it| dry.iter().any(|line| line == it)), "{dry:#?}");
     let said = events(&["--all", "--json"]);
     assert!(used.iter().all(|it| said.iter().any(|line| line == it)), "{said:#?}");
-    let end = r#"{"event":"clean-done","dry_run":false,"removed":4,"bytes":4200,"in_use":2}"#;
+    let end = r#"{"event":"clean-done","dry_run":false,"removed":5,"bytes":4300,"in_use":2}"#;
     assert_eq!(said.last().map(String::as_str), Some(end));
     assert!(held.path.exists() && world.sandbox.path("w/.venv.tmp-12").exists());
     let again = world.neutral(&world.clean(&["--all"]).stderr);
