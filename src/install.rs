@@ -274,7 +274,10 @@ impl<'a> Setup<'a> {
     }
 
     /// Alone with the workspace: no other setup works there, and no training uses it.
-    fn lock(&self, if_locked: IfLocked) -> Result<Lock, InstallError> {
+    ///
+    /// # Errors
+    /// When somebody else is at work there and is not to be waited for.
+    pub fn lock(&self, if_locked: IfLocked) -> Result<Lock, InstallError> {
         fs::create_dir_all(&self.site.workspace.internal())?;
         let tell = |holder: &str| self.site.output.event(&Waiting { holder });
         let wait = match if_locked {

@@ -4,7 +4,12 @@ use std::{path::PathBuf, process::ExitCode};
 
 use crate::{
     error::Error,
-    install::{Setup, bundle, lock::Policy, plan::Selection},
+    install::{InstallError, Setup, bundle, lock::Policy, plan::Selection},
+    output::Waiting,
+    platform::{
+        fs,
+        lock::{Lock, Wait},
+    },
 };
 
 use super::{Context, setup};
@@ -24,6 +29,15 @@ pub enum Command {
 
 pub fn run(command: &Command, context: &Context) -> Result<ExitCode, Error> {
     let Command::Create { file } = command;
+    // Nobody is to change the checkouts while they are read.
+    let internal = context.workspace.internal();
+    let tell = |holder: &str| context.output.event(&Waiting { holder });
+    let _lock = if fs::is_dir(&internal) {
+        let path = context.workspace.setup_lock();
+        Some(Lock::shared(&path, "dpgui bundle create", Wait::Telling(&tell)).map_err(InstallError::from)?)
+    } else {
+        None
+    };
     let settings = context.settings()?;
     let site = setup::site(context, &settings, Policy::Locked)?;
     let wish = setup::settled_wish(context, &settings)?;

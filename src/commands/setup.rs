@@ -11,7 +11,7 @@ use std::{
 use crate::{
     error::{Error, Kind},
     install::{
-        Purpose, Setup, Wish, bundle,
+        InstallError, Purpose, Setup, Wish, bundle,
         cache::Cache,
         index_settings::PipSettings,
         lock::{Locks, Policy, Scope},
@@ -19,7 +19,7 @@ use crate::{
         step::Site,
         torch::Profile,
     },
-    platform::{fs, net::Http, patience::Patience, process::as_typed},
+    platform::{fs, lock::Lock, net::Http, patience::Patience, process::as_typed},
     vendor::{lock::LockFile, sources::Sources},
     workspace::{Settings, remember::Choices},
 };
@@ -94,12 +94,15 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
         context.finish_switch(args.lock.if_locked())?;
     }
     let wish = wish(args, context, &settings)?;
+    let selection = Selection { only: args.only.clone(), skip: args.skip.clone() };
     if let Some(file) = &args.downloads.bundle {
-        bring(file, context, &settings)?;
+        // What is asked for must make sense before gigabytes are copied.
+        let site = site(context, &settings, Policy::Update)?;
+        let setup = Setup::new(&site, &wish, &selection)?;
+        bring(file, context, &site, &|| setup.lock(args.lock.if_locked()))?;
     }
     let mut site = site(context, &settings, args.policy.policy())?;
     site.http = site.http.offline(args.downloads.is_offline() || is_offline(context));
-    let selection = Selection { only: args.only.clone(), skip: args.skip.clone() };
     let setup = Setup::new(&site, &wish, &selection)?;
     if args.plan {
         return plan(args, context, &setup);
@@ -130,11 +133,15 @@ impl DownloadArgs {
 }
 
 /// Brings a bundle into the cache and its lock into the workspace.
-fn bring(file: &Path, context: &Context, settings: &Settings) -> Result<(), Error> {
-    let cache = Cache::of(&context.host, &context.workspace, settings);
+fn bring(
+    file: &Path,
+    context: &Context,
+    site: &Site,
+    alone: &dyn Fn() -> Result<Lock, InstallError>,
+) -> Result<(), Error> {
+    let (file, arch) = (context.host.absolute(file), context.host.arch);
     let progress = context.output.progress("bundle");
-    let places = (&cache, &context.workspace);
-    let brought = bundle::bring(&context.host.absolute(file), places, context.host.arch, &progress)?;
+    let brought = bundle::bring(&file, (&site.cache, &site.workspace), arch, (&progress, alone))?;
     drop(progress);
     context.output.event(&brought);
     Ok(())

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, fs, path::Path};
 
+use dpgui::platform::lock::{Lock, Wait};
 use serde_json::Value;
 
 use crate::support::{sandbox::Sandbox, small_world::SmallWorld};
@@ -137,4 +138,37 @@ fn a_repair_lists_what_is_missing_too_and_keeps_what_was_chosen() {
     assert!(!settings().contains("auto"));
     sandbox.dpgui(&["setup", "--repair", "--torch", "auto"]).ok();
     assert!(settings().contains("profile = \"auto\""), "{}", settings());
+}
+
+#[test]
+fn a_bundle_touches_nothing_of_others_and_nothing_in_a_workspace_that_somebody_works_in() {
+    let world = SmallWorld::start();
+    let online = world.sandbox();
+    online.dpgui(&["setup"]).ok();
+    let of_the_dead = online.write(format!(".carried.tar.tmp-{}", i32::MAX), "half a bundle");
+    online.dpgui(&["bundle", "create", "../carried.tar"]).ok();
+    assert!(!of_the_dead.exists(), "who was killed left it");
+    let bundle = online.path("carried.tar");
+    let content = fs::read(&bundle).expect("there");
+
+    let offline = world.sandbox();
+    let repositories = offline.path("home/.cache/dpgui/repositories");
+    // The test itself in the role of another that brings a bundle just now.
+    let of_another = repositories.join(format!(".{}.git.tmp-{}", "0".repeat(40), std::process::id()));
+    fs::create_dir_all(&of_another).expect("created");
+    let damaged = offline.write("damaged.tar", &content[..content.len() - 4096]).to_string_lossy().into_owned();
+    assert_eq!(offline.dpgui(&["setup", "--bundle", &damaged]).code, Some(4));
+    let there: Vec<_> = fs::read_dir(&repositories).expect("there").flatten().map(|it| it.path()).collect();
+    assert_eq!(there, [of_another]);
+
+    let file = bundle.to_string_lossy().into_owned();
+    let said = offline.dpgui(&["setup", "--bundle", &file, "--only", "nod"]);
+    assert_eq!(said.code, Some(2), "{said}");
+    fs::create_dir_all(offline.path("w/.dpgui")).expect("created");
+    let held = Lock::exclusive(&offline.path("w/.dpgui/setup.lock"), "dpgui setup", Wait::No).expect("free");
+    let said = offline.dpgui(&["setup", "--bundle", &file, "--no-wait"]);
+    assert_eq!(said.code, Some(5), "{said}");
+    assert!(!offline.path("w/dpgui.lock").exists());
+    drop(held);
+    offline.dpgui(&["setup", "--bundle", &file]).ok();
 }

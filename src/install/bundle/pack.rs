@@ -106,6 +106,8 @@ fn write(
     sources: &[Source],
     progress: &Progress,
 ) -> Result<(), InstallError> {
+    // Gigabytes that somebody who was killed wrote beside it.
+    fs::remove_leftovers(target)?;
     let draft = fs::beside(target, "tmp");
     let written = fill(&draft, contents, sources, progress);
     if let Err(error) = written {

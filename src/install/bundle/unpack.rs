@@ -14,6 +14,7 @@ use crate::{
         checkpoint::{Checkpoint, reach},
         digest::{Hashed, Hasher, Sha256},
         fs,
+        lock::Lock,
     },
     vendor::lock::LockFile,
     workspace::Workspace,
@@ -27,6 +28,8 @@ use super::{
 /// Far above any list: a repository at depth 1 has some hundred files, an environment as many.
 const LONGEST_LIST: u64 = 64 << 20;
 
+/// `alone` is asked for the workspace's lock before anything is written there.
+///
 /// # Errors
 /// When it is damaged or no bundle, for another kind of machine, or the workspace has another lock. What was found
 /// sound before that is in the cache, and does no harm there.
@@ -34,24 +37,31 @@ pub fn bring(
     path: &Path,
     (cache, workspace): (&Cache, &Workspace),
     arch: Arch,
-    progress: &Progress,
+    (progress, alone): (&Progress, &dyn Fn() -> Result<Lock, InstallError>),
 ) -> Result<Bundled, InstallError> {
-    let brought = bring_all(path, (cache, workspace), arch, progress);
+    let mut inlet = Inlet { path, cache, workspace, lock: None, staged: BTreeSet::new() };
+    let brought = bring_all(&mut inlet, arch, progress);
     if brought.is_err() {
-        // The error that is on its way says more than one about the tidying up.
-        for half in fs::leftovers(&cache.dir().join(super::REPOSITORIES)).unwrap_or_default() {
-            let _ = fs::remove_tree(&half);
+        // The error that is on its way says more than one about the tidying up. Others may bring theirs just now.
+        for half in &inlet.staged {
+            let _ = fs::remove_tree(half);
         }
     }
-    brought
+    let brought = brought?;
+    // Last: a lock says that what it names can be had.
+    if let Some(text) = inlet.lock.take() {
+        let _alone = alone()?;
+        // While it was waited for, somebody may have written another one.
+        inlet.take_lock(text)?;
+        if let Some(text) = inlet.lock {
+            fs::write_atomic(&workspace.lock_file(), text)?;
+        }
+    }
+    Ok(brought)
 }
 
-fn bring_all(
-    path: &Path,
-    (cache, workspace): (&Cache, &Workspace),
-    arch: Arch,
-    progress: &Progress,
-) -> Result<Bundled, InstallError> {
+fn bring_all(inlet: &mut Inlet<'_>, arch: Arch, progress: &Progress) -> Result<Bundled, InstallError> {
+    let path = inlet.path;
     let bad = |problem: String| InstallError::BadBundle { path: path.to_owned(), problem };
     let unreadable = |cause: std::io::Error| bad(in_one_line(&cause));
     let mut archive = tar::Archive::new(BufReader::with_capacity(1 << 20, fs::open(path)?));
@@ -63,24 +73,18 @@ fn bring_all(
     }
     let bytes = contents.files.iter().map(|it| it.size).sum();
     progress.expect_bytes(bytes);
-    let mut inlet = Inlet { path, cache, workspace, lock: None };
-    let (mut repositories, mut done) = (BTreeSet::new(), 0);
+    let mut done = 0;
     for expected in &contents.files {
         let entry = entries.next().ok_or_else(|| bad("it ends too early".to_owned()))?.map_err(unreadable)?;
         if entry.path().map_err(unreadable)? != expected.path || !entry.header().entry_type().is_file() {
             return Err(bad(format!("`{}` is not where its list says", expected.path.display())));
         }
-        repositories.extend(inlet.take(expected, entry)?);
+        inlet.take(expected, entry)?;
         done += expected.size;
         progress.bytes(done);
     }
-    for staged in repositories {
-        Inlet::settle(&staged)?;
-    }
-    // Last: a lock says that what it names can be had.
-    if let Some(text) = inlet.lock {
-        fs::create_dir_all(workspace.root())?;
-        fs::write_atomic(&workspace.lock_file(), text)?;
+    for staged in &inlet.staged {
+        Inlet::settle(staged)?;
     }
     Ok(Bundled::BundleBrought { path: path.to_owned(), files: contents.files.len(), bytes })
 }
@@ -104,11 +108,13 @@ struct Inlet<'a> {
     workspace: &'a Workspace,
     /// For a workspace that has none.
     lock: Option<String>,
+    /// Repositories that are not whole yet.
+    staged: BTreeSet<PathBuf>,
 }
 
 impl Inlet<'_> {
-    /// Puts one file where it belongs. The staging directory of its repository comes back, if it is of one.
-    fn take(&mut self, expected: &Entry, content: impl Read) -> Result<Option<PathBuf>, InstallError> {
+    /// Puts one file where it belongs.
+    fn take(&mut self, expected: &Entry, content: impl Read) -> Result<(), InstallError> {
         let path = self.path;
         let bad = |problem: String| InstallError::BadBundle { path: path.to_owned(), problem };
         match expected.place() {
@@ -118,7 +124,7 @@ impl Inlet<'_> {
                 let mut hasher = Hasher::default();
                 let mut content = content;
                 hasher.update_from(&mut content).map_err(|cause| bad(in_one_line(&cause)))?;
-                self.check(expected, hasher.finish()).map(|()| None)
+                self.check(expected, hasher.finish())
             }
             Some(Place::Lock) => {
                 let mut text = String::new();
@@ -127,27 +133,30 @@ impl Inlet<'_> {
                     .read_to_string(&mut text)
                     .map_err(|cause| bad(in_one_line(&cause)))?;
                 self.check(expected, Sha256::of(&text))?;
-                self.take_lock(text).map(|()| None)
+                self.take_lock(text)
             }
             Some(Place::Download(sha256)) => {
                 let alone = self.cache.alone(sha256, || ())?;
                 if self.cache.is_sound(sha256)? {
-                    return Ok(None);
+                    return Ok(());
                 }
                 let draft = fs::beside(&self.cache.file(sha256), "tmp");
                 self.write(expected, content, &draft)?;
                 // Else a power cut could leave its name in the cache without its bytes.
                 fs::sync_file(&draft).map_err(|source| self.cache.failed(source))?;
                 reach(Checkpoint::Downloaded);
-                self.cache.keep(&draft, sha256, alone).map(|_| None)
+                self.cache.keep(&draft, sha256, alone).map(drop)
             }
             Some(Place::Repository(name, inside)) => {
                 let place = self.cache.dir().join(super::REPOSITORIES).join(name);
                 let staged = fs::beside(&place, "tmp");
                 let target = staged.join(inside);
+                if self.staged.insert(staged.clone()) {
+                    fs::remove_leftovers(&place)?;
+                    fs::remove_tree(&staged)?;
+                }
                 fs::create_dir_all(target.parent().unwrap_or(&staged))?;
-                self.write(expected, content, &target)?;
-                Ok(Some(staged))
+                self.write(expected, content, &target)
             }
         }
     }
