@@ -156,6 +156,8 @@ impl<'a> Python<'a> {
             None => receipt::stage(&dir, |staged| {
                 let origin = self.pinned.unpack("", staged, progress)?;
                 let program = staged.join("bin/python3");
+                // What cannot be started here at all is no fault of the interpreter.
+                CommandSpec::new(&program, &self.site.tool_env(), staged).arg("--version").capture(PROBE)?;
                 ask(self.site, &program)
                     .map_err(|problem| InstallError::BadPython { path: program, problem })?;
                 let what = format!("CPython {}", self.pinned.archive.version);

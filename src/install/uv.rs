@@ -39,7 +39,7 @@ impl<'a> Uv<'a> {
             return Some(ours);
         }
         let on_path = which::which_in("uv", self.site.host.env.get("PATH"), &self.site.host.cwd).ok()?;
-        (self.version_of(&on_path)? == self.pinned.archive.version).then_some(on_path)
+        (self.version_of(&on_path).ok()? == self.pinned.archive.version).then_some(on_path)
     }
 
     /// uv with the environment `env`, in the workspace.
@@ -63,9 +63,16 @@ impl<'a> Uv<'a> {
     }
 
     /// `uv 0.12.5 (x86_64-unknown-linux-musl)` says `uv --version`.
-    fn version_of(&self, program: &Path) -> Option<String> {
+    fn version_of(&self, program: &Path) -> Result<String, InstallError> {
         let command = CommandSpec::new(program, &self.site.tool_env(), &self.site.host.cwd).arg("--version");
-        command.capture(PROBE).ok()?.stdout.split_whitespace().nth(1).map(str::to_owned)
+        let said = command.capture(PROBE)?;
+        match said.stdout.split_whitespace().nth(1) {
+            Some(version) if said.success() => Ok(version.to_owned()),
+            _ => {
+                let problem = format!("`{}` fails: {}", command.display(), said.tail());
+                Err(InstallError::BadArchive { archive: program.to_owned(), problem })
+            }
+        }
     }
 
     fn unpack(&self, staged: &Path, progress: &Progress) -> Result<Filled, InstallError> {
@@ -75,9 +82,9 @@ impl<'a> Uv<'a> {
         if origin.repacked {
             fs::make_executable(&program)?;
         }
-        let found = self.version_of(&program);
-        if found.as_deref() != Some(self.version()) {
-            let problem = format!("its uv says that it is `{}`", found.unwrap_or_default());
+        let found = self.version_of(&program)?;
+        if found != self.version() {
+            let problem = format!("its uv says that it is `{found}`");
             return Err(InstallError::BadArchive { archive: program, problem });
         }
         let receipt = Receipt::new(self.pinned.inputs(), format!("uv {}", self.version()), origin.from);

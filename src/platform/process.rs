@@ -58,13 +58,22 @@ pub enum ProcessError {
     TimedOut { program: PathBuf, limit: Duration },
 }
 
+impl ProcessError {
+    fn may_not_start(&self) -> bool {
+        matches!(self, Self::Start { source, .. } if source.kind() == io::ErrorKind::PermissionDenied)
+    }
+}
+
 impl Report for ProcessError {
     fn kind(&self) -> Kind {
-        Kind::Failed
+        if self.may_not_start() { Kind::Disk } else { Kind::Failed }
     }
 
     fn hint(&self) -> Option<String> {
-        None
+        // A program that dpgui has written has the right to be run; its file system may take that away.
+        self.may_not_start().then(|| {
+            "choose a workspace where programs may be started (not mounted `noexec`) with `-C DIR`".to_owned()
+        })
     }
 }
 

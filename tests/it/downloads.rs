@@ -650,3 +650,24 @@ fn what_is_over_the_limit_goes_after_a_setup_the_longest_unused_first() {
     let there = |name: &[u8]| downloads.join(Sha256::of(name).to_string()).exists();
     assert_eq!([there(b"older"), there(b"old"), there(&archive)], [false, true, true]);
 }
+
+#[test]
+fn where_no_program_may_be_started_that_is_said_and_the_archive_is_not_blamed() {
+    let uv = archives::tar_gz(&[("uv/uv", 0o755, "#!/bin/sh\necho 'uv 0.12.5 (x)'\n")]);
+    let python = archives::tar_gz(&[("python/bin/python3", 0o755, "#!/bin/sh\necho 3\n")]);
+    for (name, archive) in [("node", archives::node("22.12.0")), ("uv", uv), ("python", python)] {
+        let (server, sandbox) = (FileServer::start(), Sandbox::new());
+        let digest = Sha256::of(&archive);
+        let place = server.file("/archive.tar.gz", archive);
+        let settings = format!(
+            "[sources.{name}]\nplaces = [\"{place}\"]\nsha256 = {{ x86_64 = \"{digest}\", aarch64 = \"{digest}\" }}\n"
+        );
+        sandbox.write("w/dpgui.toml", settings);
+        let mount = "mkdir m; mount -t tmpfs -o noexec none m; cp dpgui.toml m; cd m";
+        let said = setup_after(&format!("{mount}; exec \"$0\" setup --only {name}"), &sandbox);
+        assert_eq!(said.code, Some(6), "{name}: {said}");
+        let error = said.stderr.split_once("error: cannot start `").expect("named").1;
+        let hint = "hint: choose a workspace where programs may be started (not mounted `noexec`) with `-C DIR`\n";
+        assert!(error.ends_with(hint), "{said}");
+    }
+}
