@@ -170,11 +170,8 @@ impl<'a> Setup<'a> {
         let ids: Vec<StepId> = steps.iter().map(|it| it.id()).collect();
         selection.check(&ids)?;
         steps.retain(|it| selection.includes(&it.id()));
-        let lock = if site.policy == Policy::Locked {
-            Some(lock_step(site, wish, choice.profile)?)
-        } else {
-            None
-        };
+        let lock =
+            if site.policy == Policy::Locked { Some(lock_step(site, wish, choice.profile)?) } else { None };
         Ok(Self { site, purpose: wanted, steps, lock, choice })
     }
 

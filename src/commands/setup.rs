@@ -177,7 +177,8 @@ pub fn site_following(
 }
 
 fn is_offline(context: &Context) -> bool {
-    context.host.env.text("DPGUI_OFFLINE").is_some_and(|it| !["", "0"].contains(&it))
+    let no = |it: &str| ["", "0", "false", "no", "off"].contains(&it.to_ascii_lowercase().as_str());
+    context.host.env.text("DPGUI_OFFLINE").is_some_and(|it| !no(it))
 }
 
 /// The interpreter to use: from the command line, else from the settings.

@@ -118,17 +118,16 @@ impl Cache {
         Ok(if self.take(sha256)?.is_some() { There::It } else { There::Another })
     }
 
-    /// Takes `path`, which must lie on the cache's file system and is verified already, as the whole file.
-    pub fn keep(&self, path: &Path, sha256: Sha256, alone: Hold) -> Result<Held, InstallError> {
+    /// Takes `path`, which must lie on the cache's file system and is verified already, as the whole file. `None` if
+    /// somebody tidied up at the very moment: then it has to be fetched again.
+    pub fn keep(&self, path: &Path, sha256: Sha256, alone: Hold) -> Result<Option<Held>, InstallError> {
         let keep = || {
             let file = self.file(sha256);
             fs::rename(path, &file)?;
             reach(Checkpoint::Kept);
             drop(alone);
             let hold = Hold::shared(&self.lock(sha256)?)?;
-            // In between somebody may have tidied up.
-            fs::open(&file)?;
-            Ok(Held { path: file, _hold: hold })
+            Ok(fs::is_file(&file).then_some(Held { path: file, _hold: hold }))
         };
         keep().map_err(|source| self.failed(source))
     }

@@ -121,7 +121,9 @@ pub fn fetch(
             });
         }
     };
-    let held = cache.keep(partial.path(), wanted.sha256, alone)?;
+    let Some(held) = cache.keep(partial.path(), wanted.sha256, alone)? else {
+        return fetch(http, wanted, cache, listener);
+    };
     Ok(Fetched { path: held.path.clone(), from, held })
 }
 

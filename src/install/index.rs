@@ -52,7 +52,9 @@ pub fn fetch_wheel(site: &Site, wheel: &Wheel, progress: &Progress) -> Result<He
     // Else a power cut could leave its name in the cache without its bytes.
     fs::sync_file(&path).map_err(|source| site.cache.failed(source))?;
     reach(Checkpoint::Downloaded);
-    let held = site.cache.keep(&path, sha256, alone)?;
+    let Some(held) = site.cache.keep(&path, sha256, alone)? else {
+        return fetch_wheel(site, wheel, progress);
+    };
     fs::remove_tree(&dir).map_err(|source| site.cache.failed(source))?;
     Ok(held)
 }

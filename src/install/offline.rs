@@ -38,8 +38,7 @@ impl Event for Missing {
         let size = self.size.map(|it| format!(", {}", size::bytes(it))).unwrap_or_default();
         let digest = self.digest.as_ref().map(|it| format!("\n{INDENT}{it}")).unwrap_or_default();
         let put = self.put.as_ref().map(|it| format!("\n{INDENT}to `{}`", it.display())).unwrap_or_default();
-        let another =
-            if self.is_another_there { ", where something else is that has its name" } else { "" };
+        let another = if self.is_another_there { ", where something else is that has its name" } else { "" };
         let how = self.how.as_ref().map(|it| format!("\n{INDENT}made by `{it}`")).unwrap_or_default();
         let text = format!("{}: {}{size}{digest}{put}{another}{how}", self.step, self.name);
         Some(Line { verb: "Missing", text })

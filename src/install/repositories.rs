@@ -179,7 +179,8 @@ impl Step for Checkout<'_> {
         let pin = self.pin()?;
         progress.doing(format!("from {}", net::without_secrets(&pin.url)));
         self.warn_if_missing_in_trainer(pin.commit)?;
-        let _brought = pin.nearby.is_some().then(|| self.site.cache.hold_repository(pin.commit)).transpose()?;
+        let _brought =
+            pin.nearby.is_some().then(|| self.site.cache.hold_repository(pin.commit)).transpose()?;
         let outcome = self.checkout(&pin, progress)?;
         let commit = pin.commit.short();
         Ok(match outcome {

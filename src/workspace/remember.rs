@@ -58,9 +58,9 @@ fn lay_over(
 ) -> Result<(DocumentMut, Vec<String>), SettingsError> {
     let path = workspace.settings_file();
     let text = fs::read_text(&path)?;
-    let mut document: DocumentMut = text.parse().map_err(|cause: toml_edit::TomlError| {
-        SettingsError::Toml { path, details: cause.to_string() }
-    })?;
+    let mut document: DocumentMut = text
+        .parse()
+        .map_err(|cause: toml_edit::TomlError| SettingsError::Toml { path, details: cause.to_string() })?;
     let mut changed = vec![];
     if let Some(profile) = choices.torch {
         let torch = document.entry("torch").or_insert(toml_edit::table());

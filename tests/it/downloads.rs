@@ -667,7 +667,8 @@ fn where_no_program_may_be_started_that_is_said_and_the_archive_is_not_blamed() 
         let said = setup_after(&format!("{mount}; exec \"$0\" setup --only {name}"), &sandbox);
         assert_eq!(said.code, Some(6), "{name}: {said}");
         let error = said.stderr.split_once("error: cannot start `").expect("named").1;
-        let hint = "hint: choose a workspace where programs may be started (not mounted `noexec`) with `-C DIR`\n";
+        let hint =
+            "hint: choose a workspace where programs may be started (not mounted `noexec`) with `-C DIR`\n";
         assert!(error.ends_with(hint), "{said}");
     }
 }

@@ -447,7 +447,8 @@ fn nothing_of_the_users_is_ever_replaced() {
     let edited = |files: &str| {
         format!(
             "error: `TRAINER` has files that a new checkout would destroy: {files}\n\n\
-             hint: move them, or the whole of `TRAINER`, to another place"
+             hint: `dpgui setup --repair --discard` keeps edits as a patch and undoes them; move other files, or the \
+             whole of `TRAINER`, to another place"
         )
     };
     check(&|at| fs::write(at.join("train.py"), "print(9)\n").expect("written"), &edited("`train.py`"));

@@ -5,7 +5,10 @@ use std::{collections::BTreeSet, fs, path::Path};
 use dpgui::platform::lock::{Lock, Wait};
 use serde_json::Value;
 
-use crate::support::{sandbox::Sandbox, small_world::SmallWorld};
+use crate::{
+    setup::without_programs,
+    support::{sandbox::Sandbox, small_world::SmallWorld},
+};
 
 fn missing(sandbox: &Sandbox) -> Vec<Value> {
     let said = sandbox.dpgui(&["setup", "--offline", "--json"]);
@@ -42,7 +45,8 @@ fn what_is_missing_is_listed_whole_and_with_it_a_setup_asks_nobody() {
     }
     let before = (world.index.server.requests().len(), world.upstream.server.requests().len());
     // A file of the right name that is another one is as good as none.
-    let node = missing.iter().find(|it| it["step"] == "node").and_then(|it| it["put"].as_str()).expect("named");
+    let node =
+        missing.iter().find(|it| it["step"] == "node").and_then(|it| it["put"].as_str()).expect("named");
     let right = fs::read(node).expect("there");
     fs::write(node, "bogus").expect("written");
     let said = offline.dpgui(&["setup", "--offline"]);
@@ -156,7 +160,8 @@ fn a_bundle_touches_nothing_of_others_and_nothing_in_a_workspace_that_somebody_w
     // The test itself in the role of another that brings a bundle just now.
     let of_another = repositories.join(format!(".{}.git.tmp-{}", "0".repeat(40), std::process::id()));
     fs::create_dir_all(&of_another).expect("created");
-    let damaged = offline.write("damaged.tar", &content[..content.len() - 4096]).to_string_lossy().into_owned();
+    let damaged =
+        offline.write("damaged.tar", &content[..content.len() - 4096]).to_string_lossy().into_owned();
     assert_eq!(offline.dpgui(&["setup", "--bundle", &damaged]).code, Some(4));
     let there: Vec<_> = fs::read_dir(&repositories).expect("there").flatten().map(|it| it.path()).collect();
     assert_eq!(there, [of_another]);
@@ -171,4 +176,21 @@ fn a_bundle_touches_nothing_of_others_and_nothing_in_a_workspace_that_somebody_w
     assert!(!offline.path("w/dpgui.lock").exists());
     drop(held);
     offline.dpgui(&["setup", "--bundle", &file]).ok();
+}
+
+#[test]
+fn a_variable_that_says_no_leaves_the_network_on() {
+    let check = |value: &str, expected: bool| {
+        let mut sandbox = without_programs(Sandbox::new());
+        sandbox
+            .env("DPGUI_OFFLINE", value)
+            .write("w/dpgui.toml", "[sources.node]\nplaces = [\"/nowhere\"]\n");
+        let said = sandbox.dpgui(&["setup", "--only", "node"]);
+        assert_eq!(said.code == Some(7), expected, "{value}: {said}");
+    };
+    for no in ["", "0", "false", "No", "off"] {
+        check(no, false);
+    }
+    check("1", true);
+    check("yes", true);
 }

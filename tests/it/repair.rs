@@ -142,8 +142,7 @@ fn a_repair_that_is_killed_while_it_undoes_edits_loses_none_of_them() {
         let killed = repair.env("DPGUI_TEST_KILL_AT", checkpoint).output().expect("it starts");
         assert!(!killed.status.success(), "{checkpoint}");
         let kept = fs::read_dir(sandbox.path("w/.dpgui/discarded")).expect("kept").flatten();
-        let kept: Vec<String> =
-            kept.map(|it| fs::read_to_string(it.path()).expect("text")).collect();
+        let kept: Vec<String> = kept.map(|it| fs::read_to_string(it.path()).expect("text")).collect();
         assert!(kept.len() == 1 && kept[0].contains("+print('mine')"), "{checkpoint}: {kept:?}");
         let text = fs::read_to_string(&script).expect("there");
         assert_eq!(text != "print('mine')\n", is_undone, "{checkpoint}");

@@ -125,13 +125,7 @@ impl<'a> Transfers<'a> {
         }
         let Some(place) = place else { return Ok(Arrived::LeftToUv) };
         let (name, sha256, size) = (&*package.file, package.sha256, package.size);
-        let wanted = Wanted {
-            name,
-            sha256,
-            size,
-            places: std::slice::from_ref(&place),
-            another_way: false,
-        };
+        let wanted = Wanted { name, sha256, size, places: std::slice::from_ref(&place), another_way: false };
         match download::fetch(&self.site.http, &wanted, &self.site.cache, &listener) {
             Ok(fetched) => {
                 if let Some(size) = package.size {

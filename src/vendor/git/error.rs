@@ -128,7 +128,11 @@ impl Report for GitError {
                     .to_owned()
             }
             Self::Edited { path, .. } => {
-                format!("move them, or the whole of `{}`, to another place", path.display())
+                let path = path.display();
+                format!(
+                    "`dpgui setup --repair --discard` keeps edits as a patch and undoes them; move other files, or the \
+                     whole of `{path}`, to another place"
+                )
             }
             Self::Moved { path, head } => format!(
                 "move `{}` to another place, or pin `commit = \"{head}\"` under `[sources]` in `dpgui.toml`",
