@@ -23,6 +23,7 @@ pub mod repair;
 pub mod repositories;
 pub mod requirements;
 pub mod schedule;
+mod space;
 pub mod step;
 pub mod torch;
 pub mod update;
@@ -70,9 +71,6 @@ use self::{
 };
 
 pub use error::InstallError;
-
-/// Free space below which nothing can be installed: the smallest environment.
-const LEAST_SPACE: u64 = 1 << 30;
 
 /// What a workspace is set up for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -260,7 +258,7 @@ impl<'a> Setup<'a> {
         let plan = self.plan()?;
         if plan.iter().any(|it| it.pending && it.step == StepId::Venv) {
             self.announce();
-            self.require_space()?;
+            space::require(self.site, self.choice.profile, &plan)?;
         }
         let changed = schedule::apply(&self.steps, &plan, &self.site.output);
         // What a setup that failed has fetched counts as well.
@@ -300,25 +298,6 @@ impl<'a> Setup<'a> {
             let path = receipt::loose(&self.site.workspace.internal(), PURPOSE);
             Receipt::new(receipt::inputs(&self.purpose), self.purpose, "its first setup")
                 .write_loose(&path)?;
-        }
-        Ok(())
-    }
-
-    /// How much it will be nobody knows to the byte. So little space is a
-    /// warning, and only hopelessly little an error.
-    fn require_space(&self) -> Result<(), InstallError> {
-        let root = self.site.workspace.root();
-        let (needed, available) = (venv::disk_need(self.choice.profile), fs::available_bytes(root)?);
-        if available < LEAST_SPACE {
-            let what = format!("an environment with torch ({})", self.choice.profile);
-            return Err(InstallError::NoSpace { what, at: root.to_owned(), needed, available });
-        }
-        if available < needed {
-            let (needed, available) = (size::bytes(needed), size::bytes(available));
-            self.site.output.warn(format_args!(
-                "{available} are free at `{}`; {needed} are needed at most",
-                root.display()
-            ));
         }
         Ok(())
     }

@@ -15,6 +15,7 @@ use crate::{
         cache::Cache,
         index_settings::PipSettings,
         lock::{Locks, Policy, Scope},
+        packages::CpuIndex,
         plan::{Selection, Total},
         step::Site,
         torch::Profile,
@@ -173,6 +174,7 @@ pub fn site_following(
         output: context.output.clone(),
         policy,
         pip: PipSettings::default(),
+        cpu_index: CpuIndex::default(),
     })
 }
 

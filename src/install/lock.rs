@@ -27,7 +27,7 @@ use super::{
     InstallError,
     offline::Missing,
     packages::{self, List, Question, Requirements, TorchIndex, tag},
-    plan::{Status, StepId},
+    plan::{Cost, Status, StepId},
     python::{Python, Version},
     step::{Site, Step, Turn},
     torch::Profile,
@@ -335,6 +335,12 @@ impl Step for Lock<'_> {
             (Some(desired), Some(own)) if desired != *own => missing("what is installed changed"),
             (Some(_), Some(_)) => Status::Satisfied { what },
         })
+    }
+
+    /// Written from what is known, it asks nobody.
+    fn cost(&self) -> Cost {
+        let is_known = self.site.locks().and_then(|it| self.desired(&it)).is_ok_and(|it| it.is_some());
+        if is_known && self.scope != Scope::Upgrade { Cost::NONE } else { Cost::default() }
     }
 
     fn missing(&self) -> Result<Vec<Missing>, InstallError> {

@@ -1,6 +1,9 @@
 //! Which Python packages an environment gets: the question (lists, profile, Python) and the locked answer.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use crate::{
     platform::{Arch, digest::Sha256, fs},
@@ -154,10 +157,16 @@ fn trainer_is_current(site: &Site) -> Result<bool, InstallError> {
 /// How long PyTorch's own index may take to answer before the usual one is taken.
 const ANSWER: Duration = Duration::from_secs(5);
 
+/// Whether PyTorch's own index answers, once it was asked: a plan and the setup after it are to agree.
+#[derive(Clone, Debug, Default)]
+pub struct CpuIndex(Arc<OnceLock<bool>>);
+
 /// PyTorch's own index can be used. Who has an index of their own does not want anybody else asked.
 pub fn cpu_index_answers(site: &Site) -> bool {
-    !index_settings::is_private(&index_settings::uv_env(site))
-        && site.http.answers(&site.sources.torch.cpu_index, ANSWER)
+    *site.cpu_index.0.get_or_init(|| {
+        !index_settings::is_private(&index_settings::uv_env(site))
+            && site.http.answers(&site.sources.torch.cpu_index, ANSWER)
+    })
 }
 
 /// `cp312`

@@ -92,7 +92,7 @@ impl<'a> Pinned<'a> {
         Ok(Some(Missing {
             step,
             name: format!("{} {} for {arch}", self.name, self.archive.version),
-            size: self.archive.size(arch),
+            size: self.size(),
             digest: Some(self.sha256.to_string()),
             put: Some(cache.file(self.sha256)),
             is_another_there: there == There::Another,
@@ -100,14 +100,19 @@ impl<'a> Pinned<'a> {
         }))
     }
 
-    /// What is still to be fetched; how much it takes unpacked nobody has written down.
+    /// What is still to be fetched, and what it takes unpacked.
     pub fn cost(&self) -> Cost {
         let there = || self.site.cache.bytes_of(self.sha256);
-        let bytes = match self.archive.size(self.site.host.arch) {
+        let bytes = match self.size() {
             _ if self.site.cache.has(self.sha256) => Some(0),
             size => size.map(|it| it.saturating_sub(there())),
         };
-        Cost { bytes, disk: None }
+        Cost { bytes, disk: self.archive.about.map(|it| it.disk) }
+    }
+
+    /// Bytes of the archive, for people: to the byte where they are pinned.
+    fn size(&self) -> Option<u64> {
+        self.archive.size(self.site.host.arch).or_else(|| Some(self.archive.about?.bytes))
     }
 
     /// Gets it and unpacks it into `staged`; of a wheel only what is under `in_wheel`.

@@ -15,7 +15,7 @@ use crate::{
 use super::{
     InstallError,
     offline::Missing,
-    plan::{Status, StepId},
+    plan::{Cost, Status, StepId},
     step::{Site, Step, Turn},
 };
 
@@ -166,12 +166,23 @@ impl Step for Checkout<'_> {
         Ok(vec![Missing {
             step: self.id(),
             name: format!("repository {url}"),
-            size: None,
+            size: self.repository.about.map(|it| it.bytes),
             digest: Some(pin.commit.to_string()),
             put: Some(put),
             is_another_there: false,
             how: Some(how),
         }])
+    }
+
+    fn cost(&self) -> Cost {
+        let Some(about) = self.repository.about else { return Cost::default() };
+        let is_local = || {
+            let pin = self.pin().ok()?;
+            let git = Git::new(self.site.http.clone(), &self.site.host.env).ok()?;
+            Some(pin.nearby.is_some() || git.is_local(&pin.url).ok()?)
+        };
+        let bytes = if is_local().unwrap_or(false) { 0 } else { about.bytes };
+        Cost { bytes: Some(bytes), disk: Some(about.disk) }
     }
 
     fn apply(&self, turn: &Turn) -> Result<String, InstallError> {

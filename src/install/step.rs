@@ -13,6 +13,7 @@ use super::{
     index_settings::PipSettings,
     lock::{Locks, Policy},
     offline::Missing,
+    packages::CpuIndex,
     plan::{Cost, Observed, Status, StepId},
     schedule::Board,
 };
@@ -28,6 +29,7 @@ pub struct Site {
     pub output: Output,
     pub policy: Policy,
     pub pip: PipSettings,
+    pub cpu_index: CpuIndex,
 }
 
 impl Site {

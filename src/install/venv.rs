@@ -98,6 +98,10 @@ impl Venv<'_> {
         Ok(self.answers()?.into_iter().find(usable))
     }
 
+    fn cpu_index_answers(&self) -> bool {
+        self.profile.has_cpu_index(self.site.host.arch) && packages::cpu_index_answers(self.site)
+    }
+
     /// Every file of it is in the cache.
     fn is_here(&self, answer: &Answer) -> bool {
         answer.packages.0.iter().all(|it| self.site.cache.has(it.sha256))
@@ -184,9 +188,7 @@ impl Venv<'_> {
     /// # Errors
     /// When nothing is locked for it, or a file cannot be had.
     pub fn fetch_all(&self, progress: &Progress) -> Result<(String, Vec<Held>), InstallError> {
-        let has_cpu_index = self.profile.has_cpu_index(self.site.host.arch);
-        let cpu_index_answers = has_cpu_index && packages::cpu_index_answers(self.site);
-        let answer = self.answer(cpu_index_answers)?.ok_or_else(nothing_locked)?;
+        let answer = self.answer(self.cpu_index_answers())?.ok_or_else(nothing_locked)?;
         let (packages, python) = (&answer.packages.0, self.python.expected());
         let missing: Vec<&Package> = packages.iter().filter(|it| !self.site.cache.has(it.sha256)).collect();
         let look_up = |them: &[&Package]| addresses::find(self.site, &self.uv, (&answer, python), them);
@@ -278,7 +280,8 @@ impl Step for Venv<'_> {
     }
 
     fn cost(&self) -> Cost {
-        let Some(answer) = self.answers().ok().and_then(|it| it.into_iter().next()) else {
+        // The one that will be installed: PyTorch's CPU index has a tenth of the bytes, and may not answer.
+        let Some(answer) = self.answer(self.cpu_index_answers()).ok().flatten() else {
             return Cost { bytes: None, disk: Some(disk_need(self.profile)) };
         };
         let bytes = |it: &Package| Some(it.size?.saturating_sub(self.site.cache.bytes_of(it.sha256)));
@@ -293,11 +296,9 @@ impl Step for Venv<'_> {
 
     fn apply(&self, turn: &Turn) -> Result<String, InstallError> {
         update::give_back(&self.site.workspace)?;
-        let has_cpu_index = self.profile.has_cpu_index(self.site.host.arch);
-        let cpu_index_answers = has_cpu_index && packages::cpu_index_answers(self.site);
         let mut is_locked = false;
         for _ in 0..=SURPRISES {
-            let Some(answer) = self.answer(cpu_index_answers)? else {
+            let Some(answer) = self.answer(self.cpu_index_answers())? else {
                 self.must_be_locked()?;
                 if is_locked {
                     return Err(nothing_locked());

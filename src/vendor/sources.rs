@@ -51,6 +51,7 @@ pub struct Archive {
     size: BTreeMap<Arch, u64>,
     /// The same thing in the Python package index.
     pub wheel: Option<Wheel>,
+    pub about: Option<About>,
     /// `version` is the user's own: no digest and no wheel of the declared one speaks of it.
     #[serde(skip)]
     version_is_override: bool,
@@ -67,6 +68,16 @@ enum Whose {
     #[default]
     Ours,
     Users,
+}
+
+/// What something takes, as it was measured once: enough for a plan, and nothing is held against it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct About {
+    /// Bytes to fetch.
+    pub bytes: u64,
+    /// Bytes on the disk.
+    pub disk: u64,
 }
 
 /// An environment variable whose value stands for the beginning of a place.
@@ -127,6 +138,8 @@ pub struct Repository {
     #[serde(default)]
     pub models: Vec<String>,
     pub why: String,
+    #[serde(default)]
+    pub about: Option<About>,
     /// `commit` is the user's own and wins over the trainer's tree.
     #[serde(skip)]
     pub commit_is_override: bool,
@@ -286,7 +299,7 @@ impl Archive {
             self.version.clone_from(version);
             self.version_is_override = true;
             self.sha256.clear();
-            self.wheel = None;
+            (self.wheel, self.about) = (None, None);
         }
         if let Some(places) = &change.places {
             self.places.clone_from(places);
@@ -296,6 +309,7 @@ impl Archive {
         }
         if let Some(sha256) = &change.sha256 {
             self.size.clear();
+            self.about = None;
             self.sha256.extend(sha256);
         }
     }
@@ -352,6 +366,7 @@ mod tests {
         for (name, archive) in declared().archives {
             for arch in [Arch::X86_64, Arch::Aarch64] {
                 archive.sha256(&name, arch).expect("a digest");
+                assert!(archive.about.is_some(), "{name}: a plan says what it takes");
                 let wheel_is_pinned = archive.wheel.as_ref().is_none_or(|it| it.sha256.contains_key(&arch));
                 assert!(wheel_is_pinned, "{name} {arch}");
                 for place in archive.places(arch, &Env::default()).expect("places") {
@@ -362,6 +377,7 @@ mod tests {
         }
         for (name, repository) in declared().repositories {
             assert!(repository.url.starts_with("https://github.com/"), "{name}");
+            assert!(repository.about.is_some(), "{name}: a plan says what it takes");
         }
     }
 

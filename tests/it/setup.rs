@@ -650,9 +650,10 @@ fn a_plan_says_what_it_will_cost_step_by_step_and_in_all() {
     let [_, node, python, total] = &plan.lines().collect::<Vec<_>>()[..] else { panic!("{plan}") };
     assert_eq!(*node, "    Would do node: Node 22.12.0 (not installed), of unknown size");
     assert!(python.contains("(no interpreter is settled on), "), "{plan}");
-    assert!(python.ends_with(" MiB to fetch"), "{plan}");
+    assert!(python.ends_with(" MiB to fetch, 105 MiB of disk"), "{plan}");
     assert!(
-        total.starts_with("      In all ") && total.contains(" to fetch and 1 step of unknown size; "),
+        total.starts_with("      In all ")
+            && total.contains(" to fetch and 1 step of unknown size, 105 MiB of disk; "),
         "{plan}"
     );
 
@@ -662,4 +663,18 @@ fn a_plan_says_what_it_will_cost_step_by_step_and_in_all() {
     assert_eq!(total["event"], "plan-total");
     assert_eq!((&total["bytes"], &total["unknown"]), (&python["bytes"], &1.into()));
     assert!(total["free"].is_u64(), "{total}");
+}
+
+#[test]
+fn a_plan_for_an_empty_workspace_knows_what_every_step_takes() {
+    let sandbox = without_programs(Sandbox::new());
+    let plan = sandbox.dpgui(&["setup", "--plan", "--json", "--torch", "cu13"]).ok();
+    let events = plan.events();
+    for step in events.iter().filter(|it| it["event"] == "plan" && it["missing"] == true) {
+        assert!(step["bytes"].is_u64() && step["disk"].is_u64(), "{step}");
+    }
+    let total = events.iter().find(|it| it["event"] == "plan-total").expect("told");
+    assert_eq!(total["unknown"], 0, "{total}");
+    let bytes = |step: &str| events.iter().find(|it| it["step"] == step).map(|it| it["bytes"].clone());
+    assert_eq!((bytes("node"), bytes("ComfyUI")), (Some(57_000_000.into()), Some(7_000_000.into())));
 }
