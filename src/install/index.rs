@@ -80,7 +80,11 @@ fn download(
         .arg(dir)
         .arg("--requirement")
         .arg(&requirement);
-    let look = |_| progress.doing(format!("{what}: {}", size::bytes(arrived(dir))));
+    let look = |_| {
+        let arrived = arrived(dir);
+        progress.doing(format!("{what}: {}", size::bytes(arrived)));
+        progress.fetched(arrived, None);
+    };
     program::run_watched(&command, "pip download", &mut |_| (), &look)?;
     Ok(())
 }

@@ -123,9 +123,18 @@ fn show(far: GitProgress, progress: &Progress) {
         GitProgress::Receiving { objects, of, bytes } => {
             let size = size::bytes(bytes as u64);
             progress.doing(format!("receiving {objects} of {of} objects, {size}"));
+            progress.fetched(bytes as u64, expected(objects, of, bytes));
         }
         GitProgress::Writing { files, of } => progress.doing(format!("writing {files} of {of} files")),
     }
+}
+
+/// Bytes in all, if the objects that are still to come are like those that have: nobody says it beforehand.
+fn expected(objects: usize, of: usize, bytes: usize) -> Option<u64> {
+    let (objects, of, bytes) = (objects as u64, of as u64, bytes as u64);
+    // The first few say nothing.
+    let enough = objects > 0 && objects * 10 >= of;
+    enough.then(|| bytes.saturating_mul(of) / objects)
 }
 
 impl Step for Checkout<'_> {
@@ -199,5 +208,18 @@ impl Step for Checkout<'_> {
             Outcome::Made => format!("commit {commit}"),
             Outcome::Replaced(old) => format!("commit {commit} in the place of {}", old.short()),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_much_a_repository_will_be_is_told_by_the_part_that_has_come() {
+        assert_eq!(expected(0, 0, 0), None);
+        assert_eq!(expected(9, 100, 5000), None);
+        assert_eq!(expected(10, 100, 5000), Some(50_000));
+        assert_eq!(expected(100, 100, 60_000), Some(60_000));
     }
 }

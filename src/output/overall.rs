@@ -224,6 +224,21 @@ mod tests {
     }
 
     #[test]
+    fn what_others_fetch_in_their_own_way_counts_in_the_sum() {
+        let output = Output::new(Mode::Plain);
+        let _overall = output.overall([("ComfyUI".to_owned(), 70)]);
+        let progress = output.progress("ComfyUI");
+        let check = |(done, total), expected: (u64, u64)| {
+            progress.fetched(done, total);
+            let far = output.sum.far().expect("something is known");
+            assert_eq!((far.done, far.total), expected);
+        };
+        check((5, None), (5, 70));
+        check((10, Some(50)), (10, 50));
+        check((60, None), (60, 60));
+    }
+
+    #[test]
     fn a_rate_follows_slowly_and_what_was_there_before_is_no_speed() {
         let second = Duration::from_secs(1);
         let mut pace = Pace { fresh: 1000, rate: None };

@@ -104,6 +104,15 @@ impl Progress {
         self.bar.set_style(style("{prefix:>12.cyan.bold} {spinner} {wide_msg} {elapsed}"));
     }
 
+    /// So much has come of what somebody else fetches and counts in their own way; `total` as far as it can be told. It has
+    /// no bar of bytes, and counts in the overall sum.
+    pub fn fetched(&self, done: u64, total: Option<u64>) {
+        if let Some(total) = total {
+            self.output.sum.expect(&self.label, total);
+        }
+        self.output.sum.at(&self.label, done, &self.output);
+    }
+
     /// This many bytes are there in all.
     pub fn bytes(&self, done: u64) {
         self.bar.set_position(done);
