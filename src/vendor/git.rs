@@ -8,6 +8,7 @@ mod address;
 mod error;
 mod fetch;
 mod libgit2;
+mod receipt;
 mod remote;
 mod restore;
 mod state;
@@ -21,12 +22,14 @@ use git2::{Repository, RepositoryInitOptions, build::CheckoutBuilder};
 use crate::platform::{
     Env,
     checkpoint::{Checkpoint, reach},
+    clock::Stopwatch,
     fs,
     net::{self, Http},
 };
 
 use address::{Address, InsteadOf};
 use libgit2::Libgit2;
+use receipt::Durations;
 use transport::Token;
 
 pub use error::{Files, GitError};
@@ -128,6 +131,7 @@ impl Git {
     }
 
     fn stage(&self, pin: &Pin, staged: &Path, progress: OnProgress<'_>) -> Result<(), GitError> {
+        let (mut watch, mut durations) = (Stopwatch::start(), Durations::default());
         let repository = create(staged, &pin.url).map_err(GitError::writing(staged))?;
         reach(Checkpoint::RepositoryCreated);
         let address = match &pin.nearby {
@@ -142,9 +146,13 @@ impl Git {
             Address::Local(path) => fetch::from_local(&repository, &path, pin.commit, progress)?,
         }
         reach(Checkpoint::Fetched);
+        durations.fetched(&mut watch);
         write_files(&repository, pin.commit, progress).map_err(GitError::writing(staged))?;
         reach(Checkpoint::CheckedOut);
+        durations.written(&mut watch);
         verify(staged, pin.commit)?;
+        durations.verified(&mut watch);
+        receipt::write(&repository, pin, &durations)?;
         Ok(fs::sync_filesystem(staged)?)
     }
 }

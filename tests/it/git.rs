@@ -167,6 +167,16 @@ fn a_pinned_commit_is_checked_out_over_http_without_its_history() {
     assert_eq!(fs::read_to_string(target.join("train.py")).expect("there"), "print(2)\n");
     assert_eq!(names(&world.dir.path().join("vendor")), ["trainer"]);
 
+    let receipt = fs::read_to_string(target.join(".git/.dpgui-receipt.json")).expect("written");
+    let receipt: serde_json::Value = serde_json::from_str(&receipt).expect("JSON");
+    let tree = say(&target, &["rev-parse", "HEAD^{tree}"]);
+    assert_eq!((receipt["commit"].as_str(), receipt["tree"].as_str()), (Some(&**commit), Some(&*tree)));
+    assert_eq!(receipt["from"].as_str(), Some(&*world.server.url("trainer")));
+    let listed = say(&target, &["ls-files"]);
+    let bytes: u64 = listed.lines().map(|it| fs::metadata(target.join(it)).expect("there").len()).sum();
+    assert_eq!(receipt["contents"], serde_json::json!({ "files": 3, "bytes": bytes }));
+    assert!(["fetch", "write", "verify"].iter().all(|it| receipt["durations"][it].is_u64()), "{receipt}");
+
     let requests = world.server.requests();
     let lines: Vec<String> = requests.iter().map(Request::line).collect();
     let post = "POST /trainer/git-upload-pack";
