@@ -174,8 +174,9 @@ impl Sources {
         Ok(sources)
     }
 
-    /// What the workspace's lock says goes before what dpgui ships, but not before what the user says. Archives come with
-    /// dpgui, so a lock speaks of other ones only where it is `frozen`.
+    /// What the workspace's lock says goes before what dpgui ships. A commit that the user names goes before both. Archives
+    /// come with dpgui, so a lock speaks of other ones only where it is `frozen`; there it is taken as it is, and its
+    /// versions and digests go before the user's too, whose places stay.
     pub fn follow(&mut self, lock: &LockFile, frozen: bool) {
         for (name, repository) in &mut self.repositories {
             if let Some(commit) = lock.repositories.get(name).filter(|_| !repository.commit_is_override) {

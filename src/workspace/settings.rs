@@ -274,7 +274,8 @@ mod tests {
             (settings.sources.len(), settings.models.len(), settings.torch.profile.as_deref()),
             (2, 1, Some("auto"))
         );
-        assert_eq!((settings.mirror_fallback, settings.cache), (true, CacheSettings::default()));
+        let cache = CacheSettings { keep_downloads: true, ..CacheSettings::default() };
+        assert_eq!((settings.mirror_fallback, settings.cache), (true, cache));
     }
 
     #[test]
