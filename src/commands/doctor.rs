@@ -10,9 +10,12 @@ use crate::{
     error::{Error, Kind},
     install::{
         Purpose, Wish,
+        cache::sweep::Sweep,
         doctor::{self, Check, Examined, Fix, Group, LostRun, Scene, Verdict},
         lock::{Policy, Scope},
         manifest::Depth as FileDepth,
+        plan::StepId,
+        repair,
     },
     output::{Event, Line, Mode},
     platform::{clock::Stopwatch, fs},
@@ -152,34 +155,53 @@ fn lost_runs(workspace: &Workspace) -> Vec<Result<LostRun, Error>> {
 
 /// Carries out what the checks name, each thing once, and looks again. What cannot be done is said and left.
 fn fix(context: &Context, scene: &Scene, examined: &mut Vec<Examined>) {
-    let wanted = |is: fn(&Fix) -> bool| examined.iter().any(|it| it.check.fix.as_ref().is_some_and(is));
-    let (leftovers, runs) =
-        (wanted(|it| matches!(it, Fix::RemoveLeftovers { .. })), wanted(|it| matches!(it, Fix::AdoptRuns)));
     let output = &context.output;
     let warn = |error: Error| output.warn(error.messages().join(": "));
     let fixed = |id, what| output.event(&Fixed { id, what });
-    if leftovers {
-        match doctor::treat(&context.workspace) {
-            Ok(removed) => {
-                for path in removed {
-                    fixed("leftovers", format!("removed `{}`", path.display()));
+    let mut wanted: Vec<Fix> = vec![];
+    for fix in examined.iter().filter_map(|it| it.check.fix.as_ref()) {
+        if !wanted.contains(fix) {
+            wanted.push(fix.clone());
+        }
+    }
+    let mut damaged = vec![];
+    for fix in &wanted {
+        match fix {
+            Fix::RemoveLeftovers { .. } => match doctor::treat(&context.workspace) {
+                Ok(removed) => {
+                    for path in removed {
+                        fixed("leftovers", format!("removed `{}`", path.display()));
+                    }
+                }
+                Err(error) => warn(error.into()),
+            },
+            Fix::AdoptRuns => match adopt::adopt_all(&context.host, &context.workspace) {
+                Ok(failures) => {
+                    fixed("runs", "runs without a supervisor have got one".to_owned());
+                    for error in failures {
+                        warn(error.into());
+                    }
+                }
+                Err(error) => warn(error.into()),
+            },
+            Fix::SweepCache => match scene.site.cache.sweep(Sweep::Unneeded, false) {
+                Ok(swept) => fixed("cache", format!("removed {} things from the cache", swept.len())),
+                Err(error) => warn(error.into()),
+            },
+            Fix::Rebuild { step } => damaged.push(StepId::clone(step)),
+        }
+    }
+    if !damaged.is_empty() {
+        match repair::rebuild(&scene.site, &scene.wish, &damaged, scene.depth) {
+            Ok(_) => {
+                for step in &damaged {
+                    fixed("files", format!("made `{step}` anew"));
                 }
             }
             Err(error) => warn(error.into()),
         }
     }
-    if runs {
-        match adopt::adopt_all(&context.host, &context.workspace) {
-            Ok(failures) => {
-                fixed("runs", "runs without a supervisor have got one".to_owned());
-                for error in failures {
-                    warn(error.into());
-                }
-            }
-            Err(error) => warn(error.into()),
-        }
-    }
-    if leftovers || runs {
+    if !wanted.is_empty() {
         doctor::look_again(scene, examined);
     }
 }

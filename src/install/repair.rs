@@ -14,17 +14,18 @@ use crate::{
         clock, fs,
     },
     vendor::git,
+    workspace::remember::Choices,
 };
 
 use super::{
-    InstallError, Setup, Wish,
+    Done, IfLocked, InstallError, Setup, Wish,
     doctor::{
         self, Check, Scene, Verdict,
-        files::{self, Looked},
+        files::{self, Damage, Looked},
     },
     manifest::Depth,
     offline::Missing,
-    plan::{Cost, Status, StepId},
+    plan::{Cost, Selection, Status, StepId},
     receipt,
     step::{Site, Step, Turn},
 };
@@ -179,6 +180,27 @@ impl Setup<'_> {
         findings.broken.push(Broken { step, what, cure, place });
         Ok(())
     }
+}
+
+/// Makes anew what is damaged of these steps' work, and does nothing else that a setup would do.
+///
+/// # Errors
+/// When somebody is at work in the workspace, and what the steps say.
+pub fn rebuild(site: &Site, wish: &Wish, steps: &[StepId], depth: Depth) -> Result<Done, InstallError> {
+    let mut setup = Setup::new(site, wish, &Selection::default())?;
+    let damaged = files::damaged(site, depth)?.into_iter().filter(|it| steps.contains(&it.step));
+    let broken = |it: Damage| {
+        let what = it.describe();
+        Broken { step: it.step, what, cure: Cure::Rebuild, place: it.place }
+    };
+    let broken: Vec<Broken> = damaged.map(broken).collect();
+    setup.mend(&broken.iter().collect::<Vec<_>>());
+    let takes_part = |id: &StepId| {
+        broken.iter().any(|it| it.step == *id || (it.step == StepId::Venv && *id == StepId::Verify))
+    };
+    setup.steps.retain(|it| takes_part(&it.id()));
+    setup.require_all_here()?;
+    setup.apply(IfLocked::Fail, Choices::NONE)
 }
 
 impl Findings {

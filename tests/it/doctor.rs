@@ -365,6 +365,18 @@ fn a_file_that_was_changed_or_deleted_is_found_fast_or_when_all_are_read() {
     fs::remove_file(&node).expect("removed");
     sandbox.write("w/tools/node/mine.txt", "mine");
     assert_eq!(files(&[]), "problem: `bin/node` is missing");
+    let said = sandbox.dpgui(&["doctor", "--fix", "--json"]);
+    assert!(!node.exists() && sandbox.path("w/tools/node/mine.txt").exists(), "{said}");
+    fs::remove_file(sandbox.path("w/tools/node/mine.txt")).expect("removed");
+    let lost = sandbox.write(format!("home/.cache/dpgui/downloads/.x.tmp-{}", i32::MAX), "lost");
+    let long_ago = std::time::SystemTime::now() - std::time::Duration::from_hours(2);
+    fs::File::open(&lost).and_then(|it| it.set_modified(long_ago)).expect("set");
+    let said = sandbox.dpgui(&["doctor", "--fix", "--json"]);
+    let fixed: Vec<_> = said.events().into_iter().filter(|it| it["event"] == "fixed").collect();
+    assert!(fixed.iter().any(|it| it["what"] == "made `node` anew"), "{said}");
+    assert!(node.exists() && !sandbox.path("w/venv").exists(), "{said}");
+    assert!(!lost.exists() && check(&said, "cache").starts_with("ok: "), "{said}");
+    assert_eq!(files(&[]), fine);
     fs::remove_file(sandbox.path("w/tools/node/.dpgui-manifest")).expect("removed");
     assert_eq!(files(&[]), "problem: the list of its files is damaged, so they cannot be checked");
 }

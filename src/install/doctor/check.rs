@@ -6,6 +6,8 @@ use serde::Serialize;
 
 use crate::error::{Error, Report};
 
+use super::super::plan::StepId;
+
 /// From fine to bad. Only a problem makes `dpgui doctor` fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -57,6 +59,10 @@ pub enum Fix {
     RemoveLeftovers { paths: Vec<PathBuf> },
     /// Gives runs whose supervisors are dead new ones.
     AdoptRuns,
+    /// Makes anew what a setup made and somebody damaged, where it holds nothing of anybody else.
+    Rebuild { step: Box<StepId> },
+    /// Removes from the cache what nobody needs.
+    SweepCache,
 }
 
 impl Check {

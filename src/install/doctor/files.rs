@@ -21,7 +21,7 @@ use super::{
         step::Site,
     },
     Scene,
-    check::{Check, Verdict},
+    check::{Check, Fix, Verdict},
 };
 
 /// Paths that a line names; the others are counted.
@@ -155,7 +155,14 @@ pub(super) fn checks(scene: &Scene) -> Vec<Check> {
     let depth = scene.depth;
     let of_artefact = |(step, place): (StepId, PathBuf)| {
         let check = match look(&place, depth) {
-            Ok(look) => judge(&look, depth)?,
+            Ok(look) => {
+                let check = judge(&look, depth)?;
+                if can_be_rebuilt(&look) {
+                    check.mended_by(Fix::Rebuild { step: Box::new(step.clone()) })
+                } else {
+                    check
+                }
+            }
             Err(error) => Check::failed("files", error),
         };
         Some(check.about(step))
@@ -193,6 +200,16 @@ fn judge(look: &Look, depth: Depth) -> Option<Check> {
             }
         }
     })
+}
+
+/// Nothing is in it that would be lost: no files of the user's, no packages that they installed.
+fn can_be_rebuilt(look: &Look) -> bool {
+    match look {
+        Look::NotOurs | Look::Unlisted | Look::ListLost => false,
+        Look::Compared { comparison: Comparison { differences, extra }, .. } => {
+            *extra == 0 && !differences.is_empty() && !by_pip(differences)
+        }
+    }
 }
 
 /// Somebody changed packages by pip or uv, which rewrite this list of each; damage does not.

@@ -13,7 +13,11 @@ use crate::{
 };
 
 use super::{
-    super::{leftovers, purpose_of, receipt::Receipt},
+    super::{
+        cache::sweep::{Sweep, Swept},
+        leftovers, purpose_of,
+        receipt::Receipt,
+    },
     Scene,
     check::{Check, Fix},
 };
@@ -27,6 +31,10 @@ pub(super) fn checks(scene: &Scene) -> Vec<Check> {
     checks.push(match leftovers(workspace) {
         Ok(paths) => judge_leftovers(&paths, Lock::is_held(&workspace.setup_lock())),
         Err(error) => Check::failed("leftovers", error),
+    });
+    checks.push(match scene.site.cache.sweep(Sweep::Unneeded, true) {
+        Ok(found) => judge_cache(&found),
+        Err(error) => Check::failed("cache", error),
     });
     if fs::exists(&workspace.venv()) {
         checks.push(interpreter(workspace));
@@ -74,6 +82,24 @@ fn judge_leftovers(paths: &[PathBuf], setup_is_under_way: bool) -> Check {
     Check::warning("leftovers", format_args!("setups that were killed left {names}"))
         .advise("`dpgui doctor --fix` removes them, as does the next `dpgui setup`")
         .mended_by(Fix::RemoveLeftovers { paths: paths.to_vec() })
+}
+
+/// What lies in the cache for nothing. What a setup needs at the moment is none of that.
+fn judge_cache(found: &[Swept]) -> Check {
+    let unneeded = |it: &Swept| match it {
+        Swept::WouldRemove(junk) | Swept::Removed(junk) => Some(junk.bytes),
+        Swept::InUse(_) => None,
+    };
+    let bytes: Vec<u64> = found.iter().filter_map(unneeded).collect();
+    match bytes.len() {
+        0 => Check::ok("cache", "nothing in it that nobody needs"),
+        count => Check::note(
+            "cache",
+            format_args!("{} in it that nobody needs, in {count} pieces", size::bytes(bytes.iter().sum())),
+        )
+        .advise("`dpgui doctor --fix` removes that, as does `dpgui clean`")
+        .mended_by(Fix::SweepCache),
+    }
 }
 
 /// An environment is links into the Python that it was made with, which an update of the system may have removed.

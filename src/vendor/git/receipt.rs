@@ -62,8 +62,7 @@ impl Durations {
 
 /// Writes it into `repository`, which is whole. The caller makes sure that it is on the disk.
 pub(super) fn write(repository: &Repository, pin: &Pin, durations: &Durations) -> Result<(), GitError> {
-    let (contents, tree) =
-        describe(repository, pin.commit).map_err(GitError::writing(repository.path()))?;
+    let (contents, tree) = describe(repository, pin.commit).map_err(GitError::writing(repository.path()))?;
     let from = pin.nearby.as_deref().map_or(net::without_secrets(&pin.url), |it| it.display().to_string());
     let receipt = Receipt {
         schema: SCHEMA,
