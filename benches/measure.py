@@ -2,12 +2,12 @@
 """Runs a command and notes what it took; makes the tables of what was noted.
 
     measure.py run RESULTS.jsonl LABEL -- COMMAND...
-    measure.py table RESULTS.jsonl BASE
+    measure.py table RESULTS.jsonl BASE [LABEL...]
 
 `run` notes: the wall time; the time until all of it is on the disk, which a program may leave to the kernel; the CPU
 time of the command and everything that it started; and the most memory that the program itself had, without what it
 started (`VmHWM` of its first process, which `time` cannot tell apart from uv's).
-`table` has a line for each label: medians, and the ratio to BASE of the same round, because two rounds on a busy
+`table` has a line for each label, or those that are named: medians, and the ratio to BASE of the same round, because two rounds on a busy
 machine have little to do with each other.
 """
 
@@ -74,17 +74,21 @@ def ratios(entries: list[dict], label: str, base: str, key: str) -> list[float]:
     return [value / of[base, round] for (name, round), value in of.items() if name == label and (base, round) in of]
 
 
-def table(results: Path, base: str) -> None:
+def digits(seconds: float) -> str:
+    return f"{seconds:.{1 if seconds >= 20 else 2 if seconds >= 0.1 else 4}f}"
+
+
+def table(results: Path, base: str, labels: list[str]) -> None:
     entries = read(results)
     print(f"| | seconds | on the disk | CPU seconds | own memory | time, as a multiple of {base} | rounds |")
     print("|---|--:|--:|--:|--:|--:|--:|")
-    for label in dict.fromkeys(it["label"] for it in entries):
+    for label in labels or dict.fromkeys(it["label"] for it in entries):
         mine = [it for it in entries if it["label"] == label]
         middle = {key: statistics.median(it[key] for it in mine) for key in ("wall", "durable", "cpu")}
         peak = max(it["peak_kib"] for it in mine) / 1024
         multiples = ratios(entries, label, base, "wall")
         spread = f"{statistics.median(multiples):.2f} ({min(multiples):.2f} to {max(multiples):.2f})" if multiples else ""
-        wall, durable, cpu = (f"{middle[key]:.{2 if middle['wall'] < 20 else 1}f}" for key in ("wall", "durable", "cpu"))
+        wall, durable, cpu = (digits(middle[key]) for key in ("wall", "durable", "cpu"))
         print(f"| {label} | {wall} | {durable} | {cpu} | {peak:.0f} MiB | {spread} | {len(mine)} |")
 
 
@@ -92,8 +96,8 @@ def main() -> None:
     match sys.argv[1:]:
         case ["run", results, label, "--", *command]:
             run(Path(results), label, command)
-        case ["table", results, base]:
-            table(Path(results), base)
+        case ["table", results, base, *labels]:
+            table(Path(results), base, labels)
         case _:
             sys.exit(__doc__)
 

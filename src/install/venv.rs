@@ -15,7 +15,7 @@ mod passing;
 mod phase;
 mod wheelhouse;
 
-use std::{path::Path, sync::mpsc::Receiver, thread};
+use std::{panic::resume_unwind, path::Path, sync::mpsc::Receiver, thread};
 
 use crate::{
     output::Progress,
@@ -30,7 +30,7 @@ use crate::{
 
 use self::{
     arrival::{Arrived, Transfers},
-    wheelhouse::Wheelhouse,
+    wheelhouse::{Build, Wheelhouse},
 };
 use super::{
     InstallError,
@@ -152,18 +152,7 @@ impl Venv<'_> {
 
         let packages = &answer.packages;
         let mut wheelhouse = Wheelhouse::new(self.site, &self.uv, staged)?;
-        let mut open = packages.0.len();
-        while open > 0 {
-            turn.go_on()?;
-            let Ok(arrived) = arrivals.recv() else { break };
-            open -= 1;
-            wheelhouse.take(arrived?)?;
-            for more in arrivals.try_iter() {
-                open -= 1;
-                wheelhouse.take(more?)?;
-            }
-            wheelhouse.unpack(turn.progress, open == 0)?;
-        }
+        unpack(packages, arrivals, &mut wheelhouse, turn)?;
         turn.progress.doing("waiting for the checkouts' requirements");
         turn.wait_for(&StepId::Lock)?;
         self.is_still(answer)?;
@@ -323,6 +312,39 @@ impl Step for Venv<'_> {
         }
         Err(InstallError::Surprise)
     }
+}
+
+/// Unpacks what arrives, and builds beside that what has to be built.
+fn unpack<'a, 'b: 'a>(
+    packages: &Packages,
+    arrivals: &Receiver<Result<Arrived<'b>, InstallError>>,
+    wheelhouse: &mut Wheelhouse<'a>,
+    turn: &Turn,
+) -> Result<(), InstallError> {
+    thread::scope(|scope| {
+        let mut build = None;
+        let mut open = packages.0.len();
+        while open > 0 {
+            turn.go_on()?;
+            let Ok(arrived) = arrivals.recv() else { break };
+            open -= 1;
+            wheelhouse.take(arrived?)?;
+            for more in arrivals.try_iter() {
+                open -= 1;
+                wheelhouse.take(more?)?;
+            }
+            if build.is_none() {
+                let begin = |it: Build| scope.spawn(move || it.run());
+                build = wheelhouse.build(packages)?.map(begin);
+            }
+            wheelhouse.unpack(turn.progress, open == 0)?;
+        }
+        if let Some(build) = build {
+            turn.progress.doing("waiting for what is built from sources");
+            build.join().unwrap_or_else(|panic| resume_unwind(panic))?;
+        }
+        wheelhouse.install_built(turn.progress)
+    })
 }
 
 fn nothing_locked() -> InstallError {

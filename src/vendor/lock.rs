@@ -208,6 +208,11 @@ impl Packages {
             text
         })
     }
+
+    /// The same without digests, for files that are known to have them.
+    pub fn pins<'a>(packages: impl IntoIterator<Item = &'a Package>) -> String {
+        packages.into_iter().fold(String::new(), |text, it| text + &it.name + "==" + &it.version + "\n")
+    }
 }
 
 impl TryFrom<String> for Packages {
