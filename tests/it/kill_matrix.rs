@@ -373,17 +373,21 @@ impl Random {
     }
 }
 
-/// `DPGUI_TEST_SEED` repeats what failed; `DPGUI_TEST_KILLS` is how many there are.
-#[test]
-fn setups_that_are_killed_at_random_moments_are_finished_by_the_next_one() {
-    let number = |name: &str| std::env::var(name).ok().map(|it| it.parse::<u64>().expect("a number"));
-    let seed = number("DPGUI_TEST_SEED").unwrap_or_else(|| {
+/// Of what is random. A test prints it, and `DPGUI_TEST_SEED` repeats what failed.
+pub(crate) fn seed() -> u64 {
+    let given = std::env::var("DPGUI_TEST_SEED").ok().map(|it| it.parse().expect("a number"));
+    given.unwrap_or_else(|| {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
         u64::from(now.subsec_nanos())
-    });
+    })
+}
+
+/// Without an environment, which is fast; with one in `kill_random`. `DPGUI_TEST_KILLS` is how many there are.
+#[test]
+fn setups_that_are_killed_at_random_moments_are_finished_by_the_next_one() {
+    let (seed, kills) = (seed(), std::env::var("DPGUI_TEST_KILLS").ok().and_then(|it| it.parse().ok()));
     println!("DPGUI_TEST_SEED={seed}");
-    let (mut random, world, mut left) =
-        (Random(seed), World::new(), number("DPGUI_TEST_KILLS").unwrap_or(25));
+    let (mut random, world, mut left) = (Random(seed), World::new(), kills.unwrap_or(25_u64));
     let undisturbed: Vec<_> = SCENARIOS[..2].iter().map(|it| world.undisturbed(it)).collect();
     while left > 0 {
         let index = usize::try_from(random.below(2)).expect("small");

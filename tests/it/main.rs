@@ -11,6 +11,7 @@ mod downloads;
 mod git;
 mod hostile_archives;
 mod kill_matrix;
+mod kill_random;
 mod kill_whole;
 mod lock;
 mod locking;
