@@ -20,6 +20,7 @@ mod offline;
 mod repair;
 mod setup;
 mod setup_whole;
+mod side_by_side;
 mod starting;
 mod supervision;
 mod support;
