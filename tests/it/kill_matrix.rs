@@ -45,7 +45,7 @@ struct Scenario {
     only: &'static [Checkpoint],
 }
 
-const SCENARIOS: [Scenario; 4] = [
+const SCENARIOS: [Scenario; 5] = [
     Scenario {
         name: "a new workspace",
         prepare: |world, sandbox| drop(sandbox.write("w/dpgui.toml", &world.settings)),
@@ -79,10 +79,26 @@ const SCENARIOS: [Scenario; 4] = [
         args: &WHOLE,
         only: &[Checkpoint::LeftoverRemoved],
     },
+    Scenario {
+        name: "a farm with a link that is not wanted any more",
+        prepare: |world, sandbox| {
+            sandbox.write("w/dpgui.toml", &world.settings);
+            sandbox.dpgui(&WHOLE).ok();
+            // As a dpgui with another list of links leaves it.
+            let path = sandbox.path("w/vendor/libs/.dpgui-receipt.json");
+            let mut receipt: Value =
+                serde_json::from_str(&fs::read_to_string(&path).expect("there")).expect("JSON");
+            receipt["details"]["old"] = "../ComfyUI/old".into();
+            fs::write(path, receipt.to_string()).expect("written");
+            std::os::unix::fs::symlink("../ComfyUI/old", sandbox.path("w/vendor/libs/old")).expect("linked");
+        },
+        args: &WHOLE,
+        only: &[Checkpoint::LinkRemoved, Checkpoint::FarmReceipted],
+    },
 ];
 
 /// Checkpoints that none of these scenarios reaches, with the reason.
-const ELSEWHERE: [Checkpoint; 14] = [
+const ELSEWHERE: [Checkpoint; 16] = [
     // Setups with an environment are killed in `kill_whole`.
     Checkpoint::LockWritten,
     Checkpoint::WheelhouseMade,
@@ -91,8 +107,10 @@ const ELSEWHERE: [Checkpoint; 14] = [
     Checkpoint::BatchInstalled,
     Checkpoint::EnvironmentSynced,
     Checkpoint::DownloadsDiscarded,
-    // Only a dpgui with another list of links does that.
-    Checkpoint::LinkRemoved,
+    // Other commands are killed in `kill_commands`.
+    Checkpoint::BundleWritten,
+    Checkpoint::Brought,
+    Checkpoint::Cleaned,
     // Updates and rollbacks are killed in `update`.
     Checkpoint::DraftBegun,
     Checkpoint::SwitchWritten,

@@ -88,7 +88,7 @@ fn run(sandbox: &Sandbox, moments: &[Option<Duration>], what: &str) -> u64 {
 
 /// Whatever has a name that is believed is what it says: artefacts with receipts, downloads, the lock.
 #[track_caller]
-fn what_is_there_is_whole(sandbox: &Sandbox, what: &str) -> BTreeSet<String> {
+pub(crate) fn what_is_there_is_whole(sandbox: &Sandbox, what: &str) -> BTreeSet<String> {
     let mut receipted = BTreeSet::new();
     let mut todo = vec![sandbox.root()];
     while let Some(dir) = todo.pop() {

@@ -10,6 +10,7 @@ mod doctor;
 mod downloads;
 mod git;
 mod hostile_archives;
+mod kill_commands;
 mod kill_matrix;
 mod kill_random;
 mod kill_whole;

@@ -11,6 +11,7 @@ use crate::{
     output::Progress,
     platform::{
         Arch,
+        checkpoint::{Checkpoint, reach},
         digest::{Hashed, Hasher, Sha256},
         fs,
     },
@@ -70,6 +71,7 @@ fn bring_all(
             return Err(bad(format!("`{}` is not where its list says", expected.path.display())));
         }
         repositories.extend(inlet.take(expected, entry)?);
+        reach(Checkpoint::Brought);
         done += expected.size;
         progress.bytes(done);
     }

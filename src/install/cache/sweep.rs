@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::{
     output::{Event, Line, size},
     platform::{
+        checkpoint::{Checkpoint, reach},
         clock,
         digest::Sha256,
         fs::{self, FsError},
@@ -123,6 +124,7 @@ impl Cache {
             return Ok(Swept::InUse(junk));
         }
         fs::remove_tree(&junk.path)?;
+        reach(Checkpoint::Cleaned);
         if let (Form::Partial, Some(sha256)) = (form, sha256) {
             fs::remove_tree(&self.origin(sha256))?;
         }
