@@ -17,6 +17,7 @@ mod kill_whole;
 mod lock;
 mod locking;
 mod logs;
+mod odd_machines;
 mod offline;
 mod repair;
 mod setup;
