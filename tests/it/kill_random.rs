@@ -29,6 +29,7 @@ use crate::{
     kill_whole::{SCENARIOS, Scenario, World, lasting},
     support::{
         file_server::Fault,
+        git_repository::say,
         git_server,
         lab::until,
         sandbox::{Said, Sandbox},
@@ -100,6 +101,11 @@ pub(crate) fn what_is_there_is_whole(sandbox: &Sandbox, what: &str) -> BTreeSet<
         }
         for entry in fs::read_dir(&dir).expect("readable").flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
+            if name == ".git" {
+                // git's own proof, whatever lies beside it.
+                assert_eq!(say(&dir, &["status", "--porcelain"]), "", "{what}: `{}`", dir.display());
+                continue;
+            }
             // Nobody believes these: the next setup removes them.
             let is_temporary = [".tmp-", ".old-"].iter().any(|it| name.contains(it));
             if entry.file_type().expect("a type").is_dir() && !is_temporary {
