@@ -9,7 +9,7 @@ cd "$(dirname "$0")"
 seconds="${1:-15}"
 shift || true
 targets=("$@")
-((${#targets[@]})) || targets=(unpack_tar_gz unpack_wheel lock sources requirements)
+((${#targets[@]})) || targets=(unpack_tar_gz unpack_wheel bundle lock sources requirements)
 
 # The triple keeps these flags from build scripts and macros, which have no fuzzer to link with.
 triple="$(rustc -vV | sed -n 's/^host: //p')"
@@ -29,7 +29,7 @@ trap 'rm -rf "$TMPDIR"' EXIT
 
 # What to start from, made of what is in the repository. The first byte says how the unpackers take the rest.
 work="$CARGO_TARGET_DIR/fuzz"
-mkdir -p "$work"/{corpus,found,seeds}/{lock,requirements,sources,unpack_tar_gz,unpack_wheel}
+mkdir -p "$work"/{corpus,found,seeds}/{bundle,lock,requirements,sources,unpack_tar_gz,unpack_wheel}
 cp ../vendor/dpgui.lock "$work/seeds/lock/shipped"
 cat >"$work/seeds/lock/full" <<'END'
 version = 1
@@ -56,6 +56,10 @@ printf 'numpy==1.24.4 # old\ntorch>=2\n\0diffusers==0.31.0\n-r x\n' >"$work/seed
 printf '\2\0\0\2\0\0\0\0\0\0\5''\12\0\3\0\0\0\2\0\0\0\0''\17\0\4\3\0\0\2\0\0\0\0''\4\0\5\2\0\0\0\0\0\0\0' \
     >"$work/seeds/unpack_tar_gz/chosen"
 printf '\2\0\2\0\0\0\5\3\1\0\0\0\0''\2\4\3\0\0\7\2\3\0\0\0\0' >"$work/seeds/unpack_wheel/chosen"
+
+# A lock, a download, and three files of a repository.
+printf '\2\0\0\0\0\0\5\0\0\2\0\0\0\0\5\7\0\5\0\0\0\0\5\1\0\5\3\0\0\0\5\2\0\5\4\0\0\0\5\3\0' \
+    >"$work/seeds/bundle/chosen"
 
 fuzz() {
     local target="$1" found="$work/found/$1"

@@ -15,7 +15,11 @@ use crate::{
         update,
     },
     output::{Event, Line, size},
-    platform::{fs, hold::Hold},
+    platform::{
+        checkpoint::{Checkpoint, reach},
+        fs,
+        hold::Hold,
+    },
     workspace::{Workspace, switch},
 };
 
@@ -120,6 +124,7 @@ fn of_workspace(args: &Args, context: &Context) -> Result<Vec<Swept>, Error> {
             Swept::WouldRemove(junk)
         } else {
             fs::remove_tree(&junk.path)?;
+            reach(Checkpoint::Cleaned);
             Swept::Removed(junk)
         });
     }

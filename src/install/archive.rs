@@ -108,11 +108,14 @@ fn unpack_entry<R: Read>(
     }
 }
 
-/// The text may hold names of the archive, which must neither fill nor command the terminal.
 fn refusal(archive: &Path, problem: &str) -> InstallError {
+    InstallError::BadArchive { archive: archive.to_owned(), problem: plain(problem) }
+}
+
+/// The text may hold names of an archive, which must neither fill nor command the terminal.
+pub(super) fn plain(problem: &str) -> String {
     let plain = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
-    let problem = problem.chars().take(LONGEST_PROBLEM).map(plain).collect();
-    InstallError::BadArchive { archive: archive.to_owned(), problem }
+    problem.chars().take(LONGEST_PROBLEM).map(plain).collect()
 }
 
 /// Unpacks what a wheel holds under `prefix`.

@@ -78,7 +78,8 @@ impl Entry {
     /// `None` for what is no part of a bundle.
     fn place(&self) -> Option<Place<'_>> {
         let path = self.path.to_str()?;
-        let plain = |it: &str| !it.is_empty() && it.split('/').all(|name| !["", ".", ".."].contains(&name));
+        let is_plain = |name: &str| !["", ".", ".."].contains(&name) && !name.contains(char::is_control);
+        let plain = |it: &str| !it.is_empty() && it.split('/').all(is_plain);
         match path.split_once('/') {
             None if path == LOCK => Some(Place::Lock),
             None if path == PROGRAM => Some(Place::Program),
@@ -128,6 +129,7 @@ mod tests {
         check(&format!("repositories/{commit}.git/objects/../config"), false);
         check(&format!("repositories/{commit}.git/../../x"), false);
         check(&format!("repositories/{commit}.git//x"), false);
+        check(&format!("repositories/{commit}.git/objects/a\u{1b}b"), false);
         check(&format!("repositories/{commit}/x"), false);
         check("repositories/../x/y", false);
         check("/etc/passwd", false);

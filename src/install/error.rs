@@ -213,12 +213,7 @@ impl Report for InstallError {
             Self::NoPip => {
                 Some("install pip (Debian: `apt install python3-pip`), then run this again".to_owned())
             }
-            Self::Program { kind: Kind::Network, .. } => Some(
-                "check the network and the package index (`UV_DEFAULT_INDEX`, `PIP_INDEX_URL`)".to_owned(),
-            ),
-            Self::Program { .. } => {
-                Some("read what it says above, then run the same command again".to_owned())
-            }
+            Self::Program { kind, .. } => Some(after_program(*kind).to_owned()),
             Self::Verify { hint, .. } => Some(hint.clone()),
             Self::Foreign { path } => Some(format!(
                 "move `{}` elsewhere, or choose another workspace with `-C DIR`",
@@ -250,4 +245,15 @@ fn another_cache(is_full: bool) -> String {
         "set `DPGUI_CACHE_DIR` to a directory that can be written"
     };
     hint.to_owned()
+}
+
+/// What to do about a program of others that failed in this way.
+const fn after_program(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Network => "check the network and the package index (`UV_DEFAULT_INDEX`, `PIP_INDEX_URL`)",
+        Kind::Disk => {
+            "free some space, or mend the permissions, where it says so, then run the same command again"
+        }
+        _ => "read what it says above, then run the same command again",
+    }
 }

@@ -68,6 +68,13 @@ checkpoints! {
     Listed = "listed",
     /// The receipt is written.
     Receipted = "receipted",
+    // Bundles, and tidying up.
+    /// A bundle is whole and synced, and has its real name not yet.
+    BundleWritten = "bundle-written",
+    /// Something of a bundle is where it belongs.
+    Brought = "brought",
+    /// Something that nobody needs is removed.
+    Cleaned = "cleaned",
     /// A list of requirements is derived.
     Derived = "derived",
     // The lock and the environment.

@@ -45,7 +45,7 @@ struct Scenario {
     only: &'static [Checkpoint],
 }
 
-const SCENARIOS: [Scenario; 4] = [
+const SCENARIOS: [Scenario; 5] = [
     Scenario {
         name: "a new workspace",
         prepare: |world, sandbox| drop(sandbox.write("w/dpgui.toml", &world.settings)),
@@ -79,10 +79,26 @@ const SCENARIOS: [Scenario; 4] = [
         args: &WHOLE,
         only: &[Checkpoint::LeftoverRemoved],
     },
+    Scenario {
+        name: "a farm with a link that is not wanted any more",
+        prepare: |world, sandbox| {
+            sandbox.write("w/dpgui.toml", &world.settings);
+            sandbox.dpgui(&WHOLE).ok();
+            // As a dpgui with another list of links leaves it.
+            let path = sandbox.path("w/vendor/libs/.dpgui-receipt.json");
+            let mut receipt: Value =
+                serde_json::from_str(&fs::read_to_string(&path).expect("there")).expect("JSON");
+            receipt["details"]["old"] = "../ComfyUI/old".into();
+            fs::write(path, receipt.to_string()).expect("written");
+            std::os::unix::fs::symlink("../ComfyUI/old", sandbox.path("w/vendor/libs/old")).expect("linked");
+        },
+        args: &WHOLE,
+        only: &[Checkpoint::LinkRemoved, Checkpoint::FarmReceipted],
+    },
 ];
 
 /// Checkpoints that none of these scenarios reaches, with the reason.
-const ELSEWHERE: [Checkpoint; 16] = [
+const ELSEWHERE: [Checkpoint; 18] = [
     // Setups with an environment are killed in `kill_whole`.
     Checkpoint::LockWritten,
     Checkpoint::WheelhouseMade,
@@ -94,8 +110,10 @@ const ELSEWHERE: [Checkpoint; 16] = [
     // Repairs are killed in `repair`.
     Checkpoint::EditsKept,
     Checkpoint::EditsUndone,
-    // Only a dpgui with another list of links does that.
-    Checkpoint::LinkRemoved,
+    // Other commands are killed in `kill_commands`.
+    Checkpoint::BundleWritten,
+    Checkpoint::Brought,
+    Checkpoint::Cleaned,
     // Updates and rollbacks are killed in `update`.
     Checkpoint::DraftBegun,
     Checkpoint::SwitchWritten,
@@ -376,17 +394,21 @@ impl Random {
     }
 }
 
-/// `DPGUI_TEST_SEED` repeats what failed; `DPGUI_TEST_KILLS` is how many there are.
-#[test]
-fn setups_that_are_killed_at_random_moments_are_finished_by_the_next_one() {
-    let number = |name: &str| std::env::var(name).ok().map(|it| it.parse::<u64>().expect("a number"));
-    let seed = number("DPGUI_TEST_SEED").unwrap_or_else(|| {
+/// Of what is random. A test prints it, and `DPGUI_TEST_SEED` repeats what failed.
+pub(crate) fn seed() -> u64 {
+    let given = std::env::var("DPGUI_TEST_SEED").ok().map(|it| it.parse().expect("a number"));
+    given.unwrap_or_else(|| {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
         u64::from(now.subsec_nanos())
-    });
+    })
+}
+
+/// Without an environment, which is fast; with one in `kill_random`. `DPGUI_TEST_KILLS` is how many there are.
+#[test]
+fn setups_that_are_killed_at_random_moments_are_finished_by_the_next_one() {
+    let (seed, kills) = (seed(), std::env::var("DPGUI_TEST_KILLS").ok().and_then(|it| it.parse().ok()));
     println!("DPGUI_TEST_SEED={seed}");
-    let (mut random, world, mut left) =
-        (Random(seed), World::new(), number("DPGUI_TEST_KILLS").unwrap_or(25));
+    let (mut random, world, mut left) = (Random(seed), World::new(), kills.unwrap_or(25_u64));
     let undisturbed: Vec<_> = SCENARIOS[..2].iter().map(|it| world.undisturbed(it)).collect();
     while left > 0 {
         let index = usize::try_from(random.below(2)).expect("small");

@@ -33,15 +33,15 @@ const OURS: [Checkpoint; 7] = [
 /// it is removed.
 const OF_THE_MOMENT: [&str; 3] = ["/addresses.txt", "/pylock", "/fetched.txt"];
 
-struct Scenario {
-    name: &'static str,
+pub(crate) struct Scenario {
+    pub(crate) name: &'static str,
     /// What was there before.
-    prepare: fn(&mut World) -> Sandbox,
+    pub(crate) prepare: fn(&mut World) -> Sandbox,
     /// Killed at these; at the last of every kind, if there are none.
     only: &'static [Checkpoint],
 }
 
-const SCENARIOS: [Scenario; 3] = [
+pub(crate) const SCENARIOS: [Scenario; 3] = [
     Scenario {
         name: "everything",
         prepare: |world| world.small.sandbox(),
@@ -61,12 +61,12 @@ const SCENARIOS: [Scenario; 3] = [
     },
 ];
 
-struct World {
-    small: SmallWorld,
+pub(crate) struct World {
+    pub(crate) small: SmallWorld,
 }
 
 impl World {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut small = SmallWorld::start();
         // More than a chunk.
         let (mut number, mut noise) = (Random(7), String::new());
@@ -108,7 +108,7 @@ impl World {
 
     /// The next setup makes what was to be made, fetches nothing that is there, and leaves nothing lying about.
     #[track_caller]
-    fn recover(&self, sandbox: &Sandbox, what: &str, expected: &State) {
+    pub(crate) fn recover(&self, sandbox: &Sandbox, what: &str, expected: &State) {
         nobody_is_left(sandbox);
         let (there, before) = (self.downloads(sandbox), self.small.index.server.requests().len());
         let said = sandbox.dpgui(&["setup"]);
@@ -141,7 +141,7 @@ impl World {
     }
 }
 
-fn lasting(sandbox: &Sandbox) -> State {
+pub(crate) fn lasting(sandbox: &Sandbox) -> State {
     let mut state = state(sandbox);
     state.retain(|path, _| !OF_THE_MOMENT.iter().any(|it| path.contains(it)));
     // It says which environment was verified, by the receipt, which is another one every time.

@@ -9,6 +9,7 @@ use crate::{
     error::in_one_line,
     output::Progress,
     platform::{
+        checkpoint::{Checkpoint, reach},
         digest::{Hasher, Sha256},
         fs::{self, FsError},
         tree,
@@ -143,7 +144,9 @@ fn fill(
     let mut rest = tar.into_inner().map_err(failed)?;
     rest.flush().map_err(failed)?;
     drop(rest);
-    Ok(file.sync_all().map_err(failed)?)
+    file.sync_all().map_err(failed)?;
+    reach(Checkpoint::BundleWritten);
+    Ok(())
 }
 
 fn header(size: u64, executable: bool) -> tar::Header {

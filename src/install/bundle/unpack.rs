@@ -16,12 +16,12 @@ use crate::{
         fs,
         lock::Lock,
     },
-    vendor::lock::LockFile,
+    vendor::lock::{LockFile, LockFileError},
     workspace::Workspace,
 };
 
 use super::{
-    super::{InstallError, cache::Cache, lock::LockedError},
+    super::{InstallError, archive, cache::Cache, lock::LockedError},
     Bundled, CONTENTS, Contents, Entry, Place, SCHEMA,
 };
 
@@ -62,7 +62,7 @@ pub fn bring(
 
 fn bring_all(inlet: &mut Inlet<'_>, arch: Arch, progress: &Progress) -> Result<Bundled, InstallError> {
     let path = inlet.path;
-    let bad = |problem: String| InstallError::BadBundle { path: path.to_owned(), problem };
+    let bad = |problem: String| refusal(path, &problem);
     let unreadable = |cause: std::io::Error| bad(in_one_line(&cause));
     let mut archive = tar::Archive::new(BufReader::with_capacity(1 << 20, fs::open(path)?));
     let mut entries = archive.entries().map_err(unreadable)?;
@@ -71,7 +71,8 @@ fn bring_all(inlet: &mut Inlet<'_>, arch: Arch, progress: &Progress) -> Result<B
     if contents.arch != arch {
         return Err(InstallError::OtherArch { path: path.to_owned(), of: contents.arch, here: arch });
     }
-    let bytes = contents.files.iter().map(|it| it.size).sum();
+    // The list is other people's bytes: sizes in it may be any.
+    let bytes = contents.files.iter().map(|it| it.size).fold(0, u64::saturating_add);
     progress.expect_bytes(bytes);
     let mut done = 0;
     for expected in &contents.files {
@@ -80,7 +81,8 @@ fn bring_all(inlet: &mut Inlet<'_>, arch: Arch, progress: &Progress) -> Result<B
             return Err(bad(format!("`{}` is not where its list says", expected.path.display())));
         }
         inlet.take(expected, entry)?;
-        done += expected.size;
+        reach(Checkpoint::Brought);
+        done = u64::saturating_add(done, expected.size);
         progress.bytes(done);
     }
     for staged in &inlet.staged {
@@ -102,6 +104,10 @@ fn contents<R: Read>(first: tar::Entry<'_, R>) -> Result<Contents, String> {
     Ok(contents)
 }
 
+fn refusal(path: &Path, problem: &str) -> InstallError {
+    InstallError::BadBundle { path: path.to_owned(), problem: archive::plain(problem) }
+}
+
 struct Inlet<'a> {
     path: &'a Path,
     cache: &'a Cache,
@@ -116,7 +122,7 @@ impl Inlet<'_> {
     /// Puts one file where it belongs.
     fn take(&mut self, expected: &Entry, content: impl Read) -> Result<(), InstallError> {
         let path = self.path;
-        let bad = |problem: String| InstallError::BadBundle { path: path.to_owned(), problem };
+        let bad = |problem: String| refusal(path, &problem);
         match expected.place() {
             None => Err(bad(format!("`{}` is no part of a bundle", expected.path.display()))),
             // For the user; but a bundle that is damaged anywhere is a damaged bundle.
@@ -163,7 +169,7 @@ impl Inlet<'_> {
 
     fn write(&self, expected: &Entry, content: impl Read, target: &Path) -> Result<(), InstallError> {
         fs::remove_tree(target)?;
-        let mut hashed = Hashed::new(content.take(expected.size + 1));
+        let mut hashed = Hashed::new(content.take(expected.size.saturating_add(1)));
         fs::write_stream(target, &mut hashed, 0o644)?;
         let found = hashed.finish();
         if found != expected.sha256 {
@@ -176,14 +182,18 @@ impl Inlet<'_> {
         if found == expected.sha256 {
             return Ok(());
         }
-        let problem = format!("`{}` in it is not what its list says", expected.path.display());
-        Err(InstallError::BadBundle { path: self.path.to_owned(), problem })
+        Err(refusal(self.path, &format!("`{}` in it is not what its list says", expected.path.display())))
     }
 
     /// A workspace without a lock takes this one; another one is the user's decision.
     fn take_lock(&mut self, text: String) -> Result<(), InstallError> {
-        let unreadable = |source| LockedError::Unreadable { path: self.path.to_owned(), source };
-        let brought = LockFile::parse(&text).map_err(unreadable)?;
+        let brought = LockFile::parse(&text).map_err(|source| match source {
+            LockFileError::Newer(_) => LockedError::Unreadable { path: self.path.to_owned(), source }.into(),
+            // The lock of a bundle is nobody's to mend.
+            LockFileError::Toml(_) => {
+                refusal(self.path, &format!("its `dpgui.lock`: {}", in_one_line(&source)))
+            }
+        })?;
         match fs::read_optional(&self.workspace.lock_file())? {
             None => self.lock = Some(text),
             Some(own) if LockFile::parse(&own).is_ok_and(|own| own == brought) => {}

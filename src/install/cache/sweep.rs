@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::{
     output::{Event, Line, size},
     platform::{
+        checkpoint::{Checkpoint, reach},
         clock,
         digest::Sha256,
         fs::{self, FsError},
@@ -127,6 +128,7 @@ impl Cache {
             return Ok(Swept::InUse(junk));
         }
         fs::remove_tree(&junk.path)?;
+        reach(Checkpoint::Cleaned);
         if form == Form::Partial {
             // What says where it came from goes with it.
             fs::remove_tree(&junk.path.with_extension("part.json"))?;

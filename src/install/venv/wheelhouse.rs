@@ -1,6 +1,7 @@
 //! The directory that uv installs from: files that have arrived, under their own names.
 
 use std::{
+    ffi::OsString,
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
 };
@@ -148,7 +149,7 @@ impl<'a> Wheelhouse<'a> {
 
     fn uv(&self, words: &[&str]) -> Result<CommandSpec, InstallError> {
         let command = self.uv.command(&self.env)?.args(words);
-        let command = command.arg("--find-links").arg(self.dir.join("files"));
+        let command = command.arg("--find-links").arg(as_address(&self.dir.join("files")));
         Ok(command.arg("--python").arg(self.staged.join("bin/python")))
     }
 
@@ -166,6 +167,12 @@ impl<'a> Wheelhouse<'a> {
     fn link(&self, package: &Package) -> PathBuf {
         self.dir.join("files").join(&package.file)
     }
+}
+
+/// For uv a place ends at a comma, which an address need not have.
+fn as_address(dir: &Path) -> OsString {
+    let address = url::Url::from_file_path(dir);
+    address.map_or_else(|()| dir.into(), |it| it.as_str().replace(',', "%2C").into())
 }
 
 impl Drop for Wheelhouse<'_> {

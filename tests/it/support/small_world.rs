@@ -16,7 +16,7 @@ use crate::{
 
 /// The servers. They go on as long as this lives.
 pub(crate) struct SmallWorld {
-    _files: FileServer,
+    pub(crate) files: FileServer,
     pub(crate) upstream: Upstream,
     pub(crate) index: PackageIndex,
     settings: String,
@@ -37,7 +37,7 @@ impl SmallWorld {
              [sources.diffusion-pipe]\nurl = \"{url}\"\ncommit = \"{commit}\"\n",
             python().display()
         );
-        Self { _files: files, upstream, index, settings, _dir: dir }
+        Self { files, upstream, index, settings, _dir: dir }
     }
 
     /// A machine with nothing on it but uv, the system's programs and an empty workspace that knows this world.
