@@ -322,7 +322,7 @@ fn unpack<'a, 'b: 'a>(
     turn: &Turn,
 ) -> Result<(), InstallError> {
     thread::scope(|scope| {
-        let mut build = None;
+        let (mut build, mut is_begun) = (None, false);
         let mut open = packages.0.len();
         while open > 0 {
             turn.go_on()?;
@@ -333,9 +333,13 @@ fn unpack<'a, 'b: 'a>(
                 open -= 1;
                 wheelhouse.take(more?)?;
             }
-            if build.is_none() {
-                let begin = |it: Build| scope.spawn(move || it.run());
-                build = wheelhouse.build(packages)?.map(begin);
+            if !is_begun {
+                build = wheelhouse.build(packages)?.map(|it: Build| scope.spawn(move || it.run()));
+                is_begun = build.is_some();
+            }
+            // A machine that cannot build is told before the rest has come.
+            if let Some(ended) = build.take_if(|it| it.is_finished()) {
+                ended.join().unwrap_or_else(|panic| resume_unwind(panic))?;
             }
             wheelhouse.unpack(turn.progress, open == 0)?;
         }

@@ -27,6 +27,10 @@ use super::{
 /// Bytes of wheels that are worth a run of uv, whose start takes a quarter of a second.
 const BATCH: u64 = 128 << 20;
 
+/// Directories of files that uv is pointed at. Two, because one uv builds from the one while another empties the other.
+const WHEELS: &str = "wheels";
+const SOURCES: &str = "sources";
+
 /// The building of all sources into uv's cache, beside the unpacking of the wheels.
 pub(super) struct Build {
     command: CommandSpec,
@@ -57,7 +61,9 @@ impl<'a> Wheelhouse<'a> {
     pub(super) fn new(site: &Site, uv: &'a Uv<'a>, staged: &'a Path) -> Result<Self, InstallError> {
         let dir = fs::beside(&site.workspace.records().join("wheelhouse"), "tmp");
         fs::remove_tree(&dir)?;
-        fs::create_dir_all(&dir.join("files"))?;
+        for inside in [WHEELS, SOURCES] {
+            fs::create_dir_all(&dir.join(inside))?;
+        }
         reach(Checkpoint::WheelhouseMade);
         let mut env = index_settings::uv_env(site);
         env.set("UV_CACHE_DIR", dir.join("uv-cache")).remove("UV_LINK_MODE").remove("UV_REQUIRE_HASHES");
@@ -71,7 +77,9 @@ impl<'a> Wheelhouse<'a> {
     pub(super) fn take(&mut self, arrived: Arrived<'a>) -> Result<(), InstallError> {
         match arrived {
             Arrived::Here(package, fetched) => {
-                fs::symlink(&fetched.path, &self.link(package))?;
+                for link in self.links(package) {
+                    fs::symlink(&fetched.path, &link)?;
+                }
                 reach(Checkpoint::WheelArrived);
                 self.waiting.push(package);
                 self.here.push((package, fetched));
@@ -94,8 +102,8 @@ impl<'a> Wheelhouse<'a> {
         }
         let list = self.dir.join("sources.txt");
         fs::write_atomic(&list, Packages::pins(sources))?;
-        let command = self.unpacking()?.arg("--target").arg(self.dir.join("built")).arg("--requirement");
-        Ok(Some(Build { command: command.arg(&list) }))
+        let command = self.unpacking(SOURCES)?.arg("--target").arg(self.dir.join("built"));
+        Ok(Some(Build { command: command.arg("--requirement").arg(&list) }))
     }
 
     /// Lets uv install the wheels that have arrived, if they are enough to be worth it or `all` have.
@@ -105,24 +113,24 @@ impl<'a> Wheelhouse<'a> {
             return Ok(());
         }
         let batch: Vec<_> = self.waiting.extract_if(.., |it| !it.is_source()).collect();
-        self.install(&batch, progress)
+        self.install(&batch, WHEELS, progress)
     }
 
-    /// Lets uv install what is built.
+    /// Lets uv install what is built. It knows it by the path of its sources.
     pub(super) fn install_built(&mut self, progress: &Progress) -> Result<(), InstallError> {
         let batch = std::mem::take(&mut self.waiting);
-        self.install(&batch, progress)
+        self.install(&batch, SOURCES, progress)
     }
 
-    fn install(&self, batch: &[&Package], progress: &Progress) -> Result<(), InstallError> {
+    fn install(&self, batch: &[&Package], from: &str, progress: &Progress) -> Result<(), InstallError> {
         if batch.is_empty() || self.left_to_uv {
             return Ok(());
         }
         let list = self.dir.join("batch.txt");
         fs::write_atomic(&list, Packages::pins(batch.iter().copied()))?;
-        Self::run(&self.unpacking()?.arg("--requirement").arg(&list), progress)?;
-        for package in batch.iter().filter(|it| !TOOLS.contains(&it.name.as_str())) {
-            fs::remove_tree(&self.link(package))?;
+        Self::run(&self.unpacking(from)?.arg("--requirement").arg(&list), progress)?;
+        for package in batch {
+            fs::remove_tree(&self.dir.join(WHEELS).join(&package.file))?;
         }
         reach(Checkpoint::BatchInstalled);
         Ok(())
@@ -132,7 +140,7 @@ impl<'a> Wheelhouse<'a> {
     pub(super) fn finish(&mut self, packages: &Packages, progress: &Progress) -> Result<(), InstallError> {
         let list = self.dir.join("all.txt");
         fs::write_atomic(&list, Packages::requirements(&packages.0))?;
-        let mut sync = self.uv(&["pip", "sync", "--require-hashes"])?;
+        let mut sync = self.uv(&["pip", "sync", "--require-hashes"], WHEELS)?;
         if !self.left_to_uv {
             sync = sync.args(["--offline", "--no-index"]);
         }
@@ -143,13 +151,13 @@ impl<'a> Wheelhouse<'a> {
 
     /// Without hashes: each file was hashed as it came, nothing but those files is offered, and uv would hash them once
     /// more, one after the other (measured with 3.1 GB: 27 instead of 19 seconds).
-    fn unpacking(&self) -> Result<CommandSpec, InstallError> {
-        self.uv(&["pip", "install", "--no-deps", "--offline", "--no-index"])
+    fn unpacking(&self, from: &str) -> Result<CommandSpec, InstallError> {
+        self.uv(&["pip", "install", "--no-deps", "--offline", "--no-index"], from)
     }
 
-    fn uv(&self, words: &[&str]) -> Result<CommandSpec, InstallError> {
+    fn uv(&self, words: &[&str], from: &str) -> Result<CommandSpec, InstallError> {
         let command = self.uv.command(&self.env)?.args(words);
-        let command = command.arg("--find-links").arg(as_address(&self.dir.join("files")));
+        let command = command.arg("--find-links").arg(as_address(&self.dir.join(from)));
         Ok(command.arg("--python").arg(self.staged.join("bin/python")))
     }
 
@@ -164,8 +172,12 @@ impl<'a> Wheelhouse<'a> {
         program::run_watched(command, "uv", &mut |line| learn(&|it| it.hear(line)), &look)
     }
 
-    fn link(&self, package: &Package) -> PathBuf {
-        self.dir.join("files").join(&package.file)
+    /// Where uv finds the file: what sources are built with is a wheel of the environment too.
+    fn links(&self, package: &Package) -> Vec<PathBuf> {
+        let is_tool = TOOLS.contains(&package.name.as_str());
+        let places = [(WHEELS, !package.is_source()), (SOURCES, package.is_source() || is_tool)];
+        let wanted = places.into_iter().filter(|(_, is_wanted)| *is_wanted);
+        wanted.map(|(inside, _)| self.dir.join(inside).join(&package.file)).collect()
     }
 }
 
