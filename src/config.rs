@@ -2,19 +2,22 @@
 //!
 //! What can be in them is data (`schema`). What dpgui does not know passes through as it was written.
 
-mod check;
+pub mod edit;
 mod error;
+pub mod facts;
 pub mod finding;
 mod media;
 mod paths;
 pub mod portable;
 mod read;
 mod resolve;
+pub mod rules;
 pub mod sample;
 pub mod schema;
 pub mod source;
 pub mod template;
 pub mod training;
+mod view;
 
 use std::{
     fmt,
@@ -37,8 +40,6 @@ pub struct TrainConfig {
     source: Source,
     datasets: Vec<Dataset>,
     base: Base,
-    /// What was wrong with single values.
-    found: Vec<Finding>,
 }
 
 /// A dataset file, or why it cannot be read.
@@ -61,17 +62,17 @@ impl TrainConfig {
             return Err(ConfigError::IsDataset { path: path.to_owned() });
         }
         let base = Base { root: workspace.root().to_owned(), env: env.clone() };
-        let (training, found) = Training::read(&source);
+        let training = Training::read(&source);
         let datasets = paths::in_training(&source, None)
             .into_iter()
             .filter(|it| it.role == Role::Dataset)
             .map(|it| {
                 let path = base.absolute(it.text);
-                let unreadable = |cause| check::unreadable(cause, source.at(Some(it.span.clone())));
+                let unreadable = |cause| rules::unreadable(&cause, source.at(Some(it.span.clone())));
                 Dataset { named_at: it.span.start, source: Source::read(&path).map_err(unreadable), path }
             })
             .collect();
-        Ok(Self { training, source, datasets, base, found })
+        Ok(Self { training, source, datasets, base })
     }
 
     /// The file as given to [`TrainConfig::load`].
@@ -82,7 +83,7 @@ impl TrainConfig {
     /// Everything that is wrong, the training file first, each file from its top. `ranks` is how many processes
     /// (GPUs) will train, if that is known.
     pub fn findings(&self, ranks: Option<u32>) -> Vec<Finding> {
-        check::findings(self, ranks)
+        rules::of_training(self, ranks)
     }
 
     /// Writes copies of all files into `dir` that the trainer understands from any working directory. The

@@ -1,13 +1,13 @@
 //! Why a configuration cannot be read, written or made.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::{
     error::{Kind, Report},
     platform::fs::FsError,
 };
 
-use super::{Finding, Position};
+use super::{Finding, Position, source::position};
 
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -38,6 +38,16 @@ pub enum ConfigError {
     Unusable { finding: Box<Finding> },
     #[error(transparent)]
     Fs(#[from] FsError),
+}
+
+impl ConfigError {
+    pub(super) fn syntax(path: &Path, text: &str, cause: &toml_edit::TomlError) -> Self {
+        let start = cause.span().map_or(0, |span| span.start);
+        let at = position(text, start);
+        let line = text.lines().nth(at.line - 1).unwrap_or_default().to_owned();
+        let message = cause.message().trim_end().replace('\n', ", ");
+        Self::Syntax { path: path.to_owned(), at, line, message }
+    }
 }
 
 impl Report for ConfigError {

@@ -6,7 +6,7 @@ use toml_edit::{Item, TableLike};
 
 use crate::platform::fs;
 
-use super::{Finding, TrainConfig, read::span_of, source::Source};
+use super::{Finding, paths::Base, read::span_of, source::Source};
 
 /// Files that belong to media and are none. Source: `utils/dataset.py` of diffusion-pipe, which tries all others.
 const COMPANIONS: [&str; 3] = ["txt", "json", "npz"];
@@ -18,14 +18,15 @@ const CAPTIONS: &str = "captions.json";
 const DEMO: &str = "demo";
 
 pub(super) fn findings(
-    config: &TrainConfig,
+    base: &Base,
+    model: Option<&str>,
     source: &Source,
     directories: &[&dyn TableLike],
 ) -> Vec<Finding> {
-    let is_demo = config.training.model.as_deref() == Some(DEMO);
+    let is_demo = model == Some(DEMO);
     let one = |directory: &&dyn TableLike| {
         let written = directory.get("path").and_then(Item::as_str)?;
-        let folder = config.base.absolute(written);
+        let folder = base.absolute(written);
         let names = fs::names(&folder).ok().filter(|_| fs::is_dir(&folder) && !written.is_empty())?;
         let at = source.at(span_of(*directory, "path"));
         let media: Vec<&OsString> = names.iter().filter(|name| is_media(&folder, name, is_demo)).collect();
