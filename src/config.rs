@@ -10,6 +10,7 @@ mod paths;
 pub mod portable;
 mod read;
 mod resolve;
+pub mod safetensors;
 pub mod sample;
 pub mod schema;
 pub mod source;
