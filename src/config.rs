@@ -12,6 +12,7 @@ pub mod portable;
 mod read;
 mod resolve;
 pub mod rules;
+pub mod safetensors;
 pub mod sample;
 pub mod schema;
 pub mod source;
@@ -118,6 +119,7 @@ eval_datasets = [
 ]
 epochs = 10
 save_every_n_epochs = 1
+checkpoint_every_n_minutes = 60
 
 [model]
 type = 'wan'
@@ -126,6 +128,7 @@ dtype = 'bfloat16'
 
 [optimizer]
 type = 'adamw_optimi'
+lr = 1e-4
 betas = [0, 0.99]
 
 [monitoring]
@@ -208,7 +211,8 @@ wandb_run_name = 'r'
             TRAINING,
             Some(8),
             &[
-                "DIR/wan.toml:18:9: note[toml-homogeneous-arrays]: `betas` mixes types, which the trainer's TOML parser refuses",
+                "DIR/wan.toml:20:9: note[toml-homogeneous-arrays]: `betas` mixes types, which the trainer's TOML parser refuses",
+                "DIR/wan.toml:24:17: warning[wandb-key-in-file]: `wandb_api_key` is written in the file",
                 "DIR/configs/wan.toml:1:15: note[toml-homogeneous-arrays]: `resolutions` mixes types, which the trainer's TOML parser refuses",
                 "DIR/home/eval.toml:1:1: note[toml-no-bom]: the file starts with a byte-order mark, which the trainer takes for a part of the first key",
             ],
@@ -237,12 +241,13 @@ enable_wandb = true
             &[
                 "DIR/wan.toml:1:1: error[epochs-present]: `epochs` is missing",
                 "DIR/wan.toml:1:1: error[optimizer-table]: `optimizer` is missing",
-                "DIR/wan.toml:2:14: error[wrong-type]: `output_dir` must be a string, not `3`",
+                "DIR/wan.toml:1:1: note[checkpoint-needed-for-resume]: no checkpoints are written on the way, so a training that breaks off starts anew",
+                "DIR/wan.toml:2:14: error[wrong-type]: `output_dir` must be a path, not `3`",
                 "DIR/wan.toml:3:11: error[dataset-exists]: there is no configuration file `DIR/configs/absent.toml`",
-                "DIR/wan.toml:4:17: error[eval-dataset-table]: `eval_datasets` must be a list of tables",
-                "DIR/wan.toml:5:22: error[save-interval-nonzero]: `save_every_n_steps` is 0: the trainer would divide by it",
+                "DIR/wan.toml:4:17: error[eval-dataset-table]: `eval_datasets` must be a list of tables, not `['eval.toml']`",
+                "DIR/wan.toml:5:22: error[save-interval-nonzero]: `save_every_n_steps` must be a whole number, at least 1, not `0`",
                 "DIR/wan.toml:6:19: error[stages-divide-gpus]: `pipeline_stages = 2` does not divide the number of GPUs, 3",
-                "DIR/wan.toml:7:28: error[wrong-type]: `micro_batch_size_per_gpu` must be a number, or a list of pairs `[resolution, batch]`, not `[[512, 0]]`",
+                "DIR/wan.toml:7:28: error[batch-values-positive]: `micro_batch_size_per_gpu` must be a whole number, or a list of pairs `[a, b]`, at least 1, not `[[512, 0]]`",
                 "DIR/wan.toml:8:2: error[model-required-keys]: `[model]` lacks `dtype`",
                 "DIR/wan.toml:9:8: error[model-type-known]: the trainer has no model type `want`",
                 "DIR/wan.toml:10:1: error[root-key-in-table]: `epochs` belongs at the top of the file; here it is a part of `[model]`",

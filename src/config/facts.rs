@@ -45,6 +45,7 @@ pub const fn moment(when: When) -> &'static str {
 
 /// What no rule of the trainer's says, because it looks at no key that it does not read: id, rule, effect, when, what
 /// happens.
+#[rustfmt::skip]
 const OWN: &[(&str, &str, Effect, When, &str)] = &[
     ("toml-syntax", "The file is TOML", Effect::Error, When::Startup, "TomlDecodeError"),
     (
@@ -83,6 +84,7 @@ const OWN: &[(&str, &str, Effect, When, &str)] = &[
         "KeyError after caching and model loading",
     ),
     ("dataset-present", "`dataset` is set", Effect::Error, When::Init, "KeyError"),
+    ("adapter-files-exist", "An adapter that is named is there", Effect::Error, When::ModelLoad, "FileNotFoundError after caching and model loading"),
     (
         "dataset-exists",
         "A dataset file that is named is there",

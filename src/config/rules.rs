@@ -14,6 +14,7 @@ mod evaluation;
 mod families;
 mod files;
 mod foreign;
+mod headers;
 mod language;
 mod memory;
 mod model;
@@ -28,7 +29,7 @@ mod shape;
 mod unknown;
 mod values;
 
-use std::ops::Deref;
+use std::{cell::OnceCell, ops::Deref};
 
 use super::{
     Finding, TrainConfig, paths::Base, schema, source::Source, training::first_micro_batch, view::View,
@@ -46,6 +47,7 @@ pub(super) struct Subject<'a> {
     /// How many processes, so GPUs, will train, if that is known.
     ranks: Option<u32>,
     datasets: Vec<View<'a>>,
+    heads: OnceCell<Vec<headers::Head<'a>>>,
 }
 
 impl<'a> Deref for Subject<'a> {
@@ -56,7 +58,12 @@ impl<'a> Deref for Subject<'a> {
     }
 }
 
-impl Subject<'_> {
+impl<'a> Subject<'a> {
+    /// The safetensors files that are named; read when first asked for.
+    fn heads(&self) -> &[headers::Head<'a>] {
+        self.heads.get_or_init(|| headers::read(self))
+    }
+
     fn is(&self, models: &[&str]) -> bool {
         self.model.is_some_and(|it| models.contains(&it.name))
     }
@@ -137,6 +144,7 @@ const TOPICS: &[&[Rule]] = &[
     evaluation::RULES,
     dataset::RULES,
     files::RULES,
+    headers::RULES,
     resume::RULES,
     environment::RULES,
 ];
@@ -151,6 +159,7 @@ pub(super) fn of_training(config: &TrainConfig, ranks: Option<u32>) -> Vec<Findi
         model,
         ranks,
         datasets: readable().map(View::root).collect(),
+        heads: OnceCell::new(),
     };
     let mut found = vec![];
     for rule in TOPICS.iter().copied().flatten() {

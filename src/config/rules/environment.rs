@@ -85,7 +85,7 @@ pub(super) const CASES: &[super::cases::Case] = {
     &[
         case("flash-attn-needed", "model.type = 'lumina_2'", "model.type = 'wan'")
             .files(&[("venv/lib/python3.12/site-packages/a.py", "")]),
-        case("cosmos-transformer-engine", "model.type = 'wan'", "model.type = 'wan'")
+        case("cosmos-transformer-engine", "model.type = 'cosmos'", "model.type = 'wan'")
             .files(&[("venv/lib/python3.12/site-packages/a.py", "")]),
         case(
             "kahan-needs-old-bitsandbytes",

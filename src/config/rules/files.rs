@@ -305,8 +305,8 @@ pub(super) const CASES: &[super::cases::Case] = {
         .files(&[("bare/a.png", "")]),
         case(
             "safetensors-file-or-dir",
-            "model.transformer_path = 'models/a.pt'",
-            "model.transformer_path = 'models/a.safetensors'",
+            "model = { type = 'qwen_image', transformer_path = 'models/a.pt' }",
+            "model = { type = 'qwen_image', transformer_path = 'models/a.safetensors' }",
         )
         .files(&[("models/a.pt", EMPTY), ("models/a.safetensors", EMPTY)]),
         case(

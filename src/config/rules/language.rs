@@ -61,9 +61,19 @@ pub(super) const CASES: &[super::cases::Case] = {
         in_front("toml-no-bom", "\u{feff}", "# \u{feff}\n"),
         in_front("toml-syntax", "a = = 1\n", "# a = = 1\n"),
         in_front("toml-no-leading-dot-float", "uncond_fraction = .5\n", "uncond_fraction = 0.5\n"),
-        case("toml-no-dates", "model.shift = 2020-01-01\n", "model.shift = 2020"),
+        case(
+            "toml-no-dates",
+            "optimizer = { type = 'Prodigy', when = 2020-01-01 }",
+            "optimizer = { type = 'Prodigy', when = '2020-01-01' }",
+        ),
         case("toml-homogeneous-arrays", "optimizer.betas = [0, 0.99]", "optimizer.betas = [0.0, 0.99]"),
-        in_front("toml-readable", "map_num_proc = 1_0\n", "map_num_proc = 10\n"),
-        in_front("file-readable", "x", "x"),
+        in_front(
+            "toml-readable",
+            r#"monitoring.wandb_run_name = "\"\"it's"
+"#,
+            r#"monitoring.wandb_run_name = "\"it's"
+"#,
+        ),
+        case("file-readable", "dataset = 'data'", "dataset = './d.toml'"),
     ]
 };

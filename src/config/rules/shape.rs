@@ -33,7 +33,6 @@ pub(super) const RULES: &[Rule] = &[
             "genericoptim-choices",
             "genericoptim-proj-type",
             "genericoptim-ranges",
-            "hunyuan-video-dtype",
             "hunyuan-video-sources",
             "invalid-value",
             "key-present",
@@ -146,6 +145,8 @@ fn one_key(part: &Part, key: &Key) -> Option<Finding> {
     };
     // Names of text encoders are looked up in any letter case, by a rule of their own; the rank of a LoKr may be 1e6.
     if part.of == In::TextEncoder && key.name == "type" && item.is_str()
+        // The launcher makes it lower case (utils/pipeline.py:17, deepspeed/runtime/pipe/module.py).
+        || key.name == "partition_method" && item.as_str().is_some_and(|it| is_choice_in_lower_case(key, it))
         || part.of == In::Adapter && key.name == "rank" && item.as_float().is_some_and(|it| it >= 1.0)
     {
         return None;
@@ -194,10 +195,9 @@ fn wrong_value(part: &Part, key: &Key, item: &Item, wrong: Wrong) -> Finding {
     let name = &key.name;
     let optimizer = part.view.text("type").filter(|_| part.of == In::Optimizer);
     let generic = optimizer.is_some_and(|it| it.eq_ignore_ascii_case("genericoptim"));
-    let id = match (part.section, name.as_str(), wrong) {
+    let id = match (name.as_str(), wrong) {
         _ if name.ends_with("dtype") && item.as_str() == Some("nf4") => "nf4-rejected",
-        (Section::Model("hunyuan-video"), "dtype", Wrong::Value) if is_dtype(item) => "hunyuan-video-dtype",
-        (_, "lr" | "eps", Wrong::Value) if generic => "genericoptim-ranges",
+        ("lr" | "eps", Wrong::Value) if generic => "genericoptim-ranges",
         _ => named::wrong(part.of, name, wrong),
     };
     let wanted = values::wanted(key);
@@ -212,8 +212,9 @@ fn wrong_value(part: &Part, key: &Key, item: &Item, wrong: Wrong) -> Finding {
     }
 }
 
-fn is_dtype(item: &Item) -> bool {
-    item.as_str().is_some_and(|text| schema::about().dtypes.iter().any(|it| it == text))
+fn is_choice_in_lower_case(key: &Key, text: &str) -> bool {
+    let text = toml::Value::from(text.to_lowercase());
+    key.choices.contains(&text)
 }
 
 /// The value as written; of a long one, what it is.
@@ -293,11 +294,6 @@ pub(super) const CASES: &[super::cases::Case] = {
             "genericoptim-proj-type",
             "optimizer = { type = 'genericoptim', rank = 8, update_proj_gap = 8, proj_type = 'qr' }",
             "optimizer = { type = 'genericoptim', rank = 8, update_proj_gap = 8, proj_type = 'svd' }",
-        ),
-        case(
-            "hunyuan-video-dtype",
-            "model = { type = 'hunyuan-video', dtype = 'float8' }",
-            "model = { type = 'hunyuan-video', dtype = 'float16' }",
         ),
         case(
             "hunyuan-video-sources",
