@@ -98,9 +98,10 @@ pub fn apply<'e>(source: &Source, edits: &'e [Edit]) -> Result<(String, Vec<&'e 
         done.extend(did.then_some(edit));
     }
     let edited = Source::parse(source.path(), document.to_string())?;
-    let text = match readable {
-        true => portable::rewrite(&edited, &portable::Replaced::new()).0,
-        false => edited.text().to_owned(),
+    let text = if readable {
+        portable::rewrite(&edited, &portable::Replaced::new()).0
+    } else {
+        edited.text().to_owned()
     };
     Ok((source.framed(&text, !readable), done))
 }
@@ -201,11 +202,12 @@ fn rename(table: &mut dyn TableLike, from: &str, to: &str) {
         .collect();
     table.clear();
     for (key, item) in entries {
-        let key = match key.get() == from {
-            true => Key::new(to)
+        let key = if key.get() == from {
+            Key::new(to)
                 .with_leaf_decor(key.leaf_decor().clone())
-                .with_dotted_decor(key.dotted_decor().clone()),
-            false => key,
+                .with_dotted_decor(key.dotted_decor().clone())
+        } else {
+            key
         };
         table.entry_format(&key).or_insert(item);
     }

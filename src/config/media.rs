@@ -37,8 +37,8 @@ pub(super) fn findings(
                 "put the files there, or name the folder that holds them: folders in it are not searched";
             return Some(Finding::error("directory-has-media", at, message).fix(fix));
         }
-        let (bare, first) = without_caption(&folder, &names, &media)?;
-        let of = format!("{bare} of {} files in `{}`", media.len(), folder.display());
+        let (without_one, first) = without_caption(&folder, &names, &media)?;
+        let of = format!("{without_one} of {} files in `{}`", media.len(), folder.display());
         let message = format!("{of} have no caption, the first is `{}`", Path::new(first).display());
         if is_demo {
             let fix = "write a `.txt` file of the same name beside each";

@@ -54,10 +54,7 @@ impl Source {
     /// `text` with the line ends that this file had, and its byte-order mark if that shall stay.
     pub fn framed(&self, text: &str, keeps_mark: bool) -> String {
         let mark = if self.had_byte_order_mark && keeps_mark { "\u{feff}" } else { "" };
-        let text = match self.had_carriage_returns {
-            true => text.replace('\n', "\r\n"),
-            false => text.to_owned(),
-        };
+        let text = if self.had_carriage_returns { text.replace('\n', "\r\n") } else { text.to_owned() };
         format!("{mark}{text}")
     }
 

@@ -148,7 +148,7 @@ fn sdxl_debiased_false_is_true(s: &Subject) -> Option<Finding> {
     })
 }
 
-/// It looks the type up in a table of its own (models/hunyuan_video.py:32, hyvideo/constants.py).
+/// It looks the type up in a table of its own (`models/hunyuan_video.py:32`, `hyvideo/constants.py`).
 fn hunyuan_video_dtype(s: &Subject) -> Option<Finding> {
     let dtype = s.text("model.dtype").filter(|it| it.starts_with("float8") && s.is(&["hunyuan-video"]))?;
     schema::about().dtypes.iter().any(|it| it == dtype).then(|| {

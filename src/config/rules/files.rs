@@ -9,7 +9,7 @@ use crate::{
         media,
         paths::{self, Base, PathUse, Role},
         portable,
-        schema::PathKind,
+        schema::{ModelType, PathKind},
         source::Source,
     },
     platform::{fs, mounts},
@@ -134,7 +134,7 @@ fn names_variable(text: &str) -> bool {
 /// Keys that take a file or a folder take no other kind of file, and no folder without any.
 fn safetensors_file_or_dir(s: &Subject, found: &mut Vec<Finding>) {
     const END: &str = ".safetensors";
-    let keys = s.model.into_iter().flat_map(|it| it.paths());
+    let keys = s.model.into_iter().flat_map(ModelType::paths);
     for key in keys
         .filter(|key| key.path == Some(PathKind::FileOrFolder) && key.extensions.iter().any(|it| it == END))
     {

@@ -33,9 +33,11 @@ pub(super) fn read<'a>(s: &Subject<'a>) -> Vec<Head<'a>> {
     let uses = paths::in_training(s.source(), s.text("model.type"));
     let inputs = uses.into_iter().filter(|it| matches!(it.role, Role::Input(..)) && !it.text.is_empty());
     let is_safetensors = |path: &PathBuf| path.extension().is_some_and(|it| it == "safetensors");
-    let files = |place: PathBuf| match fs::is_dir(&place) {
-        true => fs::names(&place).unwrap_or_default().into_iter().map(|name| place.join(name)).collect(),
-        false => vec![place],
+    let files = |place: PathBuf| {
+        if !fs::is_dir(&place) {
+            return vec![place];
+        }
+        fs::names(&place).unwrap_or_default().into_iter().map(|name| place.join(name)).collect()
     };
     inputs
         .flat_map(|it| {
@@ -80,7 +82,7 @@ fn flux2_width_known(s: &Subject) -> Option<Finding> {
     )
 }
 
-/// ComfyUI takes a model for distilled that has these tensors (comfy/model_detection.py), and the trainer refuses it.
+/// ComfyUI takes a model for distilled that has these tensors (`comfy/model_detection.py`), and the trainer refuses it.
 fn hy15_not_distilled(s: &Subject) -> Option<Finding> {
     let (head, file) = of(s, "diffusion_model").next().filter(|_| s.is(&["hunyuan_video_15"]))?;
     file.tensors.keys().any(|name| name.contains("guidance_in.")).then(|| {
@@ -93,9 +95,8 @@ fn hy15_not_distilled(s: &Subject) -> Option<Finding> {
 /// Keys whose files go through `load_state_dict` and `iterate_safetensors` (utils/common.py:84, 102).
 fn plain_keys(model: &str) -> &'static [&'static str] {
     match model {
-        "auraflow" | "qwen_image" => &["transformer_path", "text_encoder_path", "vae_path"],
+        "auraflow" | "cosmos" | "qwen_image" => &["transformer_path", "text_encoder_path", "vae_path"],
         "chroma" => &["transformer_path"],
-        "cosmos" => &["transformer_path", "text_encoder_path", "vae_path"],
         "cosmos_predict2" | "anima" => &["transformer_path", "t5_path", "llm_path", "llm_adapter_path"],
         "hunyuan_image" => &["transformer_path", "text_encoder_path", "vae_path", "byt5_path"],
         "lumina_2" => &["llm_path"],
@@ -119,7 +120,7 @@ fn no_fp8_scaled_outside_comfy(s: &Subject, found: &mut Vec<Finding>) {
     }
 }
 
-/// The names that ComfyUI's quantised layers have in a file (comfy/quant_ops.py and older spellings).
+/// The names that ComfyUI's quantised layers have in a file (`comfy/quant_ops.py` and older spellings).
 fn is_quantised(file: &Safetensors) -> bool {
     let marks = ["scale_weight", "weight_scale", "comfy_quant", "scaled_fp8"];
     file.tensors.keys().any(|name| marks.iter().any(|mark| name.ends_with(mark)))

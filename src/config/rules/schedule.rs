@@ -32,7 +32,7 @@ fn force_constant_lr_wins(s: &Subject, found: &mut Vec<Finding>) {
 
 fn loss_keys_scope(s: &Subject, found: &mut Vec<Finding>) {
     const ID: &str = "loss-keys-scope";
-    /// Types whose loss is their own (models/sdxl.py:632, models/ltx_video.py:205, models/cosmos.py:280).
+    /// Types whose loss is their own (`models/sdxl.py:632`, `models/ltx_video.py:205`, `models/cosmos.py:280`).
     const OWN_LOSS: [&str; 3] = ["sdxl", "ltx-video", "cosmos"];
     let keys = ["huber_delta", "smooth_l1_beta"];
     if let Some(model) = s.model.filter(|it| OWN_LOSS.contains(&it.name)) {

@@ -251,9 +251,10 @@ fn of_another_trainer(keys: &[(View, &str)]) -> Option<Finding> {
         .iter()
         .filter_map(|key| Some(format!("`{key}`: {}", trainer.ours(key).filter(|it| !it.is_empty())?)))
         .collect();
-    let fix = match instead.is_empty() {
-        true => "remove them: nothing here does the same".to_owned(),
-        false => format!("use instead of {}", instead.join("; ")),
+    let fix = if instead.is_empty() {
+        "remove them: nothing here does the same".to_owned()
+    } else {
+        format!("use instead of {}", instead.join("; "))
     };
     Some(Finding::of("other-trainers-keys", first.0.at_key(first.1), message).fix(fix))
 }
