@@ -2,11 +2,15 @@
 //!
 //! What can be in them is data (`schema`). What dpgui does not know passes through as it was written.
 
+pub mod change;
+pub mod derived;
 pub mod edit;
+pub mod effective;
 mod error;
 pub mod facts;
 pub mod finding;
 mod media;
+mod mend;
 mod paths;
 pub mod portable;
 mod read;
@@ -32,6 +36,7 @@ use source::Source;
 
 pub use error::ConfigError;
 pub use finding::{Finding, Position, Severity};
+pub use mend::{Mended, mend};
 pub use resolve::{Resolved, Secret};
 pub use training::{EvalDataset, Every, Resume, Training};
 
@@ -41,6 +46,28 @@ pub struct TrainConfig {
     source: Source,
     datasets: Vec<Dataset>,
     base: Base,
+}
+
+/// Everything that is wrong with the file at `path`, which must be absolute: a training file with the dataset files
+/// that it names, or a dataset file alone.
+///
+/// # Errors
+/// When there is no such file.
+pub fn check(
+    path: &Path,
+    workspace: &Workspace,
+    env: &Env,
+    ranks: Option<u32>,
+) -> Result<Vec<Finding>, ConfigError> {
+    match TrainConfig::load(path, workspace, env) {
+        Ok(config) => Ok(config.findings(ranks)),
+        Err(ConfigError::IsDataset { .. }) => {
+            let base = Base { root: workspace.root().to_owned(), env: env.clone() };
+            Ok(rules::of_dataset(&Source::read(path)?, &base, None))
+        }
+        Err(cause @ (ConfigError::Missing { .. } | ConfigError::Fs(_))) => Err(cause),
+        Err(cause) => Ok(vec![rules::unreadable(&cause, (path, Position::START))]),
+    }
 }
 
 /// A dataset file, or why it cannot be read.

@@ -1,19 +1,21 @@
 //! `dpgui config`: makes and checks the trainer's TOML files.
 
-use std::{
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+mod check;
+mod diff;
+mod set;
+mod show;
+
+use std::{path::Path, process::ExitCode};
 
 use serde_json::json;
 
 use crate::{
     config::{
-        Finding, Severity, TrainConfig,
+        Finding, TrainConfig,
         schema::{self, Required},
         template::{self, TemplateOptions},
     },
-    error::{Error, Kind},
+    error::Error,
     output::Mode,
 };
 
@@ -24,8 +26,14 @@ use super::Context;
 pub enum Command {
     /// Make a training file and its dataset file in the workspace's `configs`
     New(New),
-    /// Say what in a training file and its dataset files cannot work
-    Check(Check),
+    /// Say what is wrong in training and dataset files, what it would lead to, and what to do
+    Check(check::Args),
+    /// Show what a training file amounts to: every key with its value, and who says so
+    Show(show::Args),
+    /// Set one key of a file
+    Set(set::Args),
+    /// Say what two training files do otherwise
+    Diff(diff::Args),
     /// List the model types
     Models,
 }
@@ -39,19 +47,13 @@ pub struct New {
     name: Option<String>,
 }
 
-#[derive(Debug, clap::Args)]
-pub struct Check {
-    /// The training file
-    file: PathBuf,
-    /// On how many GPUs it shall train
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    gpus: Option<u32>,
-}
-
 pub fn run(command: &Command, context: &Context) -> Result<ExitCode, Error> {
     match command {
         Command::New(args) => new(args, context)?,
-        Command::Check(args) => check(args, context)?,
+        Command::Check(args) => check::run(args, context)?,
+        Command::Show(args) => show::run(args, context)?,
+        Command::Set(args) => set::run(args, context)?,
+        Command::Diff(args) => return diff::run(args, context),
         Command::Models => list_models(context),
     }
     Ok(ExitCode::SUCCESS)
@@ -85,30 +87,6 @@ fn new(args: &New, context: &Context) -> Result<(), Error> {
     Ok(())
 }
 
-fn check(args: &Check, context: &Context) -> Result<(), Error> {
-    let Context { host, workspace, output } = context;
-    let config = TrainConfig::load(&host.absolute(&args.file), workspace, &host.env)?;
-    let findings = config.findings(args.gpus);
-    for finding in &findings {
-        if output.mode() == Mode::Json {
-            output.json(finding);
-            continue;
-        }
-        output.data(shown(finding, &host.cwd));
-        if let Some(fix) = &finding.fix {
-            output.data(format_args!("    fix: {fix}"));
-        }
-    }
-    let count = |severity| findings.iter().filter(|it| it.severity == severity).count();
-    let counts = counted(count(Severity::Error), count(Severity::Warning));
-    let file = args.file.display();
-    if count(Severity::Error) > 0 {
-        return Err(Error::new(Kind::Usage, format!("`{file}` cannot be trained with: {counts}")));
-    }
-    output.status("Checked", format_args!("`{file}`: {counts}"));
-    Ok(())
-}
-
 fn list_models(context: &Context) {
     for model in schema::models() {
         let paths = model.paths().filter(|key| key.required == Required::Yes).map(|key| &key.name);
@@ -131,7 +109,11 @@ fn shown(finding: &Finding, cwd: &Path) -> String {
 }
 
 fn relative<'a>(path: &'a Path, cwd: &Path) -> &'a Path {
-    path.strip_prefix(cwd).unwrap_or(path)
+    match path.strip_prefix(cwd) {
+        Ok(here) if here.as_os_str().is_empty() => Path::new("."),
+        Ok(below) => below,
+        Err(_) => path,
+    }
 }
 
 fn counted(errors: usize, warnings: usize) -> String {

@@ -100,7 +100,7 @@ impl Finding {
     pub fn outcome(&self) -> Option<String> {
         let consequence = self.consequence.as_deref()?;
         Some(match self.when.map(facts::moment) {
-            Some(moment) if !consequence.contains(moment) => format!("{consequence} ({moment})"),
+            Some(moment) if !says_when(consequence) => format!("{consequence} ({moment})"),
             _ => consequence.to_owned(),
         })
     }
@@ -124,6 +124,13 @@ impl Finding {
             edit: None,
         }
     }
+}
+
+/// A rule's own words about when are more exact.
+fn says_when(consequence: &str) -> bool {
+    [" after ", " while ", " at the ", " before ", " says nothing"]
+        .iter()
+        .any(|word| consequence.contains(word))
 }
 
 /// `/w/configs/a.toml:3:1: error[epochs-present]: the key `epochs` is missing`, as compilers do.

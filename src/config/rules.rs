@@ -29,7 +29,7 @@ mod shape;
 mod unknown;
 mod values;
 
-use std::{cell::OnceCell, ops::Deref};
+use std::{cell::OnceCell, collections::BTreeSet, ops::Deref};
 
 use super::{
     Finding, TrainConfig, paths::Base, schema, source::Source, training::first_micro_batch, view::View,
@@ -37,7 +37,10 @@ use super::{
 
 pub use accounts::{Judge, judge};
 pub(super) use language::unreadable;
+pub(super) use named::In;
+pub(super) use shape::Part;
 pub(super) use shape::missing_at_top as missing;
+pub(super) use values::{wanted, wanted_instead};
 
 /// A training file under judgement.
 pub(super) struct Subject<'a> {
@@ -60,7 +63,7 @@ impl<'a> Deref for Subject<'a> {
 
 impl<'a> Subject<'a> {
     /// The safetensors files that are named; read when first asked for.
-    fn heads(&self) -> &[headers::Head<'a>] {
+    pub(super) fn heads(&self) -> &[headers::Head<'a>] {
         self.heads.get_or_init(|| headers::read(self))
     }
 
@@ -149,18 +152,33 @@ const TOPICS: &[&[Rule]] = &[
     environment::RULES,
 ];
 
+impl<'a> Subject<'a> {
+    pub(super) fn of(config: &'a TrainConfig, ranks: Option<u32>) -> Self {
+        let readable = config.datasets.iter().filter_map(|dataset| dataset.source.as_ref().ok());
+        Self {
+            root: View::root(&config.source),
+            base: &config.base,
+            model: config.training.model.as_deref().and_then(schema::model),
+            ranks,
+            datasets: readable.map(View::root).collect(),
+            heads: OnceCell::new(),
+        }
+    }
+
+    /// The tables of the file, with the keys that each may have.
+    pub(super) fn parts(&self) -> Vec<Part<'a>> {
+        shape::training(self)
+    }
+}
+
+/// The tables of a dataset file, with the keys that each may have.
+pub(super) fn parts_of_dataset<'a>(source: &'a Source, base: &'a Base) -> Vec<Part<'a>> {
+    shape::dataset(&Dataset { root: View::root(source), base, model: None })
+}
+
 /// Everything that is wrong: the training file first, each file from its top.
 pub(super) fn of_training(config: &TrainConfig, ranks: Option<u32>) -> Vec<Finding> {
-    let readable = || config.datasets.iter().filter_map(|dataset| dataset.source.as_ref().ok());
-    let model = config.training.model.as_deref().and_then(schema::model);
-    let subject = Subject {
-        root: View::root(&config.source),
-        base: &config.base,
-        model,
-        ranks,
-        datasets: readable().map(View::root).collect(),
-        heads: OnceCell::new(),
-    };
+    let subject = Subject::of(config, ranks);
     let mut found = vec![];
     for rule in TOPICS.iter().copied().flatten() {
         let before = found.len();
@@ -174,9 +192,10 @@ pub(super) fn of_training(config: &TrainConfig, ranks: Option<u32>) -> Vec<Findi
     found.extend(config.datasets.iter().filter_map(|dataset| dataset.source.as_ref().err().cloned()));
     // What is wrong in a dataset file that cannot be read comes after all of the training file.
     found.sort_by_key(|finding| (finding.file != config.path(), finding.position));
-    let mut seen = std::collections::BTreeSet::new();
-    for source in readable().filter(|source| seen.insert(source.path())) {
-        found.extend(of_dataset(source, &config.base, model));
+    let readable = config.datasets.iter().filter_map(|dataset| dataset.source.as_ref().ok());
+    let mut seen = BTreeSet::new();
+    for source in readable.filter(|source| seen.insert(source.path())) {
+        found.extend(of_dataset(source, &config.base, subject.model));
     }
     found
 }

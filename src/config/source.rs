@@ -58,6 +58,11 @@ impl Source {
         format!("{mark}{text}")
     }
 
+    /// Whether the file holds `text`, to the last byte.
+    pub fn is(&self, text: &str) -> bool {
+        self.framed(self.text(), true) == text
+    }
+
     pub fn path(&self) -> &Path {
         &self.path
     }

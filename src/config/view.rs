@@ -8,6 +8,7 @@ use super::{
     Finding,
     edit::{Edit, Place, Step},
     finding::Position,
+    portable,
     read::{self, key_span, span_of},
     source::Source,
 };
@@ -34,6 +35,19 @@ impl<'a> View<'a> {
 
     pub(super) fn table(&self) -> &'a dyn TableLike {
         self.table
+    }
+
+    /// How one would name the table: `model.text_encoders[0]`; empty for the top of the file.
+    pub(super) fn label(&self) -> String {
+        let mut label = String::new();
+        for step in &self.steps {
+            match step {
+                Step::Key(key) if label.is_empty() => label.push_str(key),
+                Step::Key(key) => label.extend([".", key]),
+                Step::Index(index) => label.extend(["[", &index.to_string(), "]"]),
+            }
+        }
+        label
     }
 
     /// What is at `path`, keys with dots between them.
@@ -135,7 +149,7 @@ impl<'a> View<'a> {
     }
 
     pub(super) fn set(&self, path: &str, value: impl Into<toml_edit::Value>) -> Edit {
-        Edit::Set { place: self.place(path), value: value.into().to_string().trim().to_owned() }
+        Edit::Set { place: self.place(path), value: portable::spelt(&value.into()) }
     }
 
     pub(super) fn remove(&self, path: &str) -> Edit {

@@ -7,7 +7,7 @@ use toml::{Table, Value};
 use super::{TOPICS, judge};
 use crate::{
     config::{
-        Finding, TrainConfig,
+        self, Finding, Severity, mend,
         rules::Judge,
         schema::{self, Key, Kind, PathKind, Required},
     },
@@ -167,12 +167,13 @@ impl World {
     fn findings(&self, training: &str, dataset: &str, gpus: Option<u32>) -> Vec<Finding> {
         self.write("t.toml", training);
         self.write("d.toml", dataset);
+        self.check(gpus)
+    }
+
+    fn check(&self, gpus: Option<u32>) -> Vec<Finding> {
         let workspace = Workspace::at(self.dir.path());
         let path = self.dir.path().join("t.toml");
-        match TrainConfig::load(&path, &workspace, &Env::default()) {
-            Ok(config) => config.findings(gpus),
-            Err(cause) => vec![super::unreadable(&cause, (&path, crate::config::Position::START))],
-        }
+        config::check(&path, &workspace, &Env::default(), gpus).expect("there")
     }
 
     fn judge(&self, case: &Case, change: &str) -> Vec<Finding> {
@@ -266,6 +267,35 @@ fn what_breaks_a_rule_is_found_by_that_rule_alone_and_what_almost_does_is_not() 
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.concat());
+}
+
+#[test]
+fn what_is_mended_stays_so_and_nothing_gets_worse() {
+    let mut tried = 0;
+    for case in CASES.iter().copied().flatten() {
+        let world = World::new();
+        let before = world.judge(case, case.broken);
+        let errors = |found: &[Finding]| found.iter().filter(|it| it.severity == Severity::Error).count();
+        let offered = before.iter().any(|it| it.edit.is_some());
+        let mended = mend(&before).expect("mended");
+        let after = world.check(case.gpus);
+        assert!(
+            errors(&after) <= errors(&before),
+            "`{}` got worse:{}",
+            case.broken,
+            lines(&after, world.dir.path())
+        );
+        assert_eq!(!mended.is_empty(), offered, "`{}`", case.broken);
+        assert!(
+            !offered || after.is_empty(),
+            "`{}` is not mended:{}",
+            case.broken,
+            lines(&after, world.dir.path())
+        );
+        assert_eq!(mend(&after).expect("mended"), [], "`{}` is mended twice", case.broken);
+        tried += usize::from(offered);
+    }
+    assert!(tried >= 15, "hardly anything can be mended: {tried}");
 }
 
 #[test]

@@ -70,7 +70,11 @@ fn path_finding(base: &Base, source: &Source, path: &PathUse) -> Option<Finding>
     }
     if names_variable(text) && !fs::exists(&absolute) {
         let message = format!("`{key}` names an environment variable, which nothing puts in");
-        return Some(Finding::error("no-path-expansion", at, message).fix("write the path out; `~` works"));
+        return Some(
+            Finding::error("no-path-expansion", at, message)
+                .consequence("an error where the path is opened; as `output_dir`, a folder of that very name")
+                .fix("write the path out; `~` works"),
+        );
     }
     let shown = absolute.display();
     let (is_file, is_folder) = (fs::is_file(&absolute), fs::is_dir(&absolute));
@@ -98,8 +102,23 @@ fn path_finding(base: &Base, source: &Source, path: &PathUse) -> Option<Finding>
             };
             let root = base.root.display();
             let fix = format!("put it there, or correct the path; relative ones start at `{root}`");
-            Some(Finding::error(id, at, message).fix(fix))
+            let finding = Finding::error(id, at, message).fix(fix);
+            Some(if id == "model-files-exist" { finding.consequence(without(key)) } else { finding })
         }
+    }
+}
+
+/// When the trainer opens the file that `key` of `[model]` names (`models/base.py:550-641`, `load_diffusion_model` of
+/// the others): what it encodes with while caching, what it trains only after that.
+fn without(key: &str) -> &'static str {
+    match key {
+        "transformer_path" | "diffusion_model" | "merge_adapters" | "single_file_path" => {
+            "an error only after all of the caching"
+        }
+        "vae" | "audio_vae" | "path" | "paths" | "text_encoder" => {
+            "a traceback while caching, then the training hangs"
+        }
+        _ => "an error while starting",
     }
 }
 

@@ -22,11 +22,11 @@ pub(super) const RULES: &[Rule] = &[
 ];
 
 /// A safetensors file that the configuration names, or one in a folder that it names.
-pub(super) struct Head<'a> {
-    key: &'a str,
+pub(in crate::config) struct Head<'a> {
+    pub(in crate::config) key: &'a str,
     span: std::ops::Range<usize>,
     path: PathBuf,
-    read: Result<Safetensors, Fault>,
+    pub(in crate::config) read: Result<Safetensors, Fault>,
 }
 
 pub(super) fn read<'a>(s: &Subject<'a>) -> Vec<Head<'a>> {

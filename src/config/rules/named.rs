@@ -4,7 +4,7 @@ use super::values::Wrong;
 
 /// In which section of the files a key is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum In {
+pub(in crate::config) enum In {
     Training,
     EvalDataset,
     Model,

@@ -15,9 +15,7 @@ fn save_trigger_present(s: &Subject) -> Option<Finding> {
     absent.then(|| {
         let message =
             "nothing says when to save: there is no `save_every_n_epochs`, `…_steps` or `…_examples`";
-        s.error("save-trigger-present", "", message)
-            .fix("set `save_every_n_epochs = 1`")
-            .edit(s.set("save_every_n_epochs", 1))
+        s.error("save-trigger-present", "", message).fix("set `save_every_n_epochs = 1`")
     })
 }
 

@@ -8,6 +8,7 @@ use super::{
     values::{self, Wrong},
 };
 use crate::config::{
+    portable,
     schema::{self, Condition, Key, Required, Section},
     source::Source,
 };
@@ -75,10 +76,10 @@ pub(super) const RULES: &[Rule] = &[
 ];
 
 /// A table of a file with the keys that it may have.
-pub(super) struct Part<'a> {
-    pub(super) view: View<'a>,
-    pub(super) of: In,
-    pub(super) section: Section<'a>,
+pub(in crate::config) struct Part<'a> {
+    pub(in crate::config) view: View<'a>,
+    pub(in crate::config) of: In,
+    pub(in crate::config) section: Section<'a>,
 }
 
 pub(super) fn training<'a>(s: &Subject<'a>) -> Vec<Part<'a>> {
@@ -205,9 +206,10 @@ fn wrong_value(part: &Part, key: &Key, item: &Item, wrong: Wrong) -> Finding {
     let meant = item.as_value().and_then(|value| values::meant(key, value));
     let finding = Finding::of(id, part.view.at(name), message);
     match meant {
-        Some(value) => finding
-            .fix(format!("write it as `{}`", value.to_string().trim()))
-            .edit(part.view.set(name, value)),
+        Some(value) => {
+            finding.fix(format!("write it as `{}`", portable::spelt(&value))).edit(part.view.set(name, value))
+        }
+        None if key.items.is_some() => finding.fix(format!("write each entry as a table: `[[{name}]]`")),
         None => finding.fix(format!("give `{name}` {}", wanted.trim_start_matches("one of "))),
     }
 }
@@ -353,6 +355,10 @@ pub(super) const CASES: &[super::cases::Case] = {
             "video_clip_mode = 'multiple_overlapping'",
             "video_clip_mode = 'single_middle'",
         ),
+        case("dtype-known", "model.dtype = 'bf16'", "model.dtype = 'bfloat16'"),
+        case("adapter-type-known", "adapter.type = 'LoRA'", "adapter.type = 'lora'"),
+        case("micro-batch-type", "micro_batch_size_per_gpu = '2'", "micro_batch_size_per_gpu = 2"),
+        case("wrong-type", "compile = 'True'", "compile = true"),
         case("wrong-type", "epochs = '1'", "gradient_clipping = 1"),
         in_dataset(
             "ar-range-valid",

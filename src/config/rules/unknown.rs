@@ -302,6 +302,12 @@ pub(super) const CASES: &[super::cases::Case] = {
             "model = { type = 'sdxl', flux_shift = true }",
             "model = { type = 'wan', flux_shift = true }",
         ),
+        case("unknown-key", "warmup_step = 1", "warmup_steps = 1"),
+        case(
+            "unread-key",
+            "image_eval_micro_batch_size_per_gpu = 1",
+            "eval_image_micro_batch_size_per_gpu = 1",
+        ),
         case("unknown-key", "foo_bar = 1", "compile = true"),
         case("unread-key", "pseudo_huber_c = 0.5", "huber_delta = 0.5"),
         case(

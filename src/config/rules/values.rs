@@ -36,6 +36,11 @@ pub(super) fn wrong(key: &Key, item: &Item) -> Option<Wrong> {
     (of_dtype || unknown || too_many || !in_range(key, value)).then_some(Wrong::Value)
 }
 
+/// What `key` wants instead of `value`; `None` if it may have that.
+pub(in crate::config) fn wanted_instead(key: &Key, value: &Value) -> Option<String> {
+    wrong(key, &Item::Value(value.clone())).map(|_| wanted(key))
+}
+
 fn fits(kind: &Kind, value: &Value) -> bool {
     match kind {
         Kind::Text | Kind::Path | Kind::Dtype => value.is_str(),
@@ -100,7 +105,7 @@ fn is_patterned(key: &Key, value: &Value) -> bool {
 }
 
 /// What a key wants, as in "must be …".
-pub(super) fn wanted(key: &Key) -> String {
+pub(in crate::config) fn wanted(key: &Key) -> String {
     if key.kind == Kind::Dtype {
         return one_of(schema::about().dtypes.iter().cloned());
     }
@@ -138,6 +143,7 @@ pub(super) fn meant(key: &Key, value: &Value) -> Option<Value> {
         Kind::Int => text.parse::<i64>().ok()?.into(),
         Kind::Float => text.parse::<f64>().ok().filter(|it| it.is_finite())?.into(),
         Kind::Bool => text.to_ascii_lowercase().parse::<bool>().ok()?.into(),
+        Kind::AnyOf(kinds) if kinds.contains(&Kind::Int) => text.parse::<i64>().ok()?.into(),
         Kind::AnyOf(kinds) if kinds.contains(&Kind::Bool) => {
             text.to_ascii_lowercase().parse::<bool>().ok()?.into()
         }
