@@ -3,8 +3,11 @@
 //! What can be in them is data (`schema`). What dpgui does not know passes through as it was written.
 
 mod check;
+mod draft;
 mod error;
+pub mod explain;
 pub mod finding;
+pub mod json_schema;
 mod media;
 mod paths;
 pub mod portable;
@@ -13,7 +16,9 @@ mod resolve;
 pub mod safetensors;
 pub mod sample;
 pub mod schema;
+pub mod setting;
 pub mod source;
+pub mod starter;
 pub mod template;
 pub mod training;
 

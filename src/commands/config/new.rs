@@ -1,0 +1,122 @@
+//! `dpgui config new`: a training file and its dataset file for a model type.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use crate::{
+    commands::Context,
+    config::{
+        TrainConfig,
+        setting::Setting,
+        starter::Preset,
+        template::{self, Pair, TemplateOptions, Wish},
+    },
+    error::Error,
+    output::Mode,
+};
+
+use super::{relative, shown};
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The model type, see `dpgui config models`
+    model: String,
+    /// What to call it [default: the model type]
+    #[arg(value_parser = name)]
+    name: Option<String>,
+    /// Give a key another value: `rank=16`, `model.dtype=float16`; may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    settings: Vec<Setting>,
+    /// Values that diffusion-pipe's documentation or examples give for this purpose
+    #[arg(long, value_enum)]
+    preset: Option<Purpose>,
+    /// Train the whole model in place of an adapter
+    #[arg(long)]
+    full_finetune: bool,
+    /// Print both files and write none
+    #[arg(long)]
+    stdout: bool,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Purpose {
+    LowVram,
+    Balanced,
+    Quality,
+}
+
+impl From<Purpose> for Preset {
+    fn from(purpose: Purpose) -> Self {
+        match purpose {
+            Purpose::LowVram => Self::LowVram,
+            Purpose::Balanced => Self::Balanced,
+            Purpose::Quality => Self::Quality,
+        }
+    }
+}
+
+pub(super) fn run(args: &Args, context: &Context) -> Result<(), Error> {
+    let workspace = &context.workspace;
+    let name = args.name.as_ref().unwrap_or(&args.model);
+    let options = TemplateOptions::in_workspace(workspace, name);
+    let wish = Wish {
+        preset: args.preset.map(Preset::from),
+        full_finetune: args.full_finetune,
+        settings: args.settings.clone(),
+        ..Wish::default()
+    };
+    let pair = template::new(&args.model, &options, &wish)?;
+    if args.stdout {
+        print(&pair, &template::files(workspace, name), context);
+        return Ok(());
+    }
+    let files = template::write(workspace, name, &pair)?;
+    report(&files, context)
+}
+
+/// Both files on one stream, each under its name.
+fn print(pair: &Pair, files: &[PathBuf; 2], context: &Context) {
+    let Pair { training, dataset } = pair;
+    if context.output.mode() == Mode::Json {
+        return context.output.json(&json!({ "event": "config", "training": training, "dataset": dataset }));
+    }
+    let shown = |path: &Path| format!("# {}", relative(path, &context.host.cwd).display());
+    context.output.data(format_args!("{}\n{training}", shown(&files[0])));
+    context.output.data(format_args!("{}\n{}", shown(&files[1]), dataset.trim_end()));
+}
+
+/// Where the files are, and what is still missing: exactly what a check finds.
+fn report(files: &[PathBuf; 2], context: &Context) -> Result<(), Error> {
+    let Context { host, workspace, output } = context;
+    let findings = TrainConfig::load(&files[0], workspace, &host.env)?.findings(None);
+    if output.mode() == Mode::Json {
+        let [training, dataset] = files;
+        output.json(
+            &json!({ "event": "config", "training": training, "dataset": dataset, "findings": findings }),
+        );
+        return Ok(());
+    }
+    for file in files {
+        output.data(file.display());
+    }
+    if !findings.is_empty() {
+        output.note("\nto do: put these in their place, or correct the lines");
+        for finding in &findings {
+            output.note(format_args!("  {}", shown(finding, &host.cwd)));
+        }
+    }
+    let file = relative(&files[0], &host.cwd).display();
+    output.note(format_args!("\nnext: `dpgui config check {file}`, then `dpgui train {file}`"));
+    Ok(())
+}
+
+/// A configuration's name is the stem of two files.
+fn name(text: &str) -> Result<String, String> {
+    let plain = |c: char| c.is_alphanumeric() || "-_.".contains(c);
+    let name = text.strip_suffix(".toml").unwrap_or(text);
+    if name.is_empty() || name.starts_with(['.', '-']) || !name.chars().all(plain) {
+        return Err("use letters, digits, `-`, `_` and `.`".to_owned());
+    }
+    Ok(name.to_owned())
+}
