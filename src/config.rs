@@ -21,6 +21,7 @@ pub mod source;
 pub mod starter;
 pub mod template;
 pub mod training;
+pub mod weights;
 
 use std::{
     fmt,

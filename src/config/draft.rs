@@ -150,8 +150,8 @@ fn map_paths(key: &Key, value: &mut Value, absolute: &impl Fn(&str) -> String) {
 
 impl Line {
     fn render(&self, text: &mut String) -> Result<(), String> {
-        let why = self.why.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
-        comment(text, &format!("{}{why}.", self.key.doc));
+        let why = self.why.as_deref().map(|why| format!(" {why}.")).unwrap_or_default();
+        comment(text, &format!("{}.{why}", self.key.doc));
         let value = spell(&self.value)?;
         let mark = if self.off { "#" } else { "" };
         for line in format!("{} = {value}", self.key.name).lines() {
@@ -234,7 +234,7 @@ mod tests {
         let mut part = part("shift = 3\nvae = 'v'\ntype = 'z_image'\nmin_t = 0.5\n");
         part.set("sigmoid_scale", Value::Float(1.0), true);
         part.set("shift", Value::Float(9.0), true);
-        part.explain("shift", "because of the VAE");
+        part.explain("shift", "Because of the VAE");
         part.map_paths(&|path| format!("/m/{path}"));
         let draft = Draft { intro: vec!["Hello.".to_owned()], parts: vec![part], outro: vec![] };
         assert_eq!(
@@ -245,11 +245,11 @@ mod tests {
 [model]
 # Selects the pipeline class.
 type = 'z_image'
-# ComfyUI-format VAE file.
+# ComfyUI-format VAE file, read only when something must be encoded.
 vae = '/m/v'
 # Scale applied before the sigmoid of logit_normal.
 #sigmoid_scale = 1.0
-# Constant timestep shift; wins over the resolution-dependent one: because of the VAE.
+# Constant timestep shift; wins over the resolution-dependent one. Because of the VAE.
 shift = 3
 "
         );

@@ -72,10 +72,11 @@ impl Report for ConfigError {
                 Some(format!("did you mean `{nearest}`? `dpgui config models` lists all"))
             }
             Self::UnknownModel { .. } => Some("choose one that `dpgui config models` lists".to_owned()),
-            Self::NoFullFinetune { .. } => Some("leave out `--full-finetune`".to_owned()),
+            Self::NoFullFinetune { .. } | Self::PresetIsFor { full_finetune: false, .. } => {
+                Some("leave out `--full-finetune`".to_owned())
+            }
             Self::NoPreset { preset, has, .. } => Some(no_preset(*preset, has)),
             Self::PresetIsFor { full_finetune: true, .. } => Some("add `--full-finetune`".to_owned()),
-            Self::PresetIsFor { full_finetune: false, .. } => Some("leave out `--full-finetune`".to_owned()),
             Self::Setting(cause) => Some(cause.hint()),
             Self::Exists { .. } => Some("choose another name: `dpgui config new MODEL NAME`".to_owned()),
             Self::PathNotText { .. } => {

@@ -16,7 +16,9 @@ pub fn training() -> Value {
     properties["adapter"] = adapter();
     properties["optimizer"] = optimizer();
     properties["monitoring"] = table(Section::Monitoring);
-    schema["allOf"] = schema::models().filter_map(of_model).collect();
+    let mut all = schema["allOf"].take().as_array().cloned().unwrap_or_default();
+    all.extend(schema::models().filter_map(of_model));
+    schema["allOf"] = Value::Array(all);
     schema["$defs"] = definitions();
     headed("A training file of diffusion-pipe", schema)
 }

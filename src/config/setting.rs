@@ -61,7 +61,7 @@ impl std::str::FromStr for Setting {
 impl Setting {
     /// It selects the type of `[adapter]` or `[optimizer]`, so the keys that are known depend on it.
     pub(super) fn is_type(&self) -> bool {
-        self.name.ends_with(".type")
+        self.name.rsplit_once('.').is_some_and(|(_, name)| name == "type")
     }
 
     /// Sets it in one of the two files.

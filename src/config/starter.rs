@@ -12,7 +12,7 @@ use toml::Table;
 pub struct Starter {
     /// Who recommends these values.
     pub source: String,
-    /// What exactly is trained, as in "a LoRA of …".
+    /// What exactly is trained, as in "trains …".
     #[serde(default)]
     pub about: String,
     /// `section.key` of those common to all that are left out.

@@ -14,6 +14,9 @@ use super::{
     starter::{self, Preset, PresetValues, Starter, Values},
 };
 
+/// Blocks that are proposed to wait in main memory. Source: `examples/main_example.toml`.
+const USUAL_SWAP: u32 = 20;
+
 /// A training file and its dataset file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pair {
@@ -169,8 +172,10 @@ fn fill(training: &mut Draft, dataset: &mut Draft, of: &ModelType, starter: &Sta
     let common = starter::common();
     apply(training, dataset, &common.values, false);
     apply(training, dataset, &common.hints, true);
-    if of.block_swap.is_some() {
-        let hint = Table::from_iter([("blocks_to_swap".to_owned(), Value::Integer(20))]);
+    if let Some(swap) = &of.block_swap {
+        let most = swap.most.or_else(|| of.variants.iter().filter_map(|it| it.most_blocks_to_swap).min());
+        let some = most.unwrap_or(USUAL_SWAP).min(USUAL_SWAP);
+        let hint = Table::from_iter([("blocks_to_swap".to_owned(), i64::from(some).into())]);
         apply(training, dataset, &Values { training: hint, ..Values::default() }, true);
     }
     if of.video.is_some() {
@@ -291,8 +296,6 @@ fn describe(
         format!("Values from diffusion-pipe's {}.", starter.source),
     ];
     intro.extend(preset.map(|it| format!("Preset {}: {}.", it.name.name(), it.source)));
-    intro.extend(
-        of.notes.iter().map(|note| format!("Mind: {}", note.trim_end_matches('.'))).map(|it| it + "."),
-    );
+    intro.push(format!("What to mind with this model: `dpgui config explain {}`.", of.name));
     training.intro = intro;
 }

@@ -4,6 +4,8 @@
 mod archives;
 mod clean;
 mod config;
+mod config_explain;
+mod config_new;
 mod config_parser;
 mod deepspeed;
 mod doctor;

@@ -45,7 +45,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Error> {
     if !keys.is_empty() && !rules.is_empty() {
         paragraphs.heading("rules about it");
         for rule in rules {
-            paragraphs.line(&rule.id, &rule.rule);
+            output.data(format_args!("    {}\n        {}", rule.id, rule.rule));
         }
     } else {
         for it in rules {
@@ -112,9 +112,10 @@ impl Paragraphs<'_> {
             _ if section.starts_with("an entry of text_encoders") => Section::TextEncoder,
             _ => Section::Training,
         };
-        self.some("needed", &explain::needed(key, section).unwrap_or_default());
+        self.some("required", &explain::needed(key, section).unwrap_or_default());
         self.some("range", &range(key));
         self.some("only for", &key.only_for.join(", "));
+        self.some("their type", key.items_type.as_deref().unwrap_or_default());
         self.some("note", key.note.as_deref().unwrap_or_default());
         for (mark, text) in [
             (Mark::Secret, "secret: give it by the environment"),
@@ -149,7 +150,9 @@ impl Paragraphs<'_> {
         }
         self.line("sizes", format_args!("multiples of {} pixels", model.round_pixels_to));
         for variant in &model.variants {
-            self.line("variant", format_args!("{}: {}", variant.name, variant.found_by));
+            let swap = variant.most_blocks_to_swap.map(|most| format!("; at most {most} blocks swapped"));
+            let text = format!("{}: {}{}", variant.name, variant.found_by, swap.unwrap_or_default());
+            self.line("variant", text);
         }
         self.line("keys", model.keys.iter().map(|key| key.name.as_str()).collect::<Vec<_>>().join(", "));
         for file in &model.files_in_ckpt_path {

@@ -84,6 +84,9 @@ fn needs(model: &ModelType) -> Vec<String> {
             .filter(|it| !ALWAYS.contains(&it.as_str()))
             .map(|it| format!("submodule {it}")),
     );
-    needs.extend(model.extra_packages.iter().map(|it| format!("package {it}")));
+    // In brackets is why; what is there anyway is not needed.
+    let is_there = |it: &&String| it.contains("(in requirements") || it.contains("(optional");
+    let missing = model.extra_packages.iter().filter(|it| !is_there(it));
+    needs.extend(missing.map(|it| format!("package {}", it.split(" (").next().unwrap_or_default())));
     needs
 }

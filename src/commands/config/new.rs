@@ -7,13 +7,15 @@ use serde_json::json;
 use crate::{
     commands::Context,
     config::{
-        TrainConfig,
+        TrainConfig, schema,
         setting::Setting,
         starter::Preset,
         template::{self, Pair, TemplateOptions, Wish},
+        weights::{self, Found},
     },
-    error::Error,
+    error::{Error, Kind},
     output::Mode,
+    platform::fs,
 };
 
 use super::{relative, shown};
@@ -34,6 +36,9 @@ pub struct Args {
     /// Train the whole model in place of an adapter
     #[arg(long)]
     full_finetune: bool,
+    /// Look here for the model files: safetensors are recognised by their tensors [default: `models`, without a look]
+    #[arg(long, value_name = "DIR")]
+    models: Option<PathBuf>,
     /// Print both files and write none
     #[arg(long)]
     stdout: bool,
@@ -59,20 +64,51 @@ impl From<Purpose> for Preset {
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Error> {
     let workspace = &context.workspace;
     let name = args.name.as_ref().unwrap_or(&args.model);
-    let options = TemplateOptions::in_workspace(workspace, name);
+    let mut options = TemplateOptions::in_workspace(workspace, name);
+    let mut found = vec![];
+    if let Some(dir) = &args.models {
+        options.models = folder(&context.host.absolute(dir))?;
+        found = schema::model(&args.model)
+            .map(|model| weights::search(&options.models, model))
+            .unwrap_or_default();
+    }
     let wish = Wish {
         preset: args.preset.map(Preset::from),
         full_finetune: args.full_finetune,
+        files: found.iter().map(|it| (it.key.to_owned(), it.value.clone())).collect(),
         settings: args.settings.clone(),
         ..Wish::default()
     };
     let pair = template::new(&args.model, &options, &wish)?;
+    tell(&found, context);
     if args.stdout {
         print(&pair, &template::files(workspace, name), context);
         return Ok(());
     }
     let files = template::write(workspace, name, &pair)?;
     report(&files, context)
+}
+
+/// A folder that is there.
+fn folder(path: &Path) -> Result<PathBuf, Error> {
+    if fs::is_dir(path) {
+        return Ok(path.to_owned());
+    }
+    let error = Error::new(Kind::Usage, format!("there is no folder `{}`", path.display()));
+    Err(error.with_hint("name one that is there"))
+}
+
+/// What was found for which key.
+fn tell(found: &[Found], context: &Context) {
+    let output = &context.output;
+    for Found { key, what, others, .. } in found {
+        for (name, path) in what {
+            output.status("Found", format_args!("`{key}`: {name}: `{}`", path.display()));
+        }
+        for other in others {
+            output.note(format_args!("             not taken for it: `{}`", other.display()));
+        }
+    }
 }
 
 /// Both files on one stream, each under its name.

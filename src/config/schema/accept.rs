@@ -47,10 +47,9 @@ impl Key {
                 self.kind.to_string()
             });
         }
-        if let Some(items) = value.as_array() {
-            if let Some(min) = self.min_items.filter(|min| items.len() < *min) {
-                return Err(format!("a list of at least {min}"));
-            }
+        let items = value.as_array().map(Vec::len);
+        if let Some(min) = self.min_items.filter(|min| items.is_some_and(|items| items < *min)) {
+            return Err(format!("a list of at least {min}"));
         }
         self.in_range(value)
     }
@@ -74,10 +73,7 @@ impl Key {
 
 #[cfg(test)]
 mod tests {
-    use super::{
-        super::{Section, key},
-        *,
-    };
+    use super::super::{Section, key};
 
     #[test]
     fn a_value_is_held_against_type_choices_and_range() {
