@@ -1,18 +1,17 @@
 //! The trainer's pair of TOML files, training and dataset: read, checked, and resolved for a run.
 //!
-//! Only what dpgui itself needs and what cannot work at all is known here. Everything else passes through as it was
-//! written.
+//! What can be in them is data (`schema`). What dpgui does not know passes through as it was written.
 
 mod check;
 mod error;
 pub mod finding;
 mod media;
-pub mod models;
 mod paths;
 pub mod portable;
 mod read;
 mod resolve;
 pub mod sample;
+pub mod schema;
 pub mod source;
 pub mod template;
 pub mod training;

@@ -9,7 +9,8 @@ use serde_json::json;
 
 use crate::{
     config::{
-        Finding, Severity, TrainConfig, models,
+        Finding, Severity, TrainConfig,
+        schema::{self, Required},
         template::{self, TemplateOptions},
     },
     error::{Error, Kind},
@@ -109,8 +110,8 @@ fn check(args: &Check, context: &Context) -> Result<(), Error> {
 }
 
 fn list_models(context: &Context) {
-    for model in models::MODELS {
-        let paths = model.paths.iter().filter(|key| key.required).map(|key| key.name);
+    for model in schema::models() {
+        let paths = model.paths().filter(|key| key.required == Required::Yes).map(|key| &key.name);
         let template = template::names().any(|name| name == model.name);
         if context.output.mode() == Mode::Json {
             let paths: Vec<_> = paths.collect();

@@ -8,12 +8,11 @@ use crate::platform::fs;
 
 use super::{
     ConfigError, Finding, Position, TrainConfig, media,
-    models::{self, Expected, Model},
     paths::{self, PathUse, Role},
     portable,
     read::{Reader, span_of},
+    schema::{self, ModelType, PathKind, Required, Section},
     source::Source,
-    training::ROOT_KEYS,
 };
 
 pub(super) fn findings(config: &TrainConfig, ranks: Option<u32>) -> Vec<Finding> {
@@ -129,7 +128,7 @@ impl Check<'_> {
         let source = &self.config.source;
         for (name, item) in source.root() {
             let Some(table) = item.as_table_like() else { continue };
-            for (key, _) in table.iter().filter(|(key, _)| ROOT_KEYS.contains(key)) {
+            for (key, _) in table.iter().filter(|(key, _)| is_root_key(key)) {
                 let message =
                     format!("`{key}` belongs at the top of the file; here it is a part of `[{name}]`");
                 let finding = Finding::error("root-key-in-table", source.at(key_span(table, key)), message);
@@ -141,7 +140,7 @@ impl Check<'_> {
     /// The trainer ignores what it does not know, a misspelt key too.
     fn unknown_keys(&mut self) {
         let source = &self.config.source;
-        for (key, _) in source.root().iter().filter(|(key, _)| !ROOT_KEYS.contains(key)) {
+        for (key, _) in source.root().iter().filter(|(key, _)| !is_root_key(key)) {
             let (message, fix) = match nearest(key) {
                 Some(known) => (
                     format!("unknown key `{key}`, did you mean `{known}`?"),
@@ -158,9 +157,9 @@ impl Check<'_> {
         let Some(name) = self.config.training.model.as_deref() else { return };
         let source = &self.config.source;
         let Some(table) = source.root().get("model").and_then(Item::as_table_like) else { return };
-        let Some(model) = models::find(name) else {
+        let Some(model) = schema::model(name) else {
             let at = source.at(span_of(table, "type"));
-            let fix = match models::nearest(name) {
+            let fix = match schema::nearest_model(name) {
                 Some(nearest) => format!("did you mean `{nearest}`? `dpgui config models` lists all"),
                 None => "choose one that `dpgui config models` lists".to_owned(),
             };
@@ -170,17 +169,19 @@ impl Check<'_> {
         self.model_paths(model, table);
     }
 
-    fn model_paths(&mut self, model: &Model, table: &dyn TableLike) {
+    fn model_paths(&mut self, model: &'static ModelType, table: &dyn TableLike) {
         let at = self.config.source.at(span_of(self.config.source.root(), "model"));
-        let required = model.paths.iter().filter(|key| key.required && !table.contains_key(key.name));
+        let required =
+            model.paths().filter(|key| key.required == Required::Yes && !table.contains_key(&key.name));
         self.found.extend(required.map(|key| {
             let message = format!("the model type `{}` needs `{}`", model.name, key.name);
             Finding::error("model-required-paths", at, message)
                 .fix(format!("set `{}` in `[model]`", key.name))
         }));
-        let groups = model.one_of.iter().filter(|(_, keys)| keys.iter().all(|key| !table.contains_key(key)));
-        self.found.extend(groups.map(|(id, keys)| {
-            let keys = keys.join("` or `");
+        let groups = model.one_of.iter().filter(|it| it.keys.iter().all(|key| !table.contains_key(key)));
+        self.found.extend(groups.map(|group| {
+            let keys = group.keys.join("` or `");
+            let id = group.rule.as_deref().unwrap_or("model-required-keys");
             let message = format!("the model type `{}` needs `{keys}`", model.name);
             Finding::error(id, at, message).fix(format!("set `{keys}` in `[model]`"))
         }));
@@ -264,7 +265,7 @@ fn path_finding(config: &TrainConfig, source: &Source, path: &PathUse) -> Option
             let message = format!("`{key}` is to be a folder, but `{shown}` is a file");
             Finding::error("output-dir-writable", at, message).fix("name another folder")
         }),
-        Role::Input(Expected::FolderOrHub, _) if paths::is_on_hub(text, &config.base) => {
+        Role::Input(PathKind::FolderOrHub, _) if paths::is_on_hub(text, &config.base) => {
             let message = format!(
                 "`{key}` is taken for the repository `{text}` on the hub: there is no folder `{shown}`"
             );
@@ -273,9 +274,9 @@ fn path_finding(config: &TrainConfig, source: &Source, path: &PathUse) -> Option
         }
         Role::Input(expected, id) => {
             let what = match expected {
-                Expected::File if !is_file => "file",
-                Expected::Folder | Expected::FolderOrHub if !is_folder => "folder",
-                Expected::FileOrFolder if !is_file && !is_folder => "file or folder",
+                PathKind::File if !is_file => "file",
+                PathKind::Folder | PathKind::FolderOrHub if !is_folder => "folder",
+                PathKind::FileOrFolder if !is_file && !is_folder => "file or folder",
                 _ => return None,
             };
             let message = match (is_file, is_folder) {
@@ -292,11 +293,14 @@ fn path_finding(config: &TrainConfig, source: &Source, path: &PathUse) -> Option
     }
 }
 
+/// A key that the trainer reads outside of any table, or a table.
+fn is_root_key(name: &str) -> bool {
+    schema::key(Section::Training, name).is_some()
+}
+
 /// The root key that is most like `key`, if any is like it at all.
 fn nearest(key: &str) -> Option<&'static str> {
-    let likeness = |known: &str| strsim::jaro_winkler(key, known);
-    let best = ROOT_KEYS.into_iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;
-    (likeness(best) > 0.85).then_some(best)
+    schema::nearest(key, schema::section(Section::Training).iter().map(|it| it.name.as_str()), 0.85)
 }
 
 fn key_span(table: &dyn TableLike, key: &str) -> Option<std::ops::Range<usize>> {

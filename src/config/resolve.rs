@@ -13,9 +13,9 @@ use crate::platform::fs;
 
 use super::{
     ConfigError, Finding, Severity, TrainConfig, check,
-    models::Expected,
     paths::{self, PathUse, Role},
     portable::{self, Replaced},
+    schema::PathKind,
     source::Source,
 };
 
@@ -95,7 +95,7 @@ fn absolute(config: &TrainConfig, paths: &[PathUse]) -> Result<Replaced, ConfigE
     let mut replaced = Replaced::new();
     for path in paths {
         let stays = match path.role {
-            Role::Input(Expected::FolderOrHub, _) => paths::is_on_hub(path.text, &config.base),
+            Role::Input(PathKind::FolderOrHub, _) => paths::is_on_hub(path.text, &config.base),
             Role::Input(..) | Role::Output | Role::Dataset => false,
         };
         if !stays {

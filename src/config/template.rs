@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::{platform::fs, workspace::Workspace};
 
-use super::{ConfigError, models, portable};
+use super::{ConfigError, portable, schema};
 
 /// A training file and its dataset file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,9 +60,11 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 /// When there is no such model type, or no template for it, or when a path has no spelling in TOML.
 pub fn new(model: &str, options: &TemplateOptions) -> Result<Pair, ConfigError> {
     let Some((_, training, dataset)) = TEMPLATES.iter().find(|(name, ..)| *name == model) else {
-        return Err(match models::find(model) {
+        return Err(match schema::model(model) {
             Some(_) => ConfigError::NoTemplate { model: model.to_owned(), known: names().collect() },
-            None => ConfigError::UnknownModel { model: model.to_owned(), nearest: models::nearest(model) },
+            None => {
+                ConfigError::UnknownModel { model: model.to_owned(), nearest: schema::nearest_model(model) }
+            }
         });
     };
     Ok(Pair { training: fill(training, options)?, dataset: fill(dataset, options)? })

@@ -4,59 +4,6 @@ use toml_edit::{Item, TableLike};
 
 use super::{finding::Finding, read::Reader, source::Source};
 
-/// The keys that the trainer reads outside of any table, and the tables.
-/// Source: `train.py` and `utils/saver.py` of diffusion-pipe.
-pub const ROOT_KEYS: [&str; 48] = [
-    "output_dir",
-    "dataset",
-    "eval_datasets",
-    "epochs",
-    "max_steps",
-    "micro_batch_size_per_gpu",
-    "image_micro_batch_size_per_gpu",
-    "eval_micro_batch_size_per_gpu",
-    "eval_image_micro_batch_size_per_gpu",
-    "pipeline_stages",
-    "gradient_accumulation_steps",
-    "gradient_clipping",
-    "warmup_steps",
-    "force_constant_lr",
-    "lr_scheduler",
-    "blocks_to_swap",
-    "huber_delta",
-    "smooth_l1_beta",
-    "eval_every_n_epochs",
-    "eval_every_n_steps",
-    "eval_every_n_examples",
-    "eval_before_first_step",
-    "eval_gradient_accumulation_steps",
-    "disable_block_swap_for_eval",
-    "save_every_n_epochs",
-    "save_every_n_steps",
-    "save_every_n_examples",
-    "checkpoint_every_n_epochs",
-    "checkpoint_every_n_minutes",
-    "activation_checkpointing",
-    "reentrant_activation_checkpointing",
-    "partition_method",
-    "partition_split",
-    "save_dtype",
-    "caching_batch_size",
-    "map_num_proc",
-    "compile",
-    "steps_per_print",
-    "logging_steps",
-    "video_clip_mode",
-    "x_axis_examples",
-    "uncond_fraction",
-    "resume_from_checkpoint",
-    "model",
-    "adapter",
-    "optimizer",
-    "monitoring",
-    "lora",
-];
-
 /// What the file says. A key that is not there has the trainer's default, or `None` where it has none.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Training {
