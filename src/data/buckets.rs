@@ -2,6 +2,8 @@
 //!
 //! Source: `DirectoryDataset` and `ARBucketDataset` in diffusion-pipe's `utils/dataset.py`.
 
+use std::fmt;
+
 use super::numbers::{
     geometric_series, index_of_smallest, nearest_multiple, round_like_numpy, round_like_python, sorted_once,
 };
@@ -31,6 +33,14 @@ pub struct SizeBucket {
     pub width: i64,
     pub height: i64,
     pub frames: i64,
+}
+
+/// `512×768`, `512×768×33`: without the ratio, which is seen.
+impl fmt::Display for SizeBucket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}×{}", self.width, self.height)?;
+        if self.frames == 1 { Ok(()) } else { write!(f, "×{}", self.frames) }
+    }
 }
 
 /// How a folder's items are sorted into buckets.

@@ -119,7 +119,9 @@ pub fn probe(path: &Path, ffprobe: &Ffprobe) -> Media {
 fn video(path: &Path, head: &[u8], reader: &mut BufReader<File>, ffprobe: &Ffprobe) -> Result<Media, Flaw> {
     let track = match head {
         [_, _, _, _, b'f', b't', b'y', b'p', ..]
-        | [_, _, _, _, b'm' | b'w' | b'f' | b's', b'o' | b'd' | b'i' | b'r' | b'k', ..] => isobmff::read(reader),
+        | [_, _, _, _, b'm' | b'w' | b'f' | b's', b'o' | b'd' | b'i' | b'r' | b'k', ..] => {
+            isobmff::read(reader)
+        }
         [0x1a, 0x45, 0xdf, 0xa3, ..] => matroska::read(reader),
         [b'R', b'I', b'F', b'F', _, _, _, _, b'A', b'V', b'I', b' ', ..] => avi::read(reader),
         [] => return Err(Flaw::Empty),
@@ -172,9 +174,22 @@ fn fill(reader: &mut (impl Read + Seek), head: &mut [u8]) -> usize {
     length
 }
 
+impl Media {
+    /// Width and height.
+    pub const fn size(&self) -> Option<(u32, u32)> {
+        match self {
+            Self::Image { width, height, .. } | Self::Video { width, height, .. } => Some((*width, *height)),
+            Self::Unusable(_) => None,
+        }
+    }
+}
+
 impl Rate {
     /// As the trainer has it: a float.
-    #[expect(clippy::cast_precision_loss, reason = "containers write numbers below 2^53, and Python rounds as we do")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "containers write numbers below 2^53, and Python rounds as we do"
+    )]
     pub fn per_second(self) -> f64 {
         self.numerator as f64 / self.denominator as f64
     }

@@ -36,6 +36,16 @@ pub struct DirectorySpec {
     pub online_captions: bool,
 }
 
+impl DirectorySpec {
+    /// The samples that are made of an item with so many captions: the trainer's `shuffle_captions`.
+    pub fn entries(&self, captions: u64) -> u64 {
+        match self.shuffled_copies {
+            0 => captions,
+            copies => captions * u64::try_from(copies).unwrap_or(0),
+        }
+    }
+}
+
 /// Reads what can be read. A directory with a value that the trainer cannot use becomes a finding.
 pub fn read(source: &Source, base: &Base) -> (DatasetSpec, Vec<Finding>) {
     let root: &dyn TableLike = source.root();
@@ -121,7 +131,9 @@ impl Reader<'_> {
             let side = |index| array.get(index)?.as_integer().filter(|it| *it > 0);
             Some([side(0)?, side(1)?, side(2)?])
         };
-        if let Some(sizes) = self.list("size_buckets", "size-bucket-shape", "[width, height, frames]", triple)? {
+        if let Some(sizes) =
+            self.list("size_buckets", "size-bucket-shape", "[width, height, frames]", triple)?
+        {
             return Ok(Buckets::by_size(&sizes));
         }
         let resolution = |value: &Value| match pair(value) {
@@ -130,7 +142,8 @@ impl Reader<'_> {
         };
         let shape = "a side in pixels or [width, height]";
         let resolutions = self.list("resolutions", "resolution-pair-shape", shape, resolution)?;
-        let resolutions = resolutions.ok_or_else(|| {
+        // The trainer looks at the top even if the directory has its own.
+        let resolutions = resolutions.filter(|_| self.root.contains_key("resolutions")).ok_or_else(|| {
             let message = "`resolutions` is missing at the top of the dataset file";
             let fix = "set `resolutions = [512]` above the first `[[directory]]`";
             self.wrong("resolutions-top-level", "path", message, fix)
@@ -155,7 +168,12 @@ impl Reader<'_> {
             return Ok(Buckets::given_ratios(&given));
         }
         let bound = |key| self.needed(key, "a number above 0", |value| positive(value).map(Number::value));
-        let count = |value: &Value| value.as_integer().and_then(|it| usize::try_from(it).ok()).filter(|it| (1..=MOST_BUCKETS).contains(it));
+        let count = |value: &Value| {
+            value
+                .as_integer()
+                .and_then(|it| usize::try_from(it).ok())
+                .filter(|it| (1..=MOST_BUCKETS).contains(it))
+        };
         let count = self.needed("num_ar_buckets", "a whole number from 1 to 10000", count)?;
         Ok(Buckets::spaced_ratios(bound("min_ar")?, bound("max_ar")?, count))
     }
@@ -179,8 +197,11 @@ impl Reader<'_> {
     }
 
     fn needed<T>(&self, key: &str, what: &str, parse: impl Fn(&Value) -> Option<T>) -> Read<T> {
-        self.value(key, what, parse)?.ok_or_else(|| {
-            let message = format!("with `enable_ar_bucket` the trainer needs `{key}`, or `ar_buckets`");
+        let value = self.value(key, what, parse)?.filter(|_| self.root.contains_key(key));
+        value.ok_or_else(|| {
+            let message = format!(
+                "with `enable_ar_bucket` the trainer needs `{key}` at the top of the file, or `ar_buckets`"
+            );
             self.wrong("ar-range-top-level", "enable_ar_bucket", &message, &format!("set `{key}` at the top"))
         })
     }
@@ -199,7 +220,8 @@ impl Reader<'_> {
         let Some(item) = self.item(key) else { return Ok(None) };
         let all = item.as_array().and_then(|array: &Array| array.iter().map(parse).collect());
         let message = format!("each of `{key}` must be {each}");
-        all.map(Some).ok_or_else(|| self.wrong(id, key, &message, &format!("write `{key} = […]`, each {each}")))
+        all.map(Some)
+            .ok_or_else(|| self.wrong(id, key, &message, &format!("write `{key} = […]`, each {each}")))
     }
 
     fn path(&self, key: &str) -> Read<Option<PathBuf>> {

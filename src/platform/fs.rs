@@ -334,9 +334,8 @@ pub fn entries(dir: &Path) -> Result<Vec<(OsString, bool)>> {
         let is_file = if kind.is_symlink() { entry.path().is_file() } else { kind.is_file() };
         Ok((entry.file_name(), is_file))
     };
-    let found = fs::read_dir(dir).and_then(|entries| {
-        entries.map(|entry| entry.and_then(look)).collect::<io::Result<Vec<_>>>()
-    });
+    let found = fs::read_dir(dir)
+        .and_then(|entries| entries.map(|entry| entry.and_then(look)).collect::<io::Result<Vec<_>>>());
     let mut found = found.map_err(context("list", dir))?;
     found.sort();
     Ok(found)

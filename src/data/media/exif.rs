@@ -35,8 +35,10 @@ pub(super) fn of_jpeg<R: Read + Seek>(reader: &mut BufReader<R>) -> Option<u16> 
 pub(super) fn of_tiff<R: Read + Seek>(reader: &mut BufReader<R>, start: u64) -> Option<u16> {
     go_near(reader, start)?;
     let order = take::<2>(reader)?;
-    let word = move |bytes| if order == *b"II" { u16::from_le_bytes(bytes) } else { u16::from_be_bytes(bytes) };
-    let long = move |bytes| if order == *b"II" { u32::from_le_bytes(bytes) } else { u32::from_be_bytes(bytes) };
+    let word =
+        move |bytes| if order == *b"II" { u16::from_le_bytes(bytes) } else { u16::from_be_bytes(bytes) };
+    let long =
+        move |bytes| if order == *b"II" { u32::from_le_bytes(bytes) } else { u32::from_be_bytes(bytes) };
     if word(take(reader)?) != 42 {
         return None;
     }

@@ -1,6 +1,9 @@
 //! FFmpeg's own prober, for the containers that are not read here.
 
-use std::{path::{Path, PathBuf}, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use serde::Deserialize;
 

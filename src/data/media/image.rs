@@ -20,7 +20,9 @@ pub(super) fn read<R: Read + Seek>(
     is_webp_name: bool,
 ) -> Result<Media, Flaw> {
     let kind = imagesize::image_type(head).map_err(|_| Flaw::NoMedia)?;
-    if matches!(kind, ImageType::Jxl | ImageType::Heif(_)) && !matches!(kind, ImageType::Heif(Compression::Av1)) {
+    if matches!(kind, ImageType::Jxl | ImageType::Heif(_))
+        && !matches!(kind, ImageType::Heif(Compression::Av1))
+    {
         return Err(Flaw::ForeignFormat);
     }
     if is_webp_name && matches!(kind, ImageType::Webp) && is_animated(reader).unwrap_or(false) {
