@@ -91,7 +91,7 @@ const fn is_lasting(known: &Known) -> bool {
     )
 }
 
-const FLAWS: [(char, Flaw); 8] = [
+const FLAWS: [(char, Flaw); 9] = [
     ('e', Flaw::Empty),
     ('m', Flaw::NoMedia),
     ('l', Flaw::GitLfsPointer),
@@ -100,6 +100,7 @@ const FLAWS: [(char, Flaw); 8] = [
     ('p', Flaw::TooManyPixels),
     ('a', Flaw::AnimatedWebp),
     ('0', Flaw::NoPixels),
+    ('u', Flaw::Unmeasured),
 ];
 
 const CAPTIONS: [(char, CaptionText); 3] =

@@ -37,15 +37,20 @@ pub(super) fn of(survey: &Survey) -> Vec<Finding> {
 
 /// `1 file`, `2 files`, `1,234 files`.
 pub fn counted(count: usize, what: &str) -> String {
+    format!("{} {what}{}", grouped(count), if count == 1 { "" } else { "s" })
+}
+
+/// `1,234`.
+pub(super) fn grouped(count: usize) -> String {
     let digits = count.to_string();
-    let mut grouped = String::new();
+    let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {
         if index > 0 && (digits.len() - index) % 3 == 0 {
-            grouped.push(',');
+            text.push(',');
         }
-        grouped.push(digit);
+        text.push(digit);
     }
-    format!("{grouped} {what}{}", if count == 1 { "" } else { "s" })
+    text
 }
 
 struct Folder<'a> {
@@ -70,16 +75,15 @@ impl Folder<'_> {
         self.found.push(finding);
     }
 
-    /// `3 files of `/data`, the first is `a.png``.
-    fn files<'a>(&self, names: impl Iterator<Item = &'a OsString>) -> Option<(usize, String)> {
+    /// ``a.png` and 2 more in `/data``.
+    fn files<'a>(&self, names: impl Iterator<Item = &'a OsString>) -> Option<String> {
         let names: Vec<&OsString> = names.collect();
         let first = Path::new(names.first()?).display();
         let folder = self.directory.path.display();
-        let text = match names.len() {
+        Some(match names.len() {
             1 => format!("`{first}` in `{folder}`"),
-            count => format!("{} in `{folder}`, the first is `{first}`,", counted(count, "file")),
-        };
-        Some((names.len(), text))
+            count => format!("`{first}` and {} more in `{folder}`", grouped(count - 1)),
+        })
     }
 
     fn dropped(&self, why: Drop) -> impl Iterator<Item = &OsString> {
@@ -122,9 +126,8 @@ impl Folder<'_> {
             let message = format!("`captions.json` in `{folder}` cannot be used: {why}");
             let fix = "write it as `{\"a.png\": [\"a caption\"]}`";
             self.error("captions-json-lists", message, fix);
-        } else if let Some((_, files)) = self.files(self.directory.faults.wrong_entries.iter()) {
-            let message =
-                format!("`captions.json` has no list of captions for {files} and the trainer gives up");
+        } else if let Some(files) = self.files(self.directory.faults.wrong_entries.iter()) {
+            let message = format!("no list of captions in `captions.json`, so the trainer gives up: {files}");
             self.error("captions-json-lists", message, "write it as `{\"a.png\": [\"a caption\"]}`");
         }
         if self.directory.faults.ignored_texts > 0 {
@@ -134,12 +137,12 @@ impl Folder<'_> {
             self.warning("captions-json-replaces-txt", message, "add them to `captions.json`, or remove it");
         }
         let bad = self.directory.faults.bad_texts.iter().map(|(name, _)| name);
-        if let Some((_, files)) = self.files(bad) {
+        if let Some(files) = self.files(bad) {
             let how = match self.directory.faults.bad_texts[0].1 {
                 CaptionText::NotUtf8 => "is no UTF-8 text",
                 _ => "cannot be read",
             };
-            let message = format!("the caption of {files} {how}: the trainer gives up on it");
+            let message = format!("a caption that {how}, on which the trainer gives up: {files}");
             self.error("captions-readable", message, "save the `.txt` as UTF-8");
         }
         if self.directory.faults.empty_texts > 0 {
@@ -152,17 +155,16 @@ impl Folder<'_> {
                 "write a caption, or remove the `.txt` to leave the item out",
             );
         }
-        if let Some((count, files)) = self.files(self.dropped(Drop::NoCaption)) {
-            let have = if count == 1 { "has" } else { "have" };
-            let message = format!("{files} {have} no caption: the trainer drops what has none");
+        if let Some(files) = self.files(self.dropped(Drop::NoCaption)) {
+            let message = format!("no caption, so the trainer drops it: {files}");
             let fix = "write a `.txt` file beside each, or set `skip_empty_caption = false`";
             self.warning("captions-present", message, fix);
         }
     }
 
     fn companions(&mut self) {
-        if let Some((_, files)) = self.files(self.directory.faults.without_control.iter()) {
-            let message = format!("there is no control image for {files} and the trainer gives up");
+        if let Some(files) = self.files(self.directory.faults.without_control.iter()) {
+            let message = format!("no control image, so the trainer gives up: {files}");
             let fix = "put a file of the same stem into `control_path` for each";
             self.error("control-file-per-target", message, fix);
         }
@@ -182,8 +184,8 @@ impl Folder<'_> {
             );
             self.error("mask-same-size", message, "make the mask as large as its image");
         }
-        if let Some((_, files)) = self.files(self.directory.faults.without_mask.iter()) {
-            let message = format!("there is no mask for {files} which trains whole");
+        if let Some(files) = self.files(self.directory.faults.without_mask.iter()) {
+            let message = format!("no mask, so all of the image counts: {files}");
             self.warning("mask-per-item", message, "add the masks, or set `default_mask_file`");
         }
         if let Some(pair) = self.directory.faults.ambiguous.first() {
@@ -195,30 +197,26 @@ impl Folder<'_> {
     fn media(&mut self) {
         for flaw in FLAWS {
             let has = |it: &&Item| it.media == Some(Media::Unusable(flaw));
-            let Some((_, files)) = self.files(self.directory.items.iter().filter(has).map(|it| &it.name))
-            else {
+            let Some(files) = self.files(self.directory.items.iter().filter(has).map(|it| &it.name)) else {
                 continue;
             };
-            let message = format!("{files} {}", flaw.sentence());
+            let message = format!("{}: {files}", flaw.sentence());
             match flaw {
                 Flaw::AnimatedWebp => {
                     self.error("no-animated-webp", message, "convert it to a video, or remove it")
                 }
                 Flaw::NoPixels => self.error("media-readable", message, "remove it"),
+                Flaw::Unmeasured => self.warning("media-unknown", message, "convert it to PNG or JPEG"),
                 Flaw::NeedsFfprobe => {
                     self.warning("media-unknown", message, "install FFmpeg, or convert it to MP4");
                 }
-                _ => self.warning(
-                    "media-readable",
-                    format!("{message}: the trainer drops it"),
-                    "replace or remove it",
-                ),
+                _ => self.warning("media-readable", format!("dropped, {message}"), "replace or remove it"),
             }
         }
         let turned = |it: &&Item| matches!(it.media, Some(Media::Image { turned: true, .. }));
-        if let Some((_, files)) = self.files(self.directory.items.iter().filter(turned).map(|it| &it.name)) {
+        if let Some(files) = self.files(self.directory.items.iter().filter(turned).map(|it| &it.name)) {
             let message = format!(
-                "{files} is to be turned or mirrored by its EXIF orientation, which the trainer ignores: it trains as it lies"
+                "to be turned or mirrored by the EXIF orientation, which the trainer ignores: {files}"
             );
             self.warning(
                 "exif-orientation",
@@ -229,17 +227,17 @@ impl Folder<'_> {
     }
 
     fn videos(&mut self) {
-        if let Some((_, files)) = self.files(self.dropped(Drop::VideoForImageModel)) {
+        if let Some(files) = self.files(self.dropped(Drop::VideoForImageModel)) {
             let model = self.survey.model.name.unwrap_or("this model");
             let (message, fix) = match self.survey.model.name {
                 Some(_) => (
                     format!(
-                        "{files} is a video, and the model type `{model}` takes images only: the trainer drops it"
+                        "a video, which the trainer drops as the model type `{model}` takes images only: {files}"
                     ),
                     "move the videos to another folder",
                 ),
                 None => (
-                    format!("{files} is a video: what becomes of it depends on the model"),
+                    format!("a video, whose bucket depends on the model: {files}"),
                     "name the training file with `--config`",
                 ),
             };
@@ -248,10 +246,9 @@ impl Folder<'_> {
         let uncounted = |it: &&Item| {
             matches!(it.media, Some(Media::Video { frames: 1, .. })) && self.survey.model.video.is_some()
         };
-        if let Some((_, files)) = self.files(self.directory.items.iter().filter(uncounted).map(|it| &it.name))
-        {
+        if let Some(files) = self.files(self.directory.items.iter().filter(uncounted).map(|it| &it.name)) {
             let message = format!(
-                "{files} does not say how many frames it has, so the trainer takes it for a single one"
+                "a container that does not say how many frames it has, so the trainer takes it for one image: {files}"
             );
             self.warning(
                 "video-length-unknown",
@@ -259,23 +256,23 @@ impl Folder<'_> {
                 "convert it to MP4, for example with `ffmpeg -c copy`",
             );
         }
-        if let Some((_, files)) = self.files(self.dropped(Drop::NoImageBucket)) {
+        if let Some(files) = self.files(self.dropped(Drop::NoImageBucket)) {
             let message = format!(
-                "{files} is an image, and the trainer finds no size bucket of 1 frame for it: it drops it"
+                "an image, for which the trainer finds no size bucket of 1 frame and drops it: {files}"
             );
             self.warning("size-bucket-for-images", message, "add `[width, height, 1]` to `size_buckets`");
         }
-        if let Some((_, files)) = self.files(self.dropped(Drop::TooShort)) {
+        if let Some(files) = self.files(self.dropped(Drop::TooShort)) {
             let shortest = self.spec.buckets.shortest_video();
             let (message, fix) = match shortest {
                 Some(frames) => (
                     format!(
-                        "{files} is shorter than the shortest bucket for videos, {frames} frames: the trainer drops it"
+                        "a video shorter than the shortest bucket, {frames} frames, so the trainer drops it: {files}"
                     ),
                     "add a shorter bucket to `frame_buckets`",
                 ),
                 None => (
-                    format!("{files} is a video, and there is no bucket for videos: the trainer drops it"),
+                    format!("a video, and there is no bucket for videos, so the trainer drops it: {files}"),
                     "set `frame_buckets = [1, 33]`",
                 ),
             };
@@ -300,13 +297,13 @@ impl Folder<'_> {
                 confused.push(&item.name);
             }
         }
-        if let Some((_, files)) = self.files(small.into_iter()) {
-            let message = format!("{files} has fewer pixels than its bucket and is blown up");
+        if let Some(files) = self.files(small.into_iter()) {
+            let message = format!("fewer pixels than the bucket, so the trainer blows it up: {files}");
             self.warning("upscaled", message, "use larger originals, or a lower resolution");
         }
-        if let Some((_, files)) = self.files(confused.into_iter()) {
+        if let Some(files) = self.files(confused.into_iter()) {
             let message = format!(
-                "{files} does not go to the size bucket of the nearest shape: the trainer confuses `size_buckets` that are not sorted by width / height"
+                "not put into the size bucket of the nearest shape, as the trainer confuses `size_buckets` that are not sorted by width / height: {files}"
             );
             let fix = "sort `size_buckets` by width / height, each ratio once, or use `resolutions` and `frame_buckets`";
             self.warning("size-buckets-order", message, fix);
@@ -314,7 +311,7 @@ impl Folder<'_> {
     }
 }
 
-const FLAWS: [Flaw; 10] = [
+const FLAWS: [Flaw; 11] = [
     Flaw::Empty,
     Flaw::NoMedia,
     Flaw::GitLfsPointer,
@@ -324,6 +321,7 @@ const FLAWS: [Flaw; 10] = [
     Flaw::AnimatedWebp,
     Flaw::NoPixels,
     Flaw::Denied,
+    Flaw::Unmeasured,
     Flaw::NeedsFfprobe,
 ];
 

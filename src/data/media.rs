@@ -70,6 +70,8 @@ pub enum Flaw {
     NoPixels,
     /// This file may not be read.
     Denied,
+    /// Pillow may read it; its size is not known here.
+    Unmeasured,
     /// Only `ffprobe` could tell, and there is none.
     NeedsFfprobe,
 }
@@ -205,23 +207,20 @@ impl Rate {
 }
 
 impl Flaw {
-    /// What the trainer does with such a file.
-    pub fn stops_the_training(self) -> bool {
-        matches!(self, Self::AnimatedWebp | Self::NoPixels)
-    }
-
-    pub fn sentence(self) -> &'static str {
+    /// What is the matter, of one file or many.
+    pub const fn sentence(self) -> &'static str {
         match self {
-            Self::Empty => "is empty",
-            Self::NoMedia => "is neither an image nor a video that can be read",
-            Self::GitLfsPointer => "is a git-lfs pointer, not the file itself",
-            Self::WebPage => "is a web page, not a media file",
-            Self::ForeignFormat => "has a format that the trainer's Pillow does not read",
-            Self::TooManyPixels => "has more than 178956970 pixels, which Pillow refuses",
-            Self::AnimatedWebp => "is an animated WebP, on which the trainer gives up",
-            Self::NoPixels => "has a side of 0 pixels",
+            Self::Empty => "empty",
+            Self::NoMedia => "neither image nor video, or damaged",
+            Self::GitLfsPointer => "a git-lfs pointer in place of the file",
+            Self::WebPage => "a web page in place of the file",
+            Self::ForeignFormat => "in a format that the trainer's Pillow does not read",
+            Self::TooManyPixels => "more than 178956970 pixels, which Pillow refuses",
+            Self::AnimatedWebp => "an animated WebP, on which the trainer gives up",
+            Self::NoPixels => "a side of 0 pixels, on which the trainer gives up",
             Self::Denied => "cannot be opened",
-            Self::NeedsFfprobe => "is a video whose length only `ffprobe` could tell, which is not installed",
+            Self::Unmeasured => "an image of a kind that is not measured here",
+            Self::NeedsFfprobe => "a video that only `ffprobe` could measure, which is not installed",
         }
     }
 }

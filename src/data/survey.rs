@@ -13,7 +13,7 @@ use super::{
     buckets::Group,
     cache::{Cache, CaptionText, Known, Stamp},
     captions::{self, CaptionsJson},
-    findings,
+    findings::{self, counted, grouped},
     listing::{self, Companion, Listed, Listing, with_text_suffix},
     media::{self, Ffprobe, Flaw, Media},
     model::DataModel,
@@ -96,6 +96,29 @@ impl Survey {
         let buckets = self.dataset.directories[directory].buckets.of_group(group, self.model.bucket_multiple);
         let keeps = |key| self.epoch.buckets.iter().any(|it| it.bucket.key() == key && it.kept > 0);
         buckets.iter().any(|bucket| keeps(bucket.key()))
+    }
+
+    /// `212 of 240 files train, 28 dropped; an epoch has 1,200 of 1,212 samples in 300 steps`.
+    pub fn summary(&self) -> String {
+        let (trained, all) = self.files();
+        let epoch = &self.epoch;
+        let files = match all - trained {
+            0 => format!("all {} train", counted(all, "file")),
+            dropped => format!(
+                "{} of {} train, {} dropped",
+                grouped(trained),
+                counted(all, "file"),
+                grouped(dropped)
+            ),
+        };
+        let [kept, before, steps] =
+            [epoch.kept, epoch.before, epoch.steps].map(|it| usize::try_from(it).unwrap_or(usize::MAX));
+        let samples = if kept == before {
+            counted(before, "sample")
+        } else {
+            format!("{} of {}", grouped(kept), counted(before, "sample"))
+        };
+        format!("{files}; an epoch has {samples} in {}", counted(steps, "step"))
     }
 
     pub fn has_errors(&self) -> bool {

@@ -78,6 +78,16 @@ fn items(survey: &Survey, list: List, output: &Output) {
                 continue;
             }
             let (width, height) = item.media.as_ref().and_then(Media::size).unzip();
+            let video = match &item.media {
+                Some(Media::Video { frames, rate, .. }) => Some(
+                    json!({ "frames": frames, "rate": format!("{}/{}", rate.numerator, rate.denominator) }),
+                ),
+                _ => None,
+            };
+            let flaw = match &item.media {
+                Some(Media::Unusable(flaw)) => Some(flaw.sentence()),
+                _ => None,
+            };
             let (dropped, buckets) = match item.fate {
                 Fate::Dropped(why) => (Some(why.sentence()), vec![]),
                 Fate::Trains(group) => (None, spec.buckets.of_group(group, survey.model.bucket_multiple)),
@@ -92,7 +102,7 @@ fn items(survey: &Survey, list: List, output: &Output) {
                 .collect();
             output.json(&json!({
                 "event": "item", "path": directory.path.join(&item.name), "width": width, "height": height,
-                "frames": item.frames, "captions": item.captions, "dropped": dropped, "buckets": placed,
+                "video": video, "flaw": flaw, "frames": item.frames, "captions": item.captions, "dropped": dropped, "buckets": placed,
             }));
         }
     }

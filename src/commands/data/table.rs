@@ -52,25 +52,7 @@ pub(super) fn write(survey: &Survey, purpose: Purpose, list: Option<List>, conte
         }
         output.data(format_args!("  {}", proposed(proposal)));
     }
-    output.data(format_args!("\n{}", summary(survey)));
-}
-
-/// `212 of 240 files train, 28 are dropped; 1,200 of 1,212 samples an epoch, in 300 steps`.
-pub(super) fn summary(survey: &Survey) -> String {
-    let (trained, all) = survey.files();
-    let epoch = &survey.epoch;
-    let files = match all - trained {
-        0 => format!("all {} train", counted(all, "file")),
-        dropped => format!("{trained} of {} train, {dropped} dropped", counted(all, "file")),
-    };
-    let [kept, before, steps] =
-        [epoch.kept, epoch.before, epoch.steps].map(|it| usize::try_from(it).unwrap_or(0));
-    let samples = if kept == before {
-        format!("all {}", counted(before, "sample"))
-    } else {
-        format!("{kept} of {}", counted(before, "sample"))
-    };
-    format!("{files}; an epoch has {samples} in {}", counted(steps, "step"))
+    output.data(format_args!("\n{}", survey.summary()));
 }
 
 fn folder(directory: &Directory, path: &str) -> String {

@@ -20,22 +20,61 @@ pub(super) fn read<R: Read + Seek>(reader: &mut BufReader<R>) -> Option<Track> {
     let end = length(reader)?;
     let movie = find(reader, 0..end, *b"moov")?;
     for track in all(reader, movie, *b"trak")? {
-        let Some(media) = find(reader, track, *b"mdia") else { continue };
+        let Some(media) = find(reader, track.clone(), *b"mdia") else { continue };
         if handler(reader, media.clone()) == Some(*b"vide") {
-            return video(reader, media);
+            let mut video = video(reader, media.clone())?;
+            if video.frames.is_none() {
+                video.rate = fragment_rate(reader, end, track, media);
+            }
+            return Some(video);
         }
     }
     None
 }
 
-fn video<R: Read + Seek>(reader: &mut BufReader<R>, media: Range<u64>) -> Option<Track> {
-    let header = find(reader, media.clone(), *b"mdhd")?;
+/// The rate in the first fragment, of a file that has its samples in fragments: their default duration.
+fn fragment_rate<R: Read + Seek>(
+    reader: &mut BufReader<R>,
+    end: u64,
+    track: Range<u64>,
+    media: Range<u64>,
+) -> Option<Rate> {
+    // What `tfhd` has. Source: ISO/IEC 14496-12, 8.8.7.
+    const OFFSET: u32 = 0x1;
+    const INDEX: u32 = 0x2;
+    const DURATION: u32 = 0x8;
+    let ticks = u64::from(ticks(reader, media)?);
+    let header = find(reader, track, *b"tkhd")?;
+    go(reader, header.start)?;
+    let version = u32_be(reader)? >> 24;
+    go(reader, header.start + if version == 1 { 20 } else { 12 })?;
+    let id = u32_be(reader)?;
+    let fragment = find(reader, 0..end, *b"moof")?;
+    for part in all(reader, fragment, *b"traf")? {
+        let header = find(reader, part, *b"tfhd")?;
+        go(reader, header.start)?;
+        let (flags, of) = (u32_be(reader)?, u32_be(reader)?);
+        if of == id && flags & DURATION != 0 {
+            let before = u64::from(flags & OFFSET != 0) * 8 + u64::from(flags & INDEX != 0) * 4;
+            go(reader, header.start + 8 + before)?;
+            return Rate::reduced(ticks, u32_be(reader)?.into());
+        }
+    }
+    None
+}
+
+/// Ticks a second.
+fn ticks<R: Read + Seek>(reader: &mut BufReader<R>, media: Range<u64>) -> Option<u32> {
+    let header = find(reader, media, *b"mdhd")?;
     go(reader, header.start)?;
     let version = u32_be(reader)? >> 24;
     // After version and flags: two times, of 4 or 8 bytes each.
     go(reader, header.start + if version == 1 { 20 } else { 12 })?;
-    let ticks = u64::from(u32_be(reader)?);
+    u32_be(reader)
+}
 
+fn video<R: Read + Seek>(reader: &mut BufReader<R>, media: Range<u64>) -> Option<Track> {
+    let ticks = u64::from(ticks(reader, media.clone())?);
     let information = find(reader, media, *b"minf")?;
     let table = find(reader, information, *b"stbl")?;
     let descriptions = find(reader, table.clone(), *b"stsd")?;
