@@ -15,6 +15,8 @@ pub mod plan;
 pub mod proposals;
 pub mod spec;
 pub mod survey;
+mod thumbnail;
 
 pub use findings::counted;
 pub use survey::{Directory, Drop, Fate, Item, Site, Survey, survey};
+pub use thumbnail::thumbnail;

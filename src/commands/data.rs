@@ -1,5 +1,6 @@
 //! `dpgui data`: what the trainer will do with a dataset.
 
+mod html;
 mod rows;
 mod table;
 
@@ -39,6 +40,9 @@ pub struct Check {
     /// Name files: those that are dropped, those of each bucket, or all with what becomes of them
     #[arg(long, value_name = "WHICH")]
     list: Option<List>,
+    /// Write a report with pictures, one file that needs no other
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -74,6 +78,11 @@ fn check(args: &Check, context: &Context) -> Result<(), Error> {
         } else {
             table::write(survey, *purpose, args.list, context);
         }
+    }
+    if let Some(file) = &args.html {
+        let file = context.host.absolute(file);
+        fs::write_atomic(&file, html::report(&surveys))?;
+        output.status("Wrote", format_args!("`{}`", file.display()));
     }
     let count = |severity| {
         surveys.iter().flat_map(|(_, it)| &it.findings).filter(|it| it.severity == severity).count()

@@ -5,6 +5,7 @@ mod archives;
 mod clean;
 mod config;
 mod config_parser;
+mod data;
 mod data_plan;
 mod deepspeed;
 mod doctor;

@@ -113,7 +113,7 @@ fn buckets(survey: &Survey, output: &Output) {
 }
 
 /// What is encoded, and the bucket where that is another size.
-fn name(filled: &Filled) -> String {
+pub(super) fn name(filled: &Filled) -> String {
     let [width, height, frames] = filled.encoded;
     let same = [filled.bucket.width, filled.bucket.height, filled.bucket.frames] == filled.encoded;
     let encoded =
@@ -121,7 +121,7 @@ fn name(filled: &Filled) -> String {
     if same { encoded } else { format!("{encoded}*") }
 }
 
-fn cut_off(cut: &Cut) -> String {
+pub(super) fn cut_off(cut: &Cut) -> String {
     let pixels = format!("{:.0} % (most {:.0} %)", cut.mean() * 100.0, cut.worst * 100.0);
     if cut.of_seconds > 0.0 {
         format!("{pixels}, {:.1} of {:.1} s", cut.seconds, cut.of_seconds)

@@ -11,20 +11,28 @@ const ORIENTATION: u16 = 0x0112;
 const MOST_TAGS: u16 = 1000;
 
 /// Segments before the pixels.
-const MOST_SEGMENTS: usize = 100;
+const MOST_SEGMENTS: usize = 1000;
 
-/// Of a JPEG file; most have none.
+/// Of a JPEG file, 1 if it does not say. `None` if the file ends before its pixels begin: Pillow reads up to there.
 pub(super) fn of_jpeg<R: Read + Seek>(reader: &mut BufReader<R>) -> Option<u16> {
-    let mut at = 2;
+    let (mut at, mut orientation) = (2, None);
     for _ in 0..MOST_SEGMENTS {
         go_near(reader, at)?;
-        let [mark, kind] = take(reader)?;
-        let length = u64::from(u16_be(reader)?);
-        match (mark, kind) {
-            // The pixels follow, or the sizes that come after all notes.
-            (0xff, 0xc0..=0xc2 | 0xda) => return None,
-            (0xff, 0xe1) if &take::<6>(reader)? == b"Exif\0\0" => return of_tiff(reader, at + 10),
-            (0xff, _) => at += 2 + length,
+        match take::<2>(reader)? {
+            // The pixels follow.
+            [0xff, 0xda] => return Some(orientation.unwrap_or(1)),
+            // Filling.
+            [0xff, 0xff] => at += 1,
+            // Marks without content.
+            [0xff, 0x00 | 0x01 | 0xd0..=0xd9] => at += 2,
+            [0xff, kind] => {
+                let length = u64::from(u16_be(reader)?);
+                if kind == 0xe1 && length >= 8 && &take::<6>(reader)? == b"Exif\0\0" && orientation.is_none()
+                {
+                    orientation = of_tiff(reader, at + 10);
+                }
+                at += 2 + length;
+            }
             _ => return None,
         }
     }

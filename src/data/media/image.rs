@@ -43,7 +43,7 @@ pub(super) fn read<R: Read + Seek>(
             Ok(Media::Image { width: height, height: width, turned: true })
         }
         ImageType::Jpeg => {
-            let orientation = exif::of_jpeg(reader).unwrap_or(1);
+            let orientation = exif::of_jpeg(reader).ok_or(Flaw::NoMedia)?;
             Ok(Media::Image { width, height, turned: (2..=8).contains(&orientation) })
         }
         // Only here Pillow turns by itself.
