@@ -7,6 +7,8 @@ mod config;
 mod config_explain;
 mod config_new;
 mod config_parser;
+mod data;
+mod data_plan;
 mod deepspeed;
 mod doctor;
 mod downloads;
