@@ -19,6 +19,7 @@ pub mod schema;
 pub mod setting;
 pub mod source;
 pub mod starter;
+pub mod suggest;
 pub mod template;
 pub mod training;
 pub mod weights;

@@ -11,6 +11,7 @@ mod listing;
 pub mod media;
 pub mod model;
 mod numbers;
+pub mod outlook;
 pub mod plan;
 pub mod proposals;
 pub mod spec;

@@ -1,6 +1,6 @@
 //! A configuration in the making: sections of keys with values and comments, and its text.
 
-use toml::Value;
+use toml::{Table, Value};
 
 use super::{
     portable,
@@ -93,6 +93,12 @@ impl Part {
         let rank_of = |line: &Line| keys.iter().position(|key| key.name == line.key.name);
         let before = self.lines.iter().filter(|line| rank_of(line) < Some(rank)).count();
         self.lines.insert(before, Line { key: keys[rank], value, why: None, off });
+    }
+
+    pub(super) fn set_all(&mut self, values: &Table, off: bool) {
+        for (name, value) in values {
+            self.set(name, value.clone(), off);
+        }
     }
 
     pub(super) fn remove(&mut self, name: &str) {

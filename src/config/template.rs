@@ -12,6 +12,7 @@ use super::{
     schema::{self, ModelType, Section},
     setting::Setting,
     starter::{self, Preset, PresetValues, Starter, Values},
+    suggest::Media,
 };
 
 /// Blocks that are proposed to wait in main memory. Source: `examples/main_example.toml`.
@@ -47,9 +48,8 @@ pub struct Wish {
     pub full_finetune: bool,
     /// Files that were found, by key of `[model]`.
     pub files: Table,
-    /// What the data suggests.
-    pub dataset: Table,
-    pub directory: Table,
+    /// What lies in the folder with the data, if somebody looked.
+    pub media: Option<Media>,
     pub settings: Vec<Setting>,
 }
 
@@ -104,7 +104,7 @@ pub fn new(model: &str, options: &TemplateOptions, wish: &Wish) -> Result<Pair, 
         without(&mut training, &mut dataset, &preset.without);
     }
     explain(&mut training, &mut dataset, &starter);
-    place(&mut training, &mut dataset, options, wish)?;
+    place(&mut training, &mut dataset, of, options, wish)?;
     let (types, others): (Vec<_>, Vec<_>) = wish.settings.iter().partition(|it| it.is_type());
     for setting in types.into_iter().chain(others) {
         setting.apply(&mut training, &mut dataset)?;
@@ -207,11 +207,11 @@ fn apply(training: &mut Draft, dataset: &mut Draft, values: &Values, off: bool) 
             let section = Section::Optimizer(schema::optimizer(name).map(|it| it.name.as_str()));
             part.retype(section);
         }
-        values.iter().for_each(|(name, value)| part.set(name, value.clone(), off));
+        part.set_all(values, off);
     }
     for (header, values) in [("", top), ("[[directory]]", directory)] {
         let Some(part) = dataset.part(header) else { continue };
-        values.iter().for_each(|(name, value)| part.set(name, value.clone(), off));
+        part.set_all(values, off);
     }
 }
 
@@ -246,6 +246,7 @@ fn explain(training: &mut Draft, dataset: &mut Draft, starter: &Starter) {
 fn place(
     training: &mut Draft,
     dataset: &mut Draft,
+    of: &ModelType,
     options: &TemplateOptions,
     wish: &Wish,
 ) -> Result<(), ConfigError> {
@@ -257,19 +258,23 @@ fn place(
         options.models.to_str().ok_or_else(|| ConfigError::PathNotText { path: options.models.clone() })?;
     if let Some(part) = training.part("[model]") {
         part.map_paths(&|path| format!("{models}/{path}"));
-        wish.files.iter().for_each(|(name, value)| part.set(name, value.clone(), false));
+        part.set_all(&wish.files, false);
     }
     if let Some(part) = training.part("") {
         part.set("output_dir", text(&options.output)?, false);
         part.set("dataset", text(&options.dataset)?, false);
         part.set("pipeline_stages", i64::from(options.stages).into(), false);
     }
-    if let Some(part) = dataset.part("") {
-        wish.dataset.iter().for_each(|(name, value)| part.set(name, value.clone(), false));
+    if let (Some(part), Some(media)) = (dataset.part(""), &wish.media) {
+        let rule = of.video.as_ref().map(|video| video.frames);
+        let values = media.fill(|name| part.value(name).cloned(), rule);
+        part.set_all(&values, false);
     }
     if let Some(part) = dataset.part("[[directory]]") {
         part.set("path", text(&options.data)?, false);
-        wish.directory.iter().for_each(|(name, value)| part.set(name, value.clone(), false));
+        if let Some(media) = &wish.media {
+            part.set("num_repeats", media.num_repeats().into(), false);
+        }
     }
     Ok(())
 }

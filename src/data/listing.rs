@@ -48,6 +48,11 @@ pub(super) enum Companion {
     At(PathBuf),
 }
 
+/// Whether the trainer takes it for something that belongs to media.
+pub(super) fn is_companion(name: &OsStr) -> bool {
+    COMPANIONS.iter().any(|it| it.as_bytes() == suffix(name))
+}
+
 /// Lists the folder of `spec`. Sub-folders are not looked into: the trainer does not either.
 pub(super) fn list(spec: &DirectorySpec) -> Result<Listing, FsError> {
     let entries = fs::entries(&spec.path)?;
@@ -60,7 +65,7 @@ pub(super) fn list(spec: &DirectorySpec) -> Result<Listing, FsError> {
     let has_captions_json = entries.iter().any(|(name, _)| name == CAPTIONS);
     let (mut items, mut archives) = (vec![], vec![]);
     for (name, is_file) in &entries {
-        if !is_file || COMPANIONS.iter().any(|it| it.as_bytes() == suffix(name)) {
+        if !is_file || is_companion(name) {
             continue;
         }
         if suffix(name) == b".tar" {

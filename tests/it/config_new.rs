@@ -21,6 +21,7 @@ use dpgui::{
 use serde_json::{Value, json};
 
 use crate::support::{
+    media,
     old_toml::{OldToml, meaning, python_package},
     sandbox::Sandbox,
 };
@@ -286,4 +287,33 @@ fn model_files_are_found_by_what_is_in_them() {
         (said.code, sandbox.neutral(&said.stderr).lines().next()),
         (Some(2), Some("error: there is no folder `DIR/w/nowhere`"))
     );
+}
+
+#[test]
+fn a_folder_of_media_says_what_suits_it() {
+    let sandbox = Sandbox::new();
+    for (name, size) in [("a.png", 500), ("b.png", 480), ("c.png", 3000)] {
+        sandbox.write(&format!("w/media/{name}"), media::png(size, size));
+    }
+    // 30 frames at 24 a second are 20 at Wan's 16.
+    sandbox.write("w/media/d.mp4", media::mp4(480, 480, 30, 24));
+    sandbox.write("w/media/a.txt", "a");
+    let said = sandbox.dpgui(&["config", "new", "wan", "--data", "media"]).ok();
+    let looked = "      Looked at `DIR/w/media`: 3 images, 1 video, 3 without a caption\n";
+    assert!(sandbox.neutral(&said.stderr).starts_with(looked), "{said}");
+    let check = |config: &str, lines: &[&str]| {
+        let path = sandbox.path(&format!("w/configs/{config}-dataset.toml"));
+        let dataset = sandbox.neutral(&fs::read_to_string(path).expect("read"));
+        let values: Vec<_> = dataset.lines().filter(|it| !it.is_empty() && !it.starts_with('#')).collect();
+        assert_eq!(values, lines);
+    };
+    let ratios = ["enable_ar_bucket = true", "min_ar = 0.5", "max_ar = 2.0", "num_ar_buckets = 7"];
+    let folder = ["[[directory]]", "path = 'DIR/w/media'", "num_repeats = 10"];
+    check(
+        "wan",
+        &[&["resolutions = [448]"], &ratios[..], &["frame_buckets = [1, 17]"], &folder[..]].concat(),
+    );
+    // What is set counts more; an image model has no frame buckets.
+    sandbox.dpgui(&["config", "new", "flux", "--data", "media", "--set", "resolutions=[768]"]).ok();
+    check("flux", &[&["resolutions = [768]"], &ratios[..], &folder[..]].concat());
 }

@@ -6,9 +6,9 @@ use crate::{
     commands::Context,
     config::{
         explain::{self, Explanation, Place},
-        schema::{AdapterType, Key, Mark, ModelType, OptimizerType, RuleFact, Section, Unread},
+        schema::{self, AdapterType, Key, Kind, Mark, ModelType, OptimizerType, RuleFact, Section, Unread},
     },
-    error::{Error, Kind},
+    error::{Error, Kind as Failure},
     output::{Mode, Output},
 };
 
@@ -56,7 +56,8 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Error> {
 }
 
 fn unknown(name: &str, nearest: &[String]) -> Error {
-    let error = Error::new(Kind::Usage, format!("there is no key, model type, optimizer or rule `{name}`"));
+    let error =
+        Error::new(Failure::Usage, format!("there is no key, model type, optimizer or rule `{name}`"));
     match nearest {
         [] => error.with_hint("`dpgui config models` lists the types; `dpgui config schema` has all keys"),
         names => error.with_hint(format!("did you mean `{}`?", names.join("`, `"))),
@@ -94,6 +95,9 @@ impl Paragraphs<'_> {
         self.heading(format_args!("{}  {section}{of}", key.name));
         self.output.data(format_args!("    {}", key.doc));
         self.line("type", in_words(key));
+        if key.choices.is_empty() && key.kind.alternatives().contains(&Kind::Dtype) {
+            self.line("one of", schema::about().dtypes.join(", "));
+        }
         let values =
             |values: &[toml::Value]| values.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         self.some("one of", &values(&key.choices));

@@ -10,9 +10,11 @@ use crate::{
         TrainConfig, schema,
         setting::Setting,
         starter::Preset,
+        suggest::Media,
         template::{self, Pair, TemplateOptions, Wish},
         weights::{self, Found},
     },
+    data::{self, model::DataModel, outlook},
     error::{Error, Kind},
     output::Mode,
     platform::fs,
@@ -36,6 +38,10 @@ pub struct Args {
     /// Train the whole model in place of an adapter
     #[arg(long)]
     full_finetune: bool,
+    /// Train on the images and videos in this folder, and look at them for resolutions, frame buckets and repeats
+    /// [default: `data/NAME`, without a look]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
     /// Look here for the model files: safetensors are recognised by their tensors [default: `models`, without a look]
     #[arg(long, value_name = "DIR")]
     models: Option<PathBuf>,
@@ -72,15 +78,23 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Error> {
             .map(|model| weights::search(&options.models, model))
             .unwrap_or_default();
     }
+    let mut media = None;
+    if let (Some(dir), Some(model)) = (&args.data, schema::model(&args.model)) {
+        options.data = folder(&context.host.absolute(dir))?;
+        media = Some(outlook::look(&options.data, &DataModel::new(model, None), &context.host.env)?);
+    }
     let wish = Wish {
         preset: args.preset.map(Preset::from),
         full_finetune: args.full_finetune,
         files: found.iter().map(|it| (it.key.to_owned(), it.value.clone())).collect(),
+        media,
         settings: args.settings.clone(),
-        ..Wish::default()
     };
     let pair = template::new(&args.model, &options, &wish)?;
     tell(&found, context);
+    if let Some(media) = &wish.media {
+        context.output.status("Looked", format_args!("at `{}`: {}", options.data.display(), counted(media)));
+    }
     if args.stdout {
         print(&pair, &template::files(workspace, name), context);
         return Ok(());
@@ -109,6 +123,21 @@ fn tell(found: &[Found], context: &Context) {
             output.note(format_args!("             not taken for it: `{}`", other.display()));
         }
     }
+}
+
+/// `20 images, 1 video, 3 without a caption`.
+fn counted(media: &Media) -> String {
+    let mut parts = vec![];
+    if media.images > 0 || media.videos == 0 {
+        parts.push(data::counted(media.images, "image"));
+    }
+    if media.videos > 0 {
+        parts.push(data::counted(media.videos, "video"));
+    }
+    if media.without_caption > 0 {
+        parts.push(format!("{} without a caption", media.without_caption));
+    }
+    parts.join(", ")
 }
 
 /// Both files on one stream, each under its name.
