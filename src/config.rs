@@ -4,11 +4,14 @@
 
 pub mod change;
 pub mod derived;
+mod draft;
 pub mod edit;
 pub mod effective;
 mod error;
+pub mod explain;
 pub mod facts;
 pub mod finding;
+pub mod json_schema;
 mod media;
 mod mend;
 mod paths;
@@ -19,10 +22,14 @@ pub mod rules;
 pub mod safetensors;
 pub mod sample;
 pub mod schema;
+pub mod setting;
 pub mod source;
+pub mod starter;
+pub mod suggest;
 pub mod template;
 pub mod training;
 mod view;
+pub mod weights;
 
 use std::{
     fmt,
@@ -31,12 +38,13 @@ use std::{
 
 use crate::{platform::Env, workspace::Workspace};
 
-use paths::{Base, Role};
+use paths::Role;
 use source::Source;
 
 pub use error::ConfigError;
 pub use finding::{Finding, Position, Severity};
 pub use mend::{Mended, mend};
+pub use paths::Base;
 pub use resolve::{Resolved, Secret};
 pub use training::{EvalDataset, Every, Resume, Training};
 
@@ -70,6 +78,13 @@ pub fn check(
     }
 }
 
+/// What a training file names a dataset for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    Training,
+    Evaluation,
+}
+
 /// A dataset file, or why it cannot be read.
 struct Dataset {
     /// Where the training file names it, as a byte offset.
@@ -89,7 +104,7 @@ impl TrainConfig {
         if source.root().contains_key("directory") && !source.root().contains_key("model") {
             return Err(ConfigError::IsDataset { path: path.to_owned() });
         }
-        let base = Base { root: workspace.root().to_owned(), env: env.clone() };
+        let base = Base::of(workspace, env);
         let training = Training::read(&source);
         let datasets = paths::in_training(&source, None)
             .into_iter()
@@ -106,6 +121,26 @@ impl TrainConfig {
     /// The file as given to [`TrainConfig::load`].
     pub fn path(&self) -> &Path {
         self.source.path()
+    }
+
+    /// The training file.
+    pub const fn source(&self) -> &Source {
+        &self.source
+    }
+
+    /// What its paths are relative to.
+    pub const fn base(&self) -> &Base {
+        &self.base
+    }
+
+    /// The dataset files that can be read, in the order in which the training file names them.
+    pub fn datasets(&self) -> impl Iterator<Item = (Purpose, &Source)> {
+        let trained = read::span_of(self.source.root(), "dataset").map(|span| span.start);
+        let purpose = move |dataset: &Dataset| match trained {
+            Some(at) if at == dataset.named_at => Purpose::Training,
+            _ => Purpose::Evaluation,
+        };
+        self.datasets.iter().filter_map(move |it| Some((purpose(it), it.source.as_ref().ok()?)))
     }
 
     /// Everything that is wrong, the training file first, each file from its top. `ranks` is how many processes

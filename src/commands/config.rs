@@ -1,23 +1,17 @@
-//! `dpgui config`: makes and checks the trainer's TOML files.
+//! `dpgui config`: makes, checks and explains the trainer's TOML files.
 
 mod check;
 mod diff;
+mod explain;
+mod models;
+mod new;
+mod schema;
 mod set;
 mod show;
 
 use std::{path::Path, process::ExitCode};
 
-use serde_json::json;
-
-use crate::{
-    config::{
-        Finding, TrainConfig,
-        schema::{self, Required},
-        template::{self, TemplateOptions},
-    },
-    error::Error,
-    output::Mode,
-};
+use crate::{config::Finding, error::Error};
 
 use super::Context;
 
@@ -25,7 +19,7 @@ use super::Context;
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
     /// Make a training file and its dataset file in the workspace's `configs`
-    New(New),
+    New(new::Args),
     /// Say what is wrong in training and dataset files, what it would lead to, and what to do
     Check(check::Args),
     /// Show what a training file amounts to: every key with its value, and who says so
@@ -34,73 +28,26 @@ pub enum Command {
     Set(set::Args),
     /// Say what two training files do otherwise
     Diff(diff::Args),
-    /// List the model types
+    /// List the model types and what each needs
     Models,
-}
-
-#[derive(Debug, clap::Args)]
-pub struct New {
-    /// The model type, see `dpgui config models`
-    model: String,
-    /// What to call it [default: the model type]
-    #[arg(value_parser = name)]
-    name: Option<String>,
+    /// Say what a key, a model type, an optimizer or a rule means
+    Explain(explain::Args),
+    /// Print the JSON Schema of a training or dataset file, for editors
+    Schema(schema::Args),
 }
 
 pub fn run(command: &Command, context: &Context) -> Result<ExitCode, Error> {
     match command {
-        Command::New(args) => new(args, context)?,
+        Command::New(args) => new::run(args, context)?,
         Command::Check(args) => check::run(args, context)?,
         Command::Show(args) => show::run(args, context)?,
         Command::Set(args) => set::run(args, context)?,
         Command::Diff(args) => return diff::run(args, context),
-        Command::Models => list_models(context),
+        Command::Models => models::run(context),
+        Command::Explain(args) => explain::run(args, context)?,
+        Command::Schema(args) => schema::run(args, context),
     }
     Ok(ExitCode::SUCCESS)
-}
-
-fn new(args: &New, context: &Context) -> Result<(), Error> {
-    let Context { host, workspace, output } = context;
-    let name = args.name.as_ref().unwrap_or(&args.model);
-    let pair = template::new(&args.model, &TemplateOptions::in_workspace(workspace, name))?;
-    let files = template::write(workspace, name, &pair)?;
-    // What is still missing is exactly what a check finds.
-    let findings = TrainConfig::load(&files[0], workspace, &host.env)?.findings(None);
-    if output.mode() == Mode::Json {
-        let [training, dataset] = &files;
-        let created =
-            json!({ "event": "config", "training": training, "dataset": dataset, "findings": findings });
-        output.json(&created);
-        return Ok(());
-    }
-    for file in &files {
-        output.data(file.display());
-    }
-    if !findings.is_empty() {
-        output.note("\nto do: put these in their place, or correct the lines");
-        for finding in &findings {
-            output.note(format_args!("  {}", shown(finding, &host.cwd)));
-        }
-    }
-    let file = relative(&files[0], &host.cwd).display();
-    output.note(format_args!("\nnext: `dpgui config check {file}`, then `dpgui train {file}`"));
-    Ok(())
-}
-
-fn list_models(context: &Context) {
-    for model in schema::models() {
-        let paths = model.paths().filter(|key| key.required == Required::Yes).map(|key| &key.name);
-        let template = template::names().any(|name| name == model.name);
-        if context.output.mode() == Mode::Json {
-            let paths: Vec<_> = paths.collect();
-            let row =
-                json!({ "type": model.name, "title": model.title, "template": template, "paths": paths });
-            context.output.json(&row);
-            continue;
-        }
-        let template = if template { "template" } else { "" };
-        context.output.data(format_args!("{:<17} {template:<9} {}", model.name, model.title));
-    }
 }
 
 /// The finding as a line, its file as one would type it here.
@@ -123,14 +70,4 @@ fn counted(errors: usize, warnings: usize) -> String {
         _ => format!("{count} {what}s"),
     };
     format!("{}, {}", plural(errors, "error"), plural(warnings, "warning"))
-}
-
-/// A configuration's name is the stem of two files.
-fn name(text: &str) -> Result<String, String> {
-    let plain = |c: char| c.is_alphanumeric() || "-_.".contains(c);
-    let name = text.strip_suffix(".toml").unwrap_or(text);
-    if name.is_empty() || name.starts_with(['.', '-']) || !name.chars().all(plain) {
-        return Err("use letters, digits, `-`, `_` and `.`".to_owned());
-    }
-    Ok(name.to_owned())
 }

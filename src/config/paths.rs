@@ -10,7 +10,10 @@ use std::{
 
 use toml_edit::{Item, TableLike, Value};
 
-use crate::platform::{Env, fs};
+use crate::{
+    platform::{Env, fs},
+    workspace::Workspace,
+};
 
 use super::{
     read::tables,
@@ -20,14 +23,18 @@ use super::{
 
 /// What paths in a configuration are relative to.
 #[derive(Clone, Debug)]
-pub(super) struct Base {
+pub struct Base {
     pub(super) root: PathBuf,
     pub(super) env: Env,
 }
 
 impl Base {
+    pub fn of(workspace: &Workspace, env: &Env) -> Self {
+        Self { root: workspace.root().to_owned(), env: env.clone() }
+    }
+
     /// `text` without `~` and `./`, absolute. A `..` stays: after a link it means something.
-    pub(super) fn absolute(&self, text: &str) -> PathBuf {
+    pub fn absolute(&self, text: &str) -> PathBuf {
         self.root.join(self.env.expand_home(Path::new(text))).components().collect()
     }
 }

@@ -259,6 +259,11 @@ pub fn spelling(text: &str) -> Option<String> {
     spelling_at(text, Place::Line)
 }
 
+/// `text` as a TOML string inside an array or between braces.
+pub fn spelling_inside(text: &str) -> Option<String> {
+    spelling_at(text, Place::Inline)
+}
+
 fn spelling_at(text: &str, place: Place) -> Option<String> {
     let literal = match place {
         Place::Line => !text.chars().any(|c| c.is_control() || c == '\''),

@@ -4,13 +4,14 @@
 //! The data is in `templates/schema/`, one file per subject, embedded here and read when it is first asked for.
 //! Templates, checks, explanations and the JSON Schema are made from it.
 
+mod accept;
 mod catalog;
 mod key;
 mod kind;
 mod model;
 mod rule;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use catalog::{FILES, MODELS};
 
@@ -151,7 +152,7 @@ fn all(keys: &'static [Key]) -> Vec<&'static Key> {
 }
 
 /// Keys of which at least one has to be there.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct OneOf {
     pub name: String,
@@ -161,7 +162,7 @@ pub struct OneOf {
 }
 
 /// What the data describes.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct About {
     pub repository: String,
@@ -173,7 +174,7 @@ pub struct About {
     pub packages: std::collections::BTreeMap<String, String>,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct AdapterType {
     pub name: String,
@@ -183,7 +184,7 @@ pub struct AdapterType {
     pub keys: Vec<Key>,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct OptimizerType {
     pub name: String,
@@ -198,7 +199,7 @@ pub struct OptimizerType {
     pub keys: Vec<Key>,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Unread {
     pub key: String,
@@ -238,23 +239,6 @@ mod tests {
         all.into_iter().map(|it| (format!("{it:?}"), it)).collect()
     }
 
-    /// Whether `value` is of the kind.
-    fn fits(kind: &Kind, value: &toml::Value) -> bool {
-        match kind {
-            Kind::Text | Kind::Path => value.is_str(),
-            Kind::Dtype => value.as_str().is_some_and(|it| about().dtypes.iter().any(|dtype| dtype == it)),
-            Kind::Int => value.is_integer(),
-            Kind::Float => value.is_float() || value.is_integer(),
-            Kind::Bool => value.is_bool(),
-            Kind::Table => value.is_table(),
-            Kind::List(kind) => value.as_array().is_some_and(|it| it.iter().all(|it| fits(kind, it))),
-            Kind::Tuple(kinds) => value.as_array().is_some_and(|values| {
-                values.len() == kinds.len() && kinds.iter().zip(values).all(|(kind, it)| fits(kind, it))
-            }),
-            Kind::AnyOf(kinds) => kinds.iter().any(|kind| fits(kind, value)),
-        }
-    }
-
     #[test]
     fn every_key_is_consistent_with_itself() {
         for (place, keys) in sections().iter().map(|(place, it)| (place, section(*it))) {
@@ -264,7 +248,7 @@ mod tests {
             for key in keys {
                 let place = format!("{place}.{}", key.name);
                 for value in key.default.iter().chain(&key.choices).chain(&key.recommended) {
-                    assert!(fits(&key.kind, value), "{place}: `{value}` is no {}", key.kind);
+                    assert!(key.kind.fits(value), "{place}: `{value}` is no {}", key.kind);
                 }
                 if let Some(default) = &key.default
                     && !key.choices.is_empty()

@@ -5,7 +5,7 @@ use std::fs;
 use dpgui::{
     config::{
         TrainConfig,
-        template::{self, TemplateOptions},
+        template::{self, TemplateOptions, Wish},
     },
     platform::Env,
     workspace::Workspace,
@@ -33,8 +33,8 @@ DIR/w/configs/mine-dataset.toml
 ---
 
 to do: put these in their place, or correct the lines
-  configs/mine.toml:47:13: error[model-files-exist]: `ckpt_path`: there is no folder `DIR/w/models/Wan2.1-T2V-14B`
-  configs/mine-dataset.toml:18:8: error[directory-exists]: `path`: there is no folder `DIR/w/data/mine`
+  configs/mine.toml:53:13: error[model-files-exist]: `ckpt_path`: there is no folder `DIR/w/models/Wan2.1-T2V-14B`
+  configs/mine-dataset.toml:21:8: error[directory-exists]: `path`: there is no folder `DIR/w/data/mine`
 
 next: `dpgui config check configs/mine.toml`, then `dpgui train configs/mine.toml`
 "
@@ -188,12 +188,12 @@ e.toml:3:13: error[wrong-type]: `mask_path` must be a path, not `['x']`
 #[test]
 fn what_the_templates_make_is_whole_and_the_trainers_parser_reads_its_copy() {
     let mut package = OldToml::start();
-    for model in template::names() {
+    for model in ["wan", "demo"] {
         let dir = tempfile::tempdir().expect("a temp dir");
         // A path with everything in it that a string in TOML has to escape.
         let workspace = Workspace::at(dir.path().join(r#"it's a "work\ünicode" space"#));
         let options = TemplateOptions::in_workspace(&workspace, "mine");
-        let pair = template::new(model, &options).expect("a template");
+        let pair = template::new(model, &options, &Wish::default()).expect("a template");
         let files = template::write(&workspace, "mine", &pair).expect("written");
         for folder in ["models/Wan2.1-T2V-14B", "data/mine"] {
             fs::create_dir_all(workspace.root().join(folder)).expect("created");
@@ -222,7 +222,8 @@ fn what_the_templates_make_is_whole_and_the_trainers_parser_reads_its_copy() {
 fn resolving_what_is_resolved_changes_only_where_the_datasets_are() {
     let dir = tempfile::tempdir().expect("a temp dir");
     let workspace = Workspace::at(dir.path());
-    let pair = template::new("wan", &TemplateOptions::in_workspace(&workspace, "w")).expect("a template");
+    let pair = template::new("wan", &TemplateOptions::in_workspace(&workspace, "w"), &Wish::default())
+        .expect("a template");
     let files = template::write(&workspace, "w", &pair).expect("written");
     let resolve = |file: &std::path::Path, run: &str| {
         let config = TrainConfig::load(file, &workspace, &Env::default()).expect("valid");

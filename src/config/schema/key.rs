@@ -1,10 +1,10 @@
 //! One key of a configuration file: what it may be, what it is for, who says so.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
-use super::Kind;
+use super::{Kind, Section};
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Key {
     pub name: String,
@@ -59,8 +59,8 @@ impl Key {
 }
 
 /// Whether the key has to be there.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(from = "RequiredSpelling")]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(from = "RequiredSpelling", rename_all = "snake_case")]
 pub enum Required {
     #[default]
     No,
@@ -71,7 +71,7 @@ pub enum Required {
 }
 
 /// When a key has to be there that may be absent otherwise.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub enum Condition {
     #[serde(rename = "enable_wandb")]
     Wandb,
@@ -98,7 +98,7 @@ impl Condition {
 }
 
 /// What has to be at a path.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PathKind {
     File,
@@ -111,7 +111,7 @@ pub enum PathKind {
 }
 
 /// The section whose keys the tables in a list have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Items {
     TextEncoder,
@@ -120,8 +120,19 @@ pub enum Items {
     Directory,
 }
 
+impl Items {
+    pub const fn section(self) -> Section<'static> {
+        match self {
+            Self::TextEncoder => Section::TextEncoder,
+            Self::EvalDataset => Section::EvalDataset,
+            Self::FuseAdapter => Section::FuseAdapter,
+            Self::Directory => Section::Directory,
+        }
+    }
+}
+
 /// What is special about a key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Mark {
     /// Not for anybody's eyes.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::{Deserialize, de};
+use serde::{Deserialize, Serialize, Serializer, de};
 
 /// The type of a value. The trainer takes an integer where a float is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,6 +85,13 @@ impl<'de> Deserialize<'de> for Kind {
     fn deserialize<D: de::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         Self::parse(&text).ok_or_else(|| de::Error::custom(format!("`{text}` is no type")))
+    }
+}
+
+/// As in the schema's files.
+impl Serialize for Kind {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 

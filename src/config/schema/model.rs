@@ -1,14 +1,14 @@
 //! A model type: what `type` in `[model]` selects, and what the trainer can do with it.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Key, OneOf};
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelType {
     /// The value of `type`.
-    #[serde(skip)]
+    #[serde(skip_deserializing, rename = "type")]
     pub name: &'static str,
     /// What people call it.
     pub title: String,
@@ -78,7 +78,7 @@ impl ModelType {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Ability {
     /// The frozen weights can be kept in 8 bits with `weights_dtype_key`.
@@ -93,7 +93,7 @@ pub enum Ability {
 }
 
 /// Transformer blocks that can wait in main memory.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct BlockSwap {
     /// The largest `blocks_to_swap`; `None` where it differs between variants or files.
@@ -101,7 +101,7 @@ pub struct BlockSwap {
     pub source: String,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Video {
     /// Frames per second to which videos are re-timed.
@@ -111,7 +111,7 @@ pub struct Video {
 }
 
 /// How many frames a clip may have: `n × multiple_of + plus`, and 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct FrameRule {
     pub multiple_of: u32,
@@ -132,7 +132,7 @@ impl FrameRule {
 }
 
 /// What differs between the models of one type.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Variant {
     pub name: String,
