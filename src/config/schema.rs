@@ -310,6 +310,19 @@ mod tests {
     }
 
     #[test]
+    fn every_file_of_a_model_type_is_embedded() {
+        for folder in ["schema/models", "starters"] {
+            let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("templates").join(folder);
+            let names = crate::platform::fs::names(&dir).expect("a folder");
+            let files: BTreeSet<String> =
+                names.iter().map(|it| it.to_string_lossy().replace(".toml", "")).collect();
+            let known =
+                model_names().map(str::to_owned).chain((folder == "starters").then(|| "common".to_owned()));
+            assert_eq!(files, known.collect(), "{folder}");
+        }
+    }
+
+    #[test]
     fn there_are_as_many_keys_and_rules_as_the_trainer_has() {
         assert_eq!(section(Section::Training).len(), 48);
         assert_eq!(section(Section::Dataset).len(), 18);

@@ -7,7 +7,7 @@ use std::{
     sync::LazyLock,
 };
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use crate::platform::fs;
@@ -41,7 +41,7 @@ impl Weights {
 }
 
 /// What was found for a key of `[model]`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Found {
     pub key: &'static str,
     pub value: Value,
@@ -73,32 +73,61 @@ pub fn search(dir: &Path, model: &'static ModelType) -> Vec<Found> {
     let mut files = vec![];
     let mut folders = vec![];
     walk(dir, DEPTH, &mut files, &mut folders);
+    let from_folders: Vec<Found> = model.keys.iter().filter_map(|key| folder(&folders, model, key)).collect();
+    // What is in the checkpoint's own folder is loaded with it.
+    let checkpoint = from_folders.iter().find(|it| it.key == "ckpt_path").map(|it| it.what[0].1.clone());
+    files.retain(|path| checkpoint.as_ref().is_none_or(|folder| !path.starts_with(folder)));
     let known: Vec<(PathBuf, Weights)> = files
         .into_iter()
         .filter_map(|path| Some((recognise(&Safetensors::read(&path).ok()?, &path)?, path)))
         .map(|(weights, path)| (path, weights))
         .collect();
-    let usual = starter::of(model.name).map(|it| it.values.model).unwrap_or_default();
-    let variant = model.keys.iter().filter(|key| key.path.is_some()).find_map(|key| {
-        let (_, weights) = pick(&known, model, key, &usual, None).first().copied()?;
-        weights.variant
-    });
-    let one = |key: &'static Key| match (key.path, key.items) {
-        (Some(PathKind::Folder | PathKind::FolderOrHub), _) => folder(&folders, model, key),
-        (Some(_), _) => {
-            let mut fitting = pick(&known, model, key, &usual, variant).into_iter();
-            let (path, weights) = fitting.next()?;
-            Some(Found {
-                key: &key.name,
-                value: Value::String(path.to_str()?.to_owned()),
-                what: vec![(described(weights), path.clone())],
-                others: fitting.map(|(path, _)| path.clone()).collect(),
-            })
+    let from_files = in_files(&known, model);
+    let half = checkpoint.filter(|_| from_files.iter().all(|it| it.key != "transformer_path"));
+    let half = half.and_then(|folder| half_of(&folder, model));
+    let mut found: Vec<Found> = from_folders.into_iter().chain(from_files).chain(half).collect();
+    found.sort_by_key(|it| model.keys.iter().position(|key| key.name == it.key));
+    found
+}
+
+fn in_files(known: &[(PathBuf, Weights)], model: &'static ModelType) -> Vec<Found> {
+    let mut usual = Table::new();
+    if let Some(starter) = starter::of(model.name) {
+        usual.extend(starter.hints.model);
+        usual.extend(starter.values.model);
+    }
+    // Transformer and text encoder have to be of one variant, and the transformer says which.
+    let transformer = model.paths().next();
+    let variant = transformer.and_then(|key| pick(known, model, key, &usual, None).first()?.1.variant);
+    let one = |key: &'static Key| {
+        let fitting = pick(known, model, key, &usual, variant);
+        match (key.path, key.items) {
+            (Some(PathKind::File | PathKind::FileOrFolder), _) => {
+                let (path, weights) = fitting.first()?;
+                Some(Found {
+                    key: &key.name,
+                    value: Value::String(path.to_str()?.to_owned()),
+                    what: vec![(described(weights), path.clone())],
+                    others: fitting[1..].iter().map(|(path, _)| path.clone()).collect(),
+                })
+            }
+            (None, Some(Items::TextEncoder)) => encoder(&fitting, key),
+            _ => None,
         }
-        (None, Some(Items::TextEncoder)) => encoder(&pick(&known, model, key, &usual, variant), key),
-        _ => None,
     };
     model.keys.iter().filter_map(one).collect()
+}
+
+/// Wan 2.2 A14B is two models in one folder; the one for little noise can also be used alone.
+fn half_of(folder: &Path, model: &'static ModelType) -> Option<Found> {
+    let half = folder.join("low_noise_model");
+    let key = model.key("transformer_path").filter(|_| fs::is_file(&half.join("config.json")))?;
+    Some(Found {
+        key: &key.name,
+        value: Value::String(half.to_str()?.to_owned()),
+        what: vec![("Wan 2.2 low-noise transformer".to_owned(), half)],
+        others: vec![folder.join("high_noise_model")],
+    })
 }
 
 fn described(weights: &Weights) -> String {
@@ -152,18 +181,20 @@ fn encoder(fitting: &[&(PathBuf, Weights)], key: &'static Key) -> Option<Found> 
 
 /// A folder that says what it is: `model_index.json` of diffusers, `config.json` of Wan.
 fn folder(folders: &[PathBuf], model: &ModelType, key: &'static Key) -> Option<Found> {
-    let class = match (model.name, key.name.as_str()) {
-        ("flux" | "chroma", "diffusers_path") => "FluxPipeline",
-        ("sd3", "diffusers_path") => "StableDiffusion3Pipeline",
-        ("ltx-video", "diffusers_path") => "LTXPipeline",
-        ("hidream", "diffusers_path") => "HiDreamImagePipeline",
-        ("qwen_image", "diffusers_path") => "QwenImagePipeline",
-        ("omnigen2", "diffusers_path") => "OmniGen2Pipeline",
-        ("wan", "ckpt_path") => "",
+    let classes: &[&str] = match (model.name, key.name.as_str()) {
+        ("flux", "diffusers_path") => &["FluxPipeline", "FluxKontextPipeline"],
+        ("chroma", "diffusers_path") => &["FluxPipeline"],
+        ("sd3", "diffusers_path") => &["StableDiffusion3Pipeline"],
+        ("ltx-video", "diffusers_path") => &["LTXPipeline"],
+        ("hidream", "diffusers_path") => &["HiDreamImagePipeline"],
+        ("qwen_image", "diffusers_path") => &["QwenImagePipeline", "QwenImageEditPipeline"],
+        ("omnigen2", "diffusers_path") => &["OmniGen2Pipeline"],
+        ("wan", "ckpt_path") => &[],
         _ => return None,
     };
     let what = |folder: &PathBuf| {
-        let name = if class.is_empty() { wan(folder)? } else { index(folder).filter(|it| it == class)? };
+        let is_class = |it: &String| classes.contains(&it.as_str());
+        let name = if classes.is_empty() { wan(folder)? } else { index(folder).filter(is_class)? };
         Some((name, folder.clone()))
     };
     let mut found = folders.iter().filter_map(what);
@@ -200,7 +231,10 @@ fn walk(dir: &Path, depth: usize, files: &mut Vec<PathBuf>, folders: &mut Vec<Pa
             return;
         }
         if path.extension() == Some(OsStr::new("safetensors")) {
-            files.push(path);
+            // A part of a model that is cut into several files is none by itself.
+            if !name.to_string_lossy().contains("-of-") {
+                files.push(path);
+            }
         } else if depth > 0 && fs::is_dir(&path) {
             walk(&path, depth - 1, files, folders);
         }
@@ -436,5 +470,43 @@ mod tests {
             found[2].value.to_string(),
             format!("[{{ path = {:?}, type = \"flux2\" }}]", encoder.to_str().expect("UTF-8"))
         );
+    }
+
+    #[test]
+    fn a_checkpoint_folder_of_wan_is_one_thing_and_its_parts_are_none() {
+        let dir = tempfile::tempdir().expect("a temp dir");
+        let at = |name: &str| dir.path().join(name);
+        let wan: &[(&str, &str, &[u64])] =
+            &[("head.modulation", "BF16", &[1, 1, 5120]), ("patch_embedding.weight", "BF16", &[1, 16])];
+        for half in ["low_noise_model", "high_noise_model"] {
+            write(&at(&format!("A14B/{half}/diffusion_pytorch_model-00001-of-00006.safetensors")), wan);
+            fs::write_atomic(&at(&format!("A14B/{half}/config.json")), r#"{"model_type": "t2v"}"#)
+                .expect("written");
+        }
+        fs::write_atomic(&at("A14B/Wan2.1_VAE.pth"), "x").expect("written");
+        let model = schema::model("wan").expect("a type");
+        let shown = || -> Vec<_> {
+            let found = search(dir.path(), model).into_iter();
+            found
+                .map(|it| {
+                    format!(
+                        "{}: {}: {}",
+                        it.key,
+                        it.what[0].0,
+                        it.what[0].1.strip_prefix(dir.path()).expect("below").display()
+                    )
+                })
+                .collect()
+        };
+        let folder = "ckpt_path: Wan checkpoint (t2v): A14B";
+        assert_eq!(
+            shown(),
+            [folder, "transformer_path: Wan 2.2 low-noise transformer: A14B/low_noise_model"]
+        );
+        for noise in ["high", "low"] {
+            write(&at(&format!("wan2.2_t2v_{noise}_noise_14B.safetensors")), wan);
+        }
+        let file = "transformer_path: Wan 2.2 low-noise text-to-video transformer, bf16: wan2.2_t2v_low_noise_14B.safetensors";
+        assert_eq!(shown(), [folder, file]);
     }
 }

@@ -34,7 +34,7 @@ DIR/w/configs/mine-dataset.toml
 
 to do: put these in their place, or correct the lines
   configs/mine.toml:53:13: error[model-files-exist]: `ckpt_path`: there is no folder `DIR/w/models/Wan2.1-T2V-14B`
-  configs/mine-dataset.toml:21:8: error[directory-exists]: `path`: there is no folder `DIR/w/data/mine`
+  configs/mine-dataset.toml:20:8: error[directory-exists]: `path`: there is no folder `DIR/w/data/mine`
 
 next: `dpgui config check configs/mine.toml`, then `dpgui train configs/mine.toml`
 "

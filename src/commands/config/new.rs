@@ -100,7 +100,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Error> {
         return Ok(());
     }
     let files = template::write(workspace, name, &pair)?;
-    report(&files, context)
+    report(&files, &found, context)
 }
 
 /// A folder that is there.
@@ -152,14 +152,14 @@ fn print(pair: &Pair, files: &[PathBuf; 2], context: &Context) {
 }
 
 /// Where the files are, and what is still missing: exactly what a check finds.
-fn report(files: &[PathBuf; 2], context: &Context) -> Result<(), Error> {
+fn report(files: &[PathBuf; 2], found: &[Found], context: &Context) -> Result<(), Error> {
     let Context { host, workspace, output } = context;
     let findings = TrainConfig::load(&files[0], workspace, &host.env)?.findings(None);
     if output.mode() == Mode::Json {
         let [training, dataset] = files;
-        output.json(
-            &json!({ "event": "config", "training": training, "dataset": dataset, "findings": findings }),
-        );
+        output.json(&json!({
+            "event": "config", "training": training, "dataset": dataset, "found": found, "findings": findings,
+        }));
         return Ok(());
     }
     for file in files {
