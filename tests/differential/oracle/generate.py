@@ -4,9 +4,11 @@ import argparse
 import json
 import random
 
+import ask_config
 import ask_plan
+import ask_run
 
-KINDS = {"plan": ask_plan.question}
+KINDS = {"plan": ask_plan.question, "config": ask_config.question, "run": ask_run.question}
 
 
 def main():

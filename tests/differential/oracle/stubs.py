@@ -4,22 +4,36 @@ A stub takes any use without complaint: attribute, call, base class, decorator, 
 stubs as an unpacking asks for). None of the numbers we ask the trainer for goes through one.
 """
 
+import abc
+import collections
 import dis
+import importlib
 import importlib.abc
 import importlib.machinery
 import sys
 import types
+from pathlib import Path
 
 STUBBED = {
     "Lumina_2", "accelerate", "bitsandbytes", "comfy", "comfy_api", "comfy_kitchen", "cosmos1", "deepspeed",
     "diffusers", "easydict", "einops", "fast_hadamard_transform", "flash_attn", "flash_attn_interface", "ftfy",
-    "hi_diffusers", "hyimage", "hyvideo", "loguru", "ltx_video", "omnigen2", "optimi", "optimum", "peft",
-    "pytorch_optimizer", "regex", "safetensors", "src", "torch", "torchao", "torchaudio", "torchvision",
-    "transformers", "wandb",
+    "hi_diffusers", "hyimage", "hyvideo", "loguru", "ltx_video", "omnigen2", "optimum", "peft", "regex", "safetensors", "src", "torch", "torchao", "torchaudio", "torchvision",
+    "transformers", "triton", "wandb",
 }  # fmt: skip
 
+# Packages of optimizers, for whose arguments the real ones are needed. They are Python over torch, and a stub of torch
+# does for that; of bitsandbytes only this part.
+REAL = {"optimi", "pytorch_optimizer", "bitsandbytes.optim"}
 
-class Permissive:
+
+class PermissiveType(abc.ABCMeta):
+    def __getattr__(cls, name):
+        if name.startswith("__") and name.endswith("__"):
+            raise AttributeError(name)
+        return Stub(f"{cls.__name__}.{name}")
+
+
+class Permissive(metaclass=PermissiveType):
     """What a class becomes that derives from a stub, and what a call of a stub gives."""
 
     def __init__(self, *args, **kwargs):
@@ -36,11 +50,8 @@ class Permissive:
 
 def _wanted_by_unpacking(frame):
     """How many values the running `a, b = stub` wants; none when it is a loop."""
-    code = frame.f_code
-    for instruction in dis.get_instructions(code):
-        if instruction.offset == frame.f_lasti:
-            return instruction.arg if instruction.opname == "UNPACK_SEQUENCE" else 0
-    return 0
+    code, at = frame.f_code.co_code, frame.f_lasti
+    return code[at + 1] if code[at] == dis.opmap["UNPACK_SEQUENCE"] else 0
 
 
 class Stub:
@@ -51,6 +62,8 @@ class Stub:
         return self._stub_name
 
     def __getattr__(self, name):
+        if name == "__name__":
+            return self._stub_name.rpartition(".")[2]
         if name.startswith("__") and name.endswith("__"):
             raise AttributeError(name)
         made = Stub(f"{self._stub_name}.{name}")
@@ -64,8 +77,10 @@ class Stub:
         return Stub(f"{self._stub_name}()")
 
     def __mro_entries__(self, bases):
-        first = next(base for base in bases if isinstance(base, Stub))
-        return (Permissive,) if first is self else ()
+        # A class of its own, or two stubs among the ancestors could not be put in one order.
+        if "_stub_class" not in self.__dict__:
+            object.__setattr__(self, "_stub_class", type(self._stub_name, (Permissive,), {}))
+        return (self._stub_class,)
 
     def __instancecheck__(self, instance):
         return False
@@ -105,6 +120,9 @@ class Stub:
     def __float__(self):
         return 0.0
 
+    def __format__(self, wanted):
+        return self._stub_name
+
     def __fspath__(self):
         return "/nowhere"
 
@@ -130,6 +148,16 @@ class StubModule(types.ModuleType):
         return made
 
 
+class Version(str):
+    """Compares with text and, as torch's does, with a tuple."""
+
+    def __ge__(self, other):
+        return tuple(map(int, self.split("."))) >= other if isinstance(other, tuple) else str.__ge__(self, other)
+
+    def __lt__(self, other):
+        return not self >= other
+
+
 class _Loader(importlib.abc.Loader):
     def create_module(self, spec):
         return StubModule(spec.name)
@@ -137,15 +165,41 @@ class _Loader(importlib.abc.Loader):
     def exec_module(self, module):
         module.__path__ = []
         module.__file__ = f"<stub {module.__name__}>"
-        module.__version__ = "0"
+        module.__version__ = Version("2.9.0")
 
 
 class _Finder(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path=None, target=None):
+        if any(name == real or name.startswith(f"{real}.") for real in REAL):
+            # Their parent may be a stub, which has no folder to look in.
+            where = [str(Path(entry, *name.split(".")[:-1])) for entry in sys.path]
+            return importlib.machinery.PathFinder.find_spec(name, where)
         if name.split(".")[0] in STUBBED:
             return importlib.machinery.ModuleSpec(name, _Loader(), is_package=True)
         return None
 
 
+class Optimizer(Permissive):
+    """Of torch's, the part that looks at its arguments: groups of parameters with the defaults filled in."""
+
+    def __init__(self, params, defaults):
+        groups = list(params)
+        if not groups:
+            raise ValueError("optimizer got an empty parameter list")
+        if not isinstance(groups[0], dict):
+            groups = [{"params": groups}]
+        self.defaults = defaults
+        self.state = collections.defaultdict(dict)
+        self.param_groups = [{**defaults, **group} for group in groups]
+
+
 def install():
     sys.meta_path.insert(0, _Finder())
+    import torch.optim
+
+    torch.optim.Optimizer = torch.optim.optimizer.Optimizer = Optimizer
+    for name in sorted(REAL):
+        try:
+            importlib.import_module(name)
+        except ModuleNotFoundError:
+            sys.exit(f"no package for `{name}`: see tests/differential/README.md")

@@ -3,7 +3,10 @@
 import contextlib
 import importlib
 import io
+import json
 import os
+import re
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -19,10 +22,12 @@ from PIL import Image, ImageOps  # noqa: F401
 
 import stubs
 
+# Where the checkpoints of `Trainer.model` lie, from the working directory.
+WEIGHTS = "weights"
 COMMIT = "8f83dbf25d03219df705570ec03e62be04bc402f"
 
-# The pipeline class of each `[model] type`, as the if/elif chain of train.py has it; `config_types()` in accept.py
-# holds this table against that chain.
+# The pipeline class of each `[model] type`, as the if/elif chain of train.py has it; `Trainer` holds this
+# table against that chain.
 PIPELINES = {
     "flux": ("models.flux", "FluxPipeline"),
     "ltx-video": ("models.ltx_video", "LTXVideoPipeline"),
@@ -104,14 +109,19 @@ def checkout():
 
 
 class Trainer:
-    """The imported trainer. It keeps the working directory at the checkout, as the trainer itself wants it."""
+    """The imported trainer."""
 
     def __init__(self):
         self.path = checkout()
         # The trainer makes folders for every dataset; in memory that is twice as fast.
         memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
         self.scratch = Path(tempfile.mkdtemp(prefix="dpgui-oracle-", dir=memory))
-        os.chdir(self.path)
+        # The trainer wants to stand in its checkout. Here that is a folder of links, so that what it writes stays
+        # here, and a relative path in a question means the same wherever the checkout is.
+        for entry in self.path.iterdir():
+            if entry.name != ".git":
+                (self.scratch / entry.name).symlink_to(entry)
+        os.chdir(self.scratch)
         sys.path.insert(0, str(self.path))
         stubs.install()
         import torch
@@ -129,13 +139,15 @@ class Trainer:
         with contextlib.redirect_stdout(io.StringIO()):
             self.dataset = importlib.import_module("utils.dataset")
             self.base = importlib.import_module("models.base")
+        types = set(re.findall(r"model_type == '([^']+)'", (self.path / "train.py").read_text()))
+        assert types == set(PIPELINES), types ^ set(PIPELINES)
+        self.common = importlib.import_module("utils.common")
+        self.lay_out_models(Path(WEIGHTS))
         self.log = Log()
         self.dataset.logger = self.log
         self._models = {}
 
     def close(self):
-        import shutil
-
         os.chdir("/")
         shutil.rmtree(self.scratch, ignore_errors=True)
 
@@ -152,7 +164,7 @@ class Trainer:
         return self._models[key]
 
     def minimal_model(self, model_type, variant=None):
-        where = str(self.scratch / "models")
+        where = WEIGHTS
         import torch
 
         model = {"type": model_type, "dtype": torch.bfloat16}
@@ -165,25 +177,40 @@ class Trainer:
         if model_type == "anima":
             del model["t5_path"]
         if model_type == "wan":
-            model["ckpt_path"] = str(self.wan_checkpoint(variant or "t2v"))
+            model["ckpt_path"] = f"{where}/{WAN_VARIANTS[variant or 't2v'][0]}"
             del model["transformer_path"]
         if model_type == "flux2":
-            width = FLUX2_VARIANTS[variant or "dev"]
-            model["diffusion_model"] = f"{where}/flux2-{width}.safetensors"
-            Checkpoint.contents[model["diffusion_model"]] = {"img_in.weight": width}
+            model["diffusion_model"] = f"{where}/flux2-{variant or 'dev'}.safetensors"
         return model
 
-    def wan_checkpoint(self, variant):
-        import json
+    def lay_out_models(self, folder):
+        """The few model files whose content steers the trainer before it loads any weights."""
+        for name, config, tensors in WAN_VARIANTS.values():
+            made = folder / name
+            made.mkdir(parents=True, exist_ok=True)
+            (made / "config.json").write_text(json.dumps(config))
+            (made / "weights.safetensors").touch()
+            Checkpoint.contents[str(made / "weights.safetensors")] = tensors
+        # Wan 2.2 comes in two halves, and its top folder has no config.json.
+        for half in ("low_noise_model", "high_noise_model"):
+            made = folder / "wan2.2-t2v-a14b" / half
+            made.mkdir(parents=True, exist_ok=True)
+            (made / "config.json").write_text(json.dumps(WAN_VARIANTS["t2v"][1]))
+            (made / "weights.safetensors").touch()
+        for part in ("adapter", "qwen-image/text_encoder", "qwen-image/transformer", "qwen-image/vae"):
+            made = folder / part
+            made.mkdir(parents=True, exist_ok=True)
+            (made / "weights.safetensors").touch()
+        for variant, width in FLUX2_VARIANTS.items():
+            Checkpoint.contents[str(folder / f"flux2-{variant}.safetensors")] = {"img_in.weight": width}
 
-        name, config, tensors = WAN_VARIANTS[variant]
-        folder = self.scratch / "models" / name
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "config.json").write_text(json.dumps(config))
-        weights = folder / "diffusion_pytorch_model.safetensors"
-        weights.touch()
-        Checkpoint.contents[str(weights)] = tensors
-        return folder
+    def start_over(self):
+        """Takes away what a run left behind, and puts back what train.py sets outside itself."""
+        for entry in self.scratch.iterdir():
+            if not entry.is_symlink() and entry.name != WEIGHTS:
+                shutil.rmtree(entry, ignore_errors=True)
+        self.common.AUTOCAST_DTYPE = None
+        self.dataset.UNCOND_FRACTION = 0.0
 
 
 class Log:
