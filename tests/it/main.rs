@@ -5,6 +5,7 @@ mod archives;
 mod clean;
 mod config;
 mod config_check;
+mod config_differential;
 mod config_explain;
 mod config_new;
 mod config_parser;
