@@ -31,6 +31,43 @@ const OF_THE_DISK: [&str; 12] = [
     "wan22-needs-transformer-path",
 ];
 
+/// What the trainer reads only later, or takes in silence to fail with it later; the ids are of values of many keys.
+const READ_LATER: [&str; 12] = [
+    "ar-range-valid",
+    "comfy-text-encoder-path",
+    "dtype-known",
+    "hunyuan-video-sources",
+    "invalid-value",
+    "micro-batch-type",
+    "model-required-paths",
+    "optimizer-table",
+    "path-empty",
+    // Where other keys win over `resolutions` and `ar_buckets`.
+    "resolution-pair-shape",
+    // Its parser takes bare keys of any letters; TOML does not.
+    "toml-syntax",
+    "wrong-type",
+];
+
+/// What the trainer was not asked for, because a stand-in took that part (`tests/differential/README.md`), or takes
+/// although it is nonsense; the ids are of values of many keys.
+const NOT_ASKED: [&str; 11] = [
+    "activation-checkpointing-value",
+    // A training that `max_steps` ends before its first epoch does.
+    "epochs-present",
+    "full-finetune-cannot-save",
+    "full-finetune-no-names",
+    "invalid-value",
+    "key-present",
+    // Of torchao's nothing is asked.
+    "optimizer-kwargs",
+    "partition-split-required",
+    "steps-per-print-nonzero",
+    // There was no video.
+    "video-clip-mode-known",
+    "wrong-type",
+];
+
 /// What is asked, in a folder of its own, and what we find.
 fn findings(ask: &Value) -> Vec<Finding> {
     let dir = tempfile::tempdir().expect("a temp dir");
@@ -50,7 +87,7 @@ fn findings(ask: &Value) -> Vec<Finding> {
     }
     write("asked.toml", ask["config"].as_str().expect("text"));
     let asked = root.join("asked.toml");
-    config::check(&asked, &Workspace::at(root), &Env::default(), Some(1)).expect("there")
+    config::check(&asked, &Workspace::at(root), &Env::default(), None).expect("there")
 }
 
 fn cases(text: &str) -> impl Iterator<Item = (Value, Value)> {
@@ -88,13 +125,41 @@ fn what_the_trainer_refuses_at_its_start_is_an_error_and_what_it_takes_is_none()
             taken += 1;
             let at_start = |it: &&Finding| facts::of(it.id).is_some_and(is_of_the_start);
             let errors = found.iter().filter(|it| it.severity == Severity::Error);
-            for finding in errors.filter(at_start).filter(|it| !of_disk(it)) {
+            for finding in errors.filter(at_start).filter(|it| !of_disk(it) && !READ_LATER.contains(&it.id)) {
                 let key = format!("false: {} {}", finding.id, finding.message);
                 wrong.entry(key).or_default().push(ask["id"].to_string());
             }
         }
     }
     assert!(refused > 50 && taken > 50, "{refused} refused, {taken} taken");
+    let lines: Vec<_> =
+        wrong.iter().map(|(key, ids)| format!("\n{key}: {} times, {}", ids.len(), ids[0])).collect();
+    assert!(lines.is_empty(), "{}", lines.concat());
+}
+
+#[test]
+fn what_breaks_a_training_is_said_before_and_what_goes_to_its_end_is_no_error() {
+    let mut wrong: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let (mut broken, mut whole) = (0, 0);
+    for (ask, answer) in cases(include_str!("../data/differential/run.jsonl")) {
+        let found = findings(&ask);
+        if let Some(error) = answer["error"].as_object() {
+            broken += 1;
+            let says = |it: &Finding| it.severity != Severity::Note || it.id.starts_with("toml-");
+            if !found.iter().any(says) {
+                let key = format!("missed: {} {}", error["stage"], error["text"]);
+                wrong.entry(key).or_default().push(format!("{}{}", ask["id"], shown(&found)));
+            }
+        } else {
+            whole += 1;
+            let errors = found.iter().filter(|it| it.severity == Severity::Error);
+            for finding in errors.filter(|it| !OF_THE_DISK.contains(&it.id) && !NOT_ASKED.contains(&it.id)) {
+                let key = format!("false: {} {}", finding.id, finding.message);
+                wrong.entry(key).or_default().push(ask["id"].to_string());
+            }
+        }
+    }
+    assert!(broken > 50 && whole > 50, "{broken} broken, {whole} whole");
     let lines: Vec<_> =
         wrong.iter().map(|(key, ids)| format!("\n{key}: {} times, {}", ids.len(), ids[0])).collect();
     assert!(lines.is_empty(), "{}", lines.concat());
@@ -111,10 +176,16 @@ fn of_the_trainers_own_examples_exactly_that_is_said_which_they_deserve() {
     for line in include_str!("../data/differential/upstream.jsonl").lines() {
         let case: Value = serde_json::from_str(line).expect("JSON");
         let name = case["name"].as_str().expect("a name");
-        let path = Path::new(&folder).join(name).join("config.toml");
-        let path = path.canonicalize().expect("the folder is whole");
-        let root = path.parent().expect("a parent");
-        let found = config::check(&path, &Workspace::at(root), &Env::default(), None).expect("there");
+        let place = Path::new(&folder).join(name);
+        let read = |file: std::path::PathBuf| fs::read_to_string(file).expect("the folder is whole");
+        let files = fs::read_dir(&place).expect("the folder is whole").map(|it| it.expect("an entry").path());
+        let files: serde_json::Map<String, Value> = files
+            .map(|file| {
+                (file.file_name().unwrap_or_default().to_string_lossy().into_owned(), read(file).into())
+            })
+            .collect();
+        let ask = serde_json::json!({ "config": files["config.toml"], "files": files });
+        let found = findings(&ask);
         let ids = |key: &str| case[key].as_array().cloned().unwrap_or_default();
         let (must, may) = (ids("must"), ids("may"));
         for id in must.iter().filter(|id| !found.iter().any(|it| *id == it.id)) {
@@ -124,6 +195,10 @@ fn of_the_trainers_own_examples_exactly_that_is_said_which_they_deserve() {
             OF_THE_DISK.contains(&it.id) || ["dataset-exists", "output-dir-writable"].contains(&it.id)
         };
         for finding in found.iter().filter(|it| !is_path(it)) {
+            // What the generator could not fill in.
+            if finding.message.contains("`\"TE\"`") {
+                continue;
+            }
             if !must.iter().chain(&may).any(|id| *id == finding.id) {
                 wrong.push(format!("\n{name}: {}[{}] {}", finding.severity, finding.id, finding.message));
             }

@@ -20,6 +20,7 @@ pub(super) const RULES: &[Rule] = &[
         &[
             "adapter-files-exist",
             "hub-repository",
+            "init-from-existing-folder",
             "model-files-exist",
             "no-path-expansion",
             "output-dir-writable",

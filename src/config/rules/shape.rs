@@ -148,6 +148,8 @@ fn one_key(part: &Part, key: &Key) -> Option<Finding> {
     if part.of == In::TextEncoder && key.name == "type" && item.is_str()
         // The launcher makes it lower case (utils/pipeline.py:17, deepspeed/runtime/pipe/module.py).
         || key.name == "partition_method" && item.as_str().is_some_and(|it| is_choice_in_lower_case(key, it))
+        // Replaced before anything divides by it (train.py:643).
+        || key.name == "save_every_n_steps" && part.view.int("save_every_n_examples").is_some_and(|it| it > 0)
         || part.of == In::Adapter && key.name == "rank" && item.as_float().is_some_and(|it| it >= 1.0)
     {
         return None;
