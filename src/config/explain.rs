@@ -2,8 +2,9 @@
 
 use serde::Serialize;
 
-use super::schema::{
-    self, AdapterType, Condition, Key, ModelType, OptimizerType, Required, RuleFact, Section, Unread,
+use super::{
+    facts::{self, Fact},
+    schema::{self, AdapterType, Condition, Key, ModelType, OptimizerType, Required, Section, Unread},
 };
 
 /// What a name means. It may be several things: `cosmos` is a model type and a text encoder's.
@@ -14,7 +15,7 @@ pub struct Explanation {
     pub adapters: Vec<&'static AdapterType>,
     pub optimizers: Vec<&'static OptimizerType>,
     /// The rule of that name, or those that mention the key.
-    pub rules: Vec<&'static RuleFact>,
+    pub rules: Vec<Fact>,
     pub unread: Vec<&'static Unread>,
 }
 
@@ -56,10 +57,10 @@ pub fn explain(name: &str) -> Result<Explanation, Vec<String>> {
         found.models = schema::model(name).into_iter().collect();
         found.adapters = schema::adapters().iter().filter(|it| it.name == name).collect();
         found.optimizers = schema::optimizer(name).into_iter().collect();
-        found.rules = schema::rule(name).into_iter().collect();
+        found.rules = facts::of(name).into_iter().collect();
     }
     if !found.keys.is_empty() {
-        found.rules.extend(schema::rules().iter().filter(|rule| mentions(&rule.rule, key)));
+        found.rules.extend(facts::all().filter(|rule| mentions(rule.rule, key)));
     }
     if found.is_empty() { Err(nearest(key)) } else { Ok(found) }
 }
@@ -172,7 +173,7 @@ fn nearest(name: &str) -> Vec<String> {
         sections().into_iter().flat_map(|(_, it)| schema::section(it)).map(|it| &it.name[..]).collect();
     names.extend(schema::model_names());
     names.extend(schema::optimizers().iter().map(|it| it.name.as_str()));
-    names.extend(schema::rules().iter().map(|it| it.id.as_str()));
+    names.extend(facts::all().map(|it| it.id));
     names.sort_unstable();
     names.dedup();
     let lower = name.to_lowercase();
@@ -217,8 +218,7 @@ mod tests {
 
     #[test]
     fn a_key_brings_the_rules_that_mention_it_and_a_rule_is_found_by_its_id() {
-        let ids =
-            |name| explain(name).expect("known").rules.iter().map(|it| it.id.as_str()).collect::<Vec<_>>();
+        let ids = |name| explain(name).expect("known").rules.iter().map(|it| it.id).collect::<Vec<_>>();
         assert!(ids("pipeline_stages").contains(&"stages-divide-gpus"), "{:?}", ids("pipeline_stages"));
         assert_eq!(ids("stages-divide-gpus"), ["stages-divide-gpus"]);
         assert_eq!(explain("pseudo_huber_c").expect("known").unread.len(), 1);

@@ -1,9 +1,11 @@
 //! What is known of each rule: what it asks for, when the trainer would notice, what happens then.
 
+use serde::Serialize;
+
 use super::schema::{self, Effect, When};
 
 /// A rule of the trainer, or one of ours.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize)]
 pub struct Fact {
     pub id: &'static str,
     pub rule: &'static str,

@@ -263,3 +263,55 @@ fn two_files_differ_by_what_they_mean() {
 ---
 ");
 }
+
+#[test]
+fn whatever_is_no_configuration_is_one_finding_that_says_what_it_is() {
+    let sandbox = sandbox();
+    let check = |expected: &str| {
+        let said = sandbox.dpgui(&["config", "check", "bad.toml", "--json"]);
+        assert_eq!(said.code, Some(2), "{said}");
+        let events = said.events();
+        let ids: Vec<_> = events.iter().filter_map(|it| it["id"].as_str()).collect();
+        assert_eq!(ids, [expected], "{said}");
+    };
+    let write = |bytes: &[u8]| sandbox.write("w/bad.toml", bytes);
+    write(b"a = .5\n");
+    check("toml-no-leading-dot-float");
+    write(b"a = True\n");
+    check("toml-no-leading-dot-float");
+    write(b"a = 1\na = 2\n");
+    check("toml-no-leading-dot-float");
+    write(&[b"a = ", "[".repeat(100_000).as_bytes()].concat());
+    check("toml-syntax");
+    write(b"\xff\xfe[\0m\0o\0d\0e\0l\0]\0");
+    check("file-readable");
+    write(&b"# 50 MB\n".repeat(50 << 17));
+    check("file-readable");
+    fs::remove_file(sandbox.path("w/bad.toml")).expect("there");
+    fs::create_dir(sandbox.path("w/bad.toml")).expect("created");
+    check("file-readable");
+
+    fs::remove_dir(sandbox.path("w/bad.toml")).expect("there");
+    std::os::unix::fs::symlink("nowhere.toml", sandbox.path("w/bad.toml")).expect("linked");
+    let said = sandbox.dpgui(&["config", "check", "bad.toml"]);
+    assert_eq!(said.code, Some(2), "{said}");
+    assert!(said.stderr.starts_with("error: there is no configuration file"), "{said}");
+}
+
+#[test]
+fn an_empty_file_lacks_everything_and_windows_line_ends_lack_nothing() {
+    let sandbox = sandbox();
+    sandbox.write("w/empty.toml", "");
+    let said = sandbox.dpgui(&["config", "check", "empty.toml"]);
+    for key in ["output_dir", "dataset", "epochs", "model", "optimizer"] {
+        assert!(said.stdout.contains(&format!("`{key}` is missing")), "{said}");
+    }
+    sandbox.dpgui(&["config", "check", "t.toml", "--fix"]).ok();
+    let windows = format!("\u{feff}{}", read(&sandbox, "t.toml").replace('\n', "\r\n"));
+    sandbox.write("w/t.toml", &windows);
+    let said = sandbox.dpgui(&["config", "check", "t.toml"]).ok();
+    assert!(said.stdout.contains("note[toml-no-bom]"), "{said}");
+    sandbox.dpgui(&["config", "check", "t.toml", "--fix"]).ok();
+    let mended = windows.replace('\u{feff}', "").replace("[0, 0.99]", "[0.0, 0.99]");
+    assert_eq!(read(&sandbox, "t.toml"), mended, "the line ends stay");
+}

@@ -98,7 +98,9 @@ fn cases(text: &str) -> impl Iterator<Item = (Value, Value)> {
 }
 
 fn shown(found: &[Finding]) -> String {
-    found.iter().map(|it| format!("\n      {}[{}] {}", it.severity, it.id, it.message)).collect()
+    let lines: Vec<_> =
+        found.iter().map(|it| format!("\n      {}[{}] {}", it.severity, it.id, it.message)).collect();
+    lines.concat()
 }
 
 /// What is noticed before caching begins.

@@ -35,8 +35,9 @@ rules about it
 stages-divide-gpus  rule
     The number of GPUs must be a multiple of pipeline_stages
     otherwise    RuntimeError after caching and model loading
-    noticed      model-load
+    noticed      after caching and model loading
     read at      deepspeed/runtime/pipe/module.py:175-177
+    judged by    `dpgui config check`
 ",
     );
     check(

@@ -6,7 +6,9 @@ use crate::{
     commands::Context,
     config::{
         explain::{self, Explanation, Place},
-        schema::{self, AdapterType, Key, Kind, Mark, ModelType, OptimizerType, RuleFact, Section, Unread},
+        facts::{self, Fact},
+        rules::{Judge, judge},
+        schema::{self, AdapterType, Key, Kind, Mark, ModelType, OptimizerType, Section, Unread},
     },
     error::{Error, Kind as Failure},
     output::{Mode, Output},
@@ -202,12 +204,15 @@ impl Paragraphs<'_> {
         }
     }
 
-    fn rule(&mut self, rule: &RuleFact) {
+    fn rule(&mut self, rule: &Fact) {
         self.heading(format_args!("{}  rule", rule.id));
         self.output.data(format_args!("    {}", rule.rule));
-        self.line("otherwise", &rule.if_broken);
-        self.line("noticed", serde_json::json!(rule.when).as_str().unwrap_or_default());
-        self.line("read at", &rule.source);
+        self.line("otherwise", rule.if_broken);
+        self.line("noticed", facts::moment(rule.when));
+        if !rule.source.is_empty() {
+            self.line("read at", rule.source);
+        }
+        self.line("judged by", judge(rule.id).unwrap_or(Judge::Check));
     }
 
     fn unread(&mut self, unread: &Unread) {

@@ -1,5 +1,7 @@
 //! Who judges each rule of the trainer's: every one is somebody's.
 
+use std::fmt;
+
 use Judge::{Check, Data, Launch, Nobody, Setup};
 
 /// Who looks whether a rule holds.
@@ -15,6 +17,18 @@ pub enum Judge {
     Setup(&'static str),
     /// It is only explained, for this reason.
     Nobody(&'static str),
+}
+
+impl fmt::Display for Judge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Check => f.write_str("`dpgui config check`"),
+            Self::Data => f.write_str("`dpgui data check`"),
+            Self::Launch(how) => write!(f, "nobody has to: with `dpgui train`, {how}"),
+            Self::Setup(how) => write!(f, "`dpgui doctor`: {how}"),
+            Self::Nobody(why) => write!(f, "nobody: {why}"),
+        }
+    }
 }
 
 /// `None` for a rule that the trainer does not have.
