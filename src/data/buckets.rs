@@ -144,7 +144,10 @@ impl Buckets {
                     let length = sizes[**size][2];
                     !(is_video && length == 1) && frames >= length
                 };
-                self.preferred(log, ratios.len()).iter().find(takes).copied().ok_or(NoBucket::TooShort)
+                let preferred = self.preferred(log, ratios.len());
+                let found = preferred.iter().find(takes).ok_or(NoBucket::TooShort)?;
+                // One that is written twice is one bucket.
+                sizes.iter().position(|it| *it == sizes[*found]).ok_or(NoBucket::TooShort)
             }
         }
     }
@@ -218,4 +221,31 @@ pub enum RatioSpec {
 pub enum ResolutionSpec {
     Side(Number),
     Size(Number, Number),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_size_that_is_written_twice_is_one_bucket() {
+        let buckets = Buckets::by_size(&[[64, 128, 9], [128, 64, 9], [64, 128, 9]]);
+        assert_eq!(buckets.choose(50, 100, 9), Ok(0));
+        assert_eq!(buckets.choose(100, 50, 9), Ok(1));
+        let buckets = Buckets::by_size(&[[64, 128, 9], [64, 128, 9], [128, 64, 9]]);
+        // The second ratio is looked up at the second place: the same size again, and so the first group.
+        assert_eq!(buckets.choose(100, 50, 9), Ok(0));
+    }
+
+    #[test]
+    fn a_video_never_goes_to_the_bucket_of_images() {
+        let resolutions = [ResolutionSpec::Side(Number::Int(64))];
+        let buckets = Buckets::by_ratio(Buckets::square(), &[9, 1, 9, 33], &resolutions);
+        let frames = |group: Group| buckets.of_group(group, 16)[0].frames;
+        assert_eq!(
+            [1, 9, 32, 33].map(|it| buckets.choose(64, 64, it).map(frames)),
+            [Ok(1), Ok(9), Ok(9), Ok(33)]
+        );
+        assert_eq!([0, 8].map(|it| buckets.choose(64, 64, it)), [Err(NoBucket::TooShort); 2]);
+    }
 }

@@ -43,7 +43,7 @@ pub(super) fn grouped(count: usize) -> String {
     let digits = count.to_string();
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index) % 3 == 0 {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
@@ -201,7 +201,7 @@ impl Folder<'_> {
             let message = format!("{}: {files}", flaw.sentence());
             match flaw {
                 Flaw::AnimatedWebp => {
-                    self.error("no-animated-webp", message, "convert it to a video, or remove it")
+                    self.error("no-animated-webp", message, "convert it to a video, or remove it");
                 }
                 Flaw::NoPixels => self.error("media-readable", message, "remove it"),
                 Flaw::Unmeasured => self.warning("media-unknown", message, "convert it to PNG or JPEG"),
@@ -253,6 +253,12 @@ impl Folder<'_> {
                 message,
                 "convert it to MP4, for example with `ffmpeg -c copy`",
             );
+        }
+        let image = |it: &&Item| matches!(it.fate, Fate::Trains(_)) && it.frames == 1;
+        let images = self.directory.items.iter().filter(image).map(|it| &it.name);
+        if let Some(files) = self.files(images).filter(|_| self.survey.model.videos_only) {
+            let message = format!("an image, on which this image-to-video model gives up: {files}");
+            self.error("wan-i2v-video-only", message, "move the images to another folder");
         }
         if let Some(files) = self.files(self.dropped(Drop::NoImageBucket)) {
             let message = format!(

@@ -13,7 +13,6 @@ mod matroska;
 
 use std::{
     ffi::OsStr,
-    fs::File,
     io::{BufReader, Read, Seek, SeekFrom},
     path::Path,
 };
@@ -94,13 +93,24 @@ const MOST_PIXELS: u64 = 2 * 89_478_485;
 /// Reads the header of the file at `path`.
 pub fn probe(path: &Path, ffprobe: &Ffprobe) -> Media {
     let Ok(file) = fs::open(path) else { return Media::Unusable(Flaw::Denied) };
-    let mut reader = BufReader::with_capacity(4096, file);
+    measure(path.file_name().unwrap_or_default(), file, || ffprobe.ask(path))
+}
+
+/// Reads the header of what is called `name`; `otherwise` measures videos that are not understood here.
+pub fn measure<R: Read + Seek>(
+    name: &OsStr,
+    reader: R,
+    otherwise: impl FnOnce() -> Result<Media, Flaw>,
+) -> Media {
+    let mut reader = BufReader::with_capacity(4096, reader);
     let mut head = [0; 64];
     let length = fill(&mut reader, &mut head);
     let head = &head[..length];
-    let name = path.file_name().unwrap_or_default();
     let media = if is_video_name(name) {
-        video(path, head, &mut reader, ffprobe)
+        video(name, head, &mut reader).unwrap_or_else(|| match known_stranger(head) {
+            Some(flaw) => Err(flaw),
+            None => otherwise(),
+        })
     } else {
         image::read(head, &mut reader, suffix(name) == b".webp")
     };
@@ -118,29 +128,27 @@ pub fn probe(path: &Path, ffprobe: &Ffprobe) -> Media {
     }
 }
 
-fn video(path: &Path, head: &[u8], reader: &mut BufReader<File>, ffprobe: &Ffprobe) -> Result<Media, Flaw> {
+/// `None` if that needs FFmpeg.
+fn video<R: Read + Seek>(
+    name: &OsStr,
+    head: &[u8],
+    reader: &mut BufReader<R>,
+) -> Option<Result<Media, Flaw>> {
     let track = match head {
         [_, _, _, _, b'f', b't', b'y', b'p', ..]
         | [_, _, _, _, b'm' | b'w' | b'f' | b's', b'o' | b'd' | b'i' | b'r' | b'k', ..] => {
-            isobmff::read(reader)
+            isobmff::read(reader)?
         }
-        [0x1a, 0x45, 0xdf, 0xa3, ..] => matroska::read(reader),
-        [b'R', b'I', b'F', b'F', _, _, _, _, b'A', b'V', b'I', b' ', ..] => avi::read(reader),
-        [] => return Err(Flaw::Empty),
-        _ => None,
+        [0x1a, 0x45, 0xdf, 0xa3, ..] => matroska::read(reader)?,
+        [b'R', b'I', b'F', b'F', _, _, _, _, b'A', b'V', b'I', b' ', ..] => avi::read(reader)?,
+        _ => return None,
     };
-    let name = path.file_name().unwrap_or_default();
-    let Some(Track { width, height, frames, counted, rate: Some(rate) }) = track else {
-        if known_stranger(head).is_some() {
-            return Err(Flaw::NoMedia);
-        }
-        return ffprobe.ask(path);
-    };
+    let Track { width, height, frames, counted, rate } = track;
     // Of `.mkv` files the trainer decodes every frame; of others it believes the container, and where that is silent
     // its count ends at the first frame.
     let counts_itself = suffix(name).eq_ignore_ascii_case(b".mkv");
     let frames = if counts_itself { counted } else { frames.unwrap_or(1) };
-    Ok(Media::Video { width, height, frames, rate })
+    Some(Ok(Media::Video { width, height, frames, rate: rate? }))
 }
 
 /// Whether the trainer reads files of that name as videos: by suffix, all in small or all in capital letters.

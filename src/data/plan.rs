@@ -72,9 +72,11 @@ pub struct Epoch {
 #[derive(Clone, Debug)]
 pub struct Counted<'a> {
     pub directory: &'a DirectorySpec,
-    /// By group: items, and the samples that are made of them.
-    pub groups: BTreeMap<Group, (u64, u64)>,
+    pub groups: Groups,
 }
+
+/// By group: items, and the samples that are made of them.
+pub type Groups = BTreeMap<Group, (u64, u64)>;
 
 impl<'a> Counted<'a> {
     pub const fn new(directory: &'a DirectorySpec) -> Self {
@@ -192,7 +194,9 @@ impl SizeBucket {
 pub fn crop(width: u32, height: u32, [to_width, to_height, _]: [i64; 3]) -> [f64; 4] {
     let (width, height) = (f64::from(width), f64::from(height));
     let (ratio, wanted) = (width / height, to_width as f64 / to_height as f64);
-    let (crop_width, crop_height) = if ratio == wanted {
+    #[expect(clippy::float_cmp, reason = "as Pillow does")]
+    let is_same = ratio == wanted;
+    let (crop_width, crop_height) = if is_same {
         (width, height)
     } else if ratio >= wanted {
         (wanted * height, height)

@@ -66,7 +66,8 @@ fn repeats(survey: &Survey) -> Option<Proposal> {
             num_repeats: times_more(it.num_repeats, times),
             ..it.clone()
         };
-        Some(count(survey, survey.dataset.directories.iter().map(more).collect(), &survey.batches))
+        let directories: Vec<DirectorySpec> = survey.dataset.directories.iter().map(more).collect();
+        Some(same_groups(survey, &directories, &survey.batches))
     })
 }
 
@@ -81,11 +82,8 @@ fn times_more(repeats: Number, times: u64) -> Number {
 fn accumulation(survey: &Survey) -> Option<Proposal> {
     first((1..survey.batches.accumulation).rev().map(Change::Accumulation), |change| {
         let Change::Accumulation(accumulation) = change else { return None };
-        Some(count(
-            survey,
-            survey.dataset.directories.clone(),
-            &Batches { accumulation, ..survey.batches.clone() },
-        ))
+        let batches = Batches { accumulation, ..survey.batches.clone() };
+        Some(same_groups(survey, &survey.dataset.directories, &batches))
     })
 }
 
@@ -94,7 +92,7 @@ fn micro_batch(survey: &Survey) -> Option<Proposal> {
     first((1..now).rev().map(Change::MicroBatch), |change| {
         let Change::MicroBatch(micro_batch) = change else { return None };
         let batches = survey.batches.with_micro_batch(micro_batch)?;
-        Some(count(survey, survey.dataset.directories.clone(), &batches))
+        Some(same_groups(survey, &survey.dataset.directories, &batches))
     })
 }
 
@@ -112,7 +110,8 @@ fn ratios(survey: &Survey) -> Option<Proposal> {
             }
             changed
         };
-        Some(count(survey, survey.dataset.directories.iter().map(fewer).collect(), &survey.batches))
+        let directories: Vec<DirectorySpec> = survey.dataset.directories.iter().map(fewer).collect();
+        Some(sorted_anew(survey, &directories))
     })
 }
 
@@ -126,23 +125,24 @@ fn spaced(buckets: &Buckets) -> Option<(f64, f64, usize)> {
     }
 }
 
-/// The epoch that other folders' settings and batches would make of the same files.
-fn count(survey: &Survey, directories: Vec<DirectorySpec>, batches: &Batches) -> Epoch {
-    let counted: Vec<Counted> = directories
-        .iter()
-        .zip(&survey.directories)
-        .map(|(spec, directory)| {
-            let mut counted = Counted::new(spec);
-            for item in &directory.items {
-                if let Some(sample) = sample(item) {
-                    // What is too short stays so.
-                    let _ = counted.take(&sample);
-                }
-            }
-            counted
-        })
-        .collect();
+/// The epoch of the same buckets with other repeats or batches.
+fn same_groups(survey: &Survey, directories: &[DirectorySpec], batches: &Batches) -> Epoch {
+    let groups = survey.groups.iter().cloned();
+    let counted: Vec<Counted> =
+        directories.iter().zip(groups).map(|(directory, groups)| Counted { directory, groups }).collect();
     plan::epoch(&counted, &survey.model, batches, survey.dataset.subsample)
+}
+
+/// The epoch that other buckets would make of the same files.
+fn sorted_anew(survey: &Survey, directories: &[DirectorySpec]) -> Epoch {
+    let mut counted: Vec<Counted> = directories.iter().map(Counted::new).collect();
+    for (counted, directory) in counted.iter_mut().zip(&survey.directories) {
+        for sample in directory.items.iter().filter_map(sample) {
+            // What is too short stays so.
+            let _ = counted.take(&sample);
+        }
+    }
+    plan::epoch(&counted, &survey.model, &survey.batches, survey.dataset.subsample)
 }
 
 fn sample(item: &Item) -> Option<Sample> {

@@ -17,7 +17,7 @@ use super::{
     listing::{self, Companion, Listed, Listing, with_text_suffix},
     media::{self, Ffprobe, Flaw, Media},
     model::DataModel,
-    plan::{self, Counted, Epoch, Sample},
+    plan::{self, Counted, Epoch, Groups, Sample},
     spec::{self, DatasetSpec, DirectorySpec},
 };
 
@@ -35,6 +35,8 @@ pub struct Survey {
     pub model: DataModel,
     pub batches: Batches,
     pub directories: Vec<Directory>,
+    /// Of each directory, how many items are in which group.
+    pub groups: Vec<Groups>,
     pub epoch: Epoch,
     /// What is wrong, the errors of the file itself first.
     pub findings: Vec<Finding>,
@@ -172,7 +174,8 @@ pub fn survey(source: &Source, base: &Base, model: DataModel, batches: Batches, 
         all_counted.push(counted);
     }
     let epoch = plan::epoch(&all_counted, &model, &batches, dataset.subsample);
-    let mut survey = Survey { dataset, model, batches, directories, epoch, findings: vec![] };
+    let groups = all_counted.into_iter().map(|it| it.groups).collect();
+    let mut survey = Survey { dataset, model, batches, directories, groups, epoch, findings: vec![] };
     found.extend(findings::of(&survey));
     survey.findings = found;
     survey
@@ -218,19 +221,17 @@ fn caption_count(
     probes: &Probes,
     faults: &mut Faults,
 ) -> Option<u64> {
-    let found = match json {
-        Some(json) => match json.of(&listed.name) {
-            Ok(count) => {
-                faults.ignored_texts += usize::from(count.is_none() && listed.has_text);
-                count
+    let found = match json.map(|json| json.of(&listed.name)) {
+        Some(Ok(count)) => {
+            faults.ignored_texts += usize::from(count.is_none() && listed.has_text);
+            count
+        }
+        Some(Err(())) => {
+            if faults.captions_json.is_none() {
+                faults.wrong_entries.push(listed.name.clone());
             }
-            Err(()) => {
-                if faults.captions_json.is_none() {
-                    faults.wrong_entries.push(listed.name.clone());
-                }
-                None
-            }
-        },
+            None
+        }
         None if listed.has_text => {
             match probes.caption(&listed.name) {
                 CaptionText::Good => {}

@@ -4,7 +4,7 @@ use std::{fs, os::unix::fs::symlink};
 
 use serde_json::Value;
 
-use dpgui::data::media::{self, Ffprobe, Media};
+use dpgui::data::media::{self, Ffprobe, Flaw, Media};
 
 use crate::support::{
     media::{mp4, png},
@@ -247,7 +247,7 @@ fn a_second_look_opens_no_file_again() {
     let length = fs::read(&file).expect("read").len();
     fs::write(&file, vec![0; length]).expect("written");
     let touch = |time| {
-        fs::File::options().write(true).open(&file).and_then(|it| it.set_modified(time)).expect("touched")
+        fs::File::options().write(true).open(&file).and_then(|it| it.set_modified(time)).expect("touched");
     };
     touch(time);
     check_findings(&sandbox, &[]);
@@ -269,6 +269,117 @@ fn the_report_is_one_file_with_every_item() {
     // Half of it is cut off.
     assert!(html.contains("M25.0 0.0H75.0V50.0H25.0Z"), "{html}");
     assert!(!html.contains("http"), "it needs something else");
+}
+
+#[test]
+fn the_variant_of_the_weights_decides_rate_and_sizes() {
+    let sandbox = sandbox("resolutions = [80]\nframe_buckets = [1, 9]\n[[directory]]\npath = 'a'\n");
+    item(&sandbox, "film.mp4", mp4(128, 128, 40, 32));
+    item(&sandbox, "image.png", png(128, 128));
+    let check = |kind: &str, frames: u64, side: u64| {
+        sandbox.write("w/m/config.json", format!(r#"{{"model_type": "{kind}", "dim": 5120}}"#));
+        let said = sandbox.dpgui(&["data", "check", "t.toml", "--json", "--list", "all"]);
+        let events = said.events();
+        let film = events.iter().find(|it| it["event"] == "item").expect("an item");
+        assert_eq!(film["frames"], frames, "{said}");
+        assert_eq!(film["buckets"][0]["size"], serde_json::json!([side, side, 9]), "{said}");
+        events.iter().filter(|it| it["id"] == "wan-i2v-video-only").count()
+    };
+    assert_eq!(check("t2v", 20, 80), 0);
+    assert_eq!(check("i2v", 20, 80), 1);
+    // 80 is half way between two multiples of 32: to the even one.
+    assert_eq!(check("ti2v", 30, 64), 0);
+}
+
+#[test]
+fn each_proposal_keeps_what_it_promises() {
+    let dataset = |ratios: u32| {
+        format!(
+            "resolutions = [64]\nenable_ar_bucket = true\nmin_ar = 0.5\nmax_ar = 2.0\nnum_ar_buckets = {ratios}\n\
+             [[directory]]\npath = 'a'\n"
+        )
+    };
+    let training = TRAINING.replace("accumulation_steps = 2", "accumulation_steps = 3");
+    let mut proposed = std::collections::BTreeSet::new();
+    // A step takes 6. Pairs would fit with another accumulation, threes with another micro batch.
+    for copies in [2, 3] {
+        let sandbox = sandbox(&dataset(5));
+        for number in 0..12 * copies {
+            item(&sandbox, &format!("{number}.png"), png(100 + 15 * (number / copies), 150));
+        }
+        sandbox.write("w/t.toml", &training);
+        proposed.extend(check_proposals(&sandbox, &training, &dataset));
+    }
+    let all =
+        ["gradient_accumulation_steps", "micro_batch_size_per_gpu", "num_ar_buckets", "num_repeats_times"];
+    assert_eq!(proposed.iter().map(String::as_str).collect::<Vec<_>>(), all);
+}
+
+/// Follows each proposal and compares; their keys come back.
+fn check_proposals(sandbox: &Sandbox, training: &str, dataset: &dyn Fn(u32) -> String) -> Vec<String> {
+    let ask = || sandbox.dpgui(&["data", "check", "t.toml", "--json"]).events();
+    let proposals: Vec<Value> = ask().into_iter().filter(|it| it["event"] == "proposal").collect();
+    for proposal in &proposals {
+        let (key, value) =
+            (proposal["key"].as_str().expect("a key"), proposal["value"].as_u64().expect("a number"));
+        assert!(
+            proposal["trained"].as_f64() >= proposal["samples"].as_f64().map(|it| it * 0.99),
+            "{proposal}"
+        );
+        match key {
+            "num_repeats_times" => {
+                sandbox.write("w/d.toml", format!("num_repeats = {value}\n{}", dataset(5)))
+            }
+            "num_ar_buckets" => sandbox.write("w/d.toml", dataset(u32::try_from(value).expect("few"))),
+            "micro_batch_size_per_gpu" => {
+                sandbox.write("w/t.toml", training.replace("per_gpu = 2", &format!("per_gpu = {value}")))
+            }
+            _ => sandbox.write("w/t.toml", training.replace("steps = 3", &format!("steps = {value}"))),
+        };
+        let now = ask().pop().expect("a summary");
+        let numbers = |it: &Value, trained: &str| ["samples", trained, "steps"].map(|key| it[key].as_u64());
+        assert_eq!(numbers(&now, "samples_trained"), numbers(proposal, "trained"), "{key}");
+        sandbox.write("w/d.toml", dataset(5));
+        sandbox.write("w/t.toml", training);
+    }
+    proposals.iter().map(|it| it["key"].as_str().unwrap_or_default().to_owned()).collect()
+}
+
+/// Damaged in every way that a few changed bytes and a lost end can: a size or a reason, and never a panic.
+#[test]
+fn damaged_files_have_a_size_or_a_reason() {
+    let kept = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/differential/media.jsonl");
+    let mut state = 0x2026_1127_u64;
+    let mut random = |below: usize| {
+        // xorshift64*: the same damage every time.
+        state ^= state >> 12;
+        state ^= state << 25;
+        state ^= state >> 27;
+        usize::try_from(state.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33).expect("small") % below.max(1)
+    };
+    let mut sizes = 0;
+    for line in fs::read_to_string(kept).expect("read").lines() {
+        let line: Value = serde_json::from_str(line).expect("JSON");
+        let name = std::ffi::OsStr::new(line["name"].as_str().expect("a name"));
+        let whole = unpacked(line["bytes"].as_str().expect("text"));
+        for round in 0..60 {
+            let mut bytes = whole.clone();
+            for _ in 0..round % 6 {
+                if let Some(byte) = bytes.get_mut(random(whole.len().min(600))) {
+                    *byte = [0, 1, 0x7f, 0x80, 0xff, u8::try_from(random(256)).expect("a byte")][random(6)];
+                }
+            }
+            if round % 3 == 0 {
+                bytes.truncate(random(whole.len()));
+            }
+            let media = media::measure(name, std::io::Cursor::new(bytes), || Err(Flaw::NeedsFfprobe));
+            if let Some((width, height)) = media.size() {
+                assert!(width > 0 && height > 0, "{name:?}: {media:?}");
+                sizes += 1;
+            }
+        }
+    }
+    assert!(sizes > 1000, "only {sizes} of the damaged files still had a size");
 }
 
 /// What Pillow and PyAV said of these files is in `tests/data/differential`, see `tests/differential/media.py`.

@@ -166,7 +166,7 @@ fn names(survey: &Survey, list: List, output: &Output) {
             let path = directory.path.join(&item.name);
             match item.fate {
                 Fate::Dropped(why) => {
-                    output.data(format_args!("{}: dropped, {}", path.display(), why.sentence()))
+                    output.data(format_args!("{}: dropped, {}", path.display(), why.sentence()));
                 }
                 Fate::Trains(group) if list == List::All => {
                     let buckets = spec.buckets.of_group(group, survey.model.bucket_multiple);

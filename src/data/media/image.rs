@@ -34,8 +34,8 @@ pub(super) fn read<R: Read + Seek>(
     // Where recognising it ends: some of the crate's readers go on from there.
     go(reader, 12).ok_or(Flaw::NoMedia)?;
     let size = kind.reader_size(reader).map_err(|_| Flaw::NoMedia)?;
-    let side = |pixels: usize| u32::try_from(pixels).map_err(|_| Flaw::TooManyPixels);
-    let (width, height) = (side(size.width)?, side(size.height)?);
+    let pixels = |side: usize| u32::try_from(side).map_err(|_| Flaw::TooManyPixels);
+    let (width, height) = (pixels(size.width)?, pixels(size.height)?);
     match kind {
         ImageType::Png if !has_sound_start(reader).unwrap_or(false) => Err(Flaw::NoMedia),
         // Pillow leaves the turning to whoever looks at the image, and nobody does.

@@ -166,12 +166,8 @@ fn nearest(numerator: u64, denominator: u64) -> Option<Rate> {
         let next = (whole.checked_mul(last.0)? + before.0, whole.checked_mul(last.1)? + before.1);
         if next.0 > LARGEST || next.1 > LARGEST {
             // As much of the next term as fits, if that is nearer than nothing of it.
-            if last.0 != 0 {
-                whole = (LARGEST - before.0) / last.0;
-            }
-            if last.1 != 0 {
-                whole = whole.min((LARGEST - before.1) / last.1);
-            }
+            whole = (LARGEST - before.0).checked_div(last.0).unwrap_or(whole);
+            whole = (LARGEST - before.1).checked_div(last.1).map_or(whole, |it| it.min(whole));
             let (bottom, top) = (u128::from(bottom), u128::from(top));
             if bottom * u128::from(2 * whole * last.1 + before.1) > top * u128::from(last.1) {
                 last = (whole * last.0 + before.0, whole * last.1 + before.1);

@@ -30,14 +30,15 @@ pub(crate) fn mp4(width: u16, height: u16, frames: u32, rate: u32) -> Vec<u8> {
         &[0; 50],
     ];
     let times = [&[0; 7][..], &[1], &frames.to_be_bytes(), &1_u32.to_be_bytes()].concat();
-    let table = [atom(b"stsd", &description.concat()), atom(b"stts", &times)].concat();
+    let table = [atom(*b"stsd", &description.concat()), atom(*b"stts", &times)].concat();
     let media =
-        [atom(b"mdhd", &header), atom(b"hdlr", &handler), atom(b"minf", &atom(b"stbl", &table))].concat();
-    let track = [atom(b"tkhd", &[0; 84]), atom(b"mdia", &media)].concat();
-    [atom(b"ftyp", b"isom\0\0\0\0"), atom(b"mdat", &[0; 64]), atom(b"moov", &atom(b"trak", &track))].concat()
+        [atom(*b"mdhd", &header), atom(*b"hdlr", &handler), atom(*b"minf", &atom(*b"stbl", &table))].concat();
+    let track = [atom(*b"tkhd", &[0; 84]), atom(*b"mdia", &media)].concat();
+    [atom(*b"ftyp", b"isom\0\0\0\0"), atom(*b"mdat", &[0; 64]), atom(*b"moov", &atom(*b"trak", &track))]
+        .concat()
 }
 
-fn atom(name: &[u8; 4], content: &[u8]) -> Vec<u8> {
+fn atom(name: [u8; 4], content: &[u8]) -> Vec<u8> {
     let length = u32::try_from(content.len() + 8).expect("short");
-    [&length.to_be_bytes()[..], name, content].concat()
+    [&length.to_be_bytes()[..], &name, content].concat()
 }
