@@ -170,10 +170,16 @@ fn a_setting_changes_exactly_its_key() {
     check("caption_prefix=a cat, ", &[], &["caption_prefix = 'a cat,'"]);
     check("enable_wandb=true", &[], &["[monitoring]", "enable_wandb = true"]);
     check("model.shift=3", &[], &["shift = 3"]);
-    // An optimizer takes its own arguments only.
+    // An optimizer takes its own arguments only, and keeps those that mean the same.
+    check("optimizer.type=StableAdamW", &["type = 'adamw_optimi'"], &["type = 'StableAdamW'"]);
+    check(
+        "optimizer.type=Prodigy",
+        &["betas = [0.9, 0.99]", "eps = 1e-8", "lr = 2e-5", "type = 'adamw_optimi'", "weight_decay = 0.01"],
+        &["type = 'Prodigy'"],
+    );
     check(
         "optimizer.type=automagic",
-        &["betas = [0.9, 0.99]", "eps = 1e-8", "type = 'adamw_optimi'"],
+        &["betas = [0.9, 0.99]", "eps = 1e-8", "lr = 2e-5", "type = 'adamw_optimi'", "weight_decay = 0.01"],
         &["type = 'automagic'"],
     );
     check("adapter.type=lokr", &["type = 'lora'"], &["type = 'lokr'"]);
@@ -361,7 +367,7 @@ fn model_files_are_found_by_what_is_in_them() {
 fn a_folder_of_media_says_what_suits_it() {
     let sandbox = Sandbox::new();
     for (name, size) in [("a.png", 500), ("b.png", 480), ("c.png", 3000)] {
-        sandbox.write(&format!("w/media/{name}"), media::png(size, size));
+        sandbox.write(format!("w/media/{name}"), media::png(size, size));
     }
     // 30 frames at 24 a second are 20 at Wan's 16.
     sandbox.write("w/media/d.mp4", media::mp4(480, 480, 30, 24));
@@ -370,7 +376,7 @@ fn a_folder_of_media_says_what_suits_it() {
     let looked = "      Looked at `DIR/w/media`: 3 images, 1 video, 3 without a caption\n";
     assert!(sandbox.neutral(&said.stderr).starts_with(looked), "{said}");
     let check = |config: &str, lines: &[&str]| {
-        let path = sandbox.path(&format!("w/configs/{config}-dataset.toml"));
+        let path = sandbox.path(format!("w/configs/{config}-dataset.toml"));
         let dataset = sandbox.neutral(&fs::read_to_string(path).expect("read"));
         let values: Vec<_> = dataset.lines().filter(|it| !it.is_empty() && !it.starts_with('#')).collect();
         assert_eq!(values, lines);
