@@ -1,20 +1,17 @@
 //! `dpgui config`: makes, checks and explains the trainer's TOML files.
 
+mod check;
+mod diff;
 mod explain;
 mod models;
 mod new;
 mod schema;
+mod set;
+mod show;
 
-use std::{
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use std::{path::Path, process::ExitCode};
 
-use crate::{
-    config::{Finding, Severity, TrainConfig},
-    error::{Error, Kind},
-    output::Mode,
-};
+use crate::{config::Finding, error::Error};
 
 use super::Context;
 
@@ -23,8 +20,14 @@ use super::Context;
 pub enum Command {
     /// Make a training file and its dataset file in the workspace's `configs`
     New(new::Args),
-    /// Say what in a training file and its dataset files cannot work
-    Check(Check),
+    /// Say what is wrong in training and dataset files, what it would lead to, and what to do
+    Check(check::Args),
+    /// Show what a training file amounts to: every key with its value, and who says so
+    Show(show::Args),
+    /// Set one key of a file
+    Set(set::Args),
+    /// Say what two training files do otherwise
+    Diff(diff::Args),
     /// List the model types and what each needs
     Models,
     /// Say what a key, a model type, an optimizer or a rule means
@@ -33,48 +36,18 @@ pub enum Command {
     Schema(schema::Args),
 }
 
-#[derive(Debug, clap::Args)]
-pub struct Check {
-    /// The training file
-    file: PathBuf,
-    /// On how many GPUs it shall train
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    gpus: Option<u32>,
-}
-
 pub fn run(command: &Command, context: &Context) -> Result<ExitCode, Error> {
     match command {
         Command::New(args) => new::run(args, context)?,
-        Command::Check(args) => check(args, context)?,
+        Command::Check(args) => check::run(args, context)?,
+        Command::Show(args) => show::run(args, context)?,
+        Command::Set(args) => set::run(args, context)?,
+        Command::Diff(args) => return diff::run(args, context),
         Command::Models => models::run(context),
         Command::Explain(args) => explain::run(args, context)?,
         Command::Schema(args) => schema::run(args, context),
     }
     Ok(ExitCode::SUCCESS)
-}
-
-fn check(args: &Check, context: &Context) -> Result<(), Error> {
-    let Context { host, workspace, output } = context;
-    let config = TrainConfig::load(&host.absolute(&args.file), workspace, &host.env)?;
-    let findings = config.findings(args.gpus);
-    for finding in &findings {
-        if output.mode() == Mode::Json {
-            output.json(finding);
-            continue;
-        }
-        output.data(shown(finding, &host.cwd));
-        if let Some(fix) = &finding.fix {
-            output.data(format_args!("    fix: {fix}"));
-        }
-    }
-    let count = |severity| findings.iter().filter(|it| it.severity == severity).count();
-    let counts = counted(count(Severity::Error), count(Severity::Warning));
-    let file = args.file.display();
-    if count(Severity::Error) > 0 {
-        return Err(Error::new(Kind::Usage, format!("`{file}` cannot be trained with: {counts}")));
-    }
-    output.status("Checked", format_args!("`{file}`: {counts}"));
-    Ok(())
 }
 
 /// The finding as a line, its file as one would type it here.
@@ -83,7 +56,11 @@ fn shown(finding: &Finding, cwd: &Path) -> String {
 }
 
 fn relative<'a>(path: &'a Path, cwd: &Path) -> &'a Path {
-    path.strip_prefix(cwd).unwrap_or(path)
+    match path.strip_prefix(cwd) {
+        Ok(here) if here.as_os_str().is_empty() => Path::new("."),
+        Ok(below) => below,
+        Err(_) => path,
+    }
 }
 
 fn counted(errors: usize, warnings: usize) -> String {

@@ -1,6 +1,6 @@
 //! Why a configuration cannot be read, written or made.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::{
     error::{Kind, Report},
@@ -10,6 +10,7 @@ use crate::{
 use super::{
     Finding, Position,
     setting::SettingError,
+    source::position,
     starter::{self, Preset},
 };
 
@@ -44,10 +45,26 @@ pub enum ConfigError {
     Exists { path: PathBuf },
     #[error("the path `{}` is no UTF-8 text, so no TOML file can name it", path.display())]
     PathNotText { path: PathBuf },
+    #[error("there is no key `{key}`")]
+    NoSuchKey { key: String, nearest: Option<String> },
+    #[error("`{key}` must be {wanted}, not `{text}`")]
+    WrongValue { key: String, wanted: String, text: String },
+    #[error("`{key}` is a table in this file, not a value")]
+    NotAValue { key: String },
     #[error("{finding}")]
     Unusable { finding: Box<Finding> },
     #[error(transparent)]
     Fs(#[from] FsError),
+}
+
+impl ConfigError {
+    pub(super) fn syntax(path: &Path, text: &str, cause: &toml_edit::TomlError) -> Self {
+        let start = cause.span().map_or(0, |span| span.start);
+        let at = position(text, start);
+        let line = text.lines().nth(at.line - 1).unwrap_or_default().to_owned();
+        let message = cause.message().trim_end().replace('\n', ", ");
+        Self::Syntax { path: path.to_owned(), at, line, message }
+    }
 }
 
 impl Report for ConfigError {
@@ -82,6 +99,12 @@ impl Report for ConfigError {
             Self::PathNotText { .. } => {
                 Some("rename it, or choose another workspace with `-C DIR`".to_owned())
             }
+            Self::NoSuchKey { nearest: Some(nearest), .. } => Some(format!("did you mean `{nearest}`?")),
+            Self::NoSuchKey { key, nearest: None } => {
+                Some(format!("look for it with `dpgui config explain {key}`"))
+            }
+            Self::WrongValue { key, .. } => Some(format!("`dpgui config explain {key}` says what it may be")),
+            Self::NotAValue { key } => Some(format!("name a key in it: `{key}.KEY`")),
             Self::Unusable { finding } => finding.fix.clone(),
             Self::Fs(cause) => cause.hint(),
         }

@@ -12,9 +12,10 @@ use toml_edit::Item;
 use crate::platform::fs;
 
 use super::{
-    ConfigError, Finding, Severity, TrainConfig, check,
+    ConfigError, Finding, Severity, TrainConfig,
     paths::{self, PathUse, Role},
     portable::{self, Replaced},
+    rules,
     schema::PathKind,
     source::Source,
 };
@@ -46,7 +47,7 @@ impl fmt::Debug for Secret {
 }
 
 pub(super) fn resolve(config: &TrainConfig, dir: &Path) -> Result<Resolved, ConfigError> {
-    let needed = |key| unusable(check::missing(&config.source, key));
+    let needed = |key| unusable(rules::missing(&config.source, key));
     let output_dir = config.training.output_dir.as_deref().ok_or_else(|| needed("output_dir"))?;
     if config.training.dataset.is_none() {
         return Err(needed("dataset"));

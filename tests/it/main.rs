@@ -4,6 +4,7 @@
 mod archives;
 mod clean;
 mod config;
+mod config_check;
 mod config_explain;
 mod config_new;
 mod config_parser;
