@@ -189,7 +189,7 @@ fn a_setting_changes_exactly_its_key() {
     fails("rnk=3", "no part of this configuration has a key `rnk`");
     fails("adapter.epochs=3", "no part of this configuration has a key `adapter.epochs`");
     fails("dtype=float16", "`dtype` is a key of more than one part");
-    fails("epochs=many", "`epochs` must be int, not `many`");
+    fails("epochs=many", "`epochs` must be a whole number, not `many`");
     fails("epochs=0", "`epochs` must be at least 1, not `0`");
     fails(
         "model.dtype=bf16",
