@@ -116,11 +116,14 @@ impl Part {
         self.lines.iter().find(|line| line.key.name == name && !line.off).map(|line| &line.value)
     }
 
-    /// Moves to another type of the section, with those of the values that it knows too.
+    /// Moves to another type of the section. Values stay where they mean the same; of an optimizer that is not
+    /// described nobody knows what they mean.
     pub(super) fn retype(&mut self, section: Section<'static>) {
         self.section = section;
         for line in std::mem::take(&mut self.lines) {
-            if schema::key(section, &line.key.name).is_some_and(|key| key.accepts(&line.value).is_ok()) {
+            let same = |key: &Key| key.doc == line.key.doc && key.accepts(&line.value).is_ok();
+            let known = section != Section::Optimizer(None) || line.key.name == "type";
+            if known && schema::key(section, &line.key.name).is_some_and(same) {
                 let (name, why) = (&line.key.name, line.why);
                 self.set(name, line.value, line.off);
                 if let Some(why) = why {

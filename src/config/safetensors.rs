@@ -218,6 +218,8 @@ impl<'de> Deserialize<'de> for Head {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     /// A file of `head` and `data` bytes after it.
@@ -301,5 +303,22 @@ mod tests {
             read(&file(head, 8)).expect_err("a fault"),
             "its end is missing: it has 88 B of 16384 PiB"
         );
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        /// Also with a byte changed or the end cut off there is an answer, and only a whole file is taken for one.
+        #[test]
+        fn damage_is_an_answer_and_no_panic(at in 0_usize..165, byte: u8, cut in 1_usize..165) {
+            let whole = file(HEAD, 16);
+            let mut changed = whole.clone();
+            changed[at] = byte;
+            if let Ok(found) = read(&changed) {
+                let end = found.tensors.values().map(|it| it.span[1]).max().unwrap_or(0);
+                prop_assert!(end <= whole.len() as u64);
+            }
+            prop_assert!(read(&whole[..whole.len() - cut]).is_err());
+        }
     }
 }

@@ -149,7 +149,7 @@ impl Setting {
             Some(value) if key.accepts(&value).is_ok() || !takes_text => value,
             _ if takes_text => Value::String(self.text.clone()),
             _ => {
-                let wanted = key.kind.to_string();
+                let wanted = key.kind.in_words();
                 return Err(SettingError::Value { name: self.name.clone(), wanted, text: self.text.clone() });
             }
         };

@@ -202,10 +202,12 @@ fn apply(training: &mut Draft, dataset: &mut Draft, values: &Values, off: bool) 
     let of_training = [("", root), ("[model]", model), ("[adapter]", adapter), ("[optimizer]", optimizer)];
     for (header, values) in of_training {
         let Some(part) = training.part(header) else { continue };
-        // Another optimizer takes other arguments, so what one had is not for the other.
+        // Whoever names an optimizer names its arguments too.
         if let (Section::Optimizer(_), Some(Value::String(name))) = (part.section, values.get("type")) {
-            let section = Section::Optimizer(schema::optimizer(name).map(|it| it.name.as_str()));
-            part.retype(section);
+            *part = Part::new(
+                Section::Optimizer(schema::optimizer(name).map(|it| it.name.as_str())),
+                part.header,
+            );
         }
         part.set_all(values, off);
     }

@@ -411,6 +411,15 @@ mod tests {
         );
         check("x.safetensors", wan, Some(("Wan 14B text-to-video transformer", "fp8-scaled")));
         check("x.safetensors", &[("layers.0.lora_A.weight", "F16", &[1])], Some(("LoRA", "fp16")));
+        // A whole checkpoint has its VAE in it, and is none.
+        let mut whole: Vec<(&str, &str, &[u64])> = vec![
+            ("model.diffusion_model.input_blocks.0.0.weight", "F16", &[1]),
+            ("first_stage_model.decoder.conv_in.weight", "F16", &[1, 4]),
+        ];
+        check("x.safetensors", &whole, Some(("Stable Diffusion checkpoint that is no SDXL", "fp16")));
+        whole.push(("conditioner.embedders.1.model.ln_final.weight", "F16", &[1]));
+        check("x.safetensors", &whole, Some(("Stable Diffusion XL checkpoint", "fp16")));
+        check("x.safetensors", &whole[1..2], Some(("Stable Diffusion or SDXL VAE", "fp16")));
         check("x.safetensors", &[("who.knows", "F16", &[1])], None);
     }
 

@@ -10,7 +10,8 @@ use std::{
 
 use dpgui::{
     config::{
-        TrainConfig, json_schema, schema,
+        TrainConfig, json_schema,
+        schema::{self, Section},
         setting::Setting,
         starter::{self, Preset},
         template::{self, TemplateOptions, Wish},
@@ -169,10 +170,16 @@ fn a_setting_changes_exactly_its_key() {
     check("caption_prefix=a cat, ", &[], &["caption_prefix = 'a cat,'"]);
     check("enable_wandb=true", &[], &["[monitoring]", "enable_wandb = true"]);
     check("model.shift=3", &[], &["shift = 3"]);
-    // An optimizer takes its own arguments only.
+    // An optimizer takes its own arguments only, and keeps those that mean the same.
+    check("optimizer.type=StableAdamW", &["type = 'adamw_optimi'"], &["type = 'StableAdamW'"]);
+    check(
+        "optimizer.type=Prodigy",
+        &["betas = [0.9, 0.99]", "eps = 1e-8", "lr = 2e-5", "type = 'adamw_optimi'", "weight_decay = 0.01"],
+        &["type = 'Prodigy'"],
+    );
     check(
         "optimizer.type=automagic",
-        &["betas = [0.9, 0.99]", "eps = 1e-8", "type = 'adamw_optimi'"],
+        &["betas = [0.9, 0.99]", "eps = 1e-8", "lr = 2e-5", "type = 'adamw_optimi'", "weight_decay = 0.01"],
         &["type = 'automagic'"],
     );
     check("adapter.type=lokr", &["type = 'lora'"], &["type = 'lokr'"]);
@@ -182,13 +189,80 @@ fn a_setting_changes_exactly_its_key() {
     fails("rnk=3", "no part of this configuration has a key `rnk`");
     fails("adapter.epochs=3", "no part of this configuration has a key `adapter.epochs`");
     fails("dtype=float16", "`dtype` is a key of more than one part");
-    fails("epochs=many", "`epochs` must be int, not `many`");
+    fails("epochs=many", "`epochs` must be a whole number, not `many`");
     fails("epochs=0", "`epochs` must be at least 1, not `0`");
     fails(
         "model.dtype=bf16",
         "`model.dtype` must be one of float32, float16, bfloat16, float8, float8_e4m3fn, float8_e5m2, not `bf16`",
     );
     fails("model.type=flux", "`model.type` is given by the command itself");
+}
+
+#[test]
+fn every_key_of_every_type_can_be_set_to_what_the_schema_allows() {
+    let workspace = Workspace::at("/w");
+    let options = TemplateOptions::in_workspace(&workspace, "m");
+    let mut documents = vec![];
+    for model in schema::models() {
+        // What is the same for all types is tried with one.
+        let common: &[(&str, Section)] = &[
+            ("training", Section::Training),
+            ("adapter", Section::Adapter(Some("lora"))),
+            ("monitoring", Section::Monitoring),
+            ("dataset", Section::Dataset),
+            ("directory", Section::Directory),
+        ];
+        let common = if model.name == "wan" { common } else { &[] };
+        for (prefix, section) in [("model", Section::Model(model.name))].iter().chain(common) {
+            for key in schema::section(*section) {
+                let Some(value) = some_value(key, &key.kind) else { continue };
+                let setting = format!("{prefix}.{}={value}", key.name).parse().expect("key=value");
+                let wish = Wish { settings: vec![setting], ..Wish::default() };
+                let name = format!("{} {prefix}.{}", model.name, key.name);
+                if ["type", "dataset"].contains(&key.name.as_str()) {
+                    continue;
+                }
+                let pair =
+                    template::new(model.name, &options, &wish).unwrap_or_else(|it| panic!("{name}: {it}"));
+                let is_dataset = ["dataset", "directory"].contains(prefix);
+                let (kind, text) =
+                    if is_dataset { ("dataset", &pair.dataset) } else { ("training", &pair.training) };
+                // A key of `[monitoring]` alone is not worth a table.
+                if *prefix != "monitoring" || key.name == "enable_wandb" {
+                    assert!(
+                        text.lines().any(|it| it.starts_with(&format!("{} = ", key.name))),
+                        "{name}: {text}"
+                    );
+                }
+                documents.push(json!([name, kind, text.parse::<toml::Table>().expect("TOML")]));
+            }
+        }
+    }
+    assert!(documents.len() > 250, "{} documents are not all", documents.len());
+    assert_eq!(refused(&documents), Vec::<String>::new());
+}
+
+/// A value that is none of the usual ones; `None` for tables.
+fn some_value(key: &schema::Key, kind: &schema::Kind) -> Option<String> {
+    use schema::Kind;
+    if let Some(choice) = key.choices.last() {
+        return Some(choice.to_string());
+    }
+    let number = key.min.unwrap_or(0.0).max(1.0).min(key.max.unwrap_or(f64::MAX));
+    Some(match kind {
+        Kind::Bool => "true".to_owned(),
+        Kind::Int => number.to_string(),
+        Kind::Float => format!("{number:?}"),
+        Kind::Text | Kind::Path => "'some text'".to_owned(),
+        Kind::Dtype => "'float32'".to_owned(),
+        Kind::Table => return None,
+        Kind::List(kind) => format!("[{}]", some_value(key, kind)?),
+        Kind::Tuple(kinds) => {
+            let values: Option<Vec<String>> = kinds.iter().map(|kind| some_value(key, kind)).collect();
+            format!("[{}]", values?.join(", "))
+        }
+        Kind::AnyOf(kinds) => return some_value(key, kinds.last()?),
+    })
 }
 
 #[test]

@@ -44,7 +44,7 @@ impl Key {
             return Err(if self.kind == Kind::Dtype {
                 format!("one of {}", one_of())
             } else {
-                self.kind.to_string()
+                self.kind.in_words()
             });
         }
         let items = value.as_array().map(Vec::len);
@@ -83,7 +83,7 @@ mod tests {
             assert_eq!(accepted, expected.map_err(str::to_owned), "{name}: {text}");
         };
         check(Section::Training, "epochs", "x = 0", Err("at least 1"));
-        check(Section::Training, "epochs", "x = 1.5", Err("int"));
+        check(Section::Training, "epochs", "x = 1.5", Err("a whole number"));
         check(Section::Training, "gradient_clipping", "x = 1", Ok(()));
         check(Section::Training, "micro_batch_size_per_gpu", "x = [[512, 4], [1024, 0]]", Err("at least 1"));
         check(

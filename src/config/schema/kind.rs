@@ -32,6 +32,37 @@ impl Kind {
         }
     }
 
+    /// As in "must be …".
+    pub fn in_words(&self) -> String {
+        match self {
+            Self::Text => "text".to_owned(),
+            Self::Int => "a whole number".to_owned(),
+            Self::Float => "a number".to_owned(),
+            Self::Bool => "`true` or `false`".to_owned(),
+            Self::Dtype => "a dtype".to_owned(),
+            Self::Path => "a path".to_owned(),
+            Self::Table => "a table".to_owned(),
+            Self::List(kind) => format!("a list of {}", kind.plural()),
+            Self::Tuple(_) => format!("`{self}`"),
+            Self::AnyOf(kinds) => kinds.iter().map(Self::in_words).collect::<Vec<_>>().join(" or "),
+        }
+    }
+
+    fn plural(&self) -> String {
+        match self {
+            Self::Text => "texts".to_owned(),
+            Self::Int => "whole numbers".to_owned(),
+            Self::Float => "numbers".to_owned(),
+            Self::Bool => "`true` or `false`".to_owned(),
+            Self::Dtype => "dtypes".to_owned(),
+            Self::Path => "paths".to_owned(),
+            Self::Table => "tables".to_owned(),
+            Self::List(kind) => format!("lists of {}", kind.plural()),
+            Self::Tuple(_) => format!("`{self}`"),
+            Self::AnyOf(kinds) => kinds.iter().map(Self::plural).collect::<Vec<_>>().join(" or "),
+        }
+    }
+
     /// Reads `text` whole.
     fn parse(text: &str) -> Option<Self> {
         let (kind, rest) = Self::parse_union(text)?;
@@ -128,6 +159,16 @@ impl fmt::Display for Kind {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_type_has_words() {
+        let check = |text: &str, expected: &str| {
+            assert_eq!(Kind::parse(text).map(|it| it.in_words()).as_deref(), Some(expected));
+        };
+        check("int|list[[int,int]]", "a whole number or a list of `[int,int]`");
+        check("list[path]", "a list of paths");
+        check("bool|string", "`true` or `false` or text");
+    }
 
     #[test]
     fn a_type_is_read_as_it_is_written() {
