@@ -241,10 +241,6 @@ impl Reader<'_> {
         of(self.table).or_else(|| of(self.root))
     }
 
-    #[expect(
-        clippy::unnecessary_box_returns,
-        reason = "it is the error of `Read`, which is boxed to be small"
-    )]
     fn wrong(&self, id: &'static str, key: &str, message: &str, fix: &str) -> Box<Finding> {
         let at: (&Path, Position) = self.source.at(self.span(key));
         Box::new(Finding::error(id, at, message).fix(fix))
