@@ -9,7 +9,7 @@ cd "$(dirname "$0")"
 seconds="${1:-15}"
 shift || true
 targets=("$@")
-((${#targets[@]})) || targets=(unpack_tar_gz unpack_wheel bundle lock sources requirements)
+((${#targets[@]})) || targets=(unpack_tar_gz unpack_wheel bundle lock sources requirements media)
 
 # The triple keeps these flags from build scripts and macros, which have no fuzzer to link with.
 triple="$(rustc -vV | sed -n 's/^host: //p')"
@@ -29,8 +29,14 @@ trap 'rm -rf "$TMPDIR"' EXIT
 
 # What to start from, made of what is in the repository. The first byte says how the unpackers take the rest.
 work="$CARGO_TARGET_DIR/fuzz"
-mkdir -p "$work"/{corpus,found,seeds}/{bundle,lock,requirements,sources,unpack_tar_gz,unpack_wheel}
+mkdir -p "$work"/{corpus,found,seeds}/{bundle,lock,media,requirements,sources,unpack_tar_gz,unpack_wheel}
 cp ../vendor/dpgui.lock "$work/seeds/lock/shipped"
+python3 - "$work/seeds/media" ../tests/data/differential/media.jsonl <<'END'
+import base64, json, pathlib, sys
+for line in open(sys.argv[2]):
+    file = json.loads(line)
+    pathlib.Path(sys.argv[1], file["name"]).write_bytes(base64.b64decode(file["bytes"]))
+END
 cat >"$work/seeds/lock/full" <<'END'
 version = 1
 rules = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"

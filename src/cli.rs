@@ -48,6 +48,8 @@ enum Command {
     Demo(commands::demo::Args),
     #[command(subcommand)]
     Config(commands::config::Command),
+    #[command(subcommand)]
+    Data(commands::data::Command),
     Train(commands::train::Args),
     Runs(commands::runs::Args),
     Logs(commands::logs::Args),
@@ -88,6 +90,7 @@ fn dispatch(command: &Command, context: &Context) -> Result<ExitCode, Error> {
         Command::Doctor(args) => commands::doctor::run(args, context),
         Command::Demo(args) => commands::demo::run(args, context),
         Command::Config(command) => commands::config::run(command, context),
+        Command::Data(command) => commands::data::run(command, context),
         Command::Train(args) => commands::train::run(args, context),
         Command::Runs(args) => commands::runs::run(args, context),
         Command::Logs(args) => commands::logs::run(args, context),

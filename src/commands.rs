@@ -3,6 +3,7 @@
 pub mod bundle;
 pub mod clean;
 pub mod config;
+pub mod data;
 pub mod demo;
 pub mod doctor;
 mod interrupts;

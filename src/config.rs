@@ -1,21 +1,35 @@
 //! The trainer's pair of TOML files, training and dataset: read, checked, and resolved for a run.
 //!
-//! Only what dpgui itself needs and what cannot work at all is known here. Everything else passes through as it was
-//! written.
+//! What can be in them is data (`schema`). What dpgui does not know passes through as it was written.
 
-mod check;
+pub mod change;
+pub mod derived;
+mod draft;
+pub mod edit;
+pub mod effective;
 mod error;
+pub mod explain;
+pub mod facts;
 pub mod finding;
+pub mod json_schema;
 mod media;
-pub mod models;
+mod mend;
 mod paths;
 pub mod portable;
 mod read;
 mod resolve;
+pub mod rules;
+pub mod safetensors;
 pub mod sample;
+pub mod schema;
+pub mod setting;
 pub mod source;
+pub mod starter;
+pub mod suggest;
 pub mod template;
 pub mod training;
+mod view;
+pub mod weights;
 
 use std::{
     fmt,
@@ -24,11 +38,13 @@ use std::{
 
 use crate::{platform::Env, workspace::Workspace};
 
-use paths::{Base, Role};
+use paths::Role;
 use source::Source;
 
 pub use error::ConfigError;
 pub use finding::{Finding, Position, Severity};
+pub use mend::{Mended, mend};
+pub use paths::Base;
 pub use resolve::{Resolved, Secret};
 pub use training::{EvalDataset, Every, Resume, Training};
 
@@ -38,8 +54,35 @@ pub struct TrainConfig {
     source: Source,
     datasets: Vec<Dataset>,
     base: Base,
-    /// What was wrong with single values.
-    found: Vec<Finding>,
+}
+
+/// Everything that is wrong with the file at `path`, which must be absolute: a training file with the dataset files
+/// that it names, or a dataset file alone.
+///
+/// # Errors
+/// When there is no such file.
+pub fn check(
+    path: &Path,
+    workspace: &Workspace,
+    env: &Env,
+    ranks: Option<u32>,
+) -> Result<Vec<Finding>, ConfigError> {
+    match TrainConfig::load(path, workspace, env) {
+        Ok(config) => Ok(config.findings(ranks)),
+        Err(ConfigError::IsDataset { .. }) => {
+            let base = Base { root: workspace.root().to_owned(), env: env.clone() };
+            Ok(rules::of_dataset(&Source::read(path)?, &base, None))
+        }
+        Err(cause @ (ConfigError::Missing { .. } | ConfigError::Fs(_))) => Err(cause),
+        Err(cause) => Ok(vec![rules::unreadable(&cause, (path, Position::START))]),
+    }
+}
+
+/// What a training file names a dataset for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    Training,
+    Evaluation,
 }
 
 /// A dataset file, or why it cannot be read.
@@ -61,18 +104,18 @@ impl TrainConfig {
         if source.root().contains_key("directory") && !source.root().contains_key("model") {
             return Err(ConfigError::IsDataset { path: path.to_owned() });
         }
-        let base = Base { root: workspace.root().to_owned(), env: env.clone() };
-        let (training, found) = Training::read(&source);
+        let base = Base::of(workspace, env);
+        let training = Training::read(&source);
         let datasets = paths::in_training(&source, None)
             .into_iter()
             .filter(|it| it.role == Role::Dataset)
             .map(|it| {
                 let path = base.absolute(it.text);
-                let unreadable = |cause| check::unreadable(cause, source.at(Some(it.span.clone())));
+                let unreadable = |cause| rules::unreadable(&cause, source.at(Some(it.span.clone())));
                 Dataset { named_at: it.span.start, source: Source::read(&path).map_err(unreadable), path }
             })
             .collect();
-        Ok(Self { training, source, datasets, base, found })
+        Ok(Self { training, source, datasets, base })
     }
 
     /// The file as given to [`TrainConfig::load`].
@@ -80,10 +123,30 @@ impl TrainConfig {
         self.source.path()
     }
 
+    /// The training file.
+    pub const fn source(&self) -> &Source {
+        &self.source
+    }
+
+    /// What its paths are relative to.
+    pub const fn base(&self) -> &Base {
+        &self.base
+    }
+
+    /// The dataset files that can be read, in the order in which the training file names them.
+    pub fn datasets(&self) -> impl Iterator<Item = (Purpose, &Source)> {
+        let trained = read::span_of(self.source.root(), "dataset").map(|span| span.start);
+        let purpose = move |dataset: &Dataset| match trained {
+            Some(at) if at == dataset.named_at => Purpose::Training,
+            _ => Purpose::Evaluation,
+        };
+        self.datasets.iter().filter_map(move |it| Some((purpose(it), it.source.as_ref().ok()?)))
+    }
+
     /// Everything that is wrong, the training file first, each file from its top. `ranks` is how many processes
     /// (GPUs) will train, if that is known.
     pub fn findings(&self, ranks: Option<u32>) -> Vec<Finding> {
-        check::findings(self, ranks)
+        rules::of_training(self, ranks)
     }
 
     /// Writes copies of all files into `dir` that the trainer understands from any working directory. The
@@ -118,6 +181,7 @@ eval_datasets = [
 ]
 epochs = 10
 save_every_n_epochs = 1
+checkpoint_every_n_minutes = 60
 
 [model]
 type = 'wan'
@@ -126,6 +190,7 @@ dtype = 'bfloat16'
 
 [optimizer]
 type = 'adamw_optimi'
+lr = 1e-4
 betas = [0, 0.99]
 
 [monitoring]
@@ -208,7 +273,8 @@ wandb_run_name = 'r'
             TRAINING,
             Some(8),
             &[
-                "DIR/wan.toml:18:9: note[toml-homogeneous-arrays]: `betas` mixes types, which the trainer's TOML parser refuses",
+                "DIR/wan.toml:20:9: note[toml-homogeneous-arrays]: `betas` mixes types, which the trainer's TOML parser refuses",
+                "DIR/wan.toml:24:17: warning[wandb-key-in-file]: `wandb_api_key` is written in the file",
                 "DIR/configs/wan.toml:1:15: note[toml-homogeneous-arrays]: `resolutions` mixes types, which the trainer's TOML parser refuses",
                 "DIR/home/eval.toml:1:1: note[toml-no-bom]: the file starts with a byte-order mark, which the trainer takes for a part of the first key",
             ],
@@ -237,12 +303,13 @@ enable_wandb = true
             &[
                 "DIR/wan.toml:1:1: error[epochs-present]: `epochs` is missing",
                 "DIR/wan.toml:1:1: error[optimizer-table]: `optimizer` is missing",
-                "DIR/wan.toml:2:14: error[wrong-type]: `output_dir` must be a string, not `3`",
+                "DIR/wan.toml:1:1: note[checkpoint-needed-for-resume]: no checkpoints are written on the way, so a training that breaks off starts anew",
+                "DIR/wan.toml:2:14: error[wrong-type]: `output_dir` must be a path, not `3`",
                 "DIR/wan.toml:3:11: error[dataset-exists]: there is no configuration file `DIR/configs/absent.toml`",
-                "DIR/wan.toml:4:17: error[eval-dataset-table]: `eval_datasets` must be a list of tables",
-                "DIR/wan.toml:5:22: error[save-interval-nonzero]: `save_every_n_steps` is 0: the trainer would divide by it",
+                "DIR/wan.toml:4:17: error[eval-dataset-table]: `eval_datasets` must be a list of tables, not `['eval.toml']`",
+                "DIR/wan.toml:5:22: error[save-interval-nonzero]: `save_every_n_steps` must be a whole number, at least 1, not `0`",
                 "DIR/wan.toml:6:19: error[stages-divide-gpus]: `pipeline_stages = 2` does not divide the number of GPUs, 3",
-                "DIR/wan.toml:7:28: error[wrong-type]: `micro_batch_size_per_gpu` must be a number, or a list of pairs `[resolution, batch]`, not `[[512, 0]]`",
+                "DIR/wan.toml:7:28: error[batch-values-positive]: `micro_batch_size_per_gpu` must be a whole number, or a list of pairs `[a, b]`, at least 1, not `[[512, 0]]`",
                 "DIR/wan.toml:8:2: error[model-required-keys]: `[model]` lacks `dtype`",
                 "DIR/wan.toml:9:8: error[model-type-known]: the trainer has no model type `want`",
                 "DIR/wan.toml:10:1: error[root-key-in-table]: `epochs` belongs at the top of the file; here it is a part of `[model]`",

@@ -356,7 +356,7 @@ fn steps<'a>(site: &'a Site, wish: &Wish, profile: Profile) -> Result<Vec<Box<dy
     let mut steps: Vec<Box<dyn Step + 'a>> = vec![];
     let mut names = vec![];
     if let Purpose::Trainer { wanted } = &wish.purpose {
-        let known: Vec<&str> = config::models::MODELS.iter().map(|it| it.name).collect();
+        let known: Vec<&str> = config::schema::model_names().collect();
         let repositories = site.sources.repositories_for(wanted, &known)?;
         names = repositories.iter().map(|(name, _)| *name).collect();
         steps.push(Box::new(Node::new(site)?));

@@ -8,6 +8,8 @@ pub mod commands;
 pub mod install;
 pub mod run;
 
+pub mod data;
+
 pub mod config;
 pub mod logs;
 pub mod vendor;

@@ -154,7 +154,7 @@ fn configure(context: &Context) -> Result<PathBuf, Error> {
     );
     let [training, dataset] = template::files(workspace, NAME);
     if !(fs::exists(&training) && fs::exists(&dataset)) {
-        template::write(workspace, NAME, &template::new(NAME, &options)?)?;
+        template::write(workspace, NAME, &template::new(NAME, &options, &template::Wish::default())?)?;
     }
     output.status("Config", format_args!("`{}`", training.display()));
     Ok(training)

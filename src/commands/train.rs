@@ -14,6 +14,7 @@ use crate::{
     platform::{fs, lock::Lock},
     run::{
         self, Outcome, Request, Resume, RunDir, RunId, RunName, Site, Started,
+        data::DataSummary,
         stop::Ended,
         watch::{self, Show},
     },
@@ -163,6 +164,9 @@ fn announce(started: &Started, output: &Output) {
     for warning in &started.warnings {
         output.warn(warning);
     }
+    for data in &started.data {
+        output.event(data);
+    }
     let (spec, resumed) = (&started.spec, started.resumed.as_ref());
     output.event(&Begun {
         run: started.dir.id(),
@@ -194,6 +198,15 @@ fn failure(dir: &RunDir, outcome: &Outcome, kind: Kind, seen: bool) -> Result<Er
         format!("see all of it with `dpgui logs {}`", dir.id())
     };
     Ok(Error::new(kind, message).with_hint(hint))
+}
+
+impl Event for DataSummary {
+    fn line(&self) -> Option<Line> {
+        let all = self.files == self.files_trained && self.samples == self.samples_trained;
+        let more =
+            if all { String::new() } else { format!(": `dpgui data check {}`", self.dataset.display()) };
+        Some(Line { verb: "Data", text: format!("{}{more}", self.text) })
+    }
 }
 
 impl Event for Begun<'_> {

@@ -1,13 +1,18 @@
 //! Why a configuration cannot be read, written or made.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::{
     error::{Kind, Report},
     platform::fs::FsError,
 };
 
-use super::{Finding, Position};
+use super::{
+    Finding, Position,
+    setting::SettingError,
+    source::position,
+    starter::{self, Preset},
+};
 
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -28,16 +33,38 @@ pub enum ConfigError {
     Syntax { path: PathBuf, at: Position, line: String, message: String },
     #[error("the trainer has no model type `{model}`")]
     UnknownModel { model: String, nearest: Option<&'static str> },
-    #[error("there is no template for the model type `{model}` yet")]
-    NoTemplate { model: String, known: Vec<&'static str> },
+    #[error("the model type `{model}` can only be trained with an adapter: {failure}")]
+    NoFullFinetune { model: &'static str, failure: String },
+    #[error("neither documentation nor examples give a `{}` configuration of `{model}`", preset.name())]
+    NoPreset { model: &'static str, preset: Preset, has: Vec<Preset> },
+    #[error("the preset `{}` is for training {} an adapter", preset.name(), if *full_finetune { "without" } else { "with" })]
+    PresetIsFor { preset: Preset, full_finetune: bool },
+    #[error(transparent)]
+    Setting(#[from] SettingError),
     #[error("`{}` is there already", path.display())]
     Exists { path: PathBuf },
     #[error("the path `{}` is no UTF-8 text, so no TOML file can name it", path.display())]
     PathNotText { path: PathBuf },
+    #[error("there is no key `{key}`")]
+    NoSuchKey { key: String, nearest: Option<String> },
+    #[error("`{key}` must be {wanted}, not `{text}`")]
+    WrongValue { key: String, wanted: String, text: String },
+    #[error("`{key}` is a table in this file, not a value")]
+    NotAValue { key: String },
     #[error("{finding}")]
     Unusable { finding: Box<Finding> },
     #[error(transparent)]
     Fs(#[from] FsError),
+}
+
+impl ConfigError {
+    pub(super) fn syntax(path: &Path, text: &str, cause: &toml_edit::TomlError) -> Self {
+        let start = cause.span().map_or(0, |span| span.start);
+        let at = position(text, start);
+        let line = text.lines().nth(at.line - 1).unwrap_or_default().to_owned();
+        let message = cause.message().trim_end().replace('\n', ", ");
+        Self::Syntax { path: path.to_owned(), at, line, message }
+    }
 }
 
 impl Report for ConfigError {
@@ -62,16 +89,37 @@ impl Report for ConfigError {
                 Some(format!("did you mean `{nearest}`? `dpgui config models` lists all"))
             }
             Self::UnknownModel { .. } => Some("choose one that `dpgui config models` lists".to_owned()),
-            Self::NoTemplate { known, .. } => Some(format!(
-                "start from an example of diffusion-pipe, then run `dpgui config check FILE`; there are templates for {}",
-                known.join(", ")
-            )),
+            Self::NoFullFinetune { .. } | Self::PresetIsFor { full_finetune: false, .. } => {
+                Some("leave out `--full-finetune`".to_owned())
+            }
+            Self::NoPreset { preset, has, .. } => Some(no_preset(*preset, has)),
+            Self::PresetIsFor { full_finetune: true, .. } => Some("add `--full-finetune`".to_owned()),
+            Self::Setting(cause) => Some(cause.hint()),
             Self::Exists { .. } => Some("choose another name: `dpgui config new MODEL NAME`".to_owned()),
             Self::PathNotText { .. } => {
                 Some("rename it, or choose another workspace with `-C DIR`".to_owned())
             }
+            Self::NoSuchKey { nearest: Some(nearest), .. } => Some(format!("did you mean `{nearest}`?")),
+            Self::NoSuchKey { key, nearest: None } => {
+                Some(format!("look for it with `dpgui config explain {key}`"))
+            }
+            Self::WrongValue { key, .. } => Some(format!("`dpgui config explain {key}` says what it may be")),
+            Self::NotAValue { key } => Some(format!("name a key in it: `{key}.KEY`")),
             Self::Unusable { finding } => finding.fix.clone(),
             Self::Fs(cause) => cause.hint(),
+        }
+    }
+}
+
+/// What there is in place of a preset.
+fn no_preset(preset: Preset, has: &[Preset]) -> String {
+    let types = starter::with_preset(preset);
+    match (has, &types[..]) {
+        ([], []) => "leave out `--preset`".to_owned(),
+        ([], types) => format!("leave out `--preset`; `{}` is there for {}", preset.name(), types.join(", ")),
+        (has, _) => {
+            let has = has.iter().map(|it| it.name()).collect::<Vec<_>>().join("` or `--preset ");
+            format!("choose `--preset {has}`, or leave it out")
         }
     }
 }

@@ -6,7 +6,7 @@ use toml_edit::{Item, TableLike};
 
 use crate::platform::fs;
 
-use super::{Finding, TrainConfig, read::span_of, source::Source};
+use super::{Finding, paths::Base, read::span_of, source::Source};
 
 /// Files that belong to media and are none. Source: `utils/dataset.py` of diffusion-pipe, which tries all others.
 const COMPANIONS: [&str; 3] = ["txt", "json", "npz"];
@@ -18,14 +18,15 @@ const CAPTIONS: &str = "captions.json";
 const DEMO: &str = "demo";
 
 pub(super) fn findings(
-    config: &TrainConfig,
+    base: &Base,
+    model: Option<&str>,
     source: &Source,
     directories: &[&dyn TableLike],
 ) -> Vec<Finding> {
-    let is_demo = config.training.model.as_deref() == Some(DEMO);
+    let is_demo = model == Some(DEMO);
     let one = |directory: &&dyn TableLike| {
         let written = directory.get("path").and_then(Item::as_str)?;
-        let folder = config.base.absolute(written);
+        let folder = base.absolute(written);
         let names = fs::names(&folder).ok().filter(|_| fs::is_dir(&folder) && !written.is_empty())?;
         let at = source.at(span_of(*directory, "path"));
         let media: Vec<&OsString> = names.iter().filter(|name| is_media(&folder, name, is_demo)).collect();
@@ -36,8 +37,8 @@ pub(super) fn findings(
                 "put the files there, or name the folder that holds them: folders in it are not searched";
             return Some(Finding::error("directory-has-media", at, message).fix(fix));
         }
-        let (bare, first) = without_caption(&folder, &names, &media)?;
-        let of = format!("{bare} of {} files in `{}`", media.len(), folder.display());
+        let (without_one, first) = without_caption(&folder, &names, &media)?;
+        let of = format!("{without_one} of {} files in `{}`", media.len(), folder.display());
         let message = format!("{of} have no caption, the first is `{}`", Path::new(first).display());
         if is_demo {
             let fix = "write a `.txt` file of the same name beside each";

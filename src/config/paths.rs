@@ -10,24 +10,31 @@ use std::{
 
 use toml_edit::{Item, TableLike, Value};
 
-use crate::platform::{Env, fs};
+use crate::{
+    platform::{Env, fs},
+    workspace::Workspace,
+};
 
 use super::{
-    models::{self, Expected},
     read::tables,
+    schema::{self, Kind, PathKind},
     source::Source,
 };
 
 /// What paths in a configuration are relative to.
 #[derive(Clone, Debug)]
-pub(super) struct Base {
+pub struct Base {
     pub(super) root: PathBuf,
     pub(super) env: Env,
 }
 
 impl Base {
+    pub fn of(workspace: &Workspace, env: &Env) -> Self {
+        Self { root: workspace.root().to_owned(), env: env.clone() }
+    }
+
     /// `text` without `~` and `./`, absolute. A `..` stays: after a link it means something.
-    pub(super) fn absolute(&self, text: &str) -> PathBuf {
+    pub fn absolute(&self, text: &str) -> PathBuf {
         self.root.join(self.env.expand_home(Path::new(text))).components().collect()
     }
 }
@@ -50,7 +57,7 @@ pub(super) enum Role {
     /// A dataset file.
     Dataset,
     /// A file or folder that has to be there; the rule of that name says so.
-    Input(Expected, &'static str),
+    Input(PathKind, &'static str),
 }
 
 /// The paths of a training file, in the order of the file's sections.
@@ -66,10 +73,10 @@ pub(super) fn in_training<'a>(source: &'a Source, model: Option<&str>) -> Vec<Pa
         uses.extend(in_model(table, model));
     }
     if let Some(adapter) = root.get("adapter").and_then(Item::as_table_like) {
-        let weights = Role::Input(Expected::FileOrFolder, "init-from-existing-folder");
+        let weights = Role::Input(PathKind::FileOrFolder, "init-from-existing-folder");
         uses.extend(path_at(adapter, "init_from_existing", weights));
         for table in tables_at(adapter, "fuse_adapters") {
-            uses.extend(path_at(table, "path", Role::Input(Expected::FileOrFolder, "adapter-files-exist")));
+            uses.extend(path_at(table, "path", Role::Input(PathKind::FileOrFolder, "adapter-files-exist")));
         }
     }
     uses
@@ -80,9 +87,9 @@ pub(super) fn in_dataset(source: &Source) -> Vec<PathUse<'_>> {
     let mut uses = vec![];
     for table in tables_at(source.root(), "directory") {
         for key in ["path", "mask_path", "control_path"] {
-            uses.extend(path_at(table, key, Role::Input(Expected::Folder, "directory-exists")));
+            uses.extend(path_at(table, key, Role::Input(PathKind::Folder, "directory-exists")));
         }
-        uses.extend(path_at(table, "default_mask_file", Role::Input(Expected::File, "directory-exists")));
+        uses.extend(path_at(table, "default_mask_file", Role::Input(PathKind::File, "directory-exists")));
     }
     uses
 }
@@ -100,10 +107,18 @@ pub(super) fn is_on_hub(text: &str, base: &Base) -> bool {
 fn in_model<'a>(table: &'a dyn TableLike, model: Option<&str>) -> Vec<PathUse<'a>> {
     const RULE: &str = "model-files-exist";
     let mut uses = vec![];
-    for key in model.and_then(models::find).map_or(&[][..], |model| model.paths) {
-        uses.extend(path_at(table, key.name, Role::Input(key.expected, RULE)));
+    // Of a type that is not known, only what most types have.
+    let known = model.and_then(schema::model);
+    for key in known.into_iter().flat_map(schema::ModelType::paths) {
+        let Some(expected) = key.path else { continue };
+        let role = Role::Input(expected, RULE);
+        if key.kind == Kind::Path {
+            uses.extend(path_at(table, &key.name, role));
+        } else if key.name != "merge_adapters" {
+            uses.extend(paths_in(table, &key.name, role));
+        }
     }
-    let file = Role::Input(Expected::File, RULE);
+    let file = Role::Input(PathKind::File, RULE);
     uses.extend(paths_in(table, "merge_adapters", file));
     for encoder in tables_at(table, "text_encoders") {
         uses.extend(path_at(encoder, "path", file));

@@ -248,9 +248,20 @@ fn is_wild(c: char) -> bool {
     c.is_control() || "[]{},=#'\"\\".contains(c)
 }
 
+/// `value` alone after its key, as the old parser reads it and people write it; what cannot be is as it is.
+pub fn spelt(value: &Value) -> String {
+    let plain = || value.clone().decorated("", "").to_string();
+    value.as_str().and_then(spelling).unwrap_or_else(plain)
+}
+
 /// `text` as a TOML string alone after its key; `None` if the old parser reads none.
 pub fn spelling(text: &str) -> Option<String> {
     spelling_at(text, Place::Line)
+}
+
+/// `text` as a TOML string inside an array or between braces.
+pub fn spelling_inside(text: &str) -> Option<String> {
+    spelling_at(text, Place::Inline)
 }
 
 fn spelling_at(text: &str, place: Place) -> Option<String> {

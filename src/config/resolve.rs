@@ -12,10 +12,11 @@ use toml_edit::Item;
 use crate::platform::fs;
 
 use super::{
-    ConfigError, Finding, Severity, TrainConfig, check,
-    models::Expected,
+    ConfigError, Finding, Severity, TrainConfig,
     paths::{self, PathUse, Role},
     portable::{self, Replaced},
+    rules,
+    schema::PathKind,
     source::Source,
 };
 
@@ -46,7 +47,7 @@ impl fmt::Debug for Secret {
 }
 
 pub(super) fn resolve(config: &TrainConfig, dir: &Path) -> Result<Resolved, ConfigError> {
-    let needed = |key| unusable(check::missing(&config.source, key));
+    let needed = |key| unusable(rules::missing(&config.source, key));
     let output_dir = config.training.output_dir.as_deref().ok_or_else(|| needed("output_dir"))?;
     if config.training.dataset.is_none() {
         return Err(needed("dataset"));
@@ -95,7 +96,7 @@ fn absolute(config: &TrainConfig, paths: &[PathUse]) -> Result<Replaced, ConfigE
     let mut replaced = Replaced::new();
     for path in paths {
         let stays = match path.role {
-            Role::Input(Expected::FolderOrHub, _) => paths::is_on_hub(path.text, &config.base),
+            Role::Input(PathKind::FolderOrHub, _) => paths::is_on_hub(path.text, &config.base),
             Role::Input(..) | Role::Output | Role::Dataset => false,
         };
         if !stays {

@@ -12,6 +12,7 @@ use crate::platform::fs::{self, FsError};
 
 use super::{
     ConfigError,
+    edit::Edit,
     finding::{Finding, Position},
 };
 
@@ -25,31 +26,41 @@ pub struct Source {
     path: PathBuf,
     document: Document<String>,
     had_byte_order_mark: bool,
+    had_carriage_returns: bool,
 }
 
 impl Source {
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
-        let text = read(path)?;
+        Self::parse(path, read(path)?)
+    }
+
+    /// `text` as what is in `path`.
+    pub fn parse(path: &Path, text: String) -> Result<Self, ConfigError> {
         let (text, had_byte_order_mark) = match text.strip_prefix(BYTE_ORDER_MARK) {
-            Some(rest) => (rest, true),
-            None => (text.as_str(), false),
+            Some(rest) => (rest.to_owned(), true),
+            None => (text, false),
         };
         // Python reads with universal newlines, so a multi-line string has the same value here and there.
-        let text = text.replace("\r\n", "\n");
+        let had_carriage_returns = text.contains("\r\n");
+        let text = if had_carriage_returns { text.replace("\r\n", "\n") } else { text };
         match Document::parse(text.clone()) {
-            Ok(document) => Ok(Self { path: path.to_owned(), document, had_byte_order_mark }),
-            Err(cause) => {
-                let start = cause.span().map_or(0, |span| span.start);
-                let at = position(&text, start);
-                let line = text.lines().nth(at.line - 1).unwrap_or_default().to_owned();
-                Err(ConfigError::Syntax {
-                    path: path.to_owned(),
-                    at,
-                    line,
-                    message: cause.message().trim_end().replace('\n', ", "),
-                })
+            Ok(document) => {
+                Ok(Self { path: path.to_owned(), document, had_byte_order_mark, had_carriage_returns })
             }
+            Err(cause) => Err(ConfigError::syntax(path, &text, &cause)),
         }
+    }
+
+    /// `text` with the line ends that this file had, and its byte-order mark if that shall stay.
+    pub fn framed(&self, text: &str, keeps_mark: bool) -> String {
+        let mark = if self.had_byte_order_mark && keeps_mark { "\u{feff}" } else { "" };
+        let text = if self.had_carriage_returns { text.replace('\n', "\r\n") } else { text.to_owned() };
+        format!("{mark}{text}")
+    }
+
+    /// Whether the file holds `text`, to the last byte.
+    pub fn is(&self, text: &str) -> bool {
+        self.framed(self.text(), true) == text
     }
 
     pub fn path(&self) -> &Path {
@@ -73,8 +84,11 @@ impl Source {
     pub fn byte_order_mark(&self) -> Option<Finding> {
         let message =
             "the file starts with a byte-order mark, which the trainer takes for a part of the first key";
-        let finding = Finding::note("toml-no-bom", self.at(None), message);
-        self.had_byte_order_mark.then(|| finding.fix("nothing: the copy that `dpgui train` makes has none"))
+        self.had_byte_order_mark.then(|| {
+            Finding::note("toml-no-bom", self.at(None), message)
+                .fix("nothing: the copy that `dpgui train` makes has none")
+                .edit(Edit::Readable { file: self.path.clone() })
+        })
     }
 }
 
@@ -99,7 +113,7 @@ fn read(path: &Path) -> Result<String, ConfigError> {
     })
 }
 
-fn position(text: &str, offset: usize) -> Position {
+pub(super) fn position(text: &str, offset: usize) -> Position {
     let before = text.get(..offset).unwrap_or(text);
     let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
     Position { line: before.matches('\n').count() + 1, column: before[line_start..].chars().count() + 1 }

@@ -1,10 +1,22 @@
-//! Starter configurations: commented, valid, with absolute paths.
+//! New configurations: commented, valid, with absolute paths. Made from the schema and what `starter` recommends.
 
 use std::path::{Path, PathBuf};
 
+use toml::{Table, Value};
+
 use crate::{platform::fs, workspace::Workspace};
 
-use super::{ConfigError, models, portable};
+use super::{
+    ConfigError,
+    draft::{Draft, Part},
+    schema::{self, ModelType, Section},
+    setting::Setting,
+    starter::{self, Preset, PresetValues, Starter, Values},
+    suggest::Media,
+};
+
+/// Blocks that are proposed to wait in main memory. Source: `examples/main_example.toml`.
+const USUAL_SWAP: u32 = 20;
 
 /// A training file and its dataset file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,7 +25,7 @@ pub struct Pair {
     pub dataset: String,
 }
 
-/// What a template leaves open.
+/// Where everything is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TemplateOptions {
     /// Where the dataset file will be.
@@ -26,6 +38,19 @@ pub struct TemplateOptions {
     pub output: PathBuf,
     /// GPUs (or processes) that share one copy of the model.
     pub stages: u32,
+}
+
+/// What shall be other than recommended.
+#[derive(Clone, Debug, Default)]
+pub struct Wish {
+    pub preset: Option<Preset>,
+    /// Trains the whole model, without an adapter.
+    pub full_finetune: bool,
+    /// Files that were found, by key of `[model]`.
+    pub files: Table,
+    /// What lies in the folder with the data, if somebody looked.
+    pub media: Option<Media>,
+    pub settings: Vec<Setting>,
 }
 
 impl TemplateOptions {
@@ -49,23 +74,45 @@ pub fn files(workspace: &Workspace, name: &str) -> [PathBuf; 2] {
     ]
 }
 
-/// The names of the model types that there is a template for.
-pub fn names() -> impl Iterator<Item = &'static str> {
-    TEMPLATES.iter().map(|(name, ..)| *name)
-}
-
 /// The pair of files for a model type.
 ///
 /// # Errors
-/// When there is no such model type, or no template for it, or when a path has no spelling in TOML.
-pub fn new(model: &str, options: &TemplateOptions) -> Result<Pair, ConfigError> {
-    let Some((_, training, dataset)) = TEMPLATES.iter().find(|(name, ..)| *name == model) else {
-        return Err(match models::find(model) {
-            Some(_) => ConfigError::NoTemplate { model: model.to_owned(), known: names().collect() },
-            None => ConfigError::UnknownModel { model: model.to_owned(), nearest: models::nearest(model) },
+/// When there is no such model type, when it has not what is wished, or when a path has no spelling in TOML.
+pub fn new(model: &str, options: &TemplateOptions, wish: &Wish) -> Result<Pair, ConfigError> {
+    let (Some(of), Some(starter)) = (schema::model(model), starter::of(model)) else {
+        return Err(ConfigError::UnknownModel {
+            model: model.to_owned(),
+            nearest: schema::nearest_model(model),
         });
     };
-    Ok(Pair { training: fill(training, options)?, dataset: fill(dataset, options)? })
+    let preset = preset(of, &starter, wish)?;
+    if let Some(failure) = of.full_finetune_failure.as_ref().filter(|_| wish.full_finetune) {
+        return Err(ConfigError::NoFullFinetune { model: of.name, failure: failure.clone() });
+    }
+    let (mut training, mut dataset) = (training(of), datasets());
+    fill(&mut training, &mut dataset, of, &starter);
+    if wish.full_finetune {
+        for (part, key) in [("[model]", of.weights_dtype_key.as_deref()), ("", Some("blocks_to_swap"))] {
+            if let (Some(part), Some(key)) = (training.part(part), key) {
+                part.remove(key);
+            }
+        }
+        training.parts.retain(|part| part.header != "[adapter]");
+    }
+    if let Some(preset) = &preset {
+        apply(&mut training, &mut dataset, &preset.values, false);
+        without(&mut training, &mut dataset, &preset.without);
+    }
+    explain(&mut training, &mut dataset, &starter);
+    place(&mut training, &mut dataset, of, options, wish)?;
+    let (types, others): (Vec<_>, Vec<_>) = wish.settings.iter().partition(|it| it.is_type());
+    for setting in types.into_iter().chain(others) {
+        setting.apply(&mut training, &mut dataset)?;
+    }
+    training.parts.retain(|part| part.section != Section::Monitoring || part.value("enable_wandb").is_some());
+    describe(&mut training, of, &starter, preset.as_ref(), wish);
+    let unspelt = |text: String| ConfigError::PathNotText { path: text.into() };
+    Ok(Pair { training: training.render().map_err(unspelt)?, dataset: dataset.render().map_err(unspelt)? })
 }
 
 /// Writes the pair as the configuration `name`, both files or none.
@@ -87,40 +134,175 @@ pub fn write(workspace: &Workspace, name: &str, pair: &Pair) -> Result<[PathBuf;
     Ok(files)
 }
 
-const TEMPLATES: [(&str, &str, &str); 2] = [
-    ("demo", include_str!("../../templates/demo.toml"), include_str!("../../templates/demo-dataset.toml")),
-    ("wan", include_str!("../../templates/wan.toml"), include_str!("../../templates/wan-dataset.toml")),
-];
-
-/// Fills in `{name}`; where that makes up a string, also in a comment, the string is spelt anew.
-fn fill(template: &str, options: &TemplateOptions) -> Result<String, ConfigError> {
-    let mut filled = String::with_capacity(2 * template.len());
-    for line in template.lines() {
-        match line.strip_suffix('\'').and_then(|line| line.split_once(" = '")) {
-            Some((key, text)) if text.contains('{') => {
-                filled.extend([key, " = ", &string(text, options)?]);
-            }
-            _ => filled.push_str(&line.replace("{stages}", &options.stages.to_string())),
-        }
-        filled.push('\n');
+fn preset(of: &ModelType, starter: &Starter, wish: &Wish) -> Result<Option<PresetValues>, ConfigError> {
+    let Some(wanted) = wish.preset else { return Ok(None) };
+    let found = starter.presets.iter().find(|it| it.name == wanted);
+    match found {
+        Some(preset) if preset.full_finetune == wish.full_finetune => Ok(Some(preset.clone())),
+        Some(preset) => Err(ConfigError::PresetIsFor { preset: wanted, full_finetune: preset.full_finetune }),
+        None => Err(ConfigError::NoPreset {
+            model: of.name,
+            preset: wanted,
+            has: starter.presets.iter().map(|it| it.name).collect(),
+        }),
     }
-    Ok(filled)
 }
 
-/// A path with a placeholder in front, as a TOML string.
-fn string(text: &str, options: &TemplateOptions) -> Result<String, ConfigError> {
-    let places: [(&str, &Path); 4] = [
-        ("{dataset}", &options.dataset),
-        ("{data}", &options.data),
-        ("{models}", &options.models),
-        ("{output}", &options.output),
+/// The parts of a training file, empty.
+fn training(of: &ModelType) -> Draft {
+    let parts = vec![
+        Part::new(Section::Training, ""),
+        Part::new(Section::Model(of.name), "[model]"),
+        Part::new(Section::Adapter(Some("lora")), "[adapter]"),
+        Part::new(Section::Optimizer(Some("adamw_optimi")), "[optimizer]"),
+        Part::new(Section::Monitoring, "[monitoring]"),
     ];
-    let mut text = text.to_owned();
-    for (placeholder, path) in places {
-        if text.contains(placeholder) {
-            let not_text = || ConfigError::PathNotText { path: path.to_owned() };
-            text = text.replace(placeholder, path.to_str().ok_or_else(not_text)?);
+    Draft { intro: vec![], parts, outro: vec![] }
+}
+
+/// Those of a dataset file.
+fn datasets() -> Draft {
+    let parts = vec![Part::new(Section::Dataset, ""), Part::new(Section::Directory, "[[directory]]")];
+    let intro = "Images and videos, each with its caption in a .txt file of the same name. Without a caption they are left out.";
+    Draft { intro: vec![intro.to_owned()], parts, outro: vec![] }
+}
+
+/// What all have in common, then what is the type's own.
+fn fill(training: &mut Draft, dataset: &mut Draft, of: &ModelType, starter: &Starter) {
+    let common = starter::common();
+    apply(training, dataset, &common.values, false);
+    apply(training, dataset, &common.hints, true);
+    if let Some(swap) = &of.block_swap {
+        let most = swap.most.or_else(|| of.variants.iter().filter_map(|it| it.most_blocks_to_swap).min());
+        let some = most.unwrap_or(USUAL_SWAP).min(USUAL_SWAP);
+        let hint = Table::from_iter([("blocks_to_swap".to_owned(), i64::from(some).into())]);
+        apply(training, dataset, &Values { training: hint, ..Values::default() }, true);
+    }
+    if of.video.is_some() {
+        let clip = Value::String("single_beginning".to_owned());
+        let values = Values {
+            training: Table::from_iter([("video_clip_mode".to_owned(), clip)]),
+            dataset: Table::from_iter([(
+                "frame_buckets".to_owned(),
+                Value::Array(vec![1.into(), 33.into()]),
+            )]),
+            ..Values::default()
+        };
+        apply(training, dataset, &values, false);
+    }
+    without(training, dataset, &starter.without);
+    let kind = Table::from_iter([("type".to_owned(), Value::String(of.name.to_owned()))]);
+    apply(training, dataset, &Values { model: kind, ..Values::default() }, false);
+    apply(training, dataset, &starter.values, false);
+    apply(training, dataset, &starter.hints, true);
+}
+
+fn apply(training: &mut Draft, dataset: &mut Draft, values: &Values, off: bool) {
+    let Values { training: root, model, adapter, optimizer, dataset: top, directory } = values;
+    let of_training = [("", root), ("[model]", model), ("[adapter]", adapter), ("[optimizer]", optimizer)];
+    for (header, values) in of_training {
+        let Some(part) = training.part(header) else { continue };
+        // Whoever names an optimizer names its arguments too.
+        if let (Section::Optimizer(_), Some(Value::String(name))) = (part.section, values.get("type")) {
+            *part = Part::new(
+                Section::Optimizer(schema::optimizer(name).map(|it| it.name.as_str())),
+                part.header,
+            );
+        }
+        part.set_all(values, off);
+    }
+    for (header, values) in [("", top), ("[[directory]]", directory)] {
+        let Some(part) = dataset.part(header) else { continue };
+        part.set_all(values, off);
+    }
+}
+
+/// The part that `section.key` names, and the key.
+fn named<'a, 'n>(
+    training: &'a mut Draft,
+    dataset: &'a mut Draft,
+    name: &'n str,
+) -> Option<(&'a mut Part, &'n str)> {
+    let (section, key) = name.split_once('.')?;
+    let mut parts = training.parts.iter_mut().chain(&mut dataset.parts);
+    Some((parts.find(|part| super::setting::prefix_of(part.section) == section)?, key))
+}
+
+fn without(training: &mut Draft, dataset: &mut Draft, names: &[String]) {
+    for name in names {
+        if let Some((part, key)) = named(training, dataset, name) {
+            part.remove(key);
         }
     }
-    portable::spelling(&text).ok_or_else(|| ConfigError::PathNotText { path: text.into() })
+}
+
+fn explain(training: &mut Draft, dataset: &mut Draft, starter: &Starter) {
+    for (name, why) in starter::common().why.iter().chain(&starter.why) {
+        if let Some((part, key)) = named(training, dataset, name) {
+            part.explain(key, why);
+        }
+    }
+}
+
+/// Makes the paths absolute and fills in those of the workspace.
+fn place(
+    training: &mut Draft,
+    dataset: &mut Draft,
+    of: &ModelType,
+    options: &TemplateOptions,
+    wish: &Wish,
+) -> Result<(), ConfigError> {
+    let text = |path: &Path| match path.to_str() {
+        Some(text) => Ok(Value::String(text.to_owned())),
+        None => Err(ConfigError::PathNotText { path: path.to_owned() }),
+    };
+    let models =
+        options.models.to_str().ok_or_else(|| ConfigError::PathNotText { path: options.models.clone() })?;
+    if let Some(part) = training.part("[model]") {
+        part.map_paths(&|path| format!("{models}/{path}"));
+        part.set_all(&wish.files, false);
+    }
+    if let Some(part) = training.part("") {
+        part.set("output_dir", text(&options.output)?, false);
+        part.set("dataset", text(&options.dataset)?, false);
+        part.set("pipeline_stages", i64::from(options.stages).into(), false);
+    }
+    if let (Some(part), Some(media)) = (dataset.part(""), &wish.media) {
+        let rule = of.video.as_ref().map(|video| video.frames);
+        let values = media.fill(|name| part.value(name).cloned(), rule);
+        part.set_all(&values, false);
+    }
+    if let Some(part) = dataset.part("[[directory]]") {
+        part.set("path", text(&options.data)?, false);
+        if let Some(media) = &wish.media {
+            part.set("num_repeats", media.num_repeats().into(), false);
+        }
+    }
+    Ok(())
+}
+
+/// The first lines: what this is, and who says so.
+fn describe(
+    training: &mut Draft,
+    of: &ModelType,
+    starter: &Starter,
+    preset: Option<&PresetValues>,
+    wish: &Wish,
+) {
+    let adapter = training.part("[adapter]").and_then(|part| part.value("type")).and_then(Value::as_str);
+    let what = match adapter {
+        _ if wish.full_finetune => "Fine-tunes",
+        Some("lokr") => "Trains a LoKr of",
+        _ => "Trains a LoRA of",
+    };
+    let mut intro = vec![
+        format!(
+            "{what} {}. Relative paths start at the workspace. Keys before the first [table] must stay before it.",
+            starter.about
+        ),
+        format!("Values from diffusion-pipe's {}.", starter.source),
+    ];
+    intro.extend(preset.map(|it| format!("Preset {}: {}.", it.name.name(), it.source)));
+    intro.push(format!("What to mind with this model: `dpgui config explain {}`.", of.name));
+    training.intro = intro;
 }

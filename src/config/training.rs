@@ -1,63 +1,9 @@
 //! The training file: what dpgui needs to know of it, with the trainer's own defaults.
 
-use toml_edit::{Item, TableLike};
+use super::{source::Source, view::View};
 
-use super::{finding::Finding, read::Reader, source::Source};
-
-/// The keys that the trainer reads outside of any table, and the tables.
-/// Source: `train.py` and `utils/saver.py` of diffusion-pipe.
-pub const ROOT_KEYS: [&str; 48] = [
-    "output_dir",
-    "dataset",
-    "eval_datasets",
-    "epochs",
-    "max_steps",
-    "micro_batch_size_per_gpu",
-    "image_micro_batch_size_per_gpu",
-    "eval_micro_batch_size_per_gpu",
-    "eval_image_micro_batch_size_per_gpu",
-    "pipeline_stages",
-    "gradient_accumulation_steps",
-    "gradient_clipping",
-    "warmup_steps",
-    "force_constant_lr",
-    "lr_scheduler",
-    "blocks_to_swap",
-    "huber_delta",
-    "smooth_l1_beta",
-    "eval_every_n_epochs",
-    "eval_every_n_steps",
-    "eval_every_n_examples",
-    "eval_before_first_step",
-    "eval_gradient_accumulation_steps",
-    "disable_block_swap_for_eval",
-    "save_every_n_epochs",
-    "save_every_n_steps",
-    "save_every_n_examples",
-    "checkpoint_every_n_epochs",
-    "checkpoint_every_n_minutes",
-    "activation_checkpointing",
-    "reentrant_activation_checkpointing",
-    "partition_method",
-    "partition_split",
-    "save_dtype",
-    "caching_batch_size",
-    "map_num_proc",
-    "compile",
-    "steps_per_print",
-    "logging_steps",
-    "video_clip_mode",
-    "x_axis_examples",
-    "uncond_fraction",
-    "resume_from_checkpoint",
-    "model",
-    "adapter",
-    "optimizer",
-    "monitoring",
-    "lora",
-];
-
-/// What the file says. A key that is not there has the trainer's default, or `None` where it has none.
+/// What the file says. A key that is not there, or is of another type, has the trainer's default, or `None` where it
+/// has none; what is wrong with it is for the rules.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Training {
     /// `type` in `[model]`.
@@ -104,80 +50,53 @@ pub enum Resume {
 }
 
 impl Training {
-    pub fn read(source: &Source) -> (Self, Vec<Finding>) {
-        let mut reader = Reader::new(source);
-        let root: &dyn TableLike = source.root();
-        let model = reader.table(root, "model").and_then(|table| reader.text(table, "type"));
-        let training = Self {
-            model,
-            output_dir: reader.text(root, "output_dir"),
-            dataset: reader.text(root, "dataset"),
-            eval_datasets: eval_datasets(&mut reader, root),
-            epochs: reader.positive(root, "epochs", "epochs-present"),
-            max_steps: reader.positive(root, "max_steps", "max-steps-positive"),
-            micro_batch_size_per_gpu: micro_batch(&mut reader, root),
-            gradient_accumulation_steps: reader
-                .positive(root, "gradient_accumulation_steps", "batch-values-positive")
-                .unwrap_or(1),
-            pipeline_stages: reader.positive(root, "pipeline_stages", "stages-divide-gpus").unwrap_or(1),
+    pub fn read(source: &Source) -> Self {
+        let root = View::root(source);
+        let text = |key: &str| root.text(key).map(str::to_owned);
+        let count = |key: &str| root.int(key).and_then(|it| u64::try_from(it).ok());
+        let positive = |key: &str| count(key).map(|it| it.max(1));
+        Self {
+            model: text("model.type"),
+            output_dir: text("output_dir"),
+            dataset: text("dataset"),
+            eval_datasets: eval_datasets(&root),
+            epochs: positive("epochs"),
+            max_steps: positive("max_steps"),
+            micro_batch_size_per_gpu: u64::try_from(first_micro_batch(&root)).unwrap_or(1),
+            gradient_accumulation_steps: positive("gradient_accumulation_steps").unwrap_or(1),
+            pipeline_stages: positive("pipeline_stages").unwrap_or(1),
             save: Every {
-                epochs: reader.count(root, "save_every_n_epochs"),
-                steps: reader.count(root, "save_every_n_steps"),
-                examples: reader.count(root, "save_every_n_examples"),
+                epochs: count("save_every_n_epochs"),
+                steps: count("save_every_n_steps"),
+                examples: count("save_every_n_examples"),
                 minutes: None,
             },
             checkpoint: Every {
-                epochs: reader.positive(root, "checkpoint_every_n_epochs", "checkpoint-epochs-nonzero"),
-                minutes: reader.number(root, "checkpoint_every_n_minutes"),
+                epochs: positive("checkpoint_every_n_epochs"),
+                minutes: root.number("checkpoint_every_n_minutes"),
                 ..Every::default()
             },
-            steps_per_print: reader.positive(root, "steps_per_print", "steps-per-print-nonzero").unwrap_or(1),
-            resume: resume(&mut reader, root),
-        };
-        (training, reader.found)
-    }
-}
-
-fn eval_datasets(reader: &mut Reader, root: &dyn TableLike) -> Vec<EvalDataset> {
-    let mut datasets = vec![];
-    for table in reader.tables(root, "eval_datasets", "eval-dataset-table") {
-        let (name, config) = (reader.text(table, "name"), reader.text(table, "config"));
-        if let (Some(name), Some(config)) = (name, config) {
-            datasets.push(EvalDataset { name, config });
-        } else if !table.contains_key("name") || !table.contains_key("config") {
-            let at = reader.source.at(super::read::span_of(root, "eval_datasets"));
-            reader.found.push(
-                Finding::error(
-                    "eval-dataset-keys",
-                    at,
-                    "an entry of `eval_datasets` lacks `name` or `config`",
-                )
-                .fix("write it as `{ name = 'NAME', config = 'DATASET.toml' }`"),
-            );
+            steps_per_print: positive("steps_per_print").unwrap_or(1),
+            resume: match (root.flag("resume_from_checkpoint"), text("resume_from_checkpoint")) {
+                (Some(true), _) => Resume::Newest,
+                (_, Some(name)) => Resume::Run(name),
+                _ => Resume::No,
+            },
         }
     }
-    datasets
 }
 
-/// One number, or `[[resolution, batch], …]`.
-fn micro_batch(reader: &mut Reader, root: &dyn TableLike) -> u64 {
-    const KEY: &str = "micro_batch_size_per_gpu";
-    if !root.get(KEY).is_some_and(Item::is_array) {
-        return reader.positive(root, KEY, "batch-values-positive").unwrap_or(1);
-    }
-    let first_pair = |item: &Item| -> Option<u64> {
-        let pair = item.as_array()?.get(0)?.as_array()?;
-        pair.get(1)?.as_integer()?.try_into().ok().filter(|batch| *batch > 0)
+fn eval_datasets(root: &View) -> Vec<EvalDataset> {
+    let one = |table: &View| {
+        let (name, config) = (table.text("name")?, table.text("config")?);
+        Some(EvalDataset { name: name.to_owned(), config: config.to_owned() })
     };
-    reader.typed(root, KEY, "a number, or a list of pairs `[resolution, batch]`", first_pair).unwrap_or(1)
+    root.views("eval_datasets").iter().filter_map(one).collect()
 }
 
-fn resume(reader: &mut Reader, root: &dyn TableLike) -> Resume {
-    let parse = |item: &Item| match (item.as_bool(), item.as_str()) {
-        (Some(true), _) => Some(Resume::Newest),
-        (Some(false), _) => Some(Resume::No),
-        (None, name) => name.map(|it| Resume::Run(it.to_owned())),
-    };
-    let what = "`true`, `false` or the name of a run folder";
-    reader.typed(root, "resume_from_checkpoint", what, parse).unwrap_or(Resume::No)
+/// One number, or that of the first of `[[resolution, batch], …]`: the trainer counts with it.
+pub(super) fn first_micro_batch(root: &View) -> i64 {
+    let Some(item) = root.get("micro_batch_size_per_gpu") else { return 1 };
+    let first = item.as_array().and_then(|array| array.get(0)?.as_array()?.get(1)?.as_integer());
+    first.or_else(|| item.as_integer()).unwrap_or(1).max(1)
 }

@@ -6,7 +6,7 @@ use std::{
     io::{self, Read, Seek, SeekFrom, Write},
     os::{
         fd::AsFd,
-        unix::fs::{OpenOptionsExt, PermissionsExt},
+        unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt},
     },
     path::{Path, PathBuf},
 };
@@ -332,6 +332,29 @@ pub fn names(dir: &Path) -> Result<Vec<OsString>> {
         .map_err(context("list", dir))?;
     names.sort();
     Ok(names)
+}
+
+/// The names in a directory with whether each is a file (perhaps through a link), sorted. Unlike with [`names`], a
+/// directory that is not there is an error.
+pub fn entries(dir: &Path) -> Result<Vec<(OsString, bool)>> {
+    let look = |entry: fs::DirEntry| {
+        let kind = entry.file_type()?;
+        let is_file = if kind.is_symlink() { entry.path().is_file() } else { kind.is_file() };
+        Ok((entry.file_name(), is_file))
+    };
+    let found = fs::read_dir(dir)
+        .and_then(|entries| entries.map(|entry| entry.and_then(look)).collect::<io::Result<Vec<_>>>());
+    let mut found = found.map_err(context("list", dir))?;
+    found.sort();
+    Ok(found)
+}
+
+/// Size in bytes and the time of the last change, in nanoseconds since 1970: together they tell whether a file is
+/// still the one that was read.
+pub fn stamp(path: &Path) -> Result<(u64, i128)> {
+    let found = fs::metadata(path).map_err(context("look at", path))?;
+    let nanoseconds = i128::from(found.mtime()) * 1_000_000_000 + i128::from(found.mtime_nsec());
+    Ok((found.len(), nanoseconds))
 }
 
 /// Bytes that this user can still write on the file system of `path` (its nearest existing ancestor).

@@ -15,6 +15,7 @@ use crate::{
 
 use super::{
     RunError, adopt,
+    data::{self, DataSummary},
     devices::Devices,
     dir::RunDir,
     folder,
@@ -59,6 +60,8 @@ pub struct Started {
     pub resumed: Option<Continued>,
     /// What is not quite right with the configuration or the moment.
     pub warnings: Vec<String>,
+    /// What its datasets come to.
+    pub data: Vec<DataSummary>,
 }
 
 /// The machine, the workspace and the user's settings.
@@ -125,6 +128,7 @@ pub fn start(site: Site<'_>, request: &Request, _setup: &Lock) -> Result<Started
     // What is wrong with the files is said first: another GPU would not mend it.
     let mut warnings = check_config(&config, devices.as_ref().ok().map(Devices::ranks))?;
     let devices = devices?;
+    let data = data::check(site, &config, devices.ranks())?;
 
     // One start at a time, until the others can read in the run's folder what it uses.
     fs::create_dir_all(&workspace.internal())?;
@@ -160,7 +164,7 @@ pub fn start(site: Site<'_>, request: &Request, _setup: &Lock) -> Result<Started
     if let Some(RunState::Ended(Outcome::NotStarted { reason })) = dir.snapshot()?.map(|it| it.state) {
         return Err(RunError::NotStarted { reason });
     }
-    Ok(Started { dir, spec, resumed: continued, warnings })
+    Ok(Started { dir, spec, resumed: continued, warnings, data })
 }
 
 fn check_setup(workspace: &Workspace, script: &Path) -> Result<(), RunError> {

@@ -1,6 +1,9 @@
 //! The start of a run: what it refuses, what it warns of, and how two starts at once get along.
 
-use crate::support::lab::{Background, Lab, Run};
+use crate::support::{
+    lab::{Background, Lab, Run},
+    media::png,
+};
 
 use serde_json::Value;
 
@@ -195,9 +198,17 @@ fn a_dataset_that_cannot_work_is_refused_before_there_is_a_run() {
     lab.change("configs/tiny.toml", "type = 'demo'", "type = 'omnigen2'\ndiffusers_path = 'data'");
     check(&lab, "error[directory-has-media]: `path`: there is no image or video in");
     lab.sandbox.write("w/data/a.mp4", "");
+    check(&lab, "error[buckets-hold-a-batch]: nothing is left to train with: every file is dropped");
+    for name in ["b", "c"] {
+        lab.sandbox.write(format!("w/data/{name}.png"), png(64, 64));
+        lab.sandbox.write(format!("w/data/{name}.txt"), name);
+    }
     lab.sandbox.env("FAKE_STEPS", "1");
     let said = lab.train(&[]).ok();
     assert!(said.stderr.contains("the trainer drops them"), "{said}");
+    let data =
+        "        Data 2 of 3 files train, 1 dropped; an epoch has 2 samples in 1 step: `dpgui data check ";
+    assert!(said.stderr.contains(data), "{said}");
 }
 
 #[test]

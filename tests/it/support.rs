@@ -4,6 +4,7 @@ pub(crate) mod file_server;
 pub(crate) mod git_repository;
 pub(crate) mod git_server;
 pub(crate) mod lab;
+pub(crate) mod media;
 pub(crate) mod old_toml;
 pub(crate) mod package_index;
 pub(crate) mod raw_tar;

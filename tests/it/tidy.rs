@@ -12,6 +12,7 @@ const FLOORS: &[&[&str]] = &[
     &["commands"],
     &["ui"],
     &["install", "run"],
+    &["data"],
     &["config", "logs", "vendor"],
     &["workspace"],
     &["output"],

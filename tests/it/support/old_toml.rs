@@ -44,7 +44,7 @@ impl OldToml {
     pub(crate) fn start() -> Self {
         let mut child = Command::new("python3")
             .args(["-c", SERVER])
-            .env("PYTHONPATH", installed())
+            .env("PYTHONPATH", python_package(PACKAGE))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -95,19 +95,19 @@ pub(crate) fn meaning(text: &str) -> Value {
     canonical(toml::Value::Table(text.parse().expect("valid TOML")))
 }
 
-/// The folder with the package, installed by the first test that asks.
-fn installed() -> PathBuf {
-    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("toml-0.10.2");
-    if !folder.join("toml").is_dir() {
+/// The folder with a package and what it needs, installed by the first test that asks.
+pub(crate) fn python_package(package: &str) -> PathBuf {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(package.replace("==", "-"));
+    if !folder.is_dir() {
         // Tests run side by side: each installs for itself, and the first one to finish is taken.
-        let own = folder.with_extension(std::process::id().to_string());
+        let own = folder.with_file_name(format!("{package}.{}", std::process::id()));
         let status = Command::new("python3")
-            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"])
-            .args(["--target".as_ref(), own.as_os_str(), PACKAGE.as_ref()])
+            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
+            .args(["--target".as_ref(), own.as_os_str(), package.as_ref()])
             .env("PIP_ROOT_USER_ACTION", "ignore")
             .status()
             .expect("python3 is on PATH");
-        assert!(status.success(), "cannot install {PACKAGE}: {status}");
+        assert!(status.success(), "cannot install {package}: {status}");
         if fs::rename(&own, &folder).is_err() {
             let _ = fs::remove_dir_all(&own);
         }

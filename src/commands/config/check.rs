@@ -1,0 +1,125 @@
+//! `dpgui config check`.
+
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
+
+use serde::Serialize;
+
+use crate::{
+    commands::Context,
+    config::{self, Finding, Severity},
+    error::{Error, Kind},
+    output::{Event, Line, Mode},
+};
+
+use super::{counted, relative, shown};
+
+/// Changes make others possible: a key that got its right name may have a wrong value. More rounds than this there are
+/// none, unless two changes undo each other.
+const ROUNDS: usize = 8;
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Training files, with the dataset files that they name, or dataset files alone
+    #[arg(required = true)]
+    files: Vec<PathBuf>,
+    /// On how many GPUs they shall train
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    gpus: Option<u32>,
+    /// Fail on warnings too
+    #[arg(long)]
+    strict: bool,
+    /// Mend what can be mended without a choice; comments and order stay
+    #[arg(long)]
+    fix: bool,
+}
+
+pub(super) fn run(args: &Args, context: &Context) -> Result<(), Error> {
+    let mut refused = vec![];
+    // Several training files may name one dataset file.
+    let mut said = BTreeSet::new();
+    let (mut errors, mut warnings, mut mendable) = (0, 0, 0);
+    for file in &args.files {
+        let mut findings = mended(args, file, context)?;
+        findings.retain(|it| said.insert((it.file.clone(), it.position, it.id, it.message.clone())));
+        for finding in &findings {
+            show(finding, context);
+        }
+        let count = |severity| findings.iter().filter(|it| it.severity == severity).count();
+        let (bad, poor) = (count(Severity::Error), count(Severity::Warning));
+        (errors, warnings) = (errors + bad, warnings + poor);
+        mendable += findings.iter().filter(|it| it.edit.is_some()).count();
+        if bad > 0 || args.strict && poor > 0 {
+            refused.push(file.display().to_string());
+        } else {
+            let text = format_args!("`{}`: {}", file.display(), counted(bad, poor));
+            context.output.status("Checked", text);
+        }
+    }
+    let problem = if errors > 0 { "cannot be trained with" } else { "is not clean" };
+    let message = match &refused[..] {
+        [] => return Ok(()),
+        [file] => format!("`{file}` {problem}: {}", counted(errors, warnings)),
+        files => format!("`{}`: {}", files.join("`, `"), counted(errors, warnings)),
+    };
+    let error = Error::new(Kind::Usage, message);
+    Err(match mendable {
+        0 => error,
+        count => error.with_hint(format!("mend {count} of them with `dpgui config check --fix`")),
+    })
+}
+
+/// What is wrong with `file` after everything was mended that may be.
+fn mended(args: &Args, file: &Path, context: &Context) -> Result<Vec<Finding>, Error> {
+    let Context { host, workspace, output } = context;
+    let check = || config::check(&host.absolute(file), workspace, &host.env, args.gpus);
+    let mut findings = check()?;
+    if args.fix {
+        for _ in 0..ROUNDS {
+            let mended = config::mend(&findings)?;
+            if mended.is_empty() {
+                break;
+            }
+            for mended in mended {
+                let shown = relative(&mended.file, &host.cwd);
+                for change in &mended.changes {
+                    output.event(&Fixed { file: &mended.file, change, shown });
+                }
+            }
+            findings = check()?;
+        }
+    }
+    Ok(findings)
+}
+
+/// A line that editors understand, and below it what to do and why.
+fn show(finding: &Finding, Context { host, output, .. }: &Context) {
+    if output.mode() == Mode::Json {
+        return output.json(finding);
+    }
+    output.data(shown(finding, &host.cwd));
+    if let Some(fix) = &finding.fix {
+        output.data(format_args!("    fix: {fix}"));
+    }
+    // A note is about what is repaired, or worth knowing only.
+    if let Some(outcome) = finding.outcome().filter(|_| finding.severity != Severity::Note) {
+        output.data(format_args!("    otherwise: {outcome}"));
+    }
+}
+
+#[derive(Serialize)]
+#[serde(tag = "event", rename = "fixed")]
+struct Fixed<'a> {
+    file: &'a Path,
+    change: &'a str,
+    #[serde(skip)]
+    shown: &'a Path,
+}
+
+impl Event for Fixed<'_> {
+    fn line(&self) -> Option<Line> {
+        Some(Line { verb: "Fixed", text: format!("`{}`: {}", self.shown.display(), self.change) })
+    }
+}

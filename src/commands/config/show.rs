@@ -1,0 +1,114 @@
+//! `dpgui config show`.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use crate::{
+    commands::Context,
+    config::{
+        TrainConfig,
+        derived::{self, Derived},
+        effective::{self, Setting},
+    },
+    error::Error,
+    output::{Mode, size::bytes},
+};
+
+use super::relative;
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The training file
+    file: PathBuf,
+    /// On how many GPUs it shall train
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    gpus: Option<u32>,
+}
+
+pub(super) fn run(args: &Args, context: &Context) -> Result<(), Error> {
+    let Context { host, workspace, output } = context;
+    let config = TrainConfig::load(&host.absolute(&args.file), workspace, &host.env)?;
+    let settings = effective::settings(&config);
+    let derived = derived::derive(&config, args.gpus, None);
+    if output.mode() == Mode::Json {
+        output.json(&json!({ "event": "config", "settings": settings, "derived": derived }));
+        return Ok(());
+    }
+    for line in table(&settings, &host.cwd) {
+        output.data(line);
+    }
+    output.data("\n# what follows");
+    for line in derived_lines(&derived) {
+        output.data(line);
+    }
+    Ok(())
+}
+
+/// One line a key, as in a file, with who says so behind it.
+fn table(settings: &[Setting], cwd: &Path) -> Vec<String> {
+    /// Longer values have their origin after one space.
+    const WIDEST: usize = 60;
+    let spelt = |it: &Setting| format!("{} = {}", it.key, effective::toml(&it.value));
+    let widths = settings.iter().map(|it| spelt(it).chars().count());
+    let width = widths.filter(|width| *width <= WIDEST).max().unwrap_or(0);
+    let mut lines = vec![];
+    let mut section = String::new();
+    for setting in settings {
+        if setting.section != section {
+            section.clone_from(&setting.section);
+            lines.push(format!("\n[{section}]"));
+        }
+        let origin = setting.origin.text(|path| relative(path, cwd).to_owned());
+        lines.push(format!("{:<width$}  # {origin}", spelt(setting)));
+    }
+    lines
+}
+
+fn derived_lines(it: &Derived) -> Vec<String> {
+    let mut lines = vec![];
+    match (it.gpus, it.copies) {
+        (None, _) => lines.push(format!(
+            "each copy of the model on {}; `--gpus N` says how many copies there are",
+            counted(it.pipeline_stages, "GPU")
+        )),
+        (Some(gpus), None) => {
+            lines.push(format!(
+                "{} cannot be divided into groups of {}",
+                counted(gpus.into(), "GPU"),
+                it.pipeline_stages
+            ));
+        }
+        (Some(_), Some(copies)) => {
+            let copies = if copies == 1 { "1 copy".to_owned() } else { format!("{copies} copies") };
+            lines.push(format!("{copies} of the model, each on {}", counted(it.pipeline_stages, "GPU")));
+        }
+    }
+    let batch = it.micro_batch_size.saturating_mul(it.gradient_accumulation_steps);
+    match (it.global_batch, it.copies) {
+        (Some(all), Some(copies)) => lines.push(format!(
+            "{} in each step: {} at once × {} accumulated × {copies} side by side",
+            counted(all, "example"),
+            it.micro_batch_size,
+            it.gradient_accumulation_steps
+        )),
+        _ => lines.push(format!("{} in each step of one copy", counted(batch, "example"))),
+    }
+    match (it.steps_per_epoch, it.total_steps) {
+        (Some(each), Some(all)) => {
+            lines.push(format!("{} in each epoch, {all} in all", counted(each, "step")));
+        }
+        _ => lines.push("steps: see `dpgui data check`".to_owned()),
+    }
+    if let Some(weights) = it.trained_weights {
+        lines.push(format!("about {} are trained", counted(weights, "weight")));
+    }
+    let size = |what, size: Option<u64>| size.map(|size| format!("about {} for each {what}", bytes(size)));
+    lines.extend(size("saved model", it.saved_bytes));
+    lines.extend(size("checkpoint", it.checkpoint_bytes));
+    lines
+}
+
+fn counted(count: u64, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+}

@@ -1,0 +1,206 @@
+//! `dpgui data`: what the trainer will do with a dataset.
+
+mod html;
+mod rows;
+mod table;
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use crate::{
+    config::{Base, ConfigError, Finding, Purpose, Severity, TrainConfig, source::Source},
+    data::{self, Site, Survey, batch::Batches, counted, model::DataModel},
+    error::{Error, Kind},
+    output::Mode,
+    platform::{fs, gpu},
+    run::devices::Devices,
+};
+
+use super::Context;
+
+/// Look at datasets before they are trained with
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// Say what the trainer will do with every file of a dataset, without running it
+    Check(Check),
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Check {
+    /// A dataset file, or a training file, whose datasets are checked
+    file: PathBuf,
+    /// The training file that a dataset file is for [default: the one beside it that names it]
+    #[arg(long, value_name = "TRAINING")]
+    config: Option<PathBuf>,
+    /// On how many GPUs it shall train [default: all that there are]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    gpus: Option<u32>,
+    /// Name files: those that are dropped, those of each bucket, or all with what becomes of them
+    #[arg(long, value_name = "WHICH")]
+    list: Option<List>,
+    /// Write a report with pictures, one file that needs no other
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum List {
+    Dropped,
+    Buckets,
+    All,
+}
+
+/// What is checked, and for what.
+struct Subject {
+    config: Option<TrainConfig>,
+    /// Without a training file.
+    alone: Option<Source>,
+    /// Only this dataset of the training file.
+    only: Option<PathBuf>,
+}
+
+pub fn run(command: &Command, context: &Context) -> Result<ExitCode, Error> {
+    match command {
+        Command::Check(args) => check(args, context)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn check(args: &Check, context: &Context) -> Result<(), Error> {
+    let output = &context.output;
+    let subject = subject(args, context)?;
+    let surveys = surveys(&subject, args.gpus, context)?;
+    for (purpose, survey) in &surveys {
+        if output.mode() == Mode::Json {
+            rows::write(survey, *purpose, args.list, output);
+        } else {
+            table::write(survey, *purpose, args.list, context);
+        }
+    }
+    if let Some(file) = &args.html {
+        let file = context.host.absolute(file);
+        fs::write_atomic(&file, html::report(&surveys))?;
+        output.status("Wrote", format_args!("`{}`", file.display()));
+    }
+    let count = |severity| {
+        surveys.iter().flat_map(|(_, it)| &it.findings).filter(|it| it.severity == severity).count()
+    };
+    let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
+    let file = args.file.display();
+    if errors > 0 {
+        let message = format!("`{file}` cannot be trained with: {}", counted(errors, "error"));
+        return Err(Error::new(Kind::Usage, message));
+    }
+    if output.mode() != Mode::Json {
+        output.status("Checked", format_args!("`{file}`: no errors, {}", counted(warnings, "warning")));
+    }
+    Ok(())
+}
+
+/// Finds out what kind of file was given, and the training file of a dataset.
+fn subject(args: &Check, context: &Context) -> Result<Subject, Error> {
+    let Context { host, workspace, output } = context;
+    let file = host.absolute(&args.file);
+    let load = |path: &Path| TrainConfig::load(path, workspace, &host.env);
+    match load(&file) {
+        Ok(config) if config.source().root().contains_key("model") => {
+            return Ok(Subject { config: Some(config), alone: None, only: None });
+        }
+        Ok(_) | Err(ConfigError::IsDataset { .. }) => {}
+        Err(cause) => return Err(cause.into()),
+    }
+    if let Some(training) = &args.config {
+        let config = load(&host.absolute(training))?;
+        return Ok(Subject { config: Some(config), alone: Some(Source::read(&file)?), only: Some(file) });
+    }
+    let source = Source::read(&file)?;
+    let known = trainings_beside(&file).filter_map(|path| load(&path).ok());
+    let mut uses: Vec<TrainConfig> = known.filter(|config| names(config, &file)).collect();
+    if let (Some(config), true) = (uses.pop(), uses.is_empty()) {
+        let training = config.path().display();
+        output.note(format_args!("as `{training}` will train with it; name another with `--config`"));
+        return Ok(Subject { only: Some(file), alone: Some(source), config: Some(config) });
+    }
+    output.note(
+        "without a training file: batches of 1, sides that are multiples of 16; name one with `--config`",
+    );
+    Ok(Subject { config: None, only: Some(file), alone: Some(source) })
+}
+
+/// The other TOML files of the folder. A folder with thousands is no folder of configurations.
+fn trainings_beside(file: &Path) -> impl Iterator<Item = PathBuf> {
+    const MOST: usize = 200;
+    let folder = file.parent().unwrap_or(Path::new("/")).to_owned();
+    let is_toml = |path: &PathBuf| path.extension().is_some_and(|it| it == "toml");
+    let names = fs::names(&folder).unwrap_or_default();
+    let file = file.to_owned();
+    names
+        .into_iter()
+        .map(move |name| folder.join(name))
+        .filter(move |it| is_toml(it) && *it != file)
+        .take(MOST)
+}
+
+fn names(config: &TrainConfig, dataset: &Path) -> bool {
+    config.datasets().any(|(_, it)| fs::real_path(it.path()) == fs::real_path(dataset))
+}
+
+fn surveys(subject: &Subject, gpus: Option<u32>, context: &Context) -> Result<Vec<(Purpose, Survey)>, Error> {
+    let Context { host, workspace, .. } = context;
+    let site = Site { workspace, env: &host.env };
+    let Some(config) = &subject.config else {
+        let base = Base::of(workspace, &host.env);
+        let alone = subject.alone.iter();
+        let all = alone.map(|source| {
+            let survey = data::survey(source, &base, DataModel::UNKNOWN, Batches::single(), site);
+            (Purpose::Training, survey)
+        });
+        return Ok(all.collect());
+    };
+    let model = DataModel::of(config).ok_or_else(|| {
+        Error::new(
+            Kind::Usage,
+            format!("`{}` names no model type that the trainer has", config.path().display()),
+        )
+        .with_hint(format!("see `dpgui config check {}`", config.path().display()))
+    })?;
+    let ranks = gpus.unwrap_or_else(|| ranks(config, context));
+    let mut all = vec![];
+    let mut look = |source: &Source, purpose| {
+        let batches = Batches::of(config, purpose, ranks);
+        all.push((purpose, data::survey(source, config.base(), model.clone(), batches, site)));
+    };
+    let is_wanted = |source: &&Source| {
+        subject.only.as_ref().is_none_or(|only| fs::real_path(source.path()) == fs::real_path(only))
+    };
+    for (purpose, source) in config.datasets().filter(|(_, source)| is_wanted(source)) {
+        look(source, purpose);
+    }
+    if let (true, Some(source)) = (all.is_empty(), &subject.alone) {
+        let batches = Batches::of(config, Purpose::Training, ranks);
+        all.push((Purpose::Training, data::survey(source, config.base(), model.clone(), batches, site)));
+    }
+    if all.is_empty() {
+        let file = config.path().display();
+        return Err(Error::new(Kind::Usage, format!("`{file}` names no dataset file that can be read"))
+            .with_hint(format!("see `dpgui config check {file}`")));
+    }
+    Ok(all)
+}
+
+/// As many as `dpgui train` would take; where there is no GPU, as many as the stages need.
+fn ranks(config: &TrainConfig, context: &Context) -> u32 {
+    let nvidia = gpu::detect(&context.host);
+    let gpus = nvidia.as_ref().map_or(&[][..], |it| &it.gpus);
+    let devices = Devices::choose(&config.training, None, gpus, &context.host.env);
+    let stages = u32::try_from(config.training.pipeline_stages).unwrap_or(1);
+    devices.map_or(stages, |it| it.ranks().max(1))
+}
+
+/// The finding as a line, its file as one would type it here.
+fn shown(finding: &Finding, cwd: &Path) -> String {
+    let file = finding.file.strip_prefix(cwd).unwrap_or(&finding.file).to_owned();
+    Finding { file, ..finding.clone() }.to_string()
+}

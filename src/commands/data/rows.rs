@@ -1,0 +1,109 @@
+//! A survey for programs: one JSON object for each folder, bucket, finding and proposal, the summary last.
+
+use serde_json::{Value, json};
+
+use crate::{
+    config::Purpose,
+    data::{
+        Fate, Survey, cut,
+        media::Media,
+        plan,
+        proposals::{self, Change},
+    },
+    output::Output,
+};
+
+use super::{List, table::in_order};
+
+pub(super) fn write(survey: &Survey, purpose: Purpose, list: Option<List>, output: &Output) {
+    let file = &survey.dataset.file;
+    for directory in &survey.directories {
+        let trained = directory.items.iter().filter(|it| matches!(it.fate, Fate::Trains(_))).count();
+        output.json(&json!({
+            "event": "folder", "dataset": file, "path": directory.path,
+            "files": directory.items.len(), "dropped": directory.items.len() - trained,
+        }));
+    }
+    let cuts = cut::by_bucket(survey);
+    for filled in in_order(survey) {
+        let cut = cuts.get(&filled.bucket.key()).copied().unwrap_or_default();
+        let [width, height, frames] = filled.encoded;
+        output.json(&json!({
+            "event": "bucket", "dataset": file, "ratio": filled.bucket.ratio,
+            "bucket": [filled.bucket.width, filled.bucket.height, filled.bucket.frames],
+            "width": width, "height": height, "frames": frames, "files": filled.items,
+            "samples": filled.before, "batch": filled.global_batch, "trained": filled.kept, "lost": filled.lost(),
+            "cut_pixels_mean": cut.mean(), "cut_pixels_most": cut.worst,
+            "cut_seconds": cut.seconds, "of_seconds": cut.of_seconds,
+        }));
+    }
+    if let Some(list) = list {
+        items(survey, list, output);
+    }
+    for finding in &survey.findings {
+        let mut row = serde_json::to_value(finding).unwrap_or_default();
+        if let Value::Object(row) = &mut row {
+            row.insert("event".to_owned(), json!("finding"));
+        }
+        output.json(&row);
+    }
+    for proposal in proposals::propose(survey) {
+        let (key, value) = match proposal.change {
+            Change::RepeatsTimes(times) => ("num_repeats_times", times),
+            Change::Accumulation(steps) => ("gradient_accumulation_steps", steps),
+            Change::MicroBatch(batch) => ("micro_batch_size_per_gpu", batch),
+            Change::Ratios(count) => ("num_ar_buckets", count as u64),
+        };
+        let epoch = &proposal.epoch;
+        output.json(&json!({
+            "event": "proposal", "dataset": file, "key": key, "value": value,
+            "samples": epoch.before, "trained": epoch.kept, "steps": epoch.steps,
+        }));
+    }
+    let (trained, all) = survey.files();
+    let epoch = &survey.epoch;
+    output.json(&json!({
+        "event": "data", "dataset": file, "evaluation": purpose == Purpose::Evaluation,
+        "model": survey.model.name, "files": all, "files_trained": trained,
+        "samples": epoch.before, "samples_trained": epoch.kept, "steps": epoch.steps,
+        "data_parallel": survey.batches.data_parallel,
+    }));
+}
+
+fn items(survey: &Survey, list: List, output: &Output) {
+    for (spec, directory) in survey.dataset.directories.iter().zip(&survey.directories) {
+        for item in &directory.items {
+            let is_dropped = matches!(item.fate, Fate::Dropped(_));
+            if is_dropped == (list == List::Buckets) && list != List::All {
+                continue;
+            }
+            let (width, height) = item.media.as_ref().and_then(Media::size).unzip();
+            let video = match &item.media {
+                Some(Media::Video { frames, rate, .. }) => Some(
+                    json!({ "frames": frames, "rate": format!("{}/{}", rate.numerator, rate.denominator) }),
+                ),
+                _ => None,
+            };
+            let flaw = match &item.media {
+                Some(Media::Unusable(flaw)) => Some(flaw.sentence()),
+                _ => None,
+            };
+            let (dropped, buckets) = match item.fate {
+                Fate::Dropped(why) => (Some(why.sentence()), vec![]),
+                Fate::Trains(group) => (None, spec.buckets.of_group(group, survey.model.bucket_multiple)),
+            };
+            let placed: Vec<Value> = buckets
+                .iter()
+                .map(|bucket| {
+                    let encoded = bucket.encoded(&survey.model);
+                    let crop = width.zip(height).map(|(width, height)| plan::crop(width, height, encoded));
+                    json!({ "ratio": bucket.ratio, "size": encoded, "crop": crop })
+                })
+                .collect();
+            output.json(&json!({
+                "event": "item", "path": directory.path.join(&item.name), "width": width, "height": height,
+                "video": video, "flaw": flaw, "frames": item.frames, "captions": item.captions, "dropped": dropped, "buckets": placed,
+            }));
+        }
+    }
+}

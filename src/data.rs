@@ -1,0 +1,23 @@
+//! What the trainer will do with a dataset, by its own rules, without running it: which files it takes, into which
+//! bucket each goes, what is cut off, what rounding to whole batches loses.
+
+pub mod batch;
+pub mod buckets;
+mod cache;
+mod captions;
+pub mod cut;
+mod findings;
+mod listing;
+pub mod media;
+pub mod model;
+mod numbers;
+pub mod outlook;
+pub mod plan;
+pub mod proposals;
+pub mod spec;
+pub mod survey;
+mod thumbnail;
+
+pub use findings::counted;
+pub use survey::{Directory, Drop, Fate, Item, Site, Survey, survey};
+pub use thumbnail::thumbnail;

@@ -1,0 +1,102 @@
+//! What is wrong with how the items fill the buckets, and the buckets the batches.
+
+use crate::config::{Finding, Position};
+
+use super::{
+    super::{buckets::Buckets, plan::Filled, survey::Survey},
+    counted,
+};
+
+/// Samples that rounding may take without a word, as a share of all.
+const TOLERABLE_LOSS: f64 = 0.01;
+
+/// What rounding to whole batches does, and buckets that a model cannot use as they are.
+pub(super) fn of(survey: &Survey) -> Vec<Finding> {
+    let file = &survey.dataset.file;
+    let mut found = vec![];
+    for spec in &survey.dataset.directories {
+        let odd = misaligned(&spec.buckets, survey);
+        if let Some((frames, floor)) = odd.first() {
+            let message =
+                format!("the bucket of {frames} frames is cut to {floor} frames, as the model needs them");
+            let finding = Finding::warning("frame-bucket-alignment", (file, spec.position), message);
+            found.push(finding.fix(format!("write {floor} instead of {frames}")));
+        }
+    }
+    let epoch = &survey.epoch;
+    let at = (file.as_path(), survey.dataset.directories.first().map_or(Position::START, |it| it.position));
+    if epoch.before == 0 {
+        if survey.directories.iter().all(|it| it.faults.unlisted.is_none() && !it.items.is_empty())
+            && !survey.directories.is_empty()
+        {
+            let finding = Finding::error(
+                "buckets-hold-a-batch",
+                at,
+                "nothing is left to train with: every file is dropped",
+            );
+            found.push(finding.fix("mend the warnings, of which each names a reason"));
+        }
+        return found;
+    }
+    if epoch.steps == 0 {
+        let most = epoch.buckets.iter().map(|it| it.before).max().unwrap_or(0);
+        let batch = epoch.buckets.iter().map(|it| it.global_batch).min().unwrap_or(1);
+        let message = format!(
+            "no bucket fills one batch: the fullest has {most} samples, a step takes {batch} or more"
+        );
+        let finding = Finding::error("buckets-hold-a-batch", at, message);
+        found.push(finding.fix("raise `num_repeats`, or lower the batch or `gradient_accumulation_steps`"));
+        return found;
+    }
+    let lost = epoch.before - epoch.kept;
+    #[expect(clippy::cast_precision_loss, reason = "counts of samples")]
+    let share = lost as f64 / epoch.before as f64;
+    if share > TOLERABLE_LOSS {
+        let whole = match epoch.buckets.iter().filter(|it| it.kept == 0).count() {
+            0 => String::new(),
+            empty => format!(", {} as a whole", counted(empty, "bucket")),
+        };
+        let message = format!(
+            "cutting each bucket to whole batches leaves {lost} of {} samples out of every epoch{whole}",
+            epoch.before
+        );
+        let finding = Finding::warning("buckets-hold-a-batch", at, message);
+        found.push(finding.fix("take one of the proposals of `dpgui data check`"));
+    }
+    found.extend(mixed(survey).map(|bucket| {
+        let message =
+            format!("the bucket {} mixes items with and without control images in one batch", bucket.bucket);
+        Finding::error("edit-and-plain-mix", at, message).fix("train them apart, or with a batch of 1")
+    }));
+    found
+}
+
+fn misaligned(buckets: &Buckets, survey: &Survey) -> Vec<(i64, i64)> {
+    let Some(video) = survey.model.video else { return vec![] };
+    let lengths: Vec<i64> = match buckets {
+        Buckets::ByRatio { frames, .. } => frames.clone(),
+        Buckets::BySize { sizes, .. } => sizes.iter().map(|it| it[2]).collect(),
+    };
+    let floor = |frames: i64| Some((frames, i64::from(video.frames.floor(u32::try_from(frames).ok()?))));
+    lengths
+        .into_iter()
+        .filter(|it| *it > 1)
+        .filter_map(floor)
+        .filter(|(frames, floor)| frames != floor)
+        .collect()
+}
+
+fn mixed(survey: &Survey) -> impl Iterator<Item = &Filled> {
+    let edits = |directory: usize| survey.dataset.directories[directory].control_path.is_some();
+    survey
+        .epoch
+        .buckets
+        .iter()
+        .find(|bucket| {
+            let micro =
+                bucket.global_batch / (survey.batches.accumulation * survey.batches.data_parallel).max(1);
+            let with = bucket.parts.iter().any(|it| edits(it.directory));
+            micro > 1 && with && bucket.parts.iter().any(|it| !edits(it.directory))
+        })
+        .into_iter()
+}

@@ -1,0 +1,147 @@
+//! What the trainer takes from a folder: its files, in its order, each with caption, mask and control image.
+//!
+//! Source: `DirectoryDataset._get_ungrouped_metadata` in diffusion-pipe's `utils/dataset.py`.
+
+use std::{
+    collections::{HashMap, HashSet},
+    ffi::{OsStr, OsString},
+    os::unix::ffi::OsStrExt,
+    path::{Path, PathBuf},
+};
+
+use crate::platform::fs::{self, FsError};
+
+use super::spec::DirectorySpec;
+
+/// Suffixes of files that are no media; the trainer tells them by case.
+const COMPANIONS: [&str; 6] = [".txt", ".npz", ".json", ".parquet", ".bak", ".db"];
+
+pub(super) const CAPTIONS: &str = "captions.json";
+
+/// What is in a folder that matters.
+#[derive(Debug, Default)]
+pub(super) struct Listing {
+    pub(super) items: Vec<Listed>,
+    /// `.tar` archives, whose members the trainer takes for items.
+    pub(super) archives: Vec<OsString>,
+    pub(super) has_captions_json: bool,
+    /// Masks and control images of one stem: which one the trainer takes is chance.
+    pub(super) ambiguous: Vec<String>,
+}
+
+/// A file that the trainer takes for an item.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Listed {
+    pub(super) name: OsString,
+    /// A `.txt` beside it.
+    pub(super) has_text: bool,
+    pub(super) mask: Companion,
+    pub(super) control: Companion,
+}
+
+/// A file of the same stem in another folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Companion {
+    /// No such folder is configured.
+    Unwanted,
+    Missing,
+    At(PathBuf),
+}
+
+/// Whether the trainer takes it for something that belongs to media.
+pub(super) fn is_companion(name: &OsStr) -> bool {
+    COMPANIONS.iter().any(|it| it.as_bytes() == suffix(name))
+}
+
+/// Lists the folder of `spec`. Sub-folders are not looked into: the trainer does not either.
+pub(super) fn list(spec: &DirectorySpec) -> Result<Listing, FsError> {
+    let entries = fs::entries(&spec.path)?;
+    let mut ambiguous = vec![];
+    let masks = spec.mask_path.as_deref().map(|dir| by_stem(dir, &mut ambiguous)).transpose()?;
+    let controls = spec.control_path.as_deref().map(|dir| by_stem(dir, &mut ambiguous)).transpose()?;
+    // `os.path.exists`: a folder would do as well.
+    let texts: HashSet<&OsStr> =
+        entries.iter().map(|(name, _)| name.as_os_str()).filter(|name| suffix(name) == b".txt").collect();
+    let has_captions_json = entries.iter().any(|(name, _)| name == CAPTIONS);
+    let (mut items, mut archives) = (vec![], vec![]);
+    for (name, is_file) in &entries {
+        if !is_file || is_companion(name) {
+            continue;
+        }
+        if suffix(name) == b".tar" {
+            archives.push(name.clone());
+            continue;
+        }
+        let find = |stems: &HashMap<OsString, PathBuf>| {
+            stems.get(stem(name)).map_or(Companion::Missing, |path| Companion::At(path.clone()))
+        };
+        let default_mask = || spec.default_mask_file.clone().map_or(Companion::Unwanted, Companion::At);
+        let mask = match masks.as_ref().map(find) {
+            Some(Companion::Missing) if spec.default_mask_file.is_some() => default_mask(),
+            Some(found) => found,
+            None => default_mask(),
+        };
+        items.push(Listed {
+            has_text: texts.contains(with_text_suffix(name).as_os_str()),
+            mask,
+            control: controls.as_ref().map_or(Companion::Unwanted, find),
+            name: name.clone(),
+        });
+    }
+    Ok(Listing { items, archives, has_captions_json, ambiguous })
+}
+
+/// The files of a folder by their stems.
+fn by_stem(dir: &Path, ambiguous: &mut Vec<String>) -> Result<HashMap<OsString, PathBuf>, FsError> {
+    let mut stems = HashMap::new();
+    for (name, _) in fs::entries(dir)?.into_iter().filter(|(_, is_file)| *is_file) {
+        let path = dir.join(&name);
+        if let Some(other) = stems.insert(stem(&name).to_owned(), path.clone()) {
+            ambiguous.push(format!("`{}` and `{}`", other.display(), path.display()));
+        }
+    }
+    Ok(stems)
+}
+
+/// Python's `suffix`: from the last dot on, unless that is the first or the last character.
+pub(super) fn suffix(name: &OsStr) -> &[u8] {
+    &name.as_bytes()[name.len() - suffix_length(name)..]
+}
+
+/// Python's `stem`: the name without its suffix.
+pub(super) fn stem(name: &OsStr) -> &OsStr {
+    OsStr::from_bytes(&name.as_bytes()[..name.len() - suffix_length(name)])
+}
+
+fn suffix_length(name: &OsStr) -> usize {
+    match name.as_bytes().iter().rposition(|byte| *byte == b'.') {
+        Some(dot) if dot > 0 && dot + 1 < name.len() => name.len() - dot,
+        _ => 0,
+    }
+}
+
+pub(super) fn with_text_suffix(name: &OsStr) -> OsString {
+    let mut text = stem(name).to_owned();
+    text.push(".txt");
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_cut_as_python_cuts_them() {
+        let check = |name: &str, expected: (&str, &str)| {
+            let name = OsStr::new(name);
+            let suffix = String::from_utf8_lossy(suffix(name)).into_owned();
+            assert_eq!((stem(name).to_string_lossy().as_ref(), suffix.as_str()), expected);
+        };
+        check("a.png", ("a", ".png"));
+        check("a.b.png", ("a.b", ".png"));
+        check(".png", (".png", ""));
+        check("a.", ("a.", ""));
+        check("a", ("a", ""));
+        assert_eq!(with_text_suffix(OsStr::new("a.b.png")), "a.b.txt");
+    }
+}

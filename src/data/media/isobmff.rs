@@ -1,0 +1,161 @@
+//! MP4, MOV and their kin: the first video track's size, its count of frames and their rate.
+//!
+//! Reads seven boxes and skips the rest by seeking. The crates for this read whole sample tables, or the media itself.
+//! Source: ISO/IEC 14496-12; that the rate is frames by duration, both of `stts`, is FFmpeg's `libavformat/mov.c`.
+
+use std::{
+    io::{BufReader, Read, Seek},
+    ops::Range,
+};
+
+use super::{
+    Rate, Track,
+    bytes::{go, length, take, u16_be, u32_be, u64_be},
+};
+
+/// Boxes on one level; real files have dozens, a hostile one could have millions of 8 bytes.
+const MOST_BOXES: usize = 100_000;
+
+pub(super) fn read<R: Read + Seek>(reader: &mut BufReader<R>) -> Option<Track> {
+    let end = length(reader)?;
+    let movie = find(reader, 0..end, *b"moov")?;
+    for track in all(reader, movie, *b"trak")? {
+        let Some(media) = find(reader, track.clone(), *b"mdia") else { continue };
+        if handler(reader, media.clone()) == Some(*b"vide") {
+            let mut video = video(reader, media.clone())?;
+            if video.frames.is_none() {
+                video.rate = fragment_rate(reader, end, track, media);
+            }
+            return Some(video);
+        }
+    }
+    None
+}
+
+/// The rate in the first fragment, of a file that has its samples in fragments: their default duration.
+fn fragment_rate<R: Read + Seek>(
+    reader: &mut BufReader<R>,
+    end: u64,
+    track: Range<u64>,
+    media: Range<u64>,
+) -> Option<Rate> {
+    // What `tfhd` has. Source: ISO/IEC 14496-12, 8.8.7.
+    const OFFSET: u32 = 0x1;
+    const INDEX: u32 = 0x2;
+    const DURATION: u32 = 0x8;
+    let ticks = u64::from(ticks(reader, media)?);
+    let header = find(reader, track, *b"tkhd")?;
+    go(reader, header.start)?;
+    let version = u32_be(reader)? >> 24;
+    go(reader, header.start + if version == 1 { 20 } else { 12 })?;
+    let id = u32_be(reader)?;
+    let fragment = find(reader, 0..end, *b"moof")?;
+    for part in all(reader, fragment, *b"traf")? {
+        let header = find(reader, part, *b"tfhd")?;
+        go(reader, header.start)?;
+        let (flags, of) = (u32_be(reader)?, u32_be(reader)?);
+        if of == id && flags & DURATION != 0 {
+            let before = u64::from(flags & OFFSET != 0) * 8 + u64::from(flags & INDEX != 0) * 4;
+            go(reader, header.start + 8 + before)?;
+            return Rate::reduced(ticks, u32_be(reader)?.into());
+        }
+    }
+    None
+}
+
+/// Ticks a second.
+fn ticks<R: Read + Seek>(reader: &mut BufReader<R>, media: Range<u64>) -> Option<u32> {
+    let header = find(reader, media, *b"mdhd")?;
+    go(reader, header.start)?;
+    let version = u32_be(reader)? >> 24;
+    // After version and flags: two times, of 4 or 8 bytes each.
+    go(reader, header.start + if version == 1 { 20 } else { 12 })?;
+    u32_be(reader)
+}
+
+fn video<R: Read + Seek>(reader: &mut BufReader<R>, media: Range<u64>) -> Option<Track> {
+    let ticks = u64::from(ticks(reader, media.clone())?);
+    let information = find(reader, media, *b"minf")?;
+    let table = find(reader, information, *b"stbl")?;
+    let descriptions = find(reader, table.clone(), *b"stsd")?;
+    // Version, flags and count, then the first description: 8 bytes of box, 24 of other things, the size.
+    go(reader, descriptions.start + 8 + 8 + 24)?;
+    let (width, height) = (u16_be(reader)?, u16_be(reader)?);
+
+    let times = find(reader, table, *b"stts")?;
+    let (frames, duration) = count(reader, times)?;
+    Some(Track {
+        width: width.into(),
+        height: height.into(),
+        frames: (frames > 0).then_some(frames),
+        counted: frames,
+        rate: ticks.checked_mul(frames).and_then(|ticks| Rate::reduced(ticks, duration)),
+    })
+}
+
+/// Frames, and their duration in ticks.
+fn count<R: Read + Seek>(reader: &mut BufReader<R>, times: Range<u64>) -> Option<(u64, u64)> {
+    go(reader, times.start + 4)?;
+    let entries = u64::from(u32_be(reader)?).min(times.end.saturating_sub(times.start + 8) / 8);
+    let (mut frames, mut duration) = (0_u64, 0_u64);
+    for _ in 0..entries {
+        let (count, each) = (u64::from(u32_be(reader)?), u64::from(u32_be(reader)?));
+        frames = frames.checked_add(count)?;
+        duration = duration.checked_add(count * each)?;
+    }
+    Some((frames, duration))
+}
+
+fn handler<R: Read + Seek>(reader: &mut BufReader<R>, media: Range<u64>) -> Option<[u8; 4]> {
+    let handler = find(reader, media, *b"hdlr")?;
+    go(reader, handler.start + 8)?;
+    take(reader)
+}
+
+fn find<R: Read + Seek>(reader: &mut BufReader<R>, within: Range<u64>, name: [u8; 4]) -> Option<Range<u64>> {
+    search(reader, within, name, true)?.into_iter().next()
+}
+
+fn all<R: Read + Seek>(
+    reader: &mut BufReader<R>,
+    within: Range<u64>,
+    name: [u8; 4],
+) -> Option<Vec<Range<u64>>> {
+    search(reader, within, name, false)
+}
+
+/// The contents of the boxes of that name.
+fn search<R: Read + Seek>(
+    reader: &mut BufReader<R>,
+    within: Range<u64>,
+    name: [u8; 4],
+    one: bool,
+) -> Option<Vec<Range<u64>>> {
+    let (mut found, mut at) = (vec![], within.start);
+    for _ in 0..MOST_BOXES {
+        if at.checked_add(8)? > within.end {
+            break;
+        }
+        let here = reader.stream_position().ok()?;
+        reader.seek_relative(i64::try_from(at).ok()? - i64::try_from(here).ok()?).ok()?;
+        let (short, kind) = (u32_be(reader)?, take::<4>(reader)?);
+        let (size, head) = match short {
+            0 => (within.end - at, 8),
+            1 => (u64_be(reader)?, 16),
+            size => (u64::from(size), 8),
+        };
+        if size < head {
+            return None;
+        }
+        let next = at.checked_add(size)?;
+        if kind == name {
+            // A download that broke off ends before its last box does.
+            found.push(at + head..next.min(within.end));
+            if one || next > within.end {
+                break;
+            }
+        }
+        at = next;
+    }
+    Some(found)
+}

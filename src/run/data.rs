@@ -1,0 +1,59 @@
+//! The datasets of a run, looked at before it starts.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use crate::{
+    config::{Severity, TrainConfig},
+    data::{self, batch::Batches, model::DataModel},
+};
+
+use super::{RunError, start::Site};
+
+/// The demo's own trainer has one bucket and drops nothing.
+const DEMO: &str = "demo";
+
+/// What a dataset comes to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "event", rename = "data")]
+pub struct DataSummary {
+    pub dataset: PathBuf,
+    pub files: usize,
+    pub files_trained: usize,
+    pub samples: u64,
+    pub samples_trained: u64,
+    pub steps: u64,
+    /// All of it in a line.
+    #[serde(skip)]
+    pub text: String,
+}
+
+/// Looks at all that will be trained or evaluated with.
+///
+/// # Errors
+/// All that is wrong, if there is something that the trainer would give up on.
+pub(super) fn check(site: Site<'_>, config: &TrainConfig, ranks: u32) -> Result<Vec<DataSummary>, RunError> {
+    let Some(model) = DataModel::of(config).filter(|it| it.name != Some(DEMO)) else { return Ok(vec![]) };
+    let here = data::Site { workspace: site.workspace, env: &site.host.env };
+    let (mut summaries, mut found) = (vec![], vec![]);
+    for (purpose, source) in config.datasets() {
+        let batches = Batches::of(config, purpose, ranks);
+        let survey = data::survey(source, config.base(), model.clone(), batches, here);
+        let (files_trained, files) = survey.files();
+        summaries.push(DataSummary {
+            dataset: source.path().to_owned(),
+            files,
+            files_trained,
+            samples: survey.epoch.before,
+            samples_trained: survey.epoch.kept,
+            steps: survey.epoch.steps,
+            text: survey.summary(),
+        });
+        found.extend(survey.findings);
+    }
+    if found.iter().any(|it| it.severity == Severity::Error) {
+        return Err(RunError::Findings(found));
+    }
+    Ok(summaries)
+}

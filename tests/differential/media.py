@@ -1,0 +1,117 @@
+"""Small real media files, and what Pillow, imageio and PyAV say of them: what `dpgui::data::media` has to find as well.
+
+Writes `tests/data/differential/media.jsonl`: `{"name", "bytes" (base64), "says"}` a line. `says` is `[width, height]` of an
+image, `[width, height, frames, rate]` of a film, or `null` where the trainer drops the file or gives up. How many
+frames a film has is what ComfyUI's `VideoFromFile` makes of PyAV's numbers: what the container says, else 1; of `.mkv`
+the trainer decodes all.
+
+    python tests/differential/media.py
+"""
+
+import base64
+import json
+import tempfile
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import imageio
+import numpy
+from PIL import Image
+
+OUT = Path(__file__).parent.parent / "data/differential/media.jsonl"
+SIZE = (21, 13)
+
+
+def main():
+    with tempfile.TemporaryDirectory() as folder:
+        folder = Path(folder)
+        images(folder)
+        films(folder)
+        damaged(folder)
+        lines = [
+            json.dumps({"name": path.name, "bytes": base64.b64encode(path.read_bytes()).decode(), "says": says(path)})
+            for path in sorted(folder.iterdir())
+        ]
+    OUT.write_text("".join(line + "\n" for line in lines))
+
+
+def images(folder):
+    for suffix in ["png", "jpg", "webp", "gif", "bmp", "tiff", "avif", "ppm", "tga", "dds", "qoi", "jp2", "ico"]:
+        size = (48, 32) if suffix == "ico" else SIZE
+        Image.new("RGBA" if suffix == "ico" else "RGB", size).save(folder / f"plain.{suffix}")
+    Image.new("RGB", SIZE).save(folder / "progressive.jpg", progressive=True)
+    Image.new("RGB", SIZE).save(folder / "profile.jpg", icc_profile=b"x" * 5000)
+    Image.new("RGB", SIZE).save(folder / "lossless.webp", lossless=True)
+    Image.new("RGBA", SIZE).save(folder / "clear.webp")
+    two = {"save_all": True, "append_images": [Image.new("RGB", SIZE, "red")]}
+    Image.new("RGB", SIZE).save(folder / "two.webp", **two)
+    Image.new("RGB", SIZE).save(folder / "two.WEBP", format="WEBP", **two)
+    Image.new("RGB", SIZE).save(folder / "two.gif", **two)
+    for orientation in [1, 3, 6]:
+        exif = Image.Exif()
+        exif[274] = orientation
+        for suffix in ["jpg", "png", "webp", "avif"]:
+            Image.new("RGB", SIZE).save(folder / f"turned{orientation}.{suffix}", exif=exif)
+        Image.new("RGB", SIZE).save(folder / f"turned{orientation}.tiff", tiffinfo={274: orientation})
+
+
+def films(folder):
+    rates = [24, Fraction(30000, 1001), Fraction(24000, 1001), Fraction(2997, 125), 16, Fraction(1000, 67)]
+    for number, rate in enumerate(rates):
+        for suffix, codec in [("mp4", "mpeg4"), ("mov", "mpeg4"), ("mkv", "mpeg4"), ("webm", "libvpx"), ("avi", "mpeg4")]:
+            film(folder / f"film{number}.{suffix}", 5 + number, rate, codec)
+        film(folder / f"h264-{number}.mp4", 5 + number, rate, "libx264")
+        film(folder / f"pieces{number}.mp4", 5, rate, "libx264", {"movflags": "frag_keyframe+empty_moov"})
+    film(folder / "first.mp4", 9, 25, "libx264", {"movflags": "faststart"})
+    for name, of in [("LARGE.MP4", "film0.mp4"), ("Mixed.Mp4", "film0.mp4"), ("really.mp4", "film0.mkv"), ("really.mkv", "film0.mp4")]:
+        (folder / name).write_bytes((folder / of).read_bytes())
+
+
+def film(path, frames, rate, codec, options=None):
+    with av.open(str(path), "w", container_options=options or {}) as container:
+        stream = container.add_stream(codec, rate=rate)
+        stream.width, stream.height, stream.pix_fmt = 32, 16, "yuv420p"
+        for number in range(frames):
+            picture = numpy.full((16, 32, 3), number * 20, dtype=numpy.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode(None))
+
+
+def damaged(folder):
+    png = (folder / "plain.png").read_bytes()
+    (folder / "short.png").write_bytes(png[:40])
+    (folder / "checksum.png").write_bytes(png[:29] + bytes(4) + png[33:])
+    (folder / "png.jpg").write_bytes(png)
+    (folder / "nosuffix").write_bytes(png)
+    jpeg = (folder / "plain.jpg").read_bytes()
+    (folder / "head.jpg").write_bytes(jpeg[:100])
+    (folder / "half.jpg").write_bytes(jpeg[: len(jpeg) * 2 // 3])
+    film = (folder / "film0.mp4").read_bytes()
+    (folder / "half.mp4").write_bytes(film[: len(film) // 2])
+    (folder / "empty.png").write_bytes(b"")
+    (folder / "empty.mp4").write_bytes(b"")
+    (folder / "page.jpg").write_text("<!DOCTYPE html><html><body>404</body></html>")
+    (folder / "pointer.png").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
+
+
+def says(path):
+    videos = {each.extension for each in imageio.config.video_extensions}
+    videos |= {each.upper() for each in videos}
+    try:
+        if path.suffix == ".webp" and imageio.get_reader(path).get_length() > 1:
+            return None
+        if path.suffix not in videos:
+            return list(Image.open(path).size)
+        with av.open(str(path)) as container:
+            stream = container.streams.video[0]
+            found = [stream.width, stream.height, stream.frames or 1, str(Fraction(stream.average_rate))]
+            if path.suffix.lower() == ".mkv":
+                found[2] = sum(1 for _ in container.decode(video=0))
+        return found
+    except Exception:
+        return None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,317 @@
+//! `dpgui config check --fix`, `show`, `set` and `diff`, as somebody uses them who comes from another trainer.
+
+use std::fs;
+
+use crate::support::sandbox::{Said, Sandbox};
+
+const TRAINING: &str = "\
+# my run
+output_dir = 'out'
+dataset = 'd.toml'
+epoch = 100
+micro_batch_size_per_gpu = \"2\"
+save_every_n_epoch = 1 # each
+checkpoint_every_n_minutes = 60
+network_dim = 32
+learning_rate = 1e-4
+
+[model]
+type = 'Wan'
+dtype = 'bf16' # half
+diffusion_model_dtype = 'fp8'
+ckpt_path = 'wan'
+# clip
+gradient_clipping = 1.0  # one
+
+[adapter]
+type = 'lora'
+rank = 16
+alpha = 16
+
+[optimizer]
+type = 'prodigy'
+lr = 1.0
+betas = [0, 0.99]
+";
+
+const DATASET: &str = "resolutions = [512]\nframe_bucket = [1, 33]\n[[directory]]\npath = 'data'\n";
+
+fn sandbox() -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.write("w/t.toml", TRAINING);
+    sandbox.write("w/d.toml", DATASET);
+    sandbox.write("w/wan/config.json", r#"{ "model_type": "t2v", "dim": 5120 }"#);
+    sandbox.write("w/data/a.png", "");
+    sandbox.write("w/data/a.txt", "a");
+    sandbox
+}
+
+fn neutral(sandbox: &Sandbox, said: &Said) -> String {
+    sandbox.neutral(&format!("{}---\n{}", said.stdout, said.stderr))
+}
+
+fn read(sandbox: &Sandbox, name: &str) -> String {
+    fs::read_to_string(sandbox.path("w").join(name)).expect("read")
+}
+
+#[test]
+fn what_needs_no_choice_is_mended_and_the_rest_is_said() {
+    let sandbox = sandbox();
+    let said = sandbox.dpgui(&["config", "check", "t.toml", "--fix"]).ok();
+    insta::assert_snapshot!(neutral(&sandbox, &said), @r"
+t.toml:8:1: warning[other-trainers-keys]: `network_dim`, `learning_rate` are keys of kohya's sd-scripts, and the trainer ignores them
+    fix: use instead of `network_dim`: `rank` in `[adapter]`; `learning_rate`: `lr` in `[optimizer]`
+    otherwise: they have no effect, and the trainer says nothing
+t.toml:26:9: note[toml-homogeneous-arrays]: `betas` mixes types, which the trainer's TOML parser refuses
+    fix: nothing: the copy that `dpgui train` makes has one type
+---
+       Fixed `d.toml`: renamed `frame_bucket` to `frame_buckets`
+       Fixed `t.toml`: renamed `epoch` to `epochs`
+       Fixed `t.toml`: set `micro_batch_size_per_gpu = 2`
+       Fixed `t.toml`: renamed `save_every_n_epoch` to `save_every_n_epochs`
+       Fixed `t.toml`: set `type = 'wan'`
+       Fixed `t.toml`: set `dtype = 'bfloat16'`
+       Fixed `t.toml`: set `diffusion_model_dtype = 'float8_e4m3fn'`
+       Fixed `t.toml`: moved `gradient_clipping` to the top of the file
+       Fixed `t.toml`: removed `alpha`
+       Fixed `t.toml`: set `type = 'Prodigy'`
+       Fixed `t.toml`: renamed `diffusion_model_dtype` to `transformer_dtype`
+     Checked `t.toml`: no errors, 1 warning
+");
+    assert_eq!(
+        read(&sandbox, "t.toml"),
+        "\
+# my run
+output_dir = 'out'
+dataset = 'd.toml'
+epochs = 100
+micro_batch_size_per_gpu = 2
+save_every_n_epochs = 1 # each
+checkpoint_every_n_minutes = 60
+network_dim = 32
+learning_rate = 1e-4
+# clip
+gradient_clipping = 1.0  # one
+
+[model]
+type = 'wan'
+dtype = 'bfloat16' # half
+transformer_dtype = 'float8_e4m3fn'
+ckpt_path = 'wan'
+
+[adapter]
+type = 'lora'
+rank = 16
+
+[optimizer]
+type = 'Prodigy'
+lr = 1.0
+betas = [0, 0.99]
+"
+    );
+    assert_eq!(read(&sandbox, "d.toml"), DATASET.replace("frame_bucket ", "frame_buckets "));
+
+    let again = sandbox.dpgui(&["config", "check", "t.toml", "--fix"]).ok();
+    assert!(!again.stderr.contains("Fixed"), "{again}");
+    let strict = sandbox.dpgui(&["config", "check", "t.toml", "--strict"]);
+    assert_eq!(strict.code, Some(2));
+    assert_eq!(strict.stderr, "error: `t.toml` is not clean: no errors, 1 warning\n");
+}
+
+#[test]
+fn nothing_is_changed_unless_asked_for() {
+    let sandbox = sandbox();
+    let said = sandbox.dpgui(&["config", "check", "t.toml"]);
+    assert_eq!(said.code, Some(2));
+    assert_eq!((read(&sandbox, "t.toml"), read(&sandbox, "d.toml")), (TRAINING.into(), DATASET.into()));
+    assert_eq!(
+        said.stderr,
+        "error: `t.toml` cannot be trained with: 9 errors, 4 warnings\n\n\
+         hint: mend 10 of them with `dpgui config check --fix`\n"
+    );
+    let said = sandbox.dpgui(&["config", "check", "t.toml", "--json"]);
+    let events = said.events();
+    let epoch = events.iter().find(|it| it["message"].as_str().is_some_and(|it| it.contains("`epoch`")));
+    let mut epoch = epoch.expect("found").clone();
+    epoch["file"] = sandbox.neutral(epoch["file"].as_str().expect("text")).into();
+    assert_eq!(
+        epoch,
+        serde_json::json!({
+            "id": "unknown-key", "severity": "warning", "file": "DIR/w/t.toml", "line": 4, "column": 1,
+            "message": "unknown key `epoch`, did you mean `epochs`?", "when": "runtime",
+            "consequence": "it has no effect, and the trainer says nothing",
+            "fix": "rename it to `epochs`", "fixable": true,
+        })
+    );
+}
+
+#[test]
+fn several_files_are_checked_at_once_dataset_files_too() {
+    let sandbox = sandbox();
+    let said = sandbox.dpgui(&["config", "check", "t.toml", "d.toml"]);
+    assert_eq!(said.code, Some(2));
+    let of_dataset = said.stdout.lines().filter(|line| line.starts_with("d.toml")).count();
+    assert_eq!(of_dataset, 1, "the dataset file is named twice and said once: {said}");
+    sandbox.write("w/d.toml", DATASET.replace("frame_bucket ", "frame_buckets "));
+    let said = sandbox.dpgui(&["config", "check", "d.toml"]).ok();
+    assert_eq!(neutral(&sandbox, &said), "---\n     Checked `d.toml`: no errors, no warnings\n");
+}
+
+#[test]
+fn a_configuration_is_shown_with_its_defaults_and_what_follows() {
+    let sandbox = sandbox();
+    sandbox.dpgui(&["config", "check", "t.toml", "--fix"]).ok();
+    let head = r#"{"blocks.0.q.weight":{"dtype":"U8","shape":[0,1000],"data_offsets":[0,0]}}"#;
+    let mut file = (head.len() as u64).to_le_bytes().to_vec();
+    file.extend(head.bytes());
+    sandbox.write("w/wan/a.safetensors", file);
+    let said = sandbox.dpgui(&["config", "show", "t.toml", "--gpus", "2"]).ok();
+    // How wide the first column is depends on where the test is.
+    let column = |line: &str| {
+        line.split_once("  #")
+            .map_or(line.to_owned(), |(setting, origin)| format!("{} #{origin}", setting.trim_end()))
+    };
+    let (defaults, rest): (Vec<String>, _) =
+        neutral(&sandbox, &said).lines().map(column).partition(|line| line.ends_with("# default"));
+    assert_eq!(defaults.len(), 37);
+    assert!(defaults.contains(&"lr_scheduler = 'constant' # default".to_owned()), "{defaults:?}");
+    insta::assert_snapshot!(rest.join("\n"), @r"
+output_dir = 'DIR/w/out' # t.toml:2
+dataset = 'DIR/w/d.toml' # t.toml:3
+epochs = 100 # t.toml:4
+micro_batch_size_per_gpu = 2 # t.toml:5
+image_micro_batch_size_per_gpu = 2 # from `micro_batch_size_per_gpu`
+eval_micro_batch_size_per_gpu = 2 # from `micro_batch_size_per_gpu`
+gradient_clipping = 1.0 # t.toml:11
+save_every_n_epochs = 1 # t.toml:6
+checkpoint_every_n_minutes = 60.0 # t.toml:7
+network_dim = 32 # t.toml:8
+learning_rate = 1e-4 # t.toml:9
+
+[model]
+type = 'wan' # t.toml:14
+dtype = 'bfloat16' # t.toml:15
+ckpt_path = 'DIR/w/wan' # t.toml:17
+transformer_path = 'DIR/w/wan' # from `ckpt_path`
+transformer_dtype = 'float8_e4m3fn' # t.toml:16
+
+[adapter]
+type = 'lora' # t.toml:20
+rank = 16 # t.toml:21
+
+[optimizer]
+type = 'Prodigy' # t.toml:24
+lr = 1.0 # t.toml:25
+betas = [0, 0.99] # t.toml:26
+
+[dataset]
+resolutions = [512] # d.toml:1
+frame_buckets = [1, 33] # d.toml:2
+
+[dataset.directory[0]]
+path = 'DIR/w/data' # d.toml:4
+
+# what follows
+2 copies of the model, each on 1 GPU
+4 examples in each step: 2 at once × 1 accumulated × 2 side by side
+steps: see `dpgui data check`
+about 16000 weights are trained
+about 31.2 KiB for each saved model
+---
+");
+}
+
+#[test]
+fn one_key_is_set_and_a_wrong_one_is_answered_with_the_nearest() {
+    let sandbox = sandbox();
+    let said = sandbox.dpgui(&["config", "set", "t.toml", "adapter.rank", "64"]).ok();
+    assert_eq!(neutral(&sandbox, &said), "---\n         Set `adapter.rank = 64` in `t.toml`, it was `16`\n");
+    assert_eq!(read(&sandbox, "t.toml"), TRAINING.replace("rank = 16", "rank = 64"));
+    let said = sandbox.dpgui(&["config", "set", "t.toml", "rank", "8"]);
+    assert_eq!(said.code, Some(2));
+    assert_eq!(said.stderr, "error: there is no key `rank`\n\nhint: did you mean `adapter.rank`?\n");
+}
+
+#[test]
+fn two_files_differ_by_what_they_mean() {
+    let sandbox = sandbox();
+    sandbox.dpgui(&["config", "check", "t.toml", "--fix"]).ok();
+    let text = read(&sandbox, "t.toml");
+    // Another order, other spellings, a default written out, a path by another name: all the same.
+    let reordered = format!(
+        "blocks_to_swap = 0\n# other\n{}",
+        text.replace("'out'", "'./out'").replace("lr = 1.0", "lr = 1").replace("# half", "")
+    );
+    sandbox.write("w/same.toml", reordered);
+    let said = sandbox.dpgui(&["config", "diff", "t.toml", "same.toml"]).ok();
+    assert_eq!(neutral(&sandbox, &said), "---\n        Same `t.toml` and `same.toml`\n");
+
+    sandbox.write("w/e.toml", read(&sandbox, "d.toml").replace("[512]", "[768]"));
+    let other =
+        text.replace("'d.toml'", "'e.toml'").replace("rank = 16", "rank = 32").replace("lr = 1.0\n", "");
+    sandbox.write("w/other.toml", format!("blocks_to_swap = 8\n{other}"));
+    let said = sandbox.dpgui(&["config", "diff", "t.toml", "other.toml"]);
+    assert_eq!(said.code, Some(1));
+    insta::assert_snapshot!(neutral(&sandbox, &said), @r"
+- blocks_to_swap = 0  # default
++ blocks_to_swap = 8  # other.toml:1
+- adapter.rank = 16  # t.toml:21
++ adapter.rank = 32  # other.toml:22
+- optimizer.lr = 1.0  # t.toml:25
+- dataset.resolutions = [512]  # d.toml:1
++ dataset.resolutions = [768]  # e.toml:1
+---
+");
+}
+
+#[test]
+fn whatever_is_no_configuration_is_one_finding_that_says_what_it_is() {
+    let sandbox = sandbox();
+    let check = |expected: &str| {
+        let said = sandbox.dpgui(&["config", "check", "bad.toml", "--json"]);
+        assert_eq!(said.code, Some(2), "{said}");
+        let events = said.events();
+        let ids: Vec<_> = events.iter().filter_map(|it| it["id"].as_str()).collect();
+        assert_eq!(ids, [expected], "{said}");
+    };
+    let write = |bytes: &[u8]| sandbox.write("w/bad.toml", bytes);
+    write(b"a = .5\n");
+    check("toml-no-leading-dot-float");
+    write(b"a = True\n");
+    check("toml-no-leading-dot-float");
+    write(b"a = 1\na = 2\n");
+    check("toml-no-leading-dot-float");
+    write(&[b"a = ", "[".repeat(100_000).as_bytes()].concat());
+    check("toml-syntax");
+    write(b"\xff\xfe[\0m\0o\0d\0e\0l\0]\0");
+    check("file-readable");
+    write(&b"# 50 MB\n".repeat(50 << 17));
+    check("file-readable");
+    fs::remove_file(sandbox.path("w/bad.toml")).expect("there");
+    fs::create_dir(sandbox.path("w/bad.toml")).expect("created");
+    check("file-readable");
+
+    fs::remove_dir(sandbox.path("w/bad.toml")).expect("there");
+    std::os::unix::fs::symlink("nowhere.toml", sandbox.path("w/bad.toml")).expect("linked");
+    let said = sandbox.dpgui(&["config", "check", "bad.toml"]);
+    assert_eq!(said.code, Some(2), "{said}");
+    assert!(said.stderr.starts_with("error: there is no configuration file"), "{said}");
+}
+
+#[test]
+fn an_empty_file_lacks_everything_and_windows_line_ends_lack_nothing() {
+    let sandbox = sandbox();
+    sandbox.write("w/empty.toml", "");
+    let said = sandbox.dpgui(&["config", "check", "empty.toml"]);
+    for key in ["output_dir", "dataset", "epochs", "model", "optimizer"] {
+        assert!(said.stdout.contains(&format!("`{key}` is missing")), "{said}");
+    }
+    sandbox.dpgui(&["config", "check", "t.toml", "--fix"]).ok();
+    let windows = format!("\u{feff}{}", read(&sandbox, "t.toml").replace('\n', "\r\n"));
+    sandbox.write("w/t.toml", &windows);
+    let said = sandbox.dpgui(&["config", "check", "t.toml"]).ok();
+    assert!(said.stdout.contains("note[toml-no-bom]"), "{said}");
+    sandbox.dpgui(&["config", "check", "t.toml", "--fix"]).ok();
+    let mended = windows.replace('\u{feff}', "").replace("[0, 0.99]", "[0.0, 0.99]");
+    assert_eq!(read(&sandbox, "t.toml"), mended, "the line ends stay");
+}

@@ -1,0 +1,434 @@
+//! `dpgui data check`: what it finds, what it says.
+
+use std::{fs, os::unix::fs::symlink};
+
+use serde_json::Value;
+
+use dpgui::data::media::{self, Ffprobe, Flaw, Media};
+
+use crate::support::{
+    media::{mp4, png},
+    sandbox::{Said, Sandbox},
+};
+
+const TRAINING: &str = "output_dir = 'output'\ndataset = 'd.toml'\nepochs = 3\nsave_every_n_epochs = 1\n\
+                        micro_batch_size_per_gpu = 2\ngradient_accumulation_steps = 2\n\
+                        [model]\ntype = 'wan'\ndtype = 'bfloat16'\nckpt_path = 'm'\n[optimizer]\ntype = 'adamw'\n";
+
+/// A workspace with a training file and the dataset file `dataset`.
+fn sandbox(dataset: &str) -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.write("w/t.toml", TRAINING);
+    sandbox.write("w/d.toml", dataset);
+    fs::create_dir_all(sandbox.path("w/a")).expect("created");
+    sandbox
+}
+
+/// An item with its caption.
+fn item(sandbox: &Sandbox, name: &str, bytes: impl AsRef<[u8]>) {
+    sandbox.write(format!("w/a/{name}"), bytes);
+    let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
+    sandbox.write(format!("w/a/{stem}.txt"), "words");
+}
+
+fn neutral(sandbox: &Sandbox, said: &Said) -> String {
+    sandbox.neutral(&format!("{}---\n{}", said.stdout, said.stderr))
+}
+
+/// The findings' ids and severities, in order.
+#[track_caller]
+fn check_findings(sandbox: &Sandbox, expected: &[(&str, &str)]) {
+    let said = sandbox.dpgui(&["data", "check", "t.toml", "--json"]);
+    let found: Vec<(String, String)> = said
+        .events()
+        .iter()
+        .filter(|it| it["event"] == "finding")
+        .map(|it| {
+            (it["severity"].as_str().unwrap_or("").to_owned(), it["id"].as_str().unwrap_or("").to_owned())
+        })
+        .collect();
+    let expected: Vec<(String, String)> =
+        expected.iter().map(|(severity, id)| ((*severity).to_owned(), (*id).to_owned())).collect();
+    assert_eq!(found, expected, "{said}");
+    let fails = expected.iter().any(|(severity, _)| severity == "error");
+    assert_eq!(said.code, Some(if fails { 2 } else { 0 }), "{said}");
+}
+
+const SIMPLE: &str = "resolutions = [64]\nframe_buckets = [1, 9]\n[[directory]]\npath = 'a'\n";
+
+#[test]
+fn the_table_says_what_trains_what_is_lost_and_what_to_do() {
+    let dataset = "resolutions = [64]\nenable_ar_bucket = true\nmin_ar = 0.5\nmax_ar = 2.0\nnum_ar_buckets = 3\n\
+                   frame_buckets = [1, 9, 20]\n[[directory]]\npath = 'a'\n";
+    let sandbox = sandbox(dataset);
+    for number in 0..8 {
+        item(&sandbox, &format!("square{number}.png"), png(100, 90));
+    }
+    for number in 0..5 {
+        item(&sandbox, &format!("wide{number}.png"), png(200, 90));
+    }
+    for number in 0..4 {
+        item(&sandbox, &format!("film{number}.mp4"), mp4(128, 64, 40, 32));
+    }
+    item(&sandbox, "short.mp4", mp4(128, 64, 5, 16));
+    item(&sandbox, "page.jpg", "<!DOCTYPE html>");
+    sandbox.write("w/a/bare.png", png(64, 64));
+    let said = sandbox.dpgui(&["data", "check", "d.toml"]).ok();
+    insta::assert_snapshot!(neutral(&sandbox, &said));
+
+    let said = sandbox.dpgui(&["data", "check", "t.toml", "--list", "dropped"]).ok();
+    let listed: Vec<&str> = said.stdout.lines().filter(|it| it.starts_with('/')).collect();
+    assert_eq!(
+        sandbox.neutral(&listed.join("\n")),
+        "DIR/w/a/bare.png: dropped, no caption\nDIR/w/a/page.jpg: dropped, unusable\n\
+         DIR/w/a/short.mp4: dropped, too short for any bucket"
+    );
+}
+
+#[test]
+fn programs_get_the_same_as_json() {
+    let sandbox = sandbox(SIMPLE);
+    for number in 0..9 {
+        item(&sandbox, &format!("{number}.png"), png(100, 50));
+    }
+    item(&sandbox, "film.mp4", mp4(128, 128, 40, 32));
+    let said = sandbox.dpgui(&["data", "check", "t.toml", "--json", "--gpus", "2", "--list", "all"]).ok();
+    let events = said.events();
+    let of = |kind: &str| events.iter().filter(|it| it["event"] == kind).collect::<Vec<_>>();
+    let film = of("item").into_iter().find(|it| it["video"] != Value::Null).expect("the film");
+    assert_eq!(film["video"], serde_json::json!({ "frames": 40, "rate": "32/1" }));
+    assert_eq!((&film["frames"], &film["buckets"][0]["size"]), (&20.into(), &serde_json::json!([64, 64, 9])));
+    let image = of("item")[0];
+    assert_eq!(image["buckets"][0]["crop"], serde_json::json!([25.0, 0.0, 75.0, 50.0]));
+    let bucket = of("bucket")[0];
+    assert_eq!((&bucket["samples"], &bucket["batch"], &bucket["trained"]), (&9.into(), &8.into(), &8.into()));
+    assert_eq!(bucket["cut_pixels_mean"], 0.5);
+    let last = events.last().expect("a summary");
+    let summary = ["files", "files_trained", "samples", "samples_trained", "steps", "data_parallel"];
+    assert_eq!(summary.map(|key| last[key].as_u64()), [10, 9, 10, 8, 1, 2].map(Some));
+}
+
+#[test]
+fn without_a_training_file_the_usual_numbers_are_taken() {
+    let sandbox = sandbox(SIMPLE);
+    fs::remove_file(sandbox.path("w/t.toml")).expect("removed");
+    item(&sandbox, "a.png", png(100, 100));
+    let said = sandbox.dpgui(&["data", "check", "d.toml"]).ok();
+    assert!(said.stdout.ends_with("\nall 1 file train; an epoch has 1 sample in 1 step\n"), "{said}");
+    assert!(said.stderr.starts_with("without a training file: batches of 1"), "{said}");
+}
+
+#[test]
+fn what_the_trainer_drops_is_a_warning() {
+    let sandbox = sandbox(SIMPLE);
+    for number in 0..4 {
+        item(&sandbox, &format!("{number}.png"), png(100, 100));
+    }
+    check_findings(&sandbox, &[]);
+    for (name, bytes) in [
+        ("empty.png", &b""[..]),
+        ("lfs.png", b"version https://git-lfs.github.com/spec/v1\n"),
+        ("text.jpg", b"no image at all"),
+        ("huge.png", &png(20_000, 20_000)),
+        ("heic.png", b"\0\0\0\x18ftypheic\0\0\0\0heicmif1"),
+        ("Mixed.Mp4", &mp4(64, 64, 9, 16)),
+    ] {
+        item(&sandbox, name, bytes);
+    }
+    let readable = ("warning", "media-readable");
+    check_findings(&sandbox, &[readable; 5]);
+    // Nobody opens what has no caption.
+    for name in ["empty", "lfs", "text", "huge", "heic", "Mixed"] {
+        fs::remove_file(sandbox.path(format!("w/a/{name}.txt"))).expect("removed");
+    }
+    check_findings(&sandbox, &[("warning", "captions-present")]);
+}
+
+#[test]
+fn what_the_trainer_gives_up_on_is_an_error() {
+    let sandbox = sandbox(SIMPLE);
+    for number in 0..4 {
+        item(&sandbox, &format!("{number}.png"), png(100, 100));
+    }
+    let mut animated = b"RIFF\0\0\0\0WEBPVP8X\x0a\0\0\0\x02\0\0\0\x3f\0\0\x3f\0\0".to_vec();
+    animated.extend(b"ANMF\x02\0\0\0xxANMF\x02\0\0\0xx");
+    item(&sandbox, "a.webp", animated);
+    check_findings(&sandbox, &[("error", "no-animated-webp")]);
+    fs::remove_file(sandbox.path("w/a/a.webp")).expect("removed");
+    sandbox.write("w/a/0.txt", b"caf\xe9");
+    check_findings(&sandbox, &[("error", "captions-readable")]);
+    sandbox.write("w/a/captions.json", r#"{"0.png": "words", "1.png": ["words", "more"]}"#);
+    let replaced = ("warning", "captions-json-replaces-txt");
+    let rest = [("warning", "captions-present"), ("error", "buckets-hold-a-batch")];
+    check_findings(&sandbox, &[&[("error", "captions-json-lists"), replaced][..], &rest].concat());
+    sandbox.write("w/a/captions.json", "{");
+    check_findings(&sandbox, &[("error", "captions-json-lists"), rest[0], ("error", "buckets-hold-a-batch")]);
+}
+
+#[test]
+fn captions_are_counted_and_repeated() {
+    let dataset = "resolutions = [64]\n[[directory]]\npath = 'a'\nnum_repeats = 1.5\ncache_shuffle_num = 2\n";
+    let sandbox = sandbox(dataset);
+    item(&sandbox, "a.png", png(100, 100));
+    item(&sandbox, "b.png", png(100, 100));
+    sandbox.write("w/a/captions.json", r#"{"a.png": ["x", "y", "z"], "b.png": ["x"]}"#);
+    let said = sandbox.dpgui(&["data", "check", "t.toml", "--json"]).ok();
+    let last = said.events().pop().expect("a summary");
+    assert_eq!(
+        (&last["samples"], &last["samples_trained"], &last["steps"]),
+        (&12.into(), &12.into(), &3.into())
+    );
+}
+
+#[test]
+fn masks_and_control_images_are_held_against_their_items() {
+    let sandbox =
+        sandbox("resolutions = [64]\n[[directory]]\npath = 'a'\nmask_path = 'm'\ncontrol_path = 'c'\n");
+    for number in 0..4 {
+        item(&sandbox, &format!("{number}.png"), png(100, 100));
+        sandbox.write(format!("w/m/{number}.jpg"), png(100, 100));
+        sandbox.write(format!("w/c/{number}.webp"), png(30, 30));
+    }
+    check_findings(&sandbox, &[]);
+    sandbox.write("w/m/0.jpg", png(100, 101));
+    fs::remove_file(sandbox.path("w/m/1.jpg")).expect("removed");
+    sandbox.write("w/m/2.png", png(100, 100));
+    fs::remove_file(sandbox.path("w/c/3.webp")).expect("removed");
+    check_findings(
+        &sandbox,
+        &[
+            ("error", "control-file-per-target"),
+            ("error", "mask-same-size"),
+            ("warning", "mask-per-item"),
+            ("warning", "companion-ambiguous"),
+        ],
+    );
+}
+
+#[test]
+fn size_buckets_that_the_trainer_confuses_are_named() {
+    // Sorted by length, the wide one is first; sorted by ratio, it is last.
+    let sandbox = sandbox("size_buckets = [[128, 64, 1], [64, 128, 1]]\n[[directory]]\npath = 'a'\n");
+    for number in 0..4 {
+        item(&sandbox, &format!("{number}.png"), png(200, 100));
+    }
+    check_findings(&sandbox, &[("warning", "size-buckets-order")]);
+    sandbox.write("w/d.toml", "size_buckets = [[64, 128, 1], [128, 64, 1]]\n[[directory]]\npath = 'a'\n");
+    check_findings(&sandbox, &[]);
+}
+
+#[test]
+fn strange_folders_are_one_finding_each() {
+    let sandbox = sandbox("resolutions = [64]\n[[directory]]\npath = 'none'\n[[directory]]\npath = 'a'\n");
+    check_findings(&sandbox, &[("error", "directory-exists"), ("error", "directory-has-media")]);
+    sandbox.write("w/d.toml", "resolutions = [64]\n[[directory]]\npath = 'a'\nnum_repeats = 0\n");
+    check_findings(&sandbox, &[("error", "num-repeats-positive")]);
+    sandbox.write("w/d.toml", "resolutions = [[64]]\n[[directory]]\npath = 'a'\n");
+    check_findings(&sandbox, &[("error", "resolution-pair-shape")]);
+    // A link to nowhere, a folder that is called an image and a pipe are no files.
+    sandbox.write("w/d.toml", SIMPLE);
+    symlink("nowhere", sandbox.path("w/a/link.png")).expect("linked");
+    fs::create_dir(sandbox.path("w/a/folder.png")).expect("created");
+    let status = std::process::Command::new("mkfifo").arg(sandbox.path("w/a/pipe.png")).status();
+    assert!(status.expect("mkfifo starts").success());
+    check_findings(&sandbox, &[("error", "directory-has-media")]);
+}
+
+#[test]
+fn a_second_look_opens_no_file_again() {
+    let sandbox = sandbox(SIMPLE);
+    for number in 0..4 {
+        item(&sandbox, &format!("{number}.png"), png(100, 100));
+    }
+    check_findings(&sandbox, &[]);
+    // The same size and time as before: only who opens it sees that it is none.
+    let file = sandbox.path("w/a/0.png");
+    let time = fs::metadata(&file).and_then(|it| it.modified()).expect("there");
+    let length = fs::read(&file).expect("read").len();
+    fs::write(&file, vec![0; length]).expect("written");
+    let touch = |time| {
+        fs::File::options().write(true).open(&file).and_then(|it| it.set_modified(time)).expect("touched");
+    };
+    touch(time);
+    check_findings(&sandbox, &[]);
+    touch(time + std::time::Duration::from_secs(1));
+    check_findings(&sandbox, &[("warning", "media-readable"), ("error", "buckets-hold-a-batch")]);
+}
+
+#[test]
+fn the_report_is_one_file_with_every_item() {
+    let sandbox = sandbox(SIMPLE);
+    for number in 0..4 {
+        item(&sandbox, &format!("<{number}>.png"), png(100, 50));
+    }
+    sandbox.dpgui(&["data", "check", "t.toml", "--html", "report.html"]).ok();
+    let html = fs::read_to_string(sandbox.path("w/report.html")).expect("written");
+    assert!(html.starts_with("<!doctype html>"));
+    assert_eq!(html.matches("<figure>").count(), 4);
+    assert!(html.contains("&lt;0&gt;.png") && !html.contains("<0>"), "{html}");
+    // Half of it is cut off.
+    assert!(html.contains("M25.0 0.0H75.0V50.0H25.0Z"), "{html}");
+    assert!(!html.contains("http"), "it needs something else");
+}
+
+#[test]
+fn the_variant_of_the_weights_decides_rate_and_sizes() {
+    let sandbox = sandbox("resolutions = [80]\nframe_buckets = [1, 9]\n[[directory]]\npath = 'a'\n");
+    item(&sandbox, "film.mp4", mp4(128, 128, 40, 32));
+    item(&sandbox, "image.png", png(128, 128));
+    let check = |kind: &str, frames: u64, side: u64| {
+        sandbox.write("w/m/config.json", format!(r#"{{"model_type": "{kind}", "dim": 5120}}"#));
+        let said = sandbox.dpgui(&["data", "check", "t.toml", "--json", "--list", "all"]);
+        let events = said.events();
+        let film = events.iter().find(|it| it["event"] == "item").expect("an item");
+        assert_eq!(film["frames"], frames, "{said}");
+        assert_eq!(film["buckets"][0]["size"], serde_json::json!([side, side, 9]), "{said}");
+        events.iter().filter(|it| it["id"] == "wan-i2v-video-only").count()
+    };
+    assert_eq!(check("t2v", 20, 80), 0);
+    assert_eq!(check("i2v", 20, 80), 1);
+    // 80 is half way between two multiples of 32: to the even one.
+    assert_eq!(check("ti2v", 30, 64), 0);
+}
+
+#[test]
+fn each_proposal_keeps_what_it_promises() {
+    let dataset = |ratios: u32| {
+        format!(
+            "resolutions = [64]\nenable_ar_bucket = true\nmin_ar = 0.5\nmax_ar = 2.0\nnum_ar_buckets = {ratios}\n\
+             [[directory]]\npath = 'a'\n"
+        )
+    };
+    let training = TRAINING.replace("accumulation_steps = 2", "accumulation_steps = 3");
+    let mut proposed = std::collections::BTreeSet::new();
+    // A step takes 6. Pairs would fit with another accumulation, threes with another micro batch.
+    for copies in [2, 3] {
+        let sandbox = sandbox(&dataset(5));
+        for number in 0..12 * copies {
+            item(&sandbox, &format!("{number}.png"), png(100 + 15 * (number / copies), 150));
+        }
+        sandbox.write("w/t.toml", &training);
+        proposed.extend(check_proposals(&sandbox, &training, &dataset));
+    }
+    let all =
+        ["gradient_accumulation_steps", "micro_batch_size_per_gpu", "num_ar_buckets", "num_repeats_times"];
+    assert_eq!(proposed.iter().map(String::as_str).collect::<Vec<_>>(), all);
+}
+
+/// Follows each proposal and compares; their keys come back.
+fn check_proposals(sandbox: &Sandbox, training: &str, dataset: &dyn Fn(u32) -> String) -> Vec<String> {
+    let ask = || sandbox.dpgui(&["data", "check", "t.toml", "--json"]).events();
+    let proposals: Vec<Value> = ask().into_iter().filter(|it| it["event"] == "proposal").collect();
+    for proposal in &proposals {
+        let (key, value) =
+            (proposal["key"].as_str().expect("a key"), proposal["value"].as_u64().expect("a number"));
+        assert!(
+            proposal["trained"].as_f64() >= proposal["samples"].as_f64().map(|it| it * 0.99),
+            "{proposal}"
+        );
+        match key {
+            "num_repeats_times" => {
+                sandbox.write("w/d.toml", format!("num_repeats = {value}\n{}", dataset(5)))
+            }
+            "num_ar_buckets" => sandbox.write("w/d.toml", dataset(u32::try_from(value).expect("few"))),
+            "micro_batch_size_per_gpu" => {
+                sandbox.write("w/t.toml", training.replace("per_gpu = 2", &format!("per_gpu = {value}")))
+            }
+            _ => sandbox.write("w/t.toml", training.replace("steps = 3", &format!("steps = {value}"))),
+        };
+        let now = ask().pop().expect("a summary");
+        let numbers = |it: &Value, trained: &str| ["samples", trained, "steps"].map(|key| it[key].as_u64());
+        assert_eq!(numbers(&now, "samples_trained"), numbers(proposal, "trained"), "{key}");
+        sandbox.write("w/d.toml", dataset(5));
+        sandbox.write("w/t.toml", training);
+    }
+    proposals.iter().map(|it| it["key"].as_str().unwrap_or_default().to_owned()).collect()
+}
+
+/// Damaged in every way that a few changed bytes and a lost end can: a size or a reason, and never a panic.
+#[test]
+fn damaged_files_have_a_size_or_a_reason() {
+    let kept = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/differential/media.jsonl");
+    let mut state = 0x2026_1127_u64;
+    let mut random = |below: usize| {
+        // xorshift64*: the same damage every time.
+        state ^= state >> 12;
+        state ^= state << 25;
+        state ^= state >> 27;
+        usize::try_from(state.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33).expect("small") % below.max(1)
+    };
+    let mut sizes = 0;
+    for line in fs::read_to_string(kept).expect("read").lines() {
+        let line: Value = serde_json::from_str(line).expect("JSON");
+        let name = std::ffi::OsStr::new(line["name"].as_str().expect("a name"));
+        let whole = unpacked(line["bytes"].as_str().expect("text"));
+        for round in 0..60 {
+            let mut bytes = whole.clone();
+            for _ in 0..round % 6 {
+                if let Some(byte) = bytes.get_mut(random(whole.len().min(600))) {
+                    *byte = [0, 1, 0x7f, 0x80, 0xff, u8::try_from(random(256)).expect("a byte")][random(6)];
+                }
+            }
+            if round % 3 == 0 {
+                bytes.truncate(random(whole.len()));
+            }
+            let media = media::measure(name, std::io::Cursor::new(bytes), || Err(Flaw::NeedsFfprobe));
+            if let Some((width, height)) = media.size() {
+                assert!(width > 0 && height > 0, "{name:?}: {media:?}");
+                sizes += 1;
+            }
+        }
+    }
+    assert!(sizes > 1000, "only {sizes} of the damaged files still had a size");
+}
+
+/// What Pillow and PyAV said of these files is in `tests/data/differential`, see `tests/differential/media.py`.
+#[test]
+fn real_files_are_measured_as_pillow_and_ffmpeg_measure_them() {
+    let dir = tempfile::tempdir().expect("a temp dir");
+    let kept = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/differential/media.jsonl");
+    let (mut count, mut wrong) = (0, vec![]);
+    for line in fs::read_to_string(kept).expect("read").lines() {
+        let line: Value = serde_json::from_str(line).expect("JSON");
+        let name = line["name"].as_str().expect("a name");
+        let path = dir.path().join(name);
+        fs::write(&path, unpacked(line["bytes"].as_str().expect("text"))).expect("written");
+        let ours = match media::probe(&path, &Ffprobe::default()) {
+            Media::Image { width, height, .. } => serde_json::json!([width, height]),
+            Media::Video { width, height, frames, rate } => {
+                let rate = match rate.denominator {
+                    1 => rate.numerator.to_string(),
+                    denominator => format!("{}/{denominator}", rate.numerator),
+                };
+                serde_json::json!([width, height, frames, rate])
+            }
+            Media::Unusable(_) => Value::Null,
+        };
+        count += 1;
+        if ours != line["says"] {
+            wrong.push(format!("{name}: ours {ours}, theirs {}", line["says"]));
+        }
+    }
+    assert!(count > 80, "only {count} files");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Base64.
+fn unpacked(text: &str) -> Vec<u8> {
+    let value = |letter: u8| match letter {
+        b'A'..=b'Z' => letter - b'A',
+        b'a'..=b'z' => letter - b'a' + 26,
+        b'0'..=b'9' => letter - b'0' + 52,
+        b'+' => 62,
+        _ => 63,
+    };
+    let (mut bytes, mut buffer, mut bits) = (vec![], 0_u32, 0);
+    for letter in text.trim_end_matches('=').bytes() {
+        (buffer, bits) = (buffer << 6 | u32::from(value(letter)), bits + 6);
+        if bits >= 8 {
+            bits -= 8;
+            bytes.push(u8::try_from(buffer >> bits & 0xff).expect("a byte"));
+        }
+    }
+    bytes
+}
