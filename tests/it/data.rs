@@ -382,6 +382,20 @@ fn damaged_files_have_a_size_or_a_reason() {
     assert!(sizes > 1000, "only {sizes} of the damaged files still had a size");
 }
 
+#[test]
+fn lengths_that_lie_are_no_panic() {
+    let check = |name: &str, bytes: &[u8]| {
+        let media = media::measure(name.as_ref(), std::io::Cursor::new(bytes), || Err(Flaw::NeedsFfprobe));
+        assert!(matches!(media, Media::Unusable(_)), "{name}: {media:?}");
+    };
+    // A track's type that begins in the track and ends outside of it; a chunk of 4 GiB.
+    check(
+        "a.mkv",
+        b"\x1a\x45\xdf\xa3\x80\x18\x53\x80\x67\xff\x16\x54\xae\x6b\x83\xae\x81\x83\x81\x01\x01\x01",
+    );
+    check("a.webp", b"RIFF\0\0\0\0WEBPVP8X\xff\xff\xff\xff\0\0");
+}
+
 /// What Pillow and PyAV said of these files is in `tests/data/differential`, see `tests/differential/media.py`.
 #[test]
 fn real_files_are_measured_as_pillow_and_ffmpeg_measure_them() {

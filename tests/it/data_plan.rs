@@ -87,9 +87,9 @@ fn compare(lines: &str) -> Compared {
             continue;
         }
         let ours = answer(ask, dir.path());
-        // With wrong `num_repeats` and nothing to repeat, the trainer gives up a little later: on having nothing.
+        // A directory with wrong `num_repeats` and nothing to repeat is refused here and not noticed there.
         let is_empty = |it: &Value| it["buckets"].as_array().is_some_and(Vec::is_empty);
-        let nothing = expected["directories"].as_array().is_some_and(|all| all.iter().all(is_empty));
+        let nothing = expected["directories"].as_array().is_some_and(|all| all.iter().any(is_empty));
         if ours["refused"] == true && (nothing || expected["epoch"].get("error").is_some()) {
             continue;
         }

@@ -115,7 +115,7 @@ fn is_animated<R: Read + Seek>(reader: &mut BufReader<R>) -> Option<bool> {
             b"ANMF" => frames += 1,
             _ => {}
         }
-        reader.seek(SeekFrom::Current(i64::from(size + size % 2))).ok()?;
+        reader.seek(SeekFrom::Current(i64::from(size) + i64::from(size % 2))).ok()?;
     }
     Some(false)
 }

@@ -108,7 +108,8 @@ impl Cursor {
         let start = self.at + id_length + size_length;
         // All ones: a live recording that did not know its size. Its parent's end is its own.
         let unknown = size == (1 << (7 * size_length)) - 1;
-        let end = if unknown { self.end } else { start.checked_add(size)?.min(self.end) };
+        // An element may claim to begin after its parent's end.
+        let end = if unknown { self.end } else { start.checked_add(size)?.min(self.end) }.max(start);
         self.at = end;
         Some((id, start..end))
     }
