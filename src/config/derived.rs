@@ -4,7 +4,7 @@
 use serde::Serialize;
 
 use super::{
-    TrainConfig,
+    TrainConfig, Training,
     rules::Subject,
     safetensors::{Safetensors, Tensor},
 };
@@ -25,6 +25,8 @@ pub struct Derived {
     pub total_steps: Option<u64>,
     /// Weights that are trained, estimated from the shapes in the model's files.
     pub trained_weights: Option<u64>,
+    /// Models that are saved in all: at the intervals, and at the end.
+    pub saved_models: Option<u64>,
     /// Of one saved model, in bytes, estimated.
     pub saved_bytes: Option<u64>,
     /// Of one checkpoint, in bytes, estimated.
@@ -58,9 +60,25 @@ pub fn derive(config: &TrainConfig, gpus: Option<u32>, batches_per_epoch: Option
         steps_per_epoch: batches_per_epoch,
         total_steps,
         trained_weights,
+        saved_models: saved_models(training, total_steps, batches_per_epoch, copies.unwrap_or(1) * batch),
         saved_bytes: bytes(width(&subject, &["save_dtype", "adapter.dtype", "model.dtype"])),
         checkpoint_bytes: bytes(kept.and_then(|kept| Some(kept + optimizer_state(&subject, kept)?))),
     }
+}
+
+/// The intervals of steps and epochs count each for itself; a name that both would use is written once, which is rare
+/// enough. `save_every_n_examples` takes the place of `save_every_n_steps`. Source: diffusion-pipe's `train.py:643` and
+/// `utils/saver.py`.
+fn saved_models(training: &Training, steps: Option<u64>, per_epoch: Option<u64>, batch: u64) -> Option<u64> {
+    let steps = steps?;
+    let every_steps = match training.save.examples {
+        Some(examples) => examples.checked_div(batch),
+        None => training.save.steps,
+    };
+    let by_steps = every_steps.and_then(|every| steps.checked_div(every)).unwrap_or(0);
+    let epochs = steps.checked_div(per_epoch?).unwrap_or(0);
+    let by_epochs = training.save.epochs.and_then(|every| epochs.checked_div(every)).unwrap_or(0);
+    Some((by_steps + by_epochs).max(1))
 }
 
 /// Of the first of `keys` that is there, in bytes.

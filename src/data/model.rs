@@ -12,6 +12,9 @@ use crate::{
     platform::fs,
 };
 
+/// The model of the demo's own trainer, which has one bucket and drops nothing.
+pub const DEMO: &str = "demo";
+
 /// How a model takes its data.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DataModel {

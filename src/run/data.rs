@@ -6,13 +6,14 @@ use serde::Serialize;
 
 use crate::{
     config::{Severity, TrainConfig},
-    data::{self, batch::Batches, model::DataModel},
+    data::{
+        self,
+        batch::Batches,
+        model::{DEMO, DataModel},
+    },
 };
 
 use super::{RunError, start::Site};
-
-/// The demo's own trainer has one bucket and drops nothing.
-const DEMO: &str = "demo";
 
 /// What a dataset comes to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

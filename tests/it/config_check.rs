@@ -2,7 +2,10 @@
 
 use std::fs;
 
-use crate::support::sandbox::{Said, Sandbox};
+use crate::support::{
+    media::png,
+    sandbox::{Said, Sandbox},
+};
 
 const TRAINING: &str = "\
 # my run
@@ -219,6 +222,36 @@ about 16000 weights are trained
 about 31.2 KiB for each saved model
 ---
 ");
+}
+
+#[test]
+fn the_steps_of_an_epoch_and_what_is_saved_in_all_are_worked_out() {
+    let sandbox = sandbox();
+    sandbox.dpgui(&["config", "check", "t.toml", "--fix"]).ok();
+    let head = r#"{"blocks.0.q.weight":{"dtype":"U8","shape":[0,1000],"data_offsets":[0,0]}}"#;
+    let file = [&(head.len() as u64).to_le_bytes()[..], head.as_bytes()].concat();
+    sandbox.write("w/wan/a.safetensors", file);
+    for name in ["a", "b", "c", "d", "e"] {
+        sandbox.write(&format!("w/data/{name}.png"), png(600, 600));
+        sandbox.write(&format!("w/data/{name}.txt"), "a");
+    }
+    let what_follows = |sandbox: &Sandbox| {
+        let said = sandbox.dpgui(&["config", "show", "t.toml", "--gpus", "2"]).ok();
+        said.stdout.split_once("# what follows\n").expect("it is there").1.to_owned()
+    };
+    // Five in batches of four: one step, and one item is left over.
+    insta::assert_snapshot!(what_follows(&sandbox), @r"
+2 copies of the model, each on 1 GPU
+4 examples in each step: 2 at once × 1 accumulated × 2 side by side
+1 step in each epoch, 100 in all
+about 16000 weights are trained
+about 31.2 KiB for each saved model
+about 3.05 MiB for all of 100 saved models, none of which is ever removed
+");
+    let text = read(&sandbox, "t.toml").replace("save_every_n_epochs = 1 ", "save_every_n_examples = 8 ");
+    sandbox.write("w/t.toml", text);
+    let after = what_follows(&sandbox);
+    assert!(after.contains("for all of 50 saved models"), "{after}");
 }
 
 #[test]

@@ -7,9 +7,14 @@ use serde_json::json;
 use crate::{
     commands::Context,
     config::{
-        TrainConfig,
+        Purpose, TrainConfig,
         derived::{self, Derived},
         effective::{self, Setting},
+    },
+    data::{
+        self,
+        batch::Batches,
+        model::{DEMO, DataModel},
     },
     error::Error,
     output::{Mode, size::bytes},
@@ -30,7 +35,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Error> {
     let Context { host, workspace, output } = context;
     let config = TrainConfig::load(&host.absolute(&args.file), workspace, &host.env)?;
     let settings = effective::settings(&config);
-    let derived = derived::derive(&config, args.gpus, None);
+    let derived = derived::derive(&config, args.gpus, steps_per_epoch(&config, args.gpus, context));
     if output.mode() == Mode::Json {
         output.json(&json!({ "event": "config", "settings": settings, "derived": derived }));
         return Ok(());
@@ -43,6 +48,16 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Error> {
         output.data(line);
     }
     Ok(())
+}
+
+/// What one pass over the dataset comes to, if there is a dataset; on the GPUs of one copy where nobody says how many.
+fn steps_per_epoch(config: &TrainConfig, gpus: Option<u32>, context: &Context) -> Option<u64> {
+    let model = DataModel::of(config).filter(|it| it.name != Some(DEMO))?;
+    let (purpose, source) = config.datasets().find(|(purpose, _)| *purpose == Purpose::Training)?;
+    let site = data::Site { workspace: &context.workspace, env: &context.host.env };
+    let batches = Batches::of(config, purpose, gpus.unwrap_or(1));
+    let survey = data::survey(source, config.base(), model, batches, site);
+    (survey.epoch.steps > 0).then_some(survey.epoch.steps)
 }
 
 /// One line a key, as in a file, with who says so behind it.
@@ -98,6 +113,7 @@ fn derived_lines(it: &Derived) -> Vec<String> {
         (Some(each), Some(all)) => {
             lines.push(format!("{} in each epoch, {all} in all", counted(each, "step")));
         }
+        (Some(each), None) => lines.push(format!("{} in each epoch", counted(each, "step"))),
         _ => lines.push("steps: see `dpgui data check`".to_owned()),
     }
     if let Some(weights) = it.trained_weights {
@@ -105,6 +121,13 @@ fn derived_lines(it: &Derived) -> Vec<String> {
     }
     let size = |what, size: Option<u64>| size.map(|size| format!("about {} for each {what}", bytes(size)));
     lines.extend(size("saved model", it.saved_bytes));
+    if let (Some(count), Some(each)) = (it.saved_models, it.saved_bytes) {
+        let all = bytes(count.saturating_mul(each));
+        lines.push(format!(
+            "about {all} for all of {}, none of which is ever removed",
+            counted(count, "saved model")
+        ));
+    }
     lines.extend(size("checkpoint", it.checkpoint_bytes));
     lines
 }
