@@ -88,7 +88,7 @@ impl Output {
 
     /// A result for programs: one JSON object on one line of stdout.
     pub fn json(&self, value: &impl Serialize) {
-        // Our own types have string keys and no foreign serialisers, so this cannot fail.
+        // Our own types have string keys, and paths that may be no text go through [`lossy`], so this cannot fail.
         self.data(serde_json::to_string(value).unwrap_or_default());
     }
 
@@ -207,4 +207,12 @@ impl Output {
 /// A reader that went away (`| head`) is no error of ours: what it does not want is dropped.
 fn write_line(stream: &mut dyn Write, text: &dyn Display) {
     let _ = writeln!(stream, "{text}").and_then(|()| stream.flush());
+}
+
+/// A path in JSON, for `serialize_with`: names on Linux are bytes, and one that is no text must not end the output.
+///
+/// # Errors
+/// What the serializer says.
+pub fn lossy<S: serde::Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&path.to_string_lossy())
 }

@@ -70,6 +70,7 @@ pub fn run(command: &Command, context: &Context) -> Result<ExitCode, Error> {
 
 fn check(args: &Check, context: &Context) -> Result<(), Error> {
     let output = &context.output;
+    let report = args.html.as_deref().map(|it| report_place(it, context)).transpose()?;
     let subject = subject(args, context)?;
     let surveys = surveys(&subject, args.gpus, context)?;
     for (purpose, survey) in &surveys {
@@ -79,8 +80,7 @@ fn check(args: &Check, context: &Context) -> Result<(), Error> {
             table::write(survey, *purpose, args.list, context);
         }
     }
-    if let Some(file) = &args.html {
-        let file = context.host.absolute(file);
+    if let Some(file) = report {
         fs::write_atomic(&file, html::report(&surveys))?;
         output.status("Wrote", format_args!("`{}`", file.display()));
     }
@@ -97,6 +97,25 @@ fn check(args: &Check, context: &Context) -> Result<(), Error> {
         output.status("Checked", format_args!("`{file}`: no errors, {}", counted(warnings, "warning")));
     }
     Ok(())
+}
+
+/// A report takes the place of an older one and of nothing else; asked before anything takes its time.
+fn report_place(file: &Path, context: &Context) -> Result<PathBuf, Error> {
+    let file = context.host.absolute(file);
+    let refused = |problem: &str, hint: &str| {
+        let message = format!("no report can be written to `{}`: {problem}", file.display());
+        Err(Error::new(Kind::Usage, message).with_hint(hint))
+    };
+    if fs::is_dir(&file) {
+        return refused("it is a folder", "name a file in it: `--html FOLDER/report.html`");
+    }
+    if !file.parent().is_some_and(fs::is_dir) {
+        return refused("there is no such folder", "make the folder, or name a file in another one");
+    }
+    if fs::exists(&file) && !html::is_report(&file)? {
+        return refused("something else is there", "name another file: `--html report.html`");
+    }
+    Ok(file)
 }
 
 /// Finds out what kind of file was given, and the training file of a dataset.

@@ -31,6 +31,7 @@ pub struct Setting {
 #[serde(rename_all = "kebab-case", tag = "origin")]
 pub enum Origin {
     File {
+        #[serde(serialize_with = "crate::output::lossy")]
         file: PathBuf,
         #[serde(flatten)]
         position: Position,

@@ -43,6 +43,7 @@ pub struct Finding {
     /// The rule's name: stable, so that scripts can look for it.
     pub id: &'static str,
     pub severity: Severity,
+    #[serde(serialize_with = "crate::output::lossy")]
     pub file: PathBuf,
     #[serde(flatten)]
     pub position: Position,

@@ -1,12 +1,14 @@
 //! Files and directories, with errors that name the path and say what was being done to it.
 
+mod write;
+
 use std::{
     ffi::OsString,
     fs::{self, File},
-    io::{self, Read, Seek, SeekFrom, Write},
+    io::{self, Read, Seek, SeekFrom},
     os::{
         fd::AsFd,
-        unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt},
+        unix::fs::{MetadataExt, PermissionsExt},
     },
     path::{Path, PathBuf},
 };
@@ -18,8 +20,8 @@ use crate::error::{Kind, Report};
 
 use super::checkpoint::{Checkpoint, reach};
 
-use super::leftovers::draft;
 pub use super::leftovers::{beside, leftovers, remove_leftovers};
+pub use write::{append, write_atomic, write_new, write_new_synced, write_snapshot, write_stream};
 
 /// A file operation that failed: the action, the path, the system's reason.
 #[derive(Debug, thiserror::Error)]
@@ -130,13 +132,6 @@ pub fn size(path: &Path) -> Result<u64> {
     fs::metadata(path).map(|it| it.len()).map_err(context("look at", path))
 }
 
-/// Writes a new file of the given mode from `content`; the count of bytes comes back.
-pub fn write_stream(path: &Path, content: &mut dyn Read, mode: u32) -> Result<u64> {
-    let mut options = File::options();
-    options.write(true).create_new(true).mode(mode);
-    options.open(path).and_then(|mut file| io::copy(content, &mut file)).map_err(context("write", path))
-}
-
 /// Lets everybody run the file who may read it.
 pub fn make_executable(path: &Path) -> Result<()> {
     let mode = fs::metadata(path).map(|it| it.permissions().mode()).map_err(context("look at", path))?;
@@ -156,55 +151,6 @@ pub fn read_at(file: &mut File, path: &Path, offset: u64, limit: usize) -> Resul
         .and_then(|_| file.take(limit as u64).read_to_end(&mut bytes))
         .map_err(context("read", path))?;
     Ok(bytes)
-}
-
-/// Writes the whole file or nothing: a temporary one beside it, synced, renamed over it.
-pub fn write_atomic(path: &Path, bytes: impl AsRef<[u8]>) -> Result<()> {
-    let temporary = draft(path);
-    let written = File::create(&temporary).and_then(|mut file| {
-        file.write_all(bytes.as_ref())?;
-        file.sync_all()
-    });
-    if let Err(cause) = written {
-        let _ = fs::remove_file(&temporary);
-        return Err(context("write", path)(cause));
-    }
-    reach(Checkpoint::Written);
-    rename(&temporary, path)
-}
-
-/// Like [`write_atomic`] without waiting for the disk: for what can be worked out again after a power cut.
-pub fn write_snapshot(path: &Path, bytes: impl AsRef<[u8]>) -> Result<()> {
-    let temporary = draft(path);
-    let written = fs::write(&temporary, bytes).and_then(|()| fs::rename(&temporary, path));
-    written.map_err(|cause| {
-        let _ = fs::remove_file(&temporary);
-        context("write", path)(cause)
-    })
-}
-
-/// Adds all of `text` to the end of `file` or, when the disk is full, none of it.
-pub fn append(file: &mut File, path: &Path, text: &str) -> Result<()> {
-    let before = file.metadata().map_err(context("write", path))?.len();
-    file.write_all(text.as_bytes()).map_err(|cause| {
-        let _ = file.set_len(before);
-        context("write", path)(cause)
-    })
-}
-
-/// Creates the file only if nothing of that name is there.
-pub fn write_new(path: &Path, bytes: impl AsRef<[u8]>) -> Result<()> {
-    File::create_new(path)
-        .and_then(|mut file| file.write_all(bytes.as_ref()))
-        .map_err(context("create", path))
-}
-
-/// The same, and not even a power cut takes it away again.
-pub fn write_new_synced(path: &Path, bytes: impl AsRef<[u8]>) -> Result<()> {
-    write_new(path, bytes)?;
-    sync_file(path)?;
-    sync_dir(path.parent().unwrap_or(Path::new("/")));
-    Ok(())
 }
 
 pub fn create_dir_all(path: &Path) -> Result<()> {

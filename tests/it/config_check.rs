@@ -232,8 +232,8 @@ fn the_steps_of_an_epoch_and_what_is_saved_in_all_are_worked_out() {
     let file = [&(head.len() as u64).to_le_bytes()[..], head.as_bytes()].concat();
     sandbox.write("w/wan/a.safetensors", file);
     for name in ["a", "b", "c", "d", "e"] {
-        sandbox.write(&format!("w/data/{name}.png"), png(600, 600));
-        sandbox.write(&format!("w/data/{name}.txt"), "a");
+        sandbox.write(format!("w/data/{name}.png"), png(600, 600));
+        sandbox.write(format!("w/data/{name}.txt"), "a");
     }
     let what_follows = |sandbox: &Sandbox| {
         let said = sandbox.dpgui(&["config", "show", "t.toml", "--gpus", "2"]).ok();

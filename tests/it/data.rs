@@ -1,6 +1,9 @@
 //! `dpgui data check`: what it finds, what it says.
 
-use std::{fs, os::unix::fs::symlink};
+use std::{
+    fs,
+    os::unix::{ffi::OsStrExt, fs::symlink},
+};
 
 use serde_json::Value;
 
@@ -22,6 +25,10 @@ fn sandbox(dataset: &str) -> Sandbox {
     sandbox.write("w/d.toml", dataset);
     fs::create_dir_all(sandbox.path("w/a")).expect("created");
     sandbox
+}
+
+fn read(sandbox: &Sandbox, name: &str) -> String {
+    fs::read_to_string(sandbox.path(name)).expect("read")
 }
 
 /// An item with its caption.
@@ -55,6 +62,45 @@ fn check_findings(sandbox: &Sandbox, expected: &[(&str, &str)]) {
 }
 
 const SIMPLE: &str = "resolutions = [64]\nframe_buckets = [1, 9]\n[[directory]]\npath = 'a'\n";
+
+#[test]
+fn a_report_takes_the_place_of_an_older_report_and_of_nothing_else() {
+    let sandbox = sandbox(SIMPLE);
+    for name in ["a.png", "b.png", "c.png", "d.png"] {
+        item(&sandbox, name, png(100, 100));
+    }
+    sandbox.write("w/mine.html", "<!doctype html>\n<title>mine</title>");
+    let check = |place: &str, expected: &str| {
+        let said = sandbox.dpgui(&["data", "check", "d.toml", "--html", place]);
+        assert_eq!((said.code, said.stdout.as_str()), (Some(2), ""), "{place}: {said}");
+        assert!(said.stderr.contains(expected), "{said}");
+    };
+    check("d.toml", "something else is there");
+    check("mine.html", "something else is there");
+    check("a", "it is a folder");
+    check("none/report.html", "there is no such folder");
+    assert_eq!(read(&sandbox, "w/d.toml"), SIMPLE);
+    for _ in 0..2 {
+        sandbox.dpgui(&["data", "check", "d.toml", "--html", "report.html"]).ok();
+    }
+    assert!(read(&sandbox, "w/report.html").contains("a.png"));
+}
+
+#[test]
+fn names_that_are_no_text_are_said_in_json_too() {
+    let sandbox = sandbox(SIMPLE);
+    for name in ["a.png", "b.png", "c.png", "d.png"] {
+        item(&sandbox, name, png(100, 100));
+    }
+    let name = std::ffi::OsStr::from_bytes(b"\xff\xfe.png");
+    fs::write(sandbox.path("w/a").join(name), png(100, 100)).expect("written");
+    let said = sandbox.dpgui(&["data", "check", "d.toml", "--list", "all", "--json"]).ok();
+    let paths = said.events().into_iter().filter(|it| it["event"] == "item").map(|it| it["path"].clone());
+    assert!(
+        paths.into_iter().any(|it| it.as_str().expect("text").ends_with("\u{fffd}\u{fffd}.png")),
+        "{said}"
+    );
+}
 
 #[test]
 fn the_table_says_what_trains_what_is_lost_and_what_to_do() {

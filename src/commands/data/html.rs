@@ -11,7 +11,10 @@ use crate::{
         media::Media,
         proposals, thumbnail,
     },
-    platform::cores,
+    platform::{
+        cores,
+        fs::{self, FsError},
+    },
 };
 
 use super::table::{cut_off, in_order, name, proposed};
@@ -30,6 +33,15 @@ th{border-bottom:1px solid #8884}.error{color:#b3261e}.warning{color:#8a5a00}.sh
 figure{margin:0;width:160px}figcaption{font-size:11px;overflow-wrap:anywhere}svg{width:160px;max-height:220px;background:#8882}\n\
 .bar{display:inline-block;height:.7em;background:#3b82c4;vertical-align:middle}.lost{background:#d08a2c}li{margin:.3rem 0}\n\
 @media(prefers-color-scheme:dark){body{color:#e6e6e6;background:#16181c}.error{color:#ff8a80}.warning{color:#ffc46b}}\n</style>\n";
+
+/// In the first bytes of every report, by which a later one knows it.
+const MARK: &str = "<title>dpgui data check</title>";
+
+/// The file is an earlier report, so that a new one may take its place.
+pub(super) fn is_report(path: &Path) -> Result<bool, FsError> {
+    let start = fs::read_at(&mut fs::open(path)?, path, 0, HEAD.len())?;
+    Ok(String::from_utf8_lossy(&start).contains(MARK))
+}
 
 /// The whole file.
 pub(super) fn report(surveys: &[(Purpose, Survey)]) -> String {

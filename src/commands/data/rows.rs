@@ -16,11 +16,11 @@ use crate::{
 use super::{List, table::in_order};
 
 pub(super) fn write(survey: &Survey, purpose: Purpose, list: Option<List>, output: &Output) {
-    let file = &survey.dataset.file;
+    let file = survey.dataset.file.to_string_lossy();
     for directory in &survey.directories {
         let trained = directory.items.iter().filter(|it| matches!(it.fate, Fate::Trains(_))).count();
         output.json(&json!({
-            "event": "folder", "dataset": file, "path": directory.path,
+            "event": "folder", "dataset": file, "path": directory.path.to_string_lossy(),
             "files": directory.items.len(), "dropped": directory.items.len() - trained,
         }));
     }
@@ -101,7 +101,7 @@ fn items(survey: &Survey, list: List, output: &Output) {
                 })
                 .collect();
             output.json(&json!({
-                "event": "item", "path": directory.path.join(&item.name), "width": width, "height": height,
+                "event": "item", "path": directory.path.join(&item.name).to_string_lossy(), "width": width, "height": height,
                 "video": video, "flaw": flaw, "frames": item.frames, "captions": item.captions, "dropped": dropped, "buckets": placed,
             }));
         }

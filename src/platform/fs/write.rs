@@ -1,0 +1,94 @@
+//! Writing files: whole or not at all, at once or through to the disk.
+
+use std::{
+    fs::{self, File},
+    io::{self, Read, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::Path,
+};
+
+use super::{
+    super::{
+        checkpoint::{Checkpoint, reach},
+        leftovers::draft,
+    },
+    Result, context, rename, sync_dir, sync_file,
+};
+
+/// Writes a new file of the given mode from `content`; the count of bytes comes back.
+pub fn write_stream(path: &Path, content: &mut dyn Read, mode: u32) -> Result<u64> {
+    let mut options = File::options();
+    options.write(true).create_new(true).mode(mode);
+    options.open(path).and_then(|mut file| io::copy(content, &mut file)).map_err(context("write", path))
+}
+
+/// Writes the whole file or nothing: a temporary one beside it, synced, renamed over it.
+pub fn write_atomic(path: &Path, bytes: impl AsRef<[u8]>) -> Result<()> {
+    let temporary = draft(path);
+    let written = File::create(&temporary).and_then(|mut file| {
+        // Who hid the old one from others means the new one too.
+        if let Ok(old) = fs::metadata(path) {
+            file.set_permissions(old.permissions())?;
+        }
+        file.write_all(bytes.as_ref())?;
+        file.sync_all()
+    });
+    if let Err(cause) = written {
+        let _ = fs::remove_file(&temporary);
+        return Err(context("write", path)(cause));
+    }
+    reach(Checkpoint::Written);
+    rename(&temporary, path)
+}
+
+/// Like [`write_atomic`] without waiting for the disk: for what can be worked out again after a power cut.
+pub fn write_snapshot(path: &Path, bytes: impl AsRef<[u8]>) -> Result<()> {
+    let temporary = draft(path);
+    let written = fs::write(&temporary, bytes).and_then(|()| fs::rename(&temporary, path));
+    written.map_err(|cause| {
+        let _ = fs::remove_file(&temporary);
+        context("write", path)(cause)
+    })
+}
+
+/// Adds all of `text` to the end of `file` or, when the disk is full, none of it.
+pub fn append(file: &mut File, path: &Path, text: &str) -> Result<()> {
+    let before = file.metadata().map_err(context("write", path))?.len();
+    file.write_all(text.as_bytes()).map_err(|cause| {
+        let _ = file.set_len(before);
+        context("write", path)(cause)
+    })
+}
+
+/// Creates the file only if nothing of that name is there.
+pub fn write_new(path: &Path, bytes: impl AsRef<[u8]>) -> Result<()> {
+    File::create_new(path)
+        .and_then(|mut file| file.write_all(bytes.as_ref()))
+        .map_err(context("create", path))
+}
+
+/// The same, and not even a power cut takes it away again.
+pub fn write_new_synced(path: &Path, bytes: impl AsRef<[u8]>) -> Result<()> {
+    write_new(path, bytes)?;
+    sync_file(path)?;
+    sync_dir(path.parent().unwrap_or(Path::new("/")));
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_written_anew_stays_as_hidden_as_it_was() {
+        let dir = tempfile::tempdir().expect("a temp dir");
+        let path = dir.path().join("secret.toml");
+        write_atomic(&path, "old").expect("written");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("hidden");
+        write_atomic(&path, "new").expect("written");
+        let mode = fs::metadata(&path).expect("there").permissions().mode();
+        assert_eq!((mode & 0o777, fs::read_to_string(&path).expect("read")), (0o600, "new".to_owned()));
+    }
+}
