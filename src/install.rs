@@ -118,6 +118,8 @@ pub struct Setup<'a> {
     steps: Vec<Box<dyn Step + 'a>>,
     /// Where it must not change, whichever steps take part.
     lock: Option<LockStep<'a>>,
+    /// Likewise, where one was chosen.
+    python: Python<'a>,
     choice: Choice,
 }
 
@@ -170,7 +172,8 @@ impl<'a> Setup<'a> {
         steps.retain(|it| selection.includes(&it.id()));
         let lock =
             if site.policy == Policy::Locked { Some(lock_step(site, wish, choice.profile)?) } else { None };
-        Ok(Self { site, purpose: wanted, steps, lock, choice })
+        let python = environment(site, wish, choice.profile)?.python;
+        Ok(Self { site, purpose: wanted, steps, lock, python, choice })
     }
 
     /// Which torch it is to be, and why.
@@ -218,7 +221,12 @@ impl<'a> Setup<'a> {
         let watch = Stopwatch::start();
         let done = |changed| Done { changed, seconds: watch.elapsed().as_secs_f64() };
         let workspace = &self.site.workspace;
-        let pending = choices.is_news(workspace)? || self.plan()?.iter().any(|it| it.pending);
+        // The plan first: what it refuses is not to be remembered.
+        let (plan, is_news) = (self.plan()?, choices.is_news(workspace)?);
+        if is_news && choices.python.is_some() {
+            self.python.try_the_chosen()?;
+        }
+        let pending = is_news || plan.iter().any(|it| it.pending);
         if !pending && self.leftovers()?.is_empty() {
             return Ok(done(0));
         }

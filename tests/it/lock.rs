@@ -54,6 +54,10 @@ fn a_lock_that_would_change_is_an_error_where_it_must_not_and_brought_up_to_date
     assert_eq!(said.code, Some(9), "{said}");
     assert_eq!(lock_of(&sandbox), before);
     assert_eq!(sandbox.dpgui(&["lock", "--check"]).code, Some(9));
+    let settings = fs::read_to_string(sandbox.path("w/dpgui.toml")).expect("there");
+    let said = sandbox.dpgui(&["setup", "--locked", "--torch", "cu12"]);
+    assert_eq!(said.code, Some(9), "{said}");
+    assert_eq!(fs::read_to_string(sandbox.path("w/dpgui.toml")).expect("there"), settings, "{said}");
 
     let said = sandbox.dpgui(&["setup"]).ok();
     assert!(said.stderr.contains("Done venv"), "other packages are another environment: {said}");
