@@ -4,7 +4,7 @@ use std::{fs, path::PathBuf};
 
 use dpgui::platform::digest::Sha256;
 
-use crate::support::{sandbox::Sandbox, small_world::SmallWorld};
+use crate::support::{package_index::uv_dir, sandbox::Sandbox, small_world::SmallWorld};
 
 const NUMPY: &str = "/files/numpy-1.0-py3-none-any.whl";
 const TORCH: &str = "/files/torch-2.13.0-py3-none-any.whl";
@@ -40,6 +40,24 @@ fn a_package_that_was_damaged_in_the_cache_is_fetched_again() {
     damage();
     let said = sandbox.dpgui(&["setup", "--offline"]);
     assert_eq!(said.code, Some(7), "{said}");
+}
+
+#[test]
+fn a_package_that_vanishes_from_the_cache_just_now_is_fetched_like_the_others() {
+    let world = SmallWorld::start();
+    let mut sandbox = world.sandbox();
+    sandbox.dpgui(&["setup", "--keep-downloads"]).ok();
+    let [numpy, torch] = [NUMPY, TORCH].map(|file| cached(&world, &sandbox, file));
+    fs::remove_file(&torch).expect("kept");
+    // uv is asked for the addresses of what is not there: then it is too late to see that another is gone.
+    let script = format!(
+        "#!/bin/sh\ncase \"$*\" in *addresses.txt*) rm -f '{}';; esac\nexec '{}' \"$@\"\n",
+        numpy.display(),
+        uv_dir().join("uv").display()
+    );
+    sandbox.program("uv", &script);
+    let said = sandbox.dpgui(&["bundle", "create", "../carried.tar"]).ok();
+    assert!(numpy.exists() && torch.exists(), "{said}");
 }
 
 #[test]
