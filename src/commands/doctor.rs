@@ -208,10 +208,15 @@ fn fix(context: &Context, scene: &Scene, examined: &mut Vec<Examined>, unread: O
         }
     }
     if !damaged.is_empty() {
-        match repair::rebuild(&scene.site, &scene.wish, &damaged, scene.depth) {
-            Ok(_) => {
-                for step in &damaged {
+        match repair::rebuild(&scene.site, &scene.wish, &damaged) {
+            Ok(rebuilt) => {
+                for step in &rebuilt {
                     fixed("files", format!("made `{step}` anew"));
+                }
+                for step in damaged.iter().filter(|it| !rebuilt.contains(it)) {
+                    output.warn(format_args!(
+                        "`{step}` is left as it is: files in it were edited; `dpgui setup --repair` makes it anew"
+                    ));
                 }
             }
             Err(error) => warn(error.into()),

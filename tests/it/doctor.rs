@@ -384,6 +384,13 @@ fn a_file_that_was_changed_or_deleted_is_found_fast_or_when_all_are_read() {
     sandbox.write(&node, text.replace("echo", "ECHO"));
     assert_eq!(files(&[]), fine, "as long as it was");
     assert_eq!(files(&["--full"]), "problem: `bin/node` is changed");
+    let npm = sandbox.path("w/tools/node/bin/npm");
+    fs::rename(&npm, sandbox.path("npm")).expect("moved");
+    for fix in [&["doctor", "--fix"][..], &["doctor", "--fix", "--full"]] {
+        let said = sandbox.dpgui(fix);
+        assert!(fs::read_to_string(&node).expect("there").contains("ECHO"), "an edit stays: {said}");
+    }
+    fs::rename(sandbox.path("npm"), &npm).expect("moved back");
 
     fs::remove_file(&node).expect("removed");
     sandbox.write("w/tools/node/mine.txt", "mine");
