@@ -139,6 +139,25 @@ fn a_lock_that_is_right_is_up_to_date_where_nothing_is_installed_too() {
 }
 
 #[test]
+fn a_lock_for_this_machine_alone_is_up_to_date_for_every_look_at_it() {
+    let sandbox = Sandbox::new();
+    let shipped = include_str!("../../vendor/dpgui.lock");
+    let (arch, others) = match std::env::consts::ARCH {
+        "aarch64" => ("aarch64", "x86_64"),
+        _ => ("x86_64", "aarch64"),
+    };
+    let mut parts = shipped.split("\n[python.");
+    let head = parts.next().expect("a head").to_owned();
+    let own = parts.filter(|it| it.starts_with("trainer-") && !it.contains(&format!("-{others}-")));
+    let own = own.collect::<Vec<_>>().join("\n[python.");
+    assert!(own.contains(arch));
+    sandbox.write("w/dpgui.lock", format!("{head}\n[python.{own}"));
+    sandbox.dpgui(&["setup", "--locked", "--plan"]).ok();
+    let said = sandbox.dpgui(&["lock", "--check"]).ok();
+    assert!(said.stderr.contains("Up to date `dpgui.lock`"), "{said}");
+}
+
+#[test]
 fn a_lock_that_must_not_change_stays_as_it_is_whichever_steps_are_asked_for_and_whatever_the_checkouts_say() {
     let world = SmallWorld::start();
     let first = world.sandbox();
