@@ -1,13 +1,16 @@
 //! Without a network: everything that is missing is said at once, and what is here is enough.
 
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{collections::BTreeSet, fs, path::Path, process::Stdio};
 
-use dpgui::platform::lock::{Lock, Wait};
+use dpgui::{
+    install::cache::Cache,
+    platform::lock::{Lock, Wait},
+};
 use serde_json::Value;
 
 use crate::{
     setup::without_programs,
-    support::{sandbox::Sandbox, small_world::SmallWorld},
+    support::{lab::until, sandbox::Sandbox, small_world::SmallWorld},
 };
 
 fn missing(sandbox: &Sandbox) -> Vec<Value> {
@@ -175,7 +178,13 @@ fn a_bundle_touches_nothing_of_others_and_nothing_in_a_workspace_that_somebody_w
     assert_eq!(said.code, Some(5), "{said}");
     assert!(!offline.path("w/dpgui.lock").exists());
     drop(held);
-    offline.dpgui(&["setup", "--bundle", &file]).ok();
+    // Another machine's bundle may be written from this cache meanwhile.
+    let cache = Cache::at(offline.path("home/.cache/dpgui"), u64::MAX);
+    let used = cache.take(world.index.digests["/files/numpy-1.0-py3-none-any.whl"]).expect("readable");
+    assert!(used.is_some(), "it was brought before the lock was asked for");
+    let mut setup =
+        offline.command(&["setup", "--bundle", &file]).stderr(Stdio::null()).spawn().expect("starts");
+    assert!(until("nobody waits for who only uses a file", || setup.try_wait().expect("asked")).success());
 }
 
 #[test]

@@ -80,7 +80,7 @@ fn bring_all(inlet: &mut Inlet<'_>, arch: Arch, progress: &Progress) -> Result<B
         if entry.path().map_err(unreadable)? != expected.path || !entry.header().entry_type().is_file() {
             return Err(bad(format!("`{}` is not where its list says", expected.path.display())));
         }
-        inlet.take(expected, entry)?;
+        inlet.take(expected, entry, progress)?;
         reach(Checkpoint::Brought);
         done = u64::saturating_add(done, expected.size);
         progress.bytes(done);
@@ -120,7 +120,12 @@ struct Inlet<'a> {
 
 impl Inlet<'_> {
     /// Puts one file where it belongs.
-    fn take(&mut self, expected: &Entry, content: impl Read) -> Result<(), InstallError> {
+    fn take(
+        &mut self,
+        expected: &Entry,
+        content: impl Read,
+        progress: &Progress,
+    ) -> Result<(), InstallError> {
         let path = self.path;
         let bad = |problem: String| refusal(path, &problem);
         match expected.place() {
@@ -142,7 +147,12 @@ impl Inlet<'_> {
                 self.take_lock(text)
             }
             Some(Place::Download(sha256)) => {
-                let alone = self.cache.alone(sha256, || ())?;
+                // Who only uses it, as a bundle that is written does for its whole time, is not in the way.
+                if self.cache.take(sha256)?.is_some() {
+                    return Ok(());
+                }
+                let waiting = || progress.doing(format!("waiting for another dpgui that fetches `{sha256}`"));
+                let alone = self.cache.alone(sha256, waiting)?;
                 if self.cache.is_sound(sha256)? {
                     return Ok(());
                 }
