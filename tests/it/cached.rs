@@ -1,6 +1,6 @@
 //! The download cache as setups of several workspaces use it: what is damaged there, and what belongs to others.
 
-use std::{fs, path::PathBuf};
+use std::{fs, io::ErrorKind, net::TcpListener, path::PathBuf};
 
 use dpgui::platform::digest::Sha256;
 
@@ -58,6 +58,27 @@ fn a_package_that_vanishes_from_the_cache_just_now_is_fetched_like_the_others() 
     sandbox.program("uv", &script);
     let said = sandbox.dpgui(&["bundle", "create", "../carried.tar"]).ok();
     assert!(numpy.exists() && torch.exists(), "{said}");
+}
+
+#[test]
+fn nobody_is_asked_for_what_packages_take_that_are_here_already() {
+    let mut sandbox = Sandbox::new();
+    let lock = include_str!("../../vendor/dpgui.lock");
+    let key = format!("\n[python.trainer-cpu-{}-cp312]", std::env::consts::ARCH);
+    let of_it = &lock[lock.find(&key).expect("locked") + 1..];
+    let of_it = &of_it[..of_it.find("\n[python.").unwrap_or(of_it.len())];
+    for digest in of_it.split("sha256:").skip(1).map(|it| &it[..64]) {
+        sandbox.write(format!("home/.cache/dpgui/downloads/{digest}"), "");
+    }
+    let proxy = TcpListener::bind("127.0.0.1:0").expect("a port");
+    proxy.set_nonblocking(true).expect("set");
+    let address = format!("http://{}", proxy.local_addr().expect("bound"));
+    sandbox.env("HTTPS_PROXY", &address).env("HTTP_PROXY", &address);
+    for look in [&["setup", "--plan", "--torch", "cpu"][..], &["doctor"]] {
+        let said = sandbox.dpgui(look).ok();
+        let asked = proxy.accept().map(|_| said.to_string());
+        assert_eq!(asked.map_err(|cause| cause.kind()), Err(ErrorKind::WouldBlock));
+    }
 }
 
 #[test]
