@@ -201,7 +201,7 @@ fn fix(context: &Context, scene: &Scene, examined: &mut Vec<Examined>, unread: O
                 Err(error) => warn(error.into()),
             },
             Fix::SweepCache => match scene.site.cache.sweep(Sweep::Unneeded, false) {
-                Ok(swept) => fixed("cache", format!("removed {} things from the cache", swept.len())),
+                Ok(swept) => swept.iter().for_each(|it| output.event(it)),
                 Err(error) => warn(error.into()),
             },
             Fix::Rebuild { step } => damaged.push(StepId::clone(step)),

@@ -404,6 +404,8 @@ fn a_file_that_was_changed_or_deleted_is_found_fast_or_when_all_are_read() {
     let said = sandbox.dpgui(&["doctor", "--fix", "--json"]);
     let fixed: Vec<_> = said.events().into_iter().filter(|it| it["event"] == "fixed").collect();
     assert!(fixed.iter().any(|it| it["what"] == "made `node` anew"), "{said}");
+    let removed: Vec<_> = said.events().into_iter().filter(|it| it["event"] == "removed").collect();
+    assert!(removed.len() == 1 && removed[0]["path"] == lost.display().to_string(), "{said}");
     assert!(node.exists() && !sandbox.path("w/venv").exists(), "{said}");
     assert!(!lost.exists() && check(&said, "cache").starts_with("ok: "), "{said}");
     assert_eq!(files(&[]), fine);

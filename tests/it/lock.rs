@@ -136,6 +136,10 @@ fn a_lock_that_is_right_is_up_to_date_where_nothing_is_installed_too() {
     second.write("w/dpgui.lock", lock_of(&first).replace(&world.upstream.commit, &"0".repeat(40)));
     second.write("w/dpgui.toml", world.settings());
     assert_eq!(second.dpgui(&["lock", "--check"]).code, Some(9));
+    second.write("w/dpgui.lock", lock_of(&first).replace("0.12.5", "0.12.4"));
+    let said = second.dpgui(&["lock", "--check"]);
+    let expected = "error: `dpgui.lock` is not up to date: `archives.uv` in it is not what is wanted now\n";
+    assert!(said.code == Some(9) && said.stderr.starts_with(expected), "{said}");
 }
 
 #[test]
