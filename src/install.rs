@@ -111,6 +111,16 @@ pub enum IfLocked {
     Fail,
 }
 
+impl IfLocked {
+    /// How a lock is taken then; `tell` gets a word on who has it.
+    pub fn wait(self, tell: &(dyn Fn(&str) + Sync)) -> Wait<'_> {
+        match self {
+            Self::Wait => Wait::Telling(tell),
+            Self::Fail => Wait::No,
+        }
+    }
+}
+
 /// A setup that has been looked at: what it would do, and the means to do it.
 pub struct Setup<'a> {
     site: &'a Site,
@@ -283,11 +293,7 @@ impl<'a> Setup<'a> {
     pub fn lock(&self, if_locked: IfLocked) -> Result<Lock, InstallError> {
         fs::create_dir_all(&self.site.workspace.internal())?;
         let tell = |holder: &str| self.site.output.event(&Waiting { holder });
-        let wait = match if_locked {
-            IfLocked::Wait => Wait::Telling(&tell),
-            IfLocked::Fail => Wait::No,
-        };
-        Ok(Lock::exclusive(&self.site.workspace.setup_lock(), "dpgui setup", wait)?)
+        Ok(Lock::exclusive(&self.site.workspace.setup_lock(), "dpgui setup", if_locked.wait(&tell))?)
     }
 
     fn announce(&self) {

@@ -188,6 +188,29 @@ fn a_bundle_touches_nothing_of_others_and_nothing_in_a_workspace_that_somebody_w
 }
 
 #[test]
+fn a_bundle_that_cannot_be_made_is_refused_before_anything_is_fetched() {
+    let sandbox = Sandbox::new();
+    let refused = |args: &[&str], code: i32, expected: &str| {
+        let said = sandbox.dpgui(&[&["bundle", "create"], args].concat());
+        assert_eq!((said.code, &*sandbox.neutral(&said.stderr)), (Some(code), expected));
+    };
+    let nothing =
+        "error: no bundle can be made: no setup was made in `DIR/w`\n\nhint: run `dpgui setup` first\n";
+    refused(&["../carried.tar"], 2, nothing);
+    assert!(!sandbox.path("w/.dpgui").exists(), "nothing was touched");
+    fs::create_dir(sandbox.path("w/.dpgui")).expect("created");
+    refused(
+        &[".."],
+        2,
+        "error: no bundle can be made: `DIR/w/..` is a directory\n\nhint: give the name of a file\n",
+    );
+    let held = Lock::exclusive(&sandbox.path("w/.dpgui/setup.lock"), "dpgui setup", Wait::No).expect("free");
+    let said = sandbox.dpgui(&["bundle", "create", "../carried.tar", "--no-wait"]);
+    assert_eq!(said.code, Some(5), "{said}");
+    drop(held);
+}
+
+#[test]
 fn a_variable_that_says_no_leaves_the_network_on() {
     let check = |value: &str, expected: bool| {
         let mut sandbox = without_programs(Sandbox::new());
