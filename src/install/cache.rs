@@ -174,6 +174,15 @@ impl Cache {
         hold().map_err(|source| self.failed(source))
     }
 
+    /// For who puts the repository there. Who uses it is waited for, after a word to `waiting`.
+    pub fn repository_alone(&self, commit: CommitId, waiting: impl FnOnce()) -> Result<Hold, InstallError> {
+        let alone = || {
+            self.make()?;
+            Hold::alone(&self.locks().join(commit.to_string()), waiting)
+        };
+        alone().map_err(|source| self.failed(source))
+    }
+
     /// A directory of pip's own for this wheel.
     pub fn for_pip(&self, sha256: Sha256) -> PathBuf {
         self.dir.join("pip").join(sha256.to_string())

@@ -17,7 +17,7 @@ use crate::{
         lock::Lock,
     },
     vendor::lock::{LockFile, LockFileError},
-    workspace::Workspace,
+    workspace::{Workspace, commit::CommitId},
 };
 
 use super::{
@@ -86,7 +86,7 @@ fn bring_all(inlet: &mut Inlet<'_>, arch: Arch, progress: &Progress) -> Result<B
         progress.bytes(done);
     }
     for staged in &inlet.staged {
-        Inlet::settle(staged)?;
+        inlet.settle(staged, progress)?;
     }
     Ok(Bundled::BundleBrought { path: path.to_owned(), files: contents.files.len(), bytes })
 }
@@ -216,10 +216,15 @@ impl Inlet<'_> {
     }
 
     /// Gives a repository that is whole its name.
-    fn settle(staged: &Path) -> Result<(), InstallError> {
+    fn settle(&self, staged: &Path, progress: &Progress) -> Result<(), InstallError> {
         let name = staged.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let name = name.trim_start_matches('.').split(".tmp-").next().unwrap_or_default().to_owned();
+        let commit = name.strip_suffix(".git").and_then(|it| it.parse().ok());
+        let no_part = || refusal(self.path, &format!("`{name}` in it is no repository's name"));
+        let commit: CommitId = commit.ok_or_else(no_part)?;
         fs::sync_filesystem(staged)?;
+        let waiting = || progress.doing(format!("waiting for a setup that uses `{name}`"));
+        let _alone = self.cache.repository_alone(commit, waiting)?;
         Ok(fs::replace_dir(staged, &staged.with_file_name(name))?)
     }
 }
