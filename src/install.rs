@@ -128,8 +128,8 @@ pub struct Setup<'a> {
     steps: Vec<Box<dyn Step + 'a>>,
     /// Where it must not change, whichever steps take part.
     lock: Option<LockStep<'a>>,
-    /// Likewise, where one was chosen.
-    python: Python<'a>,
+    /// Likewise.
+    venv: Venv<'a>,
     choice: Choice,
 }
 
@@ -182,8 +182,8 @@ impl<'a> Setup<'a> {
         steps.retain(|it| selection.includes(&it.id()));
         let lock =
             if site.policy == Policy::Locked { Some(lock_step(site, wish, choice.profile)?) } else { None };
-        let python = environment(site, wish, choice.profile)?.python;
-        Ok(Self { site, purpose: wanted, steps, lock, python, choice })
+        let venv = environment(site, wish, choice.profile)?;
+        Ok(Self { site, purpose: wanted, steps, lock, venv, choice })
     }
 
     /// Which torch it is to be, and why.
@@ -234,10 +234,12 @@ impl<'a> Setup<'a> {
         // The plan first: what it refuses is not to be remembered.
         let (plan, is_news) = (self.plan()?, choices.is_news(workspace)?);
         if is_news && choices.python.is_some() {
-            self.python.try_the_chosen()?;
+            self.venv.python.try_the_chosen()?;
         }
         let pending = is_news || plan.iter().any(|it| it.pending);
-        if !pending && self.leftovers()?.is_empty() {
+        let venv_is_there = plan.iter().any(|it| it.step == StepId::Venv && !it.pending);
+        let has_downloads_to_go = venv_is_there && self.venv.has_downloads_to_go();
+        if !pending && !has_downloads_to_go && self.leftovers()?.is_empty() {
             return Ok(done(0));
         }
         let lock = match self.lock(if pending { if_locked } else { IfLocked::Fail }) {
@@ -254,7 +256,11 @@ impl<'a> Setup<'a> {
             self.site.output.status("Remembered", format_args!("`{line}` in `dpgui.toml`"));
         }
         self.mark_purpose()?;
-        Ok(done(self.work()?))
+        let changed = self.work()?;
+        if has_downloads_to_go {
+            self.venv.let_downloads_go()?;
+        }
+        Ok(done(changed))
     }
 
     /// Does what the plan says beside what is installed, in a draft of the workspace. Nothing of it is locked: that is

@@ -199,6 +199,23 @@ impl Venv<'_> {
         Ok((answer.key.to_string(), held))
     }
 
+    /// A setup that was killed has left what it fetched for the environment that is there, or somebody used it then.
+    pub fn has_downloads_to_go(&self) -> bool {
+        !self.site.http.is_offline() && passing::is_any(&self.site.workspace)
+    }
+
+    /// Removes what was fetched for this environment alone, unless it is to be kept.
+    ///
+    /// # Errors
+    /// When it cannot be removed.
+    pub fn let_downloads_go(&self) -> Result<(), InstallError> {
+        // Without a network, what the user brought is theirs.
+        if self.keep_downloads || self.site.http.is_offline() {
+            return passing::forget(&self.site.workspace);
+        }
+        passing::discard(&self.site.workspace, &self.site.cache)
+    }
+
     /// The files of `answer` that are not in the cache, or not what their names say.
     fn to_fetch(&self, answer: &Answer) -> Result<Vec<Missing>, InstallError> {
         let cache = &self.site.cache;
@@ -311,12 +328,7 @@ impl Step for Venv<'_> {
                 receipt => receipt?,
             };
             // Only now: killed before, the next setup would have to fetch them again.
-            // Without a network, what the user brought is theirs.
-            if !self.keep_downloads && !self.site.http.is_offline() {
-                passing::discard(&self.site.workspace, &self.site.cache)?;
-                reach(Checkpoint::DownloadsDiscarded);
-            }
-            passing::forget(&self.site.workspace)?;
+            self.let_downloads_go()?;
             return Ok(format!("{}, {} packages", receipt.what, answer.packages.0.len()));
         }
         Err(InstallError::Surprise)

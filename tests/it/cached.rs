@@ -2,7 +2,7 @@
 
 use std::{fs, io::ErrorKind, net::TcpListener, path::PathBuf};
 
-use dpgui::platform::digest::Sha256;
+use dpgui::{install::cache::Cache, platform::digest::Sha256};
 
 use crate::support::{package_index::uv_dir, sandbox::Sandbox, small_world::SmallWorld};
 
@@ -97,6 +97,19 @@ fn a_setup_removes_the_downloads_that_it_fetched_itself_and_no_others() {
     let killed = sandbox.command(&["setup"]).env("DPGUI_TEST_KILL_AT", "environment-synced").output();
     assert!(!killed.expect("it starts").status.success());
     assert!(numpy.exists(), "it came that far");
+    let cache = Cache::at(sandbox.path("home/.cache/dpgui"), u64::MAX);
+    let used = cache.take(world.index.digests[NUMPY]).expect("readable").expect("there");
+    sandbox.dpgui(&["setup"]).ok();
+    assert!(numpy.exists() && torch.exists(), "somebody uses it");
+    drop(used);
     sandbox.dpgui(&["setup"]).ok();
     assert!(!numpy.exists() && torch.exists());
+
+    // Killed between the environment's name and the end of the tidying up.
+    fs::write(&numpy, "as fetched").expect("written");
+    sandbox.write("w/.dpgui/derived/fetched.txt", world.index.digests[NUMPY].to_string());
+    let said = sandbox.dpgui(&["setup"]).ok();
+    assert!(!numpy.exists() && torch.exists(), "{said}");
+    assert!(said.stderr.contains("nothing to do"), "{said}");
+    assert!(!sandbox.path("w/.dpgui/derived/fetched.txt").exists());
 }
