@@ -37,6 +37,8 @@ fn a_package_that_was_damaged_in_the_cache_is_fetched_again() {
     }
     damage();
     sandbox.dpgui(&["bundle", "create", "../carried.tar"]).ok();
+    let bundle = sandbox.path("carried.tar").to_string_lossy().into_owned();
+    world.sandbox().dpgui(&["setup", "--bundle", &bundle]).ok();
     damage();
     let said = sandbox.dpgui(&["setup", "--offline"]);
     assert_eq!(said.code, Some(7), "{said}");
