@@ -111,6 +111,16 @@ pub enum IfLocked {
     Fail,
 }
 
+impl IfLocked {
+    /// How a lock is taken then; `tell` gets a word on who has it.
+    pub fn wait(self, tell: &(dyn Fn(&str) + Sync)) -> Wait<'_> {
+        match self {
+            Self::Wait => Wait::Telling(tell),
+            Self::Fail => Wait::No,
+        }
+    }
+}
+
 /// A setup that has been looked at: what it would do, and the means to do it.
 pub struct Setup<'a> {
     site: &'a Site,
@@ -118,6 +128,8 @@ pub struct Setup<'a> {
     steps: Vec<Box<dyn Step + 'a>>,
     /// Where it must not change, whichever steps take part.
     lock: Option<LockStep<'a>>,
+    /// Likewise.
+    venv: Venv<'a>,
     choice: Choice,
 }
 
@@ -170,7 +182,8 @@ impl<'a> Setup<'a> {
         steps.retain(|it| selection.includes(&it.id()));
         let lock =
             if site.policy == Policy::Locked { Some(lock_step(site, wish, choice.profile)?) } else { None };
-        Ok(Self { site, purpose: wanted, steps, lock, choice })
+        let venv = environment(site, wish, choice.profile)?;
+        Ok(Self { site, purpose: wanted, steps, lock, venv, choice })
     }
 
     /// Which torch it is to be, and why.
@@ -218,8 +231,15 @@ impl<'a> Setup<'a> {
         let watch = Stopwatch::start();
         let done = |changed| Done { changed, seconds: watch.elapsed().as_secs_f64() };
         let workspace = &self.site.workspace;
-        let pending = choices.is_news(workspace)? || self.plan()?.iter().any(|it| it.pending);
-        if !pending && self.leftovers()?.is_empty() {
+        // The plan first: what it refuses is not to be remembered.
+        let (plan, is_news) = (self.plan()?, choices.is_news(workspace)?);
+        if is_news && choices.python.is_some() {
+            self.venv.python.try_the_chosen()?;
+        }
+        let pending = is_news || plan.iter().any(|it| it.pending);
+        let venv_is_there = plan.iter().any(|it| it.step == StepId::Venv && !it.pending);
+        let has_downloads_to_go = venv_is_there && self.venv.has_downloads_to_go();
+        if !pending && !has_downloads_to_go && self.leftovers()?.is_empty() {
             return Ok(done(0));
         }
         let lock = match self.lock(if pending { if_locked } else { IfLocked::Fail }) {
@@ -236,7 +256,11 @@ impl<'a> Setup<'a> {
             self.site.output.status("Remembered", format_args!("`{line}` in `dpgui.toml`"));
         }
         self.mark_purpose()?;
-        Ok(done(self.work()?))
+        let changed = self.work()?;
+        if has_downloads_to_go {
+            self.venv.let_downloads_go()?;
+        }
+        Ok(done(changed))
     }
 
     /// Does what the plan says beside what is installed, in a draft of the workspace. Nothing of it is locked: that is
@@ -275,11 +299,7 @@ impl<'a> Setup<'a> {
     pub fn lock(&self, if_locked: IfLocked) -> Result<Lock, InstallError> {
         fs::create_dir_all(&self.site.workspace.internal())?;
         let tell = |holder: &str| self.site.output.event(&Waiting { holder });
-        let wait = match if_locked {
-            IfLocked::Wait => Wait::Telling(&tell),
-            IfLocked::Fail => Wait::No,
-        };
-        Ok(Lock::exclusive(&self.site.workspace.setup_lock(), "dpgui setup", wait)?)
+        Ok(Lock::exclusive(&self.site.workspace.setup_lock(), "dpgui setup", if_locked.wait(&tell))?)
     }
 
     fn announce(&self) {

@@ -6,13 +6,10 @@ use crate::{
     error::Error,
     install::{InstallError, Setup, bundle, lock::Policy, plan::Selection},
     output::Waiting,
-    platform::{
-        fs,
-        lock::{Lock, Wait},
-    },
+    platform::{fs, lock::Lock},
 };
 
-use super::{Context, setup};
+use super::{Context, LockArgs, setup};
 
 /// Carry a setup to a machine without a network
 #[derive(Debug, clap::Subcommand)]
@@ -24,27 +21,36 @@ pub enum Command {
     Create {
         /// Where to: some gigabytes
         file: PathBuf,
+        #[command(flatten)]
+        lock: LockArgs,
     },
 }
 
 pub fn run(command: &Command, context: &Context) -> Result<ExitCode, Error> {
-    let Command::Create { file } = command;
+    let Command::Create { file, lock } = command;
+    let (file, workspace) = (context.host.absolute(file), &context.workspace);
+    // Before gigabytes are fetched.
+    if fs::is_dir(&file) {
+        let problem = format!("`{}` is a directory", file.display());
+        return Err(InstallError::NoBundle { problem, hint: "give the name of a file" }.into());
+    }
+    if !fs::is_dir(&workspace.internal()) {
+        let problem = format!("no setup was made in `{}`", workspace.root().display());
+        return Err(InstallError::NoBundle { problem, hint: "run `dpgui setup` first" }.into());
+    }
+    context.finish_switch(lock.if_locked())?;
     // Nobody is to change the checkouts while they are read.
-    let internal = context.workspace.internal();
     let tell = |holder: &str| context.output.event(&Waiting { holder });
-    let _lock = if fs::is_dir(&internal) {
-        let path = context.workspace.setup_lock();
-        Some(Lock::shared(&path, "dpgui bundle create", Wait::Telling(&tell)).map_err(InstallError::from)?)
-    } else {
-        None
-    };
+    let wait = lock.if_locked().wait(&tell);
+    let _lock =
+        Lock::shared(&workspace.setup_lock(), "dpgui bundle create", wait).map_err(InstallError::from)?;
     let settings = context.settings()?;
     let site = setup::site(context, &settings, Policy::Locked)?;
     let wish = setup::settled_wish(context, &settings)?;
     let setup = Setup::new(&site, &wish, &Selection::default())?;
     let venv = setup.environment(&wish)?;
     let progress = context.output.progress("bundle");
-    let bundled = bundle::create(&site, &venv, &context.host.absolute(file), &progress)?;
+    let bundled = bundle::create(&site, &venv, &file, &progress)?;
     drop(progress);
     context.output.event(&bundled);
     Ok(ExitCode::SUCCESS)

@@ -52,6 +52,10 @@ struct Depth {
     online: bool,
 }
 
+/// A file of the user's that something else stands in for, as it cannot be read.
+#[derive(Clone, Copy, Debug)]
+struct Unread(&'static str);
+
 /// Something that `--fix` did.
 #[derive(Debug, Serialize)]
 #[serde(tag = "event", rename = "fixed")]
@@ -75,11 +79,14 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
     let watch = Stopwatch::start();
     let live = context.output.live();
     live.show("looking; to import torch takes a moment");
-    let (scene, mut examined) = scene(args, context)?;
+    let (scene, mut examined, unread) = scene(args, context)?;
     examined.extend(doctor::examine(&scene));
     drop(live);
     if args.fix {
-        fix(context, &scene, &mut examined);
+        fix(context, &scene, &mut examined, unread);
+    }
+    for check in examined.iter_mut().map(|it| &mut it.check) {
+        check.fix = check.fix.take().filter(|it| unread.is_none() || !goes_by_the_settings(it));
     }
     let count = |verdict| examined.iter().filter(|it| it.check.verdict == verdict).count();
     let done = Done {
@@ -93,9 +100,10 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
     Ok(if done.problems > 0 { ExitCode::from(Kind::Failed.exit_code()) } else { ExitCode::SUCCESS })
 }
 
-/// What is to be looked at. Settings that cannot be read are a finding, and the usual ones stand in for them.
-fn scene(args: &Args, context: &Context) -> Result<(Scene, Vec<Examined>), Error> {
-    let mut examined = vec![];
+/// What is to be looked at. Settings that cannot be read are a finding, and the usual ones stand in for them; which file
+/// that was comes back too.
+fn scene(args: &Args, context: &Context) -> Result<(Scene, Vec<Examined>, Option<Unread>), Error> {
+    let (mut examined, mut unread) = (vec![], None);
     let mut told = |check: Check| examined.push(Examined::new(Group::Workspace, check));
     let readable =
         context.settings().map_err(|error| Check::failed("settings", error)).and_then(|settings| {
@@ -112,6 +120,7 @@ fn scene(args: &Args, context: &Context) -> Result<(Scene, Vec<Examined>), Error
         }
         Err(check) => {
             told(check);
+            unread = Some(Unread("dpgui.toml"));
             let usual = Settings::default();
             let wish = wish(context, &usual)?;
             (usual, wish)
@@ -119,13 +128,14 @@ fn scene(args: &Args, context: &Context) -> Result<(Scene, Vec<Examined>), Error
     };
     let site = setup::site(context, &settings, Policy::Update).or_else(|error| {
         told(Check::of_error("lock", &error));
+        unread = unread.or(Some(Unread("dpgui.lock")));
         setup::site_following(None, context, &settings, Policy::Update)
     })?;
     let mut scene = Scene::new(site, wish, lost_runs);
     scene.depth = if args.depth.full { FileDepth::Full } else { FileDepth::Fast };
     scene.deep = args.depth.full;
     scene.online = args.depth.online;
-    Ok((scene, examined))
+    Ok((scene, examined, unread))
 }
 
 /// What `dpgui setup`, or `dpgui demo`, would be asked for here without arguments.
@@ -154,7 +164,7 @@ fn lost_runs(workspace: &Workspace) -> Vec<Result<LostRun, Error>> {
 }
 
 /// Carries out what the checks name, each thing once, and looks again. What cannot be done is said and left.
-fn fix(context: &Context, scene: &Scene, examined: &mut Vec<Examined>) {
+fn fix(context: &Context, scene: &Scene, examined: &mut Vec<Examined>, unread: Option<Unread>) {
     let output = &context.output;
     let warn = |error: Error| output.warn(error.messages().join(": "));
     let fixed = |id, what| output.event(&Fixed { id, what });
@@ -163,6 +173,12 @@ fn fix(context: &Context, scene: &Scene, examined: &mut Vec<Examined>) {
         if !wanted.contains(fix) {
             wanted.push(fix.clone());
         }
+    }
+    if let Some(Unread(file)) = unread.filter(|_| wanted.iter().any(goes_by_the_settings)) {
+        output.warn(format_args!(
+            "`{file}` cannot be read: nothing is removed or made anew that it decides on"
+        ));
+        wanted.retain(|it| !goes_by_the_settings(it));
     }
     let mut damaged = vec![];
     for fix in &wanted {
@@ -185,17 +201,22 @@ fn fix(context: &Context, scene: &Scene, examined: &mut Vec<Examined>) {
                 Err(error) => warn(error.into()),
             },
             Fix::SweepCache => match scene.site.cache.sweep(Sweep::Unneeded, false) {
-                Ok(swept) => fixed("cache", format!("removed {} things from the cache", swept.len())),
+                Ok(swept) => swept.iter().for_each(|it| output.event(it)),
                 Err(error) => warn(error.into()),
             },
             Fix::Rebuild { step } => damaged.push(StepId::clone(step)),
         }
     }
     if !damaged.is_empty() {
-        match repair::rebuild(&scene.site, &scene.wish, &damaged, scene.depth) {
-            Ok(_) => {
-                for step in &damaged {
+        match repair::rebuild(&scene.site, &scene.wish, &damaged) {
+            Ok(rebuilt) => {
+                for step in &rebuilt {
                     fixed("files", format!("made `{step}` anew"));
+                }
+                for step in damaged.iter().filter(|it| !rebuilt.contains(it)) {
+                    output.warn(format_args!(
+                        "`{step}` is left as it is: files in it were edited; `dpgui setup --repair` makes it anew"
+                    ));
                 }
             }
             Err(error) => warn(error.into()),
@@ -203,6 +224,14 @@ fn fix(context: &Context, scene: &Scene, examined: &mut Vec<Examined>) {
     }
     if !wanted.is_empty() {
         doctor::look_again(scene, examined);
+    }
+}
+
+/// With others than the user's it could remove what they keep, or make what they do not want.
+const fn goes_by_the_settings(fix: &Fix) -> bool {
+    match fix {
+        Fix::SweepCache | Fix::Rebuild { .. } => true,
+        Fix::RemoveLeftovers { .. } | Fix::AdoptRuns => false,
     }
 }
 

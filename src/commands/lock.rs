@@ -6,7 +6,7 @@ use crate::{
     error::Error,
     install::{
         Purpose, Setup, Wish,
-        lock::{LockedError, Policy, Scope},
+        lock::{Policy, Scope},
         plan::{Selection, StepId},
     },
     vendor::{requirements::Rules, sources},
@@ -33,7 +33,8 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
     if !args.check {
         context.finish_switch(args.lock.if_locked())?;
     }
-    let mut site = setup::site(context, &settings, Policy::Update)?;
+    let policy = if args.check { Policy::Locked } else { Policy::Update };
+    let mut site = setup::site(context, &settings, policy)?;
     if args.upgrade {
         site.sources = sources::Sources::load(&settings)?;
     }
@@ -58,10 +59,7 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
     };
     let setup = Setup::new(&site, &wish, &Selection { only, skip: vec![] })?;
     if args.check {
-        let plan = setup.plan()?;
-        if let Some(outdated) = plan.iter().find(|it| it.step == StepId::Lock && it.missing) {
-            return Err(LockedError::Outdated { why: outdated.why.clone() }.into());
-        }
+        setup.plan()?;
         context.output.status("Up to date", "`dpgui.lock`");
         return Ok(ExitCode::SUCCESS);
     }

@@ -132,11 +132,11 @@ impl Cache {
         keep().map_err(|source| self.failed(source))
     }
 
-    /// Removes the file, unless somebody uses it.
-    pub fn discard(&self, sha256: Sha256) -> Result<(), InstallError> {
+    /// Removes the file, unless somebody uses it. Whether it is gone.
+    pub fn discard(&self, sha256: Sha256) -> Result<bool, InstallError> {
         let discard = || match Hold::alone_at_once(&self.lock(sha256)?)? {
-            Some(_alone) => fs::remove_tree(&self.file(sha256)),
-            None => Ok(()),
+            Some(_alone) => fs::remove_tree(&self.file(sha256)).map(|()| true),
+            None => Ok(false),
         };
         discard().map_err(|source| self.failed(source))
     }
@@ -172,6 +172,15 @@ impl Cache {
             Ok(hold)
         };
         hold().map_err(|source| self.failed(source))
+    }
+
+    /// For who puts the repository there. Who uses it is waited for, after a word to `waiting`.
+    pub fn repository_alone(&self, commit: CommitId, waiting: impl FnOnce()) -> Result<Hold, InstallError> {
+        let alone = || {
+            self.make()?;
+            Hold::alone(&self.locks().join(commit.to_string()), waiting)
+        };
+        alone().map_err(|source| self.failed(source))
     }
 
     /// A directory of pip's own for this wheel.

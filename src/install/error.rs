@@ -53,6 +53,8 @@ pub enum InstallError {
     },
     #[error("`{}` cannot be used as the Python of the environment: {problem}", path.display())]
     BadPython { path: PathBuf, problem: String },
+    #[error("no bundle can be made: {problem}")]
+    NoBundle { problem: String, hint: &'static str },
     #[error("no Python with pip was found to ask the package index with")]
     NoPip,
     #[error("`{what}` ended with {}\n{tail}", process::describe(*status))]
@@ -159,6 +161,7 @@ impl Report for InstallError {
             | Self::OtherPurpose { .. }
             | Self::NotUtf8 { .. }
             | Self::BadPython { .. }
+            | Self::NoBundle { .. }
             | Self::UnknownStep(..) => Kind::Usage,
             Self::Program { kind, .. } => *kind,
             Self::Verify { .. } | Self::Surprise | Self::Switched | Self::GivenUp => Kind::Failed,
@@ -210,6 +213,7 @@ impl Report for InstallError {
             Self::BadPython { .. } => {
                 Some("give the path of a real interpreter with `--python PATH`".to_owned())
             }
+            Self::NoBundle { hint, .. } => Some((*hint).to_owned()),
             Self::NoPip => {
                 Some("install pip (Debian: `apt install python3-pip`), then run this again".to_owned())
             }

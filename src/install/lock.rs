@@ -332,8 +332,10 @@ impl Step for Lock<'_> {
         Ok(match (self.desired(&locks)?, &locks.own) {
             (None, _) => missing("the Python packages for these sources are not locked yet"),
             (Some(_), None) => missing("not written"),
-            (Some(desired), Some(own)) if desired != *own => missing("what is installed changed"),
-            (Some(_), Some(_)) => Status::Satisfied { what },
+            (Some(desired), Some(own)) => match difference(&desired, own) {
+                Some(part) => missing(&format!("`{part}` in it is not what is wanted now")),
+                None => Status::Satisfied { what },
+            },
         })
     }
 
@@ -365,6 +367,25 @@ impl Step for Lock<'_> {
         let (environments, sources) = (lock.python.len(), lock.repositories.len() + lock.archives.len());
         Ok(format!("{environments} environments and {sources} sources in `dpgui.lock`"))
     }
+}
+
+/// What in `own` is not as in `desired`, by its name in the file.
+fn difference(desired: &LockFile, own: &LockFile) -> Option<String> {
+    fn other<K: Ord + ToString, V: PartialEq>(
+        table: &str,
+        desired: &BTreeMap<K, V>,
+        own: &BTreeMap<K, V>,
+    ) -> Option<String> {
+        let key = desired.keys().chain(own.keys()).find(|it| desired.get(it) != own.get(it))?;
+        Some(format!("{table}.{}", key.to_string()))
+    }
+    let named = |differs: bool, name: &str| differs.then(|| name.to_owned());
+    other("repositories", &desired.repositories, &own.repositories)
+        .or_else(|| other("archives", &desired.archives, &own.archives))
+        .or_else(|| named(desired.requirements != own.requirements, "requirements"))
+        .or_else(|| named(desired.rules != own.rules, "rules"))
+        .or_else(|| other("python", &desired.python, &own.python))
+        .or_else(|| named(desired != own, "version"))
 }
 
 #[cfg(test)]

@@ -118,6 +118,12 @@ impl<'a> Python<'a> {
         found.or_else(|| self.pinned.archive.version.parse().ok()).unwrap_or(self.oldest)
     }
 
+    /// # Errors
+    /// When one was chosen that cannot be used.
+    pub fn try_the_chosen(&self) -> Result<(), InstallError> {
+        self.chosen.as_ref().map_or(Ok(()), |path| self.the_chosen(path).map(drop))
+    }
+
     fn dir(&self) -> PathBuf {
         self.site.workspace.tools().join("python")
     }

@@ -18,7 +18,7 @@ use crate::{
 };
 
 use super::{
-    Done, IfLocked, InstallError, Setup, Wish,
+    IfLocked, InstallError, Setup, Wish,
     doctor::{
         self, Check, Scene, Verdict,
         files::{self, Damage, Looked},
@@ -182,25 +182,26 @@ impl Setup<'_> {
     }
 }
 
-/// Makes anew what is damaged of these steps' work, and does nothing else that a setup would do.
+/// Makes anew what only lacks files of these steps' work, and does nothing else that a setup would do. The steps that had
+/// something to do come back.
 ///
 /// # Errors
 /// When somebody is at work in the workspace, and what the steps say.
-pub fn rebuild(site: &Site, wish: &Wish, steps: &[StepId], depth: Depth) -> Result<Done, InstallError> {
+pub fn rebuild(site: &Site, wish: &Wish, steps: &[StepId]) -> Result<Vec<StepId>, InstallError> {
     let mut setup = Setup::new(site, wish, &Selection::default())?;
-    let damaged = files::damaged(site, depth)?.into_iter().filter(|it| steps.contains(&it.step));
     let broken = |it: Damage| {
         let what = it.describe();
         Broken { step: it.step, what, cure: Cure::Rebuild, place: it.place }
     };
-    let broken: Vec<Broken> = damaged.map(broken).collect();
+    let broken: Vec<Broken> = files::lacking(site, steps)?.into_iter().map(broken).collect();
     setup.mend(&broken.iter().collect::<Vec<_>>());
     let takes_part = |id: &StepId| {
         broken.iter().any(|it| it.step == *id || (it.step == StepId::Venv && *id == StepId::Verify))
     };
     setup.steps.retain(|it| takes_part(&it.id()));
     setup.require_all_here()?;
-    setup.apply(IfLocked::Fail, Choices::NONE)
+    setup.apply(IfLocked::Fail, Choices::NONE)?;
+    Ok(broken.into_iter().map(|it| it.step).collect())
 }
 
 impl Findings {

@@ -196,12 +196,17 @@ impl Step for Checkout<'_> {
 
     fn apply(&self, turn: &Turn) -> Result<String, InstallError> {
         let progress = turn.progress;
-        let pin = self.pin()?;
+        let mut pin = self.pin()?;
+        let brought =
+            pin.nearby.is_some().then(|| self.site.cache.hold_repository(pin.commit)).transpose()?;
+        if brought.is_some() {
+            // Somebody may have removed it before it was held.
+            pin.nearby = self.nearby(pin.commit)?;
+        }
         progress.doing(format!("from {}", net::without_secrets(&pin.url)));
         self.warn_if_missing_in_trainer(pin.commit)?;
-        let _brought =
-            pin.nearby.is_some().then(|| self.site.cache.hold_repository(pin.commit)).transpose()?;
         let outcome = self.checkout(&pin, progress)?;
+        drop(brought);
         let commit = pin.commit.short();
         Ok(match outcome {
             Outcome::AlreadyThere => format!("commit {commit} was there"),

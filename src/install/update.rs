@@ -14,7 +14,7 @@ use crate::{
     output::{Event, Line, Output, Waiting},
     platform::{
         clock::Stopwatch,
-        lock::{Lock, LockError, Wait},
+        lock::{Lock, LockError},
         net,
     },
     vendor::{
@@ -111,7 +111,7 @@ impl Preparing {
     /// When somebody else is at work and is not to be waited for.
     pub fn begin(workspace: &Workspace, output: &Output, if_locked: IfLocked) -> Result<Self, InstallError> {
         let tell = |holder: &str| output.event(&Waiting { holder });
-        let wait = wait(if_locked, &tell);
+        let wait = if_locked.wait(&tell);
         let alone = Lock::exclusive(&workspace.update_lock(), "dpgui update", wait)?;
         let shared = Lock::shared(&workspace.setup_lock(), "dpgui update, preparing", wait)?;
         Ok(Self { _alone: alone, shared })
@@ -305,14 +305,7 @@ fn exclusive(
     if_locked: IfLocked,
 ) -> Result<Lock, LockError> {
     let tell = |holder: &str| output.event(&Waiting { holder });
-    Lock::exclusive(&workspace.setup_lock(), purpose, wait(if_locked, &tell))
-}
-
-fn wait(if_locked: IfLocked, tell: &(dyn Fn(&str) + Sync)) -> Wait<'_> {
-    match if_locked {
-        IfLocked::Wait => Wait::Telling(tell),
-        IfLocked::Fail => Wait::No,
-    }
+    Lock::exclusive(&workspace.setup_lock(), purpose, if_locked.wait(&tell))
 }
 
 fn is_stale_for(update: &Update<'_>) -> Result<bool, InstallError> {

@@ -92,10 +92,13 @@ impl Venv<'_> {
         Ok(())
     }
 
-    /// The one to install, of those that are locked.
-    fn answer(&self, cpu_index_answers: bool) -> Result<Option<Answer>, InstallError> {
-        let usable = |it: &Answer| it.index == TorchIndex::Usual || cpu_index_answers || self.is_here(it);
-        Ok(self.answers()?.into_iter().find(usable))
+    /// The one to install, of those that are locked. PyTorch's own index is asked only for what would come from it.
+    fn answer(&self) -> Result<Option<Answer>, InstallError> {
+        Ok(self.answers()?.into_iter().find(|it| self.is_usable(it)))
+    }
+
+    fn is_usable(&self, answer: &Answer) -> bool {
+        answer.index == TorchIndex::Usual || self.is_here(answer) || self.cpu_index_answers()
     }
 
     fn cpu_index_answers(&self) -> bool {
@@ -124,7 +127,7 @@ impl Venv<'_> {
         passing::note(&self.site.workspace, &missing)?;
         let python = self.python.expected();
         let look_up = |them: &[&Package]| addresses::find(self.site, &self.uv, (answer, python), them);
-        let transfers = Transfers::new(self.site, packages, (look_up(&missing)?, &look_up), turn.progress);
+        let transfers = Transfers::new(self.site, packages, (&missing, &look_up), turn.progress)?;
         thread::scope(|scope| {
             let arrivals = transfers.start(scope);
             let receipt = self.install(answer, (&arrivals, staged), turn);
@@ -177,11 +180,11 @@ impl Venv<'_> {
     /// # Errors
     /// When nothing is locked for it, or a file cannot be had.
     pub fn fetch_all(&self, progress: &Progress) -> Result<(String, Vec<Held>), InstallError> {
-        let answer = self.answer(self.cpu_index_answers())?.ok_or_else(nothing_locked)?;
+        let answer = self.answer()?.ok_or_else(nothing_locked)?;
         let (packages, python) = (&answer.packages.0, self.python.expected());
         let missing: Vec<&Package> = packages.iter().filter(|it| !self.site.cache.has(it.sha256)).collect();
         let look_up = |them: &[&Package]| addresses::find(self.site, &self.uv, (&answer, python), them);
-        let transfers = Transfers::new(self.site, packages, (look_up(&missing)?, &look_up), progress);
+        let transfers = Transfers::new(self.site, packages, (&missing, &look_up), progress)?;
         let held = thread::scope(|scope| {
             let arrivals = transfers.start(scope);
             let hold = |arrived| match arrived? {
@@ -194,6 +197,23 @@ impl Venv<'_> {
             arrivals.iter().map(hold).collect::<Result<Vec<Held>, InstallError>>()
         })?;
         Ok((answer.key.to_string(), held))
+    }
+
+    /// A setup that was killed has left what it fetched for the environment that is there, or somebody used it then.
+    pub fn has_downloads_to_go(&self) -> bool {
+        !self.site.http.is_offline() && passing::is_any(&self.site.workspace)
+    }
+
+    /// Removes what was fetched for this environment alone, unless it is to be kept.
+    ///
+    /// # Errors
+    /// When it cannot be removed.
+    pub fn let_downloads_go(&self) -> Result<(), InstallError> {
+        // Without a network, what the user brought is theirs.
+        if self.keep_downloads || self.site.http.is_offline() {
+            return passing::forget(&self.site.workspace);
+        }
+        passing::discard(&self.site.workspace, &self.site.cache)
     }
 
     /// The files of `answer` that are not in the cache, or not what their names say.
@@ -270,7 +290,13 @@ impl Step for Venv<'_> {
 
     fn cost(&self) -> Cost {
         // The one that will be installed: PyTorch's CPU index has a tenth of the bytes, and may not answer.
-        let Some(answer) = self.answer(self.cpu_index_answers()).ok().flatten() else {
+        let answers = self.answers().unwrap_or_default();
+        let answer = match &answers[..] {
+            // There is no choice, whoever answers.
+            [only] => Some(only),
+            several => several.iter().find(|it| self.is_usable(it)),
+        };
+        let Some(answer) = answer else {
             return Cost { bytes: None, disk: Some(disk_need(self.profile)) };
         };
         let bytes = |it: &Package| Some(it.size?.saturating_sub(self.site.cache.bytes_of(it.sha256)));
@@ -287,7 +313,7 @@ impl Step for Venv<'_> {
         update::give_back(&self.site.workspace)?;
         let mut is_locked = false;
         for _ in 0..=SURPRISES {
-            let Some(answer) = self.answer(self.cpu_index_answers())? else {
+            let Some(answer) = self.answer()? else {
                 self.must_be_locked()?;
                 if is_locked {
                     return Err(nothing_locked());
@@ -302,12 +328,7 @@ impl Step for Venv<'_> {
                 receipt => receipt?,
             };
             // Only now: killed before, the next setup would have to fetch them again.
-            // Without a network, what the user brought is theirs.
-            if !self.keep_downloads && !self.site.http.is_offline() {
-                passing::discard(&self.site.workspace, &self.site.cache)?;
-                reach(Checkpoint::DownloadsDiscarded);
-            }
-            passing::forget(&self.site.workspace)?;
+            self.let_downloads_go()?;
             return Ok(format!("{}, {} packages", receipt.what, answer.packages.0.len()));
         }
         Err(InstallError::Surprise)

@@ -16,7 +16,7 @@ use std::{
 
 use crate::error::{Kind, Report};
 
-use super::{Env, clock, lock::Lock};
+use super::{Env, clock, lock::Lock, mounts};
 
 /// Far longer than a child takes from its fork to its program, and how often that is waited for.
 const BUSY_PAUSE: Duration = Duration::from_millis(10);
@@ -59,8 +59,15 @@ pub enum ProcessError {
 }
 
 impl ProcessError {
+    /// Its file system starts no programs. Without that it is the program that may not be run, wherever it lies.
     fn may_not_start(&self) -> bool {
-        matches!(self, Self::Start { source, .. } if source.kind() == io::ErrorKind::PermissionDenied)
+        match self {
+            Self::Start { program, source } => {
+                source.kind() == io::ErrorKind::PermissionDenied
+                    && mounts::of(program).is_some_and(|it| it.has("noexec"))
+            }
+            Self::Output { .. } | Self::TimedOut { .. } => false,
+        }
     }
 }
 
@@ -70,7 +77,6 @@ impl Report for ProcessError {
     }
 
     fn hint(&self) -> Option<String> {
-        // A program that dpgui has written has the right to be run; its file system may take that away.
         self.may_not_start().then(|| {
             "choose a workspace where programs may be started (not mounted `noexec`) with `-C DIR`".to_owned()
         })
@@ -349,6 +355,16 @@ mod tests {
             .stream(drop, &mut |line| lines.push(line.to_owned()));
         assert!(status.expect("ran").success());
         assert_eq!(lines, ["one", "two", "three"]);
+    }
+
+    #[test]
+    fn a_file_without_the_right_to_be_run_is_no_fault_of_the_workspace() {
+        let dir = tempfile::tempdir().expect("a temp dir");
+        let path = dir.path().join("program");
+        std::fs::write(&path, "#!/bin/sh\n").expect("written");
+        let error = CommandSpec::new(&path, &Env::default(), dir.path()).capture(Duration::from_secs(10));
+        let error = error.expect_err("nobody may run it");
+        assert_eq!((error.kind(), error.hint()), (Kind::Failed, None));
     }
 
     #[test]

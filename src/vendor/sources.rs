@@ -289,7 +289,7 @@ impl Archive {
     fn lay_locked_over(&mut self, locked: &LockedArchive) {
         if locked.version != self.version {
             self.version.clone_from(&locked.version);
-            self.wheel = None;
+            (self.wheel, self.about) = (None, None);
         }
         self.sha256 = locked.files.iter().map(|(arch, it)| (*arch, it.sha256)).collect();
         self.size = locked.files.iter().filter_map(|(arch, it)| Some((*arch, it.size?))).collect();
@@ -323,6 +323,8 @@ impl Repository {
             self.url_is_override = true;
         }
         if let Some(commit) = change.commit {
+            // What was measured is what the declared one takes.
+            self.about = self.about.take().filter(|_| commit == self.commit);
             self.commit = commit;
             self.commit_is_override = true;
         }
@@ -451,6 +453,18 @@ mod tests {
              hint: give it there: `sha256 = { aarch64 = \"...\" }`"
         );
         assert_eq!(error.kind().exit_code(), 2);
+    }
+
+    #[test]
+    fn what_was_measured_of_a_commit_is_not_said_of_another() {
+        let check = |settings: &str, expected: bool| {
+            let sources = with(settings).expect("valid");
+            assert_eq!(sources.repositories[TRAINER].about.is_some(), expected, "{settings}");
+        };
+        let declared = declared().repositories[TRAINER].commit;
+        check("[sources.diffusion-pipe]\nurl = \"http://mirror\"", true);
+        check(&format!("[sources.diffusion-pipe]\ncommit = \"{declared}\""), true);
+        check(&format!("[sources.diffusion-pipe]\ncommit = \"{}\"", "1".repeat(40)), false);
     }
 
     #[test]

@@ -201,6 +201,29 @@ fn settings_that_make_no_sense_are_a_problem_beside_the_others() {
 }
 
 #[test]
+fn nothing_is_removed_from_the_cache_by_a_limit_that_is_not_the_users() {
+    let sandbox = Sandbox::new();
+    let files = ["a", "b"].map(|it| Path::new("home/.cache/dpgui/downloads").join(it.repeat(64)));
+    let files = files.map(|it| sandbox.write(it, ""));
+    for file in &files {
+        let file = fs::File::options().write(true).open(file).expect("there");
+        file.set_len(20 << 30).expect("a file with a hole");
+    }
+    let check = |settings: &str, name: &str, text: &str| {
+        sandbox.write(Path::new("w").join(name), text);
+        sandbox.write("w/dpgui.toml", settings);
+        let said = sandbox.dpgui(&["doctor", "--fix", "--json"]);
+        assert!(files.iter().all(|it| it.exists()), "{said}");
+        let warned = format!("`{name}` cannot be read: nothing is removed or made anew that it decides on");
+        assert!(said.to_string().contains(&warned), "{said}");
+        let cache = said.events().into_iter().find(|it| it["id"] == "cache").expect("told");
+        assert_eq!((cache["verdict"].as_str(), &cache["fix"]), (Some("note"), &Value::Null), "{said}");
+    };
+    check("unknown = 1\n[cache]\nlimit = \"200 GB\"\n", "dpgui.toml", "");
+    check("", "dpgui.lock", "version = 1\nrules = 5\n");
+}
+
+#[test]
 fn an_environment_whose_python_was_removed_is_a_problem() {
     let sandbox = begun();
     fs::create_dir_all(sandbox.path("w/venv/bin")).expect("created");
@@ -361,6 +384,13 @@ fn a_file_that_was_changed_or_deleted_is_found_fast_or_when_all_are_read() {
     sandbox.write(&node, text.replace("echo", "ECHO"));
     assert_eq!(files(&[]), fine, "as long as it was");
     assert_eq!(files(&["--full"]), "problem: `bin/node` is changed");
+    let npm = sandbox.path("w/tools/node/bin/npm");
+    fs::rename(&npm, sandbox.path("npm")).expect("moved");
+    for fix in [&["doctor", "--fix"][..], &["doctor", "--fix", "--full"]] {
+        let said = sandbox.dpgui(fix);
+        assert!(fs::read_to_string(&node).expect("there").contains("ECHO"), "an edit stays: {said}");
+    }
+    fs::rename(sandbox.path("npm"), &npm).expect("moved back");
 
     fs::remove_file(&node).expect("removed");
     sandbox.write("w/tools/node/mine.txt", "mine");
@@ -374,6 +404,8 @@ fn a_file_that_was_changed_or_deleted_is_found_fast_or_when_all_are_read() {
     let said = sandbox.dpgui(&["doctor", "--fix", "--json"]);
     let fixed: Vec<_> = said.events().into_iter().filter(|it| it["event"] == "fixed").collect();
     assert!(fixed.iter().any(|it| it["what"] == "made `node` anew"), "{said}");
+    let removed: Vec<_> = said.events().into_iter().filter(|it| it["event"] == "removed").collect();
+    assert!(removed.len() == 1 && removed[0]["path"] == lost.display().to_string(), "{said}");
     assert!(node.exists() && !sandbox.path("w/venv").exists(), "{said}");
     assert!(!lost.exists() && check(&said, "cache").starts_with("ok: "), "{said}");
     assert_eq!(files(&[]), fine);

@@ -54,6 +54,10 @@ fn a_lock_that_would_change_is_an_error_where_it_must_not_and_brought_up_to_date
     assert_eq!(said.code, Some(9), "{said}");
     assert_eq!(lock_of(&sandbox), before);
     assert_eq!(sandbox.dpgui(&["lock", "--check"]).code, Some(9));
+    let settings = fs::read_to_string(sandbox.path("w/dpgui.toml")).expect("there");
+    let said = sandbox.dpgui(&["setup", "--locked", "--torch", "cu12"]);
+    assert_eq!(said.code, Some(9), "{said}");
+    assert_eq!(fs::read_to_string(sandbox.path("w/dpgui.toml")).expect("there"), settings, "{said}");
 
     let said = sandbox.dpgui(&["setup"]).ok();
     assert!(said.stderr.contains("Done venv"), "other packages are another environment: {said}");
@@ -132,6 +136,29 @@ fn a_lock_that_is_right_is_up_to_date_where_nothing_is_installed_too() {
     second.write("w/dpgui.lock", lock_of(&first).replace(&world.upstream.commit, &"0".repeat(40)));
     second.write("w/dpgui.toml", world.settings());
     assert_eq!(second.dpgui(&["lock", "--check"]).code, Some(9));
+    second.write("w/dpgui.lock", lock_of(&first).replace("0.12.5", "0.12.4"));
+    let said = second.dpgui(&["lock", "--check"]);
+    let expected = "error: `dpgui.lock` is not up to date: `archives.uv` in it is not what is wanted now\n";
+    assert!(said.code == Some(9) && said.stderr.starts_with(expected), "{said}");
+}
+
+#[test]
+fn a_lock_for_this_machine_alone_is_up_to_date_for_every_look_at_it() {
+    let sandbox = Sandbox::new();
+    let shipped = include_str!("../../vendor/dpgui.lock");
+    let (arch, others) = match std::env::consts::ARCH {
+        "aarch64" => ("aarch64", "x86_64"),
+        _ => ("x86_64", "aarch64"),
+    };
+    let mut parts = shipped.split("\n[python.");
+    let head = parts.next().expect("a head").to_owned();
+    let own = parts.filter(|it| it.starts_with("trainer-") && !it.contains(&format!("-{others}-")));
+    let own = own.collect::<Vec<_>>().join("\n[python.");
+    assert!(own.contains(arch));
+    sandbox.write("w/dpgui.lock", format!("{head}\n[python.{own}"));
+    sandbox.dpgui(&["setup", "--locked", "--plan"]).ok();
+    let said = sandbox.dpgui(&["lock", "--check"]).ok();
+    assert!(said.stderr.contains("Up to date `dpgui.lock`"), "{said}");
 }
 
 #[test]

@@ -1,13 +1,16 @@
 //! Without a network: everything that is missing is said at once, and what is here is enough.
 
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{collections::BTreeSet, fs, path::Path, process::Stdio};
 
-use dpgui::platform::lock::{Lock, Wait};
+use dpgui::{
+    install::cache::Cache,
+    platform::lock::{Lock, Wait},
+};
 use serde_json::Value;
 
 use crate::{
     setup::without_programs,
-    support::{sandbox::Sandbox, small_world::SmallWorld},
+    support::{lab::until, sandbox::Sandbox, small_world::SmallWorld},
 };
 
 fn missing(sandbox: &Sandbox) -> Vec<Value> {
@@ -175,7 +178,36 @@ fn a_bundle_touches_nothing_of_others_and_nothing_in_a_workspace_that_somebody_w
     assert_eq!(said.code, Some(5), "{said}");
     assert!(!offline.path("w/dpgui.lock").exists());
     drop(held);
-    offline.dpgui(&["setup", "--bundle", &file]).ok();
+    // Another machine's bundle may be written from this cache meanwhile.
+    let cache = Cache::at(offline.path("home/.cache/dpgui"), u64::MAX);
+    let used = cache.take(world.index.digests["/files/numpy-1.0-py3-none-any.whl"]).expect("readable");
+    assert!(used.is_some(), "it was brought before the lock was asked for");
+    let mut setup =
+        offline.command(&["setup", "--bundle", &file]).stderr(Stdio::null()).spawn().expect("starts");
+    assert!(until("nobody waits for who only uses a file", || setup.try_wait().expect("asked")).success());
+}
+
+#[test]
+fn a_bundle_that_cannot_be_made_is_refused_before_anything_is_fetched() {
+    let sandbox = Sandbox::new();
+    let refused = |args: &[&str], code: i32, expected: &str| {
+        let said = sandbox.dpgui(&[&["bundle", "create"], args].concat());
+        assert_eq!((said.code, &*sandbox.neutral(&said.stderr)), (Some(code), expected));
+    };
+    let nothing =
+        "error: no bundle can be made: no setup was made in `DIR/w`\n\nhint: run `dpgui setup` first\n";
+    refused(&["../carried.tar"], 2, nothing);
+    assert!(!sandbox.path("w/.dpgui").exists(), "nothing was touched");
+    fs::create_dir(sandbox.path("w/.dpgui")).expect("created");
+    refused(
+        &[".."],
+        2,
+        "error: no bundle can be made: `DIR/w/..` is a directory\n\nhint: give the name of a file\n",
+    );
+    let held = Lock::exclusive(&sandbox.path("w/.dpgui/setup.lock"), "dpgui setup", Wait::No).expect("free");
+    let said = sandbox.dpgui(&["bundle", "create", "../carried.tar", "--no-wait"]);
+    assert_eq!(said.code, Some(5), "{said}");
+    drop(held);
 }
 
 #[test]

@@ -596,6 +596,7 @@ fn a_python_that_is_none_is_refused_with_its_reason_and_in_few_words() {
         let sandbox = Sandbox::new();
         let said = sandbox.dpgui(&["setup", "--only", "python", "--python", python]);
         assert_eq!(said.code, Some(2), "{said}");
+        assert!(!sandbox.path("w/dpgui.toml").exists(), "it is not remembered: {said}");
         let error = said.stderr.split_once("error: ").expect("an error").1;
         let hint = "\n\nhint: give the path of a real interpreter with `--python PATH`\n";
         assert_eq!(

@@ -110,13 +110,12 @@ fn write(
     // Gigabytes that somebody who was killed wrote beside it.
     fs::remove_leftovers(target)?;
     let draft = fs::beside(target, "tmp");
-    let written = fill(&draft, contents, sources, progress);
-    if let Err(error) = written {
+    let written = fill(&draft, contents, sources, progress).and_then(|()| Ok(fs::rename(&draft, target)?));
+    if written.is_err() {
         // The error that is on its way says more than one about the tidying up.
         let _ = fs::remove_tree(&draft);
-        return Err(error);
     }
-    Ok(fs::rename(&draft, target)?)
+    written
 }
 
 fn fill(

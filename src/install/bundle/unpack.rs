@@ -17,7 +17,7 @@ use crate::{
         lock::Lock,
     },
     vendor::lock::{LockFile, LockFileError},
-    workspace::Workspace,
+    workspace::{Workspace, commit::CommitId},
 };
 
 use super::{
@@ -80,13 +80,13 @@ fn bring_all(inlet: &mut Inlet<'_>, arch: Arch, progress: &Progress) -> Result<B
         if entry.path().map_err(unreadable)? != expected.path || !entry.header().entry_type().is_file() {
             return Err(bad(format!("`{}` is not where its list says", expected.path.display())));
         }
-        inlet.take(expected, entry)?;
+        inlet.take(expected, entry, progress)?;
         reach(Checkpoint::Brought);
         done = u64::saturating_add(done, expected.size);
         progress.bytes(done);
     }
     for staged in &inlet.staged {
-        Inlet::settle(staged)?;
+        inlet.settle(staged, progress)?;
     }
     Ok(Bundled::BundleBrought { path: path.to_owned(), files: contents.files.len(), bytes })
 }
@@ -120,7 +120,12 @@ struct Inlet<'a> {
 
 impl Inlet<'_> {
     /// Puts one file where it belongs.
-    fn take(&mut self, expected: &Entry, content: impl Read) -> Result<(), InstallError> {
+    fn take(
+        &mut self,
+        expected: &Entry,
+        content: impl Read,
+        progress: &Progress,
+    ) -> Result<(), InstallError> {
         let path = self.path;
         let bad = |problem: String| refusal(path, &problem);
         match expected.place() {
@@ -142,7 +147,12 @@ impl Inlet<'_> {
                 self.take_lock(text)
             }
             Some(Place::Download(sha256)) => {
-                let alone = self.cache.alone(sha256, || ())?;
+                // Who only uses it, as a bundle that is written does for its whole time, is not in the way.
+                if self.cache.take(sha256)?.is_some() {
+                    return Ok(());
+                }
+                let waiting = || progress.doing(format!("waiting for another dpgui that fetches `{sha256}`"));
+                let alone = self.cache.alone(sha256, waiting)?;
                 if self.cache.is_sound(sha256)? {
                     return Ok(());
                 }
@@ -206,10 +216,15 @@ impl Inlet<'_> {
     }
 
     /// Gives a repository that is whole its name.
-    fn settle(staged: &Path) -> Result<(), InstallError> {
+    fn settle(&self, staged: &Path, progress: &Progress) -> Result<(), InstallError> {
         let name = staged.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let name = name.trim_start_matches('.').split(".tmp-").next().unwrap_or_default().to_owned();
+        let commit = name.strip_suffix(".git").and_then(|it| it.parse().ok());
+        let no_part = || refusal(self.path, &format!("`{name}` in it is no repository's name"));
+        let commit: CommitId = commit.ok_or_else(no_part)?;
         fs::sync_filesystem(staged)?;
+        let waiting = || progress.doing(format!("waiting for a setup that uses `{name}`"));
+        let _alone = self.cache.repository_alone(commit, waiting)?;
         Ok(fs::replace_dir(staged, &staged.with_file_name(name))?)
     }
 }

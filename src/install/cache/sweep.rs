@@ -93,6 +93,15 @@ struct Entry {
     used: Timestamp,
 }
 
+/// What a sweep means for an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    Goes,
+    /// While there is more than may be.
+    OverLimit,
+    Stays,
+}
+
 impl Cache {
     /// Keeps to the limit. For the end of a setup.
     pub fn trim(&self) -> Result<Vec<Swept>, InstallError> {
@@ -178,25 +187,34 @@ impl Cache {
 
 fn choose(mut entries: Vec<Entry>, sweep: Sweep, limit: u64, now: Timestamp) -> Vec<Entry> {
     entries.sort_by(|one, other| one.used.cmp(&other.used).then_with(|| one.path.cmp(&other.path)));
-    let mut all: u64 = entries.iter().map(|it| it.bytes).sum();
-    let mut over_limit = |bytes: u64| {
-        let is_over = all > limit;
-        all -= if is_over { bytes } else { 0 };
-        is_over
-    };
-    entries.retain(|it| {
-        let unused = now.duration_since(it.used);
-        match (it.form, sweep) {
-            (Form::Whole | Form::Repository, Sweep::OverLimit | Sweep::Unneeded) => over_limit(it.bytes),
-            (Form::Whole | Form::Repository, Sweep::Whole | Sweep::All)
-            | (Form::Partial | Form::Pip, Sweep::Partials | Sweep::All) => true,
-            (Form::Partial | Form::Pip, Sweep::Unneeded) => unused > STALE,
-            (Form::Temporary, Sweep::Unneeded | Sweep::Partials | Sweep::All) => unused > MOMENT,
-            (Form::Whole | Form::Repository, Sweep::Partials)
-            | (Form::Partial | Form::Pip | Form::Temporary, Sweep::OverLimit | Sweep::Whole) => false,
+    let fates: Vec<Fate> = entries.iter().map(|it| fate(it, sweep, now)).collect();
+    let stays = |(_, fate): &(&Entry, &Fate)| **fate != Fate::Goes;
+    // What goes anyway makes room too.
+    let mut all: u64 = entries.iter().zip(&fates).filter(stays).map(|(it, _)| it.bytes).sum();
+    let mut fates = fates.into_iter();
+    entries.retain(|it| match fates.next() {
+        Some(Fate::Goes) => true,
+        Some(Fate::OverLimit) if all > limit => {
+            all -= it.bytes;
+            true
         }
+        Some(Fate::OverLimit | Fate::Stays) | None => false,
     });
     entries
+}
+
+fn fate(entry: &Entry, sweep: Sweep, now: Timestamp) -> Fate {
+    let unused = now.duration_since(entry.used);
+    let goes_if = |goes| if goes { Fate::Goes } else { Fate::Stays };
+    match (entry.form, sweep) {
+        (Form::Whole | Form::Repository, Sweep::OverLimit | Sweep::Unneeded) => Fate::OverLimit,
+        (Form::Whole | Form::Repository, Sweep::Whole | Sweep::All)
+        | (Form::Partial | Form::Pip, Sweep::Partials | Sweep::All) => Fate::Goes,
+        (Form::Partial | Form::Pip, Sweep::Unneeded) => goes_if(unused > STALE),
+        (Form::Temporary, Sweep::Unneeded | Sweep::Partials | Sweep::All) => goes_if(unused > MOMENT),
+        (Form::Whole | Form::Repository, Sweep::Partials)
+        | (Form::Partial | Form::Pip | Form::Temporary, Sweep::OverLimit | Sweep::Whole) => Fate::Stays,
+    }
 }
 
 #[cfg(test)]
@@ -235,6 +253,7 @@ mod tests {
         check(Sweep::OverLimit, 151, &["old"]);
         check(Sweep::OverLimit, 121, &["old", "middle"]);
         check(Sweep::OverLimit, 0, &["old", "middle", "new", "future"]);
+        check(Sweep::Unneeded, 141, &["pip", "stale", "tmp"]);
         check(Sweep::Unneeded, 122, &["pip", "stale", "old", "tmp"]);
         check(Sweep::Partials, 0, &["pip", "stale", "part", "tmp", "from-tomorrow"]);
         check(Sweep::Whole, 1000, &["old", "middle", "new", "future"]);

@@ -1,6 +1,6 @@
 //! Files: whether every artefact still is what its manifest says, and every checkout what its commit says.
 //!
-//! [`damaged`] is what `setup --verify` and `--repair` go by; the checks say the same to people.
+//! [`look_at_all`] is what `setup --verify` and `--repair` go by; the checks say the same to people.
 
 use std::path::{Path, PathBuf};
 
@@ -60,18 +60,6 @@ pub enum Looked {
         what: String,
     },
     Damaged(Damage),
-}
-
-/// Everything in the workspace that is not what it was when a setup made it, see [`look_at_all`].
-///
-/// # Errors
-/// When a list of files, or a checkout, cannot be read.
-pub fn damaged(site: &Site, depth: Depth) -> Result<Vec<Damage>, InstallError> {
-    let damage = |it| match it {
-        Looked::Damaged(damage) => Some(damage),
-        Looked::Whole { .. } => None,
-    };
-    Ok(look_at_all(site, depth)?.into_iter().filter_map(damage).collect())
 }
 
 /// Compares everything in the workspace with what it was when a setup made it. What no setup made is not looked at, nor
@@ -202,12 +190,33 @@ fn judge(look: &Look, depth: Depth) -> Option<Check> {
     })
 }
 
-/// Nothing is in it that would be lost: no files of the user's, no packages that they installed.
+/// Of these steps' artefacts those that only lack files. Reads all others in them: an edit may be as long as what was
+/// there before.
+///
+/// # Errors
+/// When a list of files cannot be read.
+pub fn lacking(site: &Site, steps: &[StepId]) -> Result<Vec<Damage>, InstallError> {
+    let mut found = vec![];
+    for (step, place) in artefacts(&site.workspace).into_iter().filter(|(it, _)| steps.contains(it)) {
+        let look = look(&place, Depth::Full)?;
+        if !can_be_rebuilt(&look) {
+            continue;
+        }
+        if let Look::Compared { comparison: Comparison { differences, .. }, .. } = look {
+            let count = differences.len();
+            found.push(Damage { step, place, differences, count });
+        }
+    }
+    Ok(found)
+}
+
+/// Nothing is in it that would be lost: no files of the user's, no edits, no packages that they installed.
 fn can_be_rebuilt(look: &Look) -> bool {
     match look {
         Look::NotOurs | Look::Unlisted | Look::ListLost => false,
         Look::Compared { comparison: Comparison { differences, extra }, .. } => {
-            *extra == 0 && !differences.is_empty() && !by_pip(differences)
+            let is_lost = |it: &Difference| it.what == Wrong::Missing;
+            *extra == 0 && !differences.is_empty() && differences.iter().all(is_lost) && !by_pip(differences)
         }
     }
 }

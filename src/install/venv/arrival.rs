@@ -2,7 +2,7 @@
 //! others are still coming.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -45,7 +45,9 @@ pub(super) enum Arrived<'a> {
 /// The transfers of one environment.
 pub(super) struct Transfers<'a> {
     pub(super) site: &'a Site,
-    pub(super) places: Places,
+    places: Places,
+    /// Whose addresses were asked for; the others were in the cache then.
+    looked_up: HashSet<Sha256>,
     look_up: LookUp<'a>,
     /// Held by who looks something up: its lists have one name.
     looking_up: Mutex<()>,
@@ -58,12 +60,16 @@ pub(super) struct Transfers<'a> {
 }
 
 impl<'a> Transfers<'a> {
+    /// # Errors
+    /// When the addresses of what is not in the cache cannot be asked for.
     pub(super) fn new(
         site: &'a Site,
         packages: &'a [Package],
-        (places, look_up): (Places, LookUp<'a>),
+        (missing, look_up): (&[&Package], LookUp<'a>),
         progress: &'a Progress,
-    ) -> Self {
+    ) -> Result<Self, InstallError> {
+        let places = look_up(missing)?;
+        let looked_up = missing.iter().map(|it| it.sha256).collect();
         let mut queue: Vec<&Package> = packages.iter().collect();
         // What sources are built with and the sources come before all: building takes longer than fetching them.
         let rank = |it: &Package| (!TOOLS.contains(&it.name.as_str()), !it.is_source(), it.size);
@@ -73,7 +79,7 @@ impl<'a> Transfers<'a> {
         let (stopped, bytes) = (AtomicBool::new(false), AtomicU64::new(0));
         let (queue, total) = (Mutex::new(queue.into()), AtomicU64::new(total));
         let looking_up = Mutex::new(());
-        Self { site, places, look_up, looking_up, queue, stopped, bytes, total, progress }
+        Ok(Self { site, places, looked_up, look_up, looking_up, queue, stopped, bytes, total, progress })
     }
 
     /// Starts them; each file comes out of the channel once.
@@ -116,12 +122,14 @@ impl<'a> Transfers<'a> {
     fn fetch(&self, package: &'a Package) -> Result<Arrived<'a>, InstallError> {
         let listener = OneOfMany { all: self, known: package.size.is_some(), at: AtomicU64::new(0) };
         let mut place = self.places.get(&package.sha256).cloned();
-        if place.is_none() && self.site.cache.has(package.sha256) {
+        if place.is_none() {
             if let Some(held) = self.site.cache.take(package.sha256)? {
                 listener.at(package.size.unwrap_or(0));
                 return Ok(Arrived::Here(package, Fetched::earlier(held)));
             }
-            place = self.place_of_damaged(package)?;
+            if !self.looked_up.contains(&package.sha256) {
+                place = self.place_of_lost(package)?;
+            }
         }
         let Some(place) = place else { return Ok(Arrived::LeftToUv) };
         let (name, sha256, size) = (&*package.file, package.sha256, package.size);
@@ -144,8 +152,9 @@ impl<'a> Transfers<'a> {
 }
 
 impl Transfers<'_> {
-    /// A file that counted as here by its name, and is not what that says, has to be fetched like the others.
-    fn place_of_damaged(&self, package: &Package) -> Result<Option<Place>, InstallError> {
+    /// A file that counted as here by its name, and is not what that says or has gone since, has to be fetched like the
+    /// others.
+    fn place_of_lost(&self, package: &Package) -> Result<Option<Place>, InstallError> {
         if self.site.http.is_offline() {
             return Err(NetError::Offline { url: package.file.clone() }.into());
         }

@@ -4,7 +4,11 @@
 use std::{collections::BTreeSet, path::PathBuf};
 
 use crate::{
-    platform::{digest::Sha256, fs},
+    platform::{
+        checkpoint::{Checkpoint, reach},
+        digest::Sha256,
+        fs,
+    },
     vendor::lock::Package,
     workspace::Workspace,
 };
@@ -16,22 +20,35 @@ pub(super) fn note(workspace: &Workspace, missing: &[&Package]) -> Result<(), In
     let mut noted = noted(workspace)?;
     let before = noted.len();
     noted.extend(missing.iter().map(|it| it.sha256));
-    if noted.len() > before {
-        fs::create_dir_all(&workspace.derived())?;
-        let lines: Vec<String> = noted.iter().map(Sha256::to_string).collect();
-        fs::write_atomic(&list(workspace), lines.join("\n"))?;
-    }
-    Ok(())
+    if noted.len() > before { write(workspace, &noted) } else { Ok(()) }
 }
 
-/// Removes what was noted from the cache.
+/// There is something that [`discard`] is to remove.
+pub(super) fn is_any(workspace: &Workspace) -> bool {
+    fs::exists(&list(workspace))
+}
+
+/// Removes what was noted from the cache. What somebody uses stays noted, for the next time.
 pub(super) fn discard(workspace: &Workspace, cache: &Cache) -> Result<(), InstallError> {
-    noted(workspace)?.into_iter().try_for_each(|it| cache.discard(it))
+    let mut used = BTreeSet::new();
+    for sha256 in noted(workspace)? {
+        if !cache.discard(sha256)? {
+            used.insert(sha256);
+        }
+    }
+    reach(Checkpoint::DownloadsDiscarded);
+    if used.is_empty() { forget(workspace) } else { write(workspace, &used) }
 }
 
 /// From now on they are as good as kept.
 pub(super) fn forget(workspace: &Workspace) -> Result<(), InstallError> {
     Ok(fs::remove_tree(&list(workspace))?)
+}
+
+fn write(workspace: &Workspace, noted: &BTreeSet<Sha256>) -> Result<(), InstallError> {
+    fs::create_dir_all(&workspace.derived())?;
+    let lines: Vec<String> = noted.iter().map(Sha256::to_string).collect();
+    Ok(fs::write_atomic(&list(workspace), lines.join("\n"))?)
 }
 
 fn list(workspace: &Workspace) -> PathBuf {
