@@ -22,6 +22,7 @@ pub mod rules;
 pub mod safetensors;
 pub mod sample;
 pub mod schema;
+pub mod secret;
 pub mod setting;
 pub mod source;
 pub mod starter;
@@ -265,6 +266,28 @@ wandb_run_name = 'r'
             read(&resolved.eval_datasets[0]),
             "resolutions = [512]\ndirectory = [{path = \"DIR/data/it\\u0027s\"}]\n"
         );
+    }
+
+    #[test]
+    fn a_key_in_the_wrong_place_is_in_no_copy_either() {
+        let wrong = TRAINING.replace("epochs = 10", "wandb_api_key = 'canary'\nepochs = 10").replace(
+            "[optimizer]",
+            "[[extra]]\nb = { hf_api_key = 'canary' }\n[optimizer]\nwandb_apikey = ['canary']",
+        );
+        let (dir, config) = load(&wrong);
+        let dataset = dir.path().join("configs/wan.toml");
+        let text = fs::read_text(&dataset).expect("read") + "wandb_api_key = 'canary'\n";
+        fs::write_atomic(&dataset, text).expect("written");
+        let path = config.expect("valid").path().to_owned();
+        let home = dir.path().join("home").display().to_string();
+        let env = Env::from([("HOME", home.as_str())]);
+        let config = TrainConfig::load(&path, &Workspace::at(dir.path()), &env).expect("valid");
+        let resolved = config.resolve_into(&dir.path().join("runs/1")).expect("resolved");
+        for copy in [resolved.config, resolved.dataset] {
+            let text = fs::read_text(&copy).expect("written");
+            assert!(!text.contains("canary") && text.contains("wandb_api_key = ''"), "{text}");
+        }
+        assert_eq!(resolved.secrets.len(), 1);
     }
 
     #[test]

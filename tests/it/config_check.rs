@@ -232,8 +232,8 @@ fn the_steps_of_an_epoch_and_what_is_saved_in_all_are_worked_out() {
     let file = [&(head.len() as u64).to_le_bytes()[..], head.as_bytes()].concat();
     sandbox.write("w/wan/a.safetensors", file);
     for name in ["a", "b", "c", "d", "e"] {
-        sandbox.write(&format!("w/data/{name}.png"), png(600, 600));
-        sandbox.write(&format!("w/data/{name}.txt"), "a");
+        sandbox.write(format!("w/data/{name}.png"), png(600, 600));
+        sandbox.write(format!("w/data/{name}.txt"), "a");
     }
     let what_follows = |sandbox: &Sandbox| {
         let said = sandbox.dpgui(&["config", "show", "t.toml", "--gpus", "2"]).ok();
@@ -347,4 +347,50 @@ fn an_empty_file_lacks_everything_and_windows_line_ends_lack_nothing() {
     sandbox.dpgui(&["config", "check", "t.toml", "--fix"]).ok();
     let mended = windows.replace('\u{feff}', "").replace("[0, 0.99]", "[0.0, 0.99]");
     assert_eq!(read(&sandbox, "t.toml"), mended, "the line ends stay");
+}
+
+#[test]
+fn no_command_shows_a_key_that_a_file_holds() {
+    let sandbox = sandbox();
+    let key = "wandb_api_key = 'canary'\n";
+    let bad = TRAINING.replace("[model]", &format!("{key}wandb_apikey = ['canary']\n[model]\n{key}"))
+        + "[monitoring]\nwandb_api_key = 'canary'\nwandb_api_kye = { a = 'canary' }\n";
+    sandbox.write("w/t.toml", &bad);
+    sandbox.write("w/d.toml", format!("{key}{DATASET}{key}"));
+    sandbox.write("w/other.toml", bad.replace("canary", "canaries"));
+    sandbox.write("w/torn.toml", "[monitoring]\nwandb_api_key = 'canary\n");
+    sandbox.write("w/long.toml", "[monitoring]\nwandb_api_key = \"\"\"\ncanary\n");
+    sandbox.write(
+        "w/odd.toml",
+        TRAINING.replace("[model]", "[monitoring]\nwandb_api_key = ['canary']\n[model]"),
+    );
+    let set = |value| ["config", "set", "t.toml", "monitoring.wandb_api_key", value];
+    let commands: [&[&str]; 11] = [
+        &["config", "show", "t.toml"],
+        &["config", "diff", "t.toml", "other.toml"],
+        &["config", "check", "t.toml"],
+        &["config", "check", "torn.toml"],
+        &["config", "check", "long.toml"],
+        &["config", "check", "odd.toml"],
+        &["config", "show", "torn.toml"],
+        &["config", "set", "torn.toml", "epochs", "1"],
+        &set("canary 2"),
+        &set("['canary']"),
+        &["config", "new", "wan", "n", "--data", "data", "--set", "monitoring.wandb_api_key=['canary']"],
+    ];
+    for command in commands {
+        for json in [&["--json"][..], &[]] {
+            let said = sandbox.dpgui(&[command, json].concat());
+            let said = said.stdout + &said.stderr;
+            assert!(!said.contains("canar"), "{command:?}: {said}");
+            assert!(command[1] == "diff" || !said.is_empty(), "{command:?}");
+        }
+    }
+    let said = sandbox.dpgui(&set("canary 3")).ok();
+    assert!(
+        said.stderr.contains("`monitoring.wandb_api_key = (hidden)` in `t.toml`, it was `(hidden)`"),
+        "{}",
+        said.stderr
+    );
+    assert!(read(&sandbox, "t.toml").contains("canary 3"));
 }

@@ -10,6 +10,7 @@ use super::{
 use crate::config::{
     portable,
     schema::{self, Condition, Key, Required, Section},
+    secret,
     source::Source,
 };
 
@@ -204,7 +205,8 @@ fn wrong_value(part: &Part, key: &Key, item: &Item, wrong: Wrong) -> Finding {
         _ => named::wrong(part.of, name, wrong),
     };
     let wanted = values::wanted(key);
-    let message = format!("`{name}` must be {wanted}, not `{}`", shown(&part.view, item));
+    let message =
+        format!("`{name}` must be {wanted}, not `{}`", secret::shown(name, shown(&part.view, item)));
     let meant = item.as_value().and_then(|value| values::meant(key, value));
     let finding = Finding::of(id, part.view.at(name), message);
     match meant {
