@@ -49,21 +49,23 @@ fn save_tmp_leftover(s: &Subject, found: &mut Vec<Finding>) {
 fn against_the_copy(s: &Subject, found: &mut Vec<Finding>) {
     let Some(copy) = folder(s).and_then(|folder| begun_with(&folder)) else { return };
     let old = View::root(&copy);
-    for key in ["model.type", "adapter.type", "adapter.rank", "optimizer.type"] {
+    let optimizer = (!s.is_passed("--reset_optimizer")).then_some("optimizer.type");
+    for key in ["model.type", "adapter.type", "adapter.rank"].into_iter().chain(optimizer) {
         let (before, now) = (plain(&old, key), plain(s, key));
         if before != now {
             let say = |value: Option<String>| value.unwrap_or_else(|| "not set".to_owned());
             let message =
                 format!("the checkpoint was made with `{key}` {}, here it is {}", say(before), say(now));
-            found.push(
-                s.error("resume-same-model-shape", key, message)
-                    .fix("set it as it was, or start anew: remove `resume_from_checkpoint`"),
-            );
+            found.push(s.error("resume-same-model-shape", key, message).fix(match key {
+                "optimizer.type" => "set it as it was, or pass `--reset_optimizer` on",
+                _ => "set it as it was, or start anew: remove `resume_from_checkpoint`",
+            }));
         }
     }
     let (before, now) = (old.number("optimizer.lr"), s.number("optimizer.lr"));
     if let (Some(before), Some(now)) = (before, now)
         && (before - now).abs() > f64::EPSILON * before.abs()
+        && !s.is_passed("--reset_optimizer_params")
         && s.number("force_constant_lr").is_none_or(|lr| lr == 0.0)
     {
         let message = format!("`lr = {now}` is not used: the checkpoint goes on with {before}");
