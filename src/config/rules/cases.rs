@@ -315,3 +315,20 @@ fn a_finding_says_what_happens_and_when() {
     let said = found.iter().map(|it| it.outcome().unwrap_or_default()).collect::<Vec<_>>();
     assert_eq!(said, ["AssertionError after caching and model loading"]);
 }
+
+#[test]
+fn a_damaged_file_in_a_folder_of_which_the_trainer_opens_some_is_a_warning() {
+    const FILES: &[(&str, &str)] = &[
+        ("flux/a.safetensors", "version https://git-lfs.github.com/spec/v1\n"),
+        ("flux/vae/b.safetensors", "\u{2}\0\0\0\0\0\0\0{}"),
+    ];
+    let check = |change: &str, expected| {
+        let found = World::new().judge(&case("damaged-file", "", "").files(FILES), change);
+        let found: Vec<_> = found.iter().map(|it| (it.id, it.severity)).collect();
+        assert_eq!(found, [("damaged-file", expected)], "{change}");
+    };
+    check("model = { type = 'flux', diffusers_path = 'flux' }", Severity::Warning);
+    check("model = { type = 'qwen_image', transformer_path = 'flux' }", Severity::Error);
+    check("model = { type = 'wan', llm_path = 'flux/a.safetensors' }", Severity::Error);
+    check("adapter.init_from_existing = 'flux'", Severity::Error);
+}
