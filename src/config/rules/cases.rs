@@ -332,3 +332,14 @@ fn a_damaged_file_in_a_folder_of_which_the_trainer_opens_some_is_a_warning() {
     check("model = { type = 'wan', llm_path = 'flux/a.safetensors' }", Severity::Error);
     check("adapter.init_from_existing = 'flux'", Severity::Error);
 }
+
+#[test]
+fn a_key_of_the_top_that_is_there_too_is_only_needless_elsewhere() {
+    let check = |change: &str, expected| {
+        let found = World::new().judge(&case("root-key-in-table", "", ""), change);
+        let found: Vec<_> = found.iter().map(|it| (it.id, it.severity, it.edit.is_some())).collect();
+        assert_eq!(found, [("root-key-in-table", expected, expected == Severity::Error)], "{change}");
+    };
+    check("model.gradient_clipping = 2.0", Severity::Error);
+    check("gradient_clipping = 1.0\nmodel.gradient_clipping = 2.0", Severity::Warning);
+}
