@@ -66,7 +66,7 @@ fn against_the_copy(s: &Subject, found: &mut Vec<Finding>) {
     if let (Some(before), Some(now)) = (before, now)
         && (before - now).abs() > f64::EPSILON * before.abs()
         && !s.is_passed("--reset_optimizer_params")
-        && s.number("force_constant_lr").is_none_or(|lr| lr == 0.0)
+        && !s.has("force_constant_lr")
     {
         let message = format!("`lr = {now}` is not used: the checkpoint goes on with {before}");
         found.push(
