@@ -161,6 +161,22 @@ fn several_files_are_checked_at_once_dataset_files_too() {
 }
 
 #[test]
+fn a_broken_dataset_is_said_once_and_counts_for_each_file_that_names_it() {
+    let sandbox = sandbox();
+    let clean = "output_dir = 'out'\ndataset = 'd.toml'\nepochs = 1\nsave_every_n_epochs = 1\n\
+                 checkpoint_every_n_minutes = 60\n[model]\ntype = 'wan'\ndtype = 'bfloat16'\nckpt_path = 'wan'\n\
+                 [adapter]\ntype = 'lora'\nrank = 8\n[optimizer]\ntype = 'adamw_optimi'\nlr = 1e-4\n";
+    sandbox.write("w/a.toml", clean);
+    sandbox.write("w/b.toml", clean);
+    sandbox.write("w/d.toml", "[[directory]]\npath = 'data'\n");
+    let said = sandbox.dpgui(&["config", "check", "a.toml", "b.toml"]);
+    assert_eq!(said.code, Some(2));
+    assert_eq!(said.stdout.matches("[resolutions-top-level]").count(), 1, "{said}");
+    assert!(said.stderr.contains("`a.toml`, `b.toml`: 1 error"), "{said}");
+    assert!(!said.stderr.contains("no errors"), "{said}");
+}
+
+#[test]
 fn a_configuration_is_shown_with_its_defaults_and_what_follows() {
     let sandbox = sandbox();
     sandbox.dpgui(&["config", "check", "t.toml", "--fix"]).ok();
