@@ -343,3 +343,22 @@ fn a_key_of_the_top_that_is_there_too_is_only_needless_elsewhere() {
     check("model.gradient_clipping = 2.0", Severity::Error);
     check("gradient_clipping = 1.0\nmodel.gradient_clipping = 2.0", Severity::Warning);
 }
+
+#[test]
+fn a_number_that_the_trainer_takes_for_a_truth_is_a_warning_and_counts() {
+    let check = |case: Case, expected: &[(&str, Severity)]| {
+        let found = World::new().judge(&case, case.broken);
+        let found: Vec<_> = found.iter().map(|it| (it.id, it.severity)).collect();
+        assert_eq!(found, expected, "{}", case.broken);
+    };
+    let poor = ("wrong-type", Severity::Warning);
+    check(in_dataset("wrong-type", "wan", "directory = [{ skip_empty_caption = 0 }]", ""), &[poor]);
+    check(
+        in_dataset("wrong-type", "wan", "enable_ar_bucket = 1\nmin_ar = 0.5\nmax_ar = 2.0", ""),
+        &[poor, ("ar-range-top-level", Severity::Error)],
+    );
+    check(
+        in_dataset("wrong-type", "wan", "directory = [{ skip_empty_caption = 2 }]", ""),
+        &[("wrong-type", Severity::Error)],
+    );
+}
