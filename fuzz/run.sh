@@ -9,7 +9,7 @@ cd "$(dirname "$0")"
 seconds="${1:-15}"
 shift || true
 targets=("$@")
-((${#targets[@]})) || targets=(unpack_tar_gz unpack_wheel bundle lock sources requirements media)
+((${#targets[@]})) || targets=(unpack_tar_gz unpack_wheel bundle lock sources requirements media config safetensors)
 
 # The triple keeps these flags from build scripts and macros, which have no fuzzer to link with.
 triple="$(rustc -vV | sed -n 's/^host: //p')"
@@ -29,7 +29,7 @@ trap 'rm -rf "$TMPDIR"' EXIT
 
 # What to start from, made of what is in the repository. The first byte says how the unpackers take the rest.
 work="$CARGO_TARGET_DIR/fuzz"
-mkdir -p "$work"/{corpus,found,seeds}/{bundle,lock,media,requirements,sources,unpack_tar_gz,unpack_wheel}
+mkdir -p "$work"/{corpus,found,seeds}/{bundle,config,lock,media,requirements,safetensors,sources,unpack_tar_gz,unpack_wheel}
 cp ../vendor/dpgui.lock "$work/seeds/lock/shipped"
 python3 - "$work/seeds/media" ../tests/data/differential/media.jsonl <<'END'
 import base64, json, pathlib, sys
@@ -37,6 +37,29 @@ for line in open(sys.argv[2]):
     file = json.loads(line)
     pathlib.Path(sys.argv[1], file["name"]).write_bytes(base64.b64decode(file["bytes"]))
 END
+cat >"$work/seeds/config/pair" <<'END'
+output_dir = 'output'
+dataset = 'd.toml'
+epoch = 10 # a typing error
+micro_batch_size_per_gpu = [[512, 4], [1024, "1"]]
+save_every_n_epochs = 1
+[model]
+type = 'wan'
+dtype = 'bf16'
+ckpt_path = 'C:\models\wan'
+gradient_clipping = 1.0
+[adapter]
+type = 'lora'
+rank = 0x10
+[optimizer]
+type = 'adamw_optimi'
+betas = [0, 0.99]
+[monitoring]
+enable_wandb = true
+END
+printf '\0resolutions = [512, [1280, 720]]\r\nenable_ar_bucket = 1\n[[directory]]\npath = "a\\u0062"\n' \
+    >>"$work/seeds/config/pair"
+printf '\67\0\0\0\0\0\0\0{"a":{"dtype":"BF16","shape":[1],"data_offsets":[0,2]}}12' >"$work/seeds/safetensors/one"
 cat >"$work/seeds/lock/full" <<'END'
 version = 1
 rules = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"

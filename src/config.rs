@@ -22,6 +22,7 @@ pub mod rules;
 pub mod safetensors;
 pub mod sample;
 pub mod schema;
+pub mod secret;
 pub mod setting;
 pub mod source;
 pub mod starter;
@@ -71,7 +72,7 @@ pub fn check(
         Ok(config) => Ok(config.findings(ranks)),
         Err(ConfigError::IsDataset { .. }) => {
             let base = Base { root: workspace.root().to_owned(), env: env.clone() };
-            Ok(rules::of_dataset(&Source::read(path)?, &base, None))
+            Ok(rules::of_dataset(&Source::read(path)?, &base, None, &[]))
         }
         Err(cause @ (ConfigError::Missing { .. } | ConfigError::Fs(_))) => Err(cause),
         Err(cause) => Ok(vec![rules::unreadable(&cause, (path, Position::START))]),
@@ -146,7 +147,12 @@ impl TrainConfig {
     /// Everything that is wrong, the training file first, each file from its top. `ranks` is how many processes
     /// (GPUs) will train, if that is known.
     pub fn findings(&self, ranks: Option<u32>) -> Vec<Finding> {
-        rules::of_training(self, ranks)
+        rules::of_training(self, ranks, &[])
+    }
+
+    /// The same for a training whose trainer gets `args`, some of which allow what is wrong otherwise.
+    pub fn findings_with(&self, ranks: Option<u32>, args: &[String]) -> Vec<Finding> {
+        rules::of_training(self, ranks, args)
     }
 
     /// Writes copies of all files into `dir` that the trainer understands from any working directory. The
@@ -268,6 +274,28 @@ wandb_run_name = 'r'
     }
 
     #[test]
+    fn a_key_in_the_wrong_place_is_in_no_copy_either() {
+        let wrong = TRAINING.replace("epochs = 10", "wandb_api_key = 'canary'\nepochs = 10").replace(
+            "[optimizer]",
+            "[[extra]]\nb = { hf_api_key = 'canary' }\n[optimizer]\nwandb_apikey = ['canary']",
+        );
+        let (dir, config) = load(&wrong);
+        let dataset = dir.path().join("configs/wan.toml");
+        let text = fs::read_text(&dataset).expect("read") + "wandb_api_key = 'canary'\n";
+        fs::write_atomic(&dataset, text).expect("written");
+        let path = config.expect("valid").path().to_owned();
+        let home = dir.path().join("home").display().to_string();
+        let env = Env::from([("HOME", home.as_str())]);
+        let config = TrainConfig::load(&path, &Workspace::at(dir.path()), &env).expect("valid");
+        let resolved = config.resolve_into(&dir.path().join("runs/1")).expect("resolved");
+        for copy in [resolved.config, resolved.dataset] {
+            let text = fs::read_text(&copy).expect("written");
+            assert!(!text.contains("canary") && text.contains("wandb_api_key = ''"), "{text}");
+        }
+        assert_eq!(resolved.secrets.len(), 1);
+    }
+
+    #[test]
     fn what_is_repaired_in_the_copy_is_only_a_note() {
         check_findings(
             TRAINING,
@@ -319,6 +347,42 @@ enable_wandb = true
                 "DIR/wan.toml:13:16: error[wandb-keys]: with `enable_wandb` the trainer needs `wandb_run_name` in `[monitoring]`",
             ],
         );
+    }
+
+    #[test]
+    fn what_an_argument_of_the_trainer_allows_is_no_error_with_it() {
+        let (dir, config) = load(TRAINING);
+        let path = config.expect("valid").path().to_owned();
+        let training = TRAINING.replace("epochs = 10", "epochs = 10\nresume_from_checkpoint = 'old'");
+        let begun = "[model]\ntype = 'wan'\n[optimizer]\ntype = 'Lion'\nlr = 1e-5\n";
+        fs::create_dir_all(&dir.path().join("output/old")).expect("created");
+        let dataset = "resolutions = [1, 2, 3, 4]\n[[directory]]\npath = \"data/it's\"\n";
+        let files = [
+            ("wan.toml", &*training),
+            ("configs/wan.toml", dataset),
+            ("output/old/wan.toml", begun),
+            ("output/old/latest", "a"),
+        ];
+        for (path, text) in files {
+            fs::write_atomic(&dir.path().join(path), text).expect("written");
+        }
+        let home = dir.path().join("home").display().to_string();
+        let env = Env::from([("HOME", home.as_str())]);
+        let config = TrainConfig::load(&path, &Workspace::at(dir.path()), &env).expect("valid");
+        let check = |args: &[&str], expected: &[&str]| {
+            let args: Vec<String> = args.iter().map(|&it| it.to_owned()).collect();
+            let ids =
+                ["resolutions-at-most-three", "resume-same-model-shape", "lr-changes-ignored-on-resume"];
+            let found: Vec<&str> = config.findings_with(Some(8), &args).iter().map(|it| it.id).collect();
+            let found: Vec<&str> = ids.into_iter().filter(|id| found.contains(id)).collect();
+            assert_eq!(found, expected, "{args:?}");
+        };
+        let (many, shape, lr) =
+            ("resolutions-at-most-three", "resume-same-model-shape", "lr-changes-ignored-on-resume");
+        check(&[], &[many, shape, lr]);
+        check(&["--i_know_what_i_am_doing"], &[shape, lr]);
+        check(&["--reset_optimizer"], &[many, lr]);
+        check(&["--reset_optimizer_params"], &[many, shape]);
     }
 
     #[test]

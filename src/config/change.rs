@@ -11,11 +11,12 @@ use super::{
     edit::{self, Edit, Place, Step},
     portable, rules,
     schema::{self, Key, Kind, Section},
+    secret,
     source::Source,
     view::View,
 };
 
-/// What was set.
+/// What was set, for people to read: no secret is in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Changed {
     /// As TOML.
@@ -39,8 +40,9 @@ pub fn set(path: &Path, key: &str, text: &str) -> Result<Changed, ConfigError> {
     // As somebody wrote it, if it is TOML.
     let written = text.trim().parse::<Value>().is_ok_and(|it| plain(&it) == plain(&value));
     let value = if written { text.trim().to_owned() } else { portable::spelt(&value) };
-    let changed = Changed { value, before: before.map(plain) };
-    let edits = [Edit::Set { place, value: changed.value.clone() }];
+    let shown = |text: &str| secret::shown(key, text).to_owned();
+    let changed = Changed { value: shown(&value), before: before.map(|it| shown(&plain(it))) };
+    let edits = [Edit::Set { place, value }];
     let (text, done) = edit::apply(&source, &edits)?;
     if done.is_empty() {
         return Err(ConfigError::NotAValue { key: key.to_owned() });
@@ -90,7 +92,7 @@ impl<'a> Target<'a> {
         let wrong = || ConfigError::WrongValue {
             key: path.to_owned(),
             wanted: rules::wanted(key),
-            text: text.to_owned(),
+            text: secret::shown(path, text).to_owned(),
         };
         candidates.into_iter().find(fits).ok_or_else(wrong)
     }

@@ -36,10 +36,12 @@ pub enum Edit {
         place: Place,
         value: String,
     },
-    /// What is at `span` of the text, without byte-order mark and carriage returns, by other TOML.
+    /// What is at `span` of the text, without byte-order mark and carriage returns, by other TOML; not if it is no
+    /// longer `was`, because somebody changed the file meanwhile.
     Replace {
         file: PathBuf,
         span: Range<usize>,
+        was: String,
         value: String,
     },
     Remove {
@@ -112,14 +114,14 @@ fn replaced<'e>(text: &str, edits: &'e [Edit], done: &mut Vec<&'e Edit>) -> Stri
     let mut by_place: Vec<_> = edits
         .iter()
         .filter_map(|edit| match edit {
-            Edit::Replace { span, value, .. } => Some((span, value, edit)),
+            Edit::Replace { span, was, value, .. } => Some((span, was, value, edit)),
             _ => None,
         })
         .collect();
     by_place.sort_by_key(|(span, ..)| std::cmp::Reverse(span.start));
     let mut end = text.len();
-    for (span, value, edit) in by_place {
-        if span.end <= end && text.get(span.clone()).is_some() {
+    for (span, was, value, edit) in by_place {
+        if span.end <= end && text.get(span.clone()) == Some(was) {
             text.replace_range(span.clone(), value);
             end = span.start;
             done.push(edit);
@@ -304,5 +306,16 @@ mod tests {
             Edit::ToRoot { place: place(&[key("m")], "a") },
         ];
         assert_eq!(apply(&source, &edits).expect("valid"), ("a = 1\nb = 2\n".to_owned(), vec![]));
+    }
+
+    #[test]
+    fn what_changed_meanwhile_is_not_replaced() {
+        let source = Source::parse(Path::new("t.toml"), "# new\na = 1\n".to_owned()).expect("valid");
+        let replace = |span, was: &str| {
+            let (file, was, value) = (PathBuf::from("t.toml"), was.to_owned(), "2".to_owned());
+            apply(&source, &[Edit::Replace { file, span, was, value }]).expect("valid").0
+        };
+        assert_eq!(replace(4..5, "1"), "# new\na = 1\n");
+        assert_eq!(replace(10..11, "1"), "# new\na = 2\n");
     }
 }

@@ -9,7 +9,8 @@ use super::{
     Position, TrainConfig,
     paths::{self, Base},
     rules::{self, In, Part, Subject},
-    schema::{self, Key, Kind, Mark, PathKind},
+    schema::{self, Key, Kind, PathKind},
+    secret::{HIDDEN, is_secret},
     source::Source,
 };
 
@@ -41,9 +42,6 @@ pub enum Origin {
     /// Another key.
     Key { from: String },
 }
-
-/// What is shown of a secret.
-const HIDDEN: &str = "(hidden)";
 
 /// All keys that are written, or have a default, in the order in which one would write them.
 pub fn settings(config: &TrainConfig) -> Vec<Setting> {
@@ -80,7 +78,7 @@ fn of_part(part: &Part, base: &Base, prefix: &str) -> Vec<Setting> {
     // What goes to a constructor, or nowhere.
     let others = part.view.table().iter().filter(|(name, _)| keys.iter().all(|key| key.name != *name));
     found.extend(others.filter_map(|(name, item)| {
-        let value = json(item.as_value()?);
+        let value = named(name, item.as_value()?);
         Some(Setting { section: section.clone(), key: name.to_owned(), value, origin: written(part, name) })
     }));
     found
@@ -116,9 +114,8 @@ fn written(part: &Part, key: &str) -> Origin {
 }
 
 fn shown(value: &Value, key: &Key, base: &Base) -> serde_json::Value {
-    if key.is(Mark::Secret) {
-        let is_set = value.as_str().is_some_and(|text| !text.is_empty());
-        return if is_set { HIDDEN.into() } else { "".into() };
+    if is_secret(&key.name) {
+        return named(&key.name, value);
     }
     match (value, key.path) {
         (Value::String(text), Some(kind)) => path(text.value(), kind, base),
@@ -142,6 +139,12 @@ fn path(text: &str, kind: PathKind, base: &Base) -> serde_json::Value {
     base.absolute(text).display().to_string().into()
 }
 
+/// The value of `key`, which may be nobody's business.
+fn named(key: &str, value: &Value) -> serde_json::Value {
+    let is_set = value.as_str() != Some("");
+    if is_secret(key) && is_set { HIDDEN.into() } else { json(value) }
+}
+
 fn json(value: &Value) -> serde_json::Value {
     match value {
         Value::String(text) => text.value().as_str().into(),
@@ -154,7 +157,7 @@ fn json(value: &Value) -> serde_json::Value {
         Value::Array(array) => array.iter().map(json).collect(),
         Value::InlineTable(table) => table
             .iter()
-            .map(|(key, value)| (key.to_owned(), json(value)))
+            .map(|(key, value)| (key.to_owned(), named(key, value)))
             .collect::<serde_json::Map<_, _>>()
             .into(),
     }

@@ -8,7 +8,7 @@ use crate::{
 };
 
 use super::{
-    Finding, Position,
+    Finding, Position, secret,
     setting::SettingError,
     source::position,
     starter::{self, Preset},
@@ -61,7 +61,7 @@ impl ConfigError {
     pub(super) fn syntax(path: &Path, text: &str, cause: &toml_edit::TomlError) -> Self {
         let start = cause.span().map_or(0, |span| span.start);
         let at = position(text, start);
-        let line = text.lines().nth(at.line - 1).unwrap_or_default().to_owned();
+        let line = shown(text, at);
         let message = cause.message().trim_end().replace('\n', ", ");
         Self::Syntax { path: path.to_owned(), at, line, message }
     }
@@ -122,6 +122,14 @@ fn no_preset(preset: Preset, has: &[Preset]) -> String {
             format!("choose `--preset {has}`, or leave it out")
         }
     }
+}
+
+/// The line, without a secret that begins there or in a line before it.
+fn shown(text: &str, at: Position) -> String {
+    let line = text.lines().nth(at.line - 1).unwrap_or_default();
+    let begins = text.lines().take(at.line - 1).filter(|it| it.contains('=')).last();
+    let goes_on = !line.contains('=') && begins.is_some_and(|it| secret::shown_line(it) != it);
+    if goes_on && !line.is_empty() { secret::HIDDEN.to_owned() } else { secret::shown_line(line) }
 }
 
 /// The line, and a mark under the place.

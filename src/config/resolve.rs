@@ -17,6 +17,7 @@ use super::{
     portable::{self, Replaced},
     rules,
     schema::PathKind,
+    secret,
     source::Source,
 };
 
@@ -62,7 +63,9 @@ pub(super) fn resolve(config: &TrainConfig, dir: &Path) -> Result<Resolved, Conf
     for dataset in &config.datasets {
         let source = dataset.source.as_ref().map_err(|finding| unusable(finding.clone()))?;
         let copy = dir.join(names.pick(&dataset.path));
-        write(source, &absolute(config, &paths::in_dataset(source))?, &copy)?;
+        let mut replaced_there = absolute(config, &paths::in_dataset(source))?;
+        take_secrets(source, &mut replaced_there);
+        write(source, &replaced_there, &copy)?;
         replaced.insert(dataset.named_at, text_of(&copy)?);
         datasets.push(copy);
     }
@@ -106,19 +109,14 @@ fn absolute(config: &TrainConfig, paths: &[PathUse]) -> Result<Replaced, ConfigE
     Ok(replaced)
 }
 
-/// The copies stay beside every saved model, so they hold no key. The trainer reads `wandb_api_key` and hands it to
-/// `wandb.login`, which takes an empty one for none and looks at `WANDB_API_KEY`.
+/// The copies stay beside every saved model, so they hold no key, wherever it is written. The trainer reads that of
+/// `[monitoring]` and hands it to `wandb.login`, which takes an empty one for none and looks at `WANDB_API_KEY`.
 fn take_secrets(source: &Source, replaced: &mut Replaced) -> Vec<Secret> {
-    let Some(monitoring) = source.root().get("monitoring").and_then(Item::as_table_like) else {
-        return vec![];
-    };
-    let Some(item) = monitoring.get("wandb_api_key") else { return vec![] };
-    let (Some(key), Some(span)) = (item.as_str(), item.span()) else { return vec![] };
-    if key.is_empty() {
-        return vec![];
-    }
-    replaced.insert(span.start, String::new());
-    vec![Secret { variable: "WANDB_API_KEY", value: key.to_owned() }]
+    replaced.extend(secret::places(source.root()).into_iter().map(|place| (place, String::new())));
+    let read = source.root().get("monitoring").and_then(Item::as_table_like);
+    let key = read.and_then(|it| it.get("wandb_api_key")).and_then(Item::as_str);
+    let key = key.filter(|key| !key.is_empty());
+    key.map(|key| Secret { variable: "WANDB_API_KEY", value: key.to_owned() }).into_iter().collect()
 }
 
 fn write(source: &Source, replaced: &Replaced, copy: &Path) -> Result<(), ConfigError> {

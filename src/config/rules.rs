@@ -49,6 +49,8 @@ pub(super) struct Subject<'a> {
     model: Option<&'static schema::ModelType>,
     /// How many processes, so GPUs, will train, if that is known.
     ranks: Option<u32>,
+    /// What the trainer gets on its command line besides the file.
+    args: &'a [String],
     datasets: Vec<View<'a>>,
     heads: OnceCell<Vec<headers::Head<'a>>>,
 }
@@ -71,6 +73,10 @@ impl<'a> Subject<'a> {
         self.model.is_some_and(|it| models.contains(&it.name))
     }
 
+    fn is_passed(&self, arg: &str) -> bool {
+        self.args.iter().any(|it| it == arg)
+    }
+
     fn stages(&self) -> i64 {
         self.int("pipeline_stages").unwrap_or(1).max(1)
     }
@@ -89,6 +95,8 @@ pub(super) struct Dataset<'a> {
     base: &'a Base,
     /// Of the training file that names it.
     model: Option<&'static schema::ModelType>,
+    /// What the trainer gets on its command line besides the file.
+    args: &'a [String],
 }
 
 impl<'a> Deref for Dataset<'a> {
@@ -160,6 +168,7 @@ impl<'a> Subject<'a> {
             base: &config.base,
             model: config.training.model.as_deref().and_then(schema::model),
             ranks,
+            args: &[],
             datasets: readable.map(View::root).collect(),
             heads: OnceCell::new(),
         }
@@ -173,12 +182,12 @@ impl<'a> Subject<'a> {
 
 /// The tables of a dataset file, with the keys that each may have.
 pub(super) fn parts_of_dataset<'a>(source: &'a Source, base: &'a Base) -> Vec<Part<'a>> {
-    shape::dataset(&Dataset { root: View::root(source), base, model: None })
+    shape::dataset(&Dataset { root: View::root(source), base, model: None, args: &[] })
 }
 
 /// Everything that is wrong: the training file first, each file from its top.
-pub(super) fn of_training(config: &TrainConfig, ranks: Option<u32>) -> Vec<Finding> {
-    let subject = Subject::of(config, ranks);
+pub(super) fn of_training(config: &TrainConfig, ranks: Option<u32>, args: &[String]) -> Vec<Finding> {
+    let subject = Subject { args, ..Subject::of(config, ranks) };
     let mut found = vec![];
     for rule in TOPICS.iter().copied().flatten() {
         let before = found.len();
@@ -195,7 +204,7 @@ pub(super) fn of_training(config: &TrainConfig, ranks: Option<u32>) -> Vec<Findi
     let readable = config.datasets.iter().filter_map(|dataset| dataset.source.as_ref().ok());
     let mut seen = BTreeSet::new();
     for source in readable.filter(|source| seen.insert(source.path())) {
-        found.extend(of_dataset(source, &config.base, subject.model));
+        found.extend(of_dataset(source, &config.base, subject.model, args));
     }
     found
 }
@@ -205,8 +214,9 @@ pub(super) fn of_dataset(
     source: &Source,
     base: &Base,
     model: Option<&'static schema::ModelType>,
+    args: &[String],
 ) -> Vec<Finding> {
-    let dataset = Dataset { root: View::root(source), base, model };
+    let dataset = Dataset { root: View::root(source), base, model, args };
     let mut found = vec![];
     for rule in TOPICS.iter().copied().flatten() {
         let before = found.len();

@@ -5,6 +5,7 @@ use toml::Value;
 use super::{
     draft::{Draft, Part},
     schema::{self, Key, Kind, Section},
+    secret,
 };
 
 /// What somebody wants a key to be.
@@ -149,16 +150,18 @@ impl Setting {
             Some(value) if key.accepts(&value).is_ok() || !takes_text => value,
             _ if takes_text => Value::String(self.text.clone()),
             _ => {
-                let wanted = key.kind.in_words();
-                return Err(SettingError::Value { name: self.name.clone(), wanted, text: self.text.clone() });
+                return Err(self.wrong(key.kind.in_words()));
             }
         };
         match key.accepts(&value) {
             Ok(()) => Ok(value),
-            Err(wanted) => {
-                Err(SettingError::Value { name: self.name.clone(), wanted, text: self.text.clone() })
-            }
+            Err(wanted) => Err(self.wrong(wanted)),
         }
+    }
+
+    fn wrong(&self, wanted: String) -> SettingError {
+        let text = secret::shown(&self.name, &self.text).to_owned();
+        SettingError::Value { name: self.name.clone(), wanted, text }
     }
 }
 

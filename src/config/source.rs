@@ -1,6 +1,7 @@
 //! One TOML file as the user wrote it: parsed, with the place of everything in it.
 
 use std::{
+    collections::{BTreeMap, VecDeque},
     io,
     ops::Range,
     path::{Path, PathBuf},
@@ -26,7 +27,8 @@ pub struct Source {
     path: PathBuf,
     document: Document<String>,
     had_byte_order_mark: bool,
-    had_carriage_returns: bool,
+    /// Whether each line, but for the last, ended with a carriage return.
+    line_ends: Vec<bool>,
 }
 
 impl Source {
@@ -41,21 +43,34 @@ impl Source {
             None => (text, false),
         };
         // Python reads with universal newlines, so a multi-line string has the same value here and there.
-        let had_carriage_returns = text.contains("\r\n");
-        let text = if had_carriage_returns { text.replace("\r\n", "\n") } else { text };
+        let lines = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
+        let line_ends = lines.map(|line| line.ends_with("\r\n")).collect();
+        let text = if text.contains("\r\n") { text.replace("\r\n", "\n") } else { text };
         match Document::parse(text.clone()) {
-            Ok(document) => {
-                Ok(Self { path: path.to_owned(), document, had_byte_order_mark, had_carriage_returns })
-            }
+            Ok(document) => Ok(Self { path: path.to_owned(), document, had_byte_order_mark, line_ends }),
             Err(cause) => Err(ConfigError::syntax(path, &text, &cause)),
         }
     }
 
-    /// `text` with the line ends that this file had, and its byte-order mark if that shall stay.
+    /// `text` with the line ends that this file had, line for line, and its byte-order mark if that shall stay. A new
+    /// line ends as the one before it.
     pub fn framed(&self, text: &str, keeps_mark: bool) -> String {
         let mark = if self.had_byte_order_mark && keeps_mark { "\u{feff}" } else { "" };
-        let text = if self.had_carriage_returns { text.replace('\n', "\r\n") } else { text.to_owned() };
-        format!("{mark}{text}")
+        let mut ends: BTreeMap<&str, VecDeque<bool>> = BTreeMap::new();
+        for (line, end) in self.text().split('\n').zip(&self.line_ends) {
+            ends.entry(line).or_default().push_back(*end);
+        }
+        let mut has_return = self.line_ends.first() == Some(&true);
+        let mut framed = mark.to_owned();
+        for line in text.split_inclusive('\n') {
+            let Some(line) = line.strip_suffix('\n') else {
+                framed.push_str(line);
+                continue;
+            };
+            has_return = ends.get_mut(line).and_then(VecDeque::pop_front).unwrap_or(has_return);
+            framed.extend([line, if has_return { "\r\n" } else { "\n" }]);
+        }
+        framed
     }
 
     /// Whether the file holds `text`, to the last byte.
@@ -117,4 +132,27 @@ pub(super) fn position(text: &str, offset: usize) -> Position {
     let before = text.get(..offset).unwrap_or(text);
     let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
     Position { line: before.matches('\n').count() + 1, column: before[line_start..].chars().count() + 1 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_keeps_its_end_and_a_new_one_ends_as_the_one_before_it() {
+        let check = |before: &str, after: &str, expected: &str| {
+            let source = Source::parse(Path::new("t"), before.to_owned()).expect("TOML");
+            assert!(source.is(before));
+            assert_eq!(source.framed(after, true), expected);
+        };
+        check(
+            "a = 1\r\nb = 2\nc = 3\r\n",
+            "a = 1\nb = 4\nc = 3\nd = 1\n",
+            "a = 1\r\nb = 4\r\nc = 3\r\nd = 1\r\n",
+        );
+        check("a = 1\nb = 2\r\nc = 3", "a = 1\nb = 2\nc = 3", "a = 1\nb = 2\r\nc = 3");
+        check("a = 1\n\n\r\nb = 2\n", "a = 1\n\n\nb = 2\n", "a = 1\n\n\r\nb = 2\n");
+        check("\u{feff}a = 1", "a = 1", "\u{feff}a = 1");
+        check("a = 1\r\n", "b = 1\na = 1\n", "b = 1\r\na = 1\r\n");
+    }
 }

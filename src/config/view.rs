@@ -72,8 +72,11 @@ impl<'a> View<'a> {
         self.get(path)?.as_str()
     }
 
+    /// With `0` and `1`, which are the same to the trainer.
     pub(super) fn flag(&self, path: &str) -> Option<bool> {
-        self.get(path)?.as_bool()
+        let item = self.get(path)?;
+        let number = || item.as_integer().filter(|it| [0, 1].contains(it)).map(|it| it == 1);
+        item.as_bool().or_else(number)
     }
 
     /// The values of an array, by what `parse` makes of each; `None` if it is no array, or one of something else.

@@ -126,7 +126,7 @@ pub fn start(site: Site<'_>, request: &Request, _setup: &Lock) -> Result<Started
     let found: &[Gpu] = nvidia.as_ref().map_or(&[], |it| &it.gpus);
     let devices = Devices::choose(&config.training, request.gpus.as_deref(), found, &host.env);
     // What is wrong with the files is said first: another GPU would not mend it.
-    let mut warnings = check_config(&config, devices.as_ref().ok().map(Devices::ranks))?;
+    let mut warnings = check_config(&config, devices.as_ref().ok().map(Devices::ranks), &request.args)?;
     let devices = devices?;
     let data = data::check(site, &config, devices.ranks())?;
 
@@ -182,8 +182,8 @@ fn check_setup(workspace: &Workspace, script: &Path) -> Result<(), RunError> {
 ///
 /// # Errors
 /// All errors at once, with the warnings: they may say why something seems to be missing.
-fn check_config(config: &TrainConfig, ranks: Option<u32>) -> Result<Vec<String>, RunError> {
-    let mut found = config.findings(ranks);
+fn check_config(config: &TrainConfig, ranks: Option<u32>, args: &[String]) -> Result<Vec<String>, RunError> {
+    let mut found = config.findings_with(ranks, args);
     found.retain(|finding| finding.severity != Severity::Note);
     if found.iter().any(|finding| finding.severity == Severity::Error) {
         return Err(RunError::Findings(found));

@@ -161,6 +161,22 @@ fn several_files_are_checked_at_once_dataset_files_too() {
 }
 
 #[test]
+fn a_broken_dataset_is_said_once_and_counts_for_each_file_that_names_it() {
+    let sandbox = sandbox();
+    let clean = "output_dir = 'out'\ndataset = 'd.toml'\nepochs = 1\nsave_every_n_epochs = 1\n\
+                 checkpoint_every_n_minutes = 60\n[model]\ntype = 'wan'\ndtype = 'bfloat16'\nckpt_path = 'wan'\n\
+                 [adapter]\ntype = 'lora'\nrank = 8\n[optimizer]\ntype = 'adamw_optimi'\nlr = 1e-4\n";
+    sandbox.write("w/a.toml", clean);
+    sandbox.write("w/b.toml", clean);
+    sandbox.write("w/d.toml", "[[directory]]\npath = 'data'\n");
+    let said = sandbox.dpgui(&["config", "check", "a.toml", "b.toml"]);
+    assert_eq!(said.code, Some(2));
+    assert_eq!(said.stdout.matches("[resolutions-top-level]").count(), 1, "{said}");
+    assert!(said.stderr.contains("`a.toml`, `b.toml`: 1 error"), "{said}");
+    assert!(!said.stderr.contains("no errors"), "{said}");
+}
+
+#[test]
 fn a_configuration_is_shown_with_its_defaults_and_what_follows() {
     let sandbox = sandbox();
     sandbox.dpgui(&["config", "check", "t.toml", "--fix"]).ok();
@@ -347,4 +363,50 @@ fn an_empty_file_lacks_everything_and_windows_line_ends_lack_nothing() {
     sandbox.dpgui(&["config", "check", "t.toml", "--fix"]).ok();
     let mended = windows.replace('\u{feff}', "").replace("[0, 0.99]", "[0.0, 0.99]");
     assert_eq!(read(&sandbox, "t.toml"), mended, "the line ends stay");
+}
+
+#[test]
+fn no_command_shows_a_key_that_a_file_holds() {
+    let sandbox = sandbox();
+    let key = "wandb_api_key = 'canary'\n";
+    let bad = TRAINING.replace("[model]", &format!("{key}wandb_apikey = ['canary']\n[model]\n{key}"))
+        + "[monitoring]\nwandb_api_key = 'canary'\nwandb_api_kye = { a = 'canary' }\n";
+    sandbox.write("w/t.toml", &bad);
+    sandbox.write("w/d.toml", format!("{key}{DATASET}{key}"));
+    sandbox.write("w/other.toml", bad.replace("canary", "canaries"));
+    sandbox.write("w/torn.toml", "[monitoring]\nwandb_api_key = 'canary\n");
+    sandbox.write("w/long.toml", "[monitoring]\nwandb_api_key = \"\"\"\ncanary\n");
+    sandbox.write(
+        "w/odd.toml",
+        TRAINING.replace("[model]", "[monitoring]\nwandb_api_key = ['canary']\n[model]"),
+    );
+    let set = |value| ["config", "set", "t.toml", "monitoring.wandb_api_key", value];
+    let commands: [&[&str]; 11] = [
+        &["config", "show", "t.toml"],
+        &["config", "diff", "t.toml", "other.toml"],
+        &["config", "check", "t.toml"],
+        &["config", "check", "torn.toml"],
+        &["config", "check", "long.toml"],
+        &["config", "check", "odd.toml"],
+        &["config", "show", "torn.toml"],
+        &["config", "set", "torn.toml", "epochs", "1"],
+        &set("canary 2"),
+        &set("['canary']"),
+        &["config", "new", "wan", "n", "--data", "data", "--set", "monitoring.wandb_api_key=['canary']"],
+    ];
+    for command in commands {
+        for json in [&["--json"][..], &[]] {
+            let said = sandbox.dpgui(&[command, json].concat());
+            let said = said.stdout + &said.stderr;
+            assert!(!said.contains("canar"), "{command:?}: {said}");
+            assert!(command[1] == "diff" || !said.is_empty(), "{command:?}");
+        }
+    }
+    let said = sandbox.dpgui(&set("canary 3")).ok();
+    assert!(
+        said.stderr.contains("`monitoring.wandb_api_key = (hidden)` in `t.toml`, it was `(hidden)`"),
+        "{}",
+        said.stderr
+    );
+    assert!(read(&sandbox, "t.toml").contains("canary 3"));
 }

@@ -299,3 +299,12 @@ fn ctrl_c_before_the_first_step_says_that_there_is_nothing_to_save() {
     assert_eq!(said.code, Some(130), "{said}");
     assert!(said.stderr.contains("has nothing to save yet"), "{said}");
 }
+
+#[test]
+fn what_an_argument_of_the_trainer_allows_is_trained_with_it() {
+    let lab = Lab::new(&[]);
+    lab.change("configs/tiny-dataset.toml", "[16]", "[16, 32, 48, 64]");
+    let said = lab.train(&[]);
+    assert!(said.code == Some(2) && said.stderr.contains("[resolutions-at-most-three]"), "{said}");
+    lab.train(&["--", "--i_know_what_i_am_doing"]).ok();
+}

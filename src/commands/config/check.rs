@@ -42,15 +42,19 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Error> {
     let mut said = BTreeSet::new();
     let (mut errors, mut warnings, mut mendable) = (0, 0, 0);
     for file in &args.files {
-        let mut findings = mended(args, file, context)?;
-        findings.retain(|it| said.insert((it.file.clone(), it.position, it.id, it.message.clone())));
-        for finding in &findings {
+        let findings = mended(args, file, context)?;
+        let is_new = |it: &&Finding| said.insert((it.file.clone(), it.position, it.id, it.message.clone()));
+        let new: Vec<&Finding> = findings.iter().filter(is_new).collect();
+        for finding in &new {
             show(finding, context);
         }
-        let count = |severity| findings.iter().filter(|it| it.severity == severity).count();
-        let (bad, poor) = (count(Severity::Error), count(Severity::Warning));
-        (errors, warnings) = (errors + bad, warnings + poor);
-        mendable += findings.iter().filter(|it| it.edit.is_some()).count();
+        let of = |severity| move |it: &&Finding| it.severity == severity;
+        errors += new.iter().copied().filter(of(Severity::Error)).count();
+        warnings += new.iter().copied().filter(of(Severity::Warning)).count();
+        mendable += new.iter().filter(|it| it.edit.is_some()).count();
+        // What was said of another file is as bad for this one.
+        let bad = findings.iter().filter(of(Severity::Error)).count();
+        let poor = findings.iter().filter(of(Severity::Warning)).count();
         if bad > 0 || args.strict && poor > 0 {
             refused.push(file.display().to_string());
         } else {

@@ -315,3 +315,50 @@ fn a_finding_says_what_happens_and_when() {
     let said = found.iter().map(|it| it.outcome().unwrap_or_default()).collect::<Vec<_>>();
     assert_eq!(said, ["AssertionError after caching and model loading"]);
 }
+
+#[test]
+fn a_damaged_file_in_a_folder_of_which_the_trainer_opens_some_is_a_warning() {
+    const FILES: &[(&str, &str)] = &[
+        ("flux/a.safetensors", "version https://git-lfs.github.com/spec/v1\n"),
+        ("flux/vae/b.safetensors", "\u{2}\0\0\0\0\0\0\0{}"),
+    ];
+    let check = |change: &str, expected| {
+        let found = World::new().judge(&case("damaged-file", "", "").files(FILES), change);
+        let found: Vec<_> = found.iter().map(|it| (it.id, it.severity)).collect();
+        assert_eq!(found, [("damaged-file", expected)], "{change}");
+    };
+    check("model = { type = 'flux', diffusers_path = 'flux' }", Severity::Warning);
+    check("model = { type = 'qwen_image', transformer_path = 'flux' }", Severity::Error);
+    check("model = { type = 'wan', llm_path = 'flux/a.safetensors' }", Severity::Error);
+    check("adapter.init_from_existing = 'flux'", Severity::Error);
+}
+
+#[test]
+fn a_key_of_the_top_that_is_there_too_is_only_needless_elsewhere() {
+    let check = |change: &str, expected| {
+        let found = World::new().judge(&case("root-key-in-table", "", ""), change);
+        let found: Vec<_> = found.iter().map(|it| (it.id, it.severity, it.edit.is_some())).collect();
+        assert_eq!(found, [("root-key-in-table", expected, expected == Severity::Error)], "{change}");
+    };
+    check("model.gradient_clipping = 2.0", Severity::Error);
+    check("gradient_clipping = 1.0\nmodel.gradient_clipping = 2.0", Severity::Warning);
+}
+
+#[test]
+fn a_number_that_the_trainer_takes_for_a_truth_is_a_warning_and_counts() {
+    let check = |case: Case, expected: &[(&str, Severity)]| {
+        let found = World::new().judge(&case, case.broken);
+        let found: Vec<_> = found.iter().map(|it| (it.id, it.severity)).collect();
+        assert_eq!(found, expected, "{}", case.broken);
+    };
+    let poor = ("wrong-type", Severity::Warning);
+    check(in_dataset("wrong-type", "wan", "directory = [{ skip_empty_caption = 0 }]", ""), &[poor]);
+    check(
+        in_dataset("wrong-type", "wan", "enable_ar_bucket = 1\nmin_ar = 0.5\nmax_ar = 2.0", ""),
+        &[poor, ("ar-range-top-level", Severity::Error)],
+    );
+    check(
+        in_dataset("wrong-type", "wan", "directory = [{ skip_empty_caption = 2 }]", ""),
+        &[("wrong-type", Severity::Error)],
+    );
+}

@@ -74,6 +74,9 @@ fn ar_range_top_level(d: &Dataset, found: &mut Vec<Finding>) {
 }
 
 fn resolutions_at_most_three(d: &Dataset, found: &mut Vec<Finding>) {
+    if d.args.iter().any(|it| it == "--i_know_what_i_am_doing") {
+        return;
+    }
     for table in tables(d) {
         let count = table.get("resolutions").and_then(Item::as_array).map_or(0, toml_edit::Array::len);
         let counts = |directory: &View| !directory.has("resolutions");

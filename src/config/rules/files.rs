@@ -63,8 +63,12 @@ fn path_finding(base: &Base, source: &Source, path: &PathUse) -> Option<Finding>
     if let Some(path) = of_windows(text) {
         let message = format!("`{key}` is a path of Windows, which there is no drive for here");
         let spelt = portable::spelling(&path).filter(|_| fs::exists(Path::new(&path)));
-        let edit =
-            spelt.map(|value| Edit::Replace { file: source.path().to_owned(), span: span.clone(), value });
+        let edit = spelt.map(|value| Edit::Replace {
+            file: source.path().to_owned(),
+            span: span.clone(),
+            was: source.text()[span.clone()].to_owned(),
+            value,
+        });
         return Some(
             Finding::error("path-of-windows", at, message).fix(format!("write it `{path}`")).edit(edit),
         );

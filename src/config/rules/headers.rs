@@ -7,7 +7,7 @@ use crate::{
     config::{
         paths::{self, Role},
         safetensors::{Fault, Safetensors},
-        schema::Ability,
+        schema::{Ability, PathKind},
     },
     platform::fs,
 };
@@ -26,6 +26,8 @@ pub(in crate::config) struct Head<'a> {
     pub(in crate::config) key: &'a str,
     span: std::ops::Range<usize>,
     path: PathBuf,
+    /// The trainer opens it; in a whole folder of Diffusers or Wan it opens some of the files only.
+    is_opened: bool,
     pub(in crate::config) read: Result<Safetensors, Fault>,
 }
 
@@ -43,9 +45,19 @@ pub(super) fn read<'a>(s: &Subject<'a>) -> Vec<Head<'a>> {
         .flat_map(|it| {
             let files = files(s.base.absolute(it.text));
             let wanted = files.into_iter().filter(is_safetensors).filter(|path| fs::is_file(path));
-            wanted.map(move |path| (it.key, it.span.clone(), path)).collect::<Vec<_>>()
+            let is_opened = !matches!(
+                it.role,
+                Role::Input(PathKind::Folder | PathKind::FolderOrHub, "model-files-exist")
+            );
+            let head = move |path: PathBuf| Head {
+                key: it.key,
+                span: it.span.clone(),
+                is_opened,
+                read: Safetensors::read(&path),
+                path,
+            };
+            wanted.map(head).collect::<Vec<_>>()
         })
-        .map(|(key, span, path)| Head { key, span, read: Safetensors::read(&path), path })
         .collect()
 }
 
@@ -56,11 +68,15 @@ fn of<'s>(s: &'s Subject, key: &str) -> impl Iterator<Item = (&'s Head<'s>, &'s 
 }
 
 fn damaged_file(s: &Subject, found: &mut Vec<Finding>) {
-    for Head { key, span, path, read } in s.heads() {
+    for Head { key, span, path, is_opened, read } in s.heads() {
         if let Err(fault) = read {
             let message = format!("`{key}`: `{}` cannot be loaded: {fault}", path.display());
             let at = s.source().at(Some(span.clone()));
-            found.push(Finding::error("damaged-file", at, message).fix(fault.fix()));
+            let finding = match is_opened {
+                true => Finding::error("damaged-file", at, message),
+                false => Finding::warning("damaged-file", at, message),
+            };
+            found.push(finding.fix(fault.fix()));
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use toml_edit::Item;
+
 use super::{Finding, Rule, Subject, all, one};
 use crate::{
     config::{source::Source, view::View},
@@ -49,22 +51,24 @@ fn save_tmp_leftover(s: &Subject, found: &mut Vec<Finding>) {
 fn against_the_copy(s: &Subject, found: &mut Vec<Finding>) {
     let Some(copy) = folder(s).and_then(|folder| begun_with(&folder)) else { return };
     let old = View::root(&copy);
-    for key in ["model.type", "adapter.type", "adapter.rank", "optimizer.type"] {
+    let optimizer = (!s.is_passed("--reset_optimizer")).then_some("optimizer.type");
+    for key in ["model.type", "adapter.type", "adapter.rank"].into_iter().chain(optimizer) {
         let (before, now) = (plain(&old, key), plain(s, key));
-        if before != now {
+        if !is_same(&old, s, key) {
             let say = |value: Option<String>| value.unwrap_or_else(|| "not set".to_owned());
             let message =
                 format!("the checkpoint was made with `{key}` {}, here it is {}", say(before), say(now));
-            found.push(
-                s.error("resume-same-model-shape", key, message)
-                    .fix("set it as it was, or start anew: remove `resume_from_checkpoint`"),
-            );
+            found.push(s.error("resume-same-model-shape", key, message).fix(match key {
+                "optimizer.type" => "set it as it was, or pass `--reset_optimizer` on",
+                _ => "set it as it was, or start anew: remove `resume_from_checkpoint`",
+            }));
         }
     }
     let (before, now) = (old.number("optimizer.lr"), s.number("optimizer.lr"));
     if let (Some(before), Some(now)) = (before, now)
         && (before - now).abs() > f64::EPSILON * before.abs()
-        && s.number("force_constant_lr").is_none_or(|lr| lr == 0.0)
+        && !s.is_passed("--reset_optimizer_params")
+        && !s.has("force_constant_lr")
     {
         let message = format!("`lr = {now}` is not used: the checkpoint goes on with {before}");
         found.push(
@@ -74,9 +78,22 @@ fn against_the_copy(s: &Subject, found: &mut Vec<Finding>) {
     }
 }
 
+/// The same value, however it is spelt; the trainer reads types of optimizers in lower case.
+fn is_same(old: &View, new: &View, key: &str) -> bool {
+    let (old, new) = (old.get(key), new.get(key));
+    let texts = (old.and_then(Item::as_str), new.and_then(Item::as_str));
+    let numbers = (old.and_then(Item::as_integer), new.and_then(Item::as_integer));
+    match (texts, numbers) {
+        ((Some(old), Some(new)), _) if key == "optimizer.type" => old.eq_ignore_ascii_case(new),
+        ((Some(old), Some(new)), _) => old == new,
+        (_, (Some(old), Some(new))) => old == new,
+        _ => old.is_none() && new.is_none(),
+    }
+}
+
 fn plain(view: &View, key: &str) -> Option<String> {
     view.get(key)
-        .and_then(toml_edit::Item::as_value)
+        .and_then(Item::as_value)
         .map(|value| value.clone().decorated("", "").to_string().replace('\'', "\""))
 }
 
@@ -91,8 +108,8 @@ fn begun_with(folder: &std::path::Path) -> Option<Source> {
 
 #[cfg(test)]
 pub(super) const CASES: &[super::cases::Case] = {
-    const BEGUN: &str = "[model]\ntype = 'wan'\n[adapter]\ntype = 'lora'\nrank = 8\n\
-                         [optimizer]\ntype = \"adamw_optimi\"\nlr = 0.0001\n";
+    const BEGUN: &str = "[model]\ntype = 'wan'\n[adapter]\ntype = 'lora'\nrank = 0x8\n\
+                         [optimizer]\ntype = \"AdamW_Optimi\"\nlr = 0.0001\n";
     const OLD: &[(&str, &str)] = &[
         ("output/old/latest", "global_step5"),
         ("output/old/t.toml", BEGUN),

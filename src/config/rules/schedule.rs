@@ -18,8 +18,8 @@ fn lr_scheduler_uses_epochs(s: &Subject) -> Option<Finding> {
 }
 
 fn force_constant_lr_wins(s: &Subject, found: &mut Vec<Finding>) {
-    // `if config.get('force_constant_lr')`: 0 is none.
-    if s.number("force_constant_lr").is_none_or(|lr| lr == 0.0) {
+    // `if 'force_constant_lr' in config` (train.py:873, 893): whatever it is.
+    if !s.has("force_constant_lr") {
         return;
     }
     let schedule = s.text("lr_scheduler").is_some_and(|it| it != "constant").then_some("lr_scheduler");
@@ -60,6 +60,7 @@ pub(super) const CASES: &[super::cases::Case] = {
             "force_constant_lr = 1e-4\nwarmup_steps = 5",
             "force_constant_lr = 1e-4\nwarmup_steps = 0\nlr_scheduler = 'constant'",
         ),
+        case("invalid-value", "force_constant_lr = 0", "force_constant_lr = 1e-6"),
         case("loss-keys-scope", "huber_delta = 1.0\nsmooth_l1_beta = 1.0", "smooth_l1_beta = 1.0"),
     ]
 };

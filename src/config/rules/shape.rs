@@ -10,6 +10,7 @@ use super::{
 use crate::config::{
     portable,
     schema::{self, Condition, Key, Required, Section},
+    secret,
     source::Source,
 };
 
@@ -204,9 +205,14 @@ fn wrong_value(part: &Part, key: &Key, item: &Item, wrong: Wrong) -> Finding {
         _ => named::wrong(part.of, name, wrong),
     };
     let wanted = values::wanted(key);
-    let message = format!("`{name}` must be {wanted}, not `{}`", shown(&part.view, item));
+    let message =
+        format!("`{name}` must be {wanted}, not `{}`", secret::shown(name, shown(&part.view, item)));
     let meant = item.as_value().and_then(|value| values::meant(key, value));
-    let finding = Finding::of(id, part.view.at(name), message);
+    let finding = if item.as_value().is_some_and(|value| values::is_truth(key, value)) {
+        Finding::warning(id, part.view.at(name), message).consequence("the trainer takes 1 for `true`")
+    } else {
+        Finding::of(id, part.view.at(name), message)
+    };
     match meant {
         Some(value) => {
             finding.fix(format!("write it as `{}`", portable::spelt(&value))).edit(part.view.set(name, value))

@@ -153,6 +153,11 @@ fn likeness(a: &str, b: &str) -> f64 {
 fn root_key(part: &Part, key: &str) -> Option<Finding> {
     schema::key(Section::Training, key)?;
     let view = &part.view;
+    if view.source().root().contains_key(key) {
+        let message = format!("`{key}` is at the top of the file, too; in {} it is not used", part.of.name());
+        let finding = Finding::warning("root-key-in-table", view.at_key(key), message);
+        return Some(finding.consequence("it has no effect, and the trainer says nothing").fix("remove it"));
+    }
     let message = format!("`{key}` belongs at the top of the file; here it is a part of {}", part.of.name());
     let finding = Finding::error("root-key-in-table", view.at_key(key), message);
     Some(finding.fix("move it above the first `[` line").edit(Edit::ToRoot { place: view.place(key) }))
@@ -297,6 +302,11 @@ pub(super) const CASES: &[super::cases::Case] = {
         .files(&[("models/none.safetensors", "\u{2}\0\0\0\0\0\0\0{}")]),
         case("other-trainers-keys", "network_dim = 32", "adapter.rank = 32"),
         case("root-key-in-table", "model.gradient_clipping = 1.0", "gradient_clipping = 1.0"),
+        case(
+            "root-key-in-table",
+            "gradient_clipping = 1.0\nmodel.gradient_clipping = 2.0",
+            "gradient_clipping = 1.0",
+        ),
         case(
             "shift-key-not-read",
             "model = { type = 'sdxl', flux_shift = true }",

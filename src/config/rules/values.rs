@@ -124,8 +124,16 @@ pub(in crate::config) fn wanted(key: &Key) -> String {
     format!("{}{bounds}", name(&key.kind))
 }
 
+/// `0` or `1` for `false` or `true`: the trainer asks `if config.get(key)`, so it takes them.
+pub(super) fn is_truth(key: &Key, value: &Value) -> bool {
+    key.kind == Kind::Bool && matches!(value.as_integer(), Some(0 | 1))
+}
+
 /// The value that was meant by one of another spelling, as TOML: `"8"`, `"True"`, `bf16`.
 pub(super) fn meant(key: &Key, value: &Value) -> Option<Value> {
+    if is_truth(key, value) {
+        return value.as_integer().map(|number| Value::from(number == 1));
+    }
     let text = value.as_str()?.trim();
     let dtype = || {
         let known = match text.to_ascii_lowercase().trim_start_matches("torch.") {

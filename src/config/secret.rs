@@ -1,0 +1,89 @@
+//! Keys whose values nobody should see: not on a terminal, not in a log, not in the copies of a run.
+
+use toml_edit::{Item, TableLike, Value};
+
+/// What is shown of a secret.
+pub const HIDDEN: &str = "(hidden)";
+
+/// The trainer's only key of this kind.
+const KEY: &str = "wandb_api_key";
+
+/// How much a name has to be like that one to be taken for it, between 0 and 1.
+const ALIKE: f64 = 0.9;
+
+/// `name` is that of a secret in whatever table it is, also where the trainer does not look, and misspelt.
+pub fn is_secret(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    name.replace(['_', '-'], "").contains("apikey") || strsim::jaro_winkler(&name, KEY) >= ALIKE
+}
+
+/// `text`, which somebody wants `key` to be, `adapter.rank` or `rank`; for people to read.
+pub fn shown<'a>(key: &str, text: &'a str) -> &'a str {
+    let empty = ["", "''", "\"\""].contains(&text.trim());
+    if !empty && key.split('.').any(is_secret) { HIDDEN } else { text }
+}
+
+/// A line of a file, its end hidden if it may hold a secret.
+pub fn shown_line(line: &str) -> String {
+    let is_in_word = |c: char| c.is_alphanumeric() || c == '_' || c == '-';
+    let word = line.split(|c| !is_in_word(c)).find(|word| is_secret(word));
+    match word.and_then(|word| line.split_once(word).map(|(before, _)| (before, word))) {
+        Some((before, word)) => format!("{before}{word} {HIDDEN}"),
+        None => line.to_owned(),
+    }
+}
+
+/// All secrets that are texts, in `table` and below, as byte offsets of where they are.
+pub(super) fn places(table: &dyn TableLike) -> Vec<usize> {
+    let mut found = vec![];
+    in_table(table, false, &mut found);
+    found
+}
+
+fn in_table(table: &dyn TableLike, is_one: bool, found: &mut Vec<usize>) {
+    for (key, item) in table.iter() {
+        in_item(item, is_one || is_secret(key), found);
+    }
+}
+
+fn in_item(item: &Item, is_one: bool, found: &mut Vec<usize>) {
+    if let Some(table) = item.as_table_like() {
+        in_table(table, is_one, found);
+    } else if let Some(tables) = item.as_array_of_tables() {
+        tables.iter().for_each(|table| in_table(table, is_one, found));
+    } else if let Some(value) = item.as_value() {
+        in_value(value, is_one, found);
+    }
+}
+
+fn in_value(value: &Value, is_one: bool, found: &mut Vec<usize>) {
+    match value {
+        Value::String(text) if is_one && !text.value().is_empty() => {
+            found.extend(value.span().map(|span| span.start));
+        }
+        Value::Array(values) => values.iter().for_each(|value| in_value(value, is_one, found)),
+        Value::InlineTable(table) => {
+            table.iter().for_each(|(key, value)| in_value(value, is_one || is_secret(key), found));
+        }
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_known_by_its_name_also_if_that_is_misspelt() {
+        for name in
+            ["wandb_api_key", "WANDB_API_KEY", "wandb_apikey", "wandb-api-keys", "hf_api_key", "wandb_key"]
+        {
+            assert!(is_secret(name), "{name}");
+        }
+        for name in ["wandb_run_name", "wandb_tracker_name", "enable_wandb", "path", "key"] {
+            assert!(!is_secret(name), "{name}");
+        }
+        assert_eq!(shown_line("[monitoring] # a"), "[monitoring] # a");
+        assert_eq!(shown_line("a = { wandb_api_key = 'canary"), "a = { wandb_api_key (hidden)");
+    }
+}
