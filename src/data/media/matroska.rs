@@ -71,6 +71,11 @@ fn blocks<R: Read + Seek>(reader: &mut BufReader<R>, segment: Range<u64>, track:
         let mut inside = Cursor::new(cluster);
         while let Some((id, content)) = inside.next(reader) {
             let block = match id {
+                // The one before did not know its size, so this one is no part of it but the next.
+                CLUSTER => {
+                    inside.at = content.start;
+                    continue;
+                }
                 SIMPLE_BLOCK => Some(content),
                 BLOCK_GROUP => child(reader, content, BLOCK),
                 _ => None,
@@ -183,7 +188,24 @@ fn nearest(numerator: u64, denominator: u64) -> Option<Rate> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Cursor as Bytes;
+
     use super::*;
+
+    #[test]
+    fn clusters_of_unknown_size_are_all_counted() {
+        const UNKNOWN: &[u8] = &[0x01, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff];
+        const TRACKS: &[u8] = &[
+            0x16, 0x54, 0xae, 0x6b, 0x90, 0xae, 0x8e, 0xd7, 0x81, 1, 0x83, 0x81, 1, 0xe0, 0x86, 0xb0, 0x81,
+            64, 0xba, 0x81, 48,
+        ];
+        const BLOCK: &[u8] = &[0xa3, 0x84, 0x81, 0, 0, 0x80];
+        let segment = [&[0x18, 0x53, 0x80, 0x67], UNKNOWN].concat();
+        let cluster = [&[0x1f, 0x43, 0xb6, 0x75], UNKNOWN].concat();
+        let file = [&segment, TRACKS, &cluster, BLOCK, BLOCK, &cluster, BLOCK].concat();
+        let track = read(&mut BufReader::new(Bytes::new(file))).expect("a track");
+        assert_eq!((track.width, track.height, track.counted), (64, 48, 3));
+    }
 
     #[test]
     fn durations_of_frames_become_the_usual_rates() {
