@@ -20,6 +20,8 @@ pub enum ConfigError {
     Missing { path: PathBuf },
     #[error("`{}` is a folder, not a configuration file", path.display())]
     IsFolder { path: PathBuf },
+    #[error("`{}` is a pipe or a device, not a configuration file", path.display())]
+    NotAFile { path: PathBuf },
     #[error("`{}` is a dataset file, not a training file", path.display())]
     IsDataset { path: PathBuf },
     #[error("`{}` is no configuration file: it has {bytes} bytes", path.display())]
@@ -78,6 +80,7 @@ impl Report for ConfigError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Missing { .. } => Some("make one with `dpgui config new MODEL`".to_owned()),
+            Self::NotAFile { .. } => Some("write it to a file, and name that".to_owned()),
             Self::IsFolder { .. } => Some("name the training TOML file in it".to_owned()),
             Self::IsDataset { path } => {
                 Some(format!("name the training file that has `{}` as its `dataset`", path.display()))

@@ -118,6 +118,10 @@ fn read(path: &Path) -> Result<String, ConfigError> {
         return Err(ConfigError::IsFolder { path: path.to_owned() });
     }
     let bytes = fs::size(path).map_err(failed)?;
+    // A pipe would be waited for, and a device has no end.
+    if !fs::is_file(path) {
+        return Err(ConfigError::NotAFile { path: path.to_owned() });
+    }
     if bytes > LIMIT {
         return Err(ConfigError::TooLarge { path: path.to_owned(), bytes });
     }

@@ -14,7 +14,7 @@ use super::{
 };
 
 /// An item that the trainer can read, before it is put anywhere.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Sample {
     pub width: u32,
     pub height: u32,
@@ -83,15 +83,15 @@ impl<'a> Counted<'a> {
         Self { directory, groups: BTreeMap::new() }
     }
 
-    /// Puts the sample where the trainer does.
+    /// Puts so many items of one shape where the trainer does.
     ///
     /// # Errors
     /// When the trainer skips it.
-    pub fn take(&mut self, sample: &Sample) -> Result<Group, NoBucket> {
+    pub fn take(&mut self, sample: &Sample, count: u64) -> Result<Group, NoBucket> {
         let group = self.directory.buckets.choose(sample.width, sample.height, sample.frames)?;
         let (items, entries) = self.groups.entry(group).or_default();
-        *items += 1;
-        *entries += self.directory.entries(sample.captions);
+        *items += count;
+        *entries = entries.saturating_add(self.directory.entries(sample.captions).saturating_mul(count));
         Ok(group)
     }
 }

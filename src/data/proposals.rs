@@ -1,12 +1,14 @@
 //! What to change so that rounding to whole batches loses nearly nothing: tried out, not guessed.
 
+use std::collections::BTreeMap;
+
 use super::{
     batch::Batches,
     buckets::{Buckets, Number},
     media::Media,
-    plan::{self, Counted, Epoch, Sample},
+    plan::{self, Counted, Epoch, Filled, Sample},
     spec::DirectorySpec,
-    survey::{Item, Survey},
+    survey::{Directory, Item, Survey},
 };
 
 /// The share of the samples that a proposal has to keep.
@@ -14,6 +16,9 @@ const ENOUGH: f64 = 0.99;
 
 /// More repeats than that are no epoch any more.
 const MOST_REPEATS: u64 = 100;
+
+/// Smaller numbers that are tried one by one; then each is half of the one before.
+const ONE_BY_ONE: u64 = 100;
 
 /// One change, and what would come of it.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,8 +37,9 @@ pub enum Change {
     Ratios(usize),
 }
 
-/// Of each kind the smallest change that keeps enough; none if enough is kept as it is.
-pub fn propose(survey: &Survey) -> Vec<Proposal> {
+/// Of each kind the smallest change that keeps enough; none if enough is kept as it is. Many epochs are worked out for
+/// that, so [`Survey::proposals`] keeps them.
+pub(super) fn propose(survey: &Survey) -> Vec<Proposal> {
     if survey.epoch.before == 0 || is_enough(&survey.epoch) {
         return vec![];
     }
@@ -44,6 +50,19 @@ pub fn propose(survey: &Survey) -> Vec<Proposal> {
 #[expect(clippy::cast_precision_loss, reason = "counts of samples")]
 fn is_enough(epoch: &Epoch) -> bool {
     epoch.before > 0 && epoch.kept as f64 >= epoch.before as f64 * ENOUGH
+}
+
+/// The numbers from `most` down to 1, the small ones with gaps if there are many: nobody waits for a billion epochs.
+fn down_from(most: u64) -> impl Iterator<Item = u64> {
+    let last = most.saturating_sub(ONE_BY_ONE);
+    let halves = std::iter::successors(Some(last), |it| Some(it / 2)).take_while(|it| *it > 0);
+    (last + 1..=most).rev().chain(halves)
+}
+
+/// The largest number below `now`, a factor of every batch, with which some bucket still fills one.
+fn largest_filled(survey: &Survey, now: u64) -> u64 {
+    let filled = |it: &Filled| it.before / (it.global_batch / now.max(1)).max(1);
+    survey.epoch.buckets.iter().map(filled).max().unwrap_or(0).min(now.saturating_sub(1))
 }
 
 fn first(
@@ -80,7 +99,8 @@ fn times_more(repeats: Number, times: u64) -> Number {
 }
 
 fn accumulation(survey: &Survey) -> Option<Proposal> {
-    first((1..survey.batches.accumulation).rev().map(Change::Accumulation), |change| {
+    let most = largest_filled(survey, survey.batches.accumulation);
+    first(down_from(most).map(Change::Accumulation), |change| {
         let Change::Accumulation(accumulation) = change else { return None };
         let batches = Batches { accumulation, ..survey.batches.clone() };
         Some(same_groups(survey, &survey.dataset.directories, &batches))
@@ -89,7 +109,7 @@ fn accumulation(survey: &Survey) -> Option<Proposal> {
 
 fn micro_batch(survey: &Survey) -> Option<Proposal> {
     let now = survey.batches.micro_batch()?;
-    first((1..now).rev().map(Change::MicroBatch), |change| {
+    first(down_from(largest_filled(survey, now)).map(Change::MicroBatch), |change| {
         let Change::MicroBatch(micro_batch) = change else { return None };
         let batches = survey.batches.with_micro_batch(micro_batch)?;
         Some(same_groups(survey, &survey.dataset.directories, &batches))
@@ -99,7 +119,9 @@ fn micro_batch(survey: &Survey) -> Option<Proposal> {
 /// Fewer shapes, and so fuller buckets; more is cut off.
 fn ratios(survey: &Survey) -> Option<Proposal> {
     let most = survey.dataset.directories.iter().filter_map(|it| spaced(&it.buckets)).map(|it| it.2).max()?;
-    first((1..most).rev().map(Change::Ratios), |change| {
+    let shapes = shapes(survey);
+    let fewer = down_from(most as u64 - 1).filter_map(|it| usize::try_from(it).ok());
+    first(fewer.map(Change::Ratios), |change| {
         let Change::Ratios(number) = change else { return None };
         let fewer = |it: &DirectorySpec| {
             let mut changed = it.clone();
@@ -111,7 +133,7 @@ fn ratios(survey: &Survey) -> Option<Proposal> {
             changed
         };
         let directories: Vec<DirectorySpec> = survey.dataset.directories.iter().map(fewer).collect();
-        Some(sorted_anew(survey, &directories))
+        Some(sorted_anew(survey, &directories, &shapes))
     })
 }
 
@@ -133,13 +155,25 @@ fn same_groups(survey: &Survey, directories: &[DirectorySpec], batches: &Batches
     plan::epoch(&counted, &survey.model, batches, survey.dataset.subsample)
 }
 
-/// The epoch that other buckets would make of the same files.
-fn sorted_anew(survey: &Survey, directories: &[DirectorySpec]) -> Epoch {
-    let mut counted: Vec<Counted> = directories.iter().map(Counted::new).collect();
-    for (counted, directory) in counted.iter_mut().zip(&survey.directories) {
+/// Of each directory, how many items have the same shape: far fewer than there are items.
+fn shapes(survey: &Survey) -> Vec<BTreeMap<Sample, u64>> {
+    let of = |directory: &Directory| {
+        let mut shapes = BTreeMap::new();
         for sample in directory.items.iter().filter_map(sample) {
+            *shapes.entry(sample).or_default() += 1;
+        }
+        shapes
+    };
+    survey.directories.iter().map(of).collect()
+}
+
+/// The epoch that other buckets would make of the same files.
+fn sorted_anew(survey: &Survey, directories: &[DirectorySpec], shapes: &[BTreeMap<Sample, u64>]) -> Epoch {
+    let mut counted: Vec<Counted> = directories.iter().map(Counted::new).collect();
+    for (counted, shapes) in counted.iter_mut().zip(shapes) {
+        for (sample, items) in shapes {
             // What is too short stays so.
-            let _ = counted.take(&sample);
+            let _ = counted.take(sample, *items);
         }
     }
     plan::epoch(&counted, &survey.model, &survey.batches, survey.dataset.subsample)
@@ -148,4 +182,21 @@ fn sorted_anew(survey: &Survey, directories: &[DirectorySpec]) -> Epoch {
 fn sample(item: &Item) -> Option<Sample> {
     let (width, height) = item.media.as_ref().and_then(Media::size)?;
     (item.frames > 0).then_some(Sample { width, height, frames: item.frames, captions: item.captions })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_way_down_is_short_and_ends_at_one() {
+        assert_eq!(down_from(0).count(), 0);
+        assert_eq!(down_from(3).collect::<Vec<_>>(), [3, 2, 1]);
+        let long: Vec<u64> = down_from(1_000_000_000).collect();
+        assert_eq!(
+            (long[0], long[99], long[100], long.last()),
+            (1_000_000_000, 999_999_901, 999_999_900, Some(&1))
+        );
+        assert!(long.len() < 140, "{}", long.len());
+    }
 }

@@ -1,6 +1,6 @@
 //! A dataset as it lies there: every file with what becomes of it.
 
-use std::{collections::HashMap, ffi::OsString, path::PathBuf};
+use std::{collections::HashMap, ffi::OsString, path::PathBuf, sync::OnceLock};
 
 use crate::{
     config::{Base, Finding, Severity, source::Source},
@@ -18,6 +18,7 @@ use super::{
     media::{self, Ffprobe, Flaw, Media},
     model::DataModel,
     plan::{self, Counted, Epoch, Groups, Sample},
+    proposals::{self, Proposal},
     spec::{self, DatasetSpec, DirectorySpec},
 };
 
@@ -40,6 +41,7 @@ pub struct Survey {
     pub epoch: Epoch,
     /// What is wrong, the errors of the file itself first.
     pub findings: Vec<Finding>,
+    proposals: OnceLock<Vec<Proposal>>,
 }
 
 /// A `[[directory]]` as it lies there.
@@ -123,6 +125,11 @@ impl Survey {
         format!("{files}; an epoch has {samples} in {}", counted(steps, "step"))
     }
 
+    /// What to change so that nearly nothing is lost.
+    pub fn proposals(&self) -> &[Proposal] {
+        self.proposals.get_or_init(|| proposals::propose(self))
+    }
+
     pub fn has_errors(&self) -> bool {
         self.findings.iter().any(|it| it.severity == Severity::Error)
     }
@@ -175,7 +182,16 @@ pub fn survey(source: &Source, base: &Base, model: DataModel, batches: Batches, 
     }
     let epoch = plan::epoch(&all_counted, &model, &batches, dataset.subsample);
     let groups = all_counted.into_iter().map(|it| it.groups).collect();
-    let mut survey = Survey { dataset, model, batches, directories, groups, epoch, findings: vec![] };
+    let mut survey = Survey {
+        dataset,
+        model,
+        batches,
+        directories,
+        groups,
+        epoch,
+        findings: vec![],
+        proposals: OnceLock::new(),
+    };
     found.extend(findings::of(&survey));
     survey.findings = found;
     survey
@@ -274,7 +290,7 @@ fn judge(
         }
         (Media::Unusable(_), _) => return (item(Some(media), 0, Fate::Dropped(Drop::Unusable)), listed),
     };
-    let fate = match counted.take(&Sample { width, height, frames, captions: count }) {
+    let fate = match counted.take(&Sample { width, height, frames, captions: count }, 1) {
         Ok(_) if count == 0 => Fate::Dropped(Drop::EmptyList),
         Ok(group) => Fate::Trains(group),
         Err(_) if matches!(media, Media::Image { .. }) => Fate::Dropped(Drop::NoImageBucket),

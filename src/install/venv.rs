@@ -15,7 +15,7 @@ mod passing;
 mod phase;
 mod wheelhouse;
 
-use std::{panic::resume_unwind, path::Path, sync::mpsc::Receiver, thread};
+use std::{path::Path, sync::mpsc::Receiver, thread};
 
 use crate::{
     output::Progress,
@@ -30,7 +30,7 @@ use crate::{
 
 use self::{
     arrival::{Arrived, Transfers},
-    wheelhouse::{Build, Wheelhouse},
+    wheelhouse::Wheelhouse,
 };
 use super::{
     InstallError,
@@ -155,7 +155,7 @@ impl Venv<'_> {
 
         let packages = &answer.packages;
         let mut wheelhouse = Wheelhouse::new(self.site, &self.uv, staged)?;
-        unpack(packages, arrivals, &mut wheelhouse, turn)?;
+        wheelhouse.unpack_arrivals(packages, arrivals, turn)?;
         turn.progress.doing("waiting for the checkouts' requirements");
         turn.wait_for(&StepId::Lock)?;
         self.is_still(answer)?;
@@ -333,43 +333,6 @@ impl Step for Venv<'_> {
         }
         Err(InstallError::Surprise)
     }
-}
-
-/// Unpacks what arrives, and builds beside that what has to be built.
-fn unpack<'a, 'b: 'a>(
-    packages: &Packages,
-    arrivals: &Receiver<Result<Arrived<'b>, InstallError>>,
-    wheelhouse: &mut Wheelhouse<'a>,
-    turn: &Turn,
-) -> Result<(), InstallError> {
-    thread::scope(|scope| {
-        let (mut build, mut is_begun) = (None, false);
-        let mut open = packages.0.len();
-        while open > 0 {
-            turn.go_on()?;
-            let Ok(arrived) = arrivals.recv() else { break };
-            open -= 1;
-            wheelhouse.take(arrived?)?;
-            for more in arrivals.try_iter() {
-                open -= 1;
-                wheelhouse.take(more?)?;
-            }
-            if !is_begun {
-                build = wheelhouse.build(packages)?.map(|it: Build| scope.spawn(move || it.run()));
-                is_begun = build.is_some();
-            }
-            // A machine that cannot build is told before the rest has come.
-            if let Some(ended) = build.take_if(|it| it.is_finished()) {
-                ended.join().unwrap_or_else(|panic| resume_unwind(panic))?;
-            }
-            wheelhouse.unpack(turn.progress, open == 0)?;
-        }
-        if let Some(build) = build {
-            turn.progress.doing("waiting for what is built from sources");
-            build.join().unwrap_or_else(|panic| resume_unwind(panic))?;
-        }
-        wheelhouse.install_built(turn.progress)
-    })
 }
 
 fn nothing_locked() -> InstallError {

@@ -340,7 +340,15 @@ fn whatever_is_no_configuration_is_one_finding_that_says_what_it_is() {
     fs::create_dir(sandbox.path("w/bad.toml")).expect("created");
     check("file-readable");
 
+    // Neither is waited for nor read to its end.
     fs::remove_dir(sandbox.path("w/bad.toml")).expect("there");
+    std::os::unix::fs::symlink("/dev/zero", sandbox.path("w/bad.toml")).expect("linked");
+    check("file-readable");
+    fs::remove_file(sandbox.path("w/bad.toml")).expect("there");
+    nix::unistd::mkfifo(&sandbox.path("w/bad.toml"), nix::sys::stat::Mode::S_IRWXU).expect("made");
+    check("file-readable");
+
+    fs::remove_file(sandbox.path("w/bad.toml")).expect("there");
     std::os::unix::fs::symlink("nowhere.toml", sandbox.path("w/bad.toml")).expect("linked");
     let said = sandbox.dpgui(&["config", "check", "bad.toml"]);
     assert_eq!(said.code, Some(2), "{said}");

@@ -361,6 +361,19 @@ fn each_proposal_keeps_what_it_promises() {
     assert_eq!(proposed.iter().map(String::as_str).collect::<Vec<_>>(), all);
 }
 
+#[test]
+fn proposals_for_a_batch_of_a_billion_are_there_at_once() {
+    let sandbox = sandbox(SIMPLE);
+    for number in 0..4 {
+        item(&sandbox, &format!("{number}.png"), png(64, 64));
+    }
+    sandbox.write("w/t.toml", TRAINING.replace("accumulation_steps = 2", "accumulation_steps = 1000000000"));
+    let said = sandbox.dpgui(&["data", "check", "t.toml", "--json"]);
+    let is_accumulation = |it: &Value| it["key"] == "gradient_accumulation_steps";
+    let proposal = said.events().into_iter().find(is_accumulation).expect("a proposal");
+    assert_eq!(proposal["value"], 2, "{said}");
+}
+
 /// Follows each proposal and compares; their keys come back.
 fn check_proposals(sandbox: &Sandbox, training: &str, dataset: &dyn Fn(u32) -> String) -> Vec<String> {
     let ask = || sandbox.dpgui(&["data", "check", "t.toml", "--json"]).events();

@@ -178,7 +178,7 @@ fn place(item: &Value, model: &DataModel, counted: &mut Counted, with_crops: boo
     } else {
         1
     };
-    let Ok(group) = counted.take(&Sample { width, height, frames, captions }) else {
+    let Ok(group) = counted.take(&Sample { width, height, frames, captions }, 1) else {
         return json!({ "dropped": true, "frames": frames });
     };
     let buckets = counted.directory.buckets.of_group(group, model.bucket_multiple);

@@ -9,7 +9,7 @@ use crate::{
         Survey,
         cut::{self, Key, Placed},
         media::Media,
-        proposals, thumbnail,
+        thumbnail,
     },
     platform::{
         cores,
@@ -100,8 +100,8 @@ fn findings(html: &mut String, survey: &Survey) {
         let message = escaped(&finding.message);
         push(html, format_args!("<li><b class=\"{severity}\">{severity}</b> {message}{fix}\n"));
     }
-    for proposal in proposals::propose(survey) {
-        push(html, format_args!("<li>to lose less to rounding: {}\n", escaped(&proposed(&proposal))));
+    for proposal in survey.proposals() {
+        push(html, format_args!("<li>to lose less to rounding: {}\n", escaped(&proposed(proposal))));
     }
     html.push_str("</ul>\n");
 }

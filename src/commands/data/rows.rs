@@ -4,12 +4,7 @@ use serde_json::{Value, json};
 
 use crate::{
     config::Purpose,
-    data::{
-        Fate, Survey, cut,
-        media::Media,
-        plan,
-        proposals::{self, Change},
-    },
+    data::{Fate, Survey, cut, media::Media, plan, proposals::Change},
     output::Output,
 };
 
@@ -47,7 +42,7 @@ pub(super) fn write(survey: &Survey, purpose: Purpose, list: Option<List>, outpu
         }
         output.json(&row);
     }
-    for proposal in proposals::propose(survey) {
+    for proposal in survey.proposals() {
         let (key, value) = match proposal.change {
             Change::RepeatsTimes(times) => ("num_repeats_times", times),
             Change::Accumulation(steps) => ("gradient_accumulation_steps", steps),

@@ -8,7 +8,7 @@ use crate::{
         Directory, Drop, Fate, Survey, counted,
         cut::{self, Cut, Key},
         plan::Filled,
-        proposals::{self, Change, Proposal},
+        proposals::{Change, Proposal},
     },
     output::{Output, tone::Tone},
 };
@@ -46,7 +46,7 @@ pub(super) fn write(survey: &Survey, purpose: Purpose, list: Option<List>, conte
             output.data(format_args!("    fix: {fix}"));
         }
     }
-    for (index, proposal) in proposals::propose(survey).iter().enumerate() {
+    for (index, proposal) in survey.proposals().iter().enumerate() {
         if index == 0 {
             output.data("\nto lose less to rounding, one of:");
         }

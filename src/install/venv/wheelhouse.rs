@@ -2,8 +2,10 @@
 
 use std::{
     ffi::OsString,
+    panic::resume_unwind,
     path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, PoisonError, mpsc::Receiver},
+    thread,
 };
 
 use crate::{
@@ -19,7 +21,15 @@ use crate::{
 };
 
 use super::{
-    super::{InstallError, download::Fetched, index_settings, packages::TOOLS, program, step::Site, uv::Uv},
+    super::{
+        InstallError,
+        download::Fetched,
+        index_settings,
+        packages::TOOLS,
+        program,
+        step::{Site, Turn},
+        uv::Uv,
+    },
     arrival::Arrived,
     phase::Installation,
 };
@@ -32,13 +42,13 @@ const WHEELS: &str = "wheels";
 const SOURCES: &str = "sources";
 
 /// The building of all sources into uv's cache, beside the unpacking of the wheels.
-pub(super) struct Build {
+struct Build {
     command: CommandSpec,
 }
 
 impl Build {
     /// Until all are built; whoever waits for it says so.
-    pub(super) fn run(&self) -> Result<(), InstallError> {
+    fn run(&self) -> Result<(), InstallError> {
         program::run(&self.command, "uv", &mut |_| ())
     }
 }
@@ -74,7 +84,44 @@ impl<'a> Wheelhouse<'a> {
         Ok(Self { uv, staged, dir, env, waiting, here, left_to_uv: false })
     }
 
-    pub(super) fn take(&mut self, arrived: Arrived<'a>) -> Result<(), InstallError> {
+    /// Unpacks what arrives, and builds beside that what has to be built.
+    pub(super) fn unpack_arrivals<'b: 'a>(
+        &mut self,
+        packages: &Packages,
+        arrivals: &Receiver<Result<Arrived<'b>, InstallError>>,
+        turn: &Turn,
+    ) -> Result<(), InstallError> {
+        thread::scope(|scope| {
+            let (mut build, mut is_begun) = (None, false);
+            let mut open = packages.0.len();
+            while open > 0 {
+                turn.go_on()?;
+                let Ok(arrived) = arrivals.recv() else { break };
+                open -= 1;
+                self.take(arrived?)?;
+                for more in arrivals.try_iter() {
+                    open -= 1;
+                    self.take(more?)?;
+                }
+                if !is_begun {
+                    build = self.build(packages)?.map(|it: Build| scope.spawn(move || it.run()));
+                    is_begun = build.is_some();
+                }
+                // A machine that cannot build is told before the rest has come.
+                if let Some(ended) = build.take_if(|it| it.is_finished()) {
+                    ended.join().unwrap_or_else(|panic| resume_unwind(panic))?;
+                }
+                self.unpack(turn.progress, open == 0)?;
+            }
+            if let Some(build) = build {
+                turn.progress.doing("waiting for what is built from sources");
+                build.join().unwrap_or_else(|panic| resume_unwind(panic))?;
+            }
+            self.install_built(turn.progress)
+        })
+    }
+
+    fn take(&mut self, arrived: Arrived<'a>) -> Result<(), InstallError> {
         match arrived {
             Arrived::Here(package, fetched) => {
                 for link in self.links(package) {
@@ -93,7 +140,7 @@ impl<'a> Wheelhouse<'a> {
     ///
     /// Into a directory that nobody needs: uv works in one environment at a time, and the wheels are unpacked into it
     /// meanwhile. What counts is that uv's cache has them then.
-    pub(super) fn build(&self, packages: &Packages) -> Result<Option<Build>, InstallError> {
+    fn build(&self, packages: &Packages) -> Result<Option<Build>, InstallError> {
         let is_here = |it: &Package| self.here.iter().any(|(here, _)| *here == it);
         let sources: Vec<&Package> = packages.0.iter().filter(|it| it.is_source()).collect();
         let tools = packages.0.iter().filter(|it| TOOLS.contains(&it.name.as_str()));
@@ -107,7 +154,7 @@ impl<'a> Wheelhouse<'a> {
     }
 
     /// Lets uv install the wheels that have arrived, if they are enough to be worth it or `all` have.
-    pub(super) fn unpack(&mut self, progress: &Progress, all: bool) -> Result<(), InstallError> {
+    fn unpack(&mut self, progress: &Progress, all: bool) -> Result<(), InstallError> {
         let bytes: u64 = self.waiting.iter().filter(|it| !it.is_source()).filter_map(|it| it.size).sum();
         if bytes < BATCH && !all {
             return Ok(());
@@ -117,7 +164,7 @@ impl<'a> Wheelhouse<'a> {
     }
 
     /// Lets uv install what is built. It knows it by the path of its sources.
-    pub(super) fn install_built(&mut self, progress: &Progress) -> Result<(), InstallError> {
+    fn install_built(&mut self, progress: &Progress) -> Result<(), InstallError> {
         let batch = std::mem::take(&mut self.waiting);
         self.install(&batch, SOURCES, progress)
     }
