@@ -4,7 +4,10 @@ mod batches;
 
 use std::{ffi::OsString, path::Path};
 
-use crate::config::{Finding, Position};
+use crate::{
+    config::{Finding, Position},
+    platform::mounts,
+};
 
 use super::{
     buckets::SizeBucket,
@@ -16,6 +19,9 @@ use super::{
 
 /// An image whose bucket has this many times its pixels is blown up to what it does not hold.
 const BLOWN_UP: f64 = 1.1;
+
+/// Where the trainer keeps its cache, in the folder itself. Source: diffusion-pipe's `utils/dataset.py:482`.
+const CACHE: &str = "cache";
 
 pub(super) fn of(survey: &Survey) -> Vec<Finding> {
     let mut found = vec![];
@@ -97,6 +103,11 @@ impl Folder<'_> {
         if self.survey.dataset.directories[..index].iter().any(same) {
             let message = format!("`{folder}` is named twice: both uses share one cache and overwrite it");
             self.warning("same-directory-twice", message, "name it once, with `num_repeats`");
+        }
+        if !mounts::is_writable(&self.directory.path.join(CACHE)) {
+            let message = format!("the trainer may not write its cache into `{folder}`");
+            let fix = "allow it with `chmod u+w`, or copy the files to a folder of yours";
+            self.error("directory-writable", message, fix);
         }
         if self.directory.items.is_empty() && self.directory.faults.archives.is_empty() {
             let message = format!("there is no image or video in `{folder}` itself");

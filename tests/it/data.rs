@@ -87,6 +87,28 @@ fn a_report_takes_the_place_of_an_older_report_and_of_nothing_else() {
 }
 
 #[test]
+fn a_folder_that_takes_no_cache_is_an_error_and_one_with_a_cache_of_ours_is_none() {
+    use std::os::unix::fs::PermissionsExt;
+    let sandbox = sandbox(SIMPLE);
+    for name in ["a.png", "b.png", "c.png", "d.png"] {
+        item(&sandbox, name, png(100, 100));
+    }
+    let check = |mode: u32, cache: u32, expected: Option<i32>| {
+        fs::create_dir_all(sandbox.path("w/a/cache")).expect("made");
+        for (path, mode) in [("w/a/cache", cache), ("w/a", mode), ("w/.dpgui", 0o777)] {
+            fs::create_dir_all(sandbox.path(path)).expect("made");
+            fs::set_permissions(sandbox.path(path), fs::Permissions::from_mode(mode)).expect("set");
+        }
+        let said = sandbox.dpgui_as_nobody(&["data", "check", "d.toml"]);
+        assert_eq!(said.code, expected, "{mode:o} {cache:o}: {said}");
+        assert_eq!(said.stdout.contains("error[directory-writable]"), expected == Some(2), "{said}");
+    };
+    check(0o555, 0o555, Some(2));
+    check(0o555, 0o777, Some(0));
+    check(0o777, 0o777, Some(0));
+}
+
+#[test]
 fn names_that_are_no_text_are_said_in_json_too() {
     let sandbox = sandbox(SIMPLE);
     for name in ["a.png", "b.png", "c.png", "d.png"] {

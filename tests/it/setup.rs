@@ -410,23 +410,8 @@ fn a_workspace_without_permission_is_named() {
     use std::os::unix::fs::PermissionsExt;
     let server = FileServer::start();
     let sandbox = node_sandbox(&server, &archives::node("22.12.0"));
-    // Root may write anywhere, so where the tests run as root the program runs as nobody, from where nobody may read.
-    for (path, mode) in [("", 0o755), ("w", 0o555)] {
-        fs::set_permissions(sandbox.path(path), fs::Permissions::from_mode(mode))
-            .expect("permissions are set");
-    }
-    let program = sandbox.path("dpgui");
-    fs::copy(env!("CARGO_BIN_EXE_dpgui"), &program).expect("copied");
-    let is_root = nix::unistd::geteuid().is_root();
-    let mut command =
-        std::process::Command::new(if is_root { PathBuf::from("setpriv") } else { program.clone() });
-    if is_root {
-        command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(&program);
-    }
-    let usual = sandbox.command(&[]);
-    command.env_clear().envs(usual.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    command.env("PATH", "/usr/bin:/bin").args(["setup", "--only", "node"]).current_dir(sandbox.root());
-    let said = Said::from(command.output().expect("it starts"));
+    fs::set_permissions(sandbox.path("w"), fs::Permissions::from_mode(0o555)).expect("permissions are set");
+    let said = sandbox.dpgui_as_nobody(&["setup", "--only", "node"]);
     assert_eq!(said.code, Some(6), "{said}");
     assert_eq!(
         sandbox.neutral(&said.stderr),

@@ -87,6 +87,24 @@ impl Sandbox {
         copy
     }
 
+    /// As somebody who may write only where everybody may. Root may write anywhere, so where the tests run as root the
+    /// program runs as nobody, from where nobody may read.
+    pub(crate) fn dpgui_as_nobody(&self, args: &[&str]) -> Said {
+        use std::os::unix::fs::PermissionsExt;
+        fs::set_permissions(self.path(""), fs::Permissions::from_mode(0o755)).expect("permissions are set");
+        let program = self.path("dpgui");
+        fs::copy(env!("CARGO_BIN_EXE_dpgui"), &program).expect("copied");
+        let is_root = nix::unistd::geteuid().is_root();
+        let mut command = Command::new(if is_root { "setpriv".as_ref() } else { program.as_path() });
+        if is_root {
+            command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(&program);
+        }
+        let usual = self.command(&[]);
+        command.env_clear().envs(usual.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        command.env("PATH", "/usr/bin:/bin").args(args).current_dir(self.root());
+        Said::from(command.output().expect("it starts"))
+    }
+
     /// The workspace's directory.
     pub(crate) fn root(&self) -> PathBuf {
         self.path("w")
