@@ -204,8 +204,13 @@ impl Folder<'_> {
     }
 
     fn media(&mut self) {
+        let fatal = self.directory.items.iter().filter(|it| ends_caching(it)).map(|it| &it.name);
+        if let Some(files) = self.files(fatal) {
+            let message = format!("no `.webp` that can be read, at which the trainer gives up: {files}");
+            self.error("media-readable", message, "replace or remove it");
+        }
         for flaw in FLAWS {
-            let has = |it: &&Item| it.media == Some(Media::Unusable(flaw));
+            let has = |it: &&Item| it.media == Some(Media::Unusable(flaw)) && !ends_caching(it);
             let Some(files) = self.files(self.directory.items.iter().filter(has).map(|it| &it.name)) else {
                 continue;
             };
@@ -339,6 +344,15 @@ const FLAWS: [Flaw; 11] = [
     Flaw::Unmeasured,
     Flaw::NeedsFfprobe,
 ];
+
+/// Of a `.webp` the trainer counts the frames, and there what cannot be read is an error like any other. What it
+/// opens only to measure it is left out. Source: `_metadata_map_fn` in diffusion-pipe's `utils/dataset.py`.
+fn ends_caching(item: &Item) -> bool {
+    use Flaw::{Denied, Empty, GitLfsPointer, NoMedia, WebPage};
+    let is_webp = Path::new(&item.name).extension().is_some_and(|it| it == "webp");
+    let unreadable = [Empty, NoMedia, GitLfsPointer, WebPage, Denied];
+    is_webp && matches!(item.media, Some(Media::Unusable(flaw)) if unreadable.contains(&flaw))
+}
 
 #[expect(clippy::cast_precision_loss, reason = "pixels")]
 fn is_blown_up(width: u32, height: u32, bucket: &SizeBucket) -> bool {

@@ -1,5 +1,7 @@
 //! A dataset as it lies there: every file with what becomes of it.
 
+mod companions;
+
 use std::{collections::HashMap, ffi::OsString, path::PathBuf, sync::OnceLock};
 
 use crate::{
@@ -223,7 +225,7 @@ fn look(
     for listed in items {
         let captions = caption_count(&listed, spec, json.as_ref(), &probes, &mut directory.faults);
         let item = judge(listed, captions, model, counted, &probes);
-        note_companions(&item.1, &item.0, &probes, &mut directory.faults);
+        companions::note(&item.1, &item.0, &probes, &mut directory.faults);
         directory.items.push(item.0);
     }
     directory
@@ -297,38 +299,6 @@ fn judge(
         Err(_) => Fate::Dropped(Drop::TooShort),
     };
     (item(Some(media), frames, fate), listed)
-}
-
-/// Masks of another size and control images that are not there stop the trainer.
-fn note_companions(listed: &Listed, item: &Item, probes: &Probes, faults: &mut Faults) {
-    match &listed.control {
-        // Before anything else is known of the item.
-        Companion::Missing => faults.without_control.push(listed.name.clone()),
-        Companion::At(path) if matches!(item.fate, Fate::Trains(_)) => {
-            if let Some(Media::Unusable(_)) = probes.companion(path) {
-                faults.broken_controls.push(path.clone());
-            }
-        }
-        _ => {}
-    }
-    match (&listed.mask, &item.media) {
-        (Companion::Missing, Some(_)) => faults.without_mask.push(listed.name.clone()),
-        (
-            Companion::At(path),
-            Some(Media::Image { width, height, .. } | Media::Video { width, height, .. }),
-        ) => {
-            let what = match probes.companion(path) {
-                Some(Media::Image { width: w, height: h, .. }) if (w, h) == (width, height) => return,
-                Some(Media::Image { width: w, height: h, .. }) => {
-                    format!("{w}×{h} pixels, not {width}×{height}")
-                }
-                Some(Media::Unusable(flaw)) => flaw.sentence().to_owned(),
-                Some(Media::Video { .. }) | None => Flaw::NoMedia.sentence().to_owned(),
-            };
-            faults.other_masks.push((listed.name.clone(), path.clone(), what));
-        }
-        _ => {}
-    }
 }
 
 /// What is known of the files that are to be opened, from the cache or from now.

@@ -109,6 +109,38 @@ fn a_folder_that_takes_no_cache_is_an_error_and_one_with_a_cache_of_ours_is_none
 }
 
 #[test]
+fn a_webp_that_cannot_be_read_ends_the_training_and_a_png_is_left_out() {
+    let sandbox = sandbox(SIMPLE);
+    for name in ["a.png", "b.png", "c.png", "d.png"] {
+        item(&sandbox, name, png(100, 100));
+    }
+    item(&sandbox, "page.png", "<!DOCTYPE html>");
+    let said = sandbox.dpgui(&["data", "check", "d.toml"]).ok();
+    assert!(said.stdout.contains("warning[media-readable]: dropped"), "{said}");
+    item(&sandbox, "page.webp", "<!DOCTYPE html>");
+    let said = sandbox.dpgui(&["data", "check", "d.toml"]);
+    assert_eq!(said.code, Some(2), "{said}");
+    assert!(said.stdout.contains("error[media-readable]: no `.webp` that can be read"), "{said}");
+}
+
+#[test]
+fn masks_of_what_is_dropped_and_masks_that_pillow_may_read_are_no_error() {
+    let sandbox = sandbox("resolutions = [64]\n[[directory]]\npath = 'a'\nmask_path = 'm'\n");
+    for name in ["a.png", "b.png", "c.png", "d.png"] {
+        item(&sandbox, name, png(100, 100));
+        sandbox.write(format!("w/m/{name}"), png(100, 100));
+    }
+    // Too short for any bucket, so its mask is never opened.
+    item(&sandbox, "short.mp4", mp4(128, 64, 5, 16));
+    sandbox.write("w/m/short.png", png(9, 9));
+    let said = sandbox.dpgui(&["data", "check", "d.toml"]).ok();
+    assert!(!said.stdout.contains("mask-same-size"), "{said}");
+    sandbox.write("w/m/a.png", png(9, 9));
+    let said = sandbox.dpgui(&["data", "check", "d.toml"]);
+    assert!(said.stdout.contains("mask-same-size"), "{said}");
+}
+
+#[test]
 fn names_that_are_no_text_are_said_in_json_too() {
     let sandbox = sandbox(SIMPLE);
     for name in ["a.png", "b.png", "c.png", "d.png"] {
