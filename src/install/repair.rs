@@ -243,8 +243,9 @@ impl Mend<'_> {
         let patch = git::patch(place)?;
         let kept = self.site.workspace.internal().join("discarded");
         fs::create_dir_all(&kept)?;
-        let kept =
-            kept.join(format!("{}-{}.patch", self.broken.step, clock::now().strftime("%Y%m%dT%H%M%SZ")));
+        // To the millisecond: the next repair, after one that was killed, may come within the same second.
+        let now = clock::now().strftime("%Y%m%dT%H%M%S%.3fZ");
+        let kept = kept.join(format!("{}-{now}.patch", self.broken.step));
         // The checkout has them no longer after this.
         fs::write_new_synced(&kept, patch)?;
         reach(Checkpoint::EditsKept);
