@@ -19,7 +19,7 @@ use dpgui::{
     error::{Kind, Report},
     install::{bundle, cache::Cache},
     output::{Mode, Output},
-    platform::{Arch, digest::Sha256},
+    platform::{Arch, digest::Sha256, lock::Lock},
     vendor::lock::LockFile,
     workspace::Workspace,
 };
@@ -40,6 +40,8 @@ const IN_REPOSITORIES: [&str; 8] = [
     "objects/info/x",
     "hooks/x",
 ];
+
+static LOCKS: OnceLock<tempfile::TempDir> = OnceLock::new();
 
 static DIR: OnceLock<tempfile::TempDir> = OnceLock::new();
 
@@ -158,7 +160,13 @@ fuzz_target!(|data: &[u8]| {
     fs::write(&file, bytes).expect("written");
     let progress = Output::new(Mode::Plain).progress("fuzz");
     let places = (&Cache::at(cache.clone(), u64::MAX), &Workspace::at(&root));
-    let brought = bundle::bring(&file, places, Arch::X86_64, &progress);
+    // As the setup's lock does, which lies in the workspace; this one is out of the way of what is counted.
+    let alone = || {
+        fs::create_dir_all(&root).expect("made");
+        let locks = LOCKS.get_or_init(|| tempfile::tempdir().expect("a temp dir"));
+        Ok(Lock::wait(&locks.path().join("setup.lock")).expect("nobody else is here"))
+    };
+    let brought = bundle::bring(&file, places, Arch::X86_64, (&progress, &alone));
     assert_eq!(fs::read_to_string(dir.join("precious/file")).expect("there"), "precious");
     assert_eq!(fs::read_dir(dir.join("precious")).expect("there").count(), 1);
     assert!(fs::read_dir(dir).expect("there").count() <= 4, "something is beside the cache");

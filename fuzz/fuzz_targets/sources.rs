@@ -5,7 +5,7 @@ use std::{fs, path::Path, sync::OnceLock};
 
 use dpgui::{
     error::{Kind, Report},
-    platform::{Arch, Env},
+    platform::{Arch, Env, lock::Lock},
     vendor::sources::Sources,
     workspace::{
         Settings, Workspace,
@@ -35,7 +35,8 @@ fuzz_target!(|data: &[u8]| {
         models: &models,
         submodules: &models,
     };
-    remember(&workspace, choices).expect("valid settings take a choice");
+    let lock = Lock::wait(&workspace.setup_lock()).expect("nobody else is here");
+    remember(&workspace, choices, &lock).expect("valid settings take a choice");
     let mut after = Settings::load(&workspace).expect("still valid");
     assert_eq!(after.torch.profile.as_deref(), Some("cpu"));
     assert_eq!(after.python.as_deref(), Some(Path::new("/python")));
@@ -46,7 +47,7 @@ fuzz_target!(|data: &[u8]| {
     after.models.clone_from(&settings.models);
     after.submodules.clone_from(&settings.submodules);
     assert_eq!(after, settings);
-    assert_eq!(remember(&workspace, choices).expect("again"), Vec::<String>::new());
+    assert_eq!(remember(&workspace, choices, &lock).expect("again"), Vec::<String>::new());
 });
 
 fn ask_for_everything(sources: &Sources) {
