@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use catalog::{FILES, MODELS};
 
+pub(in crate::config) use catalog::of_each_model;
 pub use key::{Condition, Items, Key, Mark, PathKind, Required};
 pub use kind::Kind;
 pub use model::{Ability, BlockSwap, FrameRule, ModelType, Variant, Video};

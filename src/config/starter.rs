@@ -107,33 +107,7 @@ macro_rules! starters {
     };
 }
 
-static STARTERS: [(&str, &str); 25] = starters![
-    "anima",
-    "auraflow",
-    "chroma",
-    "cosmos",
-    "cosmos_predict2",
-    "ernie_image",
-    "flux",
-    "flux2",
-    "hidream",
-    "hunyuan-video",
-    "hunyuan_image",
-    "hunyuan_video_15",
-    "ideogram4",
-    "krea2",
-    "ltx-video",
-    "ltx2",
-    "lumina_2",
-    "minimax_h3",
-    "omnigen2",
-    "qwen_image",
-    "sd3",
-    "sdxl",
-    "wan",
-    "z_image",
-    "demo",
-];
+static STARTERS: [(&str, &str); 25] = super::schema::of_each_model!(starters);
 
 /// # Panics
 /// When the embedded file is not as this module wants it. A test reads them all.

@@ -69,33 +69,41 @@ macro_rules! models {
     };
 }
 
-pub(super) static MODELS: [Entry; 25] = models![
-    "anima",
-    "auraflow",
-    "chroma",
-    "cosmos",
-    "cosmos_predict2",
-    "ernie_image",
-    "flux",
-    "flux2",
-    "hidream",
-    "hunyuan-video",
-    "hunyuan_image",
-    "hunyuan_video_15",
-    "ideogram4",
-    "krea2",
-    "ltx-video",
-    "ltx2",
-    "lumina_2",
-    "minimax_h3",
-    "omnigen2",
-    "qwen_image",
-    "sd3",
-    "sdxl",
-    "wan",
-    "z_image",
-    "demo",
-];
+/// Hands all model types to a macro, so that what is embedded of each is listed once.
+macro_rules! of_each_model {
+    ($list:ident) => {
+        $list![
+            "anima",
+            "auraflow",
+            "chroma",
+            "cosmos",
+            "cosmos_predict2",
+            "ernie_image",
+            "flux",
+            "flux2",
+            "hidream",
+            "hunyuan-video",
+            "hunyuan_image",
+            "hunyuan_video_15",
+            "ideogram4",
+            "krea2",
+            "ltx-video",
+            "ltx2",
+            "lumina_2",
+            "minimax_h3",
+            "omnigen2",
+            "qwen_image",
+            "sd3",
+            "sdxl",
+            "wan",
+            "z_image",
+            "demo",
+        ]
+    };
+}
+pub(in crate::config) use of_each_model;
+
+pub(super) static MODELS: [Entry; 25] = of_each_model!(models);
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
