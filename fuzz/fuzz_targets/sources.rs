@@ -35,6 +35,7 @@ fuzz_target!(|data: &[u8]| {
         models: &models,
         submodules: &models,
     };
+    fs::create_dir_all(workspace.internal()).expect("a place for the lock");
     let lock = Lock::wait(&workspace.setup_lock()).expect("nobody else is here");
     remember(&workspace, choices, &lock).expect("valid settings take a choice");
     let mut after = Settings::load(&workspace).expect("still valid");
