@@ -53,10 +53,13 @@ enum Command {
     Train(commands::train::Args),
     Runs(commands::runs::Args),
     Logs(commands::logs::Args),
+    Save(commands::save::Args),
     Stop(commands::stop::Args),
     Clean(commands::clean::Args),
     #[command(name = "__supervise", hide = true)]
     Supervise(commands::supervise::Args),
+    #[command(name = "__notify", hide = true)]
+    Notify(commands::notify::Args),
 }
 
 impl Command {
@@ -94,9 +97,11 @@ fn dispatch(command: &Command, context: &Context) -> Result<ExitCode, Error> {
         Command::Train(args) => commands::train::run(args, context),
         Command::Runs(args) => commands::runs::run(args, context),
         Command::Logs(args) => commands::logs::run(args, context),
+        Command::Save(args) => commands::save::run(args, context),
         Command::Stop(args) => commands::stop::run(args, context),
         Command::Clean(args) => commands::clean::run(args, context),
         Command::Supervise(args) => commands::supervise::run(args, context),
+        Command::Notify(args) => commands::notify::run(args, context),
     }
 }
 

@@ -155,6 +155,11 @@ impl TrainConfig {
         rules::of_training(self, ranks, args)
     }
 
+    /// What the file holds that is for the trainer's environment alone.
+    pub fn secrets(&self) -> Vec<Secret> {
+        resolve::secrets(self)
+    }
+
     /// Writes copies of all files into `dir` that the trainer understands from any working directory. The
     /// originals stay as they are.
     ///

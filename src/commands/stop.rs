@@ -19,16 +19,23 @@ use super::Context;
 pub struct Args {
     /// Its id, the beginning of one, or its name [default: the one that is running]
     run: Option<String>,
-    /// Do not wait for it to save
+    /// Do not wait for it to save, nor to end in order
     #[arg(long)]
     now: bool,
+    /// Let it end in order, without a checkpoint
+    #[arg(long, conflicts_with = "now")]
+    no_save: bool,
 }
 
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
     let Context { host, workspace, output } = context;
     context.adopt_runs()?;
     let dir = list::find_or_running(workspace, args.run.as_deref())?;
-    let manner = if args.now { Manner::Now } else { Manner::Graceful };
+    let manner = match (args.now, args.no_save) {
+        (true, _) => Manner::Now,
+        (false, true) => Manner::NoSave,
+        (false, false) => Manner::Graceful,
+    };
     if list::is_live(&dir) {
         if manner == Manner::Graceful {
             output.status("Stopping", format_args!("{}, {}", dir.id(), patience(&dir)?));

@@ -25,6 +25,6 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
     let no_run = || Error::new(Kind::Bug, format!("`{}` is no run's folder", args.dir.display()));
     let dir = RunDir::at(&args.dir).ok_or_else(no_run)?;
     let begin = if args.adopt { Begin::Adopt } else { Begin::Start };
-    supervise(&dir, &context.host.env, begin)?;
+    supervise(&dir, &context.host, begin)?;
     Ok(ExitCode::SUCCESS)
 }

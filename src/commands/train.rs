@@ -17,6 +17,7 @@ use crate::{
         data::DataSummary,
         stop::Ended,
         watch::{self, Show},
+        watchdog::{OnNan, OnStall},
     },
     workspace::Settings,
 };
@@ -25,6 +26,9 @@ use super::{Context, interrupts::Interrupts};
 
 /// Lines of the log that are shown with a failure.
 const LAST_LINES: usize = 15;
+
+/// Restarts in a row that bring no new checkpoint, where the user does not say how many.
+const USUAL_RESTARTS: u32 = 3;
 
 /// Train with CONFIG, supervised; closing the terminal does not end it
 #[derive(Debug, clap::Args)]
@@ -48,6 +52,18 @@ pub struct Args {
         reason = "clap's way to tell `--resume` from `--resume RUN` and from neither"
     )]
     resume: Option<Option<String>>,
+    /// Try again after a failure that may pass, from the newest checkpoint, N times without a new one [default N: 3]
+    #[arg(long, value_name = "on-failure[:N]", value_parser = restarts)]
+    restart: Option<u32>,
+    /// When the loss is not a number for many steps: `keep` on or `stop`
+    #[arg(long, value_name = "WHAT", default_value = "keep", hide_default_value = true)]
+    on_nan: OnNan,
+    /// When nothing happens any more: `notify`, `stop` or `restart`
+    #[arg(long, value_name = "WHAT", default_value = "notify", hide_default_value = true)]
+    on_stall: OnStall,
+    /// A command or an address that hears of the run's end and of what goes wrong; may be given several times
+    #[arg(long, value_name = "CMD|URL")]
+    notify: Vec<String>,
     /// What to call the run [default: the name of CONFIG]
     #[arg(long)]
     name: Option<RunName>,
@@ -83,6 +99,10 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
         name: args.name.clone(),
         resume,
         args: args.passed_on.clone(),
+        restarts: args.restarts(),
+        on_nan: args.on_nan,
+        on_stall: args.on_stall,
+        notify: args.notify.clone(),
     };
     if !args.detach {
         let show = if args.watch { Show::Status } else { Show::Log };
@@ -98,7 +118,22 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// `on-failure` or `on-failure:N`.
+fn restarts(text: &str) -> Result<u32, String> {
+    let count = match text.strip_prefix("on-failure") {
+        Some("") => Some(USUAL_RESTARTS),
+        Some(rest) => rest.strip_prefix(':').and_then(|count| count.parse().ok()),
+        None => None,
+    };
+    count.ok_or_else(|| "`on-failure` or, with a count, `on-failure:3` is expected".to_owned())
+}
+
 impl Args {
+    /// To restart after a stall is to restart.
+    fn restarts(&self) -> Option<u32> {
+        self.restart.or((self.on_stall == OnStall::Restart).then_some(USUAL_RESTARTS))
+    }
+
     /// `--resume CONFIG` means `--resume` and CONFIG: what follows an option is taken for its value.
     fn wanted(&self) -> Result<(PathBuf, Option<Resume>), Error> {
         let named = |run: &Option<String>| run.clone().map_or(Resume::Newest, Resume::Run);

@@ -47,6 +47,11 @@ impl fmt::Debug for Secret {
     }
 }
 
+/// What the trainer is to be given by the environment.
+pub(super) fn secrets(config: &TrainConfig) -> Vec<Secret> {
+    take_secrets(&config.source, &mut Replaced::new())
+}
+
 pub(super) fn resolve(config: &TrainConfig, dir: &Path) -> Result<Resolved, ConfigError> {
     let needed = |key| unusable(rules::missing(&config.source, key));
     let output_dir = config.training.output_dir.as_deref().ok_or_else(|| needed("output_dir"))?;

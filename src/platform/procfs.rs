@@ -5,6 +5,7 @@ use std::{
     fmt, fs,
     os::unix::{ffi::OsStringExt, fs::MetadataExt},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use serde::{Deserialize, Serialize};
@@ -110,6 +111,32 @@ pub fn lock_holders(file: &Path) -> Vec<LockHolder> {
         holders.extend(held.filter(|(pid, _)| *pid > 0).map(|(pid, _)| LockHolder { pid, taker: pid }));
     }
     holders
+}
+
+/// How long these processes have computed, all together.
+pub fn processor_time(of: &[ProcessId]) -> Duration {
+    /// Per second, whatever the kernel's own clock does: see `proc_pid_stat(5)` and `sysconf(_SC_CLK_TCK)`.
+    const TICKS: u64 = 100;
+    let ticks = of.iter().filter(|it| it.is_alive()).filter_map(|process| {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", process.pid)).ok()?;
+        let mut fields = stat[stat.rfind(')')? + 1..].split_ascii_whitespace().skip(11);
+        Some(fields.next()?.parse::<u64>().ok()? + fields.next()?.parse::<u64>().ok()?)
+    });
+    Duration::from_millis(ticks.sum::<u64>() * 1000 / TICKS)
+}
+
+/// One of these processes has a child that ended and that it has not waited for.
+pub fn has_dead_child(of: &[ProcessId]) -> bool {
+    let Ok(entries) = fs::read_dir("/proc") else { return false };
+    let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    pids.filter_map(|pid| fs::read_to_string(format!("/proc/{pid}/stat")).ok()).any(|stat| {
+        let mut fields = stat.rsplit(')').next().unwrap_or_default().split_ascii_whitespace();
+        fields.next() == Some("Z")
+            && fields
+                .next()
+                .and_then(|it| it.parse().ok())
+                .is_some_and(|parent: i32| of.iter().any(|it| it.pid == parent))
+    })
 }
 
 /// What a process was started with, word by word; `None` if it is gone or a thread of the kernel.

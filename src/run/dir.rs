@@ -94,6 +94,11 @@ impl RunDir {
         self.path.join("state.json")
     }
 
+    /// Whom to tell of the run.
+    pub fn notify_file(&self) -> PathBuf {
+        self.path.join("notify.json")
+    }
+
     /// What the supervisor has to say about itself.
     pub fn supervisor_log(&self) -> PathBuf {
         self.path.join("supervisor.log")

@@ -1,10 +1,11 @@
 //! Why a run cannot be started, found or stopped.
 
-use std::{io, path::PathBuf};
+use std::{io, path::PathBuf, time::Duration};
 
 use crate::{
     config::{ConfigError, Finding, Severity},
     error::{Kind, Report},
+    output::size,
     platform::{fs::FsError, lock::LockError, process::ProcessError},
 };
 
@@ -48,6 +49,12 @@ pub enum RunError {
     StillRunning { id: RunId },
     #[error("`{id}` is already complete, at step {step}")]
     AlreadyComplete { id: RunId, step: u64 },
+    #[error("`{id}` is {doing}: there is nothing to save yet, or no more")]
+    NothingToSave { id: RunId, doing: &'static str },
+    #[error("`{id}` has not saved within {}", size::duration(*after))]
+    NotSaved { id: RunId, after: Duration },
+    #[error("`{id}` has ended")]
+    EndedMeanwhile { id: RunId },
     #[error("`{}` cannot be given to the trainer: it is not UTF-8", path.display())]
     NotText { path: PathBuf },
     #[error("this file system cannot hold the pipes of a run")]
@@ -98,9 +105,13 @@ impl Report for RunError {
             | Self::NotText { .. }
             | Self::Id(_) => Kind::Usage,
             Self::NoGpu { .. } | Self::NoPipes { .. } | Self::Newer { .. } => Kind::Unsupported,
-            Self::NotStarted { .. } | Self::SupervisorDied { .. } | Self::Supervisor(_) | Self::NoPort(_) => {
-                Kind::Failed
-            }
+            Self::NotStarted { .. }
+            | Self::NothingToSave { .. }
+            | Self::NotSaved { .. }
+            | Self::EndedMeanwhile { .. }
+            | Self::SupervisorDied { .. }
+            | Self::Supervisor(_)
+            | Self::NoPort(_) => Kind::Failed,
             Self::StillRunning { .. } => Kind::Locked,
             Self::Damaged { .. } => Kind::Integrity,
             Self::Config(cause) => cause.kind(),
@@ -134,6 +145,10 @@ impl Report for RunError {
                 "start anew without `--resume`; `checkpoint_every_n_minutes` in the configuration makes checkpoints"
                     .to_owned()
             }
+            Self::NothingToSave { id, .. } | Self::NotSaved { id, .. } => {
+                format!("see what it does with `dpgui logs -f {id}`")
+            }
+            Self::EndedMeanwhile { id } => format!("see how with `dpgui runs`, and its log with `dpgui logs {id}`"),
             Self::StillRunning { id } => format!("stop it with `dpgui stop {id}`"),
             Self::NotText { .. } => "use a workspace whose path is plain text".to_owned(),
             Self::NoPipes { .. } => {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::platform::signal::Exit;
 
-use super::outcome::{Manner, Outcome};
+use super::outcome::{Concern, Manner, Outcome};
 
 /// Least and most time that a requested save gets.
 const SAVE: (Duration, Duration) = (Duration::from_mins(1), Duration::from_mins(15));
@@ -23,6 +23,8 @@ pub enum Sight {
     Step,
     /// A checkpoint or a model is about to be written.
     Saving,
+    /// The model is about to be evaluated.
+    Evaluating,
     /// `TRAINING COMPLETE!`
     Complete,
     /// `Manually quitting`: the trainer saved because it was asked to, and leaves.
@@ -42,6 +44,14 @@ pub struct Evidence {
     pub output_closed: bool,
     /// The program that we started ended, others of the run went on.
     pub survivors: bool,
+}
+
+/// That a run was to end while it still ran.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asked {
+    pub manner: Manner,
+    /// Why dpgui ends it by itself; nobody else is asked for reasons.
+    pub concern: Option<Concern>,
 }
 
 /// The trainer's own word on how it leaves.
@@ -86,7 +96,7 @@ impl Evidence {
             }
             (Sight::Step, Phase::Training(pace)) => pace.step_done(at),
             (Sight::Saving, Phase::Training(pace)) => pace.saving = true,
-            (Sight::Caching, _) | (Sight::Saving, Phase::Loading | Phase::Caching) => {}
+            (Sight::Caching | Sight::Evaluating, _) | (Sight::Saving, Phase::Loading | Phase::Caching) => {}
             (Sight::Complete, _) => self.proof = Some(Proof::Complete),
             (Sight::Quit, _) => self.proof = self.proof.max(Some(Proof::Saved)),
             // The first rank to fail is the one that tells why.
@@ -104,9 +114,10 @@ impl Evidence {
     }
 
     /// Why the run ended, now that nothing of it is left. `stop` is how it was asked to, if it was.
-    pub fn outcome(&self, stop: Option<Manner>) -> Outcome {
+    pub fn outcome(&self, stop: Option<Asked>) -> Outcome {
         match (self.proof, stop) {
             (Some(Proof::Complete), _) => return Outcome::Completed,
+            (_, Some(Asked { concern: Some(concern), .. })) => return Outcome::Abandoned { concern },
             (Some(Proof::Saved), _) => return Outcome::Stopped { saved: true },
             (None, Some(_)) => return Outcome::Stopped { saved: false },
             (None, None) => {}
@@ -120,6 +131,12 @@ impl Evidence {
             (Some(Exit::Reboot), None) => Outcome::Interrupted,
             (Some(Exit::Unknown) | None, None) => Outcome::Lost,
         }
+    }
+}
+
+impl From<Manner> for Asked {
+    fn from(manner: Manner) -> Self {
+        Self { manner, concern: None }
     }
 }
 
@@ -171,7 +188,9 @@ mod tests {
 
     #[test]
     fn the_outcome_is_decided_by_evidence_and_not_by_the_exit_code() {
-        let check = |evidence: Evidence, stop, expected| assert_eq!(evidence.outcome(stop), expected);
+        let check = |evidence: Evidence, stop: Option<Manner>, expected| {
+            assert_eq!(evidence.outcome(stop.map(Asked::from)), expected);
+        };
         let ok = || exited(Exit::Code(0));
         let complete = Some(Proof::Complete);
         check(ok(), None, Outcome::ExitedEarly);
@@ -181,6 +200,9 @@ mod tests {
         check(Evidence { proof: Some(Proof::Saved), ..ok() }, None, Outcome::Stopped { saved: true });
         check(exited(Exit::Code(254)), Some(Manner::Graceful), Outcome::Stopped { saved: false });
         check(Evidence { proof: complete, ..ok() }, Some(Manner::Now), Outcome::Completed);
+        let stalled = Asked { manner: Manner::NoSave, concern: Some(Concern::Stalled) };
+        let expected = Outcome::Abandoned { concern: Concern::Stalled };
+        assert_eq!(exited(Exit::Code(254)).outcome(Some(stalled)), expected);
     }
 
     #[test]

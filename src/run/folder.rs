@@ -87,9 +87,9 @@ impl TrainerFolder {
         &self.path
     }
 
-    /// Asks the trainer to save and leave: it looks for this file after every step.
-    pub fn request_save_and_quit(&self) -> Result<(), FsError> {
-        fs::write_snapshot(&self.path.join("save_quit"), "")
+    /// Asks the trainer to save, and to `leave` then: it looks for these files after every step.
+    pub fn request_save(&self, leave: bool) -> Result<(), FsError> {
+        fs::write_snapshot(&self.path.join(if leave { "save_quit" } else { "save" }), "")
     }
 
     /// Takes back what was asked of a trainer that ended before it looked: the next one would obey at its first step.

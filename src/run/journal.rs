@@ -1,6 +1,6 @@
 //! What the supervisor puts on disk about a run: every change of state in order, and the last state as a whole.
 
-use std::fs::File;
+use std::{fs::File, time::Duration};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -14,14 +14,16 @@ use crate::platform::{
 
 use super::{
     dir::RunDir,
-    outcome::{Manner, Outcome},
+    outcome::{Concern, Manner, Outcome},
+    restart::{Attempt, Refusal},
     sight::LastStep,
     spec,
     state::RunState,
+    watchdog::Alarm,
 };
 
 /// Between two snapshots that differ only in how far the training is.
-const SNAPSHOT_EVERY: std::time::Duration = std::time::Duration::from_secs(1);
+const SNAPSHOT_EVERY: Duration = Duration::from_secs(1);
 
 /// `state.json`: enough for a reader to show the run, and for a new supervisor to go on with it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -37,21 +39,67 @@ pub struct Snapshot {
     pub child: Option<ProcessId>,
     /// The first supervisor, leader of the session that the run lives in.
     pub session: Option<ProcessId>,
+    pub attempt: Attempt,
+    /// What is wrong now.
+    pub alarm: Option<Alarm>,
 }
 
 /// A line of `events.jsonl`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case", tag = "event")]
 pub enum Record {
-    Started { pid: i32 },
+    Started {
+        pid: i32,
+    },
     Adopted,
-    Phase { phase: &'static str },
-    StopRequested { manner: Manner },
+    Phase {
+        phase: &'static str,
+    },
+    StopRequested {
+        manner: Manner,
+    },
+    /// dpgui ends it by itself.
+    Concerned {
+        concern: Concern,
+    },
     SupervisorSignalled,
+    /// Somebody wants a checkpoint.
+    SaveWanted,
     SaveRequested,
-    Signalled { force: Force },
-    Exited { exit: Exit },
-    Ended { outcome: Outcome },
+    /// The request could not be brought to the trainer.
+    SaveFailed,
+    /// The checkpoint that somebody wanted is written.
+    Saved,
+    Signalled {
+        force: Force,
+    },
+    Exited {
+        exit: Exit,
+    },
+    /// The trainer's end was not the run's.
+    AttemptEnded {
+        outcome: Outcome,
+    },
+    /// It is not, though the user wishes for restarts.
+    NotRestarted {
+        why: Refusal,
+    },
+    /// Something is wrong with a run that goes on.
+    Alarm {
+        alarm: Alarm,
+        message: String,
+    },
+    /// What was missed has come.
+    Recovered,
+    /// It is tried again after this time, from the checkpoint of this step.
+    Restarting {
+        number: u32,
+        step: Option<u64>,
+        after: Duration,
+    },
+    Ended {
+        outcome: Outcome,
+    },
 }
 
 /// The one writer of both files. A full disk delays what it has to say: as long as [`Self::is_stale`], nobody who owns
@@ -99,6 +147,8 @@ impl Snapshot {
             parsed: 0,
             child: None,
             session,
+            attempt: Attempt::default(),
+            alarm: None,
         }
     }
 }
@@ -134,7 +184,9 @@ impl Journal {
     pub fn save(&mut self, now: &Snapshot) {
         self.flush();
         let due = self.saved.as_ref().is_none_or(|(saved, since)| {
-            saved.state.stage() != now.state.stage() || since.elapsed() >= SNAPSHOT_EVERY
+            saved.state.stage() != now.state.stage()
+                || saved.alarm != now.alarm
+                || since.elapsed() >= SNAPSHOT_EVERY
         });
         if due && self.is_stale(now) {
             self.write(now);
@@ -144,7 +196,9 @@ impl Journal {
     /// What is on disk is not the whole truth: call [`Self::save`] again.
     pub fn is_stale(&self, now: &Snapshot) -> bool {
         let saved = self.saved.as_ref().map(|(saved, _)| saved);
-        !self.pending.is_empty() || saved.is_none_or(|it| it.parsed != now.parsed || it.state != now.state)
+        !self.pending.is_empty()
+            || saved
+                .is_none_or(|it| it.parsed != now.parsed || it.state != now.state || it.alarm != now.alarm)
     }
 
     fn write(&mut self, now: &Snapshot) {

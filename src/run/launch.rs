@@ -8,7 +8,7 @@ use crate::{
     workspace::Workspace,
 };
 
-use super::devices::Devices;
+use super::{devices::Devices, spec::RESUME};
 
 /// DeepSpeed reads its hosts from here unless told otherwise, and then trains on several machines.
 pub const HOSTFILE: &str = "/job/hostfile";
@@ -72,43 +72,49 @@ impl Launch<'_> {
         // Once more: the trainer has a port of its own, which it prefers to DeepSpeed's.
         add(&["--master_port", &port]);
         if let Some(folder) = self.resumes {
-            add(&["--resume_from_checkpoint", folder]);
+            add(&[RESUME, folder]);
         }
         args.extend_from_slice(self.args);
         args
     }
+}
 
-    /// The environment of the trainer, from the user's. What the user set for the libraries wins.
-    pub fn env(&self, user: &Env, nvidia: Option<&Nvidia>, secrets: &[Secret]) -> Env {
-        let mut env = user.clone();
-        let venv = self.workspace.venv();
-        for name in UNWANTED {
-            env.remove(name);
-        }
-        env.prepend_path(&[venv.join("bin")]);
-        env.set("VIRTUAL_ENV", &venv).set("PYTHONPATH", self.workspace.libs()).set("PYTHONUNBUFFERED", "1");
-        // The trainer reads its TOML in the encoding of the locale, and TOML is UTF-8 everywhere.
-        env.set("PYTHONUTF8", "1");
-        match self.devices {
-            Devices::Gpus(ids) => {
-                // The order in which `--include`, `nvidia-smi` and we count; CUDA's own is by speed.
-                env.set("CUDA_DEVICE_ORDER", "PCI_BUS_ID").remove("CUDA_VISIBLE_DEVICES");
-                if nvidia.is_some_and(|it| lacks_peer_access(it, ids)) {
-                    set_if_absent(&mut env, "NCCL_P2P_DISABLE", "1");
-                    set_if_absent(&mut env, "NCCL_IB_DISABLE", "1");
-                }
-            }
-            Devices::Cpu { .. } => {
-                env.set("DS_ACCELERATOR", "cpu");
-                // Ranks that each use every core get in each other's way: measured, 4 times slower.
-                set_if_absent(&mut env, "OMP_NUM_THREADS", "1");
-            }
-        }
-        for secret in secrets {
-            env.set(secret.variable, &secret.value);
-        }
-        env
+/// The environment of the trainer, from the user's. What the user set for the libraries wins.
+pub fn env(
+    workspace: &Workspace,
+    devices: &Devices,
+    user: &Env,
+    nvidia: Option<&Nvidia>,
+    secrets: &[Secret],
+) -> Env {
+    let mut env = user.clone();
+    let venv = workspace.venv();
+    for name in UNWANTED {
+        env.remove(name);
     }
+    env.prepend_path(&[venv.join("bin")]);
+    env.set("VIRTUAL_ENV", &venv).set("PYTHONPATH", workspace.libs()).set("PYTHONUNBUFFERED", "1");
+    // The trainer reads its TOML in the encoding of the locale, and TOML is UTF-8 everywhere.
+    env.set("PYTHONUTF8", "1");
+    match devices {
+        Devices::Gpus(ids) => {
+            // The order in which `--include`, `nvidia-smi` and we count; CUDA's own is by speed.
+            env.set("CUDA_DEVICE_ORDER", "PCI_BUS_ID").remove("CUDA_VISIBLE_DEVICES");
+            if nvidia.is_some_and(|it| lacks_peer_access(it, ids)) {
+                set_if_absent(&mut env, "NCCL_P2P_DISABLE", "1");
+                set_if_absent(&mut env, "NCCL_IB_DISABLE", "1");
+            }
+        }
+        Devices::Cpu { .. } => {
+            env.set("DS_ACCELERATOR", "cpu");
+            // Ranks that each use every core get in each other's way: measured, 4 times slower.
+            set_if_absent(&mut env, "OMP_NUM_THREADS", "1");
+        }
+    }
+    for secret in secrets {
+        env.set(secret.variable, &secret.value);
+    }
+    env
 }
 
 /// DeepSpeed's launcher in the workspace.
@@ -165,7 +171,7 @@ mod tests {
             hostfile: false,
         };
         let secret = Secret { variable: "WANDB_API_KEY", value: "canary".to_owned() };
-        let env = launch.env(user, nvidia, &[secret]);
+        let env = env(&workspace, devices, user, nvidia, &[secret]);
         let text = |name: &std::ffi::OsString| {
             format!("{0}={1}", name.display(), env.text(&name.to_string_lossy()).unwrap_or_default())
         };

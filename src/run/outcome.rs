@@ -18,6 +18,10 @@ pub enum Outcome {
     },
     /// It left without an error and without having finished.
     ExitedEarly,
+    /// dpgui ended it, as the user wishes for such a case.
+    Abandoned {
+        concern: Concern,
+    },
     /// Somebody or something else killed it.
     Killed {
         signal: Option<i32>,
@@ -32,12 +36,24 @@ pub enum Outcome {
     Lost,
 }
 
-/// How a run is asked to stop.
+/// What can be so wrong with a living run that it is better ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Concern {
+    /// The loss has not been a number for many steps: nothing is learnt any more.
+    NotANumber,
+    /// Nothing happens any more.
+    Stalled,
+}
+
+/// How a run is asked to stop, the most patient first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Manner {
     /// Save if that is possible, then leave.
     Graceful,
+    /// Leave in order, without a checkpoint.
+    NoSave,
     /// End, whatever is lost.
     Now,
 }
@@ -50,6 +66,7 @@ impl Outcome {
             Self::Stopped { .. } => "stopped",
             Self::Failed { .. } | Self::NotStarted { .. } => "failed",
             Self::ExitedEarly => "exited early",
+            Self::Abandoned { .. } => "abandoned",
             Self::Killed { .. } => "killed",
             Self::Interrupted => "interrupted",
             Self::Lost => "lost",
@@ -66,6 +83,7 @@ impl Outcome {
             Self::Failed { exit: Exit::Signal(signal) } => format!("crashed with {}", signal_name(*signal)),
             Self::Failed { exit: Exit::Unknown | Exit::Reboot } => "failed".to_owned(),
             Self::ExitedEarly => "ended without an error and without having finished".to_owned(),
+            Self::Abandoned { concern } => format!("was ended because {}", concern.sentence()),
             Self::Killed { signal: Some(signal) } => format!("was killed with {}", signal_name(*signal)),
             Self::Killed { signal: None } => {
                 "lost its launcher; the processes that went on without it were ended".to_owned()
@@ -83,6 +101,7 @@ impl Outcome {
             Self::Stopped { .. } => Some(Kind::Interrupted),
             Self::Failed { .. }
             | Self::ExitedEarly
+            | Self::Abandoned { .. }
             | Self::Killed { .. }
             | Self::NotStarted { .. }
             | Self::Interrupted
@@ -94,10 +113,17 @@ impl Outcome {
 impl Manner {
     /// The more urgent of the two.
     #[must_use]
-    pub const fn or_harder(self, other: Self) -> Self {
+    pub fn or_harder(self, other: Self) -> Self {
+        self.max(other)
+    }
+}
+
+impl Concern {
+    /// What follows "because" in a sentence.
+    pub const fn sentence(self) -> &'static str {
         match self {
-            Self::Graceful => other,
-            Self::Now => self,
+            Self::NotANumber => "its loss was not a number any more",
+            Self::Stalled => "nothing happened any more",
         }
     }
 }

@@ -23,6 +23,8 @@ pub(super) struct Marks {
     pub(super) output: PathBuf,
     /// Whoever has been found once. It stays one of the run when the marks of others, that proved its own, are gone.
     pub(super) known: BTreeSet<ProcessId>,
+    /// Children of ours that are none of the run's.
+    pub(super) helpers: BTreeSet<ProcessId>,
 }
 
 impl Marks {
@@ -42,7 +44,8 @@ impl Marks {
                 || (self.session.is_none_or(|it| it.started <= process.id.started)
                     && process.writes_to(&self.output))
         };
-        let marked = all.iter().filter(|it| it.id.pid != own).filter(marked).map(|it| it.id.pid).collect();
+        let ours = |it: &&Process| it.id.pid != own && !self.helpers.contains(&it.id);
+        let marked = all.iter().filter(ours).filter(marked).map(|it| it.id.pid).collect();
         let mut pids = with_descendants(marked, &all);
         pids.remove(&own);
         let found: Vec<Process> = all.into_iter().filter(|it| pids.contains(&it.id.pid)).collect();
@@ -125,6 +128,7 @@ mod tests {
             session: Some(leader),
             output: PathBuf::from("/no/such/pipe"),
             known: BTreeSet::new(),
+            helpers: BTreeSet::new(),
         };
         let find = |mut marks: Marks, wanted| marks.find().iter().any(|it| it.id == wanted);
         let (leader, foreign) = orphan(&env);

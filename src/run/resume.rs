@@ -91,7 +91,7 @@ fn is_complete(run: &RunDir, config: &TrainConfig, site: Site<'_>) -> bool {
 }
 
 impl Continued {
-    fn of(folder: TrainerFolder, run: Option<RunDir>) -> Option<Self> {
+    pub(super) fn of(folder: TrainerFolder, run: Option<RunDir>) -> Option<Self> {
         let checkpoint = folder.checkpoint().ok().flatten()?;
         Some(Self { folder, checkpoint, run })
     }

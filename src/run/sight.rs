@@ -24,10 +24,11 @@ pub fn read(line: &str) -> Told {
         Some(Mark::Step(step)) => (Some(Sight::Step), Some(LastStep::from(step))),
         Some(Mark::Caching) => (Some(Sight::Caching), None),
         Some(Mark::Saving(_) | Mark::Checkpoint(_)) => (Some(Sight::Saving), None),
+        Some(Mark::Evaluating) => (Some(Sight::Evaluating), None),
         Some(Mark::Complete) => (Some(Sight::Complete), None),
         Some(Mark::Quitting) => (Some(Sight::Quit), None),
         Some(Mark::Exited { code }) => (Some(Sight::Returned(code)), None),
-        Some(Mark::Epoch(_) | Mark::Resumed { .. } | Mark::Evaluating) | None => (None, None),
+        Some(Mark::Epoch(_) | Mark::Resumed { .. }) | None => (None, None),
     }
 }
 

@@ -7,13 +7,21 @@ use serde::{Deserialize, Serialize};
 
 use crate::platform::{Env, process::CommandSpec};
 
-use super::{devices::Devices, id::RunId};
+use super::{
+    devices::Devices,
+    id::RunId,
+    restart::{Attempt, Policy},
+    watchdog::Wishes,
+};
 
 /// Of `spec.json` and `state.json`; raised when what they mean changes.
 pub const VERSION: u32 = 1;
 
 /// In every process of a run and nowhere else.
 pub const COOKIE: &str = "DPGUI_RUN_ID";
+
+/// The trainer's option for the folder to go on in.
+pub const RESUME: &str = "--resume_from_checkpoint";
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Spec {
@@ -37,6 +45,9 @@ pub struct Spec {
     pub max_steps: Option<u64>,
     pub devices: Devices,
     pub master_port: u16,
+    /// What happens after a failure that may pass; `None`: nothing.
+    pub restart: Option<Policy>,
+    pub watchdog: Wishes,
     /// Of the machine's boot in which the run was started.
     pub boot_id: String,
     pub dpgui: String,
@@ -44,6 +55,31 @@ pub struct Spec {
 }
 
 impl Spec {
+    /// The same for a further attempt: another port, and the folder to go on in.
+    #[must_use]
+    pub fn for_attempt(&self, attempt: &Attempt) -> Self {
+        let mut spec = self.clone();
+        if let Some(port) = attempt.port {
+            spec.master_port = port;
+            let mut args = spec.args.iter_mut();
+            while let Some(option) = args.next() {
+                if option == "--master_port"
+                    && let Some(value) = args.next()
+                {
+                    *value = port.to_string();
+                }
+            }
+        }
+        if let Some(folder) = &attempt.resumes {
+            match spec.args.iter().position(|it| it == RESUME) {
+                Some(at) if at + 1 < spec.args.len() => spec.args[at + 1].clone_from(folder),
+                _ => spec.args.extend([RESUME.to_owned(), folder.clone()]),
+            }
+            spec.resumes = Some(folder.clone());
+        }
+        spec
+    }
+
     /// The trainer, with the run's mark on it; everything else in `env` is as the starter made it.
     pub fn command(&self, env: &Env) -> CommandSpec {
         let mut env = env.clone();

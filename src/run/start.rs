@@ -21,12 +21,14 @@ use super::{
     folder,
     id::{RunId, RunName},
     launch::{self, Launch},
-    list,
+    list, notify,
     outcome::Outcome,
+    restart::Policy,
     resume::{self, Continued},
     spec::{self, Spec},
     state::RunState,
     supervise::Begin,
+    watchdog::{OnNan, OnStall, Wishes},
 };
 
 /// What the user wants to be trained.
@@ -41,6 +43,12 @@ pub struct Request {
     pub resume: Option<Resume>,
     /// For the trainer itself.
     pub args: Vec<String>,
+    /// Restarts in a row without a new checkpoint, after failures that may pass.
+    pub restarts: Option<u32>,
+    pub on_nan: OnNan,
+    pub on_stall: OnStall,
+    /// Who hears of it, beside those in the settings.
+    pub notify: Vec<String>,
 }
 
 /// Which run to continue.
@@ -242,47 +250,57 @@ impl Plan<'_> {
             args: &self.request.args,
             hostfile: fs::exists(Path::new(launch::HOSTFILE)),
         };
-        let env = launch.env(&host.env, self.nvidia, &resolved.secrets);
-        let spec = spec_of(dir, &launch, self.config, &resolved.output_dir, (&env, &host.env))?;
+        let env = launch::env(workspace, self.devices, &host.env, self.nvidia, &resolved.secrets);
+        let spec = self.spec_of(dir, &launch, &resolved.output_dir, (&env, &host.env))?;
+        let notify: Vec<_> = [&self.site.settings.runs.notify[..], &self.request.notify].concat();
+        notify::keep(dir, &notify)?;
         fs::write_atomic(&dir.spec_file(), serde_json::to_string_pretty(&spec).unwrap_or_default())?;
         Ok((spec, env))
+    }
+
+    fn spec_of(
+        &self,
+        dir: &RunDir,
+        launch: &Launch<'_>,
+        output_dir: &Path,
+        (env, before): (&Env, &Env),
+    ) -> Result<Spec, RunError> {
+        for path in [launch.script, launch.config] {
+            if path.to_str().is_none() {
+                return Err(RunError::NotText { path: path.to_owned() });
+            }
+        }
+        let wishes = &self.site.settings.runs;
+        Ok(Spec {
+            version: spec::VERSION,
+            id: dir.id().clone(),
+            cookie: procfs::random_id(),
+            program: launch.program(),
+            args: launch.args(),
+            cwd: launch.script.parent().unwrap_or(Path::new("/")).to_owned(),
+            environment: env.changes_since(before).map(|name| name.to_string_lossy().into_owned()).collect(),
+            source: self.config.path().to_owned(),
+            config: launch.config.to_owned(),
+            output_dir: output_dir.to_owned(),
+            resumes: launch.resumes.map(str::to_owned),
+            max_steps: self.config.training.max_steps,
+            devices: launch.devices.clone(),
+            master_port: launch.port,
+            restart: self.request.restarts.map(|limit| Policy { limit, delay: wishes.restart_delay }),
+            watchdog: Wishes {
+                on_nan: self.request.on_nan,
+                on_stall: self.request.on_stall,
+                nan_steps: wishes.nan_steps,
+                stall_after: wishes.stall_after,
+            },
+            boot_id: procfs::boot_id(),
+            dpgui: env!("CARGO_PKG_VERSION").to_owned(),
+            created: clock::now(),
+        })
     }
 }
 
 /// Some process carries the run's mark.
 fn is_running(spec: &Spec) -> bool {
     procfs::processes().iter().any(|it| it.variable(spec::COOKIE).as_deref() == Some(&spec.cookie))
-}
-
-fn spec_of(
-    dir: &RunDir,
-    launch: &Launch<'_>,
-    config: &TrainConfig,
-    output_dir: &Path,
-    (env, before): (&Env, &Env),
-) -> Result<Spec, RunError> {
-    for path in [launch.script, launch.config] {
-        if path.to_str().is_none() {
-            return Err(RunError::NotText { path: path.to_owned() });
-        }
-    }
-    Ok(Spec {
-        version: spec::VERSION,
-        id: dir.id().clone(),
-        cookie: procfs::random_id(),
-        program: launch.program(),
-        args: launch.args(),
-        cwd: launch.script.parent().unwrap_or(Path::new("/")).to_owned(),
-        environment: env.changes_since(before).map(|name| name.to_string_lossy().into_owned()).collect(),
-        source: config.path().to_owned(),
-        config: launch.config.to_owned(),
-        output_dir: output_dir.to_owned(),
-        resumes: launch.resumes.map(str::to_owned),
-        max_steps: config.training.max_steps,
-        devices: launch.devices.clone(),
-        master_port: launch.port,
-        boot_id: procfs::boot_id(),
-        dpgui: env!("CARGO_PKG_VERSION").to_owned(),
-        created: clock::now(),
-    })
 }

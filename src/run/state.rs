@@ -14,10 +14,12 @@ use crate::platform::{
 };
 
 use super::{
-    evidence::{Evidence, Phase, Sight},
+    evidence::{Asked, Evidence, Phase, Sight},
     journal::Record,
-    outcome::{Manner, Outcome},
+    outcome::{Concern, Manner, Outcome},
 };
+
+mod stopping;
 
 /// For ranks to unwind after SIGINT: TensorBoard and W&B write their last records.
 const AFTER_INT: Duration = Duration::from_secs(20);
@@ -37,10 +39,52 @@ const ASK_AFTER: Duration = Duration::from_secs(1);
 pub enum RunState {
     /// The supervisor is there, the trainer not yet.
     Starting,
-    Running(Evidence),
+    Running(Running),
     Stopping(Stopping),
+    /// No process of the run is left, and it will be tried again.
+    Waiting(Waiting),
     /// No process of the run is left.
     Ended(Outcome),
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Running {
+    #[serde(flatten)]
+    pub evidence: Evidence,
+    pub save: Option<Save>,
+    /// The trainer is about to be asked to save, by this supervisor; its successor begins anew.
+    #[serde(skip)]
+    pub save_due: bool,
+}
+
+/// How far a checkpoint is that somebody asked for while the training goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Save {
+    /// The trainer will be told in the middle of its next step.
+    Wanted,
+    /// Its control file was written.
+    Asked,
+    /// It is being written.
+    Writing,
+}
+
+/// Between an end that need not be the last and the next try.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waiting {
+    pub again: Again,
+    /// How the last try ended.
+    pub last: Outcome,
+}
+
+/// One more try.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Again {
+    /// Of this restart, from 1 on.
+    pub number: u32,
+    pub after: Duration,
+    /// Of the checkpoint that it goes on from.
+    pub step: Option<u64>,
 }
 
 /// On the way to the end, because somebody asked or because the trainer ended by itself.
@@ -48,8 +92,8 @@ pub enum RunState {
 pub struct Stopping {
     pub evidence: Evidence,
     pub degree: Degree,
-    /// How it was asked to stop while it still ran.
-    pub asked: Option<Manner>,
+    /// That it was asked to stop while it still ran.
+    pub asked: Option<Asked>,
     /// The trainer's control file was written.
     pub save_requested: bool,
     /// It is about to be, by this supervisor; its successor begins anew.
@@ -84,9 +128,13 @@ pub enum Event {
     Seen(Sight),
     ChildExited(Exit),
     OutputClosed,
-    /// A search found no process of the run.
-    NobodyLeft,
+    /// A search found no process of the run. Whether there is one more try, should this be the end.
+    NobodyLeft(Option<Again>),
     StopRequested(Manner),
+    /// It is so wrong that the user wants it ended.
+    Concerned(Concern),
+    /// Somebody wants a checkpoint, and the training to go on.
+    SaveWanted,
     /// The trainer's control file was written.
     SaveRequested,
     /// The trainer's folder, where the request belongs, was not found.
@@ -96,15 +144,17 @@ pub enum Event {
     Signalled,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Action {
     Record(Record),
     /// Raise [`Event::DeadlinePassed`] after this time, instead of any earlier deadline.
     Arm(Duration),
-    /// Ask the trainer to save and leave, this long from now.
+    /// Ask the trainer to save, this long from now; and to leave then, if it is being stopped.
     RequestSave {
         after: Duration,
     },
+    /// Start the trainer once more.
+    StartAgain(Again),
     /// INT goes to the ranks alone, the others to every process of the run.
     Signal(Force),
 }
@@ -130,8 +180,9 @@ impl RunState {
     pub fn on(self, event: Event, at: Option<Duration>) -> Next {
         match self {
             Self::Starting => starting(event),
-            Self::Running(evidence) => running(evidence, &event, at),
+            Self::Running(running) => running.on(&event, at),
             Self::Stopping(stopping) => stopping.on(&event, at),
+            Self::Waiting(waiting) => waiting.on(&event),
             // The end is the end.
             Self::Ended(outcome) => (Self::Ended(outcome), vec![]),
         }
@@ -140,14 +191,16 @@ impl RunState {
     pub const fn outcome(&self) -> Option<&Outcome> {
         match self {
             Self::Ended(outcome) => Some(outcome),
-            Self::Starting | Self::Running(_) | Self::Stopping(_) => None,
+            Self::Starting | Self::Running(_) | Self::Stopping(_) | Self::Waiting(_) => None,
         }
     }
 
     pub const fn evidence(&self) -> Option<&Evidence> {
         match self {
-            Self::Running(evidence) | Self::Stopping(Stopping { evidence, .. }) => Some(evidence),
-            Self::Starting | Self::Ended(_) => None,
+            Self::Running(Running { evidence, .. }) | Self::Stopping(Stopping { evidence, .. }) => {
+                Some(evidence)
+            }
+            Self::Starting | Self::Waiting(_) | Self::Ended(_) => None,
         }
     }
 
@@ -157,10 +210,11 @@ impl RunState {
     }
 
     /// What a reader should hear of at once: everything but how far the training is.
-    pub const fn stage(&self) -> (&'static str, Option<(Degree, bool)>) {
+    pub const fn stage(&self) -> (&'static str, Option<(Degree, bool)>, Option<Save>) {
         match self {
-            Self::Stopping(stopping) => (self.word(), Some((stopping.degree, stopping.save_requested))),
-            Self::Starting | Self::Running(_) | Self::Ended(_) => (self.word(), None),
+            Self::Stopping(stopping) => (self.word(), Some((stopping.degree, stopping.save_requested)), None),
+            Self::Running(running) => (self.word(), None, running.save),
+            Self::Starting | Self::Waiting(_) | Self::Ended(_) => (self.word(), None, None),
         }
     }
 
@@ -168,8 +222,9 @@ impl RunState {
     pub const fn word(&self) -> &'static str {
         match self {
             Self::Starting => "starting",
-            Self::Running(evidence) => evidence.phase.word(),
+            Self::Running(running) => running.evidence.phase.word(),
             Self::Stopping(_) => "stopping",
+            Self::Waiting(_) => "restarting",
             Self::Ended(outcome) => outcome.word(),
         }
     }
@@ -180,15 +235,17 @@ fn starting(event: Event) -> Next {
     match event {
         Event::Spawned(process) => {
             let record = Record::Started { pid: process.pid };
-            (RunState::Running(Evidence::default()), vec![Action::Record(record)])
+            (RunState::Running(Running::default()), vec![Action::Record(record)])
         }
         Event::SpawnFailed { reason } => ended(Outcome::NotStarted { reason }),
-        Event::Adopted => adopted(Evidence::default()),
-        Event::NobodyLeft => ended(Outcome::Lost),
+        Event::Adopted => adopted(Running::default()),
+        Event::NobodyLeft(_) => ended(Outcome::Lost),
         Event::Seen(_)
         | Event::ChildExited(_)
         | Event::OutputClosed
         | Event::StopRequested(_)
+        | Event::Concerned(_)
+        | Event::SaveWanted
         | Event::SaveRequested
         | Event::SaveFailed
         | Event::DeadlinePassed
@@ -196,158 +253,119 @@ fn starting(event: Event) -> Next {
     }
 }
 
-fn running(mut evidence: Evidence, event: &Event, at: Option<Duration>) -> Next {
-    match *event {
-        Event::Seen(sight) => {
-            let before = evidence.phase.word();
-            evidence.take(sight, at);
-            let phase = evidence.phase.word();
-            let changed = (phase != before).then_some(Action::Record(Record::Phase { phase }));
-            (RunState::Running(evidence), changed.into_iter().collect())
-        }
-        Event::ChildExited(exit) => {
-            evidence.exit = Some(exit);
-            let actions = vec![Action::Record(Record::Exited { exit }), Action::Arm(LINGER)];
-            (stopping(evidence, Degree::Linger, None), actions)
-        }
-        Event::OutputClosed => {
-            evidence.output_closed = true;
-            (RunState::Running(evidence), vec![])
-        }
-        Event::StopRequested(manner) => {
-            let first = Action::Record(Record::StopRequested { manner });
-            let (degree, mut actions) = first_degree(&evidence, manner);
-            actions.insert(0, first);
-            (stopping(evidence, degree, Some(manner)), actions)
-        }
-        Event::Signalled => {
-            let mut actions = vec![Action::Record(Record::SupervisorSignalled)];
-            actions.extend(interrupt());
-            (stopping(evidence, Degree::Interrupt, Some(Manner::Graceful)), actions)
-        }
-        Event::Adopted => adopted(evidence),
-        // The child has not ended yet, and nothing was asked for.
-        Event::Spawned(_)
-        | Event::SpawnFailed { .. }
-        | Event::NobodyLeft
-        | Event::SaveRequested
-        | Event::SaveFailed
-        | Event::DeadlinePassed => (RunState::Running(evidence), vec![]),
+impl Running {
+    pub const fn has_trained(&self) -> bool {
+        matches!(self.evidence.phase, Phase::Training(_))
     }
-}
 
-impl Stopping {
     fn on(mut self, event: &Event, at: Option<Duration>) -> Next {
         let actions = match *event {
-            Event::Seen(sight) => return self.seen(sight, at),
+            Event::Seen(sight) => self.seen(sight, at),
             Event::ChildExited(exit) => {
-                self.evidence.exit = self.evidence.exit.or(Some(exit));
-                let mut actions = vec![Action::Record(Record::Exited { exit })];
-                if self.degree < Degree::Linger {
-                    self.degree = Degree::Linger;
-                    actions.push(Action::Arm(LINGER));
-                }
-                actions
+                self.evidence.exit = Some(exit);
+                let actions = vec![Action::Record(Record::Exited { exit }), Action::Arm(LINGER)];
+                return (stopping(self.evidence, Degree::Linger, None), actions);
             }
             Event::OutputClosed => {
                 self.evidence.output_closed = true;
                 vec![]
             }
-            Event::NobodyLeft if self.evidence.exit.is_some() && self.evidence.output_closed => {
-                return ended(self.evidence.outcome(self.asked));
+            Event::StopRequested(manner) => {
+                let (degree, mut actions) = first_degree(&self.evidence, manner);
+                actions.insert(0, Action::Record(Record::StopRequested { manner }));
+                return (stopping(self.evidence, degree, Some(manner.into())), actions);
             }
-            Event::StopRequested(manner) => self.asked_again(manner),
-            Event::SaveRequested => {
-                self.save_requested = true;
+            Event::Concerned(concern) => {
+                let mut actions = vec![Action::Record(Record::Concerned { concern })];
+                actions.extend(interrupt());
+                // What is on disk is worth more than what it would save now.
+                let asked = Asked { manner: Manner::NoSave, concern: Some(concern) };
+                return (stopping(self.evidence, Degree::Interrupt, Some(asked)), actions);
+            }
+            Event::Signalled => {
+                let mut actions = vec![Action::Record(Record::SupervisorSignalled)];
+                actions.extend(interrupt());
+                let asked = Asked::from(Manner::Graceful);
+                return (stopping(self.evidence, Degree::Interrupt, Some(asked)), actions);
+            }
+            Event::Adopted => return adopted(self),
+            Event::SaveWanted => self.save_wanted(),
+            Event::SaveRequested if self.save.is_some() => {
+                self.save = Some(Save::Asked);
                 vec![Action::Record(Record::SaveRequested)]
             }
-            Event::SaveFailed | Event::Signalled if self.degree == Degree::Save => self.rise(),
-            Event::DeadlinePassed => self.rise(),
-            Event::Adopted => {
-                // The old deadline died with its supervisor.
-                let patience = if self.degree == Degree::Save { self.evidence.patience() } else { LINGER };
-                vec![Action::Record(Record::Adopted), Action::Arm(patience)]
+            Event::SaveFailed if self.save.is_some() => {
+                (self.save, self.save_due) = (None, false);
+                vec![Action::Record(Record::SaveFailed)]
             }
-            // Of `NobodyLeft`: its exit status or its last words are still on their way.
-            Event::NobodyLeft
-            | Event::Spawned(_)
+            // The child has not ended yet, and nothing was asked for.
+            Event::Spawned(_)
             | Event::SpawnFailed { .. }
+            | Event::NobodyLeft(_)
+            | Event::SaveRequested
             | Event::SaveFailed
-            | Event::Signalled => vec![],
+            | Event::DeadlinePassed => vec![],
         };
-        (RunState::Stopping(self), actions)
+        (RunState::Running(self), actions)
     }
 
-    fn seen(mut self, sight: Sight, at: Option<Duration>) -> Next {
+    fn seen(&mut self, sight: Sight, at: Option<Duration>) -> Vec<Action> {
+        let before = self.evidence.phase.word();
         self.evidence.take(sight, at);
-        let asked = self.save_requested || self.save_due;
-        // A step that is long over is no moment to count from.
-        let is_new = sight == Sight::Step && at.is_some();
-        let due = self.degree == Degree::Save && !asked && is_new;
-        let mut actions = vec![];
-        if let (true, Phase::Training(pace)) = (due, &self.evidence.phase) {
-            self.save_due = true;
-            // Every rank looks for the file by itself, right after a step, and they must all find it or all miss it:
-            // the middle of a step is when none of them looks.
-            let after = (pace.step / 2).min(ASK_AFTER);
-            actions = vec![Action::RequestSave { after }];
+        let phase = self.evidence.phase.word();
+        let changed = (phase != before).then_some(Action::Record(Record::Phase { phase }));
+        let mut actions: Vec<_> = changed.into_iter().collect();
+        match (self.save, sight) {
+            (Some(Save::Wanted), Sight::Step) if !self.save_due => {
+                let request = request_save(&self.evidence, at);
+                self.save_due = request.is_some();
+                actions.extend(request);
+            }
+            (Some(Save::Asked), Sight::Saving) => self.save = Some(Save::Writing),
+            (Some(Save::Writing), Sight::Step) => {
+                (self.save, self.save_due) = (None, false);
+                actions.push(Action::Record(Record::Saved));
+            }
+            _ => {}
         }
-        (RunState::Stopping(self), actions)
+        actions
     }
 
-    /// The trainer is still to be asked to save and leave: nothing harder has been done and it does not leave already.
-    pub fn wants_save(&self) -> bool {
-        self.degree == Degree::Save && self.evidence.proof.is_none()
-    }
-
-    /// Asking for this once more would change nothing.
-    pub fn has_heard(&self, manner: Manner) -> bool {
-        let by_itself = self.evidence.exit.is_some();
-        match manner {
-            Manner::Graceful => self.asked.is_some() || by_itself,
-            Manner::Now => self.asked == Some(Manner::Now) || (by_itself && self.degree >= Degree::Terminate),
-        }
-    }
-
-    fn asked_again(&mut self, manner: Manner) -> Vec<Action> {
-        if self.has_heard(manner) {
+    fn save_wanted(&mut self) -> Vec<Action> {
+        if self.save.is_some() || !self.has_trained() {
             return vec![];
         }
-        // What ended by itself was not stopped by a request that came later.
-        if self.evidence.exit.is_none() {
-            self.asked = Some(self.asked.map_or(manner, |before| before.or_harder(manner)));
-        }
-        let mut actions = vec![Action::Record(Record::StopRequested { manner })];
-        if manner == Manner::Now {
-            match self.degree {
-                Degree::Save | Degree::Interrupt | Degree::Linger => {
-                    self.degree = Degree::Terminate;
-                    actions.extend(terminate(AFTER_TERM_NOW));
-                }
-                Degree::Terminate => actions.push(Action::Arm(AFTER_TERM_NOW)),
-                Degree::Kill => {}
-            }
-        }
-        actions
+        self.save = Some(Save::Wanted);
+        vec![Action::Record(Record::SaveWanted)]
     }
+}
 
-    fn rise(&mut self) -> Vec<Action> {
-        let (degree, actions) = match self.degree {
-            Degree::Save => (Degree::Interrupt, interrupt()),
-            Degree::Interrupt => (Degree::Terminate, terminate(AFTER_TERM)),
-            Degree::Linger => {
-                self.evidence.survivors = true;
-                (Degree::Terminate, terminate(AFTER_TERM))
+impl Waiting {
+    fn on(self, event: &Event) -> Next {
+        let Self { again, last } = self;
+        match *event {
+            Event::DeadlinePassed => (RunState::Starting, vec![Action::StartAgain(again)]),
+            Event::StopRequested(manner) => {
+                let (state, mut actions) = ended(Outcome::Stopped { saved: false });
+                actions.insert(0, Action::Record(Record::StopRequested { manner }));
+                (state, actions)
             }
-            Degree::Terminate => {
-                let mut actions = signal(Force::Kill);
-                actions.push(Action::Arm(AFTER_KILL));
-                (Degree::Kill, actions)
+            Event::Signalled => ended(Outcome::Interrupted),
+            Event::Adopted => {
+                let actions = vec![Action::Record(Record::Adopted), Action::Arm(again.after)];
+                (RunState::Waiting(Self { again, last }), actions)
             }
-            Degree::Kill => (Degree::Kill, vec![Action::Signal(Force::Kill), Action::Arm(AFTER_KILL)]),
-        };
-        self.degree = degree;
-        actions
+            Event::Spawned(_)
+            | Event::SpawnFailed { .. }
+            | Event::Seen(_)
+            | Event::ChildExited(_)
+            | Event::OutputClosed
+            | Event::NobodyLeft(_)
+            | Event::Concerned(_)
+            | Event::SaveWanted
+            | Event::SaveRequested
+            | Event::SaveFailed => (RunState::Waiting(Self { again, last }), vec![]),
+        }
     }
 }
 
@@ -356,7 +374,22 @@ fn first_degree(evidence: &Evidence, manner: Manner) -> (Degree, Vec<Action>) {
     match (manner, &evidence.phase) {
         (Manner::Now, _) => (Degree::Terminate, terminate(AFTER_TERM_NOW)),
         (Manner::Graceful, Phase::Training(_)) => (Degree::Save, vec![Action::Arm(evidence.patience())]),
-        (Manner::Graceful, Phase::Loading | Phase::Caching) => (Degree::Interrupt, interrupt()),
+        (Manner::Graceful, Phase::Loading | Phase::Caching) | (Manner::NoSave, _) => {
+            (Degree::Interrupt, interrupt())
+        }
+    }
+}
+
+/// Asks the trainer to save, if a step that has just been done says when.
+///
+/// Every rank looks for the file by itself, right after a step, and they must all find it or all miss it: the middle of
+/// a step is when none of them looks. A step that is long over is no moment to count from.
+fn request_save(evidence: &Evidence, at: Option<Duration>) -> Option<Action> {
+    match (&evidence.phase, at) {
+        (Phase::Training(pace), Some(_)) => {
+            Some(Action::RequestSave { after: (pace.step / 2).min(ASK_AFTER) })
+        }
+        _ => None,
     }
 }
 
@@ -376,12 +409,19 @@ fn signal(force: Force) -> Vec<Action> {
     vec![Action::Record(Record::Signalled { force }), Action::Signal(force)]
 }
 
-fn stopping(evidence: Evidence, degree: Degree, asked: Option<Manner>) -> RunState {
+fn stopping(evidence: Evidence, degree: Degree, asked: Option<Asked>) -> RunState {
     RunState::Stopping(Stopping { evidence, degree, asked, save_requested: false, save_due: false })
 }
 
-fn adopted(evidence: Evidence) -> Next {
-    (RunState::Running(evidence), vec![Action::Record(Record::Adopted)])
+fn adopted(running: Running) -> Next {
+    (RunState::Running(running), vec![Action::Record(Record::Adopted)])
+}
+
+fn waiting(again: Again, last: Outcome) -> Next {
+    let ended = Record::AttemptEnded { outcome: last.clone() };
+    let record = Record::Restarting { number: again.number, step: again.step, after: again.after };
+    let actions = vec![Action::Record(ended), Action::Record(record), Action::Arm(again.after)];
+    (RunState::Waiting(Waiting { again, last }), actions)
 }
 
 fn ended(outcome: Outcome) -> Next {
@@ -421,7 +461,7 @@ mod tests {
             Event::Seen(Sight::Complete),
             Event::ChildExited(Exit::Code(0)),
             Event::OutputClosed,
-            Event::NobodyLeft,
+            Event::NobodyLeft(None),
         ]);
         assert_eq!(state, RunState::Ended(Outcome::Completed));
     }
@@ -488,7 +528,7 @@ mod tests {
             passed(),
             Event::ChildExited(Exit::Signal(9)),
             Event::OutputClosed,
-            Event::NobodyLeft,
+            Event::NobodyLeft(None),
         ]);
         let signals: Vec<_> = done
             .iter()
@@ -507,7 +547,7 @@ mod tests {
             Event::ChildExited(Exit::Code(0)),
             Event::DeadlinePassed,
             Event::OutputClosed,
-            Event::NobodyLeft,
+            Event::NobodyLeft(None),
         ]);
         assert_eq!(done[3], terminate(AFTER_TERM));
         assert_eq!(state, RunState::Ended(Outcome::Killed { signal: None }));
@@ -520,9 +560,76 @@ mod tests {
             Event::ChildExited(Exit::Code(3)),
             Event::StopRequested(Manner::Now),
             Event::OutputClosed,
-            Event::NobodyLeft,
+            Event::NobodyLeft(None),
         ]);
         assert_eq!(state, RunState::Ended(Outcome::Failed { exit: Exit::Code(3) }));
+    }
+
+    #[test]
+    fn a_save_while_training_is_asked_for_once_and_the_training_goes_on() {
+        let seen = Event::Seen;
+        let (state, done) = play([
+            Event::Spawned(CHILD),
+            Event::SaveWanted,
+            seen(Sight::Step),
+            Event::SaveWanted,
+            seen(Sight::Step),
+            Event::SaveWanted,
+            Event::SaveRequested,
+            seen(Sight::Step),
+            seen(Sight::Saving),
+            seen(Sight::Step),
+        ]);
+        assert_eq!(done[1], [], "there is nothing to save yet");
+        assert_eq!(done[3], [Action::Record(Record::SaveWanted)]);
+        assert_eq!(done[4].len(), 1, "{:?}", done[4]);
+        assert!(matches!(done[4][0], Action::RequestSave { .. }));
+        assert_eq!((&done[5], &done[7]), (&vec![], &vec![]), "once is enough");
+        assert_eq!(done[6], [Action::Record(Record::SaveRequested)]);
+        assert_eq!(done[9], [Action::Record(Record::Saved)]);
+        assert!(matches!(state, RunState::Running(Running { save: None, save_due: false, .. })), "{state:?}");
+    }
+
+    #[test]
+    fn a_run_that_is_to_be_tried_again_waits_and_starts_unless_the_user_wanted_its_end() {
+        let again = Again { number: 1, after: Duration::from_secs(9), step: Some(40) };
+        let gone =
+            || [Event::ChildExited(Exit::Code(247)), Event::OutputClosed, Event::NobodyLeft(Some(again))];
+        let (state, done) = play([Event::Spawned(CHILD), Event::Seen(Sight::Step)].into_iter().chain(gone()));
+        let last = Outcome::Killed { signal: Some(9) };
+        assert_eq!(state, RunState::Waiting(Waiting { again, last }));
+        assert_eq!(done[4].last(), Some(&Action::Arm(again.after)));
+        let (state, actions) = state.on(Event::DeadlinePassed, None);
+        assert_eq!((&state, actions), (&RunState::Starting, vec![Action::StartAgain(again)]));
+        let (state, _) = state.on(Event::Spawned(CHILD), None);
+        assert_eq!(state, RunState::Running(Running::default()));
+
+        let stopped = [Event::Spawned(CHILD), Event::StopRequested(Manner::NoSave)];
+        let (state, _) = play(stopped.into_iter().chain(gone()));
+        assert_eq!(state, RunState::Ended(Outcome::Stopped { saved: false }));
+        // What dpgui itself has ended may be tried again.
+        let stalled = [Event::Spawned(CHILD), Event::Concerned(Concern::Stalled)];
+        let (state, _) = play(stalled.into_iter().chain(gone()));
+        let last = Outcome::Abandoned { concern: Concern::Stalled };
+        assert_eq!(state, RunState::Waiting(Waiting { again, last }));
+        let (state, _) = state.on(Event::StopRequested(Manner::Graceful), None);
+        assert_eq!(state, RunState::Ended(Outcome::Stopped { saved: false }));
+    }
+
+    #[test]
+    fn without_a_save_the_ranks_are_interrupted_at_once_even_if_a_save_was_waited_for() {
+        let no_save = || Event::StopRequested(Manner::NoSave);
+        let expected = [
+            Action::Record(Record::StopRequested { manner: Manner::NoSave }),
+            Action::Record(Record::Signalled { force: Force::Int }),
+            Action::Signal(Force::Int),
+            Action::Arm(AFTER_INT),
+        ];
+        let (_, done) = play([Event::Spawned(CHILD), Event::Seen(Sight::Step), no_save()]);
+        assert_eq!(done[2], expected);
+        let (_, done) =
+            play([Event::Spawned(CHILD), Event::Seen(Sight::Step), graceful(), no_save(), graceful()]);
+        assert_eq!((&done[3][..], &done[4][..]), (&expected[..], &[][..]));
     }
 
     #[test]
@@ -532,6 +639,11 @@ mod tests {
         let read: RunState = serde_json::from_str(&text).expect("read");
         // All but the times of a clock that ends with its supervisor.
         assert_eq!(serde_json::to_string(&read).expect("written"), text);
+    }
+
+    fn any_again() -> impl Strategy<Value = Option<Again>> {
+        let again = |number| Again { number, after: Duration::from_secs(10), step: None };
+        prop::option::of((1..9u32).prop_map(again))
     }
 
     fn any_event() -> impl Strategy<Value = Event> {
@@ -551,8 +663,11 @@ mod tests {
             prop_oneof![(0..256).prop_map(Exit::Code), (1..32).prop_map(Exit::Signal), Just(Exit::Unknown)]
                 .prop_map(Event::ChildExited),
             Just(Event::OutputClosed),
-            Just(Event::NobodyLeft),
-            prop_oneof![Just(Manner::Graceful), Just(Manner::Now)].prop_map(Event::StopRequested),
+            any_again().prop_map(Event::NobodyLeft),
+            prop_oneof![Just(Manner::Graceful), Just(Manner::NoSave), Just(Manner::Now)]
+                .prop_map(Event::StopRequested),
+            prop_oneof![Just(Concern::NotANumber), Just(Concern::Stalled)].prop_map(Event::Concerned),
+            Just(Event::SaveWanted),
             Just(Event::SaveRequested),
             Just(Event::SaveFailed),
             Just(Event::DeadlinePassed),
@@ -563,7 +678,7 @@ mod tests {
     const fn degree(state: &RunState) -> Option<Degree> {
         match state {
             RunState::Stopping(stopping) => Some(stopping.degree),
-            RunState::Starting | RunState::Running(_) | RunState::Ended(_) => None,
+            RunState::Starting | RunState::Running(_) | RunState::Waiting(_) | RunState::Ended(_) => None,
         }
     }
 
@@ -572,7 +687,8 @@ mod tests {
         fn whatever_happens_the_run_ends_once_everything_is_gone(
             events in prop::collection::vec(any_event(), 0..40),
         ) {
-            let gone = [Event::ChildExited(Exit::Unknown), Event::OutputClosed, Event::NobodyLeft];
+            // One more try ends as well.
+            let gone = [Event::DeadlinePassed, Event::ChildExited(Exit::Unknown), Event::OutputClosed, Event::NobodyLeft(None)];
             let (state, _) = play(events.into_iter().chain(gone));
             prop_assert!(state.outcome().is_some(), "{state:?}");
         }
@@ -585,7 +701,8 @@ mod tests {
                 let before = state.clone();
                 let (next, actions) = state.on(event, Some(Duration::from_secs(second)));
                 state = next;
-                prop_assert!(state.outcome().is_some() || degree(&before) <= degree(&state));
+                let begins_anew = matches!(state, RunState::Ended(_) | RunState::Waiting(_));
+                prop_assert!(begins_anew || degree(&before) <= degree(&state));
                 ends += actions.iter().filter(|it| matches!(it, Action::Record(Record::Ended { .. }))).count();
             }
             prop_assert_eq!(ends, usize::from(state.outcome().is_some()));

@@ -24,10 +24,10 @@ use super::{
 const ANSWER: Duration = Duration::from_secs(5);
 
 /// Between two requests for the same.
-const ASK_EVERY: Duration = Duration::from_secs(1);
+pub(super) const ASK_EVERY: Duration = Duration::from_secs(1);
 
 /// Between two looks at the state where no change of a file is told.
-const LOOK_EVERY: Duration = Duration::from_millis(200);
+pub(super) const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// What is left of a run for later.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -73,7 +73,7 @@ pub fn request(host: &Host, dir: &RunDir, manner: Manner) -> Result<bool, RunErr
         match dir.snapshot()?.map(|it| it.state) {
             Some(RunState::Ended(_)) => return Ok(true),
             Some(RunState::Stopping(stopping)) if stopping.has_heard(manner) => return Ok(true),
-            Some(RunState::Starting | RunState::Running(_) | RunState::Stopping(_)) | None => {}
+            Some(_) | None => {}
         }
     }
     Ok(false)

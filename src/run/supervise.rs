@@ -14,7 +14,7 @@ use tokio::{
 };
 
 use crate::platform::{
-    Env,
+    Host,
     clock::{self, Stopwatch},
     fifo, fs,
     lock::{Lock, LockError, Wait},
@@ -35,7 +35,13 @@ use super::{
     spec::Spec,
     start,
     state::{Action, Event, RunState},
+    watchdog::Watchdog,
 };
+
+mod again;
+mod alarm;
+
+use alarm::Pulse;
 
 /// Between two looks at what sends no event: processes that are not our children, a snapshot that is not due yet.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -56,7 +62,11 @@ pub enum Begin {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "command")]
 pub enum Command {
-    Stop { manner: Manner },
+    Stop {
+        manner: Manner,
+    },
+    /// Write a checkpoint and go on.
+    Save,
 }
 
 /// Records of the supervisor's own, beside those of the machine.
@@ -72,10 +82,14 @@ enum Note {
     },
 }
 
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is independent of the others; what depends is in the state"
+)]
 struct Supervisor {
     dir: RunDir,
     spec: Spec,
-    env: Env,
+    host: Host,
     marks: Marks,
     /// None while it reads what was written when nobody looked.
     clock: Option<Stopwatch>,
@@ -85,15 +99,23 @@ struct Supervisor {
     gap: bool,
     folder_gone: bool,
     begin: Begin,
+    /// The program that was started is our child: its end will be told.
+    is_parent: bool,
     deadline: Option<Instant>,
     save_request: Option<Instant>,
+    /// What is installed stays as it is while we hold this.
+    using: Option<Lock>,
+    watchdog: Watchdog,
+    pulse: Pulse,
+    /// The pipe is to be opened anew, for another attempt.
+    reopen: bool,
 }
 
 /// Looks after the run until nothing of it is left.
 ///
 /// # Errors
 /// When the folder is damaged, or somebody supervises the run already.
-pub fn supervise(dir: &RunDir, env: &Env, begin: Begin) -> Result<(), RunError> {
+pub fn supervise(dir: &RunDir, host: &Host, begin: Begin) -> Result<(), RunError> {
     signals::become_supervisor().map_err(RunError::Supervisor)?;
     let _alive = match Lock::exclusive(&dir.lock(), "dpgui supervisor", Wait::No) {
         // Several commands saw that it was missing, and another one's is faster: all is well.
@@ -103,11 +125,11 @@ pub fn supervise(dir: &RunDir, env: &Env, begin: Begin) -> Result<(), RunError> 
     let using = start::share_setup(dir, begin)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(RunError::Supervisor)?;
-    runtime.block_on(async { Supervisor::open(dir, env, begin)?.run(using.as_ref()).await })
+    runtime.block_on(async { Supervisor::open(dir, host, begin)?.run(using).await })
 }
 
 impl Supervisor {
-    fn open(dir: &RunDir, env: &Env, begin: Begin) -> Result<Self, RunError> {
+    fn open(dir: &RunDir, host: &Host, begin: Begin) -> Result<Self, RunError> {
         let journal = Journal::open(dir)?;
         let mut now = match begin {
             Begin::Start => Snapshot::new(ProcessId::own()),
@@ -116,31 +138,37 @@ impl Supervisor {
         if let Some(outcome) = journal.outcome() {
             now.state = RunState::Ended(outcome.clone());
         }
-        let spec = dir.spec()?;
+        let spec = dir.spec()?.for_attempt(&now.attempt);
         let marks = Marks {
             cookie: spec.cookie.clone(),
             session: now.session,
             output: fs::real_path(&dir.output()),
             known: BTreeSet::new(),
+            helpers: BTreeSet::new(),
         };
         Ok(Self {
             dir: dir.clone(),
-            spec,
-            env: env.clone(),
+            host: host.clone(),
             marks,
             clock: (begin == Begin::Start).then(Stopwatch::start),
             journal,
             recorder: Recorder::open(dir, now.parsed)?,
+            watchdog: Watchdog::new(spec.watchdog),
             now,
+            spec,
             gap: false,
             folder_gone: false,
             begin,
+            is_parent: false,
             deadline: None,
             save_request: None,
+            using: None,
+            pulse: Pulse::default(),
+            reopen: false,
         })
     }
 
-    async fn run(mut self, using: Option<&Lock>) -> Result<(), RunError> {
+    async fn run(mut self, using: Option<Lock>) -> Result<(), RunError> {
         // Before the trainer is there, so that its end cannot be missed.
         let mut children = signal(SignalKind::child()).map_err(RunError::Supervisor)?;
         let mut terminate = signal(SignalKind::terminate()).map_err(RunError::Supervisor)?;
@@ -148,10 +176,10 @@ impl Supervisor {
         let control = fifo::open_for_messages(&self.dir.control())?;
         let control = pipe::Receiver::from_file(control).map_err(RunError::Supervisor)?;
         let mut commands = BufReader::new(control).lines();
-        let output = fifo::open_for_reader(&self.dir.output())?;
-        let output = pipe::Receiver::from_file(output).map_err(RunError::Supervisor)?;
+        let mut output = open_output(&self.dir)?;
+        self.using = using;
         match self.begin {
-            Begin::Start => self.start(using),
+            Begin::Start => self.start(),
             Begin::Adopt => self.adopt(&output)?,
         }
         self.journal.save(&self.now);
@@ -163,6 +191,10 @@ impl Supervisor {
         while !self.is_over() || (self.journal.is_stale(&self.now) && !self.folder_gone) {
             if self.is_near_end() {
                 look = look.min(Instant::now() + LOOK_SOON);
+            }
+            if std::mem::take(&mut self.reopen) {
+                // Its end was told once and for all.
+                output = open_output(&self.dir)?;
             }
             let (deadline, save_request) = (self.deadline, self.save_request);
             tokio::select! {
@@ -190,18 +222,18 @@ impl Supervisor {
     }
 
     /// Starts the trainer, the writing end of its pipe in its hands and in no one else's. The environment that it is
-    /// `using` stays as it is even if we do not live to see its end.
-    fn start(&mut self, using: Option<&Lock>) {
+    /// using stays as it is even if we do not live to see its end.
+    fn start(&mut self) {
         let started = fifo::open_for_writers(&self.dir.output()).map_err(RunError::from).and_then(|output| {
             let errors = output.try_clone().map_err(RunError::Supervisor)?;
-            Ok(self.spec.command(&self.env).spawn(Apart::Group, using, output, errors)?)
+            Ok(self.spec.command(&self.host.env).spawn(Apart::Group, self.using.as_ref(), output, errors)?)
         });
         // A child that has ended already is a zombie until it is reaped, which counts as living nowhere else.
         let event = match started {
             Ok(child) => {
                 let pid = child.id().cast_signed();
                 let process = ProcessId::of(pid).unwrap_or(ProcessId { pid, started: 0 });
-                self.now.child = Some(process);
+                (self.now.child, self.is_parent) = (Some(process), true);
                 // Before anything else: a successor must know whom it looks after.
                 self.journal.save(&self.now);
                 Event::Spawned(process)
@@ -234,7 +266,7 @@ impl Supervisor {
     fn reap(&mut self) {
         for (pid, exit) in signals::reap() {
             // The others are orphans of the run that became ours.
-            if self.now.child.is_some_and(|child| child.pid == pid) && self.is_parent() {
+            if self.now.child.is_some_and(|child| child.pid == pid) && self.is_parent {
                 self.tell(Event::ChildExited(exit));
             }
         }
@@ -273,6 +305,7 @@ impl Supervisor {
     }
 
     fn take_note(&mut self, told: Vec<sight::Told>) {
+        self.heard(&told);
         for (sight, step) in told {
             self.now.last_step = step.or(self.now.last_step);
             if let Some(sight) = sight {
@@ -286,23 +319,26 @@ impl Supervisor {
     fn obey(&mut self, line: Option<&str>) {
         match line.and_then(|line| serde_json::from_str(line).ok()) {
             Some(Command::Stop { manner }) => self.tell(Event::StopRequested(manner)),
+            Some(Command::Save) => self.tell(Event::SaveWanted),
             None => {}
         }
     }
 
     fn request_save(&mut self) {
         self.save_request = None;
-        if !matches!(&self.now.state, RunState::Stopping(stopping) if stopping.wants_save()) {
-            return;
-        }
+        let leave = match &self.now.state {
+            RunState::Stopping(stopping) if stopping.wants_save() => true,
+            RunState::Running(running) if running.save_due => false,
+            _ => return,
+        };
         let requested = TrainerFolder::find(&self.spec)
-            .map(|folder| folder.is_some_and(|folder| folder.request_save_and_quit().is_ok()));
+            .map(|folder| folder.is_some_and(|folder| folder.request_save(leave).is_ok()));
         self.tell(if requested.unwrap_or(false) { Event::SaveRequested } else { Event::SaveFailed });
     }
 
     /// What has to be looked for because no event will come.
     fn look(&mut self) {
-        if !self.is_parent() && !self.has_exit() {
+        if !self.is_parent && !self.has_exit() {
             if self.child_is_gone() {
                 let exit = if self.has_rebooted() { Exit::Reboot } else { Exit::Unknown };
                 self.tell(Event::ChildExited(exit));
@@ -317,8 +353,10 @@ impl Supervisor {
             self.tell(Event::StopRequested(Manner::Graceful));
         }
         if self.is_near_end() && self.marks.find().is_empty() {
-            self.tell(Event::NobodyLeft);
+            let again = self.again();
+            self.tell(Event::NobodyLeft(again));
         }
+        self.watch();
     }
 
     /// A supervisor that was killed in its first moments could not tell us which process it was.
@@ -339,17 +377,13 @@ impl Supervisor {
         self.now.state.evidence().is_some_and(|it| it.exit.is_some())
     }
 
-    /// The program that was started is our child: its end will be told.
-    fn is_parent(&self) -> bool {
-        self.begin == Begin::Start
-    }
-
     fn is_over(&self) -> bool {
         self.now.state.outcome().is_some()
     }
 
     fn is_output_closed(&self) -> bool {
-        self.is_over() || self.now.state.evidence().is_some_and(|it| it.output_closed)
+        // Between two tries nobody has it open.
+        self.now.state.evidence().is_none_or(|it| it.output_closed)
     }
 
     /// Tells the machine what happened and does what it answers.
@@ -359,9 +393,13 @@ impl Supervisor {
         self.now.state = state;
         for action in actions {
             match action {
-                Action::Record(record) => self.journal.record(&record),
+                Action::Record(record) => {
+                    self.journal.record(&record);
+                    self.tell_the_world(&record);
+                }
                 Action::Arm(after) => self.deadline = Some(Instant::now() + after),
                 Action::RequestSave { after } => self.save_request = Some(Instant::now() + after),
+                Action::StartAgain(again) => self.start_again(again),
                 Action::Signal(force) => {
                     // Why it ends is on disk before it ends: a successor must not take it for a failure.
                     self.journal.save(&self.now);
@@ -370,6 +408,11 @@ impl Supervisor {
             }
         }
     }
+}
+
+fn open_output(dir: &RunDir) -> Result<pipe::Receiver, RunError> {
+    let output = fifo::open_for_reader(&dir.output())?;
+    pipe::Receiver::from_file(output).map_err(RunError::Supervisor)
 }
 
 /// Waits for `deadline`, or for ever if there is none.

@@ -1,6 +1,6 @@
 //! `dpgui.toml`: what the user wants to be different. Everything in it is optional.
 
-use std::{collections::BTreeMap, io::ErrorKind, path::PathBuf};
+use std::{collections::BTreeMap, io::ErrorKind, path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Deserializer, de::Error as _};
 
@@ -42,6 +42,7 @@ pub struct Settings {
     /// the package index.
     pub mirror_fallback: bool,
     pub cache: CacheSettings,
+    pub runs: RunSettings,
     /// By the name of an entry in `vendor/sources.toml`: what replaces that entry's own fields.
     pub sources: BTreeMap<String, SourceOverride>,
 }
@@ -75,6 +76,29 @@ pub struct CacheSettings {
 impl Default for CacheSettings {
     fn default() -> Self {
         Self { limit: CACHE_LIMIT, keep_downloads: false }
+    }
+}
+
+/// How runs are looked after.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct RunSettings {
+    /// Before the first restart; twice as long before each further one.
+    #[serde(deserialize_with = "time")]
+    pub restart_delay: Duration,
+    /// Without a sign of life, before a run counts as stalled.
+    #[serde(deserialize_with = "time")]
+    pub stall_after: Duration,
+    /// Steps in a row whose loss is not a number, before that counts.
+    pub nan_steps: u32,
+    /// Commands and addresses that hear of every run, as with `train --notify`.
+    pub notify: Vec<String>,
+}
+
+impl Default for RunSettings {
+    fn default() -> Self {
+        let stall_after = Duration::from_mins(10);
+        Self { restart_delay: Duration::from_secs(10), stall_after, nan_steps: 10, notify: vec![] }
     }
 }
 
@@ -184,6 +208,12 @@ fn bytes<'de, D: Deserializer<'de>>(text: D) -> Result<u64, D::Error> {
         .ok_or_else(|| D::Error::custom(format!("`{text}` is not a size: one like `30 GB` is expected")))
 }
 
+fn time<'de, D: Deserializer<'de>>(text: D) -> Result<Duration, D::Error> {
+    let text = String::deserialize(text)?;
+    let parsed = text.parse().ok().and_then(|it: jiff::SignedDuration| Duration::try_from(it).ok());
+    parsed.ok_or_else(|| D::Error::custom(format!("`{text}` is not a time: one like `10 min` is expected")))
+}
+
 fn some_places<'de, D: Deserializer<'de>>(list: D) -> Result<Option<Vec<PlaceTemplate>>, D::Error> {
     let places = Vec::deserialize(list)?;
     if places.is_empty() {
@@ -237,6 +267,11 @@ mod tests {
             "line 1, column 15",
             "`much` is not a size: one like `30 GB` is expected",
         );
+        check(
+            "runs.stall-after = \"soon\"",
+            "line 1, column 20",
+            "`soon` is not a time: one like `10 min` is expected",
+        );
         check("[sources.node]\nplaces = []", "line 2, column 10", "at least one place is expected");
         check("[sources.node.sha256]\nx86_64 = \"1\"", "line 2, column 10", "`1` is not a sha256 digest");
     }
@@ -276,6 +311,8 @@ mod tests {
         );
         let cache = CacheSettings { keep_downloads: true, ..CacheSettings::default() };
         assert_eq!((settings.mirror_fallback, settings.cache), (true, cache));
+        let usual = RunSettings { notify: settings.runs.notify.clone(), ..RunSettings::default() };
+        assert_eq!((&settings.runs, settings.runs.notify.len()), (&usual, 2));
     }
 
     #[test]

@@ -11,7 +11,11 @@ What it does is chosen by environment variables, all optional:
     FAKE_SAVE=no       do not look for `save_quit`
     FAKE_DAEMON=yes    rank 0 leaves a process behind in a session of its own, its output closed
     FAKE_PRINT=WHAT    before the first step: flood (FAKE_BYTES of numbered lines), bars (carriage returns), garbage
-    FAKE_CACHE=SECONDS of caching before the first step
+    FAKE_CACHE=SECONDS of caching before the first step; FAKE_CACHE=dies: the process that does it, unseen
+    FAKE_AGAIN=HOW     as FAKE_END, for a training that is resumed
+    FAKE_CHECKPOINT=N  a checkpoint every N steps
+    FAKE_NAN=N         from step N on the loss is not a number
+    FAKE_HANG=N        nothing happens any more after step N
 """
 
 import os
@@ -94,7 +98,9 @@ def rank(args):
         work()
     if knob("CACHE"):
         say("caching latents: /data")
-        time.sleep(float(knob("CACHE")))
+        if knob("CACHE") == "dies" and number == 0 and os.fork() == 0:
+            os._exit(1)
+        time.sleep(1000 if knob("CACHE") == "dies" else float(knob("CACHE")))
     if number == 0:
         show()
         if knob("DAEMON"):
@@ -164,8 +170,16 @@ def train(number, config, resumed):
             if leave.exists():
                 sys.exit(0)
             continue
-        say(f"steps: {step} loss: {1 / step:0.4f} iter time (s): {seconds:0.3f} samples/sec: {1 / seconds:0.3f}")
+        loss = float("nan") if step >= int(knob("NAN", "1000000")) else 1 / step
+        say(f"steps: {step} loss: {loss:0.4f} iter time (s): {seconds:0.3f} samples/sec: {1 / seconds:0.3f}")
         time.sleep(min(seconds / 4, 0.05))
+        if step == int(knob("HANG", "-1")):
+            time.sleep(1000)
+        if step % int(knob("CHECKPOINT", "1000000")) == 0:
+            checkpoint(folder, step)
+        if knob("SAVE", "yes") == "yes" and (folder / "save").exists():
+            (folder / "save").unlink()
+            checkpoint(folder, step)
         if knob("SAVE", "yes") == "yes" and (folder / "save_quit").exists():
             (folder / "save_quit").unlink()
             checkpoint(folder, step)
@@ -177,21 +191,20 @@ def train(number, config, resumed):
         time.sleep(0.02)
         if leave.exists():
             sys.exit(0)
-    finish(folder, step, leave)
+    finish(folder, step, leave, knob("AGAIN") if resumed and knob("AGAIN") else knob("END", "complete"))
 
 
 def checkpoint(folder, step):
     say(f"[Torch] Checkpoint global_step{step} is about to be saved!")
-    (folder / f"global_step{step}").mkdir()
+    (folder / f"global_step{step}").mkdir(exist_ok=True)
     (folder / f"global_step{step}" / "mp_rank_00_model_states.pt").write_text("state")
     (folder / "latest").write_text(f"global_step{step}")
 
 
-def finish(folder, step, leave):
-    end = knob("END", "complete")
+def finish(folder, step, leave, end):
     if end == "complete":
         checkpoint(folder, step)
-        (folder / "epoch1").mkdir()
+        (folder / "epoch1").mkdir(exist_ok=True)
         (folder / "epoch1" / "adapter_model.safetensors").write_text("weights")
         say("TRAINING COMPLETE!")
     if end == "killed":

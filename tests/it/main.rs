@@ -24,6 +24,7 @@ mod kill_whole;
 mod lock;
 mod locking;
 mod logs;
+mod looking_after;
 mod odd_machines;
 mod offline;
 mod repair;

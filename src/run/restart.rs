@@ -1,0 +1,187 @@
+//! Whether a training that ended by itself is tried again, and from where. Pure: the supervisor does it.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    outcome::{Concern, Outcome},
+    state::Again,
+    watchdog::OnStall,
+};
+
+/// The longest pause before a try.
+const LONGEST: Duration = Duration::from_mins(10);
+
+/// What the user wants to happen after a failure that may pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Policy {
+    /// Restarts in a row that reach no new checkpoint. A run that moves forward may restart all week.
+    pub limit: u32,
+    /// Before the first of them; each further one waits twice as long.
+    pub delay: Duration,
+}
+
+/// How often a run was tried so far, and with what success.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// Restarts so far.
+    pub number: u32,
+    /// Of them, those since the last new checkpoint.
+    pub without_progress: u32,
+    /// The step of the newest checkpoint when it was last decided.
+    pub checkpoint: Option<u64>,
+    /// Of this attempt, where it is not the run's first.
+    pub port: Option<u16>,
+    /// The trainer's folder that this attempt goes on in.
+    pub resumes: Option<String>,
+}
+
+/// All that decides.
+#[derive(Clone, Copy, Debug)]
+pub struct Case<'a> {
+    pub outcome: &'a Outcome,
+    /// What is known about the cause: whether such a failure passes.
+    pub passes: Option<bool>,
+    pub on_stall: OnStall,
+    /// It has done a step.
+    pub has_trained: bool,
+    /// The step of the run's own newest whole checkpoint.
+    pub checkpoint: Option<u64>,
+    /// Any number: pauses differ by it, so that runs that fell together do not rise together.
+    pub seed: u64,
+}
+
+/// Why there is no further try.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Refusal {
+    /// It would end the same way.
+    WouldFailAgain,
+    /// It had trained, and everything would begin anew.
+    NoCheckpoint,
+    /// As many as the user allows, and none reached a new checkpoint.
+    NoProgress,
+}
+
+impl Attempt {
+    /// # Errors
+    /// Why not.
+    pub fn next(&self, policy: Policy, case: Case<'_>) -> Result<(Again, Self), Refusal> {
+        if !may_pass(case) {
+            return Err(Refusal::WouldFailAgain);
+        }
+        if case.has_trained && case.checkpoint.is_none() {
+            return Err(Refusal::NoCheckpoint);
+        }
+        let moved = case.checkpoint > self.checkpoint;
+        let without_progress = if moved { 1 } else { self.without_progress + 1 };
+        if without_progress > policy.limit {
+            return Err(Refusal::NoProgress);
+        }
+        let after = pause(policy.delay, without_progress, case.seed);
+        let again = Again { number: self.number + 1, after, step: case.checkpoint };
+        let next = Self {
+            number: again.number,
+            without_progress,
+            checkpoint: case.checkpoint,
+            port: None,
+            resumes: None,
+        };
+        Ok((again, next))
+    }
+}
+
+/// A failure that comes from outside, or of a kind that is known to pass.
+fn may_pass(case: Case<'_>) -> bool {
+    match case.outcome {
+        Outcome::Killed { signal: None | Some(9) } => true,
+        Outcome::Failed { .. } => case.passes == Some(true),
+        Outcome::Abandoned { concern: Concern::Stalled } => case.on_stall == OnStall::Restart,
+        Outcome::Abandoned { concern: Concern::NotANumber }
+        | Outcome::Killed { signal: Some(_) }
+        | Outcome::Completed
+        | Outcome::Stopped { .. }
+        | Outcome::ExitedEarly
+        | Outcome::NotStarted { .. }
+        | Outcome::Interrupted
+        | Outcome::Lost => false,
+    }
+}
+
+/// Twice as long for each restart without progress, a fifth more or less.
+fn pause(delay: Duration, without_progress: u32, seed: u64) -> Duration {
+    let doubled = delay.saturating_mul(1 << (without_progress - 1).min(16)).min(LONGEST);
+    // 80 to 120 of a hundred.
+    let percent = u32::try_from(80 + seed % 41).unwrap_or(100);
+    doubled * percent / 100
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const POLICY: Policy = Policy { limit: 3, delay: Duration::from_secs(10) };
+
+    fn case(outcome: &Outcome) -> Case<'_> {
+        let checkpoint = Some(100);
+        Case { outcome, passes: None, on_stall: OnStall::Notify, has_trained: true, checkpoint, seed: 20 }
+    }
+
+    #[test]
+    fn what_may_pass_is_tried_again_from_the_newest_checkpoint_and_later_each_time() {
+        let killed = Outcome::Killed { signal: Some(9) };
+        let mut attempt = Attempt::default();
+        let mut pauses = vec![];
+        loop {
+            match attempt.next(POLICY, case(&killed)) {
+                Ok((again, next)) => {
+                    assert_eq!(again.step, Some(100));
+                    pauses.push(again.after.as_secs());
+                    attempt = next;
+                }
+                Err(refusal) => {
+                    assert_eq!(refusal, Refusal::NoProgress);
+                    break;
+                }
+            }
+        }
+        assert_eq!(pauses, [10, 20, 40]);
+        // A new checkpoint is worth as many tries again.
+        let (again, next) =
+            attempt.next(POLICY, Case { checkpoint: Some(200), ..case(&killed) }).expect("moved");
+        assert_eq!((again.number, again.after.as_secs(), next.without_progress), (4, 10, 1));
+    }
+
+    #[test]
+    fn what_would_end_the_same_way_is_not_tried_again() {
+        let refused = |case: Case<'_>| Attempt::default().next(POLICY, case).expect_err("no");
+        let failed = Outcome::Failed { exit: crate::platform::signal::Exit::Code(1) };
+        let stalled = Outcome::Abandoned { concern: Concern::Stalled };
+        let nan = Outcome::Abandoned { concern: Concern::NotANumber };
+        for outcome in [&failed, &stalled, &nan, &Outcome::Stopped { saved: true }, &Outcome::Lost] {
+            assert_eq!(refused(case(outcome)), Refusal::WouldFailAgain, "{outcome:?}");
+        }
+        assert_eq!(refused(Case { passes: Some(false), ..case(&failed) }), Refusal::WouldFailAgain);
+        assert!(Attempt::default().next(POLICY, Case { passes: Some(true), ..case(&failed) }).is_ok());
+        assert!(
+            Attempt::default().next(POLICY, Case { on_stall: OnStall::Restart, ..case(&stalled) }).is_ok()
+        );
+    }
+
+    #[test]
+    fn a_training_without_a_checkpoint_is_not_begun_anew_behind_the_users_back() {
+        let killed = Outcome::Killed { signal: None };
+        let none = Case { checkpoint: None, ..case(&killed) };
+        assert_eq!(Attempt::default().next(POLICY, none), Err(Refusal::NoCheckpoint));
+        let fresh = Case { has_trained: false, ..none };
+        assert_eq!(Attempt::default().next(POLICY, fresh).expect("nothing is lost").0.step, None);
+    }
+
+    #[test]
+    fn the_pause_grows_to_ten_minutes() {
+        assert_eq!(pause(POLICY.delay, 40, 20), LONGEST);
+        assert_eq!(pause(POLICY.delay, 1, 0).as_secs(), 8);
+        assert_eq!(pause(POLICY.delay, 1, 40).as_secs(), 12);
+    }
+}

@@ -1,0 +1,87 @@
+//! A checkpoint on request, while the training goes on.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use crate::{
+    output::{Event, Line},
+    platform::{Host, clock::Stopwatch, fifo, watch::Watch},
+};
+
+use super::{
+    RunError, adopt,
+    dir::RunDir,
+    folder::{Checkpoint, TrainerFolder},
+    id::RunId,
+    state::{RunState, Save},
+    stop::{ASK_EVERY, LOOK_EVERY},
+    supervise::Command,
+};
+
+/// A checkpoint was written because somebody asked for it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "event", rename = "checkpoint-saved")]
+pub struct Saved {
+    pub run: RunId,
+    pub step: u64,
+    pub checkpoint: PathBuf,
+}
+
+/// Asks for a checkpoint and waits until it is there, telling `on_stage` what is being waited for.
+///
+/// # Errors
+/// When the run does not train, ends meanwhile, or has not saved in the time that a save may take.
+pub fn save(host: &Host, dir: &RunDir, mut on_stage: impl FnMut(&'static str)) -> Result<Saved, RunError> {
+    let message = serde_json::to_string(&Command::Save).unwrap_or_default();
+    let watch = Watch::new(dir.path());
+    let spec = dir.spec()?;
+    let newest = || -> Result<Option<Checkpoint>, RunError> {
+        Ok(TrainerFolder::find(&spec)?.map(|it| it.checkpoint()).transpose()?.flatten())
+    };
+    let before = newest()?.map(|it| it.step);
+    let since = Stopwatch::start();
+    let mut asked: Option<Stopwatch> = None;
+    let mut patience = None;
+    loop {
+        adopt::adopt(host, dir)?;
+        let running = match dir.snapshot()?.map(|it| it.state) {
+            Some(RunState::Running(running)) => running,
+            Some(RunState::Ended(_)) => return Err(RunError::EndedMeanwhile { id: dir.id().clone() }),
+            Some(state) => return Err(RunError::NothingToSave { id: dir.id().clone(), doing: state.word() }),
+            None => return Err(RunError::NothingToSave { id: dir.id().clone(), doing: "starting" }),
+        };
+        if !running.has_trained() {
+            let doing = running.evidence.phase.word();
+            return Err(RunError::NothingToSave { id: dir.id().clone(), doing });
+        }
+        let patience = *patience.get_or_insert_with(|| running.evidence.patience());
+        if running.save.is_none()
+            && let Some(Checkpoint { step, path }) = newest()?.filter(|it| Some(it.step) > before)
+        {
+            return Ok(Saved { run: dir.id().clone(), step, checkpoint: path });
+        }
+        if since.elapsed() > patience {
+            return Err(RunError::NotSaved { id: dir.id().clone(), after: patience });
+        }
+        on_stage(match running.save {
+            None => "asking",
+            Some(Save::Wanted) => "waiting for the end of a step",
+            Some(Save::Asked) => "waiting for the trainer to look",
+            Some(Save::Writing) => "writing the checkpoint",
+        });
+        // A supervisor may die with the request in its hands.
+        if running.save.is_none() && asked.is_none_or(|it| it.elapsed() >= ASK_EVERY) {
+            fifo::send(&dir.control(), &message)?;
+            asked = Some(Stopwatch::start());
+        }
+        watch.wait(LOOK_EVERY);
+    }
+}
+
+impl Event for Saved {
+    fn line(&self) -> Option<Line> {
+        let text = format!("{}: step {}: {}", self.run, self.step, self.checkpoint.display());
+        Some(Line { verb: "Saved", text })
+    }
+}

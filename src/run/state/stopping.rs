@@ -1,0 +1,148 @@
+//! On the way to the end: harder and harder, until nobody is left.
+#![deny(clippy::wildcard_enum_match_arm)]
+
+use std::time::Duration;
+
+use super::{
+    AFTER_KILL, AFTER_TERM, AFTER_TERM_NOW, Action, Degree, Event, LINGER, Next, RunState, Stopping, ended,
+    interrupt, request_save, signal, terminate, waiting,
+};
+use crate::{
+    platform::signal::Force,
+    run::{
+        evidence::{Asked, Sight},
+        journal::Record,
+        outcome::{Manner, Outcome},
+    },
+};
+
+impl Stopping {
+    pub(super) fn on(mut self, event: &Event, at: Option<Duration>) -> Next {
+        let actions = match *event {
+            Event::Seen(sight) => return self.seen(sight, at),
+            Event::ChildExited(exit) => {
+                self.evidence.exit = self.evidence.exit.or(Some(exit));
+                let mut actions = vec![Action::Record(Record::Exited { exit })];
+                if self.degree < Degree::Linger {
+                    self.degree = Degree::Linger;
+                    actions.push(Action::Arm(LINGER));
+                }
+                actions
+            }
+            Event::OutputClosed => {
+                self.evidence.output_closed = true;
+                vec![]
+            }
+            Event::NobodyLeft(again) if self.evidence.exit.is_some() && self.evidence.output_closed => {
+                let outcome = self.outcome();
+                return match again {
+                    Some(again) if self.may_go_on() => waiting(again, outcome),
+                    _ => ended(outcome),
+                };
+            }
+            Event::StopRequested(manner) => self.asked_again(manner),
+            Event::SaveRequested => {
+                self.save_requested = true;
+                vec![Action::Record(Record::SaveRequested)]
+            }
+            Event::SaveFailed | Event::Signalled if self.degree == Degree::Save => self.rise(),
+            Event::DeadlinePassed => self.rise(),
+            Event::Adopted => {
+                // The old deadline died with its supervisor.
+                let patience = if self.degree == Degree::Save { self.evidence.patience() } else { LINGER };
+                vec![Action::Record(Record::Adopted), Action::Arm(patience)]
+            }
+            // Of `NobodyLeft`: its exit status or its last words are still on their way.
+            Event::NobodyLeft(_)
+            | Event::Spawned(_)
+            | Event::SpawnFailed { .. }
+            // It ends already, for another reason, or with a save if there is to be one.
+            | Event::Concerned(_)
+            | Event::SaveWanted
+            | Event::SaveFailed
+            | Event::Signalled => vec![],
+        };
+        (RunState::Stopping(self), actions)
+    }
+
+    fn seen(mut self, sight: Sight, at: Option<Duration>) -> Next {
+        self.evidence.take(sight, at);
+        let mut actions = vec![];
+        let asked = self.save_requested || self.save_due;
+        if self.degree == Degree::Save && !asked && sight == Sight::Step {
+            actions.extend(request_save(&self.evidence, at));
+            self.save_due = !actions.is_empty();
+        }
+        (RunState::Stopping(self), actions)
+    }
+
+    /// The trainer is still to be asked to save and leave: nothing harder has been done and it does not leave already.
+    pub fn wants_save(&self) -> bool {
+        self.degree == Degree::Save && self.evidence.proof.is_none()
+    }
+
+    /// How it will have ended when nobody is left.
+    pub fn outcome(&self) -> Outcome {
+        self.evidence.outcome(self.asked)
+    }
+
+    /// The user has not asked for the end.
+    const fn may_go_on(&self) -> bool {
+        matches!(self.asked, None | Some(Asked { concern: Some(_), .. }))
+    }
+
+    /// Asking for this once more would change nothing.
+    pub fn has_heard(&self, manner: Manner) -> bool {
+        let by_itself = self.evidence.exit.is_some();
+        let harder = match manner {
+            Manner::Graceful => true,
+            Manner::NoSave => self.degree >= Degree::Interrupt,
+            Manner::Now => self.degree >= Degree::Terminate,
+        };
+        (by_itself && harder) || self.asked.is_some_and(|it| it.concern.is_none() && it.manner >= manner)
+    }
+
+    fn asked_again(&mut self, manner: Manner) -> Vec<Action> {
+        if self.has_heard(manner) {
+            return vec![];
+        }
+        // What ended by itself was not stopped by a request that came later.
+        if self.evidence.exit.is_none() {
+            let before = self.asked.map_or(manner, |before| before.manner);
+            self.asked = Some(manner.or_harder(before).into());
+        }
+        let mut actions = vec![Action::Record(Record::StopRequested { manner })];
+        match (manner, self.degree) {
+            (Manner::Now, Degree::Save | Degree::Interrupt | Degree::Linger) => {
+                self.degree = Degree::Terminate;
+                actions.extend(terminate(AFTER_TERM_NOW));
+            }
+            (Manner::Now, Degree::Terminate) => actions.push(Action::Arm(AFTER_TERM_NOW)),
+            (Manner::NoSave, Degree::Save) => {
+                self.degree = Degree::Interrupt;
+                actions.extend(interrupt());
+            }
+            (Manner::Graceful | Manner::NoSave | Manner::Now, _) => {}
+        }
+        actions
+    }
+
+    fn rise(&mut self) -> Vec<Action> {
+        let (degree, actions) = match self.degree {
+            Degree::Save => (Degree::Interrupt, interrupt()),
+            Degree::Interrupt => (Degree::Terminate, terminate(AFTER_TERM)),
+            Degree::Linger => {
+                self.evidence.survivors = true;
+                (Degree::Terminate, terminate(AFTER_TERM))
+            }
+            Degree::Terminate => {
+                let mut actions = signal(Force::Kill);
+                actions.push(Action::Arm(AFTER_KILL));
+                (Degree::Kill, actions)
+            }
+            Degree::Kill => (Degree::Kill, vec![Action::Signal(Force::Kill), Action::Arm(AFTER_KILL)]),
+        };
+        self.degree = degree;
+        actions
+    }
+}

@@ -1,0 +1,88 @@
+//! One more try: whether, from where, with what.
+
+use crate::{
+    config::TrainConfig,
+    platform::{Env, clock::Stopwatch, gpu, net},
+    run::{
+        RunError,
+        devices::Devices,
+        folder::TrainerFolder,
+        journal::Record,
+        launch,
+        restart::Case,
+        resume::Continued,
+        state::{Again, Event, RunState},
+        watchdog::Watchdog,
+    },
+};
+
+use super::{Begin, Supervisor};
+
+impl Supervisor {
+    /// The next try, if the end that has come is to be followed by one.
+    pub(super) fn again(&mut self) -> Option<Again> {
+        let policy = self.spec.restart?;
+        let RunState::Stopping(stopping) = &self.now.state else { return None };
+        let outcome = stopping.outcome();
+        outcome.failure()?;
+        let folder = TrainerFolder::find(&self.spec).ok().flatten();
+        let case = Case {
+            outcome: &outcome,
+            passes: None,
+            on_stall: self.spec.watchdog.on_stall,
+            has_trained: self.now.last_step.is_some(),
+            checkpoint: folder.and_then(|it| it.checkpoint().ok().flatten()).map(|it| it.step),
+            seed: u64::from(std::process::id()),
+        };
+        match self.now.attempt.next(policy, case) {
+            Ok((again, attempt)) => {
+                self.now.attempt = attempt;
+                Some(again)
+            }
+            Err(why) => {
+                self.journal.record(&Record::NotRestarted { why });
+                None
+            }
+        }
+    }
+
+    /// Starts the trainer once more, in the folder that it made or in a new one if there is no checkpoint in it.
+    pub(super) fn start_again(&mut self, again: Again) {
+        if let Err(cause) = self.prepare_again(again) {
+            return self.tell(Event::SpawnFailed { reason: super::chain(&cause) });
+        }
+        (self.now.child, self.now.alarm) = (None, None);
+        self.watchdog = Watchdog::new(self.spec.watchdog);
+        self.watchdog.output(self.clock.map(Stopwatch::elapsed).unwrap_or_default());
+        self.reopen = true;
+        self.start();
+    }
+
+    fn prepare_again(&mut self, again: Again) -> Result<(), RunError> {
+        let original = self.dir.spec()?;
+        // Whoever took the port meanwhile may be why it ended.
+        self.now.attempt.port = Some(net::free_port(&[original.master_port]).map_err(RunError::NoPort)?);
+        if again.step.is_some()
+            && let Some(folder) = TrainerFolder::find(&self.spec)?
+        {
+            folder.forget_requests()?;
+            self.now.attempt.resumes = Continued::of(folder, None).map(|it| it.name(&original.output_dir));
+        }
+        self.spec = original.for_attempt(&self.now.attempt);
+        if self.begin == Begin::Adopt {
+            self.host.env = self.trainer_env();
+            self.begin = Begin::Start;
+        }
+        Ok(())
+    }
+
+    /// As the run was started with. The supervisor that had it is gone; ours is that of whoever adopted the run.
+    fn trainer_env(&self) -> Env {
+        let workspace = self.dir.workspace();
+        let on_gpus = matches!(self.spec.devices, Devices::Gpus(_));
+        let nvidia = if on_gpus { gpu::detect(&self.host) } else { None };
+        let secrets = TrainConfig::load(&self.spec.source, &workspace, &self.host.env)
+            .map_or_else(|_| vec![], |config| config.secrets());
+        launch::env(&workspace, &self.spec.devices, &self.host.env, nvidia.as_ref(), &secrets)
+    }
+}

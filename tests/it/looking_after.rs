@@ -1,0 +1,188 @@
+//! What is done about a living run: saved on request, tried again, ended when nothing comes of it, told of.
+
+use std::{fs, os::unix::fs::PermissionsExt, path::Path};
+
+use serde_json::{Value, json};
+
+use crate::support::lab::{Lab, Run, kill, until};
+
+fn records(run: &Run, name: &str) -> Vec<Value> {
+    let text = fs::read_to_string(run.path.join("events.jsonl")).expect("events");
+    let all = text.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+    all.filter(|it| it["event"] == name).collect()
+}
+
+fn settings(lab: &Lab, text: &str) {
+    lab.sandbox.write("w/dpgui.toml", text);
+}
+
+fn checkpoints(folder: &Path) -> usize {
+    let names = fs::read_dir(folder).expect("the trainer's folder").flatten();
+    names.filter(|it| it.file_name().to_string_lossy().starts_with("global_step")).count()
+}
+
+#[test]
+fn a_save_writes_a_checkpoint_and_the_training_goes_on() {
+    let lab = Lab::new(&[("STEPS", "0"), ("STEP_TIME", "0.05")]);
+    let run = lab.detached(&[]);
+    run.wait_for_log("steps: 2 ");
+    let said = lab.sandbox.dpgui(&["save", "--json"]).ok();
+    let event = &said.events()[0];
+    assert_eq!(event["event"], "checkpoint-saved", "{said}");
+    let step = event["step"].as_u64().expect("a step");
+    assert!(
+        Path::new(event["checkpoint"].as_str().expect("a path")).join("mp_rank_00_model_states.pt").exists()
+    );
+    run.wait_for_log(&format!("steps: {} ", step + 3));
+    // Again, from another supervisor.
+    kill(run.supervisor(), "KILL");
+    let said = lab.sandbox.dpgui(&["save"]).ok();
+    assert!(said.stderr.contains("Saved"), "{said}");
+    assert_eq!(checkpoints(&lab.trainer_folder("output")), 2);
+    lab.sandbox.dpgui(&["stop", "--now"]).ok();
+    run.assert_nobody_left();
+    assert_eq!(records(&run, "saved").len(), 2);
+}
+
+#[test]
+fn what_cannot_be_saved_is_said_at_once() {
+    let lab = Lab::new(&[("CACHE", "60")]);
+    assert_eq!(lab.sandbox.dpgui(&["save"]).code, Some(2), "no run is running");
+    let run = lab.detached(&[]);
+    run.wait_for_log("caching latents");
+    until("the state says so", || {
+        let said = lab.sandbox.dpgui(&["save"]);
+        said.stderr.contains("is caching: there is nothing to save yet").then_some(())
+    });
+    lab.sandbox.dpgui(&["stop", "--now"]).ok();
+    run.assert_nobody_left();
+}
+
+#[test]
+fn a_stop_without_a_save_lets_the_ranks_unwind_and_writes_no_checkpoint() {
+    let lab = Lab::new(&[("STEPS", "0")]);
+    let run = lab.detached(&[]);
+    run.wait_for_log("steps: 2 ");
+    lab.sandbox.dpgui(&["stop", "--no-save"]).ok();
+    run.assert_nobody_left();
+    assert_eq!(run.outcome(), json!({ "outcome": "stopped", "saved": false }));
+    assert_eq!(checkpoints(&lab.trainer_folder("output")), 0);
+    assert!(String::from_utf8_lossy(&run.log()).contains("KeyboardInterrupt"));
+}
+
+#[test]
+fn a_killed_training_goes_on_from_its_newest_checkpoint() {
+    let knobs = [("STEPS", "7"), ("CHECKPOINT", "3"), ("END", "killed"), ("AGAIN", "complete")];
+    let lab = Lab::new(&knobs);
+    settings(&lab, "runs.restart-delay = '0.2 s'\n");
+    let said = lab.train(&["--restart", "on-failure:2", "--json"]).ok();
+    let run = lab.only_run();
+    assert_eq!(run.outcome(), json!({ "outcome": "completed" }), "{said}");
+    let restarts = records(&run, "restarting");
+    assert_eq!((restarts.len(), &restarts[0]["step"]), (1, &json!(6)));
+    assert_eq!(records(&run, "attempt-ended")[0]["outcome"]["outcome"], "killed");
+    assert_eq!(records(&run, "ended").len(), 1);
+    let log = String::from_utf8(run.log()).expect("text");
+    assert!(log.contains("Resuming training from checkpoint. Resuming at epoch: 1, step: 7"), "{log}");
+    assert!(lab.trainer_folder("output").join("latest").exists(), "in the same folder");
+}
+
+#[test]
+fn a_restart_outlives_the_supervisor_that_planned_it() {
+    let knobs = [("STEPS", "7"), ("CHECKPOINT", "3"), ("END", "killed"), ("AGAIN", "complete")];
+    let lab = Lab::new(&knobs);
+    settings(&lab, "runs.restart-delay = '2 s'\n");
+    let run = lab.detached(&["--restart", "on-failure"]);
+    until("it waits", || (records(&run, "restarting").len() == 1).then_some(()));
+    kill(run.supervisor(), "KILL");
+    until("it has ended", || {
+        lab.sandbox.dpgui(&["runs"]).ok();
+        (records(&run, "ended").len() == 1).then_some(())
+    });
+    assert_eq!(run.outcome(), json!({ "outcome": "completed" }));
+    run.assert_nobody_left();
+}
+
+#[test]
+fn a_training_that_never_gets_further_is_given_up() {
+    let knobs = [("STEPS", "4"), ("CHECKPOINT", "3"), ("END", "killed")];
+    let lab = Lab::new(&knobs);
+    settings(&lab, "runs.restart-delay = '0.1 s'\n");
+    let said = lab.train(&["--restart", "on-failure:2"]);
+    assert_eq!(said.code, Some(1), "{said}");
+    let run = lab.only_run();
+    assert_eq!(run.outcome(), json!({ "outcome": "killed", "signal": 9 }));
+    assert_eq!((records(&run, "restarting").len(), records(&run, "ended").len()), (2, 1));
+    assert_eq!(records(&run, "not-restarted")[0]["why"], "no-progress");
+    run.assert_nobody_left();
+}
+
+#[test]
+fn a_failure_of_the_trainers_own_is_not_tried_again() {
+    let lab = Lab::new(&[("STEPS", "4"), ("CHECKPOINT", "3"), ("END", "3")]);
+    let said = lab.train(&["--restart", "on-failure"]);
+    assert_eq!(said.code, Some(1), "{said}");
+    let run = lab.only_run();
+    assert_eq!(records(&run, "not-restarted")[0]["why"], "would-fail-again");
+}
+
+#[test]
+fn a_loss_that_is_no_number_ends_the_run_if_the_user_wants_that() {
+    let lab = Lab::new(&[("STEPS", "0"), ("NAN", "5")]);
+    let said = lab.train(&["--on-nan", "stop"]);
+    assert_eq!(said.code, Some(1), "{said}");
+    assert!(said.stderr.contains("its loss was not a number any more"), "{said}");
+    let run = lab.only_run();
+    assert_eq!(run.outcome(), json!({ "outcome": "abandoned", "concern": "not-a-number" }));
+    assert_eq!(records(&run, "alarm")[0]["alarm"]["alarm"], "not-a-number");
+    run.assert_nobody_left();
+}
+
+#[test]
+fn a_training_that_hangs_is_told_of_and_goes_on_or_ends_as_the_user_wants() {
+    let lab = Lab::new(&[("STEPS", "0"), ("HANG", "30")]);
+    settings(&lab, "runs.stall-after = '1 s'\n");
+    let run = lab.detached(&[]);
+    until("it is noticed", || records(&run, "alarm").first().cloned());
+    let said = lab.sandbox.dpgui(&["runs", "--json"]).ok();
+    assert_eq!(said.events()[0]["ended"], false, "{said}");
+    lab.sandbox.dpgui(&["stop", "--now"]).ok();
+
+    let said = lab.train(&["--on-stall", "stop"]);
+    assert_eq!(said.code, Some(1), "{said}");
+    let other = lab.other_run(&run);
+    assert_eq!(other.outcome(), json!({ "outcome": "abandoned", "concern": "stalled" }));
+    other.assert_nobody_left();
+}
+
+#[test]
+fn a_dead_caching_process_is_noticed_although_the_trainer_waits_for_it() {
+    let lab = Lab::new(&[("CACHE", "dies")]);
+    settings(&lab, "runs.stall-after = '2 s'\n");
+    let said = lab.train(&["--on-stall", "stop"]);
+    assert_eq!(said.code, Some(1), "{said}");
+    let alarm = &records(&lab.only_run(), "alarm")[0];
+    assert_eq!(alarm["alarm"]["alarm"], "caching-died", "{said}");
+}
+
+#[test]
+fn a_command_and_an_address_hear_of_the_end() {
+    let server = crate::support::file_server::FileServer::start();
+    let lab = Lab::new(&[("STEPS", "2")]);
+    let heard = lab.sandbox.root().join("heard");
+    settings(&lab, &format!("runs.notify = [\"{}\"]\n", server.file("/hook", "")));
+    let command = format!("echo \"$DPGUI_EVENT $DPGUI_STATE $DPGUI_MESSAGE\" > {}", heard.display());
+    lab.train(&["--notify", &command]).ok();
+    let run = lab.only_run();
+    let text = until("the command heard", || fs::read_to_string(&heard).ok().filter(|it| it.ends_with('\n')));
+    let id = run.path.file_name().expect("an id").to_string_lossy().into_owned();
+    assert_eq!(text, format!("ended completed {id}: the training is complete\n"));
+    until("the address was asked", || {
+        server.requests().iter().any(|it| it.contains("POST /hook")).then_some(())
+    });
+    // An address holds a key: it is nowhere that is shown.
+    let spec = run.spec().to_string();
+    assert!(!spec.contains("/hook"), "{spec}");
+    let mode = fs::metadata(run.path.join("notify.json")).expect("there").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
