@@ -51,10 +51,13 @@ enum Command {
     #[command(subcommand)]
     Data(commands::data::Command),
     Train(commands::train::Args),
+    Resume(commands::resume::Args),
     Runs(commands::runs::Args),
     Logs(commands::logs::Args),
     Save(commands::save::Args),
     Stop(commands::stop::Args),
+    #[command(subcommand)]
+    Service(commands::service::Command),
     Clean(commands::clean::Args),
     #[command(name = "__supervise", hide = true)]
     Supervise(commands::supervise::Args),
@@ -95,10 +98,12 @@ fn dispatch(command: &Command, context: &Context) -> Result<ExitCode, Error> {
         Command::Config(command) => commands::config::run(command, context),
         Command::Data(command) => commands::data::run(command, context),
         Command::Train(args) => commands::train::run(args, context),
+        Command::Resume(args) => commands::resume::run(args, context),
         Command::Runs(args) => commands::runs::run(args, context),
         Command::Logs(args) => commands::logs::run(args, context),
         Command::Save(args) => commands::save::run(args, context),
         Command::Stop(args) => commands::stop::run(args, context),
+        Command::Service(command) => commands::service::run(command, context),
         Command::Clean(args) => commands::clean::run(args, context),
         Command::Supervise(args) => commands::supervise::run(args, context),
         Command::Notify(args) => commands::notify::run(args, context),

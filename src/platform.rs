@@ -28,6 +28,7 @@ pub mod ports;
 pub mod process;
 pub mod procfs;
 pub mod retry;
+pub mod session;
 pub mod signal;
 pub mod system;
 pub mod tree;

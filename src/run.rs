@@ -22,6 +22,7 @@ mod recorder;
 pub mod restart;
 pub mod resume;
 pub mod save;
+pub mod service;
 pub mod sight;
 pub mod spec;
 pub mod start;

@@ -190,12 +190,12 @@ pub fn to_the_end(
     }
 }
 
-fn hold_setup(context: &Context, site: Site<'_>) -> Result<Lock, Error> {
+pub(super) fn hold_setup(context: &Context, site: Site<'_>) -> Result<Lock, Error> {
     context.finish_switch(IfLocked::Wait)?;
     Ok(run::hold_setup(site, &|holder| context.output.event(&Waiting { holder }))?)
 }
 
-fn announce(started: &Started, output: &Output) {
+pub(super) fn announce(started: &Started, output: &Output) {
     for warning in &started.warnings {
         output.warn(warning);
     }

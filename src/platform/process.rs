@@ -100,6 +100,15 @@ impl CommandSpec {
         self
     }
 
+    /// The same, started by `program`, which is given `args`, the command and its arguments.
+    #[must_use]
+    pub fn started_by(self, program: &str, args: &[&str]) -> Self {
+        let mut words: Vec<OsString> = args.iter().map(Into::into).collect();
+        words.push(self.program.into_os_string());
+        words.extend(self.args);
+        Self { program: program.into(), args: words, env: self.env, cwd: self.cwd }
+    }
+
     /// The command as one would type it, for messages and logs.
     pub fn display(&self) -> String {
         let words =

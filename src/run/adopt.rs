@@ -7,6 +7,7 @@ use crate::{
         Env, Host, clock, fs,
         process::{Apart, CommandSpec},
         procfs::{self, ProcessId},
+        session::{self, Logout},
     },
     workspace::Workspace,
 };
@@ -85,6 +86,9 @@ pub fn spawn_supervisor(host: &Host, dir: &RunDir, env: &Env, begin: Begin) -> R
     let mut command = CommandSpec::new(&host.program, env, dir.path()).arg("__supervise").arg(dir.path());
     if begin == Begin::Adopt {
         command = command.arg("--adopt");
+    }
+    if let Logout::Kills { manager: true, .. } = session::at_logout(host) {
+        command = session::in_scope(&format!("dpgui-{}-{}", dir.id(), &procfs::random_id()[..8]), command);
     }
     // It closes its stdout when the state is written, and so does its death.
     let (mut reader, writer) = std::io::pipe().map_err(RunError::Supervisor)?;

@@ -55,6 +55,10 @@ pub enum RunError {
     NotSaved { id: RunId, after: Duration },
     #[error("`{id}` has ended")]
     EndedMeanwhile { id: RunId },
+    #[error("`HOME` is not set: nobody knows where your units are")]
+    NoHome,
+    #[error("your systemd cannot be told of the unit: {said}")]
+    NoUserManager { said: String },
     #[error("`{}` cannot be given to the trainer: it is not UTF-8", path.display())]
     NotText { path: PathBuf },
     #[error("this file system cannot hold the pipes of a run")]
@@ -103,8 +107,11 @@ impl Report for RunError {
             | Self::GpuTwice { .. }
             | Self::AlreadyComplete { .. }
             | Self::NotText { .. }
+            | Self::NoHome
             | Self::Id(_) => Kind::Usage,
-            Self::NoGpu { .. } | Self::NoPipes { .. } | Self::Newer { .. } => Kind::Unsupported,
+            Self::NoGpu { .. } | Self::NoPipes { .. } | Self::Newer { .. } | Self::NoUserManager { .. } => {
+                Kind::Unsupported
+            }
             Self::NotStarted { .. }
             | Self::NothingToSave { .. }
             | Self::NotSaved { .. }
@@ -149,6 +156,11 @@ impl Report for RunError {
                 format!("see what it does with `dpgui logs -f {id}`")
             }
             Self::EndedMeanwhile { id } => format!("see how with `dpgui runs`, and its log with `dpgui logs {id}`"),
+            Self::NoHome => "set `HOME`".to_owned(),
+            Self::NoUserManager { .. } => {
+                "without systemd, have `dpgui -C WORKSPACE resume --all` run at boot, as by `@reboot` in `crontab -e`"
+                    .to_owned()
+            }
             Self::StillRunning { id } => format!("stop it with `dpgui stop {id}`"),
             Self::NotText { .. } => "use a workspace whose path is plain text".to_owned(),
             Self::NoPipes { .. } => {

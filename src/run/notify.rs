@@ -55,7 +55,7 @@ pub fn keep(dir: &RunDir, targets: &[String]) -> Result<(), RunError> {
     Ok(())
 }
 
-fn targets(dir: &RunDir) -> Result<Vec<String>, RunError> {
+pub(super) fn targets(dir: &RunDir) -> Result<Vec<String>, RunError> {
     let text = fs::read_optional(&dir.notify_file())?.unwrap_or_default();
     Ok(serde_json::from_str(&text).unwrap_or_default())
 }

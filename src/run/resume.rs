@@ -50,6 +50,30 @@ pub fn find(site: Site<'_>, config: &TrainConfig, request: &Request) -> Result<O
     }
 }
 
+/// Runs that the machine's end cut off, or that vanished, with a checkpoint to go on from: each trainer's folder once,
+/// unless a later run went on in it.
+pub fn cut_off(workspace: &Workspace) -> Result<Vec<RunDir>, RunError> {
+    let mut seen = vec![];
+    let mut found = vec![];
+    // The newest first.
+    for dir in RunDir::all(workspace)? {
+        let Some(folder) = dir.spec().ok().and_then(|spec| TrainerFolder::find(&spec).ok().flatten()) else {
+            continue;
+        };
+        let place = fs::real_path(folder.path());
+        if seen.contains(&place) {
+            continue;
+        }
+        seen.push(place);
+        let outcome = dir.snapshot().ok().flatten().and_then(|it| it.state.outcome().cloned());
+        let is_cut_off = matches!(outcome, Some(Outcome::Interrupted | Outcome::Lost));
+        if is_cut_off && folder.checkpoint().ok().flatten().is_some() {
+            found.push(dir);
+        }
+    }
+    Ok(found)
+}
+
 fn wanted(
     Site { host, workspace, .. }: Site<'_>,
     config: &TrainConfig,

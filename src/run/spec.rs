@@ -31,6 +31,8 @@ pub struct Spec {
     pub cookie: String,
     pub program: PathBuf,
     pub args: Vec<String>,
+    /// Those of them that the user gave for the trainer.
+    pub passed_on: Vec<String>,
     pub cwd: PathBuf,
     /// Names of the variables that dpgui set; values may be secrets and are nowhere on disk.
     pub environment: Vec<String>,

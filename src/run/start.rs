@@ -9,6 +9,7 @@ use crate::{
         gpu::{self, Gpu, Nvidia},
         lock::{Lock, Wait},
         net, procfs,
+        session::{self, Logout},
     },
     workspace::{Settings, Workspace},
 };
@@ -49,6 +50,26 @@ pub struct Request {
     pub on_stall: OnStall,
     /// Who hears of it, beside those in the settings.
     pub notify: Vec<String>,
+}
+
+impl Request {
+    /// To go on with a run as it was started.
+    pub fn again(dir: &RunDir) -> Result<Self, RunError> {
+        let spec = dir.spec()?;
+        // The file may have been moved since; what it said is kept.
+        let config = if fs::is_file(&spec.source) { spec.source } else { spec.config };
+        Ok(Self {
+            config,
+            gpus: if let Devices::Gpus(ids) = spec.devices { Some(ids) } else { None },
+            name: Some(dir.id().name().clone()),
+            resume: Some(Resume::Run(dir.id().to_string())),
+            args: spec.passed_on,
+            restarts: spec.restart.map(|it| it.limit),
+            on_nan: spec.watchdog.on_nan,
+            on_stall: spec.watchdog.on_stall,
+            notify: notify::targets(dir)?,
+        })
+    }
 }
 
 /// Which run to continue.
@@ -147,6 +168,7 @@ pub fn start(site: Site<'_>, request: &Request, _setup: &Lock) -> Result<Started
     }
     let live = live(workspace)?;
     warnings.extend(list::sharing(&live, &devices));
+    warnings.extend(at_logout(session::at_logout(host)));
     let plan = Plan {
         site,
         request,
@@ -197,6 +219,22 @@ fn check_config(config: &TrainConfig, ranks: Option<u32>, args: &[String]) -> Re
         return Err(RunError::Findings(found));
     }
     Ok(found.iter().map(Finding::to_string).collect())
+}
+
+/// What the user's leaving will do to the run, if it does anything.
+fn at_logout(logout: Logout) -> Option<String> {
+    let linger = "`loginctl enable-linger` keeps it";
+    match logout {
+        Logout::Harmless | Logout::Kills { manager: true, lingers: true } => None,
+        Logout::Kills { manager: true, lingers: false } => {
+            Some(format!("this machine ends the run when your last login ends: {linger}"))
+        }
+        Logout::Kills { manager: false, .. } => Some(
+            "this machine ends the run when you log out (`KillUserProcesses=yes`), and there is no `systemd --user` to \
+             keep it: stay logged in, or ask whoever runs the machine"
+                .to_owned(),
+        ),
+    }
 }
 
 fn name_of(config: &Path) -> RunName {
@@ -252,8 +290,11 @@ impl Plan<'_> {
         };
         let env = launch::env(workspace, self.devices, &host.env, self.nvidia, &resolved.secrets);
         let spec = self.spec_of(dir, &launch, &resolved.output_dir, (&env, &host.env))?;
-        let notify: Vec<_> = [&self.site.settings.runs.notify[..], &self.request.notify].concat();
-        notify::keep(dir, &notify)?;
+        let mut targets = self.site.settings.runs.notify.clone();
+        targets.extend(
+            self.request.notify.iter().filter(|it| !self.site.settings.runs.notify.contains(it)).cloned(),
+        );
+        notify::keep(dir, &targets)?;
         fs::write_atomic(&dir.spec_file(), serde_json::to_string_pretty(&spec).unwrap_or_default())?;
         Ok((spec, env))
     }
@@ -277,6 +318,7 @@ impl Plan<'_> {
             cookie: procfs::random_id(),
             program: launch.program(),
             args: launch.args(),
+            passed_on: self.request.args.clone(),
             cwd: launch.script.parent().unwrap_or(Path::new("/")).to_owned(),
             environment: env.changes_since(before).map(|name| name.to_string_lossy().into_owned()).collect(),
             source: self.config.path().to_owned(),

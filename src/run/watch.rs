@@ -14,7 +14,9 @@ use crate::{
     },
 };
 
-use super::{RunError, adopt, devices::Devices, dir::RunDir, outcome::Outcome, status::Status};
+use super::{
+    RunError, adopt, devices::Devices, dir::RunDir, outcome::Outcome, status::Status, watchdog::Alarm,
+};
 
 /// Between two looks at what the GPUs and the memory are doing.
 const SAMPLE_EVERY: std::time::Duration = std::time::Duration::from_secs(1);
@@ -49,6 +51,8 @@ struct Watcher<'a> {
     status: Status,
     sampler: Option<Sampler>,
     sampled: Option<Stopwatch>,
+    /// What was said to be wrong.
+    alarm: Option<Alarm>,
     /// How the run ended, or why that cannot be known.
     end: Option<Result<Outcome, RunError>>,
 }
@@ -66,6 +70,7 @@ pub fn follow(host: &Host, dir: &RunDir, output: &Output, show: Show) -> Result<
         status: Status::new(spec.max_steps),
         sampler: matches!(spec.devices, Devices::Gpus(_)).then(|| Sampler::new(host)),
         sampled: None,
+        alarm: None,
         end: None,
     };
     let colours = if output.shows_data_on_terminal() { Colours::Keep } else { Colours::Drop };
@@ -163,6 +168,15 @@ impl Watcher<'_> {
     fn has_ended(&mut self) -> bool {
         self.show_status();
         let looked = adopt::adopt(self.host, self.dir).and_then(|()| self.dir.snapshot());
+        if let Ok(Some(snapshot)) = &looked
+            && self.alarm != snapshot.alarm
+        {
+            self.alarm = snapshot.alarm;
+            match snapshot.alarm {
+                Some(alarm) => self.output.warn(alarm),
+                None => self.output.note("what was missed has come: the training goes on"),
+            }
+        }
         self.end = match looked {
             Ok(snapshot) => snapshot.and_then(|it| it.state.outcome().cloned()).map(Ok),
             Err(cause) => Some(Err(cause)),

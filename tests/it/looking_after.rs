@@ -186,3 +186,92 @@ fn a_command_and_an_address_hear_of_the_end() {
     let mode = fs::metadata(run.path.join("notify.json")).expect("there").permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
 }
+
+/// The run as it would be after the machine went down under it.
+fn reboot(run: &Run) {
+    kill(run.supervisor(), "KILL");
+    for pid in run.processes() {
+        kill(pid, "KILL");
+    }
+    until("all are gone", || run.processes().is_empty().then_some(()));
+    let file = run.path.join("spec.json");
+    let mut spec = run.spec();
+    spec["boot_id"] = json!("another");
+    fs::write(file, spec.to_string()).expect("written");
+}
+
+#[test]
+fn after_a_reboot_what_was_cut_off_goes_on_as_it_was_started_and_only_once() {
+    let knobs = [("STEPS", "30"), ("STEP_TIME", "0.05"), ("CHECKPOINT", "3")];
+    let lab = Lab::new(&knobs);
+    assert!(lab.sandbox.dpgui(&["resume", "--all"]).ok().stderr.contains("no run was cut off"));
+    let run = lab.detached(&["--restart", "on-failure:7", "--on-nan", "stop", "--", "--trust_cache"]);
+    run.wait_for_log("steps: 4 ");
+    reboot(&run);
+    lab.sandbox.dpgui(&["resume", "--all"]).ok();
+    assert_eq!(run.outcome(), json!({ "outcome": "interrupted" }));
+    let next = lab.other_run(&run);
+    let (before, spec) = (run.spec(), next.spec());
+    for key in ["passed_on", "watchdog", "restart", "devices", "source"] {
+        assert_eq!(spec[key], before[key], "{key}");
+    }
+    assert_eq!(spec["passed_on"], json!(["--trust_cache"]));
+    next.wait_for_log("Resuming training from checkpoint");
+    // It goes on: nothing is left to be resumed, now or when it has ended.
+    assert!(lab.sandbox.dpgui(&["resume", "--all"]).ok().stderr.contains("no run was cut off"));
+    until("it has ended", || {
+        let state = fs::read_to_string(next.path.join("state.json")).ok()?;
+        state.contains("completed").then_some(())
+    });
+    assert!(lab.sandbox.dpgui(&["resume", "--all"]).ok().stderr.contains("no run was cut off"));
+}
+
+/// Programs that answer as those of systemd do, and write down what they were asked.
+fn with_systemd(lab: &mut Lab, kills: &str) {
+    lab.sandbox.env("XDG_SESSION_ID", "1");
+    lab.sandbox.program(
+        "loginctl",
+        &format!("#!/bin/sh\n[ \"$1\" = show-user ] && echo Linger=no || echo KillUserProcesses={kills}\n"),
+    );
+    lab.sandbox.program("systemctl", "#!/bin/sh\necho \"$*\" >> \"$HOME/systemctl\"\n");
+    lab.sandbox.program(
+        "systemd-run",
+        "#!/bin/sh\necho \"$*\" >> \"$HOME/systemd-run\"\nwhile [ \"$1\" != -- ]; do shift; done; shift; exec \"$@\"\n",
+    );
+}
+
+#[test]
+fn where_a_logout_kills_processes_the_run_lives_in_a_scope_of_its_own_and_that_is_said() {
+    let mut lab = Lab::new(&[("STEPS", "2")]);
+    with_systemd(&mut lab, "yes");
+    let said = lab.train(&[]).ok();
+    assert!(said.stderr.contains("ends the run when your last login ends"), "{said}");
+    let home = lab.sandbox.path("home");
+    let asked = fs::read_to_string(home.join("systemd-run")).expect("it was used");
+    assert!(asked.starts_with("--user --scope --quiet --collect --unit=dpgui-"), "{asked}");
+
+    let mut lab = Lab::new(&[("STEPS", "2")]);
+    with_systemd(&mut lab, "no");
+    let said = lab.train(&[]).ok();
+    assert!(!said.stderr.contains("log"), "{said}");
+    assert!(!lab.sandbox.path("home").join("systemd-run").exists());
+}
+
+#[test]
+fn the_service_is_a_unit_that_resumes_everything_and_goes_without_a_trace() {
+    let mut lab = Lab::new(&[]);
+    let said = lab.sandbox.dpgui(&["service", "install"]);
+    assert_eq!(said.code, Some(8), "{said}");
+    assert!(said.stderr.contains("@reboot"), "{said}");
+    let units = lab.sandbox.path("home").join(".config/systemd/user");
+    let count = || fs::read_dir(&units).map_or(0, Iterator::count);
+    assert_eq!(count(), 0, "a unit that nobody starts");
+    with_systemd(&mut lab, "no");
+    lab.sandbox.dpgui(&["service", "install"]).ok();
+    assert_eq!(count(), 1);
+    assert!(lab.sandbox.dpgui(&["service", "status"]).ok().stdout.starts_with("installed: "));
+    let asked = fs::read_to_string(lab.sandbox.path("home").join("systemctl")).expect("asked");
+    assert!(asked.contains("--user daemon-reload\n--user enable dpgui-"), "{asked}");
+    lab.sandbox.dpgui(&["service", "remove"]).ok();
+    assert_eq!(count(), 0);
+}
