@@ -364,6 +364,41 @@ fn model_files_are_found_by_what_is_in_them() {
 }
 
 #[test]
+fn what_was_not_recognised_is_said_and_a_usual_name_counts() {
+    let sandbox = Sandbox::new();
+    weights(&sandbox.path("w/m/strange.safetensors"), &[("who.knows", &[1])]);
+    sandbox.write("w/m/model.pt", "PK");
+    let said = sandbox.dpgui(&["config", "new", "hidream", "--models", "m"]).ok();
+    let warned = "warning: nothing in `DIR/w/m` was recognised as something that `hidream` needs, of 1 safetensors file";
+    assert!(sandbox.neutral(&said.stderr).contains(warned), "{said}");
+    assert!(said.stderr.contains("not looked into"), "{said}");
+
+    sandbox.write("w/m/llama/config.json", r#"{"architectures": ["LlamaForCausalLM"]}"#);
+    let said = sandbox.dpgui(&["config", "new", "hidream", "two", "--models", "m"]).ok();
+    let found = "Found `llama3_path`: LlamaForCausalLM: `DIR/w/m/llama`";
+    assert!(sandbox.neutral(&said.stderr).contains(found), "{said}");
+
+    weights(&sandbox.path("w/m/minimax_h3_video_vae_fp16.safetensors"), &[("who.knows", &[1])]);
+    let said = sandbox.dpgui(&["config", "new", "minimax_h3", "--models", "m"]).ok();
+    let found = "Found `vae`: not known by its tensors, taken by its name: `DIR/w/m/minimax_h3_video_vae_fp16.safetensors`";
+    assert!(sandbox.neutral(&said.stderr).contains(found), "{said}");
+}
+
+#[test]
+fn the_half_of_wan_that_was_found_is_trained_where_it_works() {
+    let sandbox = Sandbox::new();
+    let wan: &[(&str, &[u64])] = &[("head.modulation", &[1, 1, 5120]), ("patch_embedding.weight", &[1, 36])];
+    weights(&sandbox.path("w/m/wan2.2_i2v_high_noise_14B.safetensors"), wan);
+    sandbox.dpgui(&["config", "new", "wan", "--models", "m"]).ok();
+    let training = fs::read_to_string(sandbox.path("w/configs/wan.toml")).expect("read");
+    assert!(training.contains("\nmin_t = 0.9\n") && training.contains("\nmax_t = 1.0\n"), "{training}");
+    let low = training.replace("min_t = 0.9", "min_t = 0.0").replace("max_t = 1.0", "max_t = 0.5");
+    sandbox.write("w/configs/low.toml", low);
+    let said = sandbox.dpgui(&["config", "check", "configs/low.toml"]);
+    assert!(said.stdout.contains("warning[wan-noise-range]"), "{said}");
+}
+
+#[test]
 fn a_folder_of_media_says_what_suits_it() {
     let sandbox = Sandbox::new();
     for (name, size) in [("a.png", 500), ("b.png", 480), ("c.png", 3000)] {
