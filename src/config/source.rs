@@ -109,9 +109,10 @@ impl Source {
 
 fn read(path: &Path) -> Result<String, ConfigError> {
     let failed = |source: FsError| match source.source.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
-            ConfigError::Missing { path: path.to_owned() }
-        }
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => match fs::link_target(path) {
+            Some(target) => ConfigError::Dangling { path: path.to_owned(), target },
+            None => ConfigError::Missing { path: path.to_owned(), meant: None },
+        },
         _ => ConfigError::Fs(source),
     };
     if fs::is_dir(path) {
@@ -123,7 +124,7 @@ fn read(path: &Path) -> Result<String, ConfigError> {
         return Err(ConfigError::NotAFile { path: path.to_owned() });
     }
     if bytes > LIMIT {
-        return Err(ConfigError::TooLarge { path: path.to_owned(), bytes });
+        return Err(ConfigError::TooLarge { path: path.to_owned(), bytes, limit: LIMIT });
     }
     let bytes = fs::read(path).map_err(failed)?;
     String::from_utf8(bytes).map_err(|cause| {

@@ -9,7 +9,7 @@ use crate::{
     config::{
         Purpose, TrainConfig,
         derived::{self, Derived},
-        effective::{self, Setting},
+        effective::{self, OfFile, Setting},
     },
     data::{
         self,
@@ -24,7 +24,7 @@ use super::relative;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The training file
+    /// A training file, or a dataset file alone
     file: PathBuf,
     /// On how many GPUs it shall train
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
@@ -33,9 +33,11 @@ pub struct Args {
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Error> {
     let Context { host, workspace, output } = context;
-    let config = TrainConfig::load(&host.absolute(&args.file), workspace, &host.env)?;
-    let settings = effective::settings(&config);
-    let derived = derived::derive(&config, args.gpus, steps_per_epoch(&config, args.gpus, context));
+    let OfFile { settings, config } =
+        effective::of_file(&context.configuration(&args.file)?, workspace, &host.env)?;
+    let derived = config
+        .as_deref()
+        .map(|config| derived::derive(config, args.gpus, steps_per_epoch(config, args.gpus, context)));
     if output.mode() == Mode::Json {
         output.json(&json!({ "event": "config", "settings": settings, "derived": derived }));
         return Ok(());
@@ -43,9 +45,11 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Error> {
     for line in table(&settings, &host.cwd) {
         output.data(line);
     }
-    output.data("\n# what follows");
-    for line in derived_lines(&derived) {
-        output.data(line);
+    if let Some(derived) = &derived {
+        output.data("\n# what follows");
+        for line in derived_lines(derived) {
+            output.data(line);
+        }
     }
     Ok(())
 }
