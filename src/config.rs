@@ -2,6 +2,7 @@
 //!
 //! What can be in them is data (`schema`). What dpgui does not know passes through as it was written.
 
+mod address;
 pub mod change;
 mod checked;
 pub mod derived;

@@ -57,10 +57,6 @@ pub enum ConfigError {
     Exists { path: PathBuf },
     #[error("the path `{}` is no UTF-8 text, so no TOML file can name it", path.display())]
     PathNotText { path: PathBuf },
-    #[error("there is no key `{key}`")]
-    NoSuchKey { key: String, nearest: Option<String> },
-    #[error("`{key}` must be {wanted}, not `{text}`")]
-    WrongValue { key: String, wanted: String, text: String },
     #[error("`{key}` is a table in this file, not a value")]
     NotAValue { key: String },
     #[error("{finding}")]
@@ -150,11 +146,6 @@ impl Report for ConfigError {
             Self::PathNotText { .. } => {
                 Some("rename it, or choose another workspace with `-C DIR`".to_owned())
             }
-            Self::NoSuchKey { nearest: Some(nearest), .. } => Some(format!("did you mean `{nearest}`?")),
-            Self::NoSuchKey { key, nearest: None } => {
-                Some(format!("look for it with `dpgui config explain {key}`"))
-            }
-            Self::WrongValue { key, .. } => Some(format!("`dpgui config explain {key}` says what it may be")),
             Self::NotAValue { key } => Some(format!("name a key in it: `{key}.KEY`")),
             Self::Unusable { finding } => finding.fix.clone(),
             Self::Fs(cause) => cause.hint(),

@@ -42,7 +42,6 @@ pub use language::unreadable_itself;
 pub(super) use named::In;
 pub(super) use shape::Part;
 pub(super) use shape::missing_at_top as missing;
-pub(super) use values::{wanted, wanted_instead};
 
 /// A training file under judgement.
 pub(super) struct Subject<'a> {

@@ -276,9 +276,9 @@ fn one_key_is_set_and_a_wrong_one_is_answered_with_the_nearest() {
     let said = sandbox.dpgui(&["config", "set", "t.toml", "adapter.rank", "64"]).ok();
     assert_eq!(neutral(&sandbox, &said), "---\n         Set `adapter.rank = 64` in `t.toml`, it was `16`\n");
     assert_eq!(read(&sandbox, "t.toml"), TRAINING.replace("rank = 16", "rank = 64"));
-    let said = sandbox.dpgui(&["config", "set", "t.toml", "rank", "8"]);
+    let said = sandbox.dpgui(&["config", "set", "t.toml", "rnk", "8"]);
     assert_eq!(said.code, Some(2));
-    assert_eq!(said.stderr, "error: there is no key `rank`\n\nhint: did you mean `adapter.rank`?\n");
+    assert_eq!(said.stderr, "error: there is no key `rnk`\n\nhint: did you mean `adapter.rank`?\n");
 }
 
 #[test]

@@ -166,6 +166,12 @@ fn a_setting_changes_exactly_its_key() {
     check("max_steps = 500", &["#max_steps = 2000"], &["max_steps = 500"]);
     check("model.dtype=float16", &[], &["dtype = 'float16'"]);
     check("resolutions=[[1280, 720]]", &["resolutions = [512]"], &["resolutions = [[1280, 720]]"]);
+    check(
+        "resolutions=[512, [1280, 720]]",
+        &["resolutions = [512]"],
+        &["resolutions = [[512, 512], [1280, 720]]"],
+    );
+    check("directory[0].num_repeats=5", &["num_repeats = 1"], &["num_repeats = 5"]);
     check("directory.num_repeats=5", &["num_repeats = 1"], &["num_repeats = 5"]);
     check("caption_prefix=a cat, ", &[], &["caption_prefix = 'a cat,'"]);
     check("enable_wandb=true", &[], &["[monitoring]", "enable_wandb = true"]);
@@ -186,15 +192,17 @@ fn a_setting_changes_exactly_its_key() {
 
     let fails =
         |setting: &str, expected: &str| assert_eq!(new(&[setting]).expect_err("wrong").to_string(), expected);
-    fails("rnk=3", "no part of this configuration has a key `rnk`");
-    fails("adapter.epochs=3", "no part of this configuration has a key `adapter.epochs`");
+    fails("rnk=3", "there is no key `rnk`");
+    fails("adapter.epochs=3", "there is no key `adapter.epochs`");
     fails("dtype=float16", "`dtype` is a key of more than one part");
-    fails("epochs=many", "`epochs` must be a whole number, not `many`");
-    fails("epochs=0", "`epochs` must be at least 1, not `0`");
+    fails("epochs=many", "`epochs` must be a whole number, at least 1, not `many`");
+    fails("epochs=0", "`epochs` must be a whole number, at least 1, not `0`");
     fails(
         "model.dtype=bf16",
-        "`model.dtype` must be one of float32, float16, bfloat16, float8, float8_e4m3fn, float8_e5m2, not `bf16`",
+        "`model.dtype` must be `float32`, `float16`, `bfloat16`, `float8`, `float8_e4m3fn` or `float8_e5m2`, not `bf16`",
     );
+    fails("optimizer.lr=nan", "`optimizer.lr` must be a number, at least 0, not `nan`");
+    fails("size_buckets=[[512, 512]]", "`size_buckets` must be a list of `[n, n, n]`, not `[[512, 512]]`");
     fails("model.type=flux", "`model.type` is given by the command itself");
 }
 
