@@ -155,13 +155,16 @@ impl Report for ConfigError {
 
 /// What there is in place of a preset.
 fn no_preset(preset: Preset, has: &[Preset]) -> String {
-    let types = starter::with_preset(preset);
-    match (has, &types[..]) {
-        ([], []) => "leave out `--preset`".to_owned(),
-        ([], types) => format!("leave out `--preset`; `{}` is there for {}", preset.name(), types.join(", ")),
-        (has, _) => {
-            let has = has.iter().map(|it| it.name()).collect::<Vec<_>>().join("` or `--preset ");
-            format!("choose `--preset {has}`, or leave it out")
+    let without = "leave out `--preset`: what is written then is what upstream recommends";
+    let of = |it: Preset| match &starter::with_preset(it)[..] {
+        [] => format!("no model type has `{}`", it.name()),
+        types => format!("`{}` is there for {}", it.name(), types.join(", ")),
+    };
+    match has {
+        [] => format!("{without}; {}", of(preset)),
+        has => {
+            let names = has.iter().map(|it| it.name()).collect::<Vec<_>>().join("` or `--preset ");
+            format!("choose `--preset {names}`, or {without}")
         }
     }
 }

@@ -75,6 +75,9 @@ fn exactly(name: &str) -> Explanation {
         found.names = schema::optimizers().iter().map(|it| it.name.as_str()).collect();
         found.names.extend(schema::fallback_optimizers().iter().map(String::as_str));
     }
+    if (prefix, key) == (Some("model"), "type") {
+        found.names = schema::model_names().collect();
+    }
     found
 }
 
@@ -245,6 +248,8 @@ mod tests {
         assert_eq!(ids("stages-divide-gpus"), ["stages-divide-gpus"]);
         let names = explain("optimizer.type").expect("known").names;
         assert!(names.contains(&"adamw_optimi") && names.contains(&"Prodigy"), "{names:?}");
+        let names = explain("model.type").expect("known").names;
+        assert!(names.contains(&"wan"), "{names:?}");
         assert_eq!(explain("pseudo_huber_c").expect("known").unread.len(), 1);
     }
 

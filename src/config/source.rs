@@ -127,10 +127,7 @@ fn read(path: &Path) -> Result<String, ConfigError> {
         return Err(ConfigError::TooLarge { path: path.to_owned(), bytes, limit: LIMIT });
     }
     let bytes = fs::read(path).map_err(failed)?;
-    String::from_utf8(bytes).map_err(|cause| {
-        let good = &cause.as_bytes()[..cause.utf8_error().valid_up_to()];
-        ConfigError::NotText { path: path.to_owned(), line: good.split(|byte| *byte == b'\n').count() }
-    })
+    fs::text(bytes).map_err(|line| ConfigError::NotText { path: path.to_owned(), line })
 }
 
 pub(super) fn position(text: &str, offset: usize) -> Position {

@@ -8,7 +8,6 @@ use crate::{
     config::{Severity, TrainConfig},
     data::{
         self,
-        batch::Batches,
         model::{DEMO, DataModel},
     },
 };
@@ -39,8 +38,7 @@ pub(super) fn check(site: Site<'_>, config: &TrainConfig, ranks: u32) -> Result<
     let here = data::Site { workspace: site.workspace, env: &site.host.env };
     let (mut summaries, mut found) = (vec![], vec![]);
     for (purpose, source) in config.datasets() {
-        let batches = Batches::of(config, purpose, ranks);
-        let survey = data::survey(source, config.base(), model.clone(), batches, here);
+        let survey = data::survey_for(config, (purpose, source), model.clone(), ranks, here);
         found.extend_from_slice(&survey.findings);
         // Its trainer has no buckets to put anything into.
         if model.name == Some(DEMO) {

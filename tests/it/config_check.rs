@@ -271,6 +271,19 @@ about 3.05 MiB for all of 100 saved models, none of which is ever removed
 }
 
 #[test]
+fn what_a_lokr_takes_is_said_to_be_unknown() {
+    let sandbox = sandbox();
+    sandbox.dpgui(&["config", "set", "t.toml", "adapter.type", "lokr"]).ok();
+    let said = sandbox.dpgui(&["config", "show", "t.toml"]).ok();
+    let expected = "what is saved takes an unknown size: a LoKr's size follows from how the trainer factors each matrix\n";
+    assert!(said.stdout.contains(expected), "{said}");
+    let said = sandbox.dpgui(&["config", "new", "flux", "b", "--preset", "balanced"]);
+    assert_eq!(said.code, Some(2), "{said}");
+    let hint = "leave out `--preset`: what is written then is what upstream recommends; no model type has `balanced`";
+    assert!(said.stderr.contains(hint), "{said}");
+}
+
+#[test]
 fn one_key_is_set_and_a_wrong_one_is_answered_with_the_nearest() {
     let sandbox = sandbox();
     let said = sandbox.dpgui(&["config", "set", "t.toml", "adapter.rank", "64"]).ok();

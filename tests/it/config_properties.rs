@@ -174,7 +174,8 @@ impl World {
 }
 
 fn shown<'a>(found: impl IntoIterator<Item = &'a Finding>) -> String {
-    found.into_iter().map(|it| format!("\n{it}")).collect()
+    let lines: Vec<String> = found.into_iter().map(|it| format!("\n{it}")).collect();
+    lines.concat()
 }
 
 proptest! {

@@ -52,8 +52,11 @@ pub struct Args {
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 enum Purpose {
+    /// For the smallest GPU that upstream has an example for
     LowVram,
+    /// Upstream has none: what is written without a preset is its usual one
     Balanced,
+    /// Without what upstream calls a loss
     Quality,
 }
 

@@ -13,7 +13,6 @@ use crate::{
     },
     data::{
         self,
-        batch::Batches,
         model::{DEMO, DataModel},
     },
     error::Error,
@@ -59,8 +58,7 @@ fn steps_per_epoch(config: &TrainConfig, gpus: Option<u32>, context: &Context) -
     let model = DataModel::of(config).filter(|it| it.name != Some(DEMO))?;
     let (purpose, source) = config.datasets().find(|(purpose, _)| *purpose == Purpose::Training)?;
     let site = data::Site { workspace: &context.workspace, env: &context.host.env };
-    let batches = Batches::of(config, purpose, gpus.unwrap_or(1));
-    let survey = data::survey(source, config.base(), model, batches, site);
+    let survey = data::survey_for(config, (purpose, source), model, gpus.unwrap_or(1), site);
     (survey.epoch.steps > 0).then_some(survey.epoch.steps)
 }
 
@@ -119,6 +117,9 @@ fn derived_lines(it: &Derived) -> Vec<String> {
         }
         (Some(each), None) => lines.push(format!("{} in each epoch", counted(each, "step"))),
         _ => lines.push("steps: see `dpgui data check`".to_owned()),
+    }
+    if let Some(why) = it.size_unknown {
+        lines.push(format!("what is saved takes an unknown size: {why}"));
     }
     if let Some(weights) = it.trained_weights {
         lines.push(format!("about {} are trained", counted(weights, "weight")));
