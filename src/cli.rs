@@ -83,7 +83,9 @@ pub fn main() -> ExitCode {
     let chosen = cli.global.workspace.as_deref().or_else(|| cli.command.usual_workspace());
     let workspace = Workspace::find(&host, chosen);
     let context = Context { host, workspace, output };
-    dispatch(&cli.command, &context).unwrap_or_else(|error| report(&context.output, &error))
+    let done = dispatch(&cli.command, &context);
+    done.and_then(|code| Ok(context.output.arrived().map(|()| code)?))
+        .unwrap_or_else(|error| report(&context.output, &error))
 }
 
 fn dispatch(command: &Command, context: &Context) -> Result<ExitCode, Error> {

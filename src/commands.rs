@@ -21,11 +21,14 @@ pub mod supervise;
 pub mod train;
 pub mod update;
 
+use std::path::{Path, PathBuf};
+
 use crate::{
+    config::{ConfigError, meant},
     error::Error,
     install::{self, IfLocked},
     output::Output,
-    platform::Host,
+    platform::{Host, fs},
     run::adopt,
     workspace::{Settings, SettingsError, Workspace},
 };
@@ -67,6 +70,21 @@ impl Context {
             self.output.status("Finished", "the switch of an update that had been killed");
         }
         Ok(())
+    }
+
+    /// `typed`, which is relative to the working directory, as the absolute path of a file that is there.
+    fn configuration(&self, typed: &Path) -> Result<PathBuf, ConfigError> {
+        let Self { host, workspace, .. } = self;
+        // What a configuration names is looked for there; where nothing is, nothing could be found.
+        if !fs::is_dir(workspace.root()) {
+            return Err(ConfigError::NoWorkspace { root: workspace.root().to_owned() });
+        }
+        let path = host.absolute(typed);
+        if fs::exists(&path) {
+            return Ok(path);
+        }
+        let meant = meant(typed, &path, workspace);
+        Err(ConfigError::Missing { path, meant })
     }
 
     pub fn settings(&self) -> Result<Settings, SettingsError> {

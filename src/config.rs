@@ -2,7 +2,9 @@
 //!
 //! What can be in them is data (`schema`). What dpgui does not know passes through as it was written.
 
+mod address;
 pub mod change;
+mod checked;
 pub mod derived;
 mod draft;
 pub mod edit;
@@ -12,8 +14,8 @@ pub mod explain;
 pub mod facts;
 pub mod finding;
 pub mod json_schema;
-mod media;
 mod mend;
+mod nearby;
 mod paths;
 pub mod portable;
 mod read;
@@ -42,11 +44,14 @@ use crate::{platform::Env, workspace::Workspace};
 use paths::Role;
 use source::Source;
 
+pub use checked::{Checked, check};
 pub use error::ConfigError;
 pub use finding::{Finding, Position, Severity};
 pub use mend::{Mended, mend};
+pub use nearby::meant;
 pub use paths::Base;
 pub use resolve::{Resolved, Secret};
+pub use rules::{unreadable_itself as not_there, without_resolutions};
 pub use training::{EvalDataset, Every, Resume, Training};
 
 /// A training file and the dataset files that it names.
@@ -55,28 +60,6 @@ pub struct TrainConfig {
     source: Source,
     datasets: Vec<Dataset>,
     base: Base,
-}
-
-/// Everything that is wrong with the file at `path`, which must be absolute: a training file with the dataset files
-/// that it names, or a dataset file alone.
-///
-/// # Errors
-/// When there is no such file.
-pub fn check(
-    path: &Path,
-    workspace: &Workspace,
-    env: &Env,
-    ranks: Option<u32>,
-) -> Result<Vec<Finding>, ConfigError> {
-    match TrainConfig::load(path, workspace, env) {
-        Ok(config) => Ok(config.findings(ranks)),
-        Err(ConfigError::IsDataset { .. }) => {
-            let base = Base { root: workspace.root().to_owned(), env: env.clone() };
-            Ok(rules::of_dataset(&Source::read(path)?, &base, None, &[]))
-        }
-        Err(cause @ (ConfigError::Missing { .. } | ConfigError::Fs(_))) => Err(cause),
-        Err(cause) => Ok(vec![rules::unreadable(&cause, (path, Position::START))]),
-    }
 }
 
 /// What a training file names a dataset for.
@@ -91,7 +74,7 @@ struct Dataset {
     /// Where the training file names it, as a byte offset.
     named_at: usize,
     path: PathBuf,
-    source: Result<Source, Finding>,
+    source: Result<Source, Vec<Finding>>,
 }
 
 impl TrainConfig {
@@ -158,6 +141,12 @@ impl TrainConfig {
     /// What the file holds that is for the trainer's environment alone.
     pub fn secrets(&self) -> Vec<Secret> {
         resolve::secrets(self)
+    }
+
+    /// The files that could be read.
+    fn into_sources(self) -> Vec<Source> {
+        let datasets = self.datasets.into_iter().filter_map(|it| it.source.ok());
+        std::iter::once(self.source).chain(datasets).collect()
     }
 
     /// Writes copies of all files into `dir` that the trainer understands from any working directory. The
@@ -286,7 +275,8 @@ wandb_run_name = 'r'
         );
         let (dir, config) = load(&wrong);
         let dataset = dir.path().join("configs/wan.toml");
-        let text = fs::read_text(&dataset).expect("read") + "wandb_api_key = 'canary'\n";
+        let text = fs::read_text(&dataset).expect("read")
+            + "wandb_api_key = 'canary' # was wandb_api_key = 'canary'\n# wandb_api_key = \"canary\"\n";
         fs::write_atomic(&dataset, text).expect("written");
         let path = config.expect("valid").path().to_owned();
         let home = dir.path().join("home").display().to_string();

@@ -19,5 +19,5 @@ pub mod survey;
 mod thumbnail;
 
 pub use findings::counted;
-pub use survey::{Directory, Drop, Fate, Item, Site, Survey, survey};
+pub use survey::{Directory, Drop, Fate, Item, Site, Survey, survey, survey_for};
 pub use thumbnail::thumbnail;

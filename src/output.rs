@@ -16,7 +16,7 @@ use std::{
     io::{self, IsTerminal, Write},
     ops::ControlFlow,
     path::Path,
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
 use console::Style;
@@ -35,6 +35,9 @@ pub use live::Live;
 pub use overall::Overall;
 pub use progress::Progress;
 pub use waiting::Waiting;
+
+/// How messages call where data goes.
+const STDOUT: &str = "/dev/stdout";
 
 /// How events are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +69,8 @@ pub struct Output {
     mode: Mode,
     bars: Arc<MultiProgress>,
     sum: overall::Sum,
+    /// Why a part of the data did not arrive.
+    lost: Arc<OnceLock<io::Error>>,
 }
 
 impl Output {
@@ -74,7 +79,7 @@ impl Output {
         if !matches!(mode, Mode::Terminal { .. }) {
             bars.set_draw_target(indicatif::ProgressDrawTarget::hidden());
         }
-        Self { mode, bars: Arc::new(bars), sum: overall::Sum::default() }
+        Self { mode, bars: Arc::new(bars), sum: overall::Sum::default(), lost: Arc::default() }
     }
 
     pub const fn mode(&self) -> Mode {
@@ -83,7 +88,27 @@ impl Output {
 
     /// A result the user asked for: stdout, as it is.
     pub fn data(&self, text: impl Display) {
-        self.bars.suspend(|| write_line(&mut io::stdout(), &text));
+        if let Err(cause) = self.bars.suspend(|| write_line(&mut io::stdout(), &text)) {
+            // A reader that went away (`| head`) is no error of ours: what it does not want is dropped.
+            if cause.kind() != io::ErrorKind::BrokenPipe {
+                let _ = self.lost.set(cause);
+            }
+        }
+    }
+
+    /// That all data arrived, for whoever is about to say that all went well.
+    ///
+    /// # Errors
+    /// When a file took only a part: half a result must not look like a whole one.
+    pub fn arrived(&self) -> Result<(), FsError> {
+        match self.lost.get() {
+            None => Ok(()),
+            Some(cause) => {
+                let cause =
+                    cause.raw_os_error().map_or_else(|| cause.kind().into(), io::Error::from_raw_os_error);
+                Err(fs::context("write to", Path::new(STDOUT))(cause))
+            }
+        }
     }
 
     /// A result for programs: one JSON object on one line of stdout.
@@ -101,7 +126,7 @@ impl Output {
         match self.bars.suspend(|| stdout.write_all(bytes).and_then(|()| stdout.flush())) {
             Ok(()) => Ok(ControlFlow::Continue(())),
             Err(cause) if cause.kind() == io::ErrorKind::BrokenPipe => Ok(ControlFlow::Break(())),
-            Err(cause) => Err(fs::context("write to", Path::new("/dev/stdout"))(cause)),
+            Err(cause) => Err(fs::context("write to", Path::new(STDOUT))(cause)),
         }
     }
 
@@ -200,13 +225,13 @@ impl Output {
     }
 
     fn talk(&self, text: impl Display) {
-        self.bars.suspend(|| write_line(&mut io::stderr(), &text));
+        // Nobody is left to be told that nobody can be told.
+        let _ = self.bars.suspend(|| write_line(&mut io::stderr(), &text));
     }
 }
 
-/// A reader that went away (`| head`) is no error of ours: what it does not want is dropped.
-fn write_line(stream: &mut dyn Write, text: &dyn Display) {
-    let _ = writeln!(stream, "{text}").and_then(|()| stream.flush());
+fn write_line(stream: &mut dyn Write, text: &dyn Display) -> io::Result<()> {
+    writeln!(stream, "{text}").and_then(|()| stream.flush())
 }
 
 /// A path in JSON, for `serialize_with`: names on Linux are bytes, and one that is no text must not end the output.

@@ -188,8 +188,7 @@ fn surveys(subject: &Subject, gpus: Option<u32>, context: &Context) -> Result<Ve
     let ranks = gpus.unwrap_or_else(|| ranks(config, context));
     let mut all = vec![];
     let mut look = |source: &Source, purpose| {
-        let batches = Batches::of(config, purpose, ranks);
-        all.push((purpose, data::survey(source, config.base(), model.clone(), batches, site)));
+        all.push((purpose, data::survey_for(config, (purpose, source), model.clone(), ranks, site)));
     };
     let is_wanted = |source: &&Source| {
         subject.only.as_ref().is_none_or(|only| fs::real_path(source.path()) == fs::real_path(only))
@@ -198,8 +197,8 @@ fn surveys(subject: &Subject, gpus: Option<u32>, context: &Context) -> Result<Ve
         look(source, purpose);
     }
     if let (true, Some(source)) = (all.is_empty(), &subject.alone) {
-        let batches = Batches::of(config, Purpose::Training, ranks);
-        all.push((Purpose::Training, data::survey(source, config.base(), model.clone(), batches, site)));
+        let used = (Purpose::Training, source);
+        all.push((Purpose::Training, data::survey_for(config, used, model.clone(), ranks, site)));
     }
     if all.is_empty() {
         let file = config.path().display();

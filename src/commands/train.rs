@@ -11,7 +11,7 @@ use crate::{
     error::{Error, Kind},
     install::IfLocked,
     output::{Event, Line, Mode, Output, Waiting},
-    platform::{fs, lock::Lock},
+    platform::lock::Lock,
     run::{
         self, Outcome, Request, Resume, RunDir, RunId, RunName, Site, Started,
         data::DataSummary,
@@ -94,7 +94,7 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
     let settings = context.settings()?;
     let (config, resume) = args.wanted()?;
     let request = Request {
-        config: existing(&config, context)?,
+        config: context.configuration(&config)?,
         gpus: args.gpus.clone(),
         name: args.name.clone(),
         resume,
@@ -146,20 +146,6 @@ impl Args {
                 .with_hint("put it first: `dpgui train CONFIG --resume [RUN]`")),
         }
     }
-}
-
-/// `config` as an absolute path. It is relative to the working directory, not to the workspace; who takes it for the
-/// other is told.
-fn existing(config: &Path, Context { host, workspace, .. }: &Context) -> Result<PathBuf, Error> {
-    let path = host.absolute(config);
-    let meant = workspace.root().join(config);
-    if !fs::exists(&path) && fs::exists(&meant) {
-        let message = format!("there is no configuration file `{}`", path.display());
-        return Err(
-            Error::new(Kind::Usage, message).with_hint(format!("did you mean `{}`?", meant.display()))
-        );
-    }
-    Ok(path)
 }
 
 /// Starts a run and shows it until it ends. The exit code tells complete and stopped apart; a failure is an error.

@@ -8,10 +8,12 @@ use crate::platform::fs;
 
 use super::{
     ConfigError,
-    edit::{self, Edit, Place, Step},
-    portable, rules,
-    schema::{self, Key, Kind, Section},
+    address::{self, Place},
+    edit::{self, Edit, Step},
+    portable,
+    schema::{self, Key, Section},
     secret,
+    setting::SettingError,
     source::Source,
     view::View,
 };
@@ -35,7 +37,7 @@ pub fn set(path: &Path, key: &str, text: &str) -> Result<Changed, ConfigError> {
     let root = View::root(&source);
     let target = Target::find(&root, key)?;
     let value = target.value(key, text)?;
-    let place = Place { file: path.to_owned(), steps: target.steps, key: target.name.to_owned() };
+    let place = edit::Place { file: path.to_owned(), steps: target.steps, key: target.name.to_owned() };
     let before = target.table.as_ref().and_then(|table| table.get(target.name)).and_then(Item::as_value);
     // As somebody wrote it, if it is TOML.
     let written = text.trim().parse::<Value>().is_ok_and(|it| plain(&it) == plain(&value));
@@ -62,39 +64,42 @@ struct Target<'a> {
 }
 
 impl<'a> Target<'a> {
-    fn find(root: &View<'a>, key: &'a str) -> Result<Self, ConfigError> {
-        let (table, name) = key.rsplit_once('.').unwrap_or(("", key));
-        let unknown = || ConfigError::NoSuchKey { key: key.to_owned(), nearest: nearest(root, key) };
-        let (section, steps, view) = if is_dataset(root) {
-            of_dataset(root, table).ok_or_else(unknown)?
-        } else {
-            let section = of_training(root, table).ok_or_else(unknown)?;
-            let steps = if table.is_empty() { vec![] } else { vec![Step::Key(table.to_owned())] };
-            (section, steps, if table.is_empty() { Some(root.clone()) } else { root.view(table) })
-        };
-        let open = matches!(section, Section::Optimizer(Some(name)) if schema::optimizer(name).is_none());
-        match schema::key(section, name) {
-            None if !open => Err(unknown()),
-            key => Ok(Self { steps, table: view, name, key }),
-        }
+    fn find(root: &View<'a>, key: &'a str) -> Result<Self, SettingError> {
+        let tables = tables(root);
+        let places: Vec<Place> = tables
+            .iter()
+            .map(|it| Place { section: it.section, index: it.index(), is_there: it.view.is_some() })
+            .collect();
+        let (index, name) = address::find(key, &places)?;
+        let Table { section, steps, view } =
+            tables.into_iter().nth(index).unwrap_or_else(|| Table::top(root));
+        Ok(Self { steps, table: view, name, key: schema::key(section, name) })
     }
 
-    /// `text` as TOML, or as itself where the key takes text.
-    fn value(&self, path: &str, text: &str) -> Result<Value, ConfigError> {
-        let parsed = text.trim().parse::<Value>().ok();
-        let Some(key) = self.key else {
-            return Ok(parsed.unwrap_or_else(|| text.into()));
-        };
-        let takes_text =
-            key.kind.alternatives().iter().any(|it| matches!(it, Kind::Text | Kind::Path | Kind::Dtype));
-        let fits = |value: &Value| rules::wanted_instead(key, value).is_none();
-        let candidates = parsed.into_iter().chain(takes_text.then(|| Value::from(text)));
-        let wrong = || ConfigError::WrongValue {
-            key: path.to_owned(),
-            wanted: rules::wanted(key),
-            text: secret::shown(path, text).to_owned(),
-        };
-        candidates.into_iter().find(fits).ok_or_else(wrong)
+    fn value(&self, path: &str, text: &str) -> Result<Value, SettingError> {
+        match self.key {
+            Some(key) => key.typed(text).map_err(|wanted| SettingError::wrong(path, wanted, text)),
+            None => Ok(text.trim().parse().unwrap_or_else(|_| text.into())),
+        }
+    }
+}
+
+/// A table that a key may be set in.
+struct Table<'a> {
+    section: Section<'a>,
+    steps: Vec<Step>,
+    /// `None` where it would have to be made.
+    view: Option<View<'a>>,
+}
+
+impl<'a> Table<'a> {
+    fn top(root: &View<'a>) -> Self {
+        let section = if is_dataset(root) { Section::Dataset } else { Section::Training };
+        Self { section, steps: vec![], view: Some(root.clone()) }
+    }
+
+    fn index(&self) -> Option<usize> {
+        self.steps.iter().find_map(|step| if let Step::Index(index) = step { Some(*index) } else { None })
     }
 }
 
@@ -102,64 +107,29 @@ fn is_dataset(root: &View) -> bool {
     root.has("directory") && !root.has("model")
 }
 
-fn of_training<'a>(root: &View<'a>, table: &str) -> Option<Section<'a>> {
-    Some(match table {
-        "" => Section::Training,
-        "model" => root
-            .text("model.type")
-            .and_then(schema::model)
-            .map_or(Section::AnyModel, |model| Section::Model(model.name)),
-        "adapter" => Section::Adapter(root.text("adapter.type")),
-        "optimizer" => Section::Optimizer(root.text("optimizer.type")),
-        "monitoring" => Section::Monitoring,
-        _ => return None,
-    })
-}
-
-type Place3<'a> = (Section<'a>, Vec<Step>, Option<View<'a>>);
-
-/// `directory` where there is one only, `directory[1]` for the second.
-fn of_dataset<'a>(root: &View<'a>, table: &str) -> Option<Place3<'a>> {
-    if table.is_empty() {
-        return Some((Section::Dataset, vec![], Some(root.clone())));
+fn tables<'a>(root: &View<'a>) -> Vec<Table<'a>> {
+    let mut tables = vec![Table::top(root)];
+    if is_dataset(root) {
+        let directories = root.views("directory").into_iter().enumerate().map(|(index, view)| Table {
+            section: Section::Directory,
+            steps: vec![Step::Key("directory".to_owned()), Step::Index(index)],
+            view: Some(view),
+        });
+        tables.extend(directories);
+        return tables;
     }
-    let directories = root.views("directory");
-    let rest = table.strip_prefix("directory")?;
-    let index = match rest.strip_prefix('[').and_then(|it| it.strip_suffix(']')) {
-        Some(index) => index.parse::<usize>().ok()?,
-        None if rest.is_empty() && directories.len() == 1 => 0,
-        None => return None,
-    };
-    let steps = vec![Step::Key("directory".to_owned()), Step::Index(index)];
-    Some((Section::Directory, steps, Some(directories.get(index)?.clone())))
-}
-
-/// The key that is most like `key`, as one would write it.
-fn nearest(root: &View, key: &str) -> Option<String> {
-    let tables: &[&str] = if is_dataset(root) {
-        &["", "directory"]
-    } else {
-        &["", "model", "adapter", "optimizer", "monitoring"]
-    };
-    let of = |table: &str| match is_dataset(root) {
-        true if table.is_empty() => Some(Section::Dataset),
-        true => Some(Section::Directory),
-        false => of_training(root, table),
-    };
-    let spelt =
-        |table: &str, key: &str| if table.is_empty() { key.to_owned() } else { format!("{table}.{key}") };
-    let all: Vec<String> = tables
-        .iter()
-        .filter_map(|table| Some((*table, of(table)?)))
-        .flat_map(|(table, section)| {
-            schema::section(section).into_iter().map(move |key| spelt(table, &key.name))
-        })
-        .collect();
-    // The right name in the wrong place, or in none, is nearer than any other.
-    let name = key.rsplit('.').next().unwrap_or(key);
-    let last = |it: &str| it.rsplit('.').next() == Some(name);
-    let same = all.iter().find(|it| last(it)).cloned();
-    same.or_else(|| schema::nearest(key, all.iter().map(String::as_str), 0.8).map(str::to_owned))
+    let model = root.text("model.type").and_then(schema::model);
+    let sections = [
+        model.map_or(Section::AnyModel, |model| Section::Model(model.name)),
+        Section::Adapter(root.text("adapter.type")),
+        Section::Optimizer(root.text("optimizer.type")),
+        Section::Monitoring,
+    ];
+    tables.extend(sections.map(|section| {
+        let name = address::prefix_of(section);
+        Table { section, steps: vec![Step::Key(name.to_owned())], view: root.view(name) }
+    }));
+    tables
 }
 
 fn plain(value: &Value) -> String {
@@ -198,6 +168,15 @@ mod tests {
         let dataset = "resolutions = [512]\n[[directory]]\npath = 'a'\n[[directory]]\npath = 'b'\n";
         check(dataset, "resolutions", "[512, 768]", &dataset.replace("[512]", "[512, 768]"));
         check(dataset, "directory[1].path", "c", &dataset.replace("'b'", "'c'"));
+        check(dataset, "resolutions", "[512, [1280, 720]]", &dataset.replace("[512]", "[512, [1280, 720]]"));
+        check(dataset, "directory.path", "c", "`directory.path` is a key of more than one part");
+        // A name alone is enough where it can be only one; a table is made only for who names it.
+        check(
+            TRAINING,
+            "transformer_dtype",
+            "float8",
+            &TRAINING.replace("'bfloat16'\n", "'bfloat16'\ntransformer_dtype = 'float8'\n"),
+        );
     }
 
     #[test]
@@ -212,11 +191,15 @@ mod tests {
         check(TRAINING, "rank", "8", "there is no key `rank`");
         check(TRAINING, "model.epochs", "8", "there is no key `model.epochs`");
         check(TRAINING, "model", "8", "`model` must be a table, not `8`");
-        let path = |key| {
-            nearest(&View::root(&Source::parse(Path::new("t"), TRAINING.to_owned()).expect("TOML")), key)
+        let nearest = |key| {
+            let source = Source::parse(Path::new("t"), TRAINING.to_owned()).expect("TOML");
+            match Target::find(&View::root(&source), key).err() {
+                Some(SettingError::Unknown { nearest, .. }) => nearest,
+                other => panic!("{key}: {other:?}"),
+            }
         };
-        assert_eq!(path("rank").as_deref(), Some("adapter.rank"));
-        assert_eq!(path("epoch").as_deref(), Some("epochs"));
-        assert_eq!(path("xyz"), None);
+        assert_eq!(nearest("rank").as_deref(), Some("adapter.rank"));
+        assert_eq!(nearest("epoch").as_deref(), Some("epochs"));
+        assert_eq!(nearest("xyz"), None);
     }
 }

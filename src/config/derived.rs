@@ -25,6 +25,8 @@ pub struct Derived {
     pub total_steps: Option<u64>,
     /// Weights that are trained, estimated from the shapes in the model's files.
     pub trained_weights: Option<u64>,
+    /// Why that cannot be estimated, and so nothing of what is written.
+    pub size_unknown: Option<&'static str>,
     /// Models that are saved in all: at the intervals, and at the end.
     pub saved_models: Option<u64>,
     /// Of one saved model, in bytes, estimated.
@@ -59,6 +61,7 @@ pub fn derive(config: &TrainConfig, gpus: Option<u32>, batches_per_epoch: Option
         global_batch: copies.map(|copies| batch.saturating_mul(copies)),
         steps_per_epoch: batches_per_epoch,
         total_steps,
+        size_unknown: trained_weights.is_none().then(|| why_unknown(&subject)),
         trained_weights,
         saved_models: saved_models(training, total_steps, batches_per_epoch, copies.unwrap_or(1) * batch),
         saved_bytes: bytes(width(&subject, &["save_dtype", "adapter.dtype", "model.dtype"])),
@@ -127,6 +130,13 @@ fn trained_weights(s: &Subject) -> Option<u64> {
             Some(rank.saturating_mul(sides.sum()))
         }
         Some(_) => None,
+    }
+}
+
+fn why_unknown(s: &Subject) -> &'static str {
+    match s.text("adapter.type") {
+        Some("lokr") => "a LoKr's size follows from how the trainer factors each matrix",
+        _ => "the model's files are not there, or are none whose shapes can be read",
     }
 }
 

@@ -121,7 +121,8 @@ impl Part {
     pub(super) fn retype(&mut self, section: Section<'static>) {
         self.section = section;
         for line in std::mem::take(&mut self.lines) {
-            let same = |key: &Key| key.doc == line.key.doc && key.accepts(&line.value).is_ok();
+            let same =
+                |key: &Key| key.doc == line.key.doc && key.accepts(&schema::editable(&line.value)).is_ok();
             let known = section != Section::Optimizer(None) || line.key.name == "type";
             if known && schema::key(section, &line.key.name).is_some_and(same) {
                 let (name, why) = (&line.key.name, line.why);

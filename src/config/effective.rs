@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use toml_edit::{Item, Value};
 
+use crate::{platform::Env, workspace::Workspace};
+
 use super::{
-    Position, TrainConfig,
+    ConfigError, Position, TrainConfig,
     paths::{self, Base},
     rules::{self, In, Part, Subject},
     schema::{self, Key, Kind, PathKind},
@@ -56,6 +58,28 @@ pub fn settings(config: &TrainConfig) -> Vec<Setting> {
         }
     }
     found
+}
+
+/// The same of a file at `path`, which must be absolute: a training file with its datasets, or a dataset file alone.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn of_file(path: &Path, workspace: &Workspace, env: &Env) -> Result<OfFile, ConfigError> {
+    match TrainConfig::load(path, workspace, env) {
+        Ok(config) => Ok(OfFile { settings: settings(&config), config: Some(Box::new(config)) }),
+        Err(ConfigError::IsDataset { .. }) => {
+            let source = Source::read(path)?;
+            Ok(OfFile { settings: of_dataset(&source, &Base::of(workspace, env), "dataset"), config: None })
+        }
+        Err(cause) => Err(cause),
+    }
+}
+
+/// What a file amounts to.
+pub struct OfFile {
+    pub settings: Vec<Setting>,
+    /// `None` of a dataset file.
+    pub config: Option<Box<TrainConfig>>,
 }
 
 fn of_dataset(source: &Source, base: &Base, name: &str) -> Vec<Setting> {

@@ -1,6 +1,9 @@
 //! Why a configuration cannot be read, written or made.
 
-use std::path::{Path, PathBuf};
+use std::{
+    ops::Range,
+    path::{Path, PathBuf},
+};
 
 use crate::{
     error::{Kind, Report},
@@ -17,22 +20,29 @@ use super::{
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     #[error("there is no configuration file `{}`", path.display())]
-    Missing { path: PathBuf },
+    Missing { path: PathBuf, meant: Option<PathBuf> },
+    #[error("`{}` is a link to `{}`, where nothing is", path.display(), target.display())]
+    Dangling { path: PathBuf, target: PathBuf },
+    #[error("there is no workspace `{}`", root.display())]
+    NoWorkspace { root: PathBuf },
+    #[error("`{}` was changed by somebody else since it was checked; it is as they left it", path.display())]
+    Changed { path: PathBuf },
     #[error("`{}` is a folder, not a configuration file", path.display())]
     IsFolder { path: PathBuf },
     #[error("`{}` is a pipe or a device, not a configuration file", path.display())]
     NotAFile { path: PathBuf },
     #[error("`{}` is a dataset file, not a training file", path.display())]
     IsDataset { path: PathBuf },
-    #[error("`{}` is no configuration file: it has {bytes} bytes", path.display())]
-    TooLarge { path: PathBuf, bytes: u64 },
+    #[error(
+        "`{}` is no configuration file: it has {bytes} bytes, and the longest that is read has {limit}",
+        path.display()
+    )]
+    TooLarge { path: PathBuf, bytes: u64, limit: u64 },
     #[error("`{}` is no UTF-8 text, see its line {line}", path.display())]
     NotText { path: PathBuf, line: usize },
-    #[error(
-        "`{}` is no valid TOML\n{}:{}:{}: {message}\n{}",
-        path.display(), path.display(), at.line, at.column, excerpt(line, *at)
-    )]
-    Syntax { path: PathBuf, at: Position, line: String, message: String },
+    /// At least one problem, in the order of the file.
+    #[error("`{}` is no valid TOML{}", path.display(), problems.iter().map(|it| it.shown(path)).collect::<String>())]
+    Syntax { path: PathBuf, problems: Vec<SyntaxProblem> },
     #[error("the trainer has no model type `{model}`")]
     UnknownModel { model: String, nearest: Option<&'static str> },
     #[error("the model type `{model}` can only be trained with an adapter: {failure}")]
@@ -47,10 +57,6 @@ pub enum ConfigError {
     Exists { path: PathBuf },
     #[error("the path `{}` is no UTF-8 text, so no TOML file can name it", path.display())]
     PathNotText { path: PathBuf },
-    #[error("there is no key `{key}`")]
-    NoSuchKey { key: String, nearest: Option<String> },
-    #[error("`{key}` must be {wanted}, not `{text}`")]
-    WrongValue { key: String, wanted: String, text: String },
     #[error("`{key}` is a table in this file, not a value")]
     NotAValue { key: String },
     #[error("{finding}")]
@@ -59,13 +65,43 @@ pub enum ConfigError {
     Fs(#[from] FsError),
 }
 
+/// A place where a file is no TOML.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SyntaxProblem {
+    pub at: Position,
+    /// The line, without what nobody should see.
+    pub line: String,
+    pub message: String,
+}
+
+/// Problems of one file that are shown: who has more has no TOML file.
+const MOST_PROBLEMS: usize = 20;
+
 impl ConfigError {
+    /// What is wrong with `text`, for which `cause` was given.
     pub(super) fn syntax(path: &Path, text: &str, cause: &toml_edit::TomlError) -> Self {
-        let start = cause.span().map_or(0, |span| span.start);
-        let at = position(text, start);
-        let line = shown(text, at);
-        let message = cause.message().trim_end().replace('\n', ", ");
-        Self::Syntax { path: path.to_owned(), at, line, message }
+        let mut problems = vec![SyntaxProblem::at(text, cause.span(), cause.message())];
+        for more in toml::de::DeTable::parse_recoverable(text).1 {
+            let more = SyntaxProblem::at(text, more.span(), more.message());
+            // What else is said of a line is mostly about the same slip.
+            if problems.iter().all(|it| it.at.line != more.at.line) && problems.len() < MOST_PROBLEMS {
+                problems.push(more);
+            }
+        }
+        problems.sort_by_key(|it| it.at);
+        Self::Syntax { path: path.to_owned(), problems }
+    }
+}
+
+impl SyntaxProblem {
+    fn at(text: &str, span: Option<Range<usize>>, message: &str) -> Self {
+        let at = position(text, span.map_or(0, |span| span.start));
+        Self { at, line: shown(text, at), message: message.trim_end().replace('\n', ", ") }
+    }
+
+    fn shown(&self, path: &Path) -> String {
+        let Self { at, line, message } = self;
+        format!("\n{}:{}:{}: {message}\n{}", path.display(), at.line, at.column, excerpt(line, *at))
     }
 }
 
@@ -79,7 +115,11 @@ impl Report for ConfigError {
 
     fn hint(&self) -> Option<String> {
         match self {
-            Self::Missing { .. } => Some("make one with `dpgui config new MODEL`".to_owned()),
+            Self::Missing { meant: Some(meant), .. } => Some(format!("did you mean `{}`?", meant.display())),
+            Self::Missing { meant: None, .. } => Some("make one with `dpgui config new MODEL`".to_owned()),
+            Self::Dangling { .. } => Some("put the file there, or correct the link".to_owned()),
+            Self::NoWorkspace { .. } => Some("name one that is there with `-C DIR`".to_owned()),
+            Self::Changed { .. } => Some("run the same command again".to_owned()),
             Self::NotAFile { .. } => Some("write it to a file, and name that".to_owned()),
             Self::IsFolder { .. } => Some("name the training TOML file in it".to_owned()),
             Self::IsDataset { path } => {
@@ -87,7 +127,11 @@ impl Report for ConfigError {
             }
             Self::TooLarge { .. } => Some("name a training TOML file".to_owned()),
             Self::NotText { path, .. } => Some(format!("save `{}` as UTF-8", path.display())),
-            Self::Syntax { path, at, .. } => Some(format!("mend line {} of `{}`", at.line, path.display())),
+            Self::Syntax { path, problems } => {
+                let lines: Vec<String> = problems.iter().map(|it| it.at.line.to_string()).collect();
+                let what = if lines.len() == 1 { "line" } else { "lines" };
+                Some(format!("mend {what} {} of `{}`", lines.join(", "), path.display()))
+            }
             Self::UnknownModel { nearest: Some(nearest), .. } => {
                 Some(format!("did you mean `{nearest}`? `dpgui config models` lists all"))
             }
@@ -102,11 +146,6 @@ impl Report for ConfigError {
             Self::PathNotText { .. } => {
                 Some("rename it, or choose another workspace with `-C DIR`".to_owned())
             }
-            Self::NoSuchKey { nearest: Some(nearest), .. } => Some(format!("did you mean `{nearest}`?")),
-            Self::NoSuchKey { key, nearest: None } => {
-                Some(format!("look for it with `dpgui config explain {key}`"))
-            }
-            Self::WrongValue { key, .. } => Some(format!("`dpgui config explain {key}` says what it may be")),
             Self::NotAValue { key } => Some(format!("name a key in it: `{key}.KEY`")),
             Self::Unusable { finding } => finding.fix.clone(),
             Self::Fs(cause) => cause.hint(),
@@ -116,13 +155,16 @@ impl Report for ConfigError {
 
 /// What there is in place of a preset.
 fn no_preset(preset: Preset, has: &[Preset]) -> String {
-    let types = starter::with_preset(preset);
-    match (has, &types[..]) {
-        ([], []) => "leave out `--preset`".to_owned(),
-        ([], types) => format!("leave out `--preset`; `{}` is there for {}", preset.name(), types.join(", ")),
-        (has, _) => {
-            let has = has.iter().map(|it| it.name()).collect::<Vec<_>>().join("` or `--preset ");
-            format!("choose `--preset {has}`, or leave it out")
+    let without = "leave out `--preset`: what is written then is what upstream recommends";
+    let of = |it: Preset| match &starter::with_preset(it)[..] {
+        [] => format!("no model type has `{}`", it.name()),
+        types => format!("`{}` is there for {}", it.name(), types.join(", ")),
+    };
+    match has {
+        [] => format!("{without}; {}", of(preset)),
+        has => {
+            let names = has.iter().map(|it| it.name()).collect::<Vec<_>>().join("` or `--preset ");
+            format!("choose `--preset {names}`, or {without}")
         }
     }
 }

@@ -17,6 +17,8 @@ pub struct Explanation {
     /// The rule of that name, or those that mention the key.
     pub rules: Vec<Fact>,
     pub unread: Vec<&'static Unread>,
+    /// What the key may be, where each name is explained by itself.
+    pub names: Vec<&'static str>,
 }
 
 /// A key where it means one thing.
@@ -31,7 +33,7 @@ pub struct Place {
 
 impl Explanation {
     fn is_empty(&self) -> bool {
-        let Self { keys, models, adapters, optimizers, rules, unread } = self;
+        let Self { keys, models, adapters, optimizers, rules, unread, names: _ } = self;
         keys.is_empty()
             && models.is_empty()
             && adapters.is_empty()
@@ -46,8 +48,15 @@ impl Explanation {
 /// # Errors
 /// With the names that are most like it, the likeliest first.
 pub fn explain(name: &str) -> Result<Explanation, Vec<String>> {
+    let found = exactly(name);
+    // People write `WAN` and `AdamW`; keys and types are all in lower case.
+    let found = if found.is_empty() { exactly(&name.to_lowercase()) } else { found };
+    if found.is_empty() { Err(nearest(name.rsplit('.').next().unwrap_or(name))) } else { Ok(found) }
+}
+
+fn exactly(name: &str) -> Explanation {
     let (prefix, key) = match name.rsplit_once('.') {
-        Some((prefix, key)) => (Some(prefix.trim_matches(['[', ']'])), key),
+        Some((prefix, key)) => (Some(table_of(prefix)), key),
         None => (None, name),
     };
     let mut found = Explanation { keys: merged(places(prefix, key)), ..Explanation::default() };
@@ -62,7 +71,20 @@ pub fn explain(name: &str) -> Result<Explanation, Vec<String>> {
     if !found.keys.is_empty() {
         found.rules.extend(facts::all().filter(|rule| mentions(rule.rule, key)));
     }
-    if found.is_empty() { Err(nearest(key)) } else { Ok(found) }
+    if (prefix, key) == (Some("optimizer"), "type") {
+        found.names = schema::optimizers().iter().map(|it| it.name.as_str()).collect();
+        found.names.extend(schema::fallback_optimizers().iter().map(String::as_str));
+    }
+    if (prefix, key) == (Some("model"), "type") {
+        found.names = schema::model_names().collect();
+    }
+    found
+}
+
+/// `[optimizer]` and `directory[0]` without their brackets.
+fn table_of(prefix: &str) -> &str {
+    let prefix = prefix.trim_start_matches('[');
+    prefix.split(['[', ']']).next().unwrap_or(prefix)
 }
 
 /// A section as people write it.
@@ -209,6 +231,9 @@ mod tests {
         check("num_repeats", &["top of the dataset file of ", "[[directory]] of the dataset file of "]);
         check("directory.num_repeats", &["[[directory]] of the dataset file of "]);
         check("rank_dropout", &["[adapter] of lokr"]);
+        check("directory[0].path", &["[[directory]] of the dataset file of "]);
+        check("WAN", &["model wan"]);
+        check("Model.Min_T", &["[model] of wan"]);
         check("[optimizer].stabilize", &["[optimizer] of adamw8bitkahan"]);
         check("optimizer.gradient_release", &["[optimizer] of "]);
         check("cosmos", &["model cosmos"]);
@@ -221,6 +246,10 @@ mod tests {
         let ids = |name| explain(name).expect("known").rules.iter().map(|it| it.id).collect::<Vec<_>>();
         assert!(ids("pipeline_stages").contains(&"stages-divide-gpus"), "{:?}", ids("pipeline_stages"));
         assert_eq!(ids("stages-divide-gpus"), ["stages-divide-gpus"]);
+        let names = explain("optimizer.type").expect("known").names;
+        assert!(names.contains(&"adamw_optimi") && names.contains(&"Prodigy"), "{names:?}");
+        let names = explain("model.type").expect("known").names;
+        assert!(names.contains(&"wan"), "{names:?}");
         assert_eq!(explain("pseudo_huber_c").expect("known").unread.len(), 1);
     }
 

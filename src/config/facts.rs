@@ -172,6 +172,20 @@ const OWN: &[(&str, &str, Effect, When, &str)] = &[
         "SafetensorError when the file is opened",
     ),
     (
+        "file-of-another-kind",
+        "A model file is what its key asks for",
+        Effect::Error,
+        When::ModelLoad,
+        "KeyError, or an error about names or shapes of tensors, when the file is loaded",
+    ),
+    (
+        "wan-noise-range",
+        "One of the two models of Wan 2.2 A14B is trained in its own half of the noise",
+        Effect::Silent,
+        When::Runtime,
+        "it learns for noise that it is never given when it makes videos",
+    ),
+    (
         "wandb-key-in-file",
         "A secret is in no file that is copied around",
         Effect::Silent,

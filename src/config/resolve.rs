@@ -66,7 +66,7 @@ pub(super) fn resolve(config: &TrainConfig, dir: &Path) -> Result<Resolved, Conf
     let mut replaced = absolute(config, &uses)?;
     let mut datasets = vec![];
     for dataset in &config.datasets {
-        let source = dataset.source.as_ref().map_err(|finding| unusable(finding.clone()))?;
+        let source = dataset.source.as_ref().map_err(|found| unusable(found[0].clone()))?;
         let copy = dir.join(names.pick(&dataset.path));
         let mut replaced_there = absolute(config, &paths::in_dataset(source))?;
         take_secrets(source, &mut replaced_there);
@@ -129,7 +129,7 @@ fn write(source: &Source, replaced: &Replaced, copy: &Path) -> Result<(), Config
     if let Some(finding) = findings.into_iter().find(|it| it.severity == Severity::Error) {
         return Err(unusable(finding));
     }
-    Ok(fs::write_atomic(copy, text)?)
+    Ok(fs::write_atomic(copy, secret::without_in_comments(&text))?)
 }
 
 fn unusable(finding: Finding) -> ConfigError {

@@ -36,11 +36,12 @@ use super::{
 };
 
 pub use accounts::{Judge, judge};
+pub use dataset::without_resolutions;
 pub(super) use language::unreadable;
+pub use language::unreadable_itself;
 pub(super) use named::In;
 pub(super) use shape::Part;
 pub(super) use shape::missing_at_top as missing;
-pub(super) use values::{wanted, wanted_instead};
 
 /// A training file under judgement.
 pub(super) struct Subject<'a> {
@@ -198,7 +199,9 @@ pub(super) fn of_training(config: &TrainConfig, ranks: Option<u32>, args: &[Stri
         }
         rule.owns(&found[before..]);
     }
-    found.extend(config.datasets.iter().filter_map(|dataset| dataset.source.as_ref().err().cloned()));
+    found.extend(
+        config.datasets.iter().filter_map(|dataset| dataset.source.as_ref().err()).flatten().cloned(),
+    );
     // What is wrong in a dataset file that cannot be read comes after all of the training file.
     found.sort_by_key(|finding| (finding.file != config.path(), finding.position));
     let readable = config.datasets.iter().filter_map(|dataset| dataset.source.as_ref().ok());

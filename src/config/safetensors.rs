@@ -66,7 +66,7 @@ pub enum Fault {
     Gguf,
     #[error("it is no safetensors file: {0}")]
     Other(String),
-    #[error("its end is missing: it has {} of {}", bytes(*found), bytes(*expected))]
+    #[error("its end is missing: it has {found} of {expected} bytes, {} too few", bytes(expected - found))]
     Truncated { found: u64, expected: u64 },
     #[error("it is longer than it says it is, by {}", bytes(*.0))]
     TooLong(u64),
@@ -269,8 +269,8 @@ mod tests {
         check(b"PK\x03\x04rest", "it is a PyTorch file (`.pt`, `.pth`, `.ckpt`) with another name");
         check(b"GGUF\x03\0\0\0rest", "it is a GGUF file");
         let whole = file(HEAD, 16);
-        check(&whole[..whole.len() - 1], "its end is missing: it has 164 B of 165 B");
-        check(&whole[..60], "its end is missing: it has 60 B of 149 B");
+        check(&whole[..whole.len() - 1], "its end is missing: it has 164 of 165 bytes, 1 B too few");
+        check(&whole[..60], "its end is missing: it has 60 of 149 bytes, 89 B too few");
         check(&file(HEAD, 18), "it is longer than it says it is, by 2 B");
         let tensor =
             |span: &str| file(&format!(r#"{{"a":{{"dtype":"F32","shape":[2],"data_offsets":{span}}}}}"#), 8);
@@ -290,7 +290,10 @@ mod tests {
         assert!(matches!(read(&bytes), Err(text) if text.starts_with("it is no safetensors file")));
         let mut bytes = 99_999_999_u64.to_le_bytes().to_vec();
         bytes.extend(b"{");
-        assert_eq!(read(&bytes), Err("its end is missing: it has 9 B of 95.4 MiB".to_owned()));
+        assert_eq!(
+            read(&bytes),
+            Err("its end is missing: it has 9 of 100000007 bytes, 95.4 MiB too few".to_owned())
+        );
     }
 
     #[test]
@@ -301,7 +304,7 @@ mod tests {
         let head = r#"{"a":{"dtype":"F2","shape":[8],"data_offsets":[0,18446744073709551615]}}"#;
         assert_eq!(
             read(&file(head, 8)).expect_err("a fault"),
-            "its end is missing: it has 88 B of 16384 PiB"
+            "its end is missing: it has 88 of 18446744073709551615 bytes, 16384 PiB too few"
         );
     }
 

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use catalog::{FILES, MODELS};
 
+pub use accept::{Wrong, editable, plain_value};
 pub(in crate::config) use catalog::of_each_model;
 pub use key::{Condition, Items, Key, Mark, PathKind, Required};
 pub use kind::Kind;
@@ -249,7 +250,7 @@ mod tests {
             for key in keys {
                 let place = format!("{place}.{}", key.name);
                 for value in key.default.iter().chain(&key.choices).chain(&key.recommended) {
-                    assert!(key.kind.fits(value), "{place}: `{value}` is no {}", key.kind);
+                    assert!(key.kind.fits(&editable(value)), "{place}: `{value}` is no {}", key.kind);
                 }
                 if let Some(default) = &key.default
                     && !key.choices.is_empty()

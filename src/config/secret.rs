@@ -25,12 +25,54 @@ pub fn shown<'a>(key: &str, text: &'a str) -> &'a str {
 
 /// A line of a file, its end hidden if it may hold a secret.
 pub fn shown_line(line: &str) -> String {
-    let is_in_word = |c: char| c.is_alphanumeric() || c == '_' || c == '-';
     let word = line.split(|c| !is_in_word(c)).find(|word| is_secret(word));
     match word.and_then(|word| line.split_once(word).map(|(before, _)| (before, word))) {
         Some((before, word)) => format!("{before}{word} {HIDDEN}"),
         None => line.to_owned(),
     }
+}
+
+/// `text`, which is TOML, without what a comment says that a secret is: `# wandb_api_key = 'KEY'`.
+pub(super) fn without_in_comments(text: &str) -> String {
+    let mut kept = String::new();
+    let mut rest = text;
+    while let Some(start) = rest.find(['#', '"', '\'']) {
+        let (before, from) = rest.split_at(start);
+        let length = if from.starts_with('#') { from.find('\n') } else { string_length(from) };
+        let (part, after) = from.split_at(length.unwrap_or(from.len()));
+        let told = part.split_once(['=', ':']).filter(|(name, value)| {
+            !value.trim().is_empty() && name.split(|c: char| !is_in_word(c)).any(is_secret)
+        });
+        kept.push_str(before);
+        match told.filter(|_| part.starts_with('#')) {
+            Some((name, _)) => kept.extend([name.trim_end(), " ", HIDDEN]),
+            None => kept.push_str(part),
+        }
+        rest = after;
+    }
+    kept + rest
+}
+
+/// Of the TOML string at the start of `text`, its quotes included; `None` if it has no end.
+fn string_length(text: &str) -> Option<usize> {
+    let quote = &text[..1];
+    let mark = if text.starts_with(&quote.repeat(3)) { quote.repeat(3) } else { quote.to_owned() };
+    let mut at = mark.len();
+    while !text[at..].starts_with(&mark) {
+        let c = text[at..].chars().next()?;
+        at += c.len_utf8();
+        if c == '\\' && quote == "\"" {
+            at += text[at..].chars().next()?.len_utf8();
+        }
+    }
+    // More quotes before the mark are a part of the text.
+    let end = at + mark.len();
+    let more = text[end..].chars().take_while(|c| mark.len() == 3 && quote.starts_with(*c)).take(2).count();
+    Some(end + more)
+}
+
+fn is_in_word(c: char) -> bool {
+    c.is_alphanumeric() || c == '_' || c == '-'
 }
 
 /// All secrets that are texts, in `table` and below, as byte offsets of where they are.
@@ -82,6 +124,20 @@ mod tests {
         }
         for name in ["wandb_run_name", "wandb_tracker_name", "enable_wandb", "path", "key"] {
             assert!(!is_secret(name), "{name}");
+        }
+        let check = |text: &str, expected: &str| assert_eq!(without_in_comments(text), expected);
+        check("a = 1 # wandb_api_key = 'canary'\nb = 2\n", "a = 1 # wandb_api_key (hidden)\nb = 2\n");
+        check("#wandb_api_key: canary", "#wandb_api_key (hidden)");
+        check("# give wandb_api_key by the environment\n", "# give wandb_api_key by the environment\n");
+        check("# wandb_api_key =\n", "# wandb_api_key =\n");
+        // What looks like a comment and is a part of a string.
+        for text in [
+            "a = '# wandb_api_key = 1'\n",
+            "a = \"\\\"# wandb_api_key = 1\"\n",
+            "a = \"\"\"\n# wandb_api_key = 1\"\"\"\"\" # b\n",
+            "a = \'\'\'it's\n# wandb_api_key = 1\'\'\'\nb = \"\" # c\n",
+        ] {
+            check(text, text);
         }
         assert_eq!(shown_line("[monitoring] # a"), "[monitoring] # a");
         assert_eq!(shown_line("a = { wandb_api_key = 'canary"), "a = { wandb_api_key (hidden)");

@@ -3,8 +3,9 @@
 use toml::Value;
 
 use super::{
+    address::{self, Place},
     draft::{Draft, Part},
-    schema::{self, Key, Kind, Section},
+    schema::{self, Section},
     secret,
 };
 
@@ -19,7 +20,7 @@ pub struct Setting {
 /// Why a setting cannot be.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SettingError {
-    #[error("no part of this configuration has a key `{name}`")]
+    #[error("there is no key `{name}`")]
     Unknown { name: String, nearest: Option<String> },
     #[error("`{name}` is a key of more than one part")]
     Ambiguous { name: String, of: Vec<String> },
@@ -30,6 +31,11 @@ pub enum SettingError {
 }
 
 impl SettingError {
+    /// `text` is no value of the key `name`, of which it may be a secret.
+    pub(super) fn wrong(name: &str, wanted: String, text: &str) -> Self {
+        Self::Value { name: name.to_owned(), wanted, text: secret::shown(name, text).to_owned() }
+    }
+
     pub fn hint(&self) -> String {
         match self {
             Self::Unknown { nearest: Some(nearest), .. } => format!("did you mean `{nearest}`?"),
@@ -67,13 +73,14 @@ impl Setting {
 
     /// Sets it in one of the two files.
     pub(super) fn apply(&self, training: &mut Draft, dataset: &mut Draft) -> Result<(), SettingError> {
-        let part = self.part(training, dataset)?;
-        let name = self.name.rsplit('.').next().unwrap_or_default();
+        let (part, name) = self.part(training, dataset)?;
         if matches!((part.section, name), (Section::Model(_), "type") | (Section::Training, "dataset")) {
             return Err(SettingError::Given(self.name.clone()));
         }
-        let Some(key) = schema::key(part.section, name) else { return Err(self.unknown(&[part.section])) };
-        let value = self.value(key)?;
+        let value = match schema::key(part.section, name) {
+            Some(key) => schema::plain_value(&key.typed(&self.text).map_err(|wanted| self.wrong(wanted))?),
+            None => Value::String(self.text.clone()),
+        };
         if name == "type" {
             let new = match (part.section, value.as_str()) {
                 (Section::Adapter(_), Some(name)) => schema::adapters()
@@ -93,90 +100,19 @@ impl Setting {
         Ok(())
     }
 
+    /// The part that has the key, and what it is called there.
     fn part<'a>(
         &self,
         training: &'a mut Draft,
         dataset: &'a mut Draft,
-    ) -> Result<&'a mut Part, SettingError> {
-        let (prefix, name) = match self.name.rsplit_once('.') {
-            Some((prefix, name)) => (Some(prefix), name),
-            None => (None, &self.name[..]),
-        };
-        let parts = || training.parts.iter().chain(&dataset.parts);
-        let sections: Vec<Section> = parts().map(|part| part.section).collect();
-        let mut found: Vec<Section> = parts()
-            .filter(|part| prefix.is_none_or(|prefix| prefix == prefix_of(part.section)))
-            .map(|part| part.section)
-            .filter(|section| prefix.is_some() || schema::key(*section, name).is_some())
-            .collect();
-        // At the top of the dataset file it holds for every folder.
-        if prefix.is_none() && found.contains(&Section::Dataset) {
-            found.retain(|section| *section != Section::Directory);
-        }
-        match found[..] {
-            [section] => {
-                let mut parts = training.parts.iter_mut().chain(&mut dataset.parts);
-                parts.find(|part| part.section == section).ok_or_else(|| self.unknown(&sections))
-            }
-            [] => Err(self.unknown(&sections)),
-            _ => Err(SettingError::Ambiguous {
-                name: self.name.clone(),
-                of: found.iter().map(|section| format!("{}.{name}", prefix_of(*section))).collect(),
-            }),
-        }
-    }
-
-    fn unknown(&self, sections: &[Section<'static>]) -> SettingError {
-        let name = self.name.rsplit('.').next().unwrap_or_default();
-        let keys = sections.iter().flat_map(|section| {
-            schema::section(*section).into_iter().map(|key| (prefix_of(*section), key.name.as_str()))
-        });
-        let keys: Vec<(&str, &str)> = keys.collect();
-        let nearest = schema::nearest(name, keys.iter().map(|(_, key)| *key), 0.8);
-        let nearest = nearest.and_then(|nearest| keys.iter().find(|(_, key)| *key == nearest));
-        SettingError::Unknown {
-            name: self.name.clone(),
-            nearest: nearest.map(|(prefix, key)| format!("{prefix}.{key}")),
-        }
-    }
-
-    /// The text as TOML, or as itself where the key takes text.
-    fn value(&self, key: &Key) -> Result<Value, SettingError> {
-        let takes_text =
-            key.kind.alternatives().iter().any(|it| matches!(it, Kind::Text | Kind::Path | Kind::Dtype));
-        let as_toml =
-            format!("x = {}", self.text).parse::<toml::Table>().ok().and_then(|mut it| it.remove("x"));
-        let value = match as_toml {
-            Some(value) if key.accepts(&value).is_ok() || !takes_text => value,
-            _ if takes_text => Value::String(self.text.clone()),
-            _ => {
-                return Err(self.wrong(key.kind.in_words()));
-            }
-        };
-        match key.accepts(&value) {
-            Ok(()) => Ok(value),
-            Err(wanted) => Err(self.wrong(wanted)),
-        }
+    ) -> Result<(&'a mut Part, &str), SettingError> {
+        let mut parts: Vec<&mut Part> = training.parts.iter_mut().chain(&mut dataset.parts).collect();
+        let places: Vec<Place> = parts.iter().map(|part| Place::one(part.section)).collect();
+        let (index, key) = address::find(&self.name, &places)?;
+        Ok((parts.swap_remove(index), key))
     }
 
     fn wrong(&self, wanted: String) -> SettingError {
-        let text = secret::shown(&self.name, &self.text).to_owned();
-        SettingError::Value { name: self.name.clone(), wanted, text }
-    }
-}
-
-/// How a setting names a section.
-pub(super) const fn prefix_of(section: Section) -> &'static str {
-    match section {
-        Section::Training => "training",
-        Section::EvalDataset => "eval_datasets",
-        Section::Model(_) | Section::AnyModel => "model",
-        Section::TextEncoder => "text_encoders",
-        Section::Adapter(_) => "adapter",
-        Section::FuseAdapter => "fuse_adapters",
-        Section::Optimizer(_) => "optimizer",
-        Section::Monitoring => "monitoring",
-        Section::Dataset => "dataset",
-        Section::Directory => "directory",
+        SettingError::wrong(&self.name, wanted, &self.text)
     }
 }

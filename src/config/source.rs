@@ -109,9 +109,10 @@ impl Source {
 
 fn read(path: &Path) -> Result<String, ConfigError> {
     let failed = |source: FsError| match source.source.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
-            ConfigError::Missing { path: path.to_owned() }
-        }
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => match fs::link_target(path) {
+            Some(target) => ConfigError::Dangling { path: path.to_owned(), target },
+            None => ConfigError::Missing { path: path.to_owned(), meant: None },
+        },
         _ => ConfigError::Fs(source),
     };
     if fs::is_dir(path) {
@@ -123,13 +124,10 @@ fn read(path: &Path) -> Result<String, ConfigError> {
         return Err(ConfigError::NotAFile { path: path.to_owned() });
     }
     if bytes > LIMIT {
-        return Err(ConfigError::TooLarge { path: path.to_owned(), bytes });
+        return Err(ConfigError::TooLarge { path: path.to_owned(), bytes, limit: LIMIT });
     }
     let bytes = fs::read(path).map_err(failed)?;
-    String::from_utf8(bytes).map_err(|cause| {
-        let good = &cause.as_bytes()[..cause.utf8_error().valid_up_to()];
-        ConfigError::NotText { path: path.to_owned(), line: good.split(|byte| *byte == b'\n').count() }
-    })
+    fs::text(bytes).map_err(|line| ConfigError::NotText { path: path.to_owned(), line })
 }
 
 pub(super) fn position(text: &str, offset: usize) -> Position {

@@ -9,8 +9,10 @@ use crate::{platform::fs, workspace::Workspace};
 use super::{
     ConfigError,
     draft::{Draft, Part},
+    portable,
     schema::{self, ModelType, Section},
     setting::Setting,
+    source::Source,
     starter::{self, Preset, PresetValues, Starter, Values},
     suggest::Media,
 };
@@ -111,8 +113,15 @@ pub fn new(model: &str, options: &TemplateOptions, wish: &Wish) -> Result<Pair, 
     }
     training.parts.retain(|part| part.section != Section::Monitoring || part.value("enable_wandb").is_some());
     describe(&mut training, of, &starter, preset.as_ref(), wish);
-    let unspelt = |text: String| ConfigError::PathNotText { path: text.into() };
-    Ok(Pair { training: training.render().map_err(unspelt)?, dataset: dataset.render().map_err(unspelt)? })
+    let [training_file, dataset_file] = [training, dataset].map(|it| text_of(&it));
+    Ok(Pair { training: training_file?, dataset: dataset_file? })
+}
+
+/// As the trainer's parser reads it, also where somebody set what it does not: `[512, [1280, 720]]`.
+fn text_of(draft: &Draft) -> Result<String, ConfigError> {
+    let text = draft.render().map_err(|text| ConfigError::PathNotText { path: text.into() })?;
+    let source = Source::parse(Path::new("new.toml"), text)?;
+    Ok(portable::rewrite(&source, &portable::Replaced::new()).0)
 }
 
 /// Writes the pair as the configuration `name`, both files or none.
@@ -225,7 +234,7 @@ fn named<'a, 'n>(
 ) -> Option<(&'a mut Part, &'n str)> {
     let (section, key) = name.split_once('.')?;
     let mut parts = training.parts.iter_mut().chain(&mut dataset.parts);
-    Some((parts.find(|part| super::setting::prefix_of(part.section) == section)?, key))
+    Some((parts.find(|part| super::address::prefix_of(part.section) == section)?, key))
 }
 
 fn without(training: &mut Draft, dataset: &mut Draft, names: &[String]) {

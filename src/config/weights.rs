@@ -1,26 +1,14 @@
 //! What model a safetensors file holds, by the names and shapes of its tensors, and which key it can be given to.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    ffi::OsStr,
-    path::{Path, PathBuf},
-    sync::LazyLock,
-};
+mod search;
 
-use serde::{Deserialize, Serialize};
-use toml::{Table, Value};
+use std::{collections::BTreeMap, path::Path, sync::LazyLock};
 
-use crate::platform::fs;
+use serde::Deserialize;
 
-use super::{
-    safetensors::{Safetensors, Tensor},
-    schema::{Items, Key, ModelType, PathKind},
-    starter,
-};
+use super::safetensors::{Safetensors, Tensor};
 
-/// How deep below the folder with the models is looked, and at how many files at most.
-const DEPTH: usize = 4;
-const FILES: usize = 2000;
+pub use search::{Found, Search, search};
 
 /// What a file holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,8 +17,20 @@ pub struct Weights {
     pub name: String,
     /// How the numbers are kept: `bf16`, `fp8-scaled`.
     pub storage: String,
+    pub kind: WeightsKind,
     fits: &'static [String],
     variant: Option<&'static str>,
+}
+
+/// What a file is a part of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WeightsKind {
+    /// A transformer, or a whole checkpoint with one in it.
+    Model,
+    Vae,
+    TextEncoder,
+    Lora,
 }
 
 impl Weights {
@@ -40,205 +40,61 @@ impl Weights {
     }
 }
 
-/// What was found for a key of `[model]`.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Found {
-    pub key: &'static str,
-    pub value: Value,
-    /// What the file or folder is, and where.
-    pub what: Vec<(String, PathBuf)>,
-    /// Others that would do.
-    pub others: Vec<PathBuf>,
+/// The names of all weights that can be the value of a key of a model type.
+pub fn fitting(model: &str, key: &str) -> Vec<&'static str> {
+    let fits = |it: &&Signature| it.fits.iter().any(|it| it.split_once('.') == Some((model, key)));
+    let mut names: Vec<&str> = SIGNATURES.iter().filter(fits).map(|it| it.name.as_str()).collect();
+    names.dedup();
+    names
+}
+
+/// Which half of the noise one of the two models of Wan 2.2 A14B is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Noise {
+    High,
+    Low,
+}
+
+impl Noise {
+    /// As the name of a file or folder has it.
+    pub fn of(path: &Path) -> Option<Self> {
+        let name = path.file_name()?.to_string_lossy().to_lowercase();
+        let is =
+            |half: &str| [format!("{half}_noise"), format!("{half}noise")].iter().any(|it| name.contains(it));
+        match (is("high"), is("low")) {
+            (true, false) => Some(Self::High),
+            (false, true) => Some(Self::Low),
+            _ => None,
+        }
+    }
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::High => "high-noise",
+            Self::Low => "low-noise",
+        }
+    }
+
+    /// `min_t` and `max_t` that upstream's `docs/supported_models.md` gives it.
+    pub const fn range(self, from_image: bool) -> [f64; 2] {
+        let border = if from_image { 0.9 } else { 0.875 };
+        match self {
+            Self::High => [border, 1.0],
+            Self::Low => [0.0, border],
+        }
+    }
 }
 
 /// Recognises what `file` holds; `path` may say what the tensors cannot, such as the half of the noise range.
 pub fn recognise(file: &Safetensors, path: &Path) -> Option<Weights> {
     let names = Names::of(file);
     let found = SIGNATURES.iter().find(|it| it.matches(&names))?;
-    let file_name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
-    let noise = ["high", "low"].into_iter().find(|noise| {
-        found.name.starts_with("Wan 14B")
-            && [format!("{noise}_noise"), format!("{noise}noise")].iter().any(|it| file_name.contains(it))
-    });
-    let name = match noise {
-        Some(noise) => found.name.replace("Wan 14B", &format!("Wan 2.2 {noise}-noise")),
+    let name = match Noise::of(path).filter(|_| found.name.starts_with("Wan 14B")) {
+        Some(noise) => found.name.replace("Wan 14B", &format!("Wan 2.2 {}", noise.name())),
         None => found.name.clone(),
     };
-    Some(Weights { name, storage: storage(file), fits: &found.fits, variant: found.variant.as_deref() })
-}
-
-/// Looks below `dir` for what a model type needs. Of several files for one key, that with the usual name, else the
-/// first by name, is taken.
-pub fn search(dir: &Path, model: &'static ModelType) -> Vec<Found> {
-    let mut files = vec![];
-    let mut folders = vec![];
-    walk(dir, DEPTH, &mut files, &mut folders);
-    let from_folders: Vec<Found> = model.keys.iter().filter_map(|key| folder(&folders, model, key)).collect();
-    // What is in the checkpoint's own folder is loaded with it.
-    let checkpoint = from_folders.iter().find(|it| it.key == "ckpt_path").map(|it| it.what[0].1.clone());
-    files.retain(|path| checkpoint.as_ref().is_none_or(|folder| !path.starts_with(folder)));
-    let known: Vec<(PathBuf, Weights)> = files
-        .into_iter()
-        .filter_map(|path| Some((recognise(&Safetensors::read(&path).ok()?, &path)?, path)))
-        .map(|(weights, path)| (path, weights))
-        .collect();
-    let from_files = in_files(&known, model);
-    let half = checkpoint.filter(|_| from_files.iter().all(|it| it.key != "transformer_path"));
-    let half = half.and_then(|folder| half_of(&folder, model));
-    let mut found: Vec<Found> = from_folders.into_iter().chain(from_files).chain(half).collect();
-    found.sort_by_key(|it| model.keys.iter().position(|key| key.name == it.key));
-    found
-}
-
-fn in_files(known: &[(PathBuf, Weights)], model: &'static ModelType) -> Vec<Found> {
-    let mut usual = Table::new();
-    if let Some(starter) = starter::of(model.name) {
-        usual.extend(starter.hints.model);
-        usual.extend(starter.values.model);
-    }
-    // Transformer and text encoder have to be of one variant, and the transformer says which.
-    let transformer = model.paths().next();
-    let variant = transformer.and_then(|key| pick(known, model, key, &usual, None).first()?.1.variant);
-    let one = |key: &'static Key| {
-        let fitting = pick(known, model, key, &usual, variant);
-        match (key.path, key.items) {
-            (Some(PathKind::File | PathKind::FileOrFolder), _) => {
-                let (path, weights) = fitting.first()?;
-                Some(Found {
-                    key: &key.name,
-                    value: Value::String(path.to_str()?.to_owned()),
-                    what: vec![(described(weights), path.clone())],
-                    others: fitting[1..].iter().map(|(path, _)| path.clone()).collect(),
-                })
-            }
-            (None, Some(Items::TextEncoder)) => encoder(&fitting, key),
-            _ => None,
-        }
-    };
-    model.keys.iter().filter_map(one).collect()
-}
-
-/// Wan 2.2 A14B is two models in one folder; the one for little noise can also be used alone.
-fn half_of(folder: &Path, model: &'static ModelType) -> Option<Found> {
-    let half = folder.join("low_noise_model");
-    let key = model.key("transformer_path").filter(|_| fs::is_file(&half.join("config.json")))?;
-    Some(Found {
-        key: &key.name,
-        value: Value::String(half.to_str()?.to_owned()),
-        what: vec![("Wan 2.2 low-noise transformer".to_owned(), half)],
-        others: vec![folder.join("high_noise_model")],
-    })
-}
-
-fn described(weights: &Weights) -> String {
-    format!("{}, {}", weights.name, weights.storage)
-}
-
-/// The files that `key` can be given, the likeliest first.
-fn pick<'a>(
-    known: &'a [(PathBuf, Weights)],
-    model: &ModelType,
-    key: &Key,
-    usual: &Table,
-    variant: Option<&str>,
-) -> Vec<&'a (PathBuf, Weights)> {
-    let same = |weights: &Weights| match (variant, weights.variant) {
-        (Some(a), Some(b)) => a == b,
-        _ => true,
-    };
-    let mut fitting: Vec<_> =
-        known.iter().filter(|(_, it)| it.fits(model.name, &key.name) && same(it)).collect();
-    let usual = usual.get(&key.name).map(ToString::to_string).unwrap_or_default();
-    let likeness = |path: &Path| {
-        strsim::jaro_winkler(&path.file_name().unwrap_or_default().to_string_lossy(), usual.trim_matches('"'))
-    };
-    fitting.sort_by(|(a, _), (b, _)| likeness(b).total_cmp(&likeness(a)));
-    fitting
-}
-
-/// One entry of `text_encoders`, with as many files as there are kinds of them.
-fn encoder(fitting: &[&(PathBuf, Weights)], key: &'static Key) -> Option<Found> {
-    let mut names = BTreeSet::new();
-    let (taken, others): (Vec<_>, Vec<_>) =
-        fitting.iter().copied().partition(|(_, it)| names.insert(it.name.clone()));
-    let paths: Option<Vec<Value>> =
-        taken.iter().map(|(path, _)| Some(Value::String(path.to_str()?.to_owned()))).collect();
-    let mut paths = paths.filter(|it| !it.is_empty())?;
-    let mut entry = Table::new();
-    if paths.len() == 1 {
-        entry.insert("path".to_owned(), paths.remove(0));
-    } else {
-        entry.insert("paths".to_owned(), Value::Array(paths));
-    }
-    entry.insert("type".to_owned(), Value::String(key.items_type.clone()?));
-    Some(Found {
-        key: &key.name,
-        value: Value::Array(vec![Value::Table(entry)]),
-        what: taken.iter().map(|(path, weights)| (described(weights), path.clone())).collect(),
-        others: others.iter().map(|(path, _)| path.clone()).collect(),
-    })
-}
-
-/// A folder that says what it is: `model_index.json` of diffusers, `config.json` of Wan.
-fn folder(folders: &[PathBuf], model: &ModelType, key: &'static Key) -> Option<Found> {
-    let classes: &[&str] = match (model.name, key.name.as_str()) {
-        ("flux", "diffusers_path") => &["FluxPipeline", "FluxKontextPipeline"],
-        ("chroma", "diffusers_path") => &["FluxPipeline"],
-        ("sd3", "diffusers_path") => &["StableDiffusion3Pipeline"],
-        ("ltx-video", "diffusers_path") => &["LTXPipeline"],
-        ("hidream", "diffusers_path") => &["HiDreamImagePipeline"],
-        ("qwen_image", "diffusers_path") => &["QwenImagePipeline", "QwenImageEditPipeline"],
-        ("omnigen2", "diffusers_path") => &["OmniGen2Pipeline"],
-        ("wan", "ckpt_path") => &[],
-        _ => return None,
-    };
-    let what = |folder: &PathBuf| {
-        let is_class = |it: &String| classes.contains(&it.as_str());
-        let name = if classes.is_empty() { wan(folder)? } else { index(folder).filter(is_class)? };
-        Some((name, folder.clone()))
-    };
-    let mut found = folders.iter().filter_map(what);
-    let (name, path) = found.next()?;
-    Some(Found {
-        key: &key.name,
-        value: Value::String(path.to_str()?.to_owned()),
-        what: vec![(name, path)],
-        others: found.map(|(_, path)| path).collect(),
-    })
-}
-
-fn index(folder: &Path) -> Option<String> {
-    let index: serde_json::Value =
-        serde_json::from_str(&fs::read_text(&folder.join("model_index.json")).ok()?).ok()?;
-    Some(index["_class_name"].as_str()?.to_owned())
-}
-
-/// Wan's checkpoint folders have their VAE beside `config.json`, or beside the folders of the two halves.
-fn wan(folder: &Path) -> Option<String> {
-    let has = |name: &str| fs::is_file(&folder.join(name));
-    let config = ["config.json", "low_noise_model/config.json"].into_iter().find(|it| has(it))?;
-    let is_wan = has("Wan2.1_VAE.pth") || has("Wan2.2_VAE.pth");
-    let config: serde_json::Value = serde_json::from_str(&fs::read_text(&folder.join(config)).ok()?).ok()?;
-    let kind = config["model_type"].as_str().filter(|_| is_wan)?;
-    Some(format!("Wan checkpoint ({kind})"))
-}
-
-fn walk(dir: &Path, depth: usize, files: &mut Vec<PathBuf>, folders: &mut Vec<PathBuf>) {
-    folders.push(dir.to_owned());
-    for name in fs::names(dir).unwrap_or_default() {
-        let path = dir.join(&name);
-        if files.len() >= FILES {
-            return;
-        }
-        if path.extension() == Some(OsStr::new("safetensors")) {
-            // A part of a model that is cut into several files is none by itself.
-            if !name.to_string_lossy().contains("-of-") {
-                files.push(path);
-            }
-        } else if depth > 0 && fs::is_dir(&path) {
-            walk(&path, depth - 1, files, folders);
-        }
-    }
+    let Signature { kind, ref fits, .. } = *found;
+    Some(Weights { name, storage: storage(file), kind, fits, variant: found.variant.as_deref() })
 }
 
 /// How the names of scales end, whoever quantised the file.
@@ -267,6 +123,7 @@ fn storage(file: &Safetensors) -> String {
 #[serde(deny_unknown_fields)]
 struct Signature {
     name: String,
+    kind: WeightsKind,
     has: Vec<String>,
     #[serde(default)]
     lacks: Vec<String>,
@@ -349,8 +206,13 @@ static SIGNATURES: LazyLock<Vec<Signature>> = LazyLock::new(|| {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
-    use crate::config::schema;
+    use crate::{
+        config::schema::{self, Items},
+        platform::fs,
+    };
 
     /// A whole file with one byte of each type's tensors, in the order given.
     fn write(path: &Path, tensors: &[(&str, &str, &[u64])]) {
@@ -461,7 +323,7 @@ mod tests {
         write(&at("text_encoders/qwen_3_4b.safetensors"), &[(norm, "BF16", &[2560]), (query, "BF16", &[1])]);
         write(&at("text_encoders/mistral.safetensors"), &[(norm, "BF16", &[5120])]);
         fs::write_atomic(&at("broken.safetensors"), "<html>").expect("written");
-        let found = search(dir.path(), schema::model("flux2").expect("a type"));
+        let found = search(dir.path(), schema::model("flux2").expect("a type")).found;
         let shown: Vec<_> = found
             .iter()
             .map(|it| (it.key, it.what.iter().map(|it| it.0.as_str()).collect::<Vec<_>>()))
@@ -495,7 +357,7 @@ mod tests {
         fs::write_atomic(&at("A14B/Wan2.1_VAE.pth"), "x").expect("written");
         let model = schema::model("wan").expect("a type");
         let shown = || -> Vec<_> {
-            let found = search(dir.path(), model).into_iter();
+            let found = search(dir.path(), model).found.into_iter();
             found
                 .map(|it| {
                     format!(
@@ -510,12 +372,20 @@ mod tests {
         let folder = "ckpt_path: Wan checkpoint (t2v): A14B";
         assert_eq!(
             shown(),
-            [folder, "transformer_path: Wan 2.2 low-noise transformer: A14B/low_noise_model"]
+            [
+                folder,
+                "transformer_path: Wan 2.2 low-noise transformer: A14B/low_noise_model",
+                "min_t: 0.0, where the low-noise model works: A14B/low_noise_model",
+                "max_t: 0.875, where the low-noise model works: A14B/low_noise_model",
+            ]
         );
         for noise in ["high", "low"] {
             write(&at(&format!("wan2.2_t2v_{noise}_noise_14B.safetensors")), wan);
         }
         let file = "transformer_path: Wan 2.2 low-noise text-to-video transformer, bf16: wan2.2_t2v_low_noise_14B.safetensors";
-        assert_eq!(shown(), [folder, file]);
+        assert_eq!(shown()[..2], [folder, file]);
+        fs::remove_tree(&at("wan2.2_t2v_low_noise_14B.safetensors")).expect("removed");
+        let range = "min_t: 0.875, where the high-noise model works: wan2.2_t2v_high_noise_14B.safetensors";
+        assert_eq!(shown()[2], range);
     }
 }

@@ -1,6 +1,7 @@
 //! What is wrong with a dataset as it lies there, each at the line of the dataset file that names the folder.
 
 mod batches;
+mod demo;
 
 use std::{ffi::OsString, path::Path};
 
@@ -13,6 +14,7 @@ use super::{
     buckets::SizeBucket,
     cache::CaptionText,
     media::{Flaw, Media},
+    model::DEMO,
     spec::DirectorySpec,
     survey::{Directory, Drop, Fate, Item, Survey},
 };
@@ -24,10 +26,13 @@ const BLOWN_UP: f64 = 1.1;
 const CACHE: &str = "cache";
 
 pub(super) fn of(survey: &Survey) -> Vec<Finding> {
+    if survey.model.name == Some(DEMO) {
+        return demo::of(survey);
+    }
     let mut found = vec![];
-    for (index, (spec, directory)) in survey.dataset.directories.iter().zip(&survey.directories).enumerate() {
+    for (spec, directory) in survey.dataset.directories.iter().zip(&survey.directories) {
         let mut folder = Folder { survey, spec, directory, found: vec![] };
-        folder.as_a_whole(index);
+        folder.as_a_whole();
         folder.captions();
         folder.companions();
         folder.media();
@@ -94,15 +99,10 @@ impl Folder<'_> {
         self.directory.items.iter().filter(move |it| it.fate == Fate::Dropped(why)).map(|it| &it.name)
     }
 
-    fn as_a_whole(&mut self, index: usize) {
+    fn as_a_whole(&mut self) {
         let folder = self.directory.path.display().to_string();
         if let Some(why) = self.directory.faults.unlisted.clone() {
             return self.error("directory-exists", why, "put the folder there, or correct the path");
-        }
-        let same = |it: &DirectorySpec| it.path == self.spec.path;
-        if self.survey.dataset.directories[..index].iter().any(same) {
-            let message = format!("`{folder}` is named twice: both uses share one cache and overwrite it");
-            self.warning("same-directory-twice", message, "name it once, with `num_repeats`");
         }
         if !mounts::is_writable(&self.directory.path.join(CACHE)) {
             let message = format!("the trainer may not write its cache into `{folder}`");

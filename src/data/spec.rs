@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use toml_edit::{Array, Item, TableLike, Value};
 
-use crate::config::{Base, Finding, Position, source::Source};
+use crate::config::{self, Base, Finding, Position, source::Source};
 
 use super::buckets::{Buckets, Number, RatioSpec, ResolutionSpec};
 
@@ -143,11 +143,9 @@ impl Reader<'_> {
         let shape = "a side in pixels or [width, height]";
         let resolutions = self.list("resolutions", "resolution-pair-shape", shape, resolution)?;
         // The trainer looks at the top even if the directory has its own.
-        let resolutions = resolutions.filter(|_| self.root.contains_key("resolutions")).ok_or_else(|| {
-            let message = "`resolutions` is missing at the top of the dataset file";
-            let fix = "set `resolutions = [512]` above the first `[[directory]]`";
-            self.wrong("resolutions-top-level", "path", message, fix)
-        })?;
+        let resolutions = resolutions
+            .filter(|_| self.root.contains_key("resolutions"))
+            .ok_or_else(|| Box::new(config::without_resolutions(self.source.at(self.span("path")))))?;
         let frames = self.list("frame_buckets", "wrong-type", "whole number", Value::as_integer)?;
         let frames = frames.unwrap_or_else(|| vec![1]);
         Ok(Buckets::by_ratio(self.ratios()?, &frames, &resolutions))

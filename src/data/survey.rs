@@ -5,7 +5,7 @@ mod companions;
 use std::{collections::HashMap, ffi::OsString, path::PathBuf, sync::OnceLock};
 
 use crate::{
-    config::{Base, Finding, Severity, source::Source},
+    config::{Base, Finding, Purpose, Severity, TrainConfig, source::Source},
     platform::{Env, cores, fs},
     workspace::Workspace,
 };
@@ -197,6 +197,17 @@ pub fn survey(source: &Source, base: &Base, model: DataModel, batches: Batches, 
     found.extend(findings::of(&survey));
     survey.findings = found;
     survey
+}
+
+/// The same for a training file, which names the dataset for `purpose`, on so many GPUs.
+pub fn survey_for(
+    config: &TrainConfig,
+    (purpose, source): (Purpose, &Source),
+    model: DataModel,
+    ranks: u32,
+    site: Site,
+) -> Survey {
+    survey(source, config.base(), model, Batches::of(config, purpose, ranks), site)
 }
 
 fn look(

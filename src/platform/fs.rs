@@ -80,6 +80,14 @@ pub fn read_text(path: &Path) -> Result<String> {
     fs::read_to_string(path).map_err(context("read", path))
 }
 
+/// `bytes` as text; or, if they are none, the line, from 1, with the first byte that is not UTF-8.
+pub fn text(bytes: Vec<u8>) -> std::result::Result<String, usize> {
+    String::from_utf8(bytes).map_err(|cause| {
+        let good = &cause.as_bytes()[..cause.utf8_error().valid_up_to()];
+        good.split(|byte| *byte == b'\n').count()
+    })
+}
+
 /// The text of a file that need not be there.
 pub fn read_optional(path: &Path) -> Result<Option<String>> {
     match fs::read_to_string(path) {

@@ -8,7 +8,6 @@ use crate::{
     config::{Severity, TrainConfig},
     data::{
         self,
-        batch::Batches,
         model::{DEMO, DataModel},
     },
 };
@@ -35,12 +34,16 @@ pub struct DataSummary {
 /// # Errors
 /// All that is wrong, if there is something that the trainer would give up on.
 pub(super) fn check(site: Site<'_>, config: &TrainConfig, ranks: u32) -> Result<Vec<DataSummary>, RunError> {
-    let Some(model) = DataModel::of(config).filter(|it| it.name != Some(DEMO)) else { return Ok(vec![]) };
+    let Some(model) = DataModel::of(config) else { return Ok(vec![]) };
     let here = data::Site { workspace: site.workspace, env: &site.host.env };
     let (mut summaries, mut found) = (vec![], vec![]);
     for (purpose, source) in config.datasets() {
-        let batches = Batches::of(config, purpose, ranks);
-        let survey = data::survey(source, config.base(), model.clone(), batches, here);
+        let survey = data::survey_for(config, (purpose, source), model.clone(), ranks, here);
+        found.extend_from_slice(&survey.findings);
+        // Its trainer has no buckets to put anything into.
+        if model.name == Some(DEMO) {
+            continue;
+        }
         let (files_trained, files) = survey.files();
         summaries.push(DataSummary {
             dataset: source.path().to_owned(),
@@ -51,7 +54,6 @@ pub(super) fn check(site: Site<'_>, config: &TrainConfig, ranks: u32) -> Result<
             steps: survey.epoch.steps,
             text: survey.summary(),
         });
-        found.extend(survey.findings);
     }
     if found.iter().any(|it| it.severity == Severity::Error) {
         return Err(RunError::Findings(found));

@@ -171,15 +171,11 @@ impl Settings {
             Err(error) if error.source.kind() == ErrorKind::NotFound => return Ok(Self::default()),
             read => read?,
         };
-        let text = match std::str::from_utf8(&bytes) {
+        let text = match fs::text(bytes) {
             Ok(text) => text,
-            Err(cause) => {
-                let good = &bytes[..cause.valid_up_to()];
-                let line = good.split(|it| *it == b'\n').count();
-                return Err(SettingsError::NotUtf8 { path, line });
-            }
+            Err(line) => return Err(SettingsError::NotUtf8 { path, line }),
         };
-        toml::from_str(text).map_err(|cause| {
+        toml::from_str(&text).map_err(|cause| {
             let details = cause.to_string().trim_end().to_owned();
             SettingsError::Toml { path, details }
         })

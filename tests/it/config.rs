@@ -143,8 +143,9 @@ fn a_file_that_cannot_be_read_as_toml_is_one_error_that_says_where() {
     );
     check(
         "../w/absent.toml",
-        "---\nerror: there is no configuration file `DIR/w/../w/absent.toml`\n\n\
-         hint: make one with `dpgui config new MODEL`\n",
+        "../w/absent.toml:1:1: error[file-readable]: there is no configuration file `DIR/w/../w/absent.toml`\n    \
+         fix: make one with `dpgui config new MODEL`\n    otherwise: the file cannot be read (at the start)\n---\n\
+         error: `../w/absent.toml` cannot be trained with: 1 error, no warnings\n",
     );
     check(
         ".",

@@ -1,6 +1,6 @@
 //! `dpgui config check --fix`, `show`, `set` and `diff`, as somebody uses them who comes from another trainer.
 
-use std::fs;
+use std::{fs, os::unix::fs::PermissionsExt};
 
 use crate::support::{
     media::png,
@@ -140,7 +140,7 @@ fn nothing_is_changed_unless_asked_for() {
     assert_eq!(
         epoch,
         serde_json::json!({
-            "id": "unknown-key", "severity": "warning", "file": "DIR/w/t.toml", "line": 4, "column": 1,
+            "event": "finding", "id": "unknown-key", "severity": "warning", "file": "DIR/w/t.toml", "line": 4, "column": 1,
             "message": "unknown key `epoch`, did you mean `epochs`?", "when": "runtime",
             "consequence": "it has no effect, and the trainer says nothing",
             "fix": "rename it to `epochs`", "fixable": true,
@@ -271,14 +271,27 @@ about 3.05 MiB for all of 100 saved models, none of which is ever removed
 }
 
 #[test]
+fn what_a_lokr_takes_is_said_to_be_unknown() {
+    let sandbox = sandbox();
+    sandbox.dpgui(&["config", "set", "t.toml", "adapter.type", "lokr"]).ok();
+    let said = sandbox.dpgui(&["config", "show", "t.toml"]).ok();
+    let expected = "what is saved takes an unknown size: a LoKr's size follows from how the trainer factors each matrix\n";
+    assert!(said.stdout.contains(expected), "{said}");
+    let said = sandbox.dpgui(&["config", "new", "flux", "b", "--preset", "balanced"]);
+    assert_eq!(said.code, Some(2), "{said}");
+    let hint = "leave out `--preset`: what is written then is what upstream recommends; no model type has `balanced`";
+    assert!(said.stderr.contains(hint), "{said}");
+}
+
+#[test]
 fn one_key_is_set_and_a_wrong_one_is_answered_with_the_nearest() {
     let sandbox = sandbox();
     let said = sandbox.dpgui(&["config", "set", "t.toml", "adapter.rank", "64"]).ok();
     assert_eq!(neutral(&sandbox, &said), "---\n         Set `adapter.rank = 64` in `t.toml`, it was `16`\n");
     assert_eq!(read(&sandbox, "t.toml"), TRAINING.replace("rank = 16", "rank = 64"));
-    let said = sandbox.dpgui(&["config", "set", "t.toml", "rank", "8"]);
+    let said = sandbox.dpgui(&["config", "set", "t.toml", "rnk", "8"]);
     assert_eq!(said.code, Some(2));
-    assert_eq!(said.stderr, "error: there is no key `rank`\n\nhint: did you mean `adapter.rank`?\n");
+    assert_eq!(said.stderr, "error: there is no key `rnk`\n\nhint: did you mean `adapter.rank`?\n");
 }
 
 #[test]
@@ -314,6 +327,26 @@ fn two_files_differ_by_what_they_mean() {
 }
 
 #[test]
+fn dataset_files_are_shown_and_held_against_each_other_alone() {
+    let sandbox = sandbox();
+    let dataset = DATASET.replace("frame_bucket ", "frame_buckets ");
+    sandbox.write("w/d.toml", &dataset);
+    sandbox.write("w/e.toml", dataset.replace("[512]", "[768]"));
+    let said = sandbox.dpgui(&["config", "show", "d.toml"]).ok();
+    assert!(said.stdout.contains("\n[dataset]\nresolutions = [512]"), "{said}");
+    assert!(!said.stdout.contains("what follows"), "{said}");
+    let said = sandbox.dpgui(&["config", "diff", "d.toml", "e.toml"]);
+    assert_eq!(said.code, Some(1), "{said}");
+    assert_eq!(
+        said.stdout,
+        "- dataset.resolutions = [512]  # d.toml:1\n+ dataset.resolutions = [768]  # e.toml:1\n"
+    );
+    let said = sandbox.dpgui(&["config", "diff", "d.toml", "t.toml"]);
+    assert_eq!(said.code, Some(2), "{said}");
+    assert!(said.stderr.contains("d.toml` is a dataset file, not a training file"), "{said}");
+}
+
+#[test]
 fn whatever_is_no_configuration_is_one_finding_that_says_what_it_is() {
     let sandbox = sandbox();
     let check = |expected: &str| {
@@ -327,9 +360,9 @@ fn whatever_is_no_configuration_is_one_finding_that_says_what_it_is() {
     write(b"a = .5\n");
     check("toml-no-leading-dot-float");
     write(b"a = True\n");
-    check("toml-no-leading-dot-float");
+    check("toml-syntax");
     write(b"a = 1\na = 2\n");
-    check("toml-no-leading-dot-float");
+    check("toml-syntax");
     write(&[b"a = ", "[".repeat(100_000).as_bytes()].concat());
     check("toml-syntax");
     write(b"\xff\xfe[\0m\0o\0d\0e\0l\0]\0");
@@ -350,9 +383,101 @@ fn whatever_is_no_configuration_is_one_finding_that_says_what_it_is() {
 
     fs::remove_file(sandbox.path("w/bad.toml")).expect("there");
     std::os::unix::fs::symlink("nowhere.toml", sandbox.path("w/bad.toml")).expect("linked");
+    check("file-readable");
     let said = sandbox.dpgui(&["config", "check", "bad.toml"]);
+    assert!(said.stdout.contains("bad.toml` is a link to `nowhere.toml`, where nothing is"), "{said}");
+}
+
+#[test]
+fn a_file_that_is_not_there_ends_the_look_at_no_other() {
+    let sandbox = sandbox();
+    let said = sandbox.dpgui(&["config", "check", "d.tmol", "../w/none.toml", "d.toml"]);
     assert_eq!(said.code, Some(2), "{said}");
-    assert!(said.stderr.starts_with("error: there is no configuration file"), "{said}");
+    insta::assert_snapshot!(neutral(&sandbox, &said), @r"
+d.tmol:1:1: error[file-readable]: there is no configuration file `DIR/w/d.tmol`
+    fix: did you mean `DIR/w/d.toml`?
+    otherwise: the file cannot be read (at the start)
+../w/none.toml:1:1: error[file-readable]: there is no configuration file `DIR/w/../w/none.toml`
+    fix: make one with `dpgui config new MODEL`
+    otherwise: the file cannot be read (at the start)
+d.toml:2:1: warning[unknown-key]: unknown key `frame_bucket`, did you mean `frame_buckets`?
+    fix: rename it to `frame_buckets`
+    otherwise: it has no effect, and the trainer says nothing
+---
+     Checked `d.toml`: no errors, 1 warning
+error: `d.tmol`, `../w/none.toml`: 2 errors, 1 warning
+
+hint: mend 1 of them with `dpgui config check --fix`
+");
+}
+
+#[test]
+fn every_slip_of_a_file_is_said_at_once_and_the_limit_with_what_is_over_it() {
+    let sandbox = sandbox();
+    sandbox.write("w/bad.toml", "a = .5\nb = True\n[model\nc = 1\n");
+    let said = sandbox.dpgui(&["config", "check", "bad.toml"]);
+    insta::assert_snapshot!(neutral(&sandbox, &said), @r"
+bad.toml:1:5: error[toml-no-leading-dot-float]: a number needs a digit before its point: `0.5`, not `.5`
+    fix: mend line 1
+    otherwise: TomlDecodeError (at the start)
+bad.toml:2:5: error[toml-syntax]: `True` is written `true` in TOML
+    fix: mend line 2
+    otherwise: TomlDecodeError (at the start)
+bad.toml:3:7: error[toml-syntax]: unclosed table, expected `]`
+    fix: mend line 3
+    otherwise: TomlDecodeError (at the start)
+---
+error: `bad.toml` cannot be trained with: 3 errors, no warnings
+");
+    sandbox.write("w/bad.toml", b"# 50 MB\n".repeat(50 << 17));
+    let said = sandbox.dpgui(&["config", "check", "bad.toml"]);
+    let limit = "it has 52428800 bytes, and the longest that is read has 1048576";
+    assert!(said.stdout.contains(limit), "{said}");
+}
+
+#[test]
+fn a_workspace_that_is_not_there_is_refused_where_nothing_could_be_found_in_it() {
+    let sandbox = sandbox();
+    let commands: [&[&str]; 5] = [
+        &["config", "check", "t.toml"],
+        &["config", "show", "t.toml"],
+        &["config", "diff", "t.toml", "t.toml"],
+        &["config", "set", "t.toml", "epochs", "1"],
+        &["train", "t.toml"],
+    ];
+    for command in commands {
+        let said = sandbox.dpgui(&[&["-C", "/nope"], command].concat());
+        assert_eq!(said.code, Some(2), "{said}");
+        let expected = "error: there is no workspace `/nope`\n\nhint: name one that is there with `-C DIR`\n";
+        assert_eq!(said.stderr, expected);
+    }
+}
+
+#[test]
+fn a_folder_that_cannot_be_read_is_an_error_of_its_key() {
+    let sandbox = sandbox();
+    let closed = sandbox.path("w/data");
+    fs::set_permissions(closed, fs::Permissions::from_mode(0o311)).expect("allowed");
+    let said = sandbox.dpgui_as_nobody(&["config", "check", "d.toml"]);
+    let expected =
+        "error[directory-exists]: `path`: cannot list `DIR/w/data` (Permission denied (os error 13))";
+    assert!(neutral(&sandbox, &said).contains(expected), "{said}");
+}
+
+#[test]
+fn half_a_result_does_not_look_like_a_whole_one() {
+    let sandbox = sandbox();
+    let full = || fs::File::options().write(true).open("/dev/full").expect("opened");
+    for command in [&["config", "models"][..], &["config", "schema", "--json"]] {
+        let output = sandbox.command(command).stdout(full()).output().expect("ran");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(6), "{said}");
+        assert!(said.contains("cannot write to `/dev/stdout`"), "{said}");
+    }
+    let mut child =
+        sandbox.command(&["config", "models"]).stdout(std::process::Stdio::piped()).spawn().expect("ran");
+    drop(child.stdout.take());
+    assert!(child.wait().expect("ended").success(), "who reads no more wants no more");
 }
 
 #[test]

@@ -166,6 +166,12 @@ fn a_setting_changes_exactly_its_key() {
     check("max_steps = 500", &["#max_steps = 2000"], &["max_steps = 500"]);
     check("model.dtype=float16", &[], &["dtype = 'float16'"]);
     check("resolutions=[[1280, 720]]", &["resolutions = [512]"], &["resolutions = [[1280, 720]]"]);
+    check(
+        "resolutions=[512, [1280, 720]]",
+        &["resolutions = [512]"],
+        &["resolutions = [[512, 512], [1280, 720]]"],
+    );
+    check("directory[0].num_repeats=5", &["num_repeats = 1"], &["num_repeats = 5"]);
     check("directory.num_repeats=5", &["num_repeats = 1"], &["num_repeats = 5"]);
     check("caption_prefix=a cat, ", &[], &["caption_prefix = 'a cat,'"]);
     check("enable_wandb=true", &[], &["[monitoring]", "enable_wandb = true"]);
@@ -186,15 +192,17 @@ fn a_setting_changes_exactly_its_key() {
 
     let fails =
         |setting: &str, expected: &str| assert_eq!(new(&[setting]).expect_err("wrong").to_string(), expected);
-    fails("rnk=3", "no part of this configuration has a key `rnk`");
-    fails("adapter.epochs=3", "no part of this configuration has a key `adapter.epochs`");
+    fails("rnk=3", "there is no key `rnk`");
+    fails("adapter.epochs=3", "there is no key `adapter.epochs`");
     fails("dtype=float16", "`dtype` is a key of more than one part");
-    fails("epochs=many", "`epochs` must be a whole number, not `many`");
-    fails("epochs=0", "`epochs` must be at least 1, not `0`");
+    fails("epochs=many", "`epochs` must be a whole number, at least 1, not `many`");
+    fails("epochs=0", "`epochs` must be a whole number, at least 1, not `0`");
     fails(
         "model.dtype=bf16",
-        "`model.dtype` must be one of float32, float16, bfloat16, float8, float8_e4m3fn, float8_e5m2, not `bf16`",
+        "`model.dtype` must be `float32`, `float16`, `bfloat16`, `float8`, `float8_e4m3fn` or `float8_e5m2`, not `bf16`",
     );
+    fails("optimizer.lr=nan", "`optimizer.lr` must be a number, at least 0, not `nan`");
+    fails("size_buckets=[[512, 512]]", "`size_buckets` must be a list of `[n, n, n]`, not `[[512, 512]]`");
     fails("model.type=flux", "`model.type` is given by the command itself");
 }
 
@@ -361,6 +369,41 @@ fn model_files_are_found_by_what_is_in_them() {
         (said.code, sandbox.neutral(&said.stderr).lines().next()),
         (Some(2), Some("error: there is no folder `DIR/w/nowhere`"))
     );
+}
+
+#[test]
+fn what_was_not_recognised_is_said_and_a_usual_name_counts() {
+    let sandbox = Sandbox::new();
+    weights(&sandbox.path("w/m/strange.safetensors"), &[("who.knows", &[1])]);
+    sandbox.write("w/m/model.pt", "PK");
+    let said = sandbox.dpgui(&["config", "new", "hidream", "--models", "m"]).ok();
+    let warned = "warning: nothing in `DIR/w/m` was recognised as something that `hidream` needs, of 1 safetensors file";
+    assert!(sandbox.neutral(&said.stderr).contains(warned), "{said}");
+    assert!(said.stderr.contains("not looked into"), "{said}");
+
+    sandbox.write("w/m/llama/config.json", r#"{"architectures": ["LlamaForCausalLM"]}"#);
+    let said = sandbox.dpgui(&["config", "new", "hidream", "two", "--models", "m"]).ok();
+    let found = "Found `llama3_path`: LlamaForCausalLM: `DIR/w/m/llama`";
+    assert!(sandbox.neutral(&said.stderr).contains(found), "{said}");
+
+    weights(&sandbox.path("w/m/minimax_h3_video_vae_fp16.safetensors"), &[("who.knows", &[1])]);
+    let said = sandbox.dpgui(&["config", "new", "minimax_h3", "--models", "m"]).ok();
+    let found = "Found `vae`: not known by its tensors, taken by its name: `DIR/w/m/minimax_h3_video_vae_fp16.safetensors`";
+    assert!(sandbox.neutral(&said.stderr).contains(found), "{said}");
+}
+
+#[test]
+fn the_half_of_wan_that_was_found_is_trained_where_it_works() {
+    let sandbox = Sandbox::new();
+    let wan: &[(&str, &[u64])] = &[("head.modulation", &[1, 1, 5120]), ("patch_embedding.weight", &[1, 36])];
+    weights(&sandbox.path("w/m/wan2.2_i2v_high_noise_14B.safetensors"), wan);
+    sandbox.dpgui(&["config", "new", "wan", "--models", "m"]).ok();
+    let training = fs::read_to_string(sandbox.path("w/configs/wan.toml")).expect("read");
+    assert!(training.contains("\nmin_t = 0.9\n") && training.contains("\nmax_t = 1.0\n"), "{training}");
+    let low = training.replace("min_t = 0.9", "min_t = 0.0").replace("max_t = 1.0", "max_t = 0.5");
+    sandbox.write("w/configs/low.toml", low);
+    let said = sandbox.dpgui(&["config", "check", "configs/low.toml"]);
+    assert!(said.stdout.contains("warning[wan-noise-range]"), "{said}");
 }
 
 #[test]

@@ -10,6 +10,7 @@ mod config_differential;
 mod config_explain;
 mod config_new;
 mod config_parser;
+mod config_properties;
 mod data;
 mod data_plan;
 mod deepspeed;

@@ -196,7 +196,7 @@ fn a_dataset_that_cannot_work_is_refused_before_there_is_a_run() {
     lab.sandbox.write("w/data/deeper/a.png", "");
     check(&lab, "error[directory-has-media]: `path`: there is no PNG file in");
     lab.change("configs/tiny.toml", "type = 'demo'", "type = 'omnigen2'\ndiffusers_path = 'data'");
-    check(&lab, "error[directory-has-media]: `path`: there is no image or video in");
+    check(&lab, "error[directory-has-media]: there is no image or video in");
     lab.sandbox.write("w/data/a.mp4", "");
     check(&lab, "error[buckets-hold-a-batch]: nothing is left to train with: every file is dropped");
     for name in ["b", "c"] {
@@ -205,7 +205,6 @@ fn a_dataset_that_cannot_work_is_refused_before_there_is_a_run() {
     }
     lab.sandbox.env("FAKE_STEPS", "1");
     let said = lab.train(&[]).ok();
-    assert!(said.stderr.contains("the trainer drops them"), "{said}");
     let data =
         "        Data 2 of 3 files train, 1 dropped; an epoch has 2 samples in 1 step: `dpgui data check ";
     assert!(said.stderr.contains(data), "{said}");

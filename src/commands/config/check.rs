@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::{
     commands::Context,
-    config::{self, Finding, Severity},
+    config::{self, ConfigError, Finding, Severity},
     error::{Error, Kind},
     output::{Event, Line, Mode},
 };
@@ -42,7 +42,14 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Error> {
     let mut said = BTreeSet::new();
     let (mut errors, mut warnings, mut mendable) = (0, 0, 0);
     for file in &args.files {
-        let findings = mended(args, file, context)?;
+        let findings = match context.configuration(file) {
+            Ok(path) => mended(args, &path, context)?,
+            // The others are looked at all the same.
+            Err(cause @ ConfigError::Missing { .. }) => {
+                config::not_there(&cause, &context.host.absolute(file))
+            }
+            Err(cause) => return Err(cause.into()),
+        };
         let is_new = |it: &&Finding| said.insert((it.file.clone(), it.position, it.id, it.message.clone()));
         let new: Vec<&Finding> = findings.iter().filter(is_new).collect();
         for finding in &new {
@@ -75,14 +82,14 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Error> {
     })
 }
 
-/// What is wrong with `file` after everything was mended that may be.
-fn mended(args: &Args, file: &Path, context: &Context) -> Result<Vec<Finding>, Error> {
+/// What is wrong with the file at `path` after everything was mended that may be.
+fn mended(args: &Args, path: &Path, context: &Context) -> Result<Vec<Finding>, Error> {
     let Context { host, workspace, output } = context;
-    let check = || config::check(&host.absolute(file), workspace, &host.env, args.gpus);
-    let mut findings = check()?;
+    let check = || config::check(path, workspace, &host.env, args.gpus);
+    let mut checked = check();
     if args.fix {
         for _ in 0..ROUNDS {
-            let mended = config::mend(&findings)?;
+            let mended = config::mend(&checked)?;
             if mended.is_empty() {
                 break;
             }
@@ -92,16 +99,16 @@ fn mended(args: &Args, file: &Path, context: &Context) -> Result<Vec<Finding>, E
                     output.event(&Fixed { file: &mended.file, change, shown });
                 }
             }
-            findings = check()?;
+            checked = check();
         }
     }
-    Ok(findings)
+    Ok(checked.findings)
 }
 
 /// A line that editors understand, and below it what to do and why.
 fn show(finding: &Finding, Context { host, output, .. }: &Context) {
     if output.mode() == Mode::Json {
-        return output.json(finding);
+        return output.json(&Row { finding });
     }
     output.data(shown(finding, &host.cwd));
     if let Some(fix) = &finding.fix {
@@ -111,6 +118,13 @@ fn show(finding: &Finding, Context { host, output, .. }: &Context) {
     if let Some(outcome) = finding.outcome().filter(|_| finding.severity != Severity::Note) {
         output.data(format_args!("    otherwise: {outcome}"));
     }
+}
+
+#[derive(Serialize)]
+#[serde(tag = "event", rename = "finding")]
+struct Row<'a> {
+    #[serde(flatten)]
+    finding: &'a Finding,
 }
 
 #[derive(Serialize)]

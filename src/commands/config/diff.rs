@@ -2,11 +2,13 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
+use serde::Serialize;
+
 use crate::{
     commands::Context,
     config::{
-        TrainConfig,
-        effective::{self, Setting},
+        ConfigError,
+        effective::{self, Difference, OfFile},
     },
     error::{Error, Kind},
     output::Mode,
@@ -16,23 +18,27 @@ use super::relative;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// A training file
+    /// A training file, or a dataset file alone
     before: PathBuf,
-    /// Another one
+    /// Another one of its kind
     after: PathBuf,
 }
 
 /// As `diff` does: 0 when they mean the same, 1 when they do not.
 pub(super) fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
     let Context { host, workspace, output } = context;
-    let settings = |file| -> Result<Vec<Setting>, Error> {
-        let config = TrainConfig::load(&host.absolute(file), workspace, &host.env)?;
-        Ok(effective::settings(&config))
+    let read = |file| -> Result<OfFile, ConfigError> {
+        effective::of_file(&context.configuration(file)?, workspace, &host.env)
     };
-    let differences = effective::differences(&settings(&args.before)?, &settings(&args.after)?);
+    let (before, after) = (read(&args.before)?, read(&args.after)?);
+    if before.config.is_some() != after.config.is_some() {
+        let file = if before.config.is_some() { &args.after } else { &args.before };
+        return Err(ConfigError::IsDataset { path: host.absolute(file) }.into());
+    }
+    let differences = effective::differences(&before.settings, &after.settings);
     for difference in &differences {
         if output.mode() == Mode::Json {
-            output.json(difference);
+            output.json(&Row { difference });
             continue;
         }
         let name = match difference.section.as_str() {
@@ -50,4 +56,11 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
         return Ok(ExitCode::SUCCESS);
     }
     Ok(ExitCode::from(Kind::Failed.exit_code()))
+}
+
+#[derive(Serialize)]
+#[serde(tag = "event", rename = "difference")]
+struct Row<'a> {
+    #[serde(flatten)]
+    difference: &'a Difference,
 }

@@ -27,10 +27,13 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Error> {
         output.json(&found);
         return Ok(());
     }
-    let Explanation { keys, models, adapters, optimizers, rules, unread } = &found;
+    let Explanation { keys, models, adapters, optimizers, rules, unread, names } = &found;
     let mut paragraphs = Paragraphs { output, shown: false };
     for it in keys {
         paragraphs.place(it);
+    }
+    if !names.is_empty() {
+        output.data(format_args!("    {:<12} {}", "one of", names.join(", ")));
     }
     for it in models {
         paragraphs.model(it);

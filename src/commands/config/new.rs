@@ -12,7 +12,7 @@ use crate::{
         starter::Preset,
         suggest::Media,
         template::{self, Pair, TemplateOptions, Wish},
-        weights::{self, Found},
+        weights::{self, Found, Search},
     },
     data::{self, model::DataModel, outlook},
     error::{Error, Kind},
@@ -52,8 +52,11 @@ pub struct Args {
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 enum Purpose {
+    /// For the smallest GPU that upstream has an example for
     LowVram,
+    /// Upstream has none: what is written without a preset is its usual one
     Balanced,
+    /// Without what upstream calls a loss
     Quality,
 }
 
@@ -74,9 +77,11 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Error> {
     let mut found = vec![];
     if let Some(dir) = &args.models {
         options.models = folder(&context.host.absolute(dir))?;
-        found = schema::model(&args.model)
-            .map(|model| weights::search(&options.models, model))
-            .unwrap_or_default();
+        if let Some(model) = schema::model(&args.model) {
+            let search = weights::search(&options.models, model);
+            unfound(&search, &options.models, &args.model, context);
+            found = search.found;
+        }
     }
     let mut media = None;
     if let (Some(dir), Some(model)) = (&args.data, schema::model(&args.model)) {
@@ -122,6 +127,25 @@ fn tell(found: &[Found], context: &Context) {
         for other in others {
             output.note(format_args!("             not taken for it: `{}`", other.display()));
         }
+    }
+}
+
+/// What a look at the folder could not tell.
+fn unfound(search: &Search, dir: &Path, model: &str, Context { output, .. }: &Context) {
+    let Search { found, looked_at, closed } = search;
+    if found.is_empty() {
+        output.warn(format_args!(
+            "nothing in `{}` was recognised as something that `{model}` needs, of {}",
+            dir.display(),
+            data::counted(*looked_at, "safetensors file")
+        ));
+    }
+    if let Some(first) = closed.first() {
+        output.note(format_args!(
+            "             not looked into, as only running it would tell what a PyTorch file holds: `{}`{}",
+            first.display(),
+            if closed.len() > 1 { format!(" and {} more", closed.len() - 1) } else { String::new() }
+        ));
     }
 }
 

@@ -22,10 +22,10 @@ pub struct Args {
     value: String,
 }
 
-pub(super) fn run(args: &Args, Context { host, output, .. }: &Context) -> Result<(), Error> {
-    let file = host.absolute(&args.file);
+pub(super) fn run(args: &Args, context: &Context) -> Result<(), Error> {
+    let file = context.configuration(&args.file)?;
     let change::Changed { value, before } = change::set(&file, &args.key, &args.value)?;
-    output.event(&Set { shown: args.file.clone(), file, key: args.key.clone(), value, before });
+    context.output.event(&Set { shown: args.file.clone(), file, key: args.key.clone(), value, before });
     Ok(())
 }
 

@@ -9,11 +9,10 @@ use crate::{
     config::{
         Purpose, TrainConfig,
         derived::{self, Derived},
-        effective::{self, Setting},
+        effective::{self, OfFile, Setting},
     },
     data::{
         self,
-        batch::Batches,
         model::{DEMO, DataModel},
     },
     error::Error,
@@ -24,7 +23,7 @@ use super::relative;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The training file
+    /// A training file, or a dataset file alone
     file: PathBuf,
     /// On how many GPUs it shall train
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
@@ -33,9 +32,11 @@ pub struct Args {
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Error> {
     let Context { host, workspace, output } = context;
-    let config = TrainConfig::load(&host.absolute(&args.file), workspace, &host.env)?;
-    let settings = effective::settings(&config);
-    let derived = derived::derive(&config, args.gpus, steps_per_epoch(&config, args.gpus, context));
+    let OfFile { settings, config } =
+        effective::of_file(&context.configuration(&args.file)?, workspace, &host.env)?;
+    let derived = config
+        .as_deref()
+        .map(|config| derived::derive(config, args.gpus, steps_per_epoch(config, args.gpus, context)));
     if output.mode() == Mode::Json {
         output.json(&json!({ "event": "config", "settings": settings, "derived": derived }));
         return Ok(());
@@ -43,9 +44,11 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Error> {
     for line in table(&settings, &host.cwd) {
         output.data(line);
     }
-    output.data("\n# what follows");
-    for line in derived_lines(&derived) {
-        output.data(line);
+    if let Some(derived) = &derived {
+        output.data("\n# what follows");
+        for line in derived_lines(derived) {
+            output.data(line);
+        }
     }
     Ok(())
 }
@@ -55,8 +58,7 @@ fn steps_per_epoch(config: &TrainConfig, gpus: Option<u32>, context: &Context) -
     let model = DataModel::of(config).filter(|it| it.name != Some(DEMO))?;
     let (purpose, source) = config.datasets().find(|(purpose, _)| *purpose == Purpose::Training)?;
     let site = data::Site { workspace: &context.workspace, env: &context.host.env };
-    let batches = Batches::of(config, purpose, gpus.unwrap_or(1));
-    let survey = data::survey(source, config.base(), model, batches, site);
+    let survey = data::survey_for(config, (purpose, source), model, gpus.unwrap_or(1), site);
     (survey.epoch.steps > 0).then_some(survey.epoch.steps)
 }
 
@@ -115,6 +117,9 @@ fn derived_lines(it: &Derived) -> Vec<String> {
         }
         (Some(each), None) => lines.push(format!("{} in each epoch", counted(each, "step"))),
         _ => lines.push("steps: see `dpgui data check`".to_owned()),
+    }
+    if let Some(why) = it.size_unknown {
+        lines.push(format!("what is saved takes an unknown size: {why}"));
     }
     if let Some(weights) = it.trained_weights {
         lines.push(format!("about {} are trained", counted(weights, "weight")));

@@ -1,11 +1,14 @@
 //! A dataset file by itself. What lies in its folders is judged by `dpgui data check`.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::Path};
 
 use toml_edit::{Item, Value};
 
 use super::{Dataset, Finding, Rule, View, dataset, datasets};
-use crate::config::schema::{Ability, FrameRule};
+use crate::config::{
+    finding::Position,
+    schema::{Ability, FrameRule},
+};
 
 pub(super) const RULES: &[Rule] = &[
     dataset(&["dataset-directory-list"], dataset_directory_list),
@@ -39,14 +42,15 @@ fn dataset_directory_list(d: &Dataset) -> Option<Finding> {
 /// The trainer reads it at the top first, even where a directory has its own.
 fn resolutions_top_level(d: &Dataset) -> Option<Finding> {
     let sized = |directory: &View| d.effective(directory, "size_buckets").is_some();
-    (!d.has("resolutions") && !d.directories().iter().all(sized)).then(|| {
-        d.error(
-            "resolutions-top-level",
-            "resolutions",
-            "`resolutions` is missing at the top of the dataset file",
-        )
+    (!d.has("resolutions") && !d.directories().iter().all(sized))
+        .then(|| without_resolutions(d.at("resolutions")))
+}
+
+/// For whoever cannot go on without them.
+pub fn without_resolutions(at: (&Path, Position)) -> Finding {
+    let message = "`resolutions` is missing at the top of the dataset file";
+    Finding::error("resolutions-top-level", at, message)
         .fix("set `resolutions = [512]` above the first `[[directory]]`")
-    })
 }
 
 fn ar_range_top_level(d: &Dataset, found: &mut Vec<Finding>) {

@@ -2,16 +2,17 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Dataset, Finding, Rule, Subject, View, all, datasets, one};
+use super::{Dataset, Finding, Rule, Subject, all, datasets, one};
 use crate::{
     config::{
+        Position,
         edit::Edit,
-        media,
         paths::{self, Base, PathUse, Role},
         portable,
         schema::{ModelType, PathKind},
         source::Source,
     },
+    error,
     platform::{fs, mounts},
 };
 
@@ -30,7 +31,6 @@ pub(super) const RULES: &[Rule] = &[
         in_training,
     ),
     datasets(&["directory-exists", "no-path-expansion", "path-empty", "path-of-windows"], in_dataset),
-    datasets(&["captions-present", "directory-has-media"], in_folders),
     all(&["safetensors-file-or-dir"], safetensors_file_or_dir),
     one(&["init-from-existing-folder"], init_from_existing_folder),
     one(&["wan22-needs-transformer-path"], wan22_needs_transformer_path),
@@ -46,11 +46,6 @@ fn in_training(s: &Subject, found: &mut Vec<Finding>) {
 fn in_dataset(d: &Dataset, found: &mut Vec<Finding>) {
     let uses = paths::in_dataset(d.source());
     found.extend(uses.iter().filter_map(|path| path_finding(d.base, d.source(), path)));
-}
-
-fn in_folders(d: &Dataset, found: &mut Vec<Finding>) {
-    let directories: Vec<_> = d.directories().iter().map(View::table).collect();
-    found.extend(media::findings(d.base, d.model.map(|it| it.name), d.source(), &directories));
 }
 
 fn path_finding(base: &Base, source: &Source, path: &PathUse) -> Option<Finding> {
@@ -98,19 +93,36 @@ fn path_finding(base: &Base, source: &Source, path: &PathUse) -> Option<Finding>
                 PathKind::File if !is_file => "file",
                 PathKind::Folder | PathKind::FolderOrHub if !is_folder => "folder",
                 PathKind::FileOrFolder if !is_file && !is_folder => "file or folder",
+                _ if is_folder => return unlisted(key, id, &absolute, at),
                 _ => return None,
             };
-            let message = match (is_file, is_folder) {
-                (true, _) => format!("`{key}` is to be a {what}, but `{shown}` is a file"),
-                (_, true) => format!("`{key}` is to be a {what}, but `{shown}` is a folder"),
-                _ => format!("`{key}`: there is no {what} `{shown}`"),
-            };
+            let message = instead(key, what, &absolute);
             let root = base.root.display();
             let fix = format!("put it there, or correct the path; relative ones start at `{root}`");
             let finding = Finding::error(id, at, message).fix(fix);
             Some(if id == "model-files-exist" { finding.consequence(without(key)) } else { finding })
         }
     }
+}
+
+/// What there is in place of a `what`.
+fn instead(key: &str, what: &str, path: &Path) -> String {
+    let shown = path.display();
+    match (fs::is_file(path), fs::is_dir(path), fs::link_target(path)) {
+        (true, ..) => format!("`{key}` is to be a {what}, but `{shown}` is a file"),
+        (_, true, _) => format!("`{key}` is to be a {what}, but `{shown}` is a folder"),
+        (.., Some(target)) => {
+            format!("`{key}`: `{shown}` is a link to `{}`, where no {what} is", target.display())
+        }
+        (.., None) => format!("`{key}`: there is no {what} `{shown}`"),
+    }
+}
+
+/// A folder that is there and shows nobody what is in it.
+fn unlisted(key: &str, id: &'static str, folder: &Path, at: (&Path, Position)) -> Option<Finding> {
+    let cause = fs::names(folder).err()?;
+    let message = format!("`{key}`: {}", error::in_one_line(&cause));
+    Some(Finding::error(id, at, message).fix("make it readable with `chmod u+rx`, or name another folder"))
 }
 
 /// When the trainer opens the file that `key` of `[model]` names (`models/base.py:550-641`, `load_diffusion_model` of
@@ -128,7 +140,7 @@ fn without(key: &str) -> &'static str {
 }
 
 /// The nearest folder that is there has to let us make what is missing.
-fn output_finding(key: &str, path: &Path, at: (&Path, crate::config::Position)) -> Option<Finding> {
+fn output_finding(key: &str, path: &Path, at: (&Path, Position)) -> Option<Finding> {
     let there = path.ancestors().find(|it| fs::exists(it))?;
     let message = if !fs::is_dir(there) {
         format!("`{key}` is to be a folder, but `{}` is a file", there.display())
@@ -313,20 +325,6 @@ pub(super) const CASES: &[super::cases::Case] = {
             "directory = [{ mask_path = 'none' }]",
             "directory = [{ mask_path = 'models' }]",
         ),
-        in_dataset(
-            "directory-has-media",
-            "wan",
-            "directory = [{ path = 'models' }]",
-            "directory = [{ path = 'data' }]",
-        )
-        .files(&[("models/", "")]),
-        in_dataset(
-            "captions-present",
-            "wan",
-            "directory = [{ path = 'bare' }]",
-            "directory = [{ path = 'bare', skip_empty_caption = false }]",
-        )
-        .files(&[("bare/a.png", "")]),
         case(
             "safetensors-file-or-dir",
             "model = { type = 'qwen_image', transformer_path = 'models/a.pt' }",

@@ -8,12 +8,15 @@ use crate::{
         paths::{self, Role},
         safetensors::{Fault, Safetensors},
         schema::{Ability, PathKind},
+        weights::{self, Noise, WeightsKind},
     },
     platform::fs,
 };
 
 pub(super) const RULES: &[Rule] = &[
     all(&["damaged-file"], damaged_file),
+    all(&["file-of-another-kind"], file_of_another_kind),
+    one(&["wan-noise-range"], wan_noise_range),
     one(&["flux2-width-known"], flux2_width_known),
     one(&["hy15-not-distilled"], hy15_not_distilled),
     all(&["no-fp8-scaled-outside-comfy"], no_fp8_scaled_outside_comfy),
@@ -26,8 +29,9 @@ pub(in crate::config) struct Head<'a> {
     pub(in crate::config) key: &'a str,
     span: std::ops::Range<usize>,
     path: PathBuf,
-    /// The trainer opens it; in a whole folder of Diffusers or Wan it opens some of the files only.
-    is_opened: bool,
+    /// Named itself, and not the folder that it is in.
+    is_named: bool,
+    role: Role,
     pub(in crate::config) read: Result<Safetensors, Fault>,
 }
 
@@ -43,22 +47,32 @@ pub(super) fn read<'a>(s: &Subject<'a>) -> Vec<Head<'a>> {
     };
     inputs
         .flat_map(|it| {
-            let files = files(s.base.absolute(it.text));
+            let place = s.base.absolute(it.text);
+            let is_named = !fs::is_dir(&place);
+            let files = files(place);
             let wanted = files.into_iter().filter(is_safetensors).filter(|path| fs::is_file(path));
-            let is_opened = !matches!(
-                it.role,
-                Role::Input(PathKind::Folder | PathKind::FolderOrHub, "model-files-exist")
-            );
             let head = move |path: PathBuf| Head {
                 key: it.key,
                 span: it.span.clone(),
-                is_opened,
+                is_named,
+                role: it.role,
                 read: Safetensors::read(&path),
                 path,
             };
             wanted.map(head).collect::<Vec<_>>()
         })
         .collect()
+}
+
+impl Head<'_> {
+    /// The trainer opens it; in a whole folder of Diffusers or Wan it opens some of the files only.
+    fn is_opened(&self) -> bool {
+        !matches!(self.role, Role::Input(PathKind::Folder | PathKind::FolderOrHub, "model-files-exist"))
+    }
+
+    fn is_of_adapter(&self) -> bool {
+        matches!(self.role, Role::Input(_, "adapter-files-exist" | "init-from-existing-folder"))
+    }
 }
 
 /// The whole files that `key` names.
@@ -68,17 +82,108 @@ fn of<'s>(s: &'s Subject, key: &str) -> impl Iterator<Item = (&'s Head<'s>, &'s 
 }
 
 fn damaged_file(s: &Subject, found: &mut Vec<Finding>) {
-    for Head { key, span, path, is_opened, read } in s.heads() {
+    for head in s.heads() {
+        let Head { key, span, path, read, .. } = head;
         if let Err(fault) = read {
             let message = format!("`{key}`: `{}` cannot be loaded: {fault}", path.display());
             let at = s.source().at(Some(span.clone()));
-            let finding = match is_opened {
-                true => Finding::error("damaged-file", at, message),
-                false => Finding::warning("damaged-file", at, message),
+            let finding = if head.is_opened() {
+                Finding::error("damaged-file", at, message)
+            } else {
+                Finding::warning("damaged-file", at, message)
             };
             found.push(finding.fix(fault.fix()));
         }
     }
+}
+
+/// What the tensors say that a file is, against what its key asks for. A file that nobody has described is taken for
+/// what it is given as.
+fn file_of_another_kind(s: &Subject, found: &mut Vec<Finding>) {
+    const ID: &str = "file-of-another-kind";
+    let Some(model) = s.model else { return };
+    let is_part =
+        |path: &std::path::Path| path.file_name().is_some_and(|it| it.to_string_lossy().contains("-of-"));
+    for head in s.heads().iter().filter(|it| it.is_named && !is_part(&it.path)) {
+        let Some(weights) = head.read.as_ref().ok().and_then(|file| weights::recognise(file, &head.path))
+        else {
+            continue;
+        };
+        let Some(wanted) = wanted_kind(head) else { continue };
+        let key = if ["path", "paths"].contains(&head.key) { "text_encoders" } else { head.key };
+        let names = if head.is_of_adapter() { vec![] } else { weights::fitting(model.name, key) };
+        let is_other_kind = weights.kind != wanted;
+        // A text encoder may come with or without the part of it that sees.
+        let plain = |name: &str| name.replace("-VL", "");
+        let is_known = names.is_empty() || names.iter().any(|it| plain(it) == plain(&weights.name));
+        if weights.fits(model.name, key) || !is_other_kind && (is_known || is_shared(s, wanted)) {
+            continue;
+        }
+        let at = s.source().at(Some(head.span.clone()));
+        let wants =
+            if is_other_kind || names.is_empty() { name_of(wanted).to_owned() } else { names.join(" or ") };
+        let message =
+            format!("`{}`: `{}` is no {wants}: it is a {}", head.key, head.path.display(), weights.name);
+        // Another model is never loaded; what encodes for one may do for another that nobody has tried.
+        let finding = if is_other_kind || wanted == WeightsKind::Model {
+            Finding::error(ID, at, message)
+        } else {
+            Finding::warning(ID, at, message)
+        };
+        found.push(finding.fix(format!("name the {wants} of `{}`", model.name)));
+    }
+}
+
+fn wanted_kind(head: &Head) -> Option<WeightsKind> {
+    if head.is_of_adapter() {
+        return Some(WeightsKind::Lora);
+    }
+    Some(match head.key {
+        "transformer_path" | "diffusion_model" | "single_file_path" | "checkpoint_path" => WeightsKind::Model,
+        "vae" | "vae_path" | "audio_vae" => WeightsKind::Vae,
+        "path" | "paths" | "text_encoder" | "text_encoder_path" | "llm_path" | "t5_path" | "byt5_path" => {
+            WeightsKind::TextEncoder
+        }
+        "merge_adapters" => WeightsKind::Lora,
+        _ => return None,
+    })
+}
+
+const fn name_of(kind: WeightsKind) -> &'static str {
+    match kind {
+        WeightsKind::Model => "model",
+        WeightsKind::Vae => "VAE",
+        WeightsKind::TextEncoder => "text encoder",
+        WeightsKind::Lora => "LoRA",
+    }
+}
+
+/// One class of the trainer loads both types, with and without the adapter in the file (models/cosmos_predict2.py:262-313).
+fn is_shared(s: &Subject, kind: WeightsKind) -> bool {
+    kind != WeightsKind::Vae && s.is(&["cosmos_predict2", "anima"])
+}
+
+/// A model for one half of the noise that is trained in the other, or in both.
+fn wan_noise_range(s: &Subject) -> Option<Finding> {
+    let path = s.base.absolute(s.text("model.transformer_path").filter(|_| s.is(&["wan"]))?);
+    let noise = Noise::of(&path)?;
+    let [least, most] = ["min_t", "max_t"].map(|key| s.number(&format!("model.{key}")));
+    // Between the borders of text-to-video and image-to-video nobody can tell.
+    let ([_, low], [high, _]) = (Noise::Low.range(true), Noise::High.range(false));
+    let is_wrong = match noise {
+        // The low-noise model can also be used alone, for all of the noise.
+        Noise::Low => least.is_some_and(|it| it >= high),
+        Noise::High => most.is_some_and(|it| it <= low) || least.is_none_or(|it| it < high),
+    };
+    is_wrong.then(|| {
+        let (border, image) = (Noise::High.range(false)[0], Noise::High.range(true)[0]);
+        let side = if noise == Noise::Low { "below" } else { "above" };
+        let name = noise.name();
+        let message = format!("`{}` is the {name} model, which works {side} {border} only", path.display());
+        let (key, value) = if noise == Noise::Low { ("max_t", border) } else { ("min_t", border) };
+        s.warning("wan-noise-range", "model.transformer_path", message)
+            .fix(format!("set `{key} = {value}` for text-to-video, `{image}` for image-to-video"))
+    })
 }
 
 /// As the trainer finds it out (models/flux2.py:28-51).
@@ -176,6 +281,11 @@ pub(super) const CASES: &[super::cases::Case] = {
     use super::cases::case;
     const SCALED: &str =
         "\u{44}\0\0\0\0\0\0\0{\"a.scale_weight\":{\"dtype\":\"BF16\",\"shape\":[0],\"data_offsets\":[0,0]}}";
+    const EMPTY: &str = "\u{2}\0\0\0\0\0\0\0{}";
+    const VAE: &str = "\u{4f}\0\0\0\0\0\0\0{\"decoder.conv_in.weight\":{\"dtype\":\"BF16\",\"shape\":[0,16],\"data_offsets\":[0,0]}}";
+    const LORA: &str =
+        "\u{43}\0\0\0\0\0\0\0{\"lora_A.weight\":{\"dtype\":\"BF16\",\"shape\":[0],\"data_offsets\":[0,0]}}";
+    const COSMOS: &str = "\u{50}\0\0\0\0\0\0\0{\"blocks.0.mlp.layer1.weight\":{\"dtype\":\"BF16\",\"shape\":[0],\"data_offsets\":[0,0]}}";
     // The head's length has to be UTF-8 in here: 0x0112, with spaces at its end.
     const DEV: &str = concat!(
         "\u{12}\u{1}\0\0\0\0\0\0",
@@ -192,6 +302,42 @@ pub(super) const CASES: &[super::cases::Case] = {
             ("models/torn.safetensors", "\u{36}\0\0\0\0\0\0\0{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}"),
             ("models/whole.safetensors", "\u{37}\0\0\0\0\0\0\0{\"a\":{\"dtype\":\"BF16\",\"shape\":[0],\"data_offsets\":[0,0]}}"),
         ]),
+        case(
+            "file-of-another-kind",
+            "model = { type = 'z_image', diffusion_model = 'models/vae.safetensors' }",
+            "model = { type = 'z_image', vae = 'models/vae.safetensors' }",
+        )
+        .files(&[("models/vae.safetensors", VAE)]),
+        case(
+            "file-of-another-kind",
+            "model = { type = 'auraflow', vae_path = 'models/vae.safetensors' }",
+            "model = { type = 'lumina_2', vae_path = 'models/vae.safetensors' }",
+        )
+        .files(&[("models/vae.safetensors", VAE)]),
+        case(
+            "file-of-another-kind",
+            "model = { type = 'qwen_image', transformer_path = 'models/cosmos.safetensors' }",
+            "model = { type = 'anima', transformer_path = 'models/cosmos.safetensors' }",
+        )
+        .files(&[("models/cosmos.safetensors", COSMOS)]),
+        case(
+            "file-of-another-kind",
+            "model = { type = 'z_image', merge_adapters = ['models/vae.safetensors'] }",
+            "model = { type = 'z_image', merge_adapters = ['models/lora.safetensors'] }",
+        )
+        .files(&[("models/vae.safetensors", VAE), ("models/lora.safetensors", LORA)]),
+        case(
+            "wan-noise-range",
+            "model.transformer_path = 'low_noise.safetensors'\nmodel.min_t = 0.875\nmodel.max_t = 1.0",
+            "model.transformer_path = 'low_noise.safetensors'",
+        )
+        .files(&[("low_noise.safetensors", EMPTY)]),
+        case(
+            "wan-noise-range",
+            "model.transformer_path = 'HighNoise.safetensors'",
+            "model.transformer_path = 'HighNoise.safetensors'\nmodel.min_t = 0.9",
+        )
+        .files(&[("HighNoise.safetensors", EMPTY)]),
         case(
             "flux2-width-known",
             "model = { type = 'flux2', diffusion_model = 'models/new.safetensors' }",

@@ -3,7 +3,10 @@
 use std::path::Path;
 
 use super::{Dataset, Finding, Rule, View, all, datasets};
-use crate::config::{ConfigError, finding::Position, portable};
+use crate::{
+    config::{ConfigError, error::SyntaxProblem, finding::Position, portable},
+    error::{self, Report},
+};
 
 pub(super) const RULES: &[Rule] =
     &[all(IDS, |s, found| readable(s, found)), datasets(IDS, |d: &Dataset, found| readable(d, found))];
@@ -15,36 +18,62 @@ fn readable(file: &View, found: &mut Vec<Finding>) {
     found.extend(portable::rewrite(file.source(), &portable::Replaced::new()).1);
 }
 
-/// Why a file cannot be read, as its only finding. `at` is where it was named.
-pub(in crate::config) fn unreadable(cause: &ConfigError, at: (&Path, Position)) -> Finding {
-    let mend = |line| format!("mend line {line}");
+/// Why a file cannot be read. `at` is where it was named.
+pub(in crate::config) fn unreadable(cause: &ConfigError, at: (&Path, Position)) -> Vec<Finding> {
     match cause {
-        ConfigError::Syntax { path, at, line, message } => {
-            let at = (path.as_path(), *at);
-            if let Some(problem) = python_habit(line, at.1, message) {
-                return Finding::error("toml-no-leading-dot-float", at, problem).fix(mend(at.1.line));
-            }
-            Finding::error("toml-syntax", at, message).fix(mend(at.1.line))
-        }
+        ConfigError::Syntax { path, problems } => problems.iter().map(|it| syntax(path, it)).collect(),
         ConfigError::NotText { path, line } => {
             let at = (path.as_path(), Position { line: *line, column: 1 });
-            Finding::error("file-readable", at, cause).fix(format!("save `{}` as UTF-8", path.display()))
+            let fix = format!("save `{}` as UTF-8", path.display());
+            vec![Finding::error("file-readable", at, cause).fix(fix)]
         }
-        ConfigError::Missing { .. } => {
-            Finding::error("dataset-exists", at, cause).fix("name a dataset file, relative to the workspace")
+        ConfigError::Missing { .. } | ConfigError::Dangling { .. } => {
+            let fix = "name a dataset file, relative to the workspace";
+            vec![Finding::error("dataset-exists", at, cause).fix(fix)]
         }
-        _ => Finding::error("file-readable", at, cause).fix("name a TOML file"),
+        ConfigError::Fs(cause) => {
+            let message = error::in_one_line(cause);
+            vec![Finding::error("file-readable", at, message).fix("make it readable")]
+        }
+        _ => vec![Finding::error("file-readable", at, cause).fix("name a TOML file")],
     }
 }
 
-/// What people write who know Python better than TOML.
-fn python_habit(line: &str, at: Position, message: &str) -> Option<String> {
-    let value = line.split_once('=')?.1.trim_start();
+/// The same of a file that no other file names.
+pub fn unreadable_itself(cause: &ConfigError, path: &Path) -> Vec<Finding> {
+    let at = (path, Position::START);
+    match cause {
+        ConfigError::Missing { .. } | ConfigError::Dangling { .. } => {
+            vec![Finding::error("file-readable", at, cause).fix(cause.hint().unwrap_or_default())]
+        }
+        _ => unreadable(cause, at),
+    }
+}
+
+fn syntax(path: &Path, problem: &SyntaxProblem) -> Finding {
+    let SyntaxProblem { at, line, message } = problem;
+    let place = (path, *at);
+    let finding = if lacks_digit(line, *at) {
+        let message = "a number needs a digit before its point: `0.5`, not `.5`";
+        Finding::error("toml-no-leading-dot-float", place, message)
+    } else {
+        let message = in_plain_words(line, message);
+        Finding::error("toml-syntax", place, message.as_ref().unwrap_or(&problem.message))
+    };
+    finding.fix(format!("mend line {}", at.line))
+}
+
+fn lacks_digit(line: &str, at: Position) -> bool {
+    let Some((_, value)) = line.split_once('=') else { return false };
     let before: String = line.chars().take(at.column.saturating_sub(1)).collect();
     let here = line.chars().skip(at.column.saturating_sub(1)).collect::<String>();
-    if value.starts_with('.') || here.starts_with('.') && before.trim_end().ends_with([',', '[', '-']) {
-        return Some("a number needs a digit before its point: `0.5`, not `.5`".to_owned());
-    }
+    value.trim_start().starts_with('.')
+        || here.starts_with('.') && before.trim_end().ends_with([',', '[', '-'])
+}
+
+/// What people write who know Python better than TOML, and what they write twice.
+fn in_plain_words(line: &str, message: &str) -> Option<String> {
+    let value = line.split_once('=')?.1.trim_start();
     for (python, toml) in [("True", "true"), ("False", "false")] {
         if value.starts_with(python) {
             return Some(format!("`{python}` is written `{toml}` in TOML"));

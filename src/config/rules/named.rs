@@ -1,6 +1,6 @@
 //! The rules of the trainer's that say of one key what it has to be: their names, for what the schema finds wrong.
 
-use super::values::Wrong;
+use crate::config::schema::Wrong;
 
 /// In which section of the files a key is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

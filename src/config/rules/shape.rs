@@ -5,11 +5,11 @@ use toml_edit::Item;
 use super::{
     Dataset, Finding, Rule, Subject, View, all, datasets,
     named::{self, In},
-    values::{self, Wrong},
+    values,
 };
 use crate::config::{
     portable,
-    schema::{self, Condition, Key, Required, Section},
+    schema::{self, Condition, Key, Required, Section, Wrong},
     secret,
     source::Source,
 };
@@ -155,7 +155,7 @@ fn one_key(part: &Part, key: &Key) -> Option<Finding> {
     {
         return None;
     }
-    values::wrong(key, item).map(|wrong| wrong_value(part, key, item, wrong))
+    key.wrong(item).map(|wrong| wrong_value(part, key, item, wrong))
 }
 
 /// That `key` is not at the top of a training file, for whoever needs it.
@@ -204,7 +204,7 @@ fn wrong_value(part: &Part, key: &Key, item: &Item, wrong: Wrong) -> Finding {
         ("lr" | "eps", Wrong::Value) if generic => "genericoptim-ranges",
         _ => named::wrong(part.of, name, wrong),
     };
-    let wanted = values::wanted(key);
+    let wanted = key.wanted();
     let message =
         format!("`{name}` must be {wanted}, not `{}`", secret::shown(name, shown(&part.view, item)));
     let meant = item.as_value().and_then(|value| values::meant(key, value));

@@ -4,6 +4,7 @@ use super::{
     Dataset, Finding, Rule, Subject, View, all, datasets, foreign,
     named::In,
     shape::{self, Part},
+    values,
 };
 use crate::config::{
     edit::Edit,
@@ -92,7 +93,7 @@ fn strange<'a>(
         } else {
             format!("use {}", unread.instead)
         };
-        let edit = instead.then(|| view.rename(key, &unread.instead)).flatten();
+        let edit = instead.then(|| renamed(part, key, &unread.instead)).flatten();
         return Some(Finding::of("unread-key", view.at_key(key), message).fix(fix).edit(edit));
     }
     // A rule of its own refuses the one; the other says what is so anyway.
@@ -121,7 +122,7 @@ fn strange<'a>(
     let finding = |message| Finding::of("unknown-key", view.at_key(key), message);
     Some(match nearest {
         Some(known) => {
-            let edit = (likeness(key, known) >= TYPING_ERROR).then(|| view.rename(key, known)).flatten();
+            let edit = (likeness(key, known) >= TYPING_ERROR).then(|| renamed(part, key, known)).flatten();
             finding(format!("unknown key `{key}`, did you mean `{known}`?"))
                 .fix(format!("rename it to `{known}`"))
                 .edit(edit)
@@ -145,6 +146,19 @@ fn nearest(part: &Part, key: &str) -> Option<&'static str> {
     schema::nearest(key, names, ALIKE)
 }
 
+/// Only if that makes nothing worse: a value that the key cannot have does no harm where nobody reads it.
+fn renamed(part: &Part, key: &str, to: &str) -> Option<Edit> {
+    fits(&part.view, key, part.section, to).then(|| part.view.rename(key, to)).flatten()
+}
+
+/// The value of `key` would do as that of the key `name`, or can be mended.
+fn fits(view: &View, key: &str, section: Section, name: &str) -> bool {
+    schema::key(section, name).zip(view.get(key)).is_some_and(|(known, item)| {
+        known.wrong(item).is_none()
+            || item.as_value().is_some_and(|value| values::meant(known, value).is_some())
+    })
+}
+
 fn likeness(a: &str, b: &str) -> f64 {
     strsim::jaro_winkler(a, b)
 }
@@ -160,7 +174,8 @@ fn root_key(part: &Part, key: &str) -> Option<Finding> {
     }
     let message = format!("`{key}` belongs at the top of the file; here it is a part of {}", part.of.name());
     let finding = Finding::error("root-key-in-table", view.at_key(key), message);
-    Some(finding.fix("move it above the first `[` line").edit(Edit::ToRoot { place: view.place(key) }))
+    let edit = fits(view, key, Section::Training, key).then(|| Edit::ToRoot { place: view.place(key) });
+    Some(finding.fix("move it above the first `[` line").edit(edit))
 }
 
 /// A key of another section of ours.
@@ -227,7 +242,7 @@ fn of_another_type(model: Option<&'static ModelType>, part: &Part, key: &str) ->
     let finding = Finding::of(id, part.view.at_key(key), message);
     let ours = model.weights_dtype_key.as_deref().filter(|_| id == "weights-dtype-key-mismatch");
     Some(match ours {
-        Some(ours) => finding.fix(format!("rename it to `{ours}`")).edit(part.view.rename(key, ours)),
+        Some(ours) => finding.fix(format!("rename it to `{ours}`")).edit(renamed(part, key, ours)),
         None if readers.len() > 6 => finding.fix("remove it"),
         None => finding.fix(format!("remove it: it is for {}", readers.join(", "))),
     })

@@ -35,31 +35,32 @@ impl Kind {
     /// As in "must be …".
     pub fn in_words(&self) -> String {
         match self {
-            Self::Text => "text".to_owned(),
+            Self::Text => "a string".to_owned(),
+            Self::Path => "a path".to_owned(),
+            Self::Dtype => "a data type".to_owned(),
             Self::Int => "a whole number".to_owned(),
             Self::Float => "a number".to_owned(),
             Self::Bool => "`true` or `false`".to_owned(),
-            Self::Dtype => "a dtype".to_owned(),
-            Self::Path => "a path".to_owned(),
             Self::Table => "a table".to_owned(),
             Self::List(kind) => format!("a list of {}", kind.plural()),
-            Self::Tuple(_) => format!("`{self}`"),
-            Self::AnyOf(kinds) => kinds.iter().map(Self::in_words).collect::<Vec<_>>().join(" or "),
+            Self::Tuple(kinds) => format!("`[{}]`", kinds.iter().map(|_| "n").collect::<Vec<_>>().join(", ")),
+            Self::AnyOf(kinds) => {
+                let mut names: Vec<String> = kinds.iter().map(Self::in_words).collect();
+                names.dedup();
+                names.join(", or ")
+            }
         }
     }
 
     fn plural(&self) -> String {
         match self {
-            Self::Text => "texts".to_owned(),
+            Self::Text => "strings".to_owned(),
+            Self::Path => "paths".to_owned(),
             Self::Int => "whole numbers".to_owned(),
             Self::Float => "numbers".to_owned(),
-            Self::Bool => "`true` or `false`".to_owned(),
-            Self::Dtype => "dtypes".to_owned(),
-            Self::Path => "paths".to_owned(),
             Self::Table => "tables".to_owned(),
-            Self::List(kind) => format!("lists of {}", kind.plural()),
-            Self::Tuple(_) => format!("`{self}`"),
-            Self::AnyOf(kinds) => kinds.iter().map(Self::plural).collect::<Vec<_>>().join(" or "),
+            Self::Tuple(kinds) if kinds.len() == 2 => "pairs `[a, b]`".to_owned(),
+            other => other.in_words(),
         }
     }
 
@@ -165,9 +166,9 @@ mod tests {
         let check = |text: &str, expected: &str| {
             assert_eq!(Kind::parse(text).map(|it| it.in_words()).as_deref(), Some(expected));
         };
-        check("int|list[[int,int]]", "a whole number or a list of `[int,int]`");
+        check("int|list[[int,int]]", "a whole number, or a list of pairs `[a, b]`");
         check("list[path]", "a list of paths");
-        check("bool|string", "`true` or `false` or text");
+        check("bool|string", "`true` or `false`, or a string");
     }
 
     #[test]

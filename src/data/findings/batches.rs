@@ -3,26 +3,17 @@
 use crate::config::{Finding, Position};
 
 use super::{
-    super::{buckets::Buckets, plan::Filled, survey::Survey},
+    super::{plan::Filled, survey::Survey},
     counted,
 };
 
 /// Samples that rounding may take without a word, as a share of all.
 const TOLERABLE_LOSS: f64 = 0.01;
 
-/// What rounding to whole batches does, and buckets that a model cannot use as they are.
+/// What rounding to whole batches does.
 pub(super) fn of(survey: &Survey) -> Vec<Finding> {
     let file = &survey.dataset.file;
     let mut found = vec![];
-    for spec in &survey.dataset.directories {
-        let odd = misaligned(&spec.buckets, survey);
-        if let Some((frames, floor)) = odd.first() {
-            let message =
-                format!("the bucket of {frames} frames is cut to {floor} frames, as the model needs them");
-            let finding = Finding::warning("frame-bucket-alignment", (file, spec.position), message);
-            found.push(finding.fix(format!("write {floor} instead of {frames}")));
-        }
-    }
     let epoch = &survey.epoch;
     let at = (file.as_path(), survey.dataset.directories.first().map_or(Position::START, |it| it.position));
     if epoch.before == 0 {
@@ -69,21 +60,6 @@ pub(super) fn of(survey: &Survey) -> Vec<Finding> {
         Finding::error("edit-and-plain-mix", at, message).fix("train them apart, or with a batch of 1")
     }));
     found
-}
-
-fn misaligned(buckets: &Buckets, survey: &Survey) -> Vec<(i64, i64)> {
-    let Some(video) = survey.model.video else { return vec![] };
-    let lengths: Vec<i64> = match buckets {
-        Buckets::ByRatio { frames, .. } => frames.clone(),
-        Buckets::BySize { sizes, .. } => sizes.iter().map(|it| it[2]).collect(),
-    };
-    let floor = |frames: i64| Some((frames, i64::from(video.frames.floor(u32::try_from(frames).ok()?))));
-    lengths
-        .into_iter()
-        .filter(|it| *it > 1)
-        .filter_map(floor)
-        .filter(|(frames, floor)| frames != floor)
-        .collect()
 }
 
 fn mixed(survey: &Survey) -> impl Iterator<Item = &Filled> {
