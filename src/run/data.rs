@@ -36,7 +36,7 @@ pub struct DataSummary {
 /// All that is wrong, if there is something that the trainer would give up on.
 pub(super) fn check(site: Site<'_>, config: &TrainConfig, ranks: u32) -> Result<Vec<DataSummary>, RunError> {
     let Some(model) = DataModel::of(config).filter(|it| it.name != Some(DEMO)) else { return Ok(vec![]) };
-    let here = data::Site { workspace: site.workspace, env: &site.host.env };
+    let here = data::Site { workspace: site.workspace, env: &site.host.env, output: site.output };
     let (mut summaries, mut found) = (vec![], vec![]);
     for (purpose, source) in config.datasets() {
         let batches = Batches::of(config, purpose, ranks);

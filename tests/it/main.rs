@@ -11,6 +11,7 @@ mod config_explain;
 mod config_new;
 mod config_parser;
 mod data;
+mod data_hostile;
 mod data_plan;
 mod deepspeed;
 mod doctor;
