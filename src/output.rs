@@ -6,6 +6,7 @@
 pub mod chart;
 pub mod live;
 pub mod overall;
+pub mod plain;
 pub mod progress;
 pub mod size;
 pub mod tone;
@@ -19,7 +20,7 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use console::Style;
+use console::{Style, Term};
 use indicatif::MultiProgress;
 use serde::Serialize;
 
@@ -88,7 +89,8 @@ impl Output {
 
     /// A result the user asked for: stdout, as it is.
     pub fn data(&self, text: impl Display) {
-        if let Err(cause) = self.bars.suspend(|| write_line(&mut io::stdout(), &text)) {
+        let colours = self.has_colours();
+        if let Err(cause) = self.bars.suspend(|| write_line(&mut io::stdout(), &text, colours)) {
             // A reader that went away (`| head`) is no error of ours: what it does not want is dropped.
             if cause.kind() != io::ErrorKind::BrokenPipe {
                 let _ = self.lost.set(cause);
@@ -133,6 +135,11 @@ impl Output {
     /// stdout goes to eyes: colours and lines that change are welcome.
     pub fn shows_data_on_terminal(&self) -> bool {
         matches!(self.mode, Mode::Terminal { .. }) && io::stdout().is_terminal()
+    }
+
+    /// Columns of the terminal that stdout is, `None` if it is none.
+    pub fn columns(&self) -> Option<usize> {
+        self.shows_data_on_terminal().then(|| usize::from(Term::stdout().size().1))
     }
 
     /// Nobody reads stdout any more, found out without writing to it.
@@ -221,17 +228,23 @@ impl Output {
     }
 
     fn style(&self) -> Style {
-        Style::new().bold().force_styling(self.mode == Mode::Terminal { colour: true })
+        Style::new().bold().force_styling(self.has_colours())
+    }
+
+    fn has_colours(&self) -> bool {
+        self.mode == Mode::Terminal { colour: true }
     }
 
     fn talk(&self, text: impl Display) {
         // Nobody is left to be told that nobody can be told.
-        let _ = self.bars.suspend(|| write_line(&mut io::stderr(), &text));
+        let colours = self.has_colours();
+        let _ = self.bars.suspend(|| write_line(&mut io::stderr(), &text, colours));
     }
 }
 
-fn write_line(stream: &mut dyn Write, text: &dyn Display) -> io::Result<()> {
-    writeln!(stream, "{text}").and_then(|()| stream.flush())
+fn write_line(stream: &mut dyn Write, text: &dyn Display, colours: bool) -> io::Result<()> {
+    let text = text.to_string();
+    writeln!(stream, "{}", plain::lines(&text, colours)).and_then(|()| stream.flush())
 }
 
 /// A path in JSON, for `serialize_with`: names on Linux are bytes, and one that is no text must not end the output.

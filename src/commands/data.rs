@@ -1,6 +1,7 @@
 //! `dpgui data`: what the trainer will do with a dataset.
 
 mod html;
+mod list;
 mod rows;
 mod table;
 
@@ -13,7 +14,7 @@ use crate::{
     config::{Base, ConfigError, Finding, Purpose, Severity, TrainConfig, source::Source},
     data::{self, Site, Survey, batch::Batches, counted, model::DataModel},
     error::{Error, Kind},
-    output::Mode,
+    output::{Mode, plain},
     platform::{fs, gpu},
     run::devices::Devices,
 };
@@ -76,8 +77,10 @@ fn check(args: &Check, context: &Context) -> Result<(), Error> {
     for (purpose, survey) in &surveys {
         if output.mode() == Mode::Json {
             rows::write(survey, *purpose, args.list, output);
+        } else if let Some(list) = args.list {
+            list::write(survey, list, output);
         } else {
-            table::write(survey, *purpose, args.list, context);
+            table::write(survey, *purpose, context);
         }
     }
     if let Some(file) = report {
@@ -91,7 +94,9 @@ fn check(args: &Check, context: &Context) -> Result<(), Error> {
     let file = args.file.display();
     if errors > 0 {
         let message = format!("`{file}` cannot be trained with: {}", counted(errors, "error"));
-        return Err(Error::new(Kind::Usage, message));
+        let error = Error::new(Kind::Usage, message);
+        let hint = format!("see them all: `dpgui data check {file}`");
+        return Err(if args.list.is_some() { error.with_hint(hint) } else { error });
     }
     if output.mode() != Mode::Json {
         output.status("Checked", format_args!("`{file}`: no errors, {}", counted(warnings, "warning")));
@@ -136,14 +141,23 @@ fn subject(args: &Check, context: &Context) -> Result<Subject, Error> {
     }
     let source = Source::read(&file)?;
     let known = trainings_beside(&file).filter_map(|path| load(&path).ok());
-    let mut uses: Vec<TrainConfig> = known.filter(|config| names(config, &file)).collect();
-    if let (Some(config), true) = (uses.pop(), uses.is_empty()) {
-        let training = config.path().display();
-        output.note(format_args!("as `{training}` will train with it; name another with `--config`"));
+    let uses: Vec<(TrainConfig, Purpose)> =
+        known.filter_map(|config| purpose(&config, &file).map(|purpose| (config, purpose))).collect();
+    let others = uses.len().saturating_sub(1);
+    if let Some((config, purpose)) = uses.into_iter().next() {
+        let training = plain::name(config.path());
+        let does = if purpose == Purpose::Training { "train" } else { "evaluate" };
+        output.note(match others {
+            0 => format!("as `{training}` will {does} with it; name another with `--config`"),
+            _ => format!(
+                "as `{training}` will {does} with it, and {} beside it: name another with `--config`",
+                if others == 1 { "so does 1 more".to_owned() } else { format!("so do {others} more") }
+            ),
+        });
         return Ok(Subject { only: Some(file), alone: Some(source), config: Some(config) });
     }
     output.note(
-        "without a training file: batches of 1, sides that are multiples of 16; name one with `--config`",
+        "no training file beside it names it: taken are batches of 1, sides that are multiples of 16; name one with `--config`",
     );
     Ok(Subject { config: None, only: Some(file), alone: Some(source) })
 }
@@ -162,13 +176,18 @@ fn trainings_beside(file: &Path) -> impl Iterator<Item = PathBuf> {
         .take(MOST)
 }
 
-fn names(config: &TrainConfig, dataset: &Path) -> bool {
-    config.datasets().any(|(_, it)| fs::real_path(it.path()) == fs::real_path(dataset))
+/// What the training file has the dataset for, the training before all else.
+fn purpose(config: &TrainConfig, dataset: &Path) -> Option<Purpose> {
+    let is_it = |source: &Source| fs::real_path(source.path()) == fs::real_path(dataset);
+    let mut uses: Vec<Purpose> =
+        config.datasets().filter(|(_, it)| is_it(it)).map(|(purpose, _)| purpose).collect();
+    uses.sort_by_key(|it| *it == Purpose::Evaluation);
+    uses.first().copied()
 }
 
 fn surveys(subject: &Subject, gpus: Option<u32>, context: &Context) -> Result<Vec<(Purpose, Survey)>, Error> {
-    let Context { host, workspace, .. } = context;
-    let site = Site { workspace, env: &host.env };
+    let Context { host, workspace, output } = context;
+    let site = Site { workspace, env: &host.env, output };
     let Some(config) = &subject.config else {
         let base = Base::of(workspace, &host.env);
         let alone = subject.alone.iter();

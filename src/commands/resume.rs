@@ -42,7 +42,7 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
 fn go_on(dir: &RunDir, context: &Context) -> Result<(), Error> {
     let Context { host, workspace, .. } = context;
     let settings = context.settings()?;
-    let site = Site { host, workspace, settings: &settings };
+    let site = Site { host, workspace, settings: &settings, output: &context.output };
     let request = Request::again(dir)?;
     let setup = train::hold_setup(context, site)?;
     let started = run::start(site, &request, &setup).map_err(|cause| {

@@ -108,7 +108,7 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
         let show = if args.watch { Show::Status } else { Show::Log };
         return Ok(to_the_end(context, &settings, &request, show)?.1);
     }
-    let site = Site { host, workspace, settings: &settings };
+    let site = Site { host, workspace, settings: &settings, output };
     let started = run::start(site, &request, &hold_setup(context, site)?)?;
     announce(&started, output);
     // Scripts have it from the event.
@@ -156,7 +156,7 @@ pub fn to_the_end(
     show: Show,
 ) -> Result<(RunDir, ExitCode), Error> {
     let Context { host, workspace, output } = context;
-    let site = Site { host, workspace, settings };
+    let site = Site { host, workspace, settings, output };
     // Ctrl-C ends this wait like any other.
     let setup = hold_setup(context, site)?;
     // Before the start: a run that begins in the moment of a Ctrl-C must not go on unseen.

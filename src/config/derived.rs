@@ -126,7 +126,7 @@ fn trained_weights(s: &Subject) -> Option<u64> {
             let rank = u64::try_from(s.int("adapter.rank")?).ok()?;
             let sides = tensors()
                 .filter(|(name, tensor)| is_adapted(name, tensor))
-                .map(|(_, it)| it.shape[0] + it.shape[1]);
+                .map(|(_, it)| it.shape[0].saturating_add(it.shape[1]));
             Some(rank.saturating_mul(sides.sum()))
         }
         Some(_) => None,

@@ -97,7 +97,7 @@ impl Safetensors {
     /// # Errors
     /// When the file cannot be read, or is anything but a whole safetensors file.
     pub fn read(path: &Path) -> Result<Self, Fault> {
-        let mut file = fs::open(path)?;
+        let mut file = fs::open_regular(path)?;
         let size = fs::length(&file, path)?;
         let start = fs::read_at(&mut file, path, 0, 512)?;
         let Some((prefix, rest)) = start.split_first_chunk::<8>() else {

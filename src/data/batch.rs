@@ -61,7 +61,7 @@ impl Batches {
     /// The samples of one step from `bucket`.
     pub fn global(&self, bucket: &SizeBucket) -> u64 {
         let sizes = if bucket.frames == 1 { &self.images } else { &self.videos };
-        sizes.of(bucket) * self.accumulation * self.data_parallel
+        sizes.of(bucket).saturating_mul(self.accumulation).saturating_mul(self.data_parallel)
     }
 
     /// The same with other numbers, for proposals; `None` if nothing would change.
@@ -82,9 +82,8 @@ impl Batches {
 }
 
 impl PerSize {
-    #[expect(clippy::cast_precision_loss, reason = "sides of images are far below 2^26")]
     fn of(&self, bucket: &SizeBucket) -> u64 {
-        let side = ((bucket.width * bucket.height) as f64).sqrt();
+        let side = bucket.pixels().sqrt();
         let mut best = (f64::INFINITY, 1);
         for (size, batch) in &self.0 {
             let distance = size.map_or(0.0, |size| (size - side).abs());

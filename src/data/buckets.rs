@@ -35,6 +35,14 @@ pub struct SizeBucket {
     pub frames: i64,
 }
 
+impl SizeBucket {
+    /// Of one frame; exact below 2^53.
+    #[expect(clippy::cast_precision_loss, reason = "sides of images are far below 2^26")]
+    pub fn pixels(&self) -> f64 {
+        self.width as f64 * self.height as f64
+    }
+}
+
 /// `512×768`, `512×768×33`: without the ratio, which is seen.
 impl fmt::Display for SizeBucket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

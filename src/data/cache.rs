@@ -18,7 +18,7 @@ use crate::{
 use super::media::{Flaw, Media, Rate};
 
 /// The first line. Other lines are not understood, so whoever changes them changes this.
-const VERSION: &str = "dpgui probes 1";
+const VERSION: &str = "dpgui probes 2";
 
 /// What can be known of a file.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,6 +36,8 @@ pub(super) enum CaptionText {
     /// The trainer gives up on it.
     NotUtf8,
     Unreadable,
+    /// A pipe, say, for which the trainer waits.
+    NoFile,
 }
 
 /// Size, and the time of the last change.
@@ -87,11 +89,11 @@ const fn is_lasting(known: &Known) -> bool {
     !matches!(
         known,
         Known::Media(Media::Unusable(Flaw::Denied | Flaw::NeedsFfprobe))
-            | Known::Caption(CaptionText::Unreadable)
+            | Known::Caption(CaptionText::Unreadable | CaptionText::NoFile)
     )
 }
 
-const FLAWS: [(char, Flaw); 9] = [
+const FLAWS: [(char, Flaw); 10] = [
     ('e', Flaw::Empty),
     ('m', Flaw::NoMedia),
     ('l', Flaw::GitLfsPointer),
@@ -101,6 +103,7 @@ const FLAWS: [(char, Flaw); 9] = [
     ('a', Flaw::AnimatedWebp),
     ('0', Flaw::NoPixels),
     ('u', Flaw::Unmeasured),
+    ('c', Flaw::CutOff),
 ];
 
 const CAPTIONS: [(char, CaptionText); 3] =

@@ -2,9 +2,14 @@
 //!
 //! Source: `_get_ungrouped_metadata` and `_metadata_map_fn` in diffusion-pipe's `utils/dataset.py`.
 
-use std::{collections::HashMap, ffi::OsStr, path::Path};
+use std::{
+    collections::HashMap,
+    ffi::OsStr,
+    io::{self, BufReader, Read as _},
+    path::Path,
+};
 
-use serde_json::Value;
+use serde::{Deserialize, de::IgnoredAny};
 
 use crate::platform::fs;
 
@@ -19,19 +24,22 @@ pub(super) enum CaptionsJson {
     Broken(String),
 }
 
+/// Longest `captions.json`, in bytes: a million captions of a thousand characters.
+const LONGEST_TABLE: u64 = 1 << 30;
+
+/// Of a `.txt`, so many bytes are read: far more than any text encoder takes.
+const READ_OF_TEXT: u64 = 1 << 20;
+
 impl CaptionsJson {
     pub(super) fn read(dir: &Path) -> Self {
-        let text = match fs::read_text(&dir.join(CAPTIONS)) {
-            Ok(text) => text,
+        let file = match fs::open_regular(&dir.join(CAPTIONS)) {
+            Ok(file) => file,
             Err(cause) => return Self::Broken(crate::error::in_one_line(&cause)),
         };
-        match serde_json::from_str(&text) {
-            Ok(Value::Object(table)) => {
-                // `null` is as good as no entry.
-                let entries = table.into_iter().filter(|(_, value)| !value.is_null());
-                Self::Table(entries.map(|(name, value)| (name, count(&value))).collect())
-            }
-            Ok(_) => Self::Broken("it is no table of file names".to_owned()),
+        // Not as one text: only the names are kept.
+        match serde_json::from_reader(BufReader::new(file.take(LONGEST_TABLE))) {
+            Ok(table) => Self::Table(counted(table)),
+            Err(cause) if cause.is_data() => Self::Broken("it is no table of file names".to_owned()),
             Err(cause) => Self::Broken(cause.to_string()),
         }
     }
@@ -47,17 +55,44 @@ impl CaptionsJson {
     }
 }
 
-fn count(value: &Value) -> Option<u64> {
-    let captions = value.as_array()?;
-    captions.iter().all(Value::is_string).then_some(captions.len() as u64)
+/// `null` is as good as no entry.
+fn counted(table: HashMap<String, Option<Count>>) -> HashMap<String, Option<u64>> {
+    table.into_iter().filter_map(|(name, count)| Some((name, count?.0))).collect()
 }
 
-/// Reads a `.txt`.
+/// How many strings are in a list; `None` if it is anything else.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(from = "Captions")]
+struct Count(Option<u64>);
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Captions {
+    List(Vec<String>),
+    Other(IgnoredAny),
+}
+
+impl From<Captions> for Count {
+    fn from(captions: Captions) -> Self {
+        match captions {
+            Captions::List(all) => Self(Some(all.len() as u64)),
+            Captions::Other(IgnoredAny) => Self(None),
+        }
+    }
+}
+
+/// Reads a `.txt`, of which the first part tells enough.
 pub(super) fn read_text(path: &Path) -> CaptionText {
-    match fs::read(path).map(String::from_utf8) {
-        Ok(Ok(text)) if text.trim().is_empty() => CaptionText::Empty,
-        Ok(Ok(_)) => CaptionText::Good,
-        Ok(Err(_)) => CaptionText::NotUtf8,
-        Err(_) => CaptionText::Unreadable,
+    let bytes = match fs::read_start(path, READ_OF_TEXT) {
+        Ok(bytes) => bytes,
+        Err(cause) if cause.source.kind() == io::ErrorKind::InvalidInput => return CaptionText::NoFile,
+        Err(_) => return CaptionText::Unreadable,
+    };
+    match str::from_utf8(&bytes) {
+        Ok(text) if text.trim().is_empty() => CaptionText::Empty,
+        Ok(_) => CaptionText::Good,
+        // The last letter may go on in what is not read.
+        Err(cause) if cause.error_len().is_none() && bytes.len() as u64 == READ_OF_TEXT => CaptionText::Good,
+        Err(_) => CaptionText::NotUtf8,
     }
 }

@@ -2,21 +2,22 @@
 
 mod batches;
 mod demo;
+mod media;
 
 use std::{ffi::OsString, path::Path};
 
 use crate::{
     config::{Finding, Position},
-    platform::mounts,
+    output::plain,
+    platform::{fs::Entry, mounts},
 };
 
 use super::{
     buckets::SizeBucket,
     cache::CaptionText,
-    media::{Flaw, Media},
     model::DEMO,
     spec::DirectorySpec,
-    survey::{Directory, Drop, Fate, Item, Survey},
+    survey::{Directory, Drop, Fate, Survey},
 };
 
 /// An image whose bucket has this many times its pixels is blown up to what it does not hold.
@@ -87,8 +88,8 @@ impl Folder<'_> {
     /// ``a.png` and 2 more in `/data``.
     fn files<'a>(&self, names: impl Iterator<Item = &'a OsString>) -> Option<String> {
         let names: Vec<&OsString> = names.collect();
-        let first = Path::new(names.first()?).display();
-        let folder = self.directory.path.display();
+        let first = plain::name(names.first()?);
+        let folder = plain::name(&self.directory.path);
         Some(match names.len() {
             1 => format!("`{first}` in `{folder}`"),
             count => format!("`{first}` and {} more in `{folder}`", grouped(count - 1)),
@@ -100,7 +101,7 @@ impl Folder<'_> {
     }
 
     fn as_a_whole(&mut self) {
-        let folder = self.directory.path.display().to_string();
+        let folder = plain::name(&self.directory.path);
         if let Some(why) = self.directory.faults.unlisted.clone() {
             return self.error("directory-exists", why, "put the folder there, or correct the path");
         }
@@ -109,6 +110,7 @@ impl Folder<'_> {
             let fix = "allow it with `chmod u+w`, or copy the files to a folder of yours";
             self.error("directory-writable", message, fix);
         }
+        self.strangers(&folder);
         if self.directory.items.is_empty() && self.directory.faults.archives.is_empty() {
             let message = format!("there is no image or video in `{folder}` itself");
             let fix =
@@ -116,7 +118,7 @@ impl Folder<'_> {
             self.error("directory-has-media", message, fix);
         }
         if let Some(first) = self.directory.faults.archives.first() {
-            let first = Path::new(first).display().to_string();
+            let first = plain::name(first);
             let message = format!(
                 "`{first}` in `{folder}` is an archive; the trainer reads its members, which are not checked here"
             );
@@ -124,9 +126,40 @@ impl Folder<'_> {
         }
     }
 
+    /// What is called like an item and is none.
+    fn strangers(&mut self, folder: &str) {
+        for kind in [Entry::Forbidden, Entry::Dangling, Entry::Special] {
+            let strange = self.directory.faults.strange.iter().filter(|(_, it)| *it == kind);
+            let Some(files) = self.files(strange.map(|(name, _)| name)) else { continue };
+            match kind {
+                Entry::Forbidden => {
+                    let message =
+                        format!("a link to where you may not look, on which the trainer gives up: {files}");
+                    self.error(
+                        "directory-readable",
+                        message,
+                        &format!("remove it from `{folder}`, or allow it"),
+                    );
+                }
+                Entry::Dangling => {
+                    let message = format!(
+                        "a link to what is not there, which the trainer passes over in silence: {files}"
+                    );
+                    self.warning("directory-readable", message, "mend the link, or remove it");
+                }
+                _ => {
+                    let message = format!(
+                        "no file but a pipe, a socket or a device, which the trainer passes over: {files}"
+                    );
+                    self.warning("directory-readable", message, "remove it");
+                }
+            }
+        }
+    }
+
     fn captions(&mut self) {
         let faults = &self.directory.faults;
-        let folder = self.directory.path.display().to_string();
+        let folder = plain::name(&self.directory.path);
         if faults.no_captions_json {
             let message = format!("`online_captions` needs `captions.json` in `{folder}`");
             self.error("online-captions-file", message, "add the file, or remove `online_captions`");
@@ -148,10 +181,13 @@ impl Folder<'_> {
         let bad = self.directory.faults.bad_texts.iter().map(|(name, _)| name);
         if let Some(files) = self.files(bad) {
             let how = match self.directory.faults.bad_texts[0].1 {
-                CaptionText::NotUtf8 => "is no UTF-8 text",
-                _ => "cannot be read",
+                CaptionText::NotUtf8 => "is no UTF-8 text, on which the trainer gives up",
+                CaptionText::NoFile => {
+                    "is no file but a pipe or a device, for which the trainer may wait forever"
+                }
+                _ => "cannot be read, on which the trainer gives up",
             };
-            let message = format!("a caption that {how}, on which the trainer gives up: {files}");
+            let message = format!("a caption that {how}: {files}");
             self.error("captions-readable", message, "save the `.txt` as UTF-8");
         }
         if self.directory.faults.empty_texts > 0 {
@@ -178,7 +214,7 @@ impl Folder<'_> {
             self.error("control-file-per-target", message, fix);
         }
         if let Some(path) = self.directory.faults.broken_controls.first() {
-            let message = format!("the control image `{}` cannot be read", path.display());
+            let message = format!("the control image `{}` cannot be read", plain::name(path));
             self.error("control-file-per-target", message, "replace it");
         }
         if let Some((name, mask, what)) = self.directory.faults.other_masks.first() {
@@ -188,8 +224,8 @@ impl Folder<'_> {
             };
             let message = format!(
                 "the mask `{}` of `{}`: {what}{more}: the trainer gives up on it",
-                mask.display(),
-                Path::new(name).display()
+                plain::name(mask),
+                plain::name(name)
             );
             self.error("mask-same-size", message, "make the mask as large as its image");
         }
@@ -200,103 +236,6 @@ impl Folder<'_> {
         if let Some(pair) = self.directory.faults.ambiguous.first() {
             let message = format!("{pair} have one stem: which of them the trainer takes is chance");
             self.warning("companion-ambiguous", message, "keep one of them");
-        }
-    }
-
-    fn media(&mut self) {
-        let fatal = self.directory.items.iter().filter(|it| ends_caching(it)).map(|it| &it.name);
-        if let Some(files) = self.files(fatal) {
-            let message = format!("no `.webp` that can be read, at which the trainer gives up: {files}");
-            self.error("media-readable", message, "replace or remove it");
-        }
-        for flaw in FLAWS {
-            let has = |it: &&Item| it.media == Some(Media::Unusable(flaw)) && !ends_caching(it);
-            let Some(files) = self.files(self.directory.items.iter().filter(has).map(|it| &it.name)) else {
-                continue;
-            };
-            let message = format!("{}: {files}", flaw.sentence());
-            match flaw {
-                Flaw::AnimatedWebp => {
-                    self.error("no-animated-webp", message, "convert it to a video, or remove it");
-                }
-                Flaw::NoPixels => self.error("media-readable", message, "remove it"),
-                Flaw::Unmeasured => self.warning("media-unknown", message, "convert it to PNG or JPEG"),
-                Flaw::NeedsFfprobe => {
-                    self.warning("media-unknown", message, "install FFmpeg, or convert it to MP4");
-                }
-                _ => self.warning("media-readable", format!("dropped, {message}"), "replace or remove it"),
-            }
-        }
-        let turned = |it: &&Item| matches!(it.media, Some(Media::Image { turned: true, .. }));
-        if let Some(files) = self.files(self.directory.items.iter().filter(turned).map(|it| &it.name)) {
-            let message = format!(
-                "to be turned or mirrored by the EXIF orientation, which the trainer ignores: {files}"
-            );
-            self.warning(
-                "exif-orientation",
-                message,
-                "turn the pixels, for example with `mogrify -auto-orient`",
-            );
-        }
-    }
-
-    fn videos(&mut self) {
-        if let Some(files) = self.files(self.dropped(Drop::VideoForImageModel)) {
-            let model = self.survey.model.name.unwrap_or("this model");
-            let (message, fix) = match self.survey.model.name {
-                Some(_) => (
-                    format!(
-                        "a video, which the trainer drops as the model type `{model}` takes images only: {files}"
-                    ),
-                    "move the videos to another folder",
-                ),
-                None => (
-                    format!("a video, whose bucket depends on the model: {files}"),
-                    "name the training file with `--config`",
-                ),
-            };
-            self.warning("videos-need-video-model", message, fix);
-        }
-        let uncounted = |it: &&Item| {
-            matches!(it.media, Some(Media::Video { frames: 1, .. })) && self.survey.model.video.is_some()
-        };
-        if let Some(files) = self.files(self.directory.items.iter().filter(uncounted).map(|it| &it.name)) {
-            let message = format!(
-                "a container that does not say how many frames it has, so the trainer takes it for one image: {files}"
-            );
-            self.warning(
-                "video-length-unknown",
-                message,
-                "convert it to MP4, for example with `ffmpeg -c copy`",
-            );
-        }
-        let image = |it: &&Item| matches!(it.fate, Fate::Trains(_)) && it.frames == 1;
-        let images = self.directory.items.iter().filter(image).map(|it| &it.name);
-        if let Some(files) = self.files(images).filter(|_| self.survey.model.videos_only) {
-            let message = format!("an image, on which this image-to-video model gives up: {files}");
-            self.error("wan-i2v-video-only", message, "move the images to another folder");
-        }
-        if let Some(files) = self.files(self.dropped(Drop::NoImageBucket)) {
-            let message = format!(
-                "an image, for which the trainer finds no size bucket of 1 frame and drops it: {files}"
-            );
-            self.warning("size-bucket-for-images", message, "add `[width, height, 1]` to `size_buckets`");
-        }
-        if let Some(files) = self.files(self.dropped(Drop::TooShort)) {
-            let shortest = self.spec.buckets.shortest_video();
-            let (message, fix) = match shortest {
-                Some(frames) => (
-                    format!(
-                        "a video shorter than the shortest bucket, {frames} frames, so the trainer drops it: {files}"
-                    ),
-                    "add a shorter bucket to `frame_buckets`",
-                ),
-                None => (
-                    format!("a video, and there is no bucket for videos, so the trainer drops it: {files}"),
-                    "set `frame_buckets = [1, 33]`",
-                ),
-            };
-            self.warning("videos-need-frame-bucket", message, fix);
         }
     }
 
@@ -331,30 +270,6 @@ impl Folder<'_> {
     }
 }
 
-const FLAWS: [Flaw; 11] = [
-    Flaw::Empty,
-    Flaw::NoMedia,
-    Flaw::GitLfsPointer,
-    Flaw::WebPage,
-    Flaw::ForeignFormat,
-    Flaw::TooManyPixels,
-    Flaw::AnimatedWebp,
-    Flaw::NoPixels,
-    Flaw::Denied,
-    Flaw::Unmeasured,
-    Flaw::NeedsFfprobe,
-];
-
-/// Of a `.webp` the trainer counts the frames, and there what cannot be read is an error like any other. What it
-/// opens only to measure it is left out. Source: `_metadata_map_fn` in diffusion-pipe's `utils/dataset.py`.
-fn ends_caching(item: &Item) -> bool {
-    use Flaw::{Denied, Empty, GitLfsPointer, NoMedia, WebPage};
-    let is_webp = Path::new(&item.name).extension().is_some_and(|it| it == "webp");
-    let unreadable = [Empty, NoMedia, GitLfsPointer, WebPage, Denied];
-    is_webp && matches!(item.media, Some(Media::Unusable(flaw)) if unreadable.contains(&flaw))
-}
-
-#[expect(clippy::cast_precision_loss, reason = "pixels")]
 fn is_blown_up(width: u32, height: u32, bucket: &SizeBucket) -> bool {
-    (bucket.width * bucket.height) as f64 > f64::from(width) * f64::from(height) * BLOWN_UP
+    bucket.pixels() > f64::from(width) * f64::from(height) * BLOWN_UP
 }

@@ -9,7 +9,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::platform::fs::{self, FsError};
+use crate::{
+    output::plain,
+    platform::fs::{self, Entry, FsError},
+};
 
 use super::spec::DirectorySpec;
 
@@ -27,6 +30,8 @@ pub(super) struct Listing {
     pub(super) has_captions_json: bool,
     /// Masks and control images of one stem: which one the trainer takes is chance.
     pub(super) ambiguous: Vec<String>,
+    /// What is called like an item and is no file.
+    pub(super) strange: Vec<(OsString, Entry)>,
 }
 
 /// A file that the trainer takes for an item.
@@ -60,12 +65,22 @@ pub(super) fn list(spec: &DirectorySpec) -> Result<Listing, FsError> {
     let masks = spec.mask_path.as_deref().map(|dir| by_stem(dir, &mut ambiguous)).transpose()?;
     let controls = spec.control_path.as_deref().map(|dir| by_stem(dir, &mut ambiguous)).transpose()?;
     // `os.path.exists`: a folder would do as well.
-    let texts: HashSet<&OsStr> =
-        entries.iter().map(|(name, _)| name.as_os_str()).filter(|name| suffix(name) == b".txt").collect();
-    let has_captions_json = entries.iter().any(|(name, _)| name == CAPTIONS);
-    let (mut items, mut archives) = (vec![], vec![]);
-    for (name, is_file) in &entries {
-        if !is_file || is_companion(name) {
+    let exists = |entry: &Entry| !matches!(entry, Entry::Dangling | Entry::Forbidden);
+    let there = || entries.iter().filter(|(_, entry)| exists(entry)).map(|(name, _)| name.as_os_str());
+    let texts: HashSet<&OsStr> = there().filter(|name| suffix(name) == b".txt").collect();
+    let has_captions_json = there().any(|name| name == CAPTIONS);
+    let (mut items, mut archives, mut strange) = (vec![], vec![], vec![]);
+    for (name, entry) in &entries {
+        match entry {
+            // The trainer looks behind every link, whatever it is called.
+            Entry::Forbidden => strange.push((name.clone(), *entry)),
+            Entry::Dangling if !is_companion(name) || suffix(name) == b".txt" => {
+                strange.push((name.clone(), *entry));
+            }
+            Entry::Special if !is_companion(name) => strange.push((name.clone(), *entry)),
+            Entry::File | Entry::Dangling | Entry::Special | Entry::Directory => {}
+        }
+        if *entry != Entry::File || is_companion(name) {
             continue;
         }
         if suffix(name) == b".tar" {
@@ -88,16 +103,16 @@ pub(super) fn list(spec: &DirectorySpec) -> Result<Listing, FsError> {
             name: name.clone(),
         });
     }
-    Ok(Listing { items, archives, has_captions_json, ambiguous })
+    Ok(Listing { items, archives, has_captions_json, ambiguous, strange })
 }
 
 /// The files of a folder by their stems.
 fn by_stem(dir: &Path, ambiguous: &mut Vec<String>) -> Result<HashMap<OsString, PathBuf>, FsError> {
     let mut stems = HashMap::new();
-    for (name, _) in fs::entries(dir)?.into_iter().filter(|(_, is_file)| *is_file) {
+    for (name, _) in fs::entries(dir)?.into_iter().filter(|(_, entry)| *entry == Entry::File) {
         let path = dir.join(&name);
         if let Some(other) = stems.insert(stem(&name).to_owned(), path.clone()) {
-            ambiguous.push(format!("`{}` and `{}`", other.display(), path.display()));
+            ambiguous.push(format!("`{}` and `{}`", plain::name(other), plain::name(&path)));
         }
     }
     Ok(stems)

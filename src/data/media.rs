@@ -10,6 +10,8 @@ mod ffprobe;
 mod image;
 mod isobmff;
 mod matroska;
+mod tiff;
+mod whole;
 
 use std::{
     ffi::OsStr,
@@ -67,6 +69,8 @@ pub enum Flaw {
     AnimatedWebp,
     /// A side of 0 pixels, by which the trainer would divide.
     NoPixels,
+    /// The end is missing. The trainer measures it, and gives up when it wants the pixels.
+    CutOff,
     /// This file may not be read.
     Denied,
     /// Pillow may read it; its size is not known here.
@@ -85,6 +89,8 @@ struct Track {
     /// All frames counted, for containers where that needs no decoding.
     counted: u64,
     rate: Option<Rate>,
+    /// All that the tables speak of is there.
+    is_whole: bool,
 }
 
 /// Pillow's `MAX_IMAGE_PIXELS`, twice: beyond it refuses. Source: Pillow 12.3, `PIL/Image.py`.
@@ -92,7 +98,7 @@ const MOST_PIXELS: u64 = 2 * 89_478_485;
 
 /// Reads the header of the file at `path`.
 pub fn probe(path: &Path, ffprobe: &Ffprobe) -> Media {
-    let Ok(file) = fs::open(path) else { return Media::Unusable(Flaw::Denied) };
+    let Ok(file) = fs::open_regular(path) else { return Media::Unusable(Flaw::Denied) };
     measure(path.file_name().unwrap_or_default(), file, || ffprobe.ask(path))
 }
 
@@ -143,11 +149,18 @@ fn video<R: Read + Seek>(
         [b'R', b'I', b'F', b'F', _, _, _, _, b'A', b'V', b'I', b' ', ..] => avi::read(reader)?,
         _ => return None,
     };
-    let Track { width, height, frames, counted, rate } = track;
+    let Track { width, height, frames, counted, rate, is_whole } = track;
     // Of `.mkv` files the trainer decodes every frame; of others it believes the container, and where that is silent
     // its count ends at the first frame.
     let counts_itself = suffix(name).eq_ignore_ascii_case(b".mkv");
     let frames = if counts_itself { counted } else { frames.unwrap_or(1) };
+    if counts_itself && counted == 0 {
+        return Some(Err(Flaw::NoMedia));
+    }
+    if !is_whole {
+        // Who decodes all to count it notices at once, and leaves it out.
+        return Some(Err(if counts_itself { Flaw::NoMedia } else { Flaw::CutOff }));
+    }
     Some(Ok(Media::Video { width, height, frames, rate: rate? }))
 }
 
@@ -226,6 +239,7 @@ impl Flaw {
             Self::TooManyPixels => "more than 178956970 pixels, which Pillow refuses",
             Self::AnimatedWebp => "an animated WebP, on which the trainer gives up",
             Self::NoPixels => "a side of 0 pixels, on which the trainer gives up",
+            Self::CutOff => "cut off before its end",
             Self::Denied => "cannot be opened",
             Self::Unmeasured => "an image of a kind that is not measured here",
             Self::NeedsFfprobe => "a video that only `ffprobe` could measure, which is not installed",

@@ -6,7 +6,7 @@ use crate::{
     config::suggest,
     platform::{
         Env,
-        fs::{self, FsError},
+        fs::{self, Entry, FsError},
     },
 };
 
@@ -25,8 +25,11 @@ const LOOKED_AT: usize = 2000;
 /// # Errors
 /// When the folder cannot be listed.
 pub fn look(dir: &Path, model: &DataModel, env: &Env) -> Result<suggest::Media, FsError> {
-    let names: Vec<OsString> =
-        fs::entries(dir)?.into_iter().filter(|(_, is_file)| *is_file).map(|(name, _)| name).collect();
+    let names: Vec<OsString> = fs::entries(dir)?
+        .into_iter()
+        .filter(|(_, entry)| *entry == Entry::File)
+        .map(|(name, _)| name)
+        .collect();
     let captioned: HashSet<&std::ffi::OsStr> = names
         .iter()
         .filter(|name| listing::suffix(name) == b".txt")

@@ -30,7 +30,7 @@ pub struct Sample {
     reason = "as Python: the product is whole and below 2^53, the quotient is cut off"
 )]
 pub fn retimed(frames: u64, rate: Rate, video: VideoRule) -> i64 {
-    ((frames * u64::from(video.rate)) as f64 / rate.per_second()) as i64
+    (frames.saturating_mul(video.rate.into()) as f64 / rate.per_second()) as i64
 }
 
 /// A bucket that has samples, of all directories together.
@@ -90,7 +90,7 @@ impl<'a> Counted<'a> {
     pub fn take(&mut self, sample: &Sample, count: u64) -> Result<Group, NoBucket> {
         let group = self.directory.buckets.choose(sample.width, sample.height, sample.frames)?;
         let (items, entries) = self.groups.entry(group).or_default();
-        *items += count;
+        *items = items.saturating_add(count);
         *entries = entries.saturating_add(self.directory.entries(sample.captions).saturating_mul(count));
         Ok(group)
     }
@@ -127,11 +127,13 @@ pub fn epoch(counted: &[Counted], model: &DataModel, batches: &Batches, subsampl
             }
         }
     }
-    let batches: u64 = buckets.iter().map(|it| it.kept / it.global_batch.max(1)).sum();
+    // With absurd repeats the numbers stop at their largest.
+    let all = |of: fn(&Filled) -> u64| buckets.iter().map(of).fold(0, u64::saturating_add);
+    let batches = all(|it| it.kept / it.global_batch.max(1));
     Epoch {
         steps: subsample.map_or(batches, |ratio| repeated(batches, Number::Float(ratio)).min(batches)),
-        before: buckets.iter().map(|it| it.before).sum(),
-        kept: buckets.iter().map(|it| it.kept).sum(),
+        before: all(|it| it.before),
+        kept: all(|it| it.kept),
         buckets,
     }
 }
@@ -151,14 +153,14 @@ impl Filled {
 
     fn add(&mut self, part: Part) {
         self.items += part.items;
-        self.before += part.length;
+        self.before = self.before.saturating_add(part.length);
         self.kept = self.before - self.before % self.global_batch.max(1);
         // Two resolutions of one size: the trainer takes the items twice.
         match self.parts.iter_mut().find(|it| it.directory == part.directory) {
             Some(known) => {
                 known.items += part.items;
-                known.entries += part.entries;
-                known.length += part.length;
+                known.entries = known.entries.saturating_add(part.entries);
+                known.length = known.length.saturating_add(part.length);
             }
             None => self.parts.push(part),
         }

@@ -41,7 +41,7 @@ impl DirectorySpec {
     pub fn entries(&self, captions: u64) -> u64 {
         match self.shuffled_copies {
             0 => captions,
-            copies => captions * u64::try_from(copies).unwrap_or(0),
+            copies => captions.saturating_mul(u64::try_from(copies).unwrap_or(0)),
         }
     }
 }
@@ -100,15 +100,20 @@ impl Reader<'_> {
             self.wrong("dataset-directory-list", "directory", message, "add `path = 'FOLDER'`")
         })?;
         let shuffles = self.value("cache_shuffle_num", "a whole number", Value::as_integer)?.unwrap_or(0);
-        let tags = self.value("shuffle_tags", "`true` or `false`", Value::as_bool)?.unwrap_or(false);
+        let tags = self.flag("shuffle_tags", false);
         let num_repeats = self.value("num_repeats", "a number", number)?.unwrap_or(Number::Int(1));
         if num_repeats.value() <= 0.0 {
             let message = "`num_repeats` must be above 0";
+            let fix = "remove the `[[directory]]`, if it shall not be trained";
+            return Err(self.wrong("num-repeats-positive", "num_repeats", message, fix));
+        }
+        if !num_repeats.value().is_finite() {
+            let message = "`num_repeats` must be a number of times: the trainer gives up on it after caching";
             return Err(self.wrong(
                 "num-repeats-positive",
                 "num_repeats",
                 message,
-                "remove the `[[directory]]`, if it shall not be trained",
+                "write `num_repeats = 1`",
             ));
         }
         Ok(DirectorySpec {
@@ -120,8 +125,8 @@ impl Reader<'_> {
             buckets: self.buckets()?,
             num_repeats,
             shuffled_copies: if tags && shuffles == 0 { 1 } else { shuffles },
-            skip_empty_caption: self.flag("skip_empty_caption", true)?,
-            online_captions: self.flag("online_captions", false)?,
+            skip_empty_caption: self.flag("skip_empty_caption", true),
+            online_captions: self.flag("online_captions", false),
         })
     }
 
@@ -152,7 +157,7 @@ impl Reader<'_> {
     }
 
     fn ratios(&self) -> Read<Vec<super::buckets::Ratio>> {
-        if !self.flag("enable_ar_bucket", false)? {
+        if !self.flag("enable_ar_bucket", false) {
             return Ok(Buckets::square());
         }
         let ratio = |value: &Value| match pair(value) {
@@ -204,8 +209,18 @@ impl Reader<'_> {
         })
     }
 
-    fn flag(&self, key: &str, default: bool) -> Read<bool> {
-        Ok(self.value(key, "`true` or `false`", Value::as_bool)?.unwrap_or(default))
+    /// As Python judges a value of any kind: 0 and what is empty are `false`.
+    fn flag(&self, key: &str, default: bool) -> bool {
+        let Some(value) = self.item(key).and_then(Item::as_value) else { return default };
+        match value {
+            Value::Boolean(it) => *it.value(),
+            Value::Integer(it) => *it.value() != 0,
+            Value::Float(it) => *it.value() != 0.0,
+            Value::String(it) => !it.value().is_empty(),
+            Value::Array(it) => !it.is_empty(),
+            Value::InlineTable(it) => !it.is_empty(),
+            Value::Datetime(_) => true,
+        }
     }
 
     fn list<T>(

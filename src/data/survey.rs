@@ -1,22 +1,24 @@
 //! A dataset as it lies there: every file with what becomes of it.
 
 mod companions;
+mod probes;
 
-use std::{collections::HashMap, ffi::OsString, path::PathBuf, sync::OnceLock};
+use std::{ffi::OsString, path::PathBuf, sync::OnceLock};
 
 use crate::{
     config::{Base, Finding, Purpose, Severity, TrainConfig, source::Source},
-    platform::{Env, cores, fs},
+    output::Output,
+    platform::{Env, fs::Entry},
     workspace::Workspace,
 };
 
 use super::{
     batch::Batches,
     buckets::Group,
-    cache::{Cache, CaptionText, Known, Stamp},
-    captions::{self, CaptionsJson},
+    cache::CaptionText,
+    captions::CaptionsJson,
     findings::{self, counted, grouped},
-    listing::{self, Companion, Listed, Listing, with_text_suffix},
+    listing::{self, Listed, Listing},
     media::{self, Ffprobe, Flaw, Media},
     model::DataModel,
     plan::{self, Counted, Epoch, Groups, Sample},
@@ -24,11 +26,15 @@ use super::{
     spec::{self, DatasetSpec, DirectorySpec},
 };
 
+use probes::Probes;
+
 /// Who asks, and for what.
 #[derive(Clone, Copy, Debug)]
 pub struct Site<'a> {
     pub workspace: &'a Workspace,
     pub env: &'a Env,
+    /// Where to say how far it is, in folders that take a while.
+    pub output: &'a Output,
 }
 
 /// A dataset file with all its folders.
@@ -86,6 +92,17 @@ pub enum Drop {
     TooShort,
     /// An image, and no size bucket of one frame.
     NoImageBucket,
+}
+
+impl Item {
+    /// Why it is dropped, in words; `None` if it trains.
+    pub const fn why_dropped(&self) -> Option<&'static str> {
+        match (self.fate, &self.media) {
+            (Fate::Trains(_), _) => None,
+            (Fate::Dropped(Drop::Unusable), Some(Media::Unusable(flaw))) => Some(flaw.sentence()),
+            (Fate::Dropped(why), _) => Some(why.sentence()),
+        }
+    }
 }
 
 impl Survey {
@@ -156,6 +173,8 @@ pub(super) struct Faults {
     pub(super) unlisted: Option<String>,
     pub(super) archives: Vec<OsString>,
     pub(super) ambiguous: Vec<String>,
+    /// Names that are no files.
+    pub(super) strange: Vec<(OsString, Entry)>,
     pub(super) captions_json: Option<String>,
     /// Entries of `captions.json` that are no lists of strings.
     pub(super) wrong_entries: Vec<OsString>,
@@ -218,7 +237,7 @@ fn look(
     site: Site,
 ) -> Directory {
     let mut directory = Directory { path: spec.path.clone(), ..Directory::default() };
-    let Listing { items, archives, has_captions_json, ambiguous } = match listing::list(spec) {
+    let Listing { items, archives, has_captions_json, ambiguous, strange } = match listing::list(spec) {
         Ok(listing) => listing,
         Err(cause) => {
             directory.faults.unlisted = Some(crate::error::in_one_line(&cause));
@@ -227,6 +246,7 @@ fn look(
     };
     directory.faults.archives = archives;
     directory.faults.ambiguous = ambiguous;
+    directory.faults.strange = strange;
     directory.faults.no_captions_json = spec.online_captions && !has_captions_json;
     let json = has_captions_json.then(|| CaptionsJson::read(&spec.path));
     if let Some(CaptionsJson::Broken(why)) = &json {
@@ -301,6 +321,10 @@ fn judge(
         (Media::Video { .. }, None) => {
             return (item(Some(media), 0, Fate::Dropped(Drop::VideoForImageModel)), listed);
         }
+        // Without a rate to which it could be re-timed, the trainer leaves out every video.
+        (Media::Unusable(Flaw::CutOff), None) if media::is_video_name(&listed.name) => {
+            return (item(Some(media), 0, Fate::Dropped(Drop::VideoForImageModel)), listed);
+        }
         (Media::Unusable(_), _) => return (item(Some(media), 0, Fate::Dropped(Drop::Unusable)), listed),
     };
     let fate = match counted.take(&Sample { width, height, frames, captions: count }, 1) {
@@ -310,72 +334,4 @@ fn judge(
         Err(_) => Fate::Dropped(Drop::TooShort),
     };
     (item(Some(media), frames, fate), listed)
-}
-
-/// What is known of the files that are to be opened, from the cache or from now.
-struct Probes {
-    by_name: HashMap<OsString, Known>,
-    companions: HashMap<PathBuf, Media>,
-}
-
-impl Probes {
-    fn of(spec: &DirectorySpec, items: &[Listed], with_texts: bool, ffprobe: &Ffprobe, site: Site) -> Self {
-        let opened = |it: &&Listed| !with_texts || it.has_text || !spec.skip_empty_caption;
-        let media = items.iter().filter(opened).map(|it| (it.name.clone(), false));
-        let texts =
-            items.iter().filter(|it| with_texts && it.has_text).map(|it| (with_text_suffix(&it.name), true));
-        let mut files: Vec<(OsString, bool)> = media.chain(texts).collect();
-        files.sort_unstable();
-        files.dedup();
-        let cache = Cache::load(site.workspace, &spec.path);
-        let found = cores::map(&files, |(name, is_text)| {
-            let path = spec.path.join(name);
-            let stamp: Stamp = fs::stamp(&path).unwrap_or_default();
-            if let Some(known) = cache.get(name, stamp) {
-                return (stamp, known.clone());
-            }
-            let known = if *is_text {
-                Known::Caption(captions::read_text(&path))
-            } else {
-                Known::Media(media::probe(&path, ffprobe))
-            };
-            (stamp, known)
-        });
-        let all = || files.iter().zip(&found);
-        cache.replace(all().map(|((name, _), (stamp, known))| (name.clone(), *stamp, known.clone())));
-        let by_name = all().map(|((name, _), (_, known))| (name.clone(), known.clone())).collect();
-        Self { by_name, companions: companions(items, ffprobe) }
-    }
-
-    fn media(&self, name: &OsString) -> Media {
-        match self.by_name.get(name) {
-            Some(Known::Media(media)) => media.clone(),
-            _ => Media::Unusable(Flaw::Denied),
-        }
-    }
-
-    fn caption(&self, name: &OsString) -> CaptionText {
-        match self.by_name.get(&with_text_suffix(name)) {
-            Some(Known::Caption(caption)) => *caption,
-            _ => CaptionText::Unreadable,
-        }
-    }
-
-    fn companion(&self, path: &PathBuf) -> Option<&Media> {
-        self.companions.get(path)
-    }
-}
-
-/// The masks and control images, each opened once.
-fn companions(items: &[Listed], ffprobe: &Ffprobe) -> HashMap<PathBuf, Media> {
-    let of = |it: &Companion| match it {
-        Companion::At(path) => Some(path.clone()),
-        Companion::Missing | Companion::Unwanted => None,
-    };
-    let mut paths: Vec<PathBuf> =
-        items.iter().flat_map(|it| [of(&it.mask), of(&it.control)]).flatten().collect();
-    paths.sort_unstable();
-    paths.dedup();
-    let found = cores::map(&paths, |path| media::probe(path, ffprobe));
-    paths.into_iter().zip(found).collect()
 }

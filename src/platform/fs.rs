@@ -1,5 +1,6 @@
 //! Files and directories, with errors that name the path and say what was being done to it.
 
+mod look;
 mod write;
 
 use std::{
@@ -21,6 +22,7 @@ use crate::error::{Kind, Report};
 use super::checkpoint::{Checkpoint, reach};
 
 pub use super::leftovers::{beside, leftovers, remove_leftovers};
+pub use look::{Entry, entries, open_regular, read_start};
 pub use write::{append, write_atomic, write_new, write_new_synced, write_snapshot, write_stream};
 
 /// A file operation that failed: the action, the path, the system's reason.
@@ -286,21 +288,6 @@ pub fn names(dir: &Path) -> Result<Vec<OsString>> {
         .map_err(context("list", dir))?;
     names.sort();
     Ok(names)
-}
-
-/// The names in a directory with whether each is a file (perhaps through a link), sorted. Unlike with [`names`], a
-/// directory that is not there is an error.
-pub fn entries(dir: &Path) -> Result<Vec<(OsString, bool)>> {
-    let look = |entry: fs::DirEntry| {
-        let kind = entry.file_type()?;
-        let is_file = if kind.is_symlink() { entry.path().is_file() } else { kind.is_file() };
-        Ok((entry.file_name(), is_file))
-    };
-    let found = fs::read_dir(dir)
-        .and_then(|entries| entries.map(|entry| entry.and_then(look)).collect::<io::Result<Vec<_>>>());
-    let mut found = found.map_err(context("list", dir))?;
-    found.sort();
-    Ok(found)
 }
 
 /// Size in bytes and the time of the last change, in nanoseconds since 1970: together they tell whether a file is

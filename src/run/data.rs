@@ -35,7 +35,7 @@ pub struct DataSummary {
 /// All that is wrong, if there is something that the trainer would give up on.
 pub(super) fn check(site: Site<'_>, config: &TrainConfig, ranks: u32) -> Result<Vec<DataSummary>, RunError> {
     let Some(model) = DataModel::of(config) else { return Ok(vec![]) };
-    let here = data::Site { workspace: site.workspace, env: &site.host.env };
+    let here = data::Site { workspace: site.workspace, env: &site.host.env, output: site.output };
     let (mut summaries, mut found) = (vec![], vec![]);
     for (purpose, source) in config.datasets() {
         let survey = data::survey_for(config, (purpose, source), model.clone(), ranks, here);

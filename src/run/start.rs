@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::{
     config::{Finding, Severity, TrainConfig},
+    output::Output,
     platform::{
         Env, Host, clock, fifo, fs,
         gpu::{self, Gpu, Nvidia},
@@ -99,6 +100,7 @@ pub struct Site<'a> {
     pub host: &'a Host,
     pub workspace: &'a Workspace,
     pub settings: &'a Settings,
+    pub output: &'a Output,
 }
 
 /// All that the folder of a run is made from.
@@ -148,7 +150,7 @@ pub(super) fn share_setup(dir: &RunDir, begin: Begin) -> Result<Option<Lock>, Ru
 /// # Errors
 /// Anything that is missing or wrong; then there is no run. A trainer that could not be executed leaves one that says so.
 pub fn start(site: Site<'_>, request: &Request, _setup: &Lock) -> Result<Started, RunError> {
-    let Site { host, workspace, settings } = site;
+    let Site { host, workspace, settings, .. } = site;
     let script = settings.trainer_script(workspace);
     let config = TrainConfig::load(&request.config, workspace, &host.env)?;
     let nvidia = gpu::detect(host);

@@ -1,9 +1,11 @@
 """Small real media files, and what Pillow, imageio and PyAV say of them: what `dpgui::data::media` has to find as well.
 
-Writes `tests/data/differential/media.jsonl`: `{"name", "bytes" (base64), "says"}` a line. `says` is `[width, height]` of an
-image, `[width, height, frames, rate]` of a film, or `null` where the trainer drops the file or gives up. How many
-frames a film has is what ComfyUI's `VideoFromFile` makes of PyAV's numbers: what the container says, else 1; of `.mkv`
-the trainer decodes all.
+Writes `tests/data/differential/media.jsonl`: `{"name", "bytes" (base64), "says", "then"}` a line. `says` is `[width, height]` of
+an image, `[width, height, frames, rate]` of a film, or `null` where there is none. How many frames a film has is what
+ComfyUI's `VideoFromFile` makes of PyAV's numbers: what the container says, else 1; of `.mkv` the trainer decodes all.
+
+`then` is what becomes of it: `trains`; `skipped`, as what goes wrong while it is measured is caught; `raises` while it is
+measured, outside of that; `fails` when its pixels are wanted, or fewer frames are there than were counted.
 
     python tests/differential/media.py
 """
@@ -17,7 +19,7 @@ from pathlib import Path
 import av
 import imageio
 import numpy
-from PIL import Image
+from PIL import Image, ImageOps
 
 OUT = Path(__file__).parent.parent / "data/differential/media.jsonl"
 SIZE = (21, 13)
@@ -29,10 +31,8 @@ def main():
         images(folder)
         films(folder)
         damaged(folder)
-        lines = [
-            json.dumps({"name": path.name, "bytes": base64.b64encode(path.read_bytes()).decode(), "says": says(path)})
-            for path in sorted(folder.iterdir())
-        ]
+        cut(folder)
+        lines = [json.dumps(line(path)) for path in sorted(folder.iterdir())]
     OUT.write_text("".join(line + "\n" for line in lines))
 
 
@@ -95,22 +95,90 @@ def damaged(folder):
     (folder / "pointer.png").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
 
 
+def cut(folder):
+    """Whole files of noise, their ends missing or more behind them; each format forgives other things."""
+    random = numpy.random.default_rng(1)
+    noise = Image.fromarray(random.integers(0, 255, (23, 29, 3), dtype=numpy.uint8))
+    kinds = {
+        "jpg": [{}, {"progressive": True}], "png": [{}], "gif": [{}], "bmp": [{}], "webp": [{}, {"lossless": True}],
+        "tiff": [{}, {"compression": "tiff_lzw"}, {"compression": "jpeg"}], "avif": [{}],
+    }  # fmt: skip
+    whole = folder / "whole"
+    for suffix, ways in kinds.items():
+        for number, way in enumerate(ways):
+            picture = noise.convert("P") if suffix == "gif" else noise
+            picture.save(whole, {"jpg": "JPEG"}.get(suffix, suffix.upper()), **way)
+            ends(folder, f"{suffix}{number}", suffix, whole.read_bytes())
+    odd = noise.convert("P")
+    odd.save(whole, "BMP")
+    ends(folder, "palette", "bmp", whole.read_bytes())
+    odd.save(whole, "GIF", save_all=True, append_images=[odd.rotate(90)])
+    ends(folder, "moving", "gif", whole.read_bytes())
+    # Only now `.webp` is no suffix at which the trainer counts frames.
+    noise.save(whole, "WEBP")
+    ends(folder, "capitals", "WEBP", whole.read_bytes())
+    for name, suffix, codec, options in [
+        ("h264", "mp4", "libx264", {"movflags": "faststart"}), ("mpeg4", "mp4", "mpeg4", {"movflags": "faststart"}),
+        ("late", "mp4", "libx264", {}), ("pieces", "mp4", "libx264", {"movflags": "frag_keyframe+empty_moov"}),
+        ("cluster", "mkv", "libx264", {}), ("chunks", "avi", "mpeg4", {}),
+    ]:  # fmt: skip
+        path = folder / f"whole.{suffix}"
+        film(path, 9, 25, codec, options)
+        content = path.read_bytes()
+        path.unlink()
+        for share in [97, 60, 30]:
+            (folder / f"{name}-{share}.{suffix}").write_bytes(content[: len(content) * share // 100])
+        (folder / f"{name}-more.{suffix}").write_bytes(content + bytes(99))
+    whole.unlink()
+
+
+def ends(folder, name, suffix, content):
+    size = len(content)
+    for less in [0, 1, 2, 3, 4, 16, 20, 21, size // 2, size * 3 // 4]:
+        (folder / f"{name}-{less}.{suffix}").write_bytes(content[: size - less])
+    (folder / f"{name}-more.{suffix}").write_bytes(content + b"more" * 30)
+    (folder / f"{name}-zeros.{suffix}").write_bytes(content[: size // 2] + bytes(size - size // 2))
+
+
+def line(path):
+    found, then = says(path)
+    return {"name": path.name, "bytes": base64.b64encode(path.read_bytes()).decode(), "says": found, "then": then}
+
+
 def says(path):
     videos = {each.extension for each in imageio.config.video_extensions}
     videos |= {each.upper() for each in videos}
     try:
         if path.suffix == ".webp" and imageio.get_reader(path).get_length() > 1:
-            return None
-        if path.suffix not in videos:
-            return list(Image.open(path).size)
-        with av.open(str(path)) as container:
-            stream = container.streams.video[0]
-            found = [stream.width, stream.height, stream.frames or 1, str(Fraction(stream.average_rate))]
-            if path.suffix.lower() == ".mkv":
-                found[2] = sum(1 for _ in container.decode(video=0))
-        return found
+            return None, "raises"
     except Exception:
-        return None
+        return None, "raises"
+    try:
+        if path.suffix not in videos:
+            found = list(Image.open(path).size)
+        else:
+            with av.open(str(path)) as container:
+                stream = container.streams.video[0]
+                found = [stream.width, stream.height, stream.frames or 1, str(Fraction(stream.average_rate))]
+            if path.suffix.lower() == ".mkv":
+                found[2] = frames(path)
+            if found[2] == 0:
+                return None, "skipped"
+    except Exception:
+        return None, "skipped"
+    try:
+        if path.suffix not in videos:
+            ImageOps.fit(Image.open(path).convert("RGB"), (32, 32))
+        elif frames(path) < found[2]:
+            return found, "fails"
+    except Exception:
+        return found, "fails"
+    return found, "trains"
+
+
+def frames(path):
+    with av.open(str(path)) as container:
+        return sum(1 for _ in container.decode(video=0))
 
 
 if __name__ == "__main__":

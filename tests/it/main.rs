@@ -12,6 +12,7 @@ mod config_new;
 mod config_parser;
 mod config_properties;
 mod data;
+mod data_hostile;
 mod data_plan;
 mod deepspeed;
 mod doctor;

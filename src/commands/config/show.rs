@@ -57,7 +57,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Error> {
 fn steps_per_epoch(config: &TrainConfig, gpus: Option<u32>, context: &Context) -> Option<u64> {
     let model = DataModel::of(config).filter(|it| it.name != Some(DEMO))?;
     let (purpose, source) = config.datasets().find(|(purpose, _)| *purpose == Purpose::Training)?;
-    let site = data::Site { workspace: &context.workspace, env: &context.host.env };
+    let site = data::Site { workspace: &context.workspace, env: &context.host.env, output: &context.output };
     let survey = data::survey_for(config, (purpose, source), model, gpus.unwrap_or(1), site);
     (survey.epoch.steps > 0).then_some(survey.epoch.steps)
 }

@@ -11,6 +11,7 @@ use crate::{
         media::Media,
         thumbnail,
     },
+    output::plain,
     platform::{
         cores,
         fs::{self, FsError},
@@ -48,7 +49,7 @@ pub(super) fn report(surveys: &[(Purpose, Survey)]) -> String {
     let mut html = HEAD.to_owned();
     for (purpose, survey) in surveys {
         let of = if *purpose == Purpose::Evaluation { " (evaluation)" } else { "" };
-        let file = escaped(&survey.dataset.file.display().to_string());
+        let file = escaped(&plain::name(&survey.dataset.file));
         let model = survey.model.name.map(|name| format!(", for <code>{name}</code>")).unwrap_or_default();
         push(&mut html, format_args!("<h1>{file}{of}{model}</h1>\n<p>{}</p>\n", escaped(&survey.summary())));
         table(&mut html, survey);
@@ -71,7 +72,7 @@ fn table(html: &mut String, survey: &Survey) {
     let most = survey.epoch.buckets.iter().map(|it| it.before).max().unwrap_or(1).max(1);
     for it in in_order(survey) {
         let cut = cuts.get(&it.bucket.key()).copied().unwrap_or_default();
-        let width = |samples: u64| samples * 240 / most;
+        let width = |samples: u64| u128::from(samples) * 240 / u128::from(most);
         push(
             html,
             format_args!(
@@ -137,11 +138,14 @@ fn figure(survey: &Survey, place: &Placed) -> String {
     let Some((width, height)) = place.item.media.as_ref().and_then(Media::size) else { return String::new() };
     let [left, top, right, bottom] = place.crop;
     let stroke = f64::from(width.max(height)) / 80.0;
-    let picture = thumbnail(&folder.join(&place.item.name)).map_or_else(String::new, |png| {
+    let decoded = thumbnail(&folder.join(&place.item.name));
+    // Only these two are decoded here; an empty tile would look like a fault of the file.
+    let without = if decoded.is_none() { "<br>no picture: only JPEG and PNG are shown" } else { "" };
+    let picture = decoded.map_or_else(String::new, |png| {
         let data = base64(&png);
         format!("<image href=\"data:image/png;base64,{data}\" width=\"{width}\" height=\"{height}\" preserveAspectRatio=\"none\"/>")
     });
-    let label = escaped(&Path::new(&place.item.name).display().to_string());
+    let label = escaped(&plain::name(&place.item.name));
     let length = match &place.item.media {
         Some(Media::Video { .. }) => format!(", {} frames", place.item.frames),
         _ => String::new(),
@@ -150,7 +154,7 @@ fn figure(survey: &Survey, place: &Placed) -> String {
         "<figure><svg viewBox=\"0 0 {width} {height}\">{picture}<path fill=\"#000a\" fill-rule=\"evenodd\" \
          d=\"M0 0H{width}V{height}H0ZM{left:.1} {top:.1}H{right:.1}V{bottom:.1}H{left:.1}Z\"/>\
          <rect x=\"{left:.1}\" y=\"{top:.1}\" width=\"{:.1}\" height=\"{:.1}\" fill=\"none\" stroke=\"#3b82c4\" \
-         stroke-width=\"{stroke:.1}\"/></svg><figcaption>{label}<br>{width}×{height}{length}</figcaption></figure>\n",
+         stroke-width=\"{stroke:.1}\"/></svg><figcaption>{label}<br>{width}×{height}{length}{without}</figcaption></figure>\n",
         right - left,
         bottom - top,
     )

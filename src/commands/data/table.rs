@@ -6,21 +6,22 @@ use crate::{
     config::{Purpose, Severity},
     data::{
         Directory, Drop, Fate, Survey, counted,
-        cut::{self, Cut, Key},
+        cut::{self, Cut},
         plan::Filled,
         proposals::{Change, Proposal},
     },
-    output::{Output, tone::Tone},
+    output::{Output, plain, tone::Tone},
 };
 
-use super::{super::Context, List, shown};
+use super::{super::Context, shown};
 
-/// Cells of the longest bar.
+/// Cells of the longest bar, and of the shortest that says anything.
 const BAR: usize = 24;
+const SHORTEST: usize = 6;
 
-pub(super) fn write(survey: &Survey, purpose: Purpose, list: Option<List>, context: &Context) {
+pub(super) fn write(survey: &Survey, purpose: Purpose, context: &Context) {
     let Context { host, output, .. } = context;
-    let short = |path: &Path| path.strip_prefix(&host.cwd).unwrap_or(path).display().to_string();
+    let short = |path: &Path| plain::name(path.strip_prefix(&host.cwd).unwrap_or(path));
     let model = survey.model.name.map(|name| format!(", for `{name}`")).unwrap_or_default();
     let of = if purpose == Purpose::Evaluation { " (evaluation)" } else { "" };
     let heading = format!("dataset {}{of}{model}", short(&survey.dataset.file));
@@ -29,9 +30,6 @@ pub(super) fn write(survey: &Survey, purpose: Purpose, list: Option<List>, conte
         output.data(format_args!("  {}", folder(directory, &short(&directory.path))));
     }
     buckets(survey, output);
-    if let Some(list) = list {
-        names(survey, list, output);
-    }
     for finding in &survey.findings {
         let tone = match finding.severity {
             Severity::Error => Tone::Bad,
@@ -74,8 +72,11 @@ fn folder(directory: &Directory, path: &str) -> String {
 /// The buckets that have items, smallest first.
 pub(super) fn in_order(survey: &Survey) -> Vec<&Filled> {
     let mut filled: Vec<&Filled> = survey.epoch.buckets.iter().collect();
-    let place = |it: &Filled| (it.bucket.frames, it.bucket.width * it.bucket.height, it.bucket.width);
-    filled.sort_by_key(|it| place(it));
+    let pixels = |a: &Filled, b: &Filled| a.bucket.pixels().total_cmp(&b.bucket.pixels());
+    filled.sort_by(|a, b| {
+        let (first, then) = (a.bucket.frames.cmp(&b.bucket.frames), a.bucket.width.cmp(&b.bucket.width));
+        first.then(pixels(a, b)).then(then)
+    });
     filled
 }
 
@@ -85,40 +86,66 @@ fn buckets(survey: &Survey, output: &Output) {
         return;
     }
     let cuts = cut::by_bucket(survey);
-    let most = filled.iter().map(|it| it.before).max().unwrap_or(0);
-    let head = format!(
-        "\n  {:<16} {:>6} {:>8} {:>6} {:>8} {:>5}  cut off",
-        "bucket", "files", "samples", "batch", "trained", "lost"
-    );
-    output.data(output.toned(Tone::Faint, &head));
-    for it in filled {
+    let head = ["bucket", "files", "samples", "batch", "trained", "lost", "cut off"].map(str::to_owned);
+    let cells = |it: &&Filled| {
         let cut = cuts.get(&it.bucket.key()).copied().unwrap_or_default();
+        let [items, before, batch, kept, lost] =
+            [it.items, it.before, it.global_batch, it.kept, it.lost()].map(|it| it.to_string());
+        [name(it), items, before, batch, kept, lost, cut_off(&cut)]
+    };
+    let rows: Vec<[String; COLUMNS]> = filled.iter().map(cells).collect();
+    let widest = |column: usize| {
+        let cells = std::iter::once(&head).chain(&rows).map(|row| row[column].chars().count());
+        cells.max().unwrap_or(0)
+    };
+    let widths: [usize; COLUMNS] = std::array::from_fn(widest);
+    // What is left of the line is the bar's, two columns after each cell.
+    let taken: usize = widths.iter().map(|it| it + 2).sum::<usize>() + 2;
+    let room = output.columns().map_or(BAR, |all| all.saturating_sub(taken + 1).min(BAR));
+    output.data("");
+    output.data(output.toned(Tone::Faint, line(&head, &widths).trim_end()));
+    let most = filled.iter().map(|it| it.before).max().unwrap_or(0);
+    for (it, row) in filled.iter().zip(&rows) {
         let tone = match (it.kept, it.lost()) {
             (0, _) => Tone::Bad,
             (_, 0) => Tone::Neutral,
             _ => Tone::Doubtful,
         };
-        let bar = output.toned(tone, &bar(it.before, most));
-        output.data(format_args!(
-            "  {:<16} {:>6} {:>8} {:>6} {:>8} {:>5}  {:<24} {bar}",
-            name(it),
-            it.items,
-            it.before,
-            it.global_batch,
-            it.kept,
-            it.lost(),
-            cut_off(&cut),
-        ));
+        let bar = if room < SHORTEST { String::new() } else { bar(it.before, most, room) };
+        output
+            .data(format_args!("{}{}", line(row, &widths), output.toned(tone, &bar)).to_string().trim_end());
     }
+    if filled.iter().any(|it| !is_encoded_as_it_is(it)) {
+        output.data(output.toned(Tone::Faint, "  * what is encoded; the bucket itself has another size"));
+    }
+}
+
+/// Columns before the bar.
+const COLUMNS: usize = 7;
+
+/// A line of the table: the first and the last to the left, numbers to the right.
+fn line(cells: &[String; COLUMNS], widths: &[usize; COLUMNS]) -> String {
+    let mut line = String::from("  ");
+    for (column, (cell, width)) in cells.iter().zip(widths).enumerate() {
+        let cell = match column {
+            0 | 6 => format!("{cell:<width$}  "),
+            _ => format!("{cell:>width$}  "),
+        };
+        line.push_str(&cell);
+    }
+    line
 }
 
 /// What is encoded, and the bucket where that is another size.
 pub(super) fn name(filled: &Filled) -> String {
     let [width, height, frames] = filled.encoded;
-    let same = [filled.bucket.width, filled.bucket.height, filled.bucket.frames] == filled.encoded;
     let encoded =
         if frames == 1 { format!("{width}×{height}") } else { format!("{width}×{height}×{frames}") };
-    if same { encoded } else { format!("{encoded}*") }
+    if is_encoded_as_it_is(filled) { encoded } else { format!("{encoded}*") }
+}
+
+fn is_encoded_as_it_is(filled: &Filled) -> bool {
+    [filled.bucket.width, filled.bucket.height, filled.bucket.frames] == filled.encoded
 }
 
 pub(super) fn cut_off(cut: &Cut) -> String {
@@ -130,9 +157,9 @@ pub(super) fn cut_off(cut: &Cut) -> String {
     }
 }
 
-fn bar(samples: u64, most: u64) -> String {
-    let share = usize::try_from(samples * BAR as u64 / most.max(1)).unwrap_or(BAR);
-    "█".repeat(share.max(1))
+fn bar(samples: u64, most: u64, room: usize) -> String {
+    let share = u128::from(samples) * room as u128 / u128::from(most.max(1));
+    "█".repeat(usize::try_from(share).unwrap_or(room).max(1))
 }
 
 pub(super) fn proposed(Proposal { change, epoch }: &Proposal) -> String {
@@ -143,38 +170,4 @@ pub(super) fn proposed(Proposal { change, epoch }: &Proposal) -> String {
         Change::Ratios(count) => format!("`num_ar_buckets = {count}`, which cuts off more"),
     };
     format!("{change}: {} of {} samples an epoch, {} steps", epoch.kept, epoch.before, epoch.steps)
-}
-
-fn names(survey: &Survey, list: List, output: &Output) {
-    output.data("");
-    if list == List::Buckets {
-        let mut by_bucket: BTreeMap<Key, Vec<String>> = BTreeMap::new();
-        cut::each_placed(survey, |place| {
-            let path = survey.directories[place.directory].path.join(&place.item.name);
-            by_bucket.entry(place.bucket.key()).or_default().push(path.display().to_string());
-        });
-        for filled in in_order(survey) {
-            output.data(output.toned(Tone::Heading, &name(filled)));
-            for path in by_bucket.get(&filled.bucket.key()).into_iter().flatten() {
-                output.data(format_args!("  {path}"));
-            }
-        }
-        return;
-    }
-    for (spec, directory) in survey.dataset.directories.iter().zip(&survey.directories) {
-        for item in &directory.items {
-            let path = directory.path.join(&item.name);
-            match item.fate {
-                Fate::Dropped(why) => {
-                    output.data(format_args!("{}: dropped, {}", path.display(), why.sentence()));
-                }
-                Fate::Trains(group) if list == List::All => {
-                    let buckets = spec.buckets.of_group(group, survey.model.bucket_multiple);
-                    let buckets: Vec<String> = buckets.iter().map(ToString::to_string).collect();
-                    output.data(format_args!("{}: {}", path.display(), buckets.join(", ")));
-                }
-                Fate::Trains(_) => {}
-            }
-        }
-    }
 }

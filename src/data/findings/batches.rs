@@ -1,5 +1,7 @@
 //! What is wrong with how the items fill the buckets, and the buckets the batches.
 
+use std::path::Path;
+
 use crate::config::{Finding, Position};
 
 use super::{
@@ -10,7 +12,13 @@ use super::{
 /// Samples that rounding may take without a word, as a share of all.
 const TOLERABLE_LOSS: f64 = 0.01;
 
-/// What rounding to whole batches does.
+/// Samples of an epoch. The trainer keeps a list of all, about 100 bytes for each.
+const MOST_SAMPLES: u64 = 2_000_000_000;
+
+/// Pixels of a side: eight times what the largest model is made for.
+const LONGEST_SIDE: i64 = 32_768;
+
+/// What rounding to whole batches does, and buckets that a model cannot use as they are.
 pub(super) fn of(survey: &Survey) -> Vec<Finding> {
     let file = &survey.dataset.file;
     let mut found = vec![];
@@ -29,6 +37,7 @@ pub(super) fn of(survey: &Survey) -> Vec<Finding> {
         }
         return found;
     }
+    found.extend(absurd(survey, at));
     if epoch.steps == 0 {
         let most = epoch.buckets.iter().map(|it| it.before).max().unwrap_or(0);
         let batch = epoch.buckets.iter().map(|it| it.global_batch).min().unwrap_or(1);
@@ -62,6 +71,37 @@ pub(super) fn of(survey: &Survey) -> Vec<Finding> {
     found
 }
 
+/// Sizes and counts that are slips of the hand.
+fn absurd(survey: &Survey, at: (&Path, Position)) -> Vec<Finding> {
+    let epoch = &survey.epoch;
+    let mut found = vec![];
+    for bucket in &epoch.buckets {
+        let [width, height, _] = bucket.encoded;
+        if width.min(height) == 0 {
+            let message =
+                format!("the bucket {width}×{height} has no pixels: the trainer rounds a side to 0");
+            found.push(Finding::error("bucket-size", at, message).fix("raise the resolution"));
+            break;
+        }
+        if width.max(height) > LONGEST_SIDE {
+            let message = format!("the bucket {width}×{height} is larger than anything that can be trained");
+            found.push(
+                Finding::error("bucket-size", at, message).fix("give sides in pixels, such as 512 or 1024"),
+            );
+            break;
+        }
+    }
+    if epoch.before > MOST_SAMPLES {
+        let message =
+            "an epoch has more samples than fit into memory, where the trainer keeps a list of them";
+        found.push(
+            Finding::error("epoch-fits-memory", at, message)
+                .fix("lower `num_repeats` or `cache_shuffle_num`"),
+        );
+    }
+    found
+}
+
 fn mixed(survey: &Survey) -> impl Iterator<Item = &Filled> {
     let edits = |directory: usize| survey.dataset.directories[directory].control_path.is_some();
     survey
@@ -69,8 +109,8 @@ fn mixed(survey: &Survey) -> impl Iterator<Item = &Filled> {
         .buckets
         .iter()
         .find(|bucket| {
-            let micro =
-                bucket.global_batch / (survey.batches.accumulation * survey.batches.data_parallel).max(1);
+            let micro = bucket.global_batch
+                / survey.batches.accumulation.saturating_mul(survey.batches.data_parallel).max(1);
             let with = bucket.parts.iter().any(|it| edits(it.directory));
             micro > 1 && with && bucket.parts.iter().any(|it| !edits(it.directory))
         })

@@ -45,10 +45,25 @@ pub(super) fn read<R: Read + Seek>(reader: &mut BufReader<R>) -> Option<Track> {
                         frames: (frames > 0).then_some(frames.into()),
                         counted: frames.into(),
                         rate: Rate::reduced(rate.into(), scale.into()),
+                        is_whole: holds_its_frames(reader, at, end)?,
                     });
                 }
             }
             _ => {}
+        }
+        at += 8 + size + size % 2;
+    }
+    None
+}
+
+/// The list of frames, which comes after the headers, ends in the file; `None` if there is none.
+fn holds_its_frames<R: Read + Seek>(reader: &mut BufReader<R>, headers: u64, end: u64) -> Option<bool> {
+    let mut at = headers;
+    for _ in 0..MOST_CHUNKS {
+        go(reader, at)?;
+        let (name, size) = (take::<4>(reader)?, u64::from(u32_le(reader)?));
+        if &name == b"LIST" && &take::<4>(reader)? == b"movi" {
+            return Some(at + 8 + size <= end);
         }
         at += 8 + size + size % 2;
     }

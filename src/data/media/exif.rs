@@ -1,70 +1,63 @@
-//! The orientation that a camera wrote into a JPEG or TIFF file.
+//! The orientation that a camera wrote into a JPEG file, and where its pixels begin.
 
 use std::io::{BufReader, Read, Seek};
 
-use super::bytes::{go, take, u16_be};
-
-/// How an image is to be turned; 1 is not at all.
-const ORIENTATION: u16 = 0x0112;
-
-/// Entries of a directory of tags.
-const MOST_TAGS: u16 = 1000;
+use super::{
+    Flaw,
+    bytes::{go_near, take, u16_be},
+    tiff,
+};
 
 /// Segments before the pixels.
 const MOST_SEGMENTS: usize = 1000;
 
-/// Of a JPEG file, 1 if it does not say. `None` if the file ends before its pixels begin: Pillow reads up to there.
-pub(super) fn of_jpeg<R: Read + Seek>(reader: &mut BufReader<R>) -> Option<u16> {
-    let (mut at, mut orientation) = (2, None);
-    for _ in 0..MOST_SEGMENTS {
-        go_near(reader, at)?;
-        match take::<2>(reader)? {
+/// Bytes that belong to none, such as the zeros where a download never came to.
+const MOST_JUNK: usize = 10_000;
+
+/// What comes before the pixels.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct JpegHead {
+    /// 1 if it does not say.
+    pub(super) orientation: u16,
+    /// Where they begin, with the segment that says how they are coded.
+    pub(super) pixels: u64,
+    /// From top to bottom in one go.
+    pub(super) is_sequential: bool,
+}
+
+/// Of a JPEG file. Pillow reads up to the pixels: in a segment that is cut off it gives up at once. Between segments it
+/// passes over what is none, and is content with a size if nothing follows.
+pub(super) fn of_jpeg<R: Read + Seek>(reader: &mut BufReader<R>) -> Result<JpegHead, Flaw> {
+    let (mut at, mut orientation, mut is_sequential) = (2, None, false);
+    let (mut has_size, mut junk) = (false, 0);
+    for _ in 0..MOST_SEGMENTS + MOST_JUNK {
+        let without_pixels = if has_size { Flaw::CutOff } else { Flaw::NoMedia };
+        go_near(reader, at).ok_or(without_pixels)?;
+        match take::<2>(reader) {
             // The pixels follow.
-            [0xff, 0xda] => return Some(orientation.unwrap_or(1)),
+            Some([0xff, 0xda]) => {
+                return Ok(JpegHead { orientation: orientation.unwrap_or(1), pixels: at, is_sequential });
+            }
             // Filling.
-            [0xff, 0xff] => at += 1,
+            Some([0xff, 0xff]) => at += 1,
             // Marks without content.
-            [0xff, 0x00 | 0x01 | 0xd0..=0xd9] => at += 2,
-            [0xff, kind] => {
-                let length = u64::from(u16_be(reader)?);
-                if kind == 0xe1 && length >= 8 && &take::<6>(reader)? == b"Exif\0\0" && orientation.is_none()
-                {
-                    orientation = of_tiff(reader, at + 10);
+            Some([0xff, 0x00 | 0x01 | 0xd0..=0xd9]) => at += 2,
+            Some([0xff, kind]) => {
+                has_size |= matches!(kind, 0xc0..=0xcf) && ![0xc4, 0xc8, 0xcc].contains(&kind);
+                is_sequential |= matches!(kind, 0xc0 | 0xc1);
+                let length = u64::from(u16_be(reader).ok_or(Flaw::NoMedia)?);
+                let is_exif = kind == 0xe1 && length >= 8 && take::<6>(reader) == Some(*b"Exif\0\0");
+                if is_exif && orientation.is_none() {
+                    orientation = tiff::orientation(reader, at + 10);
                 }
                 at += 2 + length;
+                if at > super::bytes::length(reader).ok_or(Flaw::NoMedia)? {
+                    return Err(Flaw::NoMedia);
+                }
             }
-            _ => return None,
+            Some(_) if junk < MOST_JUNK => (at, junk) = (at + 1, junk + 1),
+            _ => return Err(without_pixels),
         }
     }
-    None
-}
-
-/// Of TIFF data that begins at `start`.
-pub(super) fn of_tiff<R: Read + Seek>(reader: &mut BufReader<R>, start: u64) -> Option<u16> {
-    go_near(reader, start)?;
-    let order = take::<2>(reader)?;
-    let word =
-        move |bytes| if order == *b"II" { u16::from_le_bytes(bytes) } else { u16::from_be_bytes(bytes) };
-    let long =
-        move |bytes| if order == *b"II" { u32::from_le_bytes(bytes) } else { u32::from_be_bytes(bytes) };
-    if word(take(reader)?) != 42 {
-        return None;
-    }
-    let directory = long(take(reader)?);
-    go_near(reader, start + u64::from(directory))?;
-    let tags = word(take(reader)?).min(MOST_TAGS);
-    for _ in 0..tags {
-        let entry = take::<12>(reader)?;
-        if word([entry[0], entry[1]]) == ORIENTATION {
-            return Some(word([entry[8], entry[9]]));
-        }
-    }
-    None
-}
-
-/// Without throwing away what is read already, which is most of a header.
-fn go_near<R: Read + Seek>(reader: &mut BufReader<R>, offset: u64) -> Option<()> {
-    let here = reader.stream_position().ok()?;
-    let by = i64::try_from(offset).ok()? - i64::try_from(here).ok()?;
-    if by == 0 { Some(()) } else { reader.seek_relative(by).ok().or_else(|| go(reader, offset)) }
+    Err(Flaw::NoMedia)
 }

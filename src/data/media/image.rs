@@ -5,9 +5,9 @@ use std::io::{BufReader, Read, Seek, SeekFrom};
 use imagesize::{Compression, ImageType};
 
 use super::{
-    Flaw, Media,
+    Flaw, MOST_PIXELS, Media,
     bytes::{go, take, u32_be, u32_le},
-    exif,
+    exif, tiff, whole,
 };
 
 /// Orientations that lie on their side. Source: EXIF 2.32, tag 274.
@@ -36,22 +36,27 @@ pub(super) fn read<R: Read + Seek>(
     let size = kind.reader_size(reader).map_err(|_| Flaw::NoMedia)?;
     let pixels = |side: usize| u32::try_from(side).map_err(|_| Flaw::TooManyPixels);
     let (width, height) = (pixels(size.width)?, pixels(size.height)?);
-    match kind {
-        ImageType::Png if !has_sound_start(reader).unwrap_or(false) => Err(Flaw::NoMedia),
+    let jpeg = if matches!(kind, ImageType::Jpeg) { Some(exif::of_jpeg(reader)?) } else { None };
+    let image = match kind {
+        ImageType::Png if !has_sound_start(reader).unwrap_or(false) => return Err(Flaw::NoMedia),
         // Pillow leaves the turning to whoever looks at the image, and nobody does.
         ImageType::Heif(_) if is_turned_by_its_container(reader).unwrap_or(false) => {
-            Ok(Media::Image { width: height, height: width, turned: true })
-        }
-        ImageType::Jpeg => {
-            let orientation = exif::of_jpeg(reader).ok_or(Flaw::NoMedia)?;
-            Ok(Media::Image { width, height, turned: (2..=8).contains(&orientation) })
+            Media::Image { width: height, height: width, turned: true }
         }
         // Only here Pillow turns by itself.
-        ImageType::Tiff if exif::of_tiff(reader, 0).is_some_and(|it| SIDEWAYS.contains(&it)) => {
-            Ok(Media::Image { width: height, height: width, turned: false })
+        ImageType::Tiff if tiff::orientation(reader, 0).is_some_and(|it| SIDEWAYS.contains(&it)) => {
+            Media::Image { width: height, height: width, turned: false }
         }
-        _ => Ok(Media::Image { width, height, turned: false }),
+        _ => {
+            let turned = jpeg.is_some_and(|head| (2..=8).contains(&head.orientation));
+            Media::Image { width, height, turned }
+        }
+    };
+    // What is refused for its size is never read to its end.
+    if u64::from(width) * u64::from(height) <= MOST_PIXELS {
+        whole::check(kind, jpeg, reader)?;
     }
+    Ok(image)
 }
 
 /// The first box of the container.

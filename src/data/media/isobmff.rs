@@ -10,7 +10,7 @@ use std::{
 
 use super::{
     Rate, Track,
-    bytes::{go, length, take, u16_be, u32_be, u64_be},
+    bytes::{go, go_near, length, take, u16_be, u32_be, u64_be},
 };
 
 /// Boxes on one level; real files have dozens, a hostile one could have millions of 8 bytes.
@@ -19,17 +19,89 @@ const MOST_BOXES: usize = 100_000;
 pub(super) fn read<R: Read + Seek>(reader: &mut BufReader<R>) -> Option<Track> {
     let end = length(reader)?;
     let movie = find(reader, 0..end, *b"moov")?;
-    for track in all(reader, movie, *b"trak")? {
+    let tracks = all(reader, movie, *b"trak")?;
+    let mut found = None;
+    for track in tracks.clone() {
+        if found.is_some() {
+            break;
+        }
         let Some(media) = find(reader, track.clone(), *b"mdia") else { continue };
         if handler(reader, media.clone()) == Some(*b"vide") {
             let mut video = video(reader, media.clone())?;
             if video.frames.is_none() {
                 video.rate = fragment_rate(reader, end, track, media);
+                video.is_whole = missing(reader).is_none_or(|(_, bytes)| bytes == 0);
             }
-            return Some(video);
+            found = found.or(Some(video));
         }
     }
-    None
+    let mut found = found?;
+    found.is_whole &= holds_its_samples(reader, &tracks, end);
+    Some(found)
+}
+
+/// Of each track of pictures or sound, the last sample ends in the file: the trainer decodes both.
+fn holds_its_samples<R: Read + Seek>(reader: &mut BufReader<R>, tracks: &[Range<u64>], end: u64) -> bool {
+    tracks.iter().all(|track| {
+        let Some(media) = find(reader, track.clone(), *b"mdia") else { return true };
+        let is_decoded = matches!(
+            handler(reader, media.clone()),
+            Some([b'v', b'i', b'd', b'e'] | [b's', b'o', b'u', b'n'])
+        );
+        !is_decoded || last_sample_end(reader, media).is_none_or(|last| last <= end)
+    })
+}
+
+/// Where the last chunk of samples ends: its place, and the sizes of the samples in it.
+/// Source: ISO/IEC 14496-12, 8.7.
+fn last_sample_end<R: Read + Seek>(reader: &mut BufReader<R>, media: Range<u64>) -> Option<u64> {
+    /// A chunk is about a second, or one sample.
+    const MOST_SAMPLES: u32 = 100_000;
+    let information = find(reader, media, *b"minf")?;
+    let table = find(reader, information, *b"stbl")?;
+    let (places, size) = match find(reader, table.clone(), *b"co64") {
+        Some(wide) => (wide, 8),
+        None => (find(reader, table.clone(), *b"stco")?, 4),
+    };
+    let last = |of: &Range<u64>, count: u32, size: u64| {
+        let at = of.start + 8 + u64::from(count.checked_sub(1)?) * size;
+        (at + size <= of.end).then_some(at)
+    };
+    go(reader, places.start + 4)?;
+    let chunks = u32_be(reader)?;
+    go(reader, last(&places, chunks, size)?)?;
+    let place = if size == 8 { u64_be(reader)? } else { u32_be(reader)?.into() };
+    let runs = find(reader, table.clone(), *b"stsc")?;
+    go(reader, runs.start + 4)?;
+    let count = u32_be(reader)?;
+    go(reader, last(&runs, count, 12)? + 4)?;
+    let samples = u32_be(reader)?.min(MOST_SAMPLES);
+    let sizes = find(reader, table, *b"stsz")?;
+    go(reader, sizes.start + 4)?;
+    let (each, all) = (u32_be(reader)?, u32_be(reader)?);
+    if each > 0 {
+        return place.checked_add(u64::from(each) * u64::from(samples));
+    }
+    go(reader, sizes.start + 12 + u64::from(all.checked_sub(samples)?) * 4)?;
+    (0..samples).try_fold(place, |end, _| end.checked_add(u32_be(reader)?.into()))
+}
+
+/// The name of the last box that matters, and how many bytes it lacks; `None` if there are no boxes.
+pub(super) fn missing<R: Read + Seek>(reader: &mut BufReader<R>) -> Option<([u8; 4], u64)> {
+    let end = length(reader)?;
+    let (mut at, mut lacks) = (0, ([0; 4], 0));
+    for _ in 0..MOST_BOXES {
+        if at + 8 > end {
+            break;
+        }
+        let (kind, start, next) = head(reader, at, end)?;
+        // Others may run over the end by mistake and nobody minds.
+        if [*b"mdat", *b"moof", *b"moov", *b"meta"].contains(&kind) && start <= end {
+            lacks = (kind, next.saturating_sub(end));
+        }
+        at = next;
+    }
+    Some(lacks)
 }
 
 /// The rate in the first fragment, of a file that has its samples in fragments: their default duration.
@@ -90,6 +162,7 @@ fn video<R: Read + Seek>(reader: &mut BufReader<R>, media: Range<u64>) -> Option
         frames: (frames > 0).then_some(frames),
         counted: frames,
         rate: ticks.checked_mul(frames).and_then(|ticks| Rate::reduced(ticks, duration)),
+        is_whole: true,
     })
 }
 
@@ -136,21 +209,10 @@ fn search<R: Read + Seek>(
         if at.checked_add(8)? > within.end {
             break;
         }
-        let here = reader.stream_position().ok()?;
-        reader.seek_relative(i64::try_from(at).ok()? - i64::try_from(here).ok()?).ok()?;
-        let (short, kind) = (u32_be(reader)?, take::<4>(reader)?);
-        let (size, head) = match short {
-            0 => (within.end - at, 8),
-            1 => (u64_be(reader)?, 16),
-            size => (u64::from(size), 8),
-        };
-        if size < head {
-            return None;
-        }
-        let next = at.checked_add(size)?;
+        let (kind, start, next) = head(reader, at, within.end)?;
         if kind == name {
             // A download that broke off ends before its last box does.
-            found.push(at + head..next.min(within.end));
+            found.push(start..next.min(within.end));
             if one || next > within.end {
                 break;
             }
@@ -158,4 +220,17 @@ fn search<R: Read + Seek>(
         at = next;
     }
     Some(found)
+}
+
+/// The box at `at`: its name, where its content begins, and where it says that it ends.
+fn head<R: Read + Seek>(reader: &mut BufReader<R>, at: u64, end: u64) -> Option<([u8; 4], u64, u64)> {
+    go_near(reader, at)?;
+    let (short, kind) = (u32_be(reader)?, take::<4>(reader)?);
+    let (size, head) = match short {
+        0 => (end - at, 8),
+        1 => (u64_be(reader)?, 16),
+        size => (u64::from(size), 8),
+    };
+    (size >= head).then_some(())?;
+    Some((kind, at + head, at.checked_add(size)?))
 }

@@ -57,6 +57,8 @@ fn video<R: Read + Seek>(reader: &mut BufReader<R>, entry: Range<u64>, segment: 
         frames: None,
         counted: blocks(reader, segment, track),
         rate,
+        // What is missing is not counted, here and there.
+        is_whole: true,
     })
 }
 
@@ -84,7 +86,8 @@ fn blocks<R: Read + Seek>(reader: &mut BufReader<R>, segment: Range<u64>, track:
                 go(reader, block.start)?;
                 variable(reader, true)
             });
-            count += u64::from(of.is_some_and(|(of, _)| of == track));
+            // FFmpeg does not decode a frame that is cut off.
+            count += u64::from(!inside.is_cut && of.is_some_and(|(of, _)| of == track));
         }
     }
     count
@@ -94,11 +97,13 @@ fn blocks<R: Read + Seek>(reader: &mut BufReader<R>, segment: Range<u64>, track:
 struct Cursor {
     at: u64,
     end: u64,
+    /// The element that came last goes on after the end.
+    is_cut: bool,
 }
 
 impl Cursor {
     const fn new(within: Range<u64>) -> Self {
-        Self { at: within.start, end: within.end }
+        Self { at: within.start, end: within.end, is_cut: false }
     }
 
     /// The next element's id and where its content is.
@@ -114,7 +119,9 @@ impl Cursor {
         // All ones: a live recording that did not know its size. Its parent's end is its own.
         let unknown = size == (1 << (7 * size_length)) - 1;
         // An element may claim to begin after its parent's end.
-        let end = if unknown { self.end } else { start.checked_add(size)?.min(self.end) }.max(start);
+        let said = if unknown { self.end } else { start.checked_add(size)? };
+        self.is_cut = said > self.end;
+        let end = said.min(self.end).max(start);
         self.at = end;
         Some((id, start..end))
     }

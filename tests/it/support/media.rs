@@ -11,7 +11,7 @@ pub(crate) fn png(width: u32, height: u32) -> Vec<u8> {
     let mut file = b"\x89PNG\r\n\x1a\n\0\0\0\x0d".to_vec();
     file.extend(chunk);
     file.extend(checksum.sum().to_be_bytes());
-    file.extend(b"\0\0\0\0IDAT\0\0\0\0");
+    file.extend(b"\0\0\0\0IDAT\0\0\0\0\0\0\0\0IEND\xaeB`\x82");
     file
 }
 

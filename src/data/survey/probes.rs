@@ -1,0 +1,127 @@
+//! The files of a folder, each opened once: media, captions, masks and control images.
+
+use std::{
+    collections::HashMap,
+    ffi::OsString,
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicUsize, Ordering},
+};
+
+use crate::{
+    output::{Output, Progress},
+    platform::{cores, fs},
+};
+
+use super::{
+    super::{
+        cache::{Cache, CaptionText, Known, Stamp},
+        captions,
+        listing::{Companion, Listed, with_text_suffix},
+        media::{self, Ffprobe, Flaw, Media},
+        spec::DirectorySpec,
+    },
+    Site, grouped,
+};
+
+/// What is known of the files that are to be opened, from the cache or from now.
+pub(super) struct Probes {
+    by_name: HashMap<OsString, Known>,
+    companions: HashMap<PathBuf, Media>,
+}
+
+impl Probes {
+    pub(super) fn of(
+        spec: &DirectorySpec,
+        items: &[Listed],
+        with_texts: bool,
+        ffprobe: &Ffprobe,
+        site: Site,
+    ) -> Self {
+        let opened = |it: &&Listed| !with_texts || it.has_text || !spec.skip_empty_caption;
+        let media = items.iter().filter(opened).map(|it| (it.name.clone(), false));
+        let texts =
+            items.iter().filter(|it| with_texts && it.has_text).map(|it| (with_text_suffix(&it.name), true));
+        let mut files: Vec<(OsString, bool)> = media.chain(texts).collect();
+        files.sort_unstable();
+        files.dedup();
+        let cache = Cache::load(site.workspace, &spec.path);
+        let far = Far::of(files.len(), &spec.path, site.output);
+        let found = cores::map(&files, |(name, is_text)| {
+            far.one_more();
+            let path = spec.path.join(name);
+            let stamp: Stamp = fs::stamp(&path).unwrap_or_default();
+            if let Some(known) = cache.get(name, stamp) {
+                return (stamp, known.clone());
+            }
+            let known = if *is_text {
+                Known::Caption(captions::read_text(&path))
+            } else {
+                Known::Media(media::probe(&path, ffprobe))
+            };
+            (stamp, known)
+        });
+        let all = || files.iter().zip(&found);
+        cache.replace(all().map(|((name, _), (stamp, known))| (name.clone(), *stamp, known.clone())));
+        let by_name = all().map(|((name, _), (_, known))| (name.clone(), known.clone())).collect();
+        Self { by_name, companions: companions(items, ffprobe) }
+    }
+
+    pub(super) fn media(&self, name: &OsString) -> Media {
+        match self.by_name.get(name) {
+            Some(Known::Media(media)) => media.clone(),
+            _ => Media::Unusable(Flaw::Denied),
+        }
+    }
+
+    pub(super) fn caption(&self, name: &OsString) -> CaptionText {
+        match self.by_name.get(&with_text_suffix(name)) {
+            Some(Known::Caption(caption)) => *caption,
+            _ => CaptionText::Unreadable,
+        }
+    }
+
+    pub(super) fn companion(&self, path: &PathBuf) -> Option<&Media> {
+        self.companions.get(path)
+    }
+}
+
+/// The masks and control images, each opened once.
+fn companions(items: &[Listed], ffprobe: &Ffprobe) -> HashMap<PathBuf, Media> {
+    let of = |it: &Companion| match it {
+        Companion::At(path) => Some(path.clone()),
+        Companion::Missing | Companion::Unwanted => None,
+    };
+    let mut paths: Vec<PathBuf> =
+        items.iter().flat_map(|it| [of(&it.mask), of(&it.control)]).flatten().collect();
+    paths.sort_unstable();
+    paths.dedup();
+    let found = cores::map(&paths, |path| media::probe(path, ffprobe));
+    paths.into_iter().zip(found).collect()
+}
+
+/// Files that are looked at in the blink of an eye.
+const FEW: usize = 5000;
+
+/// How far the look at a large folder is.
+struct Far {
+    done: AtomicUsize,
+    all: usize,
+    shown: Option<Progress>,
+    folder: String,
+}
+
+impl Far {
+    fn of(all: usize, folder: &Path, output: &Output) -> Self {
+        let shown = (all > FEW).then(|| output.progress("Looking"));
+        Self { done: AtomicUsize::new(0), all, shown, folder: folder.display().to_string() }
+    }
+
+    fn one_more(&self) {
+        /// Often enough for the eye.
+        const EVERY: usize = 500;
+        let done = self.done.fetch_add(1, Ordering::Relaxed);
+        if let Some(shown) = self.shown.as_ref().filter(|_| done.is_multiple_of(EVERY)) {
+            shown.doing(format!("{} of {} files in `{}`", grouped(done), grouped(self.all), self.folder));
+        }
+    }
+}
