@@ -12,7 +12,12 @@ use crate::platform::{
     fs::{self, FsError},
 };
 
-use super::{dir::RunDir, list, spec::Spec};
+use super::{
+    checkpoints::{Checkpoint, Contents},
+    dir::RunDir,
+    list,
+    spec::Spec,
+};
 
 /// How long a run may take to make its folder before others in the same `output_dir` are started all the same: those
 /// that cache a dataset first take hours, and no two of them take the same.
@@ -25,13 +30,6 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrainerFolder {
     path: PathBuf,
-}
-
-/// A state that training can go on from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Checkpoint {
-    pub step: u64,
-    pub path: PathBuf,
 }
 
 /// Waits until the live runs that were just started in `output_dir` have their folders.
@@ -98,34 +96,13 @@ impl TrainerFolder {
         fs::remove_tree(&self.path.join("save_quit"))
     }
 
-    /// The newest checkpoint, if it is whole: `latest` is written last.
-    pub fn checkpoint(&self) -> Result<Option<Checkpoint>, FsError> {
-        let Some(latest) = fs::read_optional(&self.path.join("latest"))? else { return Ok(None) };
-        let Some(step) = latest.trim().strip_prefix("global_step").and_then(|step| step.parse().ok()) else {
-            return Ok(None);
-        };
-        let path = self.path.join(latest.trim());
-        let states = fs::names(&path)?;
-        let is_whole = states.iter().any(|name| name.to_string_lossy().ends_with("model_states.pt"))
-            && states.iter().all(|name| fs::size(&path.join(name)).is_ok_and(|size| size > 0));
-        Ok(is_whole.then_some(Checkpoint { step, path }))
+    /// Everything in it.
+    pub fn contents(&self) -> Result<Contents, FsError> {
+        Contents::of(&self.path)
     }
 
-    /// The newest saved model: the `epochN` or `stepN` whose files were written last and whole.
-    pub fn model(&self) -> Result<Option<PathBuf>, FsError> {
-        let mut newest = None;
-        for name in fs::names(&self.path)? {
-            let name = name.to_string_lossy();
-            let number = name.strip_prefix("epoch").or_else(|| name.strip_prefix("step"));
-            if number.is_none_or(|number| number.parse::<u64>().is_err()) {
-                continue;
-            }
-            let dir = self.path.join(&*name);
-            let weights =
-                fs::names(&dir)?.into_iter().find(|file| file.to_string_lossy().ends_with(".safetensors"));
-            let Some(weights) = weights.map(|file| dir.join(file)) else { continue };
-            newest = newest.max(Some((fs::modified(&weights)?, weights)));
-        }
-        Ok(newest.map(|(_, weights)| weights))
+    /// The checkpoint that the trainer would load, if it is whole.
+    pub fn checkpoint(&self) -> Result<Option<Checkpoint>, FsError> {
+        Ok(self.contents()?.latest().filter(|it| it.is_whole()).cloned())
     }
 }

@@ -10,8 +10,9 @@ use crate::{
 
 use super::{
     RunError,
+    checkpoints::Checkpoint,
     dir::RunDir,
-    folder::{Checkpoint, TrainerFolder},
+    folder::TrainerFolder,
     list,
     outcome::Outcome,
     start::{Request, Resume, Site},
