@@ -54,6 +54,7 @@ enum Command {
     Runs(commands::runs::Args),
     Logs(commands::logs::Args),
     Stop(commands::stop::Args),
+    Export(commands::export::Args),
     Clean(commands::clean::Args),
     #[command(name = "__supervise", hide = true)]
     Supervise(commands::supervise::Args),
@@ -95,6 +96,7 @@ fn dispatch(command: &Command, context: &Context) -> Result<ExitCode, Error> {
         Command::Runs(args) => commands::runs::run(args, context),
         Command::Logs(args) => commands::logs::run(args, context),
         Command::Stop(args) => commands::stop::run(args, context),
+        Command::Export(args) => commands::export::run(args, context),
         Command::Clean(args) => commands::clean::run(args, context),
         Command::Supervise(args) => commands::supervise::run(args, context),
     }

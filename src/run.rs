@@ -11,6 +11,7 @@ pub mod devices;
 pub mod dir;
 pub mod error;
 pub mod evidence;
+pub mod export;
 pub mod folder;
 pub mod id;
 pub mod journal;

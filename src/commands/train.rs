@@ -21,7 +21,7 @@ use crate::{
     workspace::Settings,
 };
 
-use super::{Context, interrupts::Interrupts};
+use super::{Context, export, interrupts::Interrupts};
 
 /// Lines of the log that are shown with a failure.
 const LAST_LINES: usize = 15;
@@ -147,6 +147,7 @@ pub fn to_the_end(
     let dir = started.dir;
     interrupts.stop(&dir);
     let outcome = watch::follow(host, &dir, output, show)?;
+    export::after_stop_saying(context, &dir, &outcome)?;
     output.event(&Ended::new(&dir, outcome.clone())?);
     match outcome.failure() {
         None => Ok((dir, ExitCode::SUCCESS)),

@@ -18,6 +18,8 @@ use serde::{Serialize, Serializer};
 
 use crate::platform::fs::{self, FsError};
 
+use super::RunError;
+
 pub use models::Model;
 
 /// The file with the name of the checkpoint that is loaded.
@@ -132,6 +134,36 @@ impl Contents {
         self.checkpoints.iter().find(|it| it.step == step)
     }
 
+    /// The whole checkpoint of `step`, or the one that the trainer would load. `place` is what it belongs to.
+    ///
+    /// # Errors
+    /// It is not there, or not whole; then another one may be.
+    pub fn pick(&self, place: &str, step: Option<u64>) -> Result<&Checkpoint, RunError> {
+        let other = || self.whole().next().map(|it| it.step);
+        let place = place.to_owned();
+        let found = match step {
+            Some(step) => self.at(step).ok_or_else(|| {
+                let steps = self.whole().map(|it| it.step).collect();
+                RunError::NoSuchCheckpoint { place: place.clone(), step, steps }
+            })?,
+            // A kill may have emptied the file that names it.
+            None => match (self.latest(), other()) {
+                (Some(latest), _) => latest,
+                (None, Some(other)) => return Err(RunError::NoLatest { place, other }),
+                (None, None) => return Err(RunError::NoCheckpoint { folder: place }),
+            },
+        };
+        match &found.fault {
+            None => Ok(found),
+            Some(fault) => Err(RunError::BrokenCheckpoint {
+                place,
+                step: found.step,
+                fault: fault.clone(),
+                other: other(),
+            }),
+        }
+    }
+
     /// The whole ones, those written last first.
     pub fn whole(&self) -> impl Iterator<Item = &Checkpoint> {
         self.checkpoints.iter().rev().filter(|it| it.is_whole())
@@ -224,15 +256,19 @@ impl Expected {
 /// The stages that the model is cut into, by the copy of the configuration that the trainer keeps in its folder. A
 /// training cannot go on with another number.
 fn configured_stages(folder: &Path) -> Option<u64> {
-    let names = fs::names(folder).ok()?;
-    let files = names.iter().map(|name| folder.join(name));
-    let mut copies = files
-        .filter(|it| it.extension().is_some_and(|it| it == "toml"))
-        .filter_map(|path| fs::read_text(&path).ok()?.parse::<toml::Table>().ok())
-        .filter(|table| table.contains_key("model"));
-    let copy = copies.next()?;
+    let copy = fs::read_text(&configuration(folder)?).ok()?.parse::<toml::Table>().ok()?;
     let stages = copy.get("pipeline_stages").map_or(Some(1), toml::Value::as_integer)?;
     u64::try_from(stages).ok()
+}
+
+/// The copy of the training file that the trainer keeps in its folder.
+pub fn configuration(folder: &Path) -> Option<PathBuf> {
+    let is_training = |path: &PathBuf| {
+        let table = fs::read_text(path).ok().and_then(|it| it.parse::<toml::Table>().ok());
+        table.is_some_and(|it| it.contains_key("model"))
+    };
+    let files = fs::names(folder).ok()?.into_iter().map(|name| folder.join(name));
+    files.filter(|it| it.extension().is_some_and(|it| it == "toml")).find(is_training)
 }
 
 /// TensorBoard's file is called by the second in which it was begun, after the checkpoint was loaded and before the

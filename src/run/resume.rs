@@ -91,6 +91,19 @@ fn is_complete(run: &RunDir, config: &TrainConfig, site: Site<'_>) -> bool {
     ended == Some(Outcome::Completed) && asked(site.workspace) == Some(now)
 }
 
+/// `RUN`, `RUN@STEP`, `RUN@latest`, or one of the last two without `RUN`.
+///
+/// # Errors
+/// What follows the `@` is no step.
+pub fn split(text: &str) -> Result<(Option<&str>, Option<u64>), RunError> {
+    let Some((run, step)) = text.rsplit_once('@') else { return Ok((Some(text), None)) };
+    let step = match step {
+        "latest" => None,
+        step => Some(step.parse().map_err(|_| RunError::NotAStep { text: text.to_owned() })?),
+    };
+    Ok((Some(run).filter(|it| !it.is_empty()), step))
+}
+
 impl Continued {
     fn of(folder: TrainerFolder, run: Option<RunDir>) -> Option<Self> {
         let checkpoint = folder.checkpoint().ok().flatten()?;
