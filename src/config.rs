@@ -14,6 +14,7 @@ pub mod finding;
 pub mod json_schema;
 mod media;
 mod mend;
+pub mod on_resume;
 mod paths;
 pub mod portable;
 mod read;

@@ -134,13 +134,14 @@ impl Contents {
         self.checkpoints.iter().find(|it| it.step == step)
     }
 
-    /// The whole checkpoint of `step`, or the one that the trainer would load. `place` is what it belongs to.
+    /// The whole checkpoint of `step`, or the one that the trainer would load. `place` is what it belongs to, `command` what
+    /// names it there, up to an `@`.
     ///
     /// # Errors
     /// It is not there, or not whole; then another one may be.
-    pub fn pick(&self, place: &str, step: Option<u64>) -> Result<&Checkpoint, RunError> {
+    pub fn pick(&self, place: &str, command: &str, step: Option<u64>) -> Result<&Checkpoint, RunError> {
         let other = || self.whole().next().map(|it| it.step);
-        let place = place.to_owned();
+        let (place, command) = (place.to_owned(), command.to_owned());
         let found = match step {
             Some(step) => self.at(step).ok_or_else(|| {
                 let steps = self.whole().map(|it| it.step).collect();
@@ -149,7 +150,7 @@ impl Contents {
             // A kill may have emptied the file that names it.
             None => match (self.latest(), other()) {
                 (Some(latest), _) => latest,
-                (None, Some(other)) => return Err(RunError::NoLatest { place, other }),
+                (None, Some(other)) => return Err(RunError::NoLatest { place, other, command }),
                 (None, None) => return Err(RunError::NoCheckpoint { folder: place }),
             },
         };
@@ -160,6 +161,7 @@ impl Contents {
                 step: found.step,
                 fault: fault.clone(),
                 other: other(),
+                command,
             }),
         }
     }

@@ -3,7 +3,10 @@
 use std::{io, path::PathBuf};
 
 use crate::{
-    config::{ConfigError, Finding, Severity},
+    config::{
+        ConfigError, Finding, Severity,
+        on_resume::{Change, Effect},
+    },
     error::{Kind, Report},
     platform::{fs::FsError, lock::LockError, process::ProcessError},
 };
@@ -47,12 +50,14 @@ pub enum RunError {
     NothingToResume { config: PathBuf },
     #[error("`{folder}` holds no whole checkpoint to resume from")]
     NoCheckpoint { folder: String },
+    #[error("{}", too_much(.0))]
+    ChangedTooMuch(Vec<Change>),
     #[error("{place} has no checkpoint at step {step}")]
     NoSuchCheckpoint { place: String, step: u64, steps: Vec<u64> },
     #[error("the checkpoint of {place} at step {step} is not whole: {fault}")]
-    BrokenCheckpoint { place: String, step: u64, fault: Fault, other: Option<u64> },
+    BrokenCheckpoint { place: String, step: u64, fault: Fault, other: Option<u64>, command: String },
     #[error("the file `latest` of {place} names no checkpoint that is there")]
-    NoLatest { place: String, other: u64 },
+    NoLatest { place: String, other: u64, command: String },
     #[error("`{text}` names no step: it has to be a number, or `latest`")]
     NotAStep { text: String },
     #[error("{place} has nothing that could be exported")]
@@ -108,6 +113,7 @@ impl Report for RunError {
             | Self::SeveralRunning(_)
             | Self::NothingToResume { .. }
             | Self::NoCheckpoint { .. }
+            | Self::ChangedTooMuch(_)
             | Self::NoSuchCheckpoint { .. }
             | Self::BrokenCheckpoint { .. }
             | Self::NoLatest { .. }
@@ -160,13 +166,14 @@ impl Report for RunError {
                 "start anew without `--resume`; `checkpoint_every_n_minutes` in the configuration makes checkpoints"
                     .to_owned()
             }
+            Self::ChangedTooMuch(_) => "set it as it was, or start anew without `--resume`".to_owned(),
             Self::NoSuchCheckpoint { steps, .. } if steps.is_empty() => "it has no whole checkpoint at all".to_owned(),
             Self::NoSuchCheckpoint { steps, .. } => {
                 let steps: Vec<String> = steps.iter().map(u64::to_string).collect();
                 format!("it has whole ones at steps {}", steps.join(", "))
             }
-            Self::BrokenCheckpoint { place, other: Some(other), .. } | Self::NoLatest { place, other } => {
-                format!("the newest whole one is at step {other}: `{place}@{other}`")
+            Self::BrokenCheckpoint { command, other: Some(other), .. } | Self::NoLatest { command, other, .. } => {
+                format!("take the newest whole one: `{command}@{other}`")
             }
             Self::BrokenCheckpoint { other: None, .. } => "there is no other whole one: start anew".to_owned(),
             Self::NotAStep { .. } => "write `RUN@200` or `RUN@latest`".to_owned(),
@@ -188,6 +195,12 @@ impl Report for RunError {
         };
         Some(text)
     }
+}
+
+fn too_much(changes: &[Change]) -> String {
+    let lines: Vec<String> =
+        changes.iter().filter(|it| it.effect == Effect::Fails).map(Change::sentence).collect();
+    format!("the training cannot go on with this configuration\n{}", lines.join("\n"))
 }
 
 fn listed(findings: &[Finding]) -> String {

@@ -64,7 +64,10 @@ impl Source {
         let spec = dir.spec()?;
         let folder = TrainerFolder::find(&spec)?;
         let folder = folder.ok_or_else(|| RunError::NothingToExport { place: dir.id().to_string() })?;
-        let checkpoint = folder.contents()?.pick(&dir.id().to_string(), step)?.clone();
+        let checkpoint = folder
+            .contents()?
+            .pick(&dir.id().to_string(), &format!("dpgui export {}", dir.id()), step)?
+            .clone();
         Ok(Self { checkpoint, config: spec.config })
     }
 
@@ -73,7 +76,7 @@ impl Source {
         let named = path.file_name().and_then(|it| it.to_str()?.strip_prefix("global_step")?.parse().ok());
         let folder = if named.is_some() { path.parent().unwrap_or(path) } else { path };
         let place = folder.display().to_string();
-        let checkpoint = Contents::of(folder)?.pick(&place, named.or(step))?.clone();
+        let checkpoint = Contents::of(folder)?.pick(&place, "dpgui export RUN", named.or(step))?.clone();
         let config = super::checkpoints::configuration(folder).ok_or(RunError::NothingToExport { place })?;
         Ok(Self { checkpoint, config })
     }

@@ -3,7 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use crate::{
-    config::{Finding, Severity, TrainConfig},
+    config::{
+        Finding, Severity, TrainConfig,
+        on_resume::{Change, Effect},
+    },
     platform::{
         Env, Host, clock, fifo, fs,
         gpu::{self, Gpu, Nvidia},
@@ -39,6 +42,8 @@ pub struct Request {
     /// Instead of the configuration's own.
     pub name: Option<RunName>,
     pub resume: Option<Resume>,
+    /// Go on from the checkpoint of this step instead of the newest.
+    pub step: Option<u64>,
     /// For the trainer itself.
     pub args: Vec<String>,
 }
@@ -58,6 +63,8 @@ pub struct Started {
     pub spec: Spec,
     /// Where it goes on, if it does not begin anew.
     pub resumed: Option<Continued>,
+    /// What has changed in the configuration since, and what the trainer does with it.
+    pub changes: Vec<Change>,
     /// What is not quite right with the configuration or the moment.
     pub warnings: Vec<String>,
     /// What its datasets come to.
@@ -134,8 +141,13 @@ pub fn start(site: Site<'_>, request: &Request, _setup: &Lock) -> Result<Started
     fs::create_dir_all(&workspace.internal())?;
     let starting = Lock::wait(&workspace.internal().join("start.lock"))?;
     let continued = resume::find(site, &config, request)?;
+    let changes = continued.as_ref().map_or(vec![], |it| it.changes(site, &config, &request.args));
+    if changes.iter().any(|it| it.effect == Effect::Fails) {
+        return Err(RunError::ChangedTooMuch(changes));
+    }
     if let Some(continued) = &continued {
-        continued.folder.forget_requests()?;
+        warnings.extend(continued.clean()?);
+        warnings.extend(continued.newer_checkpoints());
     }
     let live = live(workspace)?;
     warnings.extend(list::sharing(&live, &devices));
@@ -155,6 +167,9 @@ pub fn start(site: Site<'_>, request: &Request, _setup: &Lock) -> Result<Started
         // Nothing of it ran: a folder that only looks like a run would be in everybody's way.
         let _ = fs::remove_tree(dir.path());
     })?;
+    if let Some(continued) = &continued {
+        continued.rewind(&dir)?;
+    }
     drop(starting);
     adopt::spawn_supervisor(host, &dir, &env, Begin::Start).inspect_err(|_| {
         if !dir.is_supervised() && !is_running(&spec) {
@@ -164,7 +179,7 @@ pub fn start(site: Site<'_>, request: &Request, _setup: &Lock) -> Result<Started
     if let Some(RunState::Ended(Outcome::NotStarted { reason })) = dir.snapshot()?.map(|it| it.state) {
         return Err(RunError::NotStarted { reason });
     }
-    Ok(Started { dir, spec, resumed: continued, warnings, data })
+    Ok(Started { dir, spec, resumed: continued, changes, warnings, data })
 }
 
 fn check_setup(workspace: &Workspace, script: &Path) -> Result<(), RunError> {

@@ -27,6 +27,7 @@ mod logs;
 mod odd_machines;
 mod offline;
 mod repair;
+mod resuming;
 mod setup;
 mod setup_whole;
 mod side_by_side;
