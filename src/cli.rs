@@ -56,6 +56,7 @@ enum Command {
     Logs(commands::logs::Args),
     Save(commands::save::Args),
     Stop(commands::stop::Args),
+    Export(commands::export::Args),
     #[command(subcommand)]
     Service(commands::service::Command),
     Clean(commands::clean::Args),
@@ -105,6 +106,7 @@ fn dispatch(command: &Command, context: &Context) -> Result<ExitCode, Error> {
         Command::Logs(args) => commands::logs::run(args, context),
         Command::Save(args) => commands::save::run(args, context),
         Command::Stop(args) => commands::stop::run(args, context),
+        Command::Export(args) => commands::export::run(args, context),
         Command::Service(command) => commands::service::run(command, context),
         Command::Clean(args) => commands::clean::run(args, context),
         Command::Supervise(args) => commands::supervise::run(args, context),

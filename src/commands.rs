@@ -6,6 +6,7 @@ pub mod config;
 pub mod data;
 pub mod demo;
 pub mod doctor;
+pub mod export;
 mod interrupts;
 pub mod lock;
 pub mod logs;

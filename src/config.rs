@@ -16,6 +16,7 @@ pub mod finding;
 pub mod json_schema;
 mod mend;
 mod nearby;
+pub mod on_resume;
 mod paths;
 pub mod portable;
 mod read;

@@ -5,11 +5,13 @@
 //! what they want of the run they ask its supervisor for ([`stop`]).
 
 pub mod adopt;
+pub mod checkpoints;
 pub mod data;
 pub mod devices;
 pub mod dir;
 pub mod error;
 pub mod evidence;
+pub mod export;
 pub mod folder;
 pub mod id;
 pub mod journal;

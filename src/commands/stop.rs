@@ -12,7 +12,7 @@ use crate::{
     },
 };
 
-use super::Context;
+use super::{Context, export};
 
 /// Stop a run: let it save and leave, insist if it does not; returns when no process of it is left
 #[derive(Debug, clap::Args)]
@@ -36,7 +36,8 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
         (false, true) => Manner::NoSave,
         (false, false) => Manner::Graceful,
     };
-    if list::is_live(&dir) {
+    let was_live = list::is_live(&dir);
+    if was_live {
         if manner == Manner::Graceful {
             output.status("Stopping", format_args!("{}, {}", dir.id(), patience(&dir)?));
         }
@@ -53,6 +54,9 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
         output.status("Already", format_args!("{} is not running", dir.id()));
     }
     let outcome = stop::wait(host, &dir, |_| {})?;
+    if was_live && !args.now {
+        export::after_stop_saying(context, &dir, &outcome)?;
+    }
     output.event(&Ended::new(&dir, outcome)?);
     Ok(ExitCode::SUCCESS)
 }

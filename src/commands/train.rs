@@ -8,6 +8,7 @@ use std::{
 use serde::Serialize;
 
 use crate::{
+    config::on_resume::Change,
     error::{Error, Kind},
     install::IfLocked,
     output::{Event, Line, Mode, Output, Waiting},
@@ -15,6 +16,7 @@ use crate::{
     run::{
         self, Outcome, Request, Resume, RunDir, RunId, RunName, Site, Started,
         data::DataSummary,
+        resume,
         stop::Ended,
         watch::{self, Show},
         watchdog::{OnNan, OnStall},
@@ -22,7 +24,7 @@ use crate::{
     workspace::Settings,
 };
 
-use super::{Context, interrupts::Interrupts};
+use super::{Context, export, interrupts::Interrupts};
 
 /// Lines of the log that are shown with a failure.
 const LAST_LINES: usize = 15;
@@ -45,8 +47,8 @@ pub struct Args {
     /// The GPUs to use, as `nvidia-smi` counts them [default: all]
     #[arg(long, value_name = "IDS", value_delimiter = ',')]
     gpus: Option<Vec<u32>>,
-    /// Go on from the last checkpoint of RUN [default: of the newest run of this configuration]
-    #[arg(long, value_name = "RUN", num_args = 0..=1)]
+    /// Go on from the last checkpoint of RUN, or from that of a step [default: the newest run of this configuration]
+    #[arg(long, value_name = "RUN[@STEP]", num_args = 0..=1)]
     #[expect(
         clippy::option_option,
         reason = "clap's way to tell `--resume` from `--resume RUN` and from neither"
@@ -92,12 +94,13 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
     let Context { host, workspace, output } = context;
     context.adopt_runs()?;
     let settings = context.settings()?;
-    let (config, resume) = args.wanted()?;
+    let (config, resume, step) = args.wanted()?;
     let request = Request {
         config: context.configuration(&config)?,
         gpus: args.gpus.clone(),
         name: args.name.clone(),
         resume,
+        step,
         args: args.passed_on.clone(),
         restarts: args.restarts(),
         on_nan: args.on_nan,
@@ -135,12 +138,17 @@ impl Args {
     }
 
     /// `--resume CONFIG` means `--resume` and CONFIG: what follows an option is taken for its value.
-    fn wanted(&self) -> Result<(PathBuf, Option<Resume>), Error> {
-        let named = |run: &Option<String>| run.clone().map_or(Resume::Newest, Resume::Run);
+    fn wanted(&self) -> Result<(PathBuf, Option<Resume>, Option<u64>), Error> {
         match (&self.config, &self.resume) {
-            (Some(config), resume) => Ok((config.clone(), resume.as_ref().map(named))),
+            (Some(config), None) => Ok((config.clone(), None, None)),
+            (Some(config), Some(None)) => Ok((config.clone(), Some(Resume::Newest), None)),
+            (Some(config), Some(Some(word))) => {
+                let (run, step) = resume::split(word)?;
+                let run = run.map_or(Resume::Newest, |run| Resume::Run(run.to_owned()));
+                Ok((config.clone(), Some(run), step))
+            }
             (None, Some(Some(word))) if Path::new(word).extension().is_some_and(|it| it == "toml") => {
-                Ok((PathBuf::from(word), Some(Resume::Newest)))
+                Ok((PathBuf::from(word), Some(Resume::Newest), None))
             }
             (None, _) => Err(Error::new(Kind::Usage, "CONFIG is missing: what to train with is not said")
                 .with_hint("put it first: `dpgui train CONFIG --resume [RUN]`")),
@@ -168,6 +176,7 @@ pub fn to_the_end(
     let dir = started.dir;
     interrupts.stop(&dir);
     let outcome = watch::follow(host, &dir, output, show)?;
+    export::after_stop_saying(context, &dir, &outcome)?;
     output.event(&Ended::new(&dir, outcome.clone())?);
     match outcome.failure() {
         None => Ok((dir, ExitCode::SUCCESS)),
@@ -189,6 +198,9 @@ pub(super) fn announce(started: &Started, output: &Output) {
         output.event(data);
     }
     let (spec, resumed) = (&started.spec, started.resumed.as_ref());
+    for change in &started.changes {
+        output.event(change);
+    }
     output.event(&Begun {
         run: started.dir.id(),
         folder: started.dir.path().to_owned(),
@@ -227,6 +239,12 @@ impl Event for DataSummary {
         let more =
             if all { String::new() } else { format!(": `dpgui data check {}`", self.dataset.display()) };
         Some(Line { verb: "Data", text: format!("{}{more}", self.text) })
+    }
+}
+
+impl Event for Change {
+    fn line(&self) -> Option<Line> {
+        Some(Line { verb: "Changed", text: self.sentence() })
     }
 }
 

@@ -19,7 +19,7 @@ pub use accept::{Wrong, editable, plain_value};
 pub(in crate::config) use catalog::of_each_model;
 pub use key::{Condition, Items, Key, Mark, PathKind, Required};
 pub use kind::Kind;
-pub use model::{Ability, BlockSwap, FrameRule, ModelType, Variant, Video};
+pub use model::{Ability, BlockSwap, Export, FrameRule, ModelType, Variant, Video, Writer};
 pub use rule::{Effect, Needs, RuleFact, When};
 
 /// A place for keys.
@@ -302,6 +302,21 @@ mod tests {
             }
             assert_eq!(model.can(Ability::Fp8), model.weights_dtype_key.is_some(), "{name}");
             assert_eq!(model.full_finetune_failure.is_none(), !model.full_model_files.is_empty(), "{name}");
+            let kinds: Vec<_> = model
+                .export
+                .blocks
+                .iter()
+                .map(|it| (it.first.is_some(), it.has.is_some(), it.after))
+                .collect();
+            assert!(
+                matches!(
+                    kinds[..],
+                    [] | [(true, false, None)] | [(true, true, None), (false, false, Some(_))]
+                ),
+                "{name}"
+            );
+            assert_eq!(kinds.is_empty(), !model.export.layers.is_empty(), "{name}");
+            assert_eq!(model.export.mixin.is_some(), model.export.writer == Writer::Diffusers, "{name}");
             for adapter in &model.adapters {
                 assert!(adapters().iter().any(|it| it.name == *adapter), "{name}: `{adapter}`");
             }

@@ -3,13 +3,19 @@
 use std::{io, path::PathBuf, time::Duration};
 
 use crate::{
-    config::{ConfigError, Finding, Severity},
+    config::{
+        ConfigError, Finding, Severity,
+        on_resume::{Change, Effect},
+    },
     error::{Kind, Report},
     output::size,
     platform::{fs::FsError, lock::LockError, process::ProcessError},
 };
 
-use super::id::{IdError, RunId};
+use super::{
+    checkpoints::Fault,
+    id::{IdError, RunId},
+};
 
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
@@ -45,6 +51,22 @@ pub enum RunError {
     NothingToResume { config: PathBuf },
     #[error("`{folder}` holds no whole checkpoint to resume from")]
     NoCheckpoint { folder: String },
+    #[error("{}", too_much(.0))]
+    ChangedTooMuch(Vec<Change>),
+    #[error("{place} has no checkpoint at step {step}")]
+    NoSuchCheckpoint { place: String, step: u64, steps: Vec<u64> },
+    #[error("the checkpoint of {place} at step {step} is not whole: {fault}")]
+    BrokenCheckpoint { place: String, step: u64, fault: Fault, other: Option<u64>, command: String },
+    #[error("the file `latest` of {place} names no checkpoint that is there")]
+    NoLatest { place: String, other: u64, command: String },
+    #[error("`{text}` names no step: it has to be a number, or `latest`")]
+    NotAStep { text: String },
+    #[error("{place} has nothing that could be exported")]
+    NothingToExport { place: String },
+    #[error("no adapter can be made of the checkpoint at step {step}: {why}")]
+    CannotExport { step: u64, why: String },
+    #[error("no adapter was made of the checkpoint at step {step}: {said}")]
+    NotExported { step: u64, said: String },
     #[error("`{id}` is still running in the folder that is to be continued")]
     StillRunning { id: RunId },
     #[error("`{id}` is already complete, at step {step}")]
@@ -102,6 +124,12 @@ impl Report for RunError {
             | Self::SeveralRunning(_)
             | Self::NothingToResume { .. }
             | Self::NoCheckpoint { .. }
+            | Self::ChangedTooMuch(_)
+            | Self::NoSuchCheckpoint { .. }
+            | Self::BrokenCheckpoint { .. }
+            | Self::NoLatest { .. }
+            | Self::NotAStep { .. }
+            | Self::NothingToExport { .. }
             | Self::NoVisibleGpu { .. }
             | Self::UnknownVisibleGpu { .. }
             | Self::GpuTwice { .. }
@@ -109,10 +137,13 @@ impl Report for RunError {
             | Self::NotText { .. }
             | Self::NoHome
             | Self::Id(_) => Kind::Usage,
-            Self::NoGpu { .. } | Self::NoPipes { .. } | Self::Newer { .. } | Self::NoUserManager { .. } => {
-                Kind::Unsupported
-            }
+            Self::NoGpu { .. }
+            | Self::CannotExport { .. }
+            | Self::NoPipes { .. }
+            | Self::Newer { .. }
+            | Self::NoUserManager { .. } => Kind::Unsupported,
             Self::NotStarted { .. }
+            | Self::NotExported { .. }
             | Self::NothingToSave { .. }
             | Self::NotSaved { .. }
             | Self::EndedMeanwhile { .. }
@@ -161,6 +192,19 @@ impl Report for RunError {
                 "without systemd, have `dpgui -C WORKSPACE resume --all` run at boot, as by `@reboot` in `crontab -e`"
                     .to_owned()
             }
+            Self::ChangedTooMuch(_) => "set it as it was, or start anew without `--resume`".to_owned(),
+            Self::NoSuchCheckpoint { steps, .. } if steps.is_empty() => "it has no whole checkpoint at all".to_owned(),
+            Self::NoSuchCheckpoint { steps, .. } => {
+                let steps: Vec<String> = steps.iter().map(u64::to_string).collect();
+                format!("it has whole ones at steps {}", steps.join(", "))
+            }
+            Self::BrokenCheckpoint { command, other: Some(other), .. } | Self::NoLatest { command, other, .. } => {
+                format!("take the newest whole one: `{command}@{other}`")
+            }
+            Self::BrokenCheckpoint { other: None, .. } => "there is no other whole one: start anew".to_owned(),
+            Self::NotAStep { .. } => "write `RUN@200` or `RUN@latest`".to_owned(),
+            Self::NothingToExport { .. } => "name a run that has a checkpoint".to_owned(),
+            Self::NotExported { .. } => "check the environment with `dpgui doctor`".to_owned(),
             Self::StillRunning { id } => format!("stop it with `dpgui stop {id}`"),
             Self::NotText { .. } => "use a workspace whose path is plain text".to_owned(),
             Self::NoPipes { .. } => {
@@ -169,7 +213,7 @@ impl Report for RunError {
             Self::NotStarted { .. } => "run `dpgui setup`, which checks the environment".to_owned(),
             Self::Damaged { path, .. } => format!("look at `{}`, or delete the run's folder", path.display()),
             Self::Newer { .. } => "use the newest dpgui in this workspace".to_owned(),
-            Self::SupervisorDied { .. } | Self::Supervisor(_) | Self::NoPort(_) | Self::Id(_) => return None,
+            Self::CannotExport { .. } | Self::SupervisorDied { .. } | Self::Supervisor(_) | Self::NoPort(_) | Self::Id(_) => return None,
             Self::Config(cause) => return cause.hint(),
             Self::Process(cause) => return cause.hint(),
             Self::Lock(cause) => return cause.hint(),
@@ -177,6 +221,12 @@ impl Report for RunError {
         };
         Some(text)
     }
+}
+
+fn too_much(changes: &[Change]) -> String {
+    let lines: Vec<String> =
+        changes.iter().filter(|it| it.effect == Effect::Fails).map(Change::sentence).collect();
+    format!("the training cannot go on with this configuration\n{}", lines.join("\n"))
 }
 
 fn listed(findings: &[Finding]) -> String {

@@ -6,13 +6,27 @@ use std::{
 };
 
 use jiff::SignedDuration;
+use serde::Serialize;
 
 use crate::platform::{
     clock,
     fs::{self, FsError},
 };
 
-use super::{dir::RunDir, list, spec::Spec};
+use super::{
+    checkpoints::{Checkpoint, Contents, LATEST},
+    dir::RunDir,
+    list,
+    spec::Spec,
+};
+
+/// A line of `events.jsonl`.
+#[derive(Debug, Serialize)]
+pub struct Rewound {
+    event: &'static str,
+    from: String,
+    to: String,
+}
 
 /// How long a run may take to make its folder before others in the same `output_dir` are started all the same: those
 /// that cache a dataset first take hours, and no two of them take the same.
@@ -25,13 +39,6 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrainerFolder {
     path: PathBuf,
-}
-
-/// A state that training can go on from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Checkpoint {
-    pub step: u64,
-    pub path: PathBuf,
 }
 
 /// Waits until the live runs that were just started in `output_dir` have their folders.
@@ -98,34 +105,30 @@ impl TrainerFolder {
         fs::remove_tree(&self.path.join("save_quit"))
     }
 
-    /// The newest checkpoint, if it is whole: `latest` is written last.
-    pub fn checkpoint(&self) -> Result<Option<Checkpoint>, FsError> {
-        let Some(latest) = fs::read_optional(&self.path.join("latest"))? else { return Ok(None) };
-        let Some(step) = latest.trim().strip_prefix("global_step").and_then(|step| step.parse().ok()) else {
-            return Ok(None);
-        };
-        let path = self.path.join(latest.trim());
-        let states = fs::names(&path)?;
-        let is_whole = states.iter().any(|name| name.to_string_lossy().ends_with("model_states.pt"))
-            && states.iter().all(|name| fs::size(&path.join(name)).is_ok_and(|size| size > 0));
-        Ok(is_whole.then_some(Checkpoint { step, path }))
+    /// As the trainer wants to be told: the name where it makes its folders now, a whole path elsewhere.
+    pub fn name_in(&self, output_dir: &Path) -> String {
+        self.path.strip_prefix(output_dir).unwrap_or(&self.path).to_string_lossy().into_owned()
     }
 
-    /// The newest saved model: the `epochN` or `stepN` whose files were written last and whole.
-    pub fn model(&self) -> Result<Option<PathBuf>, FsError> {
-        let mut newest = None;
-        for name in fs::names(&self.path)? {
-            let name = name.to_string_lossy();
-            let number = name.strip_prefix("epoch").or_else(|| name.strip_prefix("step"));
-            if number.is_none_or(|number| number.parse::<u64>().is_err()) {
-                continue;
-            }
-            let dir = self.path.join(&*name);
-            let weights =
-                fs::names(&dir)?.into_iter().find(|file| file.to_string_lossy().ends_with(".safetensors"));
-            let Some(weights) = weights.map(|file| dir.join(file)) else { continue };
-            newest = newest.max(Some((fs::modified(&weights)?, weights)));
+    /// Everything in it.
+    pub fn contents(&self) -> Result<Contents, FsError> {
+        Contents::of(&self.path)
+    }
+
+    /// Makes the checkpoint of `step` the one that the trainer loads; what there is to record, if another one was.
+    pub fn rewind_to(&self, step: u64) -> Result<Option<Rewound>, FsError> {
+        let latest = self.path.join(LATEST);
+        let from = fs::read_optional(&latest)?.unwrap_or_default().trim().to_owned();
+        let to = format!("global_step{step}");
+        if from == to {
+            return Ok(None);
         }
-        Ok(newest.map(|(_, weights)| weights))
+        fs::write_atomic(&latest, &to)?;
+        Ok(Some(Rewound { event: "latest-rewritten", from, to }))
+    }
+
+    /// The checkpoint that the trainer would load, if it is whole.
+    pub fn checkpoint(&self) -> Result<Option<Checkpoint>, FsError> {
+        Ok(self.contents()?.latest().filter(|it| it.is_whole()).cloned())
     }
 }

@@ -3,15 +3,20 @@
 use std::path::Path;
 
 use crate::{
-    config::{Resume as ConfigResume, TrainConfig},
+    config::{
+        Resume as ConfigResume, TrainConfig,
+        on_resume::{self, Change},
+    },
     platform::fs,
     workspace::Workspace,
 };
 
 use super::{
     RunError,
+    checkpoints::{self, Checkpoint, Contents},
     dir::RunDir,
-    folder::{Checkpoint, TrainerFolder},
+    folder::TrainerFolder,
+    journal::Journal,
     list,
     outcome::Outcome,
     start::{Request, Resume, Site},
@@ -21,7 +26,10 @@ use super::{
 #[derive(Clone, Debug)]
 pub struct Continued {
     pub folder: TrainerFolder,
+    /// Whole.
     pub checkpoint: Checkpoint,
+    /// All that is in the folder.
+    pub contents: Contents,
     /// Whose it is; unknown where the configuration names a folder.
     pub run: Option<RunDir>,
 }
@@ -80,27 +88,38 @@ fn wanted(
     request: &Request,
     all: &[RunDir],
 ) -> Result<Option<Continued>, RunError> {
-    let of_run =
-        |dir: &RunDir| Continued::of(TrainerFolder::find(&dir.spec().ok()?).ok()??, Some(dir.clone()));
+    let asked = Asked { config: &request.config, step: request.step };
+    let of_run = |dir: &RunDir| -> Result<Continued, RunError> {
+        let nothing = || RunError::NoCheckpoint { folder: dir.id().to_string() };
+        let folder = TrainerFolder::find(&dir.spec()?)?.ok_or_else(nothing)?;
+        Continued::of(folder, Some(dir.clone()), asked)
+    };
     match (&request.resume, &config.training.resume) {
-        (Some(Resume::Run(name)), _) => {
-            let dir = list::find(workspace, name)?;
-            let nothing = || RunError::NoCheckpoint { folder: dir.id().to_string() };
-            of_run(&dir).ok_or_else(nothing).map(Some)
-        }
+        (Some(Resume::Run(name)), _) => of_run(&list::find(workspace, name)?).map(Some),
         (Some(Resume::Newest), _) | (None, ConfigResume::Newest) => {
             let same = |dir: &&RunDir| dir.spec().is_ok_and(|spec| spec.source == request.config);
+            // A run that was over before its first checkpoint is passed over; one whose newest is broken is not.
+            let has_some = |dir: &&RunDir| {
+                let folder = dir.spec().ok().and_then(|spec| TrainerFolder::find(&spec).ok().flatten());
+                folder.and_then(|it| it.contents().ok()).is_some_and(|it| it.whole().next().is_some())
+            };
             let nothing = || RunError::NothingToResume { config: request.config.clone() };
-            all.iter().filter(same).find_map(of_run).ok_or_else(nothing).map(Some)
+            of_run(all.iter().filter(same).find(has_some).ok_or_else(nothing)?).map(Some)
         }
         (None, ConfigResume::Run(name)) => {
             let written = Path::new(config.training.output_dir.as_deref().unwrap_or_default());
             let output_dir = workspace.root().join(host.env.expand_home(written));
-            let nothing = || RunError::NoCheckpoint { folder: name.clone() };
-            Continued::of(TrainerFolder::at(output_dir.join(name)), None).ok_or_else(nothing).map(Some)
+            Continued::of(TrainerFolder::at(output_dir.join(name)), None, asked).map(Some)
         }
         (None, ConfigResume::No) => Ok(None),
     }
+}
+
+/// What the user said.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    config: &'a Path,
+    step: Option<u64>,
 }
 
 /// It did all that the configuration asks for, then and now.
@@ -114,15 +133,118 @@ fn is_complete(run: &RunDir, config: &TrainConfig, site: Site<'_>) -> bool {
     ended == Some(Outcome::Completed) && asked(site.workspace) == Some(now)
 }
 
+/// `RUN`, `RUN@STEP`, `RUN@latest`, or one of the last two without `RUN`.
+///
+/// # Errors
+/// What follows the `@` is no step.
+pub fn split(text: &str) -> Result<(Option<&str>, Option<u64>), RunError> {
+    let Some((run, step)) = text.rsplit_once('@') else { return Ok((Some(text), None)) };
+    let step = match step {
+        "latest" => None,
+        step => Some(step.parse().map_err(|_| RunError::NotAStep { text: text.to_owned() })?),
+    };
+    Ok((Some(run).filter(|it| !it.is_empty()), step))
+}
+
 impl Continued {
-    pub(super) fn of(folder: TrainerFolder, run: Option<RunDir>) -> Option<Self> {
-        let checkpoint = folder.checkpoint().ok().flatten()?;
-        Some(Self { folder, checkpoint, run })
+    fn of(folder: TrainerFolder, run: Option<RunDir>, asked: Asked<'_>) -> Result<Self, RunError> {
+        let contents = folder.contents()?;
+        let place =
+            run.as_ref().map_or_else(|| folder.path().display().to_string(), |it| it.id().to_string());
+        let command = format!("dpgui train {} --resume {place}", asked.config.display());
+        let checkpoint = contents.pick(&place, &command, asked.step)?.clone();
+        Ok(Self { folder, checkpoint, contents, run })
     }
 
-    /// As the trainer wants to be told: a folder's name where it makes its folders now, a whole path elsewhere.
-    pub fn name(&self, output_dir: &Path) -> String {
-        let path = self.folder.path();
-        path.strip_prefix(output_dir).unwrap_or(path).to_string_lossy().into_owned()
+    /// What is not as it was when the checkpoint was written. The trainer's own copy is of the folder's first run.
+    pub(super) fn changes(&self, site: Site<'_>, now: &TrainConfig, args: &[String]) -> Vec<Change> {
+        let before = self.run.as_ref().and_then(|run| Some(run.spec().ok()?.config));
+        let before = before.or_else(|| checkpoints::configuration(self.folder.path()));
+        let before = before.and_then(|path| TrainConfig::load(&path, site.workspace, &site.host.env).ok());
+        before.map_or(vec![], |before| on_resume::changes(&before, now, args))
+    }
+
+    /// Removes what a trainer that was killed left in the way, and says so: requests that the next one would obey at its
+    /// first step, and folders that the next save would stumble over.
+    pub(super) fn clean(&self) -> Result<Vec<String>, RunError> {
+        self.folder.forget_requests()?;
+        let mut said = vec![];
+        for model in &self.contents.models {
+            if let Some(leftover) = &model.leftover {
+                fs::remove_tree(leftover)?;
+                said.push(format!("removed `{}`, left of a save that broke off", leftover.display()));
+            }
+            if let Some(fault) = &model.fault {
+                said.push(format!("`{}` cannot be used: {fault}", model.path.display()));
+            }
+        }
+        Ok(said)
+    }
+
+    /// What becomes of the checkpoints beyond the step from which it goes on.
+    pub(super) fn newer_checkpoints(&self) -> Option<String> {
+        let step = self.checkpoint.step;
+        let mut newer: Vec<u64> =
+            self.contents.checkpoints.iter().map(|it| it.step).filter(|it| *it > step).collect();
+        newer.sort_unstable();
+        let newer: Vec<String> = newer.iter().map(u64::to_string).collect();
+        (!newer.is_empty()).then(|| {
+            format!(
+                "the checkpoints beyond it ({}) stay until the training saves one at such a step and overwrites it",
+                newer.join(", ")
+            )
+        })
+    }
+
+    /// Makes the trainer load this checkpoint. It has no option for that: DeepSpeed loads the one that the file `latest`
+    /// names. It is on record in the run that goes on, and nothing else is touched.
+    pub(super) fn rewind(&self, dir: &RunDir) -> Result<(), RunError> {
+        if self.checkpoint.is_latest {
+            return Ok(());
+        }
+        if let Some(rewound) = self.folder.rewind_to(self.checkpoint.step)? {
+            Journal::open(dir)?.record(&rewound);
+        }
+        Ok(())
+    }
+}
+
+/// Whether a training that was to go on did so, by what it says. The trainer loads what it finds and trains on.
+///
+/// `seen` is what it said when it resumed: the step that comes first. The message is for people.
+pub fn missed(checkpoint_step: u64, seen: Option<u64>, first_step: u64) -> Option<String> {
+    match seen {
+        Some(step) if step == checkpoint_step + 1 => None,
+        Some(step) => Some(format!(
+            "the training went on at step {step}, not after the checkpoint at step {checkpoint_step}"
+        )),
+        None => Some(format!(
+            "the training did not load the checkpoint at step {checkpoint_step} and began at step {first_step}"
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_is_named_with_its_step_or_without() {
+        let check = |text, run, step| assert_eq!(split(text).expect("a run"), (run, step), "{text}");
+        check("wan", Some("wan"), None);
+        check("wan@200", Some("wan"), Some(200));
+        check("wan@latest", Some("wan"), None);
+        check("@200", None, Some(200));
+        assert_eq!(
+            split("wan@x").expect_err("no step").to_string(),
+            "`wan@x` names no step: it has to be a number, or `latest`"
+        );
+    }
+
+    #[test]
+    fn a_start_from_step_1_is_noticed() {
+        assert_eq!(missed(200, Some(201), 201), None);
+        assert!(missed(200, None, 1).is_some_and(|it| it.ends_with("and began at step 1")));
+        assert!(missed(200, Some(101), 101).is_some_and(|it| it.contains("went on at step 101")));
     }
 }

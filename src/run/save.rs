@@ -11,8 +11,9 @@ use crate::{
 
 use super::{
     RunError, adopt,
+    checkpoints::Checkpoint,
     dir::RunDir,
-    folder::{Checkpoint, TrainerFolder},
+    folder::TrainerFolder,
     id::RunId,
     state::{RunState, Save},
     stop::{ASK_EVERY, LOOK_EVERY},
@@ -57,7 +58,7 @@ pub fn save(host: &Host, dir: &RunDir, mut on_stage: impl FnMut(&'static str)) -
         }
         let patience = *patience.get_or_insert_with(|| running.evidence.patience());
         if running.save.is_none()
-            && let Some(Checkpoint { step, path }) = newest()?.filter(|it| Some(it.step) > before)
+            && let Some(Checkpoint { step, path, .. }) = newest()?.filter(|it| Some(it.step) > before)
         {
             return Ok(Saved { run: dir.id().clone(), step, checkpoint: path });
         }

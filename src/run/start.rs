@@ -3,7 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use crate::{
-    config::{Finding, Severity, TrainConfig},
+    config::{
+        Finding, Severity, TrainConfig,
+        on_resume::{Change, Effect},
+    },
     output::Output,
     platform::{
         Env, Host, clock, fifo, fs,
@@ -43,6 +46,8 @@ pub struct Request {
     /// Instead of the configuration's own.
     pub name: Option<RunName>,
     pub resume: Option<Resume>,
+    /// Go on from the checkpoint of this step instead of the newest.
+    pub step: Option<u64>,
     /// For the trainer itself.
     pub args: Vec<String>,
     /// Restarts in a row without a new checkpoint, after failures that may pass.
@@ -64,6 +69,7 @@ impl Request {
             gpus: if let Devices::Gpus(ids) = spec.devices { Some(ids) } else { None },
             name: Some(dir.id().name().clone()),
             resume: Some(Resume::Run(dir.id().to_string())),
+            step: None,
             args: spec.passed_on,
             restarts: spec.restart.map(|it| it.limit),
             on_nan: spec.watchdog.on_nan,
@@ -88,6 +94,8 @@ pub struct Started {
     pub spec: Spec,
     /// Where it goes on, if it does not begin anew.
     pub resumed: Option<Continued>,
+    /// What has changed in the configuration since, and what the trainer does with it.
+    pub changes: Vec<Change>,
     /// What is not quite right with the configuration or the moment.
     pub warnings: Vec<String>,
     /// What its datasets come to.
@@ -165,8 +173,13 @@ pub fn start(site: Site<'_>, request: &Request, _setup: &Lock) -> Result<Started
     fs::create_dir_all(&workspace.internal())?;
     let starting = Lock::wait(&workspace.internal().join("start.lock"))?;
     let continued = resume::find(site, &config, request)?;
+    let changes = continued.as_ref().map_or(vec![], |it| it.changes(site, &config, &request.args));
+    if changes.iter().any(|it| it.effect == Effect::Fails) {
+        return Err(RunError::ChangedTooMuch(changes));
+    }
     if let Some(continued) = &continued {
-        continued.folder.forget_requests()?;
+        warnings.extend(continued.clean()?);
+        warnings.extend(continued.newer_checkpoints());
     }
     let live = live(workspace)?;
     warnings.extend(list::sharing(&live, &devices));
@@ -187,6 +200,9 @@ pub fn start(site: Site<'_>, request: &Request, _setup: &Lock) -> Result<Started
         // Nothing of it ran: a folder that only looks like a run would be in everybody's way.
         let _ = fs::remove_tree(dir.path());
     })?;
+    if let Some(continued) = &continued {
+        continued.rewind(&dir)?;
+    }
     drop(starting);
     adopt::spawn_supervisor(host, &dir, &env, Begin::Start).inspect_err(|_| {
         if !dir.is_supervised() && !is_running(&spec) {
@@ -196,7 +212,7 @@ pub fn start(site: Site<'_>, request: &Request, _setup: &Lock) -> Result<Started
     if let Some(RunState::Ended(Outcome::NotStarted { reason })) = dir.snapshot()?.map(|it| it.state) {
         return Err(RunError::NotStarted { reason });
     }
-    Ok(Started { dir, spec, resumed: continued, warnings, data })
+    Ok(Started { dir, spec, resumed: continued, changes, warnings, data })
 }
 
 fn check_setup(workspace: &Workspace, script: &Path) -> Result<(), RunError> {
@@ -279,7 +295,7 @@ impl Plan<'_> {
             folder::keep_apart(self.live, &resolved.output_dir);
         }
         let taken: Vec<u16> = self.live.iter().map(|(_, spec)| spec.master_port).collect();
-        let resumes = self.continued.map(|it| it.name(&resolved.output_dir));
+        let resumes = self.continued.map(|it| it.folder.name_in(&resolved.output_dir));
         let launch = Launch {
             workspace,
             script: self.script,

@@ -110,11 +110,12 @@ impl Kept {
     pub fn of(dir: &RunDir) -> Result<Self, RunError> {
         let folder = TrainerFolder::find(&dir.spec()?)?;
         let Some(folder) = folder else { return Ok(Self::default()) };
-        let checkpoint = folder.checkpoint()?;
+        let contents = folder.contents()?;
+        let checkpoint = contents.latest().filter(|it| it.is_whole());
         Ok(Self {
-            checkpoint_step: checkpoint.as_ref().map(|it| it.step),
-            checkpoint: checkpoint.map(|it| it.path),
-            model: folder.model()?,
+            checkpoint_step: checkpoint.map(|it| it.step),
+            checkpoint: checkpoint.map(|it| it.path.clone()),
+            model: contents.model().and_then(|it| it.weights.clone()),
         })
     }
 }

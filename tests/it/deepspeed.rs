@@ -65,6 +65,36 @@ fn tensor_names(path: &Path) -> usize {
 }
 
 #[test]
+fn an_exported_adapter_is_the_one_that_the_trainer_saved_at_that_step() {
+    let lab = Lab::with_deepspeed();
+    lab.change("configs/demo.toml", "checkpoint_every_n_epochs = 5", "checkpoint_every_n_epochs = 1");
+    lab.change(
+        "configs/demo.toml",
+        "save_every_n_epochs = 5",
+        "save_every_n_epochs = 1\nsave_dtype = 'bfloat16'",
+    );
+    lab.change("configs/demo.toml", "epochs = 10", "epochs = 2");
+    lab.sandbox.dpgui(&["train", "configs/demo.toml"]).ok();
+    let folder = lab.trainer_folder("output/demo");
+    let file = |name: &str| fs::read(folder.join(name)).expect("there");
+    for (args, made, saved) in [
+        (&["export", "demo"][..], "step64", "epoch2"),
+        (&["export", "demo", "--step", "32"][..], "step32", "epoch1"),
+    ] {
+        let said = lab.sandbox.dpgui(args).ok();
+        assert!(said.stderr.contains("Exported step"), "{said}");
+        for name in ["adapter_model.safetensors", "adapter_config.json", "demo.toml"] {
+            let [made, saved] = [made, saved].map(|it| file(&format!("{it}/{name}")));
+            assert_eq!(made, saved, "{name}");
+        }
+    }
+    let alone = lab.sandbox.path("w/alone.safetensors");
+    let checkpoint = folder.join("global_step32").display().to_string();
+    lab.sandbox.dpgui(&["export", &checkpoint, "--output", "alone.safetensors"]).ok();
+    assert_eq!(fs::read(alone).expect("there"), file("epoch1/adapter_model.safetensors"));
+}
+
+#[test]
 fn a_killed_training_goes_on_at_the_step_after_its_checkpoint() {
     let lab = Lab::with_deepspeed();
     lab.change("configs/demo.toml", "checkpoint_every_n_epochs = 5", "checkpoint_every_n_epochs = 1");
@@ -108,4 +138,7 @@ fn a_stopped_training_has_saved_the_step_it_was_at() {
     let last = losses(&lab, &run.id()).last().map(|(step, _)| *step).expect("steps");
     assert_eq!(latest.trim(), format!("global_step{last}"));
     assert!(said.stderr.contains(latest.trim()) || said.stdout.contains(latest.trim()), "{said}");
+    // Stopping early keeps the adapter.
+    assert!(tensor_names(&folder.join(format!("step{last}/adapter_model.safetensors"))) > 10, "{said}");
+    assert!(said.stderr.contains(&format!("Exported step {last}")), "{said}");
 }

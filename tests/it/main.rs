@@ -30,6 +30,7 @@ mod looking_after;
 mod odd_machines;
 mod offline;
 mod repair;
+mod resuming;
 mod setup;
 mod setup_whole;
 mod side_by_side;

@@ -1,5 +1,7 @@
 //! A model type: what `type` in `[model]` selects, and what the trainer can do with it.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Key, OneOf};
@@ -56,11 +58,64 @@ pub struct ModelType {
     pub notes: Vec<String>,
     #[serde(default, rename = "variant")]
     pub variants: Vec<Variant>,
+    pub export: Export,
     #[serde(rename = "key")]
     pub keys: Vec<Key>,
     /// Groups of keys of which at least one has to be there.
     #[serde(default)]
     pub one_of: Vec<OneOf>,
+}
+
+/// How the layers of a checkpoint become an adapter: what `templates/export.py` has to know. DeepSpeed numbers the
+/// layers of its pipeline; the names that files need are those of the parts of the whole model.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Export {
+    pub writer: Writer,
+    /// Of the class in `diffusers.loaders` that writes it.
+    pub mixin: Option<String>,
+    /// Before every name.
+    #[serde(default)]
+    pub prefix: String,
+    /// What is replaced in names, in this order.
+    #[serde(default)]
+    pub rename: Vec<(String, String)>,
+    /// The kinds of blocks, in the order in which they follow each other; at most two.
+    #[serde(default)]
+    pub blocks: Vec<Blocks>,
+    /// What the parts of layers are called that follow no pattern, by the layer's number. A part without a name is the
+    /// layer itself.
+    #[serde(default)]
+    pub layers: BTreeMap<String, BTreeMap<String, String>>,
+    pub read_at: String,
+}
+
+/// What writes the file, once names and tensors are known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Writer {
+    /// `adapter_model.safetensors`, and PEFT's `adapter_config.json` beside it.
+    Peft,
+    /// `pytorch_lora_weights.safetensors`, by diffusers.
+    Diffusers,
+    /// `lora.safetensors` with the names of kohya's scripts.
+    Kohya,
+    /// The demo's own.
+    Demo,
+}
+
+/// Layers that wrap one block of the model each.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Blocks {
+    /// With `{}` where its number stands.
+    pub name: String,
+    /// The layer of the first one, of the first kind.
+    pub first: Option<u32>,
+    /// With what the name of a tensor begins that the first kind has and the second has not.
+    pub has: Option<String>,
+    /// Layers between the first kind and the second.
+    pub after: Option<u32>,
 }
 
 impl ModelType {

@@ -10,7 +10,6 @@ use crate::{
         journal::Record,
         launch,
         restart::Case,
-        resume::Continued,
         state::{Again, Event, RunState},
         watchdog::Watchdog,
     },
@@ -25,13 +24,13 @@ impl Supervisor {
         let RunState::Stopping(stopping) = &self.now.state else { return None };
         let outcome = stopping.outcome();
         outcome.failure()?;
-        let folder = TrainerFolder::find(&self.spec).ok().flatten();
+        let contents = TrainerFolder::find(&self.spec).ok().flatten().and_then(|it| it.contents().ok());
         let case = Case {
             outcome: &outcome,
             passes: None,
             on_stall: self.spec.watchdog.on_stall,
             has_trained: self.now.last_step.is_some(),
-            checkpoint: folder.and_then(|it| it.checkpoint().ok().flatten()).map(|it| it.step),
+            checkpoint: contents.and_then(|it| it.whole().map(|it| it.step).max()),
             seed: u64::from(std::process::id()),
         };
         match self.now.attempt.next(policy, case) {
@@ -62,11 +61,15 @@ impl Supervisor {
         let original = self.dir.spec()?;
         // Whoever took the port meanwhile may be why it ended.
         self.now.attempt.port = Some(net::free_port(&[original.master_port]).map_err(RunError::NoPort)?);
-        if again.step.is_some()
+        if let Some(step) = again.step
             && let Some(folder) = TrainerFolder::find(&self.spec)?
         {
             folder.forget_requests()?;
-            self.now.attempt.resumes = Continued::of(folder, None).map(|it| it.name(&original.output_dir));
+            // The newest may have been cut off while it was written.
+            if let Some(rewound) = folder.rewind_to(step)? {
+                self.journal.record(&rewound);
+            }
+            self.now.attempt.resumes = Some(folder.name_in(&original.output_dir));
         }
         self.spec = original.for_attempt(&self.now.attempt);
         if self.begin == Begin::Adopt {
