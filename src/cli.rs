@@ -53,6 +53,8 @@ enum Command {
     Train(commands::train::Args),
     Runs(commands::runs::Args),
     Logs(commands::logs::Args),
+    Diagnose(commands::diagnose::Args),
+    Report(commands::report::Args),
     Stop(commands::stop::Args),
     Clean(commands::clean::Args),
     #[command(name = "__supervise", hide = true)]
@@ -94,6 +96,8 @@ fn dispatch(command: &Command, context: &Context) -> Result<ExitCode, Error> {
         Command::Train(args) => commands::train::run(args, context),
         Command::Runs(args) => commands::runs::run(args, context),
         Command::Logs(args) => commands::logs::run(args, context),
+        Command::Diagnose(args) => commands::diagnose::run(args, context),
+        Command::Report(args) => commands::report::run(args, context),
         Command::Stop(args) => commands::stop::run(args, context),
         Command::Clean(args) => commands::clean::run(args, context),
         Command::Supervise(args) => commands::supervise::run(args, context),

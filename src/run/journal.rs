@@ -5,11 +5,15 @@ use std::fs::File;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::platform::{
-    clock::{self, Stopwatch},
-    fs::{self, FsError},
-    procfs::ProcessId,
-    signal::{Exit, Force},
+use crate::{
+    diagnosis::{Diagnosis, Numbers},
+    platform::{
+        cgroup::OomKills,
+        clock::{self, Stopwatch},
+        fs::{self, FsError},
+        procfs::ProcessId,
+        signal::{Exit, Force},
+    },
 };
 
 use super::{
@@ -37,6 +41,15 @@ pub struct Snapshot {
     pub child: Option<ProcessId>,
     /// The first supervisor, leader of the session that the run lives in.
     pub session: Option<ProcessId>,
+    /// Processes that were killed for lack of memory before the run began.
+    #[serde(default)]
+    pub oom_kills: Option<OomKills>,
+    /// What was counted when the run failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub numbers: Option<Numbers>,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub diagnosis: Option<Diagnosis>,
 }
 
 /// A line of `events.jsonl`.
@@ -99,6 +112,9 @@ impl Snapshot {
             parsed: 0,
             child: None,
             session,
+            oom_kills: Some(OomKills::sample()),
+            numbers: None,
+            diagnosis: None,
         }
     }
 }

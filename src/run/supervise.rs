@@ -24,7 +24,7 @@ use crate::platform::{
 };
 
 use super::{
-    RunError,
+    RunError, diagnose,
     dir::RunDir,
     folder::TrainerFolder,
     journal::{Journal, Snapshot},
@@ -355,8 +355,13 @@ impl Supervisor {
     /// Tells the machine what happened and does what it answers.
     fn tell(&mut self, event: Event) {
         let state = std::mem::replace(&mut self.now.state, RunState::Starting);
+        let evidence = state.evidence().cloned();
         let (state, actions) = state.on(event, self.clock.map(Stopwatch::elapsed));
         self.now.state = state;
+        let why = diagnose::at_end(&self.dir, &self.spec, &self.env, &mut self.now, evidence.as_ref());
+        if let Some(why) = why {
+            self.journal.record(&why);
+        }
         for action in actions {
             match action {
                 Action::Record(record) => self.journal.record(&record),

@@ -13,6 +13,7 @@ mod config_parser;
 mod data;
 mod data_plan;
 mod deepspeed;
+mod diagnosis;
 mod doctor;
 mod downloads;
 mod git;
