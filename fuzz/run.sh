@@ -9,7 +9,7 @@ cd "$(dirname "$0")"
 seconds="${1:-15}"
 shift || true
 targets=("$@")
-((${#targets[@]})) || targets=(unpack_tar_gz unpack_wheel bundle lock sources requirements media config safetensors)
+((${#targets[@]})) || targets=(unpack_tar_gz unpack_wheel bundle lock sources requirements media config safetensors diagnosis)
 
 # The triple keeps these flags from build scripts and macros, which have no fuzzer to link with.
 triple="$(rustc -vV | sed -n 's/^host: //p')"
@@ -29,7 +29,14 @@ trap 'rm -rf "$TMPDIR"' EXIT
 
 # What to start from, made of what is in the repository. The first byte says how the unpackers take the rest.
 work="$CARGO_TARGET_DIR/fuzz"
-mkdir -p "$work"/{corpus,found,seeds}/{bundle,config,lock,media,requirements,safetensors,sources,unpack_tar_gz,unpack_wheel}
+mkdir -p "$work"/{corpus,found,seeds}/{bundle,config,diagnosis,lock,media,requirements,safetensors,sources,unpack_tar_gz,unpack_wheel}
+python3 - "$work/seeds/diagnosis" ../templates/failures/*.toml <<'END'
+import pathlib, sys, tomllib
+for file in sys.argv[2:]:
+    for cause in tomllib.loads(pathlib.Path(file).read_text())["cause"]:
+        for number, sample in enumerate(cause.get("samples", [])):
+            pathlib.Path(sys.argv[1], f"{cause['id']}-{number}").write_bytes(b"\7\0" + sample.encode())
+END
 cp ../vendor/dpgui.lock "$work/seeds/lock/shipped"
 python3 - "$work/seeds/media" ../tests/data/differential/media.jsonl <<'END'
 import base64, json, pathlib, sys

@@ -9,6 +9,7 @@ pub mod install;
 pub mod run;
 
 pub mod data;
+pub mod diagnosis;
 
 pub mod config;
 pub mod logs;

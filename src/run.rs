@@ -8,6 +8,7 @@ pub mod adopt;
 pub mod checkpoints;
 pub mod data;
 pub mod devices;
+pub mod diagnose;
 pub mod dir;
 pub mod error;
 pub mod evidence;

@@ -100,6 +100,14 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
     Ok(if done.problems > 0 { ExitCode::from(Kind::Failed.exit_code()) } else { ExitCode::SUCCESS })
 }
 
+/// Everything that was found, fine or not, for a report. No server is asked.
+pub(super) fn as_text(context: &Context) -> Result<String, Error> {
+    let args = Args { fix: false, depth: Depth { full: false, online: false }, verbose: true };
+    let (scene, mut examined, _) = scene(&args, context)?;
+    examined.extend(doctor::examine(&scene));
+    Ok(report::report(&examined, true, &|_, text| text.to_owned()))
+}
+
 /// What is to be looked at. Settings that cannot be read are a finding, and the usual ones stand in for them; which file
 /// that was comes back too.
 fn scene(args: &Args, context: &Context) -> Result<(Scene, Vec<Examined>, Option<Unread>), Error> {

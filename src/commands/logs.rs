@@ -7,7 +7,7 @@ use crate::{
     logs::{Colours, Follower, View, tail, view::Show},
     output::{Live, Mode, Output},
     platform::fs::{self, FsError},
-    run::{adopt, dir::RunDir, list},
+    run::{adopt, diagnose::Diagnosed, dir::RunDir, list},
 };
 
 use super::Context;
@@ -52,8 +52,21 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
     let ended = || !args.follow || context.output.reader_has_gone() || has_ended(&dir, context);
     if reader.show(&mut page)?.is_continue() {
         reader.read(Follower::new(&log, offset), ended, page)?;
+        if args.follow {
+            explain(&dir, args, &context.output)?;
+        }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Why it failed, for who followed it to its end. The log's own bytes and numbers stay alone.
+fn explain(dir: &RunDir, args: &Args, output: &Output) -> Result<(), Error> {
+    let why = dir.snapshot()?.and_then(|it| it.diagnosis);
+    let shows_text = !args.form.raw && !args.form.metrics;
+    if let Some(diagnosis) = why.filter(|_| shows_text) {
+        output.event(&Diagnosed { run: Some(dir.id().clone()), diagnosis });
+    }
+    Ok(())
 }
 
 /// Nobody will write to the log any more. A run whose supervisor was killed gets a new one, which goes on writing.

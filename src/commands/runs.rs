@@ -6,6 +6,7 @@ use jiff::{Timestamp, tz::TimeZone};
 use serde::Serialize;
 
 use crate::{
+    diagnosis::Diagnosis,
     error::Error,
     output::{Mode, size},
     platform::clock,
@@ -32,6 +33,9 @@ struct Row {
     seconds: f64,
     /// How it ended is known, and nothing of it is left.
     ended: bool,
+    /// Why it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    diagnosis: Option<Diagnosis>,
 }
 
 pub fn run(_args: &Args, context: &Context) -> Result<ExitCode, Error> {
@@ -55,9 +59,9 @@ fn row(dir: &RunDir) -> Option<Row> {
     let snapshot = dir.snapshot().ok()?;
     // To the millisecond, which the id is not.
     let started = dir.spec().ok()?.created;
-    let (state, updated, last) = match snapshot {
-        Some(it) => (it.state, it.updated, it.last_step),
-        None => (RunState::Starting, started, None),
+    let (state, updated, last, diagnosis) = match snapshot {
+        Some(it) => (it.state, it.updated, it.last_step, it.diagnosis),
+        None => (RunState::Starting, started, None, None),
     };
     let ended = state.outcome().is_some();
     let until = if ended { updated } else { clock::now() };
@@ -70,6 +74,7 @@ fn row(dir: &RunDir) -> Option<Row> {
         started,
         seconds: until.duration_since(started).as_secs_f64().max(0.0),
         ended,
+        diagnosis,
     })
 }
 

@@ -1,6 +1,7 @@
 //! `dpgui train`: starts a run and shows it.
 
 use std::{
+    fmt::Write,
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -9,6 +10,7 @@ use serde::Serialize;
 
 use crate::{
     config::on_resume::Change,
+    diagnosis::Diagnosis,
     error::{Error, Kind},
     install::IfLocked,
     output::{Event, Line, Mode, Output, Waiting},
@@ -214,6 +216,11 @@ pub(super) fn announce(started: &Started, output: &Output) {
 
 /// What failed and, if the log says so, why; the end of the log for those who have not seen it.
 fn failure(dir: &RunDir, outcome: &Outcome, kind: Kind, seen: bool) -> Result<Error, Error> {
+    let snapshot = dir.snapshot()?;
+    let known = snapshot.as_ref().and_then(|it| it.diagnosis.as_ref()).filter(|it| it.is_known());
+    if let Some(diagnosis) = known {
+        return Ok(explained(dir, outcome, kind, diagnosis));
+    }
     let end = watch::last_words(dir, LAST_LINES)?;
     let cause = end.cause.as_deref().unwrap_or_default();
     let mut message = format!("the training {}", outcome.sentence());
@@ -223,7 +230,7 @@ fn failure(dir: &RunDir, outcome: &Outcome, kind: Kind, seen: bool) -> Result<Er
     if !seen && !end.lines.is_empty() {
         message = format!("{message}; its last lines:\n{}", end.lines.join("\n"));
     }
-    let has_trained = dir.snapshot()?.is_some_and(|it| it.last_step.is_some());
+    let has_trained = snapshot.is_some_and(|it| it.last_step.is_some());
     let lacks_module = cause.starts_with("ModuleNotFoundError:") || cause.starts_with("ImportError:");
     let hint = if lacks_module && !has_trained {
         "mend the environment with `dpgui setup`".to_owned()
@@ -231,6 +238,18 @@ fn failure(dir: &RunDir, outcome: &Outcome, kind: Kind, seen: bool) -> Result<Er
         format!("see all of it with `dpgui logs {}`", dir.id())
     };
     Ok(Error::new(kind, message).with_hint(hint))
+}
+
+/// What failed, why, what shows it, and what to do first.
+fn explained(dir: &RunDir, outcome: &Outcome, kind: Kind, diagnosis: &Diagnosis) -> Error {
+    let mut message = format!("the training {}: {}", outcome.sentence(), diagnosis.cause);
+    for evidence in &diagnosis.evidence {
+        let _ = write!(message, "\n  {evidence}");
+    }
+    let more = format!("`dpgui diagnose {}` says more", dir.id());
+    let hint =
+        diagnosis.advice.first().map_or_else(|| more.clone(), |first| format!("{first}\n      {more}"));
+    Error::new(kind, message).with_hint(hint)
 }
 
 impl Event for DataSummary {

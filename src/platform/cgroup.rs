@@ -5,6 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use serde::{Deserialize, Serialize};
+
 const ROOT: &str = "/sys/fs/cgroup";
 
 /// Version 1 says "unlimited" by the largest number of whole pages; nobody has that much memory.
@@ -16,15 +18,51 @@ pub fn memory_limit() -> Option<u64> {
     limit_in(Path::new(ROOT), &groups)
 }
 
+/// How many processes the kernel has killed so far because memory was short. Only differences mean something.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OomKills {
+    /// In this process's control group and those below it.
+    pub group: Option<u64>,
+    /// On the whole machine.
+    pub machine: Option<u64>,
+}
+
+impl OomKills {
+    pub fn sample() -> Self {
+        let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+        let machine = fs::read_to_string("/proc/vmstat").ok();
+        Self { group: kills_in(Path::new(ROOT), &groups), machine: machine.and_then(|it| kills(&it)) }
+    }
+
+    /// Those since `before`: of the group if it counts them, else of the machine.
+    pub fn since(self, before: Self) -> u64 {
+        let rise = |now: Option<u64>, before: Option<u64>| Some(now?.saturating_sub(before?));
+        rise(self.group, before.group).or_else(|| rise(self.machine, before.machine)).unwrap_or(0)
+    }
+}
+
+/// Of the nearest group that counts them.
+fn kills_in(root: &Path, groups: &str) -> Option<u64> {
+    let names = ["memory.events", "memory.oom_control"];
+    let files = files(root, groups, names);
+    files.iter().find_map(|it| kills(&fs::read_to_string(it).ok()?))
+}
+
+/// All three files have a line `oom_kill 3`.
+fn kills(text: &str) -> Option<u64> {
+    text.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok())
+}
+
 /// The smallest limit on the way from the group up, because each holds.
 fn limit_in(root: &Path, groups: &str) -> Option<u64> {
-    let files = files(root, groups);
+    let files = files(root, groups, ["memory.max", "memory.limit_in_bytes"]);
     files.iter().filter_map(|it| read(it)).min()
 }
 
 /// Of both versions, see `cgroups(7)`: `0::/a/b` is version 2, `4:memory:/a/b` version 1. Inside of a container the
-/// paths may name groups that only its host sees; the root is then the container's own.
-fn files(root: &Path, groups: &str) -> Vec<PathBuf> {
+/// paths may name groups that only its host sees; the root is then the container's own. `names` are the file's in
+/// version 2 and in version 1.
+fn files(root: &Path, groups: &str, names: [&'static str; 2]) -> Vec<PathBuf> {
     let mut found = vec![];
     for line in groups.lines() {
         let mut fields = line.splitn(3, ':');
@@ -33,10 +71,8 @@ fn files(root: &Path, groups: &str) -> Vec<PathBuf> {
             continue;
         };
         let (base, name) = match (number, controllers) {
-            ("0", "") => (root.to_owned(), "memory.max"),
-            (_, it) if it.split(',').any(|it| it == "memory") => {
-                (root.join("memory"), "memory.limit_in_bytes")
-            }
+            ("0", "") => (root.to_owned(), names[0]),
+            (_, it) if it.split(',').any(|it| it == "memory") => (root.join("memory"), names[1]),
             _ => continue,
         };
         let relative = Path::new(path.trim_start_matches('/'));
@@ -65,6 +101,25 @@ mod tests {
             fs::write(path, text).expect("written");
         }
         dir
+    }
+
+    #[test]
+    fn kills_are_counted_in_the_nearest_group_else_on_the_machine() {
+        let files = [
+            ("a/memory.events", "low 0\noom 4\noom_kill 3\noom_group_kill 0\n"),
+            ("memory.events", "oom_kill 9\n"),
+            ("memory/d/memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 5\n"),
+        ];
+        let check = |groups: &str, expected| assert_eq!(kills_in(root(&files).path(), groups), expected);
+        check("0::/a\n", Some(3));
+        check("0::/a/b\n", Some(3));
+        check("0::/\n", Some(9));
+        check("4:memory:/d\n", Some(5));
+        check("1:name=systemd:/\n", None);
+        let counted = |group, machine| OomKills { group, machine };
+        assert_eq!(counted(Some(5), Some(50)).since(counted(Some(3), Some(10))), 2);
+        assert_eq!(counted(None, Some(50)).since(counted(None, Some(49))), 1);
+        assert_eq!(counted(None, None).since(counted(Some(3), None)), 0);
     }
 
     #[test]

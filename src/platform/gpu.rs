@@ -15,7 +15,7 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use super::Host;
+use super::{Env, Host};
 
 /// What the machine's NVIDIA driver says about itself and its GPUs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -95,6 +95,12 @@ pub fn detect(host: &Host) -> Option<Nvidia> {
     })
 }
 
+/// The GPUs that the driver knows and has lost. Only NVML tells them from those that are not there.
+pub fn lost(env: &Env) -> Vec<u32> {
+    let asks_nvml = sources_of(env).contains(&Source::Nvml);
+    nvml::connect().filter(|_| asks_nvml).map(|nvml| nvml::lost(&nvml)).unwrap_or_default()
+}
+
 impl Sampler {
     pub fn new(host: &Host) -> Self {
         let connection = sources(host).iter().find_map(|source| match source {
@@ -117,7 +123,11 @@ impl Sampler {
 
 /// Whom to ask, in this order.
 fn sources(host: &Host) -> &'static [Source] {
-    match host.env.text("DPGUI_GPU_SOURCE") {
+    sources_of(&host.env)
+}
+
+fn sources_of(env: &Env) -> &'static [Source] {
+    match env.text("DPGUI_GPU_SOURCE") {
         Some("nvml") => &[Source::Nvml],
         Some("proc") => &[Source::Proc],
         Some("nvidia-smi") => &[Source::NvidiaSmi],

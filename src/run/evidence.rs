@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::platform::signal::Exit;
 
-use super::outcome::{Concern, Manner, Outcome};
+use super::outcome::{Concern, Manner, Memory, Outcome};
 
 /// Least and most time that a requested save gets.
 const SAVE: (Duration, Duration) = (Duration::from_mins(1), Duration::from_mins(15));
@@ -44,6 +44,7 @@ pub struct Evidence {
     pub output_closed: bool,
     /// The program that we started ended, others of the run went on.
     pub survivors: bool,
+    pub out_of_memory: Option<Memory>,
 }
 
 /// That a run was to end while it still ran.
@@ -121,6 +122,9 @@ impl Evidence {
             (Some(Proof::Saved), _) => return Outcome::Stopped { saved: true },
             (None, Some(_)) => return Outcome::Stopped { saved: false },
             (None, None) => {}
+        }
+        if let Some(memory) = self.out_of_memory {
+            return Outcome::OutOfMemory { memory };
         }
         match (self.exit, self.returned) {
             (Some(Exit::Code(0) | Exit::Unknown), _) if self.survivors => Outcome::Killed { signal: None },
@@ -200,6 +204,10 @@ mod tests {
         check(Evidence { proof: Some(Proof::Saved), ..ok() }, None, Outcome::Stopped { saved: true });
         check(exited(Exit::Code(254)), Some(Manner::Graceful), Outcome::Stopped { saved: false });
         check(Evidence { proof: complete, ..ok() }, Some(Manner::Now), Outcome::Completed);
+        let memory = Memory::Host;
+        let killed = || Evidence { out_of_memory: Some(memory), ..exited(Exit::Code(247)) };
+        check(killed(), None, Outcome::OutOfMemory { memory });
+        check(killed(), Some(Manner::Now), Outcome::Stopped { saved: false });
         let stalled = Asked { manner: Manner::NoSave, concern: Some(Concern::Stalled) };
         let expected = Outcome::Abandoned { concern: Concern::Stalled };
         assert_eq!(exited(Exit::Code(254)).outcome(Some(stalled)), expected);

@@ -5,11 +5,15 @@ use std::{fs::File, time::Duration};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::platform::{
-    clock::{self, Stopwatch},
-    fs::{self, FsError},
-    procfs::ProcessId,
-    signal::{Exit, Force},
+use crate::{
+    diagnosis::{Diagnosis, Numbers},
+    platform::{
+        cgroup::OomKills,
+        clock::{self, Stopwatch},
+        fs::{self, FsError},
+        procfs::ProcessId,
+        signal::{Exit, Force},
+    },
 };
 
 use super::{
@@ -39,9 +43,20 @@ pub struct Snapshot {
     pub child: Option<ProcessId>,
     /// The first supervisor, leader of the session that the run lives in.
     pub session: Option<ProcessId>,
+    #[serde(default)]
     pub attempt: Attempt,
     /// What is wrong now.
+    #[serde(default)]
     pub alarm: Option<Alarm>,
+    /// Processes that were killed for lack of memory before the run began.
+    #[serde(default)]
+    pub oom_kills: Option<OomKills>,
+    /// What was counted when the run failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub numbers: Option<Numbers>,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub diagnosis: Option<Diagnosis>,
 }
 
 /// A line of `events.jsonl`.
@@ -149,6 +164,9 @@ impl Snapshot {
             session,
             attempt: Attempt::default(),
             alarm: None,
+            oom_kills: Some(OomKills::sample()),
+            numbers: None,
+            diagnosis: None,
         }
     }
 }

@@ -16,6 +16,10 @@ pub enum Outcome {
     Failed {
         exit: Exit,
     },
+    /// There was not enough memory for it.
+    OutOfMemory {
+        memory: Memory,
+    },
     /// It left without an error and without having finished.
     ExitedEarly,
     /// dpgui ended it, as the user wishes for such a case.
@@ -34,6 +38,15 @@ pub enum Outcome {
     Interrupted,
     /// It is gone and nobody saw how.
     Lost,
+}
+
+/// What there was not enough of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Memory {
+    /// The machine's or its container's: the kernel killed a process.
+    Host,
+    Gpu,
 }
 
 /// What can be so wrong with a living run that it is better ended.
@@ -65,6 +78,7 @@ impl Outcome {
             Self::Completed => "completed",
             Self::Stopped { .. } => "stopped",
             Self::Failed { .. } | Self::NotStarted { .. } => "failed",
+            Self::OutOfMemory { .. } => "out of memory",
             Self::ExitedEarly => "exited early",
             Self::Abandoned { .. } => "abandoned",
             Self::Killed { .. } => "killed",
@@ -82,6 +96,10 @@ impl Outcome {
             Self::Failed { exit: Exit::Code(code) } => format!("failed with exit code {code}"),
             Self::Failed { exit: Exit::Signal(signal) } => format!("crashed with {}", signal_name(*signal)),
             Self::Failed { exit: Exit::Unknown | Exit::Reboot } => "failed".to_owned(),
+            Self::OutOfMemory { memory: Memory::Host } => {
+                "was killed because the machine or its container ran out of memory".to_owned()
+            }
+            Self::OutOfMemory { memory: Memory::Gpu } => "failed because a GPU ran out of memory".to_owned(),
             Self::ExitedEarly => "ended without an error and without having finished".to_owned(),
             Self::Abandoned { concern } => format!("was ended because {}", concern.sentence()),
             Self::Killed { signal: Some(signal) } => format!("was killed with {}", signal_name(*signal)),
@@ -100,6 +118,7 @@ impl Outcome {
             Self::Completed => None,
             Self::Stopped { .. } => Some(Kind::Interrupted),
             Self::Failed { .. }
+            | Self::OutOfMemory { .. }
             | Self::ExitedEarly
             | Self::Abandoned { .. }
             | Self::Killed { .. }
@@ -115,6 +134,17 @@ impl Manner {
     #[must_use]
     pub fn or_harder(self, other: Self) -> Self {
         self.max(other)
+    }
+}
+
+impl Memory {
+    /// By the name of a cause in `templates/failures`.
+    pub fn of_cause(id: &str) -> Option<Self> {
+        match id {
+            "host_oom" => Some(Self::Host),
+            "cuda_oom" | "cuda_oom_foreign" => Some(Self::Gpu),
+            _ => None,
+        }
     }
 }
 

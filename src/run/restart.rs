@@ -24,6 +24,7 @@ pub struct Policy {
 
 /// How often a run was tried so far, and with what success.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Attempt {
     /// Restarts so far.
     pub number: u32,
@@ -35,6 +36,8 @@ pub struct Attempt {
     pub port: Option<u16>,
     /// The trainer's folder that this attempt goes on in.
     pub resumes: Option<String>,
+    /// Where in the log it begins.
+    pub log_from: u64,
 }
 
 /// All that decides.
@@ -81,13 +84,8 @@ impl Attempt {
         }
         let after = pause(policy.delay, without_progress, case.seed);
         let again = Again { number: self.number + 1, after, step: case.checkpoint };
-        let next = Self {
-            number: again.number,
-            without_progress,
-            checkpoint: case.checkpoint,
-            port: None,
-            resumes: None,
-        };
+        let next =
+            Self { number: again.number, without_progress, checkpoint: case.checkpoint, ..Self::default() };
         Ok((again, next))
     }
 }
@@ -95,11 +93,13 @@ impl Attempt {
 /// A failure that comes from outside, or of a kind that is known to pass.
 fn may_pass(case: Case<'_>) -> bool {
     match case.outcome {
-        Outcome::Killed { signal: None | Some(9) } => true,
+        // By itself it is nobody's fault; where something is known of the cause, that decides.
+        Outcome::Killed { signal: None | Some(9) } => case.passes != Some(false),
         Outcome::Failed { .. } => case.passes == Some(true),
         Outcome::Abandoned { concern: Concern::Stalled } => case.on_stall == OnStall::Restart,
         Outcome::Abandoned { concern: Concern::NotANumber }
         | Outcome::Killed { signal: Some(_) }
+        | Outcome::OutOfMemory { .. }
         | Outcome::Completed
         | Outcome::Stopped { .. }
         | Outcome::ExitedEarly

@@ -32,6 +32,7 @@ pub struct Spec {
     pub program: PathBuf,
     pub args: Vec<String>,
     /// Those of them that the user gave for the trainer.
+    #[serde(default)]
     pub passed_on: Vec<String>,
     pub cwd: PathBuf,
     /// Names of the variables that dpgui set; values may be secrets and are nowhere on disk.
@@ -49,6 +50,7 @@ pub struct Spec {
     pub master_port: u16,
     /// What happens after a failure that may pass; `None`: nothing.
     pub restart: Option<Policy>,
+    #[serde(default)]
     pub watchdog: Wishes,
     /// Of the machine's boot in which the run was started.
     pub boot_id: String,

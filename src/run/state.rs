@@ -16,7 +16,7 @@ use crate::platform::{
 use super::{
     evidence::{Asked, Evidence, Phase, Sight},
     journal::Record,
-    outcome::{Concern, Manner, Outcome},
+    outcome::{Concern, Manner, Memory, Outcome},
 };
 
 mod running;
@@ -129,6 +129,8 @@ pub enum Event {
     Seen(Sight),
     ChildExited(Exit),
     OutputClosed,
+    /// What the machine and the log say about an end that has come.
+    OutOfMemory(Memory),
     /// A search found no process of the run. Whether there is one more try, should this be the end.
     NobodyLeft(Option<Again>),
     StopRequested(Manner),
@@ -244,6 +246,7 @@ fn starting(event: Event) -> Next {
         Event::Seen(_)
         | Event::ChildExited(_)
         | Event::OutputClosed
+        | Event::OutOfMemory(_)
         | Event::StopRequested(_)
         | Event::Concerned(_)
         | Event::SaveWanted
@@ -274,6 +277,7 @@ impl Waiting {
             | Event::Seen(_)
             | Event::ChildExited(_)
             | Event::OutputClosed
+            | Event::OutOfMemory(_)
             | Event::NobodyLeft(_)
             | Event::Concerned(_)
             | Event::SaveWanted
@@ -577,6 +581,7 @@ mod tests {
             prop_oneof![(0..256).prop_map(Exit::Code), (1..32).prop_map(Exit::Signal), Just(Exit::Unknown)]
                 .prop_map(Event::ChildExited),
             Just(Event::OutputClosed),
+            Just(Event::OutOfMemory(Memory::Host)),
             any_again().prop_map(Event::NobodyLeft),
             prop_oneof![Just(Manner::Graceful), Just(Manner::NoSave), Just(Manner::Now)]
                 .prop_map(Event::StopRequested),

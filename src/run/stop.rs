@@ -5,6 +5,7 @@ use std::{fmt::Write, path::PathBuf, time::Duration};
 use serde::Serialize;
 
 use crate::{
+    diagnosis::Diagnosis,
     output::{Event, Line},
     platform::{Host, clock::Stopwatch, fifo, watch::Watch},
 };
@@ -49,6 +50,9 @@ pub struct Ended {
     pub last_step: Option<LastStep>,
     #[serde(flatten)]
     pub kept: Kept,
+    /// Why it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub diagnosis: Option<Diagnosis>,
 }
 
 /// Asks the run to stop, through a new supervisor if its own is gone, until the state on disk shows that it was heard:
@@ -101,8 +105,10 @@ pub fn wait(host: &Host, dir: &RunDir, mut on_state: impl FnMut(&RunState)) -> R
 
 impl Ended {
     pub fn new(dir: &RunDir, outcome: Outcome) -> Result<Self, RunError> {
-        let last_step = dir.snapshot()?.and_then(|it| it.last_step);
-        Ok(Self { run: dir.id().clone(), outcome, last_step, kept: Kept::of(dir)? })
+        let snapshot = dir.snapshot()?;
+        let last_step = snapshot.as_ref().and_then(|it| it.last_step);
+        let diagnosis = snapshot.and_then(|it| it.diagnosis);
+        Ok(Self { run: dir.id().clone(), outcome, last_step, kept: Kept::of(dir)?, diagnosis })
     }
 }
 

@@ -302,6 +302,7 @@ impl Supervisor {
             self.tell(Event::StopRequested(Manner::Graceful));
         }
         if self.is_near_end() && self.marks.find().is_empty() {
+            self.diagnose();
             let again = self.again();
             self.tell(Event::NobodyLeft(again));
         }

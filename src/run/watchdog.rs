@@ -6,7 +6,7 @@ use std::{collections::VecDeque, fmt, str::FromStr, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use crate::output::size;
+use crate::{output::size, workspace::RunSettings};
 
 use super::{evidence::Phase, outcome::Concern};
 
@@ -34,6 +34,13 @@ pub struct Wishes {
     pub nan_steps: u32,
     /// Time without a sign of life.
     pub stall_after: Duration,
+}
+
+impl Default for Wishes {
+    fn default() -> Self {
+        let RunSettings { nan_steps, stall_after, .. } = RunSettings::default();
+        Self { on_nan: OnNan::default(), on_stall: OnStall::default(), nan_steps, stall_after }
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -14,6 +14,7 @@ What it does is chosen by environment variables, all optional:
     FAKE_CACHE=SECONDS of caching before the first step; FAKE_CACHE=dies: the process that does it, unseen
     FAKE_AGAIN=HOW     as FAKE_END, for a training that is resumed
     FAKE_CHECKPOINT=N  a checkpoint every N steps
+    FAKE_LAST=TEXT     what a training says that ends with an exit code
     FAKE_NAN=N         from step N on the loss is not a number
     FAKE_HANG=N        nothing happens any more after step N
 """
@@ -223,7 +224,7 @@ def finish(folder, step, leave, end):
             time.sleep(1)
     leave.touch()
     if end.isdigit():
-        say("Traceback (most recent call last):\nValueError: nobody told me")
+        say("Traceback (most recent call last):\n" + knob("LAST", "ValueError: nobody told me"))
         sys.exit(int(end))
 
 

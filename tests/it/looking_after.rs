@@ -127,6 +127,38 @@ fn a_failure_of_the_trainers_own_is_not_tried_again() {
 }
 
 #[test]
+fn a_failure_that_is_known_to_pass_is_tried_again_and_its_cause_is_of_its_own_attempt() {
+    let said = "torch.distributed.DistNetworkError: The server socket has failed to listen on any local network \
+                address. port: 29500, useIpv6: false, code: -98, name: EADDRINUSE, message: address already in use";
+    let knobs = [("STEPS", "4"), ("CHECKPOINT", "3"), ("END", "1"), ("LAST", said), ("AGAIN", "killed")];
+    let lab = Lab::new(&knobs);
+    settings(&lab, "runs.restart-delay = '0.1 s'\n");
+    let said = lab.train(&["--restart", "on-failure:2"]);
+    assert_eq!(said.code, Some(1), "{said}");
+    let run = lab.only_run();
+    let causes: Vec<Value> = records(&run, "diagnosed").into_iter().map(|it| it["id"].clone()).collect();
+    assert_eq!(causes[0], "port_in_use", "{causes:?}");
+    assert!(causes[1..].iter().all(|it| it != "port_in_use"), "{causes:?}");
+    assert_eq!(records(&run, "attempt-ended")[0]["outcome"]["outcome"], "failed");
+    assert_eq!(run.outcome(), json!({ "outcome": "killed", "signal": 9 }));
+}
+
+#[test]
+fn a_gpu_without_enough_memory_is_an_outcome_of_its_own_and_not_tried_again() {
+    let said = "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of \
+                23.64 GiB of which 1.00 GiB is free.";
+    let lab = Lab::new(&[("STEPS", "4"), ("CHECKPOINT", "3"), ("END", "1"), ("LAST", said)]);
+    let said = lab.train(&["--restart", "on-failure"]);
+    assert_eq!(said.code, Some(1), "{said}");
+    assert!(said.stderr.contains("a GPU ran out of memory"), "{said}");
+    let run = lab.only_run();
+    assert_eq!(run.outcome(), json!({ "outcome": "out-of-memory", "memory": "gpu" }));
+    assert_eq!(records(&run, "not-restarted").len(), 1);
+    let rows = lab.sandbox.dpgui(&["runs"]).ok().stdout;
+    assert!(rows.contains("out of memory"), "{rows}");
+}
+
+#[test]
 fn a_loss_that_is_no_number_ends_the_run_if_the_user_wants_that() {
     let lab = Lab::new(&[("STEPS", "0"), ("NAN", "5")]);
     let said = lab.train(&["--on-nan", "stop"]);

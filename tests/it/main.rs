@@ -15,6 +15,7 @@ mod data;
 mod data_hostile;
 mod data_plan;
 mod deepspeed;
+mod diagnosis;
 mod doctor;
 mod downloads;
 mod git;

@@ -12,7 +12,7 @@ const FLOORS: &[&[&str]] = &[
     &["commands"],
     &["ui"],
     &["install", "run"],
-    &["data"],
+    &["data", "diagnosis"],
     &["config", "logs", "vendor"],
     &["workspace"],
     &["output"],

@@ -44,6 +44,15 @@ pub(super) fn sample(nvml: &Nvml) -> Vec<GpuSample> {
         .collect()
 }
 
+/// Those that the driver has lost: fallen off the bus, or dead until the machine restarts.
+pub(super) fn lost(nvml: &Nvml) -> Vec<u32> {
+    let is_lost = |index: &u32| {
+        let asked = nvml.device_by_index(*index).and_then(|device| device.memory_info());
+        matches!(asked, Err(NvmlError::GpuLost))
+    };
+    (0..nvml.device_count().unwrap_or(0)).filter(is_lost).collect()
+}
+
 /// A GPU that has fallen off the bus is left out; the others still count.
 fn devices(nvml: &Nvml) -> impl Iterator<Item = Device<'_>> {
     (0..nvml.device_count().unwrap_or(0)).filter_map(|index| nvml.device_by_index(index).ok())

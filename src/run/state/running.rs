@@ -31,6 +31,10 @@ impl Running {
                 self.evidence.output_closed = true;
                 vec![]
             }
+            Event::OutOfMemory(memory) => {
+                self.evidence.out_of_memory = Some(memory);
+                vec![]
+            }
             Event::StopRequested(manner) => {
                 let (degree, mut actions) = first_degree(&self.evidence, manner);
                 actions.insert(0, Action::Record(Record::StopRequested { manner }));

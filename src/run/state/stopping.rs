@@ -33,6 +33,10 @@ impl Stopping {
                 self.evidence.output_closed = true;
                 vec![]
             }
+            Event::OutOfMemory(memory) => {
+                self.evidence.out_of_memory = Some(memory);
+                vec![]
+            }
             Event::NobodyLeft(again) if self.evidence.exit.is_some() && self.evidence.output_closed => {
                 let outcome = self.outcome();
                 return match again {

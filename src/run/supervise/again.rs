@@ -2,13 +2,15 @@
 
 use crate::{
     config::TrainConfig,
-    platform::{Env, clock::Stopwatch, gpu, net},
+    platform::{Env, cgroup::OomKills, clock::Stopwatch, gpu, net},
     run::{
         RunError,
         devices::Devices,
+        diagnose::{self, Diagnosed},
         folder::TrainerFolder,
         journal::Record,
         launch,
+        outcome::Memory,
         restart::Case,
         state::{Again, Event, RunState},
         watchdog::Watchdog,
@@ -18,6 +20,22 @@ use crate::{
 use super::{Begin, Supervisor};
 
 impl Supervisor {
+    /// Why it failed, if it did, now that nothing of it is left and before anybody hears of its end.
+    pub(super) fn diagnose(&mut self) {
+        let RunState::Stopping(stopping) = &self.now.state else { return };
+        let counted = diagnose::count(&self.dir, &self.spec, &self.host.env, &self.now, stopping);
+        let Some(numbers) = counted else { return };
+        let why = diagnose::at_end(&self.dir, self.now.attempt.log_from, &numbers);
+        self.now.numbers = Some(numbers);
+        if let Some(memory) = why.as_ref().and_then(|it| Memory::of_cause(&it.id)) {
+            self.tell(Event::OutOfMemory(memory));
+        }
+        if let Some(diagnosis) = &why {
+            self.journal.record(&Diagnosed { run: None, diagnosis: diagnosis.clone() });
+        }
+        self.now.diagnosis = why;
+    }
+
     /// The next try, if the end that has come is to be followed by one.
     pub(super) fn again(&mut self) -> Option<Again> {
         let policy = self.spec.restart?;
@@ -27,7 +45,7 @@ impl Supervisor {
         let contents = TrainerFolder::find(&self.spec).ok().flatten().and_then(|it| it.contents().ok());
         let case = Case {
             outcome: &outcome,
-            passes: None,
+            passes: self.now.diagnosis.as_ref().map(|it| it.recoverable),
             on_stall: self.spec.watchdog.on_stall,
             has_trained: self.now.last_step.is_some(),
             checkpoint: contents.and_then(|it| it.whole().map(|it| it.step).max()),
@@ -50,7 +68,9 @@ impl Supervisor {
         if let Err(cause) = self.prepare_again(again) {
             return self.tell(Event::SpawnFailed { reason: super::chain(&cause) });
         }
-        (self.now.child, self.now.alarm) = (None, None);
+        (self.now.child, self.now.alarm, self.now.diagnosis, self.now.numbers) = (None, None, None, None);
+        self.now.attempt.log_from = self.now.parsed;
+        self.now.oom_kills = Some(OomKills::sample());
         self.watchdog = Watchdog::new(self.spec.watchdog);
         self.watchdog.output(self.clock.map(Stopwatch::elapsed).unwrap_or_default());
         self.reopen = true;

@@ -1,0 +1,102 @@
+//! `dpgui diagnose`: why a run failed, or what went wrong in any log.
+
+use std::{io::Read, path::Path, process::ExitCode};
+
+use serde::Serialize;
+
+use crate::{
+    diagnosis::{Diagnosis, Numbers, of_reader},
+    error::{Error, Kind},
+    output::Mode,
+    platform::fs::{self, FsError},
+    run::{RunId, diagnose, list},
+};
+
+use super::Context;
+
+/// Say why a run failed, what shows it and what to do; or what went wrong in any log of a training
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// A run, by its id, the beginning of it, or its name; or a file, with `-` for stdin [default: the newest run]
+    #[arg(value_name = "RUN|FILE")]
+    what: Option<String>,
+}
+
+/// The answer for programs.
+#[derive(Serialize)]
+#[serde(tag = "event", rename = "diagnosis")]
+struct Answer<'a> {
+    run: Option<&'a RunId>,
+    file: Option<&'a str>,
+    /// Nothing went wrong, as far as can be seen.
+    ok: bool,
+    #[serde(flatten)]
+    diagnosis: Option<&'a Diagnosis>,
+}
+
+pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
+    let what = args.what.as_deref();
+    match what {
+        Some("-") => {
+            let found = of_log(std::io::stdin().lock(), Path::new("/dev/stdin"))?;
+            answer(context, None, Some("-"), found.as_ref());
+        }
+        // A path is one by its looks, or because there is no run of that name and a file is.
+        Some(text) if text.contains('/') || is_a_file_only(text, context) => {
+            let path = context.host.absolute(Path::new(text));
+            let found = of_file(&path)?;
+            answer(context, None, Some(text), found.as_ref());
+        }
+        run => {
+            context.adopt_runs()?;
+            let dir = list::find_or_newest(&context.workspace, run)?;
+            let found = diagnose::of_run(&dir)?;
+            answer(context, Some(dir.id()), None, found.as_ref());
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn is_a_file_only(text: &str, context: &Context) -> bool {
+    fs::exists(&context.host.absolute(Path::new(text))) && list::find(&context.workspace, text).is_err()
+}
+
+fn of_file(path: &Path) -> Result<Option<Diagnosis>, Error> {
+    if fs::is_dir(path) {
+        let message = format!("`{}` is a directory, and no log", path.display());
+        return Err(
+            Error::new(Kind::Usage, message).with_hint("name a file, or a run that `dpgui runs` lists")
+        );
+    }
+    if !fs::exists(path) {
+        let message = format!("there is no log `{}`", path.display());
+        return Err(
+            Error::new(Kind::Usage, message).with_hint("name a file, or a run that `dpgui runs` lists")
+        );
+    }
+    of_log(fs::open(path)?, path)
+}
+
+fn of_log(mut log: impl Read, path: &Path) -> Result<Option<Diagnosis>, Error> {
+    let cannot_read = |cause| Error::from(FsError { action: "read", path: path.to_owned(), source: cause });
+    let mut first = vec![0; 1];
+    if log.read(&mut first).map_err(cannot_read)? == 0 {
+        let message = format!("`{}` is empty: nothing was printed, so nothing can be told", path.display());
+        return Err(Error::new(Kind::Usage, message));
+    }
+    of_reader(first.as_slice().chain(log), 0, &Numbers::default()).map_err(cannot_read)
+}
+
+fn answer(context: &Context, run: Option<&RunId>, file: Option<&str>, found: Option<&Diagnosis>) {
+    let output = &context.output;
+    if output.mode() == Mode::Json {
+        return output.json(&Answer { run, file, ok: found.is_none(), diagnosis: found });
+    }
+    if let Some(run) = run {
+        output.status("Diagnosis", run);
+    }
+    match found {
+        Some(diagnosis) => output.data(diagnosis),
+        None => output.data("Nothing wrong was seen"),
+    }
+}

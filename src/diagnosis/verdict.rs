@@ -1,0 +1,143 @@
+//! What was seen and counted, weighed: the one cause, and what shows it.
+
+use super::{
+    Diagnoser, Diagnosis, Evidence, Numbers, UNKNOWN,
+    catalogue::{Cause, Kind},
+    engine::Sight,
+};
+
+/// What was followed by so many steps did not end the training. A rank that still lives may do one or two.
+const SURVIVED: u64 = 3;
+
+/// Lines of a log and facts that are shown.
+const MOST_EVIDENCE: usize = 6;
+
+/// The cause that an exit code of 0 shows when the trainer was not done.
+const EXITED_EARLY: &str = "exited_early";
+
+type Rank = Option<u32>;
+
+impl Diagnoser<'_> {
+    /// The cause, by what was pushed so far and by `numbers`; `None` if nothing is wrong.
+    pub fn judge(&self, numbers: &Numbers) -> Option<Diagnosis> {
+        if self.done {
+            return None;
+        }
+        let primary = self.earliest(Kind::Primary);
+        let by_text = primary.map(|(cause, ..)| cause);
+        if let Some((cause, fact)) = self.by_numbers(by_text, numbers) {
+            let lines = self.lines(|it| it.matter == cause.matter);
+            let fact = Evidence::Fact { text: fact };
+            return Some(told(cause, [fact].into_iter().chain(lines), numbers));
+        }
+        let killed = numbers.signal().and_then(|it| self.catalogue.of_signal(it));
+        let killed_by = |kind| killed.filter(|it| it.kind == kind);
+        if let Some((cause, rank, sight)) = primary {
+            return Some(self.seen(cause, rank, sight, numbers));
+        }
+        if let Some(cause) = killed_by(Kind::Primary) {
+            return Some(told(cause, self.lines(|_| true), numbers));
+        }
+        if let Some((rank, sight)) = self.last_raised() {
+            return Some(self.unknown(Some((rank, sight)), numbers));
+        }
+        if let Some((cause, rank, sight)) = self.earliest(Kind::Secondary) {
+            return Some(self.seen(cause, rank, sight, numbers));
+        }
+        if let Some(cause) = killed_by(Kind::Secondary) {
+            return Some(told(cause, self.lines(|_| true), numbers));
+        }
+        let end = numbers.end()?;
+        match self.catalogue.find(EXITED_EARLY).filter(|_| end.starts_with("exit code 0")) {
+            Some(cause) if numbers.ended_early => Some(told(cause, self.lines(|_| true), numbers)),
+            Some(_) => None,
+            None => Some(self.unknown(None, numbers)),
+        }
+    }
+
+    /// What a number proves, unless a text speaks of something that it has nothing to do with.
+    fn by_numbers(&self, by_text: Option<&Cause>, numbers: &Numbers) -> Option<(&Cause, String)> {
+        use super::catalogue::Matter;
+        let killed = numbers.signal() == Some(9);
+        numbers.show().into_iter().find_map(|(matter, id, fact)| {
+            let about_it = by_text.is_none_or(|it| it.matter == Some(matter));
+            let proven = match matter {
+                Matter::Gpu => true,
+                Matter::Memory => about_it || killed,
+                Matter::Disk => about_it,
+            };
+            Some((self.catalogue.find(id).filter(|_| proven)?, fact))
+        })
+    }
+
+    fn seen(&self, cause: &Cause, rank: Rank, sight: &Sight, numbers: &Numbers) -> Diagnosis {
+        let others = self.lines(|it| it.id != cause.id);
+        told(cause, [line(rank, sight)].into_iter().chain(others), numbers)
+    }
+
+    /// The first that was seen of a kind and that the training did not survive.
+    fn earliest(&self, kind: Kind) -> Option<(&Cause, Rank, &Sight)> {
+        let seen =
+            self.sights.iter().map(|((cause, rank), sight)| (&self.catalogue.causes()[*cause], *rank, sight));
+        let fatal = seen.filter(|(cause, _, sight)| cause.kind == kind && self.ended_by(sight));
+        fatal.min_by_key(|(_, _, sight)| sight.at)
+    }
+
+    /// The traceback that no pattern explains, of the rank that was the first to have one.
+    fn last_raised(&self) -> Option<(Rank, &Sight)> {
+        let fatal = self.raised.iter().filter(|(_, sight)| self.ended_by(sight));
+        fatal.min_by_key(|(_, sight)| sight.at).map(|(rank, sight)| (*rank, sight))
+    }
+
+    const fn ended_by(&self, sight: &Sight) -> bool {
+        self.steps - sight.steps < SURVIVED
+    }
+
+    /// All lines of causes that are of interest, as they were written.
+    fn lines(&self, is_wanted: impl Fn(&Cause) -> bool) -> Vec<Evidence> {
+        let seen = self.sights.iter().filter(|((cause, _), _)| is_wanted(&self.catalogue.causes()[*cause]));
+        let mut seen: Vec<_> = seen.map(|((_, rank), sight)| (*rank, sight)).collect();
+        seen.sort_by_key(|(_, sight)| sight.at);
+        seen.into_iter().map(|(rank, sight)| line(rank, sight)).collect()
+    }
+
+    fn unknown(&self, raised: Option<(Rank, &Sight)>, numbers: &Numbers) -> Diagnosis {
+        let cause = match raised {
+            Some((_, sight)) => format!("unknown to dpgui; the last traceback ends with `{}`", sight.text),
+            None => "unknown to dpgui; nothing in the log says why".to_owned(),
+        };
+        let advice = [
+            "read the lines before the end of the log: `dpgui logs -n 200`",
+            "make a report for an issue, without secrets: `dpgui report`",
+        ];
+        let lines = raised.map(|(rank, sight)| line(rank, sight)).into_iter().chain(self.lines(|_| true));
+        Diagnosis {
+            id: UNKNOWN.into(),
+            cause: cause.into(),
+            advice: advice.map(Into::into).to_vec(),
+            recoverable: false,
+            evidence: shown(lines, numbers),
+        }
+    }
+}
+
+fn told(cause: &Cause, evidence: impl IntoIterator<Item = Evidence>, numbers: &Numbers) -> Diagnosis {
+    Diagnosis {
+        id: cause.id.clone().into(),
+        cause: cause.cause.clone().into(),
+        advice: cause.advice.iter().cloned().map(Into::into).collect(),
+        recoverable: cause.recoverable,
+        evidence: shown(evidence, numbers),
+    }
+}
+
+/// The first of them, and always how it ended.
+fn shown(evidence: impl IntoIterator<Item = Evidence>, numbers: &Numbers) -> Vec<Evidence> {
+    let end = numbers.end().map(|text| Evidence::Fact { text });
+    let room = MOST_EVIDENCE - usize::from(end.is_some());
+    evidence.into_iter().take(room).chain(end).collect()
+}
+
+fn line(rank: Rank, sight: &Sight) -> Evidence {
+    Evidence::Line { offset: sight.offset, rank, text: sight.text.clone() }
+}
