@@ -12,6 +12,7 @@ pub mod data;
 
 pub mod config;
 pub mod logs;
+pub mod metrics;
 pub mod vendor;
 
 pub mod workspace;

@@ -11,6 +11,7 @@ pub mod dir;
 pub mod error;
 pub mod evidence;
 pub mod folder;
+pub mod gauge;
 pub mod id;
 pub mod journal;
 pub mod launch;

@@ -5,6 +5,7 @@ use std::{io, path::PathBuf};
 use crate::{
     config::{ConfigError, Finding, Severity},
     error::{Kind, Report},
+    metrics::StoreError,
     platform::{fs::FsError, lock::LockError, process::ProcessError},
 };
 
@@ -74,6 +75,15 @@ pub enum RunError {
     Lock(#[from] LockError),
     #[error(transparent)]
     Fs(#[from] FsError),
+}
+
+impl From<StoreError> for RunError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::File(cause) => Self::Fs(cause),
+            StoreError::Foreign { path } => Self::Newer { path },
+        }
+    }
 }
 
 impl Report for RunError {

@@ -14,6 +14,7 @@ use crate::platform::{
 
 use super::{
     dir::RunDir,
+    gauge::Gauge,
     outcome::{Manner, Outcome},
     sight::LastStep,
     spec,
@@ -33,6 +34,8 @@ pub struct Snapshot {
     pub last_step: Option<LastStep>,
     /// Bytes of the log from whose lines the state was made.
     pub parsed: u64,
+    #[serde(default)]
+    pub gauge: Gauge,
     /// The program that was started.
     pub child: Option<ProcessId>,
     /// The first supervisor, leader of the session that the run lives in.
@@ -97,6 +100,7 @@ impl Snapshot {
             updated: clock::now(),
             last_step: None,
             parsed: 0,
+            gauge: Gauge::default(),
             child: None,
             session,
         }
