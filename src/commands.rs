@@ -16,6 +16,7 @@ pub mod stop;
 pub mod supervise;
 pub mod train;
 pub mod update;
+pub mod watch;
 
 use crate::{
     error::Error,

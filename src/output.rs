@@ -7,6 +7,7 @@ pub mod chart;
 pub mod live;
 pub mod overall;
 pub mod progress;
+pub mod screen;
 pub mod size;
 pub mod tone;
 pub mod waiting;

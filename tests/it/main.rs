@@ -36,3 +36,4 @@ mod support;
 mod tidy;
 mod train;
 mod update;
+mod watching;
