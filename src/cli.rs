@@ -51,6 +51,7 @@ enum Command {
     #[command(subcommand)]
     Data(commands::data::Command),
     Train(commands::train::Args),
+    Watch(commands::watch::Args),
     Resume(commands::resume::Args),
     Runs(commands::runs::Args),
     Logs(commands::logs::Args),
@@ -103,6 +104,7 @@ fn dispatch(command: &Command, context: &Context) -> Result<ExitCode, Error> {
         Command::Config(command) => commands::config::run(command, context),
         Command::Data(command) => commands::data::run(command, context),
         Command::Train(args) => commands::train::run(args, context),
+        Command::Watch(args) => commands::watch::run(args, context),
         Command::Resume(args) => commands::resume::run(args, context),
         Command::Runs(args) => commands::runs::run(args, context),
         Command::Logs(args) => commands::logs::run(args, context),

@@ -23,6 +23,7 @@ pub mod stop;
 pub mod supervise;
 pub mod train;
 pub mod update;
+pub mod watch;
 
 use std::path::{Path, PathBuf};
 

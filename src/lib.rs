@@ -13,6 +13,7 @@ pub mod diagnosis;
 
 pub mod config;
 pub mod logs;
+pub mod metrics;
 pub mod vendor;
 
 pub mod workspace;

@@ -8,6 +8,7 @@ pub mod live;
 pub mod overall;
 pub mod plain;
 pub mod progress;
+pub mod screen;
 pub mod size;
 pub mod tone;
 pub mod waiting;

@@ -1,5 +1,7 @@
 //! `dpgui logs`: what a run printed, while it runs and after.
 
+mod metrics;
+
 use std::{ops::ControlFlow, path::Path, process::ExitCode};
 
 use crate::{
@@ -25,6 +27,8 @@ pub struct Args {
     lines: Option<usize>,
     #[command(flatten)]
     form: Form,
+    #[command(flatten)]
+    export: metrics::Export,
 }
 
 #[derive(Debug, clap::Args)]
@@ -40,6 +44,10 @@ struct Form {
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
     context.adopt_runs()?;
     let dir = list::find_or_newest(&context.workspace, args.run.as_deref())?;
+    if args.export.csv {
+        metrics::export(&dir, args.lines, &context.output)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let log = dir.log();
     let offset = offset(args, &log)?;
     let mut page = vec![];

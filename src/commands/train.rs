@@ -13,7 +13,7 @@ use crate::{
     diagnosis::Diagnosis,
     error::{Error, Kind},
     install::IfLocked,
-    output::{Event, Line, Mode, Output, Waiting},
+    output::{Event, Line, Mode, Output, Waiting, screen::Screen},
     platform::lock::Lock,
     run::{
         self, Outcome, Request, Resume, RunDir, RunId, RunName, Site, Started,
@@ -40,7 +40,7 @@ pub struct Args {
     /// The training TOML file
     #[arg(required_unless_present = "resume")]
     config: Option<PathBuf>,
-    /// Show one line that says how far it is
+    /// Show how far it is on the whole terminal; elsewhere a line now and then
     #[arg(long, conflicts_with = "detach")]
     watch: bool,
     /// Start it, print its id and leave
@@ -109,6 +109,12 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
         on_stall: args.on_stall,
         notify: args.notify.clone(),
     };
+    if args.watch && Screen::is_possible(output) {
+        let site = Site { host, workspace, settings: &settings, output };
+        let started = run::start(site, &request, &hold_setup(context, site)?)?;
+        announce(&started, output);
+        return super::watch::show(context, &started.dir);
+    }
     if !args.detach {
         let show = if args.watch { Show::Status } else { Show::Log };
         return Ok(to_the_end(context, &settings, &request, show)?.1);
@@ -178,12 +184,24 @@ pub fn to_the_end(
     let dir = started.dir;
     interrupts.stop(&dir);
     let outcome = watch::follow(host, &dir, output, show)?;
-    export::after_stop_saying(context, &dir, &outcome)?;
-    output.event(&Ended::new(&dir, outcome.clone())?);
+    let code = ended(context, &dir, &outcome, watch::shows_log(output, show))?;
+    Ok((dir, code))
+}
+
+/// Says how the run ended. The exit code tells complete and stopped apart; a failure is an error, with the end of the log
+/// for those who have not `seen` it.
+pub(super) fn ended(
+    context: &Context,
+    dir: &RunDir,
+    outcome: &Outcome,
+    seen: bool,
+) -> Result<ExitCode, Error> {
+    export::after_stop_saying(context, dir, outcome)?;
+    context.output.event(&Ended::new(dir, outcome.clone())?);
     match outcome.failure() {
-        None => Ok((dir, ExitCode::SUCCESS)),
-        Some(Kind::Interrupted) => Ok((dir, ExitCode::from(Kind::Interrupted.exit_code()))),
-        Some(kind) => Err(failure(&dir, &outcome, kind, watch::shows_log(output, show))?),
+        None => Ok(ExitCode::SUCCESS),
+        Some(Kind::Interrupted) => Ok(ExitCode::from(Kind::Interrupted.exit_code())),
+        Some(kind) => Err(failure(dir, outcome, kind, seen)?),
     }
 }
 

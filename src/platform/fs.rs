@@ -154,6 +154,11 @@ pub fn length(file: &File, path: &Path) -> Result<u64> {
     file.metadata().map(|it| it.len()).map_err(context("ask for the size of", path))
 }
 
+/// Drops what `file` has from byte `length` on.
+pub fn cut(file: &File, path: &Path, length: u64) -> Result<()> {
+    file.set_len(length).map_err(context("cut", path))
+}
+
 /// At most `limit` bytes of `file` from `offset` on; fewer at its end.
 pub fn read_at(file: &mut File, path: &Path, offset: u64, limit: usize) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();

@@ -72,6 +72,20 @@ pub struct GpuSample {
     pub memory_total: Option<u64>,
     pub temperature_c: Option<u32>,
     pub power_w: Option<f64>,
+    /// Why it runs slower than it could; only NVML tells.
+    pub throttled: Option<Throttle>,
+}
+
+/// What holds a GPU back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Throttle {
+    Heat,
+    /// The power supply or a cable asks for it.
+    PowerBrake,
+    /// The card's own limit, where heavy work belongs.
+    PowerLimit,
+    Hardware,
 }
 
 /// Asks the GPUs again and again over one connection.

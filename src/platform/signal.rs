@@ -128,6 +128,21 @@ pub fn catch_interrupts(mut on_interrupt: impl FnMut(u32) + Send + 'static) -> i
     Ok(())
 }
 
+/// SIGHUP: the terminal is gone.
+pub const HANG_UP: i32 = Signal::SIGHUP as i32;
+
+/// From now on no signal that asks this process to end does so: `on_signal` is called instead, in a thread of its own.
+pub fn catch_ends(mut on_signal: impl FnMut(i32) + Send + 'static) -> io::Result<()> {
+    let ends = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT];
+    let mut signals = Signals::new(ends.map(|it| it as i32))?;
+    thread::spawn(move || {
+        for signal in signals.forever() {
+            on_signal(signal);
+        }
+    });
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use std::{os::unix::process::ExitStatusExt, path::Path};

@@ -86,6 +86,11 @@ impl RunDir {
         self.path.join("output.log")
     }
 
+    /// A record of each step, see [`crate::metrics::store`].
+    pub fn metrics(&self) -> PathBuf {
+        self.path.join("metrics.bin")
+    }
+
     pub fn events(&self) -> PathBuf {
         self.path.join("events.jsonl")
     }

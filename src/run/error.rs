@@ -8,6 +8,7 @@ use crate::{
         on_resume::{Change, Effect},
     },
     error::{Kind, Report},
+    metrics::StoreError,
     output::size,
     platform::{fs::FsError, lock::LockError, process::ProcessError},
 };
@@ -107,6 +108,15 @@ pub enum RunError {
     Lock(#[from] LockError),
     #[error(transparent)]
     Fs(#[from] FsError),
+}
+
+impl From<StoreError> for RunError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::File(cause) => Self::Fs(cause),
+            StoreError::Foreign { path } => Self::Newer { path },
+        }
+    }
 }
 
 impl Report for RunError {

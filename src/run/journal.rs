@@ -18,6 +18,7 @@ use crate::{
 
 use super::{
     dir::RunDir,
+    gauge::Gauge,
     outcome::{Concern, Manner, Outcome},
     restart::{Attempt, Refusal},
     sight::LastStep,
@@ -39,6 +40,8 @@ pub struct Snapshot {
     pub last_step: Option<LastStep>,
     /// Bytes of the log from whose lines the state was made.
     pub parsed: u64,
+    #[serde(default)]
+    pub gauge: Gauge,
     /// The program that was started.
     pub child: Option<ProcessId>,
     /// The first supervisor, leader of the session that the run lives in.
@@ -160,6 +163,7 @@ impl Snapshot {
             updated: clock::now(),
             last_step: None,
             parsed: 0,
+            gauge: Gauge::default(),
             child: None,
             session,
             attempt: Attempt::default(),

@@ -29,6 +29,13 @@ pub struct Saved {
     pub checkpoint: PathBuf,
 }
 
+/// Asks for a checkpoint, without waiting for it: the log says when it is written.
+pub fn request(host: &Host, dir: &RunDir) -> Result<(), RunError> {
+    adopt::adopt(host, dir)?;
+    fifo::send(&dir.control(), &serde_json::to_string(&Command::Save).unwrap_or_default())?;
+    Ok(())
+}
+
 /// Asks for a checkpoint and waits until it is there, telling `on_stage` what is being waited for.
 ///
 /// # Errors

@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::logs::{Mark, Step};
+use crate::{
+    logs::{Mark, Step},
+    metrics::Rate,
+};
 
 use super::evidence::Sight;
 
@@ -15,20 +18,39 @@ pub struct LastStep {
     pub seconds_per_step: f64,
 }
 
-/// The two things a line can tell.
-pub type Told = (Option<Sight>, Option<LastStep>);
+/// What a line tells: something that it means, or the learning rate of the step that follows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Told {
+    pub mark: Option<Mark>,
+    pub rate: Option<Rate>,
+}
 
 /// What one line means, if it means anything to a supervisor.
-pub fn read(line: &str) -> Told {
-    match Mark::parse(line) {
-        Some(Mark::Step(step)) => (Some(Sight::Step), Some(LastStep::from(step))),
-        Some(Mark::Caching) => (Some(Sight::Caching), None),
-        Some(Mark::Saving(_) | Mark::Checkpoint(_)) => (Some(Sight::Saving), None),
-        Some(Mark::Evaluating) => (Some(Sight::Evaluating), None),
-        Some(Mark::Complete) => (Some(Sight::Complete), None),
-        Some(Mark::Quitting) => (Some(Sight::Quit), None),
-        Some(Mark::Exited { code }) => (Some(Sight::Returned(code)), None),
-        Some(Mark::Epoch(_) | Mark::Resumed { .. }) | None => (None, None),
+pub fn read(line: &str) -> Option<Told> {
+    let mark = Mark::parse(line);
+    let rate = if mark.is_none() { Rate::parse(line) } else { None };
+    (mark.is_some() || rate.is_some()).then_some(Told { mark, rate })
+}
+
+impl Told {
+    pub fn sight(&self) -> Option<Sight> {
+        match self.mark.as_ref()? {
+            Mark::Step(_) => Some(Sight::Step),
+            Mark::Caching => Some(Sight::Caching),
+            Mark::Saving(_) | Mark::Checkpoint(_) => Some(Sight::Saving),
+            Mark::Evaluating => Some(Sight::Evaluating),
+            Mark::Complete => Some(Sight::Complete),
+            Mark::Quitting => Some(Sight::Quit),
+            Mark::Exited { code } => Some(Sight::Returned(*code)),
+            Mark::Epoch(_) | Mark::Resumed { .. } => None,
+        }
+    }
+
+    pub fn step(&self) -> Option<LastStep> {
+        match &self.mark {
+            Some(Mark::Step(step)) => Some(LastStep::from(*step)),
+            _ => None,
+        }
     }
 }
 

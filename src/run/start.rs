@@ -287,7 +287,7 @@ impl Plan<'_> {
         let resolved = self.config.resolve_into(&dir.config())?;
         // Tells this run's folder under `output_dir` from those of its siblings, see `TrainerFolder::find`.
         let mut copy = fs::open_append(&resolved.config)?;
-        fs::append(&mut copy, &resolved.config, &format!("\n# dpgui run {}\n", dir.id()))?;
+        fs::append(&mut copy, &resolved.config, format!("\n# dpgui run {}\n", dir.id()))?;
         for pipe in [dir.control(), dir.output()] {
             fifo::create(&pipe).map_err(|source| RunError::NoPipes { source })?;
         }

@@ -26,6 +26,7 @@ use super::{
     RunError,
     dir::RunDir,
     folder::TrainerFolder,
+    gauge::Meter,
     journal::{Journal, Snapshot},
     outcome::Manner,
     processes::Marks,
@@ -96,6 +97,7 @@ struct Supervisor {
     now: Snapshot,
     journal: Journal,
     recorder: Recorder,
+    meter: Meter,
     gap: bool,
     folder_gone: bool,
     begin: Begin,
@@ -130,7 +132,7 @@ pub fn supervise(dir: &RunDir, host: &Host, begin: Begin) -> Result<(), RunError
 
 impl Supervisor {
     fn open(dir: &RunDir, host: &Host, begin: Begin) -> Result<Self, RunError> {
-        let journal = Journal::open(dir)?;
+        let mut journal = Journal::open(dir)?;
         let mut now = match begin {
             Begin::Start => Snapshot::new(ProcessId::own()),
             Begin::Adopt => dir.snapshot()?.unwrap_or_else(|| Snapshot::new(None)),
@@ -151,6 +153,7 @@ impl Supervisor {
             host: host.clone(),
             marks,
             clock: (begin == Begin::Start).then(Stopwatch::start),
+            meter: Meter::open(dir, begin, &mut journal),
             journal,
             recorder: Recorder::open(dir, now.parsed)?,
             watchdog: Watchdog::new(spec.watchdog),
@@ -224,7 +227,7 @@ impl Supervisor {
     /// Takes what the trainer wrote, if `ready` says that the pipe may have something.
     fn take_output(&mut self, output: &pipe::Receiver, ready: bool) -> Result<(), RunError> {
         let mut told = vec![];
-        let mut take = || self.recorder.take(output, |line| told.push(sight::read(line)));
+        let mut take = || self.recorder.take(output, |line| told.extend(sight::read(line)));
         let taken = if ready { output.try_io(take) } else { take() };
         self.take_note(told);
         match taken {
@@ -255,12 +258,15 @@ impl Supervisor {
 
     fn take_note(&mut self, told: Vec<sight::Told>) {
         self.heard(&told);
-        for (sight, step) in told {
-            self.now.last_step = step.or(self.now.last_step);
-            if let Some(sight) = sight {
+        for told in told {
+            self.now.last_step = told.step().or(self.now.last_step);
+            self.meter.take(&mut self.now.gauge, &told);
+            if let Some(sight) = told.sight() {
                 self.tell(Event::Seen(sight));
             }
         }
+        // Before the place in the log that is said to be read.
+        self.meter.flush();
         self.now.parsed = self.recorder.parsed();
     }
 

@@ -41,3 +41,4 @@ mod support;
 mod tidy;
 mod train;
 mod update;
+mod watching;

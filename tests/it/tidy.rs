@@ -13,7 +13,7 @@ const FLOORS: &[&[&str]] = &[
     &["ui"],
     &["install", "run"],
     &["data", "diagnosis"],
-    &["config", "logs", "vendor"],
+    &["config", "logs", "metrics", "vendor"],
     &["workspace"],
     &["output"],
     &["platform"],

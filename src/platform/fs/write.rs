@@ -51,10 +51,10 @@ pub fn write_snapshot(path: &Path, bytes: impl AsRef<[u8]>) -> Result<()> {
     })
 }
 
-/// Adds all of `text` to the end of `file` or, when the disk is full, none of it.
-pub fn append(file: &mut File, path: &Path, text: &str) -> Result<()> {
+/// Adds all of `bytes` to the end of `file` or, when the disk is full, none of them.
+pub fn append(file: &mut File, path: &Path, bytes: impl AsRef<[u8]>) -> Result<()> {
     let before = file.metadata().map_err(context("write", path))?.len();
-    file.write_all(text.as_bytes()).map_err(|cause| {
+    file.write_all(bytes.as_ref()).map_err(|cause| {
         let _ = file.set_len(before);
         context("write", path)(cause)
     })

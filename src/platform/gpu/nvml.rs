@@ -3,11 +3,11 @@
 use std::ffi::OsStr;
 
 use nvml_wrapper::{
-    Device, Nvml, cuda_driver_version_major, cuda_driver_version_minor,
+    Device, Nvml, bitmasks::device::ThrottleReasons, cuda_driver_version_major, cuda_driver_version_minor,
     enum_wrappers::device::TemperatureSensor, error::NvmlError,
 };
 
-use super::{ComputeCapability, Gpu, GpuSample, Nvidia, Source};
+use super::{ComputeCapability, Gpu, GpuSample, Nvidia, Source, Throttle};
 
 /// By name through the loader's own search, then where WSL puts it.
 const LIBRARIES: [&str; 2] = ["libnvidia-ml.so.1", "/usr/lib/wsl/lib/libnvidia-ml.so.1"];
@@ -39,6 +39,7 @@ pub(super) fn sample(nvml: &Nvml) -> Vec<GpuSample> {
                 memory_total: memory.as_ref().map(|it| it.total),
                 temperature_c: device.temperature(TemperatureSensor::Gpu).ok(),
                 power_w: device.power_usage().ok().map(|milliwatts| f64::from(milliwatts) / 1000.0),
+                throttled: device.current_throttle_reasons().ok().and_then(throttle),
             })
         })
         .collect()
@@ -51,6 +52,19 @@ pub(super) fn lost(nvml: &Nvml) -> Vec<u32> {
         matches!(asked, Err(NvmlError::GpuLost))
     };
     (0..nvml.device_count().unwrap_or(0)).filter(is_lost).collect()
+}
+
+/// The gravest reason.
+fn throttle(reasons: ThrottleReasons) -> Option<Throttle> {
+    let heat = ThrottleReasons::HW_THERMAL_SLOWDOWN | ThrottleReasons::SW_THERMAL_SLOWDOWN;
+    [
+        (heat, Throttle::Heat),
+        (ThrottleReasons::HW_POWER_BRAKE_SLOWDOWN, Throttle::PowerBrake),
+        (ThrottleReasons::HW_SLOWDOWN, Throttle::Hardware),
+        (ThrottleReasons::SW_POWER_CAP, Throttle::PowerLimit),
+    ]
+    .into_iter()
+    .find_map(|(mask, throttle)| reasons.intersects(mask).then_some(throttle))
 }
 
 /// A GPU that has fallen off the bus is left out; the others still count.

@@ -107,6 +107,7 @@ fn gpu_sample(row: &Row<'_>) -> Option<GpuSample> {
         memory_total: row.mebibytes("memory.total"),
         temperature_c: row.number("temperature.gpu"),
         power_w: row.number("power.draw"),
+        throttled: None,
     })
 }
 
@@ -163,6 +164,7 @@ mod tests {
             memory_total: Some(24564 * MEBIBYTE),
             temperature_c: Some(71),
             power_w: Some(412.55),
+            throttled: None,
         };
         let mig = GpuSample {
             index: 1,
@@ -171,6 +173,7 @@ mod tests {
             memory_total: Some(143_771 * MEBIBYTE),
             temperature_c: Some(26),
             power_w: None,
+            throttled: None,
         };
         assert_eq!(samples, [busy, mig]);
     }

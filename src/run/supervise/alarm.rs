@@ -41,11 +41,11 @@ impl Supervisor {
     pub(super) fn heard(&mut self, told: &[Told]) {
         let Some(at) = self.clock.map(Stopwatch::elapsed) else { return };
         let mut recovered = self.watchdog.output(at);
-        for (sight, step) in told {
-            if matches!(sight, Some(Sight::Saving | Sight::Evaluating)) {
+        for told in told {
+            if matches!(told.sight(), Some(Sight::Saving | Sight::Evaluating)) {
                 self.watchdog.busy();
             }
-            if let Some(step) = step {
+            if let Some(step) = told.step() {
                 recovered |= self.now.alarm.is_some_and(|it| it.is_over(step.loss));
                 let took = Duration::try_from_secs_f64(step.seconds_per_step).unwrap_or_default();
                 self.watchdog.step(at, step.loss, took);

@@ -42,10 +42,11 @@ impl Supervisor {
         }
         self.tell(Event::Adopted);
         let mut told = vec![];
-        self.recorder.catch_up(|line| told.push(sight::read(line)));
+        self.recorder.catch_up(|line| told.extend(sight::read(line)));
         self.take_note(told);
         // A pipe that nobody had open since we opened it sends no event, not even that of its end.
         self.take_output(output, false)?;
+        self.meter.settle();
         self.clock = Some(Stopwatch::start());
         // Who asked for the adoption wants to know whether there is anything left to look after.
         self.look();

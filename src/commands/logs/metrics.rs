@@ -1,0 +1,69 @@
+//! `dpgui logs --metrics --csv`: every step of a run with all that is known of it, for a spreadsheet.
+
+use std::fmt::Write as _;
+
+use crate::{
+    error::Error,
+    metrics::Record,
+    output::Output,
+    run::{dir::RunDir, measures::Measures},
+};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Export {
+    /// With --metrics: all that is known of each step so far, as comma-separated values
+    #[arg(long, requires = "metrics", conflicts_with_all = ["follow", "json"])]
+    pub(super) csv: bool,
+}
+
+const HEADER: &str = "step,time,epoch,loss,seconds_per_step,samples_per_second,lr,grad_norm\n";
+
+pub(super) fn export(dir: &RunDir, lines: Option<usize>, output: &Output) -> Result<(), Error> {
+    let steps = Measures::of(dir)?.steps;
+    let last = steps.len().saturating_sub(lines.unwrap_or(steps.len()));
+    // A reader that went away has what it wanted.
+    let _ = output.bytes(csv(&steps[last..]).as_bytes())?;
+    Ok(())
+}
+
+/// What is not known is empty; a loss that is no number says so.
+fn csv(steps: &[Record]) -> String {
+    let known = |value: f64| if value.is_nan() { String::new() } else { value.to_string() };
+    let mut text = HEADER.to_owned();
+    for it in steps {
+        let epoch = it.epoch.map(|epoch| epoch.to_string()).unwrap_or_default();
+        // Writing to a string does not fail.
+        let _ = writeln!(
+            text,
+            "{},{},{epoch},{},{},{},{},{}",
+            it.step,
+            known(it.time),
+            it.loss,
+            known(it.seconds_per_step),
+            known(it.samples_per_second),
+            known(it.lr),
+            known(it.grad_norm)
+        );
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_is_a_row_and_what_is_not_known_is_empty() {
+        let record = Record {
+            step: 7,
+            time: 1.5,
+            loss: f64::NAN,
+            seconds_per_step: 0.5,
+            samples_per_second: 2.0,
+            lr: 2e-5,
+            grad_norm: f64::NAN,
+            epoch: None,
+        };
+        assert_eq!(csv(&[record]), format!("{HEADER}7,1.5,,NaN,0.5,2,0.00002,\n"));
+    }
+}

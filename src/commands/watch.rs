@@ -1,0 +1,116 @@
+//! `dpgui watch`, and `dpgui train --watch`: a run on the whole terminal. Whoever leaves, leaves the run running.
+
+mod draw;
+mod prompt;
+
+use std::{io, path::Path, process::ExitCode};
+
+use crate::{
+    error::Error,
+    output::{
+        Mode,
+        screen::{Happening, Screen},
+    },
+    platform::fs,
+    run::{
+        Manner, Outcome, RunDir, list, save,
+        scene::Look,
+        stop,
+        watch::{self, Show},
+    },
+};
+
+use super::{Context, train};
+use draw::View;
+use prompt::{Answer, Prompt, Wish};
+
+/// Watch a run: progress, loss, GPUs, memory, disk, the log; leaving does not end it
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The run: its id, the beginning of it, or its name [default: the one that is running, else the newest]
+    run: Option<String>,
+}
+
+/// Why the view was left.
+#[derive(Debug)]
+pub(super) enum Left {
+    /// The run has ended.
+    Over(Outcome),
+    /// Its reader wanted to.
+    Detached,
+    /// The program was told to end.
+    Signalled(i32),
+}
+
+pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
+    let Context { host, workspace, output } = context;
+    context.adopt_runs()?;
+    let dir = match args.run.as_deref() {
+        None => list::find_or_running(workspace, None).or_else(|_| list::find_or_newest(workspace, None))?,
+        name => list::find_or_newest(workspace, name)?,
+    };
+    if list::is_live(&dir) && Screen::is_possible(output) {
+        return show(context, &dir);
+    }
+    let outcome = watch::follow(host, &dir, output, Show::Status)?;
+    train::ended(context, &dir, &outcome, watch::shows_log(output, Show::Status))
+}
+
+/// Shows the run until it ends or its reader leaves, and says on the terminal that is there then what became of it.
+pub(super) fn show(context: &Context, dir: &RunDir) -> Result<ExitCode, Error> {
+    match on_screen(context, dir)? {
+        Left::Over(outcome) => train::ended(context, dir, &outcome, false),
+        Left::Detached => {
+            let id = dir.id();
+            let more = format!("{id} trains on: `dpgui watch {id}` shows it, `dpgui stop {id}` ends it");
+            context.output.status("Left", more);
+            Ok(ExitCode::SUCCESS)
+        }
+        // As shells count it.
+        Left::Signalled(signal) => Ok(ExitCode::from(u8::try_from(128 + signal).unwrap_or(1))),
+    }
+}
+
+fn on_screen(context: &Context, dir: &RunDir) -> Result<Left, Error> {
+    let failed = |cause: io::Error| fs::context("draw on", Path::new("/dev/tty"))(cause);
+    let colour = context.output.mode() == Mode::Terminal { colour: true };
+    let mut look = Look::new(&context.host, dir)?;
+    let mut screen = Screen::open(dir.path()).map_err(failed)?;
+    let mut prompt = Prompt::default();
+    loop {
+        match screen.next() {
+            Happening::Tick => look.refresh()?,
+            Happening::Resized => {}
+            Happening::Ended(signal) => return Ok(Left::Signalled(signal)),
+            Happening::Key(key) => match prompt.press(key) {
+                Answer::Nothing => {}
+                Answer::Leave => return Ok(Left::Detached),
+                Answer::Do(wish) => prompt.say(carry_out(context, dir, wish)),
+            },
+        }
+        if let Some(outcome) = &look.scene().outcome {
+            return Ok(Left::Over(outcome.clone()));
+        }
+        let view = View { scene: look.scene(), prompt: &prompt, colour };
+        screen.draw(|frame| view.draw(frame)).map_err(failed)?;
+    }
+}
+
+/// The one place where a key becomes an act: the same function as that of the command.
+fn carry_out(context: &Context, dir: &RunDir, wish: Wish) -> String {
+    let asked = match wish {
+        Wish::Save => {
+            return match save::request(&context.host, dir) {
+                Ok(()) => "a checkpoint is written after this step, if it trains".to_owned(),
+                Err(cause) => Error::from(cause).messages().join(": "),
+            };
+        }
+        Wish::Stop => stop::request(&context.host, dir, Manner::Graceful),
+        Wish::StopNow => stop::request(&context.host, dir, Manner::Now),
+    };
+    match asked {
+        Ok(true) => "stopping; the view closes when no process of the run is left".to_owned(),
+        Ok(false) => format!("{}; press the key again", stop::silence(dir)),
+        Err(cause) => Error::from(cause).messages().join(": "),
+    }
+}

@@ -1,0 +1,18 @@
+//! The numbers of a training: stored, read back, and what follows from them.
+//!
+//! [`store`] keeps one fixed-size [`Record`] a step, so that a curve of a million steps is read without the log it came
+//! from. [`events`] reads what the trainer wrote for TensorBoard, where the evaluations are. [`figures`] turns either into
+//! what people ask: how it goes, how fast, how long yet.
+
+mod crc;
+pub mod events;
+pub mod figures;
+mod protobuf;
+mod rate;
+mod record;
+pub mod store;
+
+pub use events::Scalar;
+pub use rate::Rate;
+pub use record::Record;
+pub use store::{Reader, StoreError, Writer};

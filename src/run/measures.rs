@@ -1,0 +1,105 @@
+//! What a run measured of itself, whole: its steps, its evaluations, and what both come to.
+
+use serde::Serialize;
+
+use crate::metrics::{Record, Scalar, events::EventFolder, figures};
+
+use super::{RunError, dir::RunDir, folder::TrainerFolder, gauge};
+
+/// TensorBoard's name of the loss that the log prints too.
+const LOSS: &str = "train/loss";
+
+const GRAD_NORM: &str = "train/grad_norm";
+
+#[derive(Clone, Debug, Default)]
+pub struct Measures {
+    /// With the norm of the gradient, where the trainer's optimizer tells one.
+    pub steps: Vec<Record>,
+    /// What is nowhere in the log: evaluations, losses of epochs.
+    pub scalars: Vec<Scalar>,
+}
+
+/// All of it in a few numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Summary {
+    pub steps: Option<u64>,
+    pub last_loss: Option<f64>,
+    /// Smoothed: one lucky batch is no best.
+    pub average_loss: Option<f64>,
+    pub best_average_loss: Option<f64>,
+    pub best_step: Option<u64>,
+    pub seconds_per_step: Option<f64>,
+}
+
+impl Measures {
+    pub fn of(dir: &RunDir) -> Result<Self, RunError> {
+        let mut steps = gauge::records(dir)?;
+        let mut scalars = vec![];
+        let spec = dir.spec()?;
+        if let Some(folder) = TrainerFolder::find(&spec)? {
+            scalars = EventFolder::new(folder.path()).read()?;
+        }
+        // A run that continues in an old folder finds the files of the runs before it there.
+        let created = spec.created.as_duration().as_secs_f64();
+        scalars.retain(|it| it.time >= created);
+        join(&mut steps, &scalars);
+        scalars.retain(|it| it.tag != LOSS && it.tag != GRAD_NORM);
+        Ok(Self { steps, scalars })
+    }
+
+    pub fn summary(&self) -> Summary {
+        let smoothed = figures::smoothed(self.steps.iter().map(|it| it.loss));
+        let finite = self.steps.iter().zip(&smoothed).filter(|(_, it)| it.is_finite());
+        let best = finite.min_by(|(_, one), (_, other)| one.total_cmp(other));
+        Summary {
+            steps: self.steps.last().map(|it| it.step),
+            last_loss: self.steps.last().map(|it| it.loss),
+            average_loss: smoothed.last().copied(),
+            best_average_loss: best.map(|(_, average)| *average),
+            best_step: best.map(|(record, _)| record.step),
+            seconds_per_step: figures::median(self.steps.iter().map(|it| it.seconds_per_step)),
+        }
+    }
+}
+
+/// Gives each step the norm that was logged for it.
+fn join(steps: &mut [Record], scalars: &[Scalar]) {
+    let norms: std::collections::HashMap<u64, f64> =
+        scalars.iter().filter(|it| it.tag == GRAD_NORM).map(|it| (it.step, it.value)).collect();
+    for record in steps {
+        record.grad_norm = norms.get(&record.step).copied().unwrap_or(record.grad_norm);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(step: u64, loss: f64) -> Record {
+        Record {
+            step,
+            time: 0.0,
+            loss,
+            seconds_per_step: 0.5,
+            samples_per_second: 1.0,
+            lr: f64::NAN,
+            grad_norm: f64::NAN,
+            epoch: Some(1),
+        }
+    }
+
+    #[test]
+    fn the_best_loss_is_a_smoothed_one_and_a_step_gets_its_norm() {
+        let mut steps = vec![record(1, 1.0), record(2, 0.1), record(3, f64::NAN), record(4, 1.5)];
+        let norm = Scalar { tag: GRAD_NORM.to_owned(), step: 2, time: 0.0, value: 7.5 };
+        join(&mut steps, &[norm]);
+        assert_eq!(
+            steps.iter().map(|it| it.grad_norm.is_nan()).collect::<Vec<_>>(),
+            [true, false, true, true]
+        );
+        let summary = Measures { steps, scalars: vec![] }.summary();
+        assert_eq!((summary.steps, summary.last_loss, summary.best_step), (Some(4), Some(1.5), Some(2)));
+        assert_eq!(summary.best_average_loss.map(|it| format!("{it:.4}")).as_deref(), Some("0.5385"));
+        assert_eq!(Measures::default().summary(), Summary::default());
+    }
+}

@@ -1,0 +1,208 @@
+//! All that there is to see of a run at one moment, as values: whoever shows it, shows these.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::{
+    config::{TrainConfig, derived},
+    logs::{Colours, Fold, Follower, Mark, tail},
+    metrics::{
+        Reader, Record,
+        figures::{self, Average},
+    },
+    platform::{
+        Host,
+        clock::{self, Stopwatch},
+        fs::{self, FsError},
+        gpu::{GpuSample, Sampler},
+        memory::{self, Memory},
+    },
+};
+
+use super::{
+    RunError, adopt, devices::Devices, dir::RunDir, folder::TrainerFolder, outcome::Outcome, spec::Spec,
+    state::RunState, status::Status,
+};
+
+/// Lines of the log that are kept for the view.
+const LINES: usize = 200;
+
+/// Between two looks at what the machine is doing.
+const SAMPLE_EVERY: Duration = Duration::from_secs(1);
+
+/// Between two looks at how large a checkpoint is: it has many files.
+const MEASURE_EVERY: Duration = Duration::from_secs(10);
+
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Scene {
+    pub run: String,
+    /// One word: `training`, `stopping`.
+    pub doing: String,
+    /// What a stop is waiting for.
+    pub stopping: Option<&'static str>,
+    pub outcome: Option<Outcome>,
+    pub elapsed: Duration,
+    pub epoch: Option<u64>,
+    pub epochs: Option<u64>,
+    pub last: Option<Record>,
+    pub total_steps: Option<u64>,
+    /// Of the recent steps, in seconds.
+    pub pace: Option<f64>,
+    pub left: Option<Duration>,
+    pub losses: Vec<f64>,
+    /// The same, smoothed: [`figures::SMOOTHING`].
+    pub smoothed: Vec<f64>,
+    pub gpus: Vec<GpuSample>,
+    pub memory: Option<Memory>,
+    pub disk: Option<Room>,
+    /// The last lines of the log, harmless.
+    pub lines: Vec<String>,
+}
+
+/// Room where the trainer writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Room {
+    pub free: u64,
+    /// Bytes of the next checkpoint: as many as the last one has or, before there is one, as the configuration says.
+    pub checkpoint: Option<u64>,
+}
+
+/// One reader's view of one run, brought up to date by [`Self::refresh`]. It only reads files.
+#[derive(Debug)]
+pub struct Look {
+    host: Host,
+    dir: RunDir,
+    spec: Spec,
+    metrics: Reader,
+    records: Vec<Record>,
+    average: Average,
+    follower: Follower,
+    fold: Fold,
+    status: Status,
+    sampler: Option<Sampler>,
+    sampled: Option<Stopwatch>,
+    measured: Option<Stopwatch>,
+    /// Of a checkpoint, by the configuration.
+    estimate: Option<u64>,
+    checkpoint: Option<u64>,
+    scene: Scene,
+}
+
+impl Look {
+    pub fn new(host: &Host, dir: &RunDir) -> Result<Self, RunError> {
+        let spec = dir.spec()?;
+        let log = dir.log();
+        let start = if fs::exists(&log) { tail::lines(&mut fs::open(&log)?, &log, LINES)? } else { 0 };
+        let config = TrainConfig::load(&spec.config, &dir.workspace(), &host.env).ok();
+        let estimate = config.as_ref().map(|it| derived::derive(it, Some(spec.devices.ranks()), None));
+        let scene = Scene {
+            run: dir.id().to_string(),
+            epochs: config.and_then(|it| it.training.epochs),
+            ..Scene::default()
+        };
+        Ok(Self {
+            host: host.clone(),
+            dir: dir.clone(),
+            metrics: Reader::new(&dir.metrics()),
+            records: vec![],
+            average: Average::default(),
+            follower: Follower::new(&log, start),
+            fold: Fold::new(start, Colours::Drop),
+            status: Status::new(spec.max_steps),
+            sampler: matches!(spec.devices, Devices::Gpus(_)).then(|| Sampler::new(host)),
+            sampled: None,
+            measured: None,
+            estimate: estimate.and_then(|it| it.checkpoint_bytes),
+            checkpoint: None,
+            spec,
+            scene,
+        })
+    }
+
+    pub const fn scene(&self) -> &Scene {
+        &self.scene
+    }
+
+    /// Looks after the run, as every reader does, and at all that is new.
+    pub fn refresh(&mut self) -> Result<(), RunError> {
+        adopt::adopt(&self.host, &self.dir)?;
+        let snapshot = self.dir.snapshot()?;
+        // The end before the log: what was written before the end is never missed.
+        self.read_log()?;
+        self.read_metrics()?;
+        self.sample();
+        let updated = snapshot.as_ref().map_or_else(clock::now, |it| it.updated);
+        let state = snapshot.map_or(RunState::Starting, |it| it.state);
+        self.take_state(&state, updated);
+        Ok(())
+    }
+
+    fn take_state(&mut self, state: &RunState, updated: Timestamp) {
+        let scene = &mut self.scene;
+        scene.outcome = state.outcome().cloned();
+        scene.stopping = match state {
+            RunState::Stopping(stopping) => Some(stopping.degree.sentence()),
+            RunState::Starting | RunState::Running(_) | RunState::Waiting(_) | RunState::Ended(_) => None,
+        };
+        // The log says more than the state while it trains: saving, evaluating.
+        scene.doing = match state {
+            RunState::Running(_) => self.status.doing.to_owned(),
+            RunState::Starting | RunState::Stopping(_) | RunState::Waiting(_) | RunState::Ended(_) => {
+                state.word().to_owned()
+            }
+        };
+        let until = if scene.outcome.is_some() { updated } else { clock::now() };
+        scene.elapsed = until.duration_since(self.spec.created).try_into().unwrap_or_default();
+    }
+
+    fn read_log(&mut self) -> Result<(), FsError> {
+        let (fold, status, lines) = (&mut self.fold, &mut self.status, &mut self.scene.lines);
+        while let Some(bytes) = self.follower.next(|| true)? {
+            fold.feed(&bytes, |line| {
+                if let Some(mark) = Mark::parse(line.text) {
+                    status.take(&mark);
+                }
+                lines.push(line.text.to_owned());
+            });
+            lines.drain(..lines.len().saturating_sub(LINES));
+        }
+        Ok(())
+    }
+
+    fn read_metrics(&mut self) -> Result<(), RunError> {
+        for record in self.metrics.read()? {
+            self.scene.losses.push(record.loss);
+            self.scene.smoothed.push(self.average.push(record.loss).unwrap_or(f64::NAN));
+            self.records.push(record);
+        }
+        let (scene, records) = (&mut self.scene, &self.records);
+        scene.last = records.last().copied();
+        scene.epoch = self.status.epoch.or(scene.last.and_then(|it| it.epoch.map(u64::from)));
+        let per_epoch = figures::epoch_length(records);
+        scene.total_steps = figures::total(scene.epochs, per_epoch, self.spec.max_steps);
+        scene.pace = figures::pace(records);
+        let far = scene.last.zip(scene.total_steps).zip(scene.pace);
+        scene.left = far.and_then(|((last, total), pace)| figures::left(last.step, total, pace));
+        Ok(())
+    }
+
+    fn sample(&mut self) {
+        if self.sampled.is_none_or(|since| since.elapsed() >= SAMPLE_EVERY) {
+            self.sampled = Some(Stopwatch::start());
+            let gpus = self.sampler.as_ref().map(Sampler::sample).unwrap_or_default();
+            self.scene.gpus = gpus;
+            self.scene.memory = memory::sample();
+            let free = fs::available_bytes(&self.spec.output_dir).ok();
+            let checkpoint = self.checkpoint.or(self.estimate);
+            self.scene.disk = free.map(|free| Room { free, checkpoint });
+        }
+        if self.measured.is_none_or(|since| since.elapsed() >= MEASURE_EVERY) {
+            self.measured = Some(Stopwatch::start());
+            let folder = TrainerFolder::find(&self.spec).ok().flatten();
+            let checkpoint = folder.and_then(|folder| folder.checkpoint().ok().flatten());
+            self.checkpoint = checkpoint.map(|it| fs::tree_size(&it.path));
+        }
+    }
+}
