@@ -19,6 +19,7 @@ use crate::{
         plan::{Selection, Total},
         step::Site,
         torch::Profile,
+        verify::Imported,
     },
     platform::{fs, lock::Lock, net::Http, patience::Patience, process::as_typed},
     vendor::{lock::LockFile, sources::Sources},
@@ -175,6 +176,7 @@ pub fn site_following(
         policy,
         pip: PipSettings::default(),
         cpu_index: CpuIndex::default(),
+        imported: Imported::default(),
     })
 }
 

@@ -15,6 +15,7 @@ mod data_plan;
 mod deepspeed;
 mod doctor;
 mod downloads;
+mod ended;
 mod git;
 mod hostile_archives;
 mod kill_commands;

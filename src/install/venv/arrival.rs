@@ -94,11 +94,14 @@ impl<'a> Transfers<'a> {
                 // One takes the small ones, so that uv has work early; the others the largest that is left.
                 while let Some(package) = self.next(worker == 0) {
                     let result = self.fetch(package);
-                    if result.is_err() {
-                        self.stop();
-                    }
+                    let failed = result.is_err();
                     if sender.send(result).is_err() {
                         return;
+                    }
+                    // Once its own error is on its way: the others end with errors too.
+                    if failed {
+                        self.stop();
+                        self.site.http.halt().call();
                     }
                 }
             });
