@@ -85,7 +85,7 @@ struct PolicyArgs {
     /// Fail if `dpgui.lock` would change
     #[arg(long, conflicts_with = "frozen")]
     locked: bool,
-    /// Take `dpgui.lock` as it is, and look at nothing that could change it
+    /// Take `dpgui.lock` as it is, its digests before those in `dpgui.toml`, and look at nothing that could change it
     #[arg(long)]
     frozen: bool,
 }

@@ -128,7 +128,8 @@ impl Venv<'_> {
         passing::note(&self.site.workspace, &missing)?;
         let python = self.python.expected();
         let look_up = |them: &[&Package]| addresses::find(self.site, &self.uv, (answer, python), them);
-        let transfers = Transfers::new(self.site, packages, (&missing, &look_up), turn.progress)?;
+        let transfers =
+            Transfers::new(self.site, packages, (&missing, &look_up), (turn.progress, self.keep_downloads))?;
         thread::scope(|scope| {
             let arrivals = transfers.start(scope);
             let filled = self.install(answer, (&arrivals, staged), turn);
@@ -198,7 +199,7 @@ impl Venv<'_> {
         let (packages, python) = (&answer.packages.0, self.python.expected());
         let missing: Vec<&Package> = packages.iter().filter(|it| !self.site.cache.has(it.sha256)).collect();
         let look_up = |them: &[&Package]| addresses::find(self.site, &self.uv, (&answer, python), them);
-        let transfers = Transfers::new(self.site, packages, (&missing, &look_up), progress)?;
+        let transfers = Transfers::new(self.site, packages, (&missing, &look_up), (progress, false))?;
         let held = thread::scope(|scope| {
             let arrivals = transfers.start(scope);
             let hold = |arrived| match arrived? {
