@@ -284,7 +284,7 @@ impl<'a> Setup<'a> {
             self.announce();
             space::require(self.site, self.choice.profile, &plan)?;
         }
-        let changed = schedule::apply(&self.steps, &plan, &self.site.output);
+        let changed = schedule::apply(&self.steps, &plan, (&self.site.output, self.site.http.halt()));
         // What a setup that failed has fetched counts as well.
         if let Err(error) = self.site.cache.trim() {
             self.site.output.warn(in_one_line(&error));

@@ -15,6 +15,7 @@ pub mod exchange;
 pub mod fifo;
 pub mod fs;
 pub mod gpu;
+pub mod halt;
 pub mod hold;
 mod leftovers;
 pub mod limits;

@@ -19,6 +19,7 @@ use crate::{
         plan::{Selection, Total},
         step::Site,
         torch::Profile,
+        verify::Imported,
     },
     platform::{fs, lock::Lock, net::Http, patience::Patience, process::as_typed},
     vendor::{lock::LockFile, sources::Sources},
@@ -84,7 +85,7 @@ struct PolicyArgs {
     /// Fail if `dpgui.lock` would change
     #[arg(long, conflicts_with = "frozen")]
     locked: bool,
-    /// Take `dpgui.lock` as it is, and look at nothing that could change it
+    /// Take `dpgui.lock` as it is, its digests before those in `dpgui.toml`, and look at nothing that could change it
     #[arg(long)]
     frozen: bool,
 }
@@ -175,6 +176,7 @@ pub fn site_following(
         policy,
         pip: PipSettings::default(),
         cpu_index: CpuIndex::default(),
+        imported: Imported::default(),
     })
 }
 

@@ -3,7 +3,8 @@
 //! A whole file is called by its digest, `downloads/SHA256`; one that is still on its way is `downloads/SHA256.part`, with
 //! `SHA256.part.json` beside it for where it comes from. `locks/SHA256` is held by everybody who uses the file, and alone
 //! by who fetches or removes it: two setups share one transfer, and nothing vanishes under a setup that unpacks it.
-//! A file's own time is when it was last used.
+//! A file's own time is when it was last used. `kept/SHA256` is there for a file that somebody wants to stay when whoever
+//! fetched it is done.
 
 pub mod sweep;
 
@@ -123,6 +124,8 @@ impl Cache {
     pub fn keep(&self, path: &Path, sha256: Sha256, alone: Hold) -> Result<Option<Held>, InstallError> {
         let keep = || {
             let file = self.file(sha256);
+            // Of an earlier file, which has gone since.
+            fs::remove_tree(&self.mark(&sha256.to_string()))?;
             fs::rename(path, &file)?;
             reach(Checkpoint::Kept);
             drop(alone);
@@ -132,9 +135,17 @@ impl Cache {
         keep().map_err(|source| self.failed(source))
     }
 
-    /// Removes the file, unless somebody uses it. Whether it is gone.
+    /// The file is to stay when others who use it are done. For who holds it.
+    pub fn want_kept(&self, sha256: Sha256) -> Result<(), InstallError> {
+        let mark = self.mark(&sha256.to_string());
+        let want = || fs::create_dir_all(&self.kept()).and_then(|()| fs::create(&mark)).map(drop);
+        want().map_err(|source| self.failed(source))
+    }
+
+    /// Removes the file, unless somebody wants it kept. `false` if somebody uses it just now: then it is still there.
     pub fn discard(&self, sha256: Sha256) -> Result<bool, InstallError> {
         let discard = || match Hold::alone_at_once(&self.lock(sha256)?)? {
+            Some(_alone) if fs::exists(&self.mark(&sha256.to_string())) => Ok(true),
             Some(_alone) => fs::remove_tree(&self.file(sha256)).map(|()| true),
             None => Ok(false),
         };
@@ -199,6 +210,14 @@ impl Cache {
 
     fn repositories(&self) -> PathBuf {
         self.dir.join("repositories")
+    }
+
+    fn kept(&self) -> PathBuf {
+        self.dir.join("kept")
+    }
+
+    fn mark(&self, name: &str) -> PathBuf {
+        self.kept().join(name)
     }
 
     fn locks(&self) -> PathBuf {
@@ -275,6 +294,29 @@ mod tests {
         check(&[home, xdg, ("DPGUI_CACHE_DIR", "")], "/x/dpgui");
         check(&[home, ("XDG_CACHE_HOME", "x")], "/home/u/.cache/dpgui");
         check(&[("HOME", "u")], "/w/.dpgui/cache");
+    }
+
+    #[test]
+    fn what_somebody_wants_kept_survives_whoever_fetched_it_and_no_longer_than_itself() {
+        let dir = tempfile::tempdir().expect("a temp dir");
+        let cache = Cache::at(dir.path().join("cache"), u64::MAX);
+        let sha256 = Sha256::of("whole");
+        let fetch = || {
+            let alone = cache.alone(sha256, || ()).expect("free");
+            fs::write_atomic(&cache.partial(sha256), "whole").expect("written");
+            cache.keep(&cache.partial(sha256), sha256, alone).expect("kept").expect("there")
+        };
+        let (fetcher, keeper) = (fetch(), cache.take(sha256).expect("looked").expect("there"));
+        drop(fetcher);
+        assert!(!cache.discard(sha256).expect("asked"), "it is used");
+        cache.want_kept(sha256).expect("marked");
+        drop(keeper);
+        assert!(cache.discard(sha256).expect("asked") && cache.has(sha256));
+
+        cache.sweep(sweep::Sweep::Whole, false).expect("swept");
+        assert!(!cache.has(sha256));
+        drop(fetch());
+        assert!(cache.discard(sha256).expect("asked") && !cache.has(sha256), "nobody wants this one kept");
     }
 
     #[test]

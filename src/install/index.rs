@@ -85,7 +85,7 @@ fn download(
         progress.doing(format!("{what}: {}", size::bytes(arrived)));
         progress.fetched(arrived, None);
     };
-    program::run_watched(&command, "pip download", &mut |_| (), &look)?;
+    program::run_watched(site.http.halt(), &command, "pip download", &mut |_| (), &look)?;
     Ok(())
 }
 

@@ -5,12 +5,9 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use crate::platform::{Env, fs, process::CommandSpec};
+use crate::platform::{Env, fs};
 
-use super::{
-    python::{self, PROBE},
-    step::Site,
-};
+use super::{python, step::Site};
 
 /// A setting of pip, its variables in uv (what is set there already wins) and what separates several values there.
 const SETTINGS: [(&str, &[&str], &str); 5] = [
@@ -63,10 +60,8 @@ fn fill<'a>(env: &mut Env, configured: impl Fn() -> &'a Vec<(String, String)>) {
 
 /// The settings in pip's own files; none where there is no pip to ask.
 fn configured(site: &Site) -> Vec<(String, String)> {
-    let Some(python) = python::with_pip(site) else { return vec![] };
-    let command = CommandSpec::new(python, &site.tool_env(), &site.host.cwd);
-    let said = command.args(["-m", "pip", "config", "list"]).capture(PROBE);
-    said.map(|it| it.stdout.lines().filter_map(setting).collect()).unwrap_or_default()
+    let said = python::that_answers(site, &["-m", "pip", "config", "list"]);
+    said.map(|(_, said)| said.lines().filter_map(setting).collect()).unwrap_or_default()
 }
 
 /// `global.index-url='https://…'`: the last word of the name, and the value as Python writes a text.

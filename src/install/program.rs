@@ -6,7 +6,10 @@ use std::{
     time::Duration,
 };
 
-use crate::{error::Kind, platform::process::CommandSpec};
+use crate::{
+    error::Kind,
+    platform::{halt::Halt, process::CommandSpec},
+};
 
 use super::InstallError;
 
@@ -19,13 +22,20 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// Runs it to the end, handing over each line. `what` is how people call it.
 ///
 /// # Errors
-/// When it fails, with its last lines and the exit code of the cause that they name.
-pub fn run(command: &CommandSpec, what: &str, on_line: &mut dyn FnMut(&str)) -> Result<(), InstallError> {
-    run_watched(command, what, on_line, &|_| ())
+/// When it fails, with its last lines and the exit code of the cause that they name; [`InstallError::GivenUp`] when `halt`
+/// is called.
+pub fn run(
+    halt: &Halt,
+    command: &CommandSpec,
+    what: &str,
+    on_line: &mut dyn FnMut(&str),
+) -> Result<(), InstallError> {
+    run_watched(halt, command, what, on_line, &|_| ())
 }
 
 /// As [`run`]; between its lines `look` is called twice a second with the number of its process.
 pub fn run_watched(
+    halt: &Halt,
     command: &CommandSpec,
     what: &str,
     on_line: &mut dyn FnMut(&str),
@@ -42,13 +52,16 @@ pub fn run_watched(
                 }
             });
         };
-        command.stream(watch, &mut |line| {
+        command.stream(halt, watch, &mut |line| {
             said.push(line.to_owned());
             on_line(line);
         })
     })?;
     if status.success() {
         return Ok(());
+    }
+    if halt.is_called() {
+        return Err(InstallError::GivenUp);
     }
     let tail = said[said.len().saturating_sub(TAIL)..].join("\n");
     Err(InstallError::Program { what: what.to_owned(), status, kind: kind_of(&tail), tail })

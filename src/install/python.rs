@@ -18,7 +18,7 @@ use crate::{
     output::Progress,
     platform::{
         fs,
-        process::{self, CommandSpec},
+        process::{self, Captured, CommandSpec},
     },
 };
 
@@ -258,14 +258,19 @@ fn not_utf8(path: &Path) -> InstallError {
 
 /// An interpreter of the system that has pip, the newest first.
 pub fn with_pip(site: &Site) -> Option<PathBuf> {
+    that_answers(site, &["-m", "pip", "--version"]).map(|(path, _)| path)
+}
+
+/// The first of the system's interpreters that does this well, and what it prints.
+pub fn that_answers(site: &Site, args: &'static [&str]) -> Option<(PathBuf, String)> {
     let asking = site.clone();
-    let has_pip = move |path: PathBuf| {
-        let command =
-            CommandSpec::new(&path, &asking.tool_env(), &asking.host.cwd).args(["-m", "pip", "--version"]);
-        command.capture(PROBE).is_ok_and(|it| it.success()).then_some(path)
+    let answer = move |path: PathBuf| {
+        let command = CommandSpec::new(&path, &asking.tool_env(), &asking.host.cwd).args(args);
+        let said = command.capture(PROBE).ok().filter(Captured::success)?;
+        Some((path, said.stdout))
     };
     let paths = of_the_system(site).into_iter().map(|it| it.path).collect();
-    at_once(paths, has_pip).flatten().next()
+    at_once(paths, answer).flatten().next()
 }
 
 /// Interpreters on `PATH` and in pyenv's folder: 3.12 first, because that is what the trainer is used with, then by

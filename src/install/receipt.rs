@@ -2,7 +2,10 @@
 //!
 //! Its `inputs` say what it was made from, without addresses: another mirror makes no other artefact.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    thread::JoinHandle,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -70,21 +73,47 @@ pub struct Durations {
 }
 
 /// A staging directory with everything in it.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Filled {
     receipt: Receipt,
     known: Known,
+    beside: Option<Beside>,
+}
+
+/// Work in a staging directory that changes nothing of what counts there. It is waited for before the directory moves,
+/// or goes.
+#[derive(Debug)]
+pub struct Beside(Option<JoinHandle<()>>);
+
+impl From<JoinHandle<()>> for Beside {
+    fn from(thread: JoinHandle<()>) -> Self {
+        Self(Some(thread))
+    }
+}
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        // What it came to is its own affair.
+        let _ = self.0.take().map(JoinHandle::join);
+    }
 }
 
 impl Filled {
     pub fn new(receipt: Receipt) -> Self {
-        Self { receipt, known: Known::default() }
+        Self { receipt, known: Known::default(), beside: None }
     }
 
     /// Digests that need not be worked out again.
     #[must_use]
     pub fn with_known(mut self, known: Known) -> Self {
         self.known = known;
+        self
+    }
+
+    /// Work that goes on there while everything is listed and synced.
+    #[must_use]
+    pub fn beside(mut self, work: Beside) -> Self {
+        self.beside = Some(work);
         self
     }
 }
@@ -202,13 +231,14 @@ fn finish<F: Into<Filled>>(
     fill: impl FnOnce(&Path) -> Result<F, InstallError>,
 ) -> Result<Receipt, InstallError> {
     let (filled, fill) = timed(|| fill(staged));
-    let Filled { mut receipt, known } = filled?.into();
+    let Filled { mut receipt, known, beside } = filled?.into();
     reach(Checkpoint::Filled);
     let (contents, manifest) = timed(|| describe(staged, &known));
     receipt.contents = Some(contents?);
     reach(Checkpoint::Listed);
     let (synced, sync) = timed(|| fs::sync_filesystem(staged));
     synced?;
+    drop(beside);
     receipt.durations = Some(Durations { fill, manifest, sync });
     receipt.write_into(staged)?;
     reach(Checkpoint::Receipted);

@@ -5,7 +5,7 @@ use std::{ffi::OsStr, path::PathBuf};
 use crate::{
     error::in_one_line,
     output::{Progress, size},
-    platform::{clock, fs, net, process::as_typed},
+    platform::{fs, net, process::as_typed},
     vendor::{
         git::{self, CommitId, Git, GitError, GitProgress, Outcome, Pin, SubmodulePin},
         sources::{self, Repository},
@@ -114,7 +114,9 @@ pub(super) fn patiently<T>(
         };
         let Some(pause) = retries.after(&error) else { return Err(GitError::Net(error).into()) };
         progress.doing(format!("{}; trying again in {:.1} s", in_one_line(&error), pause.as_secs_f32()));
-        clock::pause(pause);
+        if site.http.halt().pause(pause) {
+            return Err(InstallError::GivenUp);
+        }
     }
 }
 

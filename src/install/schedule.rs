@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use crate::{
     output::{Event, Line, Output, size},
-    platform::clock::Stopwatch,
+    platform::{clock::Stopwatch, halt::Halt},
 };
 
 use super::{
@@ -35,7 +35,7 @@ impl Event for Change {
     fn line(&self) -> Option<Line> {
         Some(match self {
             Self::StepFailed { step, message } => {
-                Line { verb: "Failed", text: format!("{step}: {message}; what is under way is finished") }
+                Line { verb: "Failed", text: format!("{step}: {message}; what is under way is ended") }
             }
             Self::StepStarted { step, why } => Line { verb: "Starting", text: format!("{step} ({why})") },
             Self::StepDone { step, what, seconds } => {
@@ -90,9 +90,13 @@ impl Board {
 /// A step looks once more when its turn comes: what it is made from may have turned out the same.
 ///
 /// # Errors
-/// The first failure. Steps that are under way by then are finished, because each is whole by itself; no new one
-/// is started.
-pub fn apply(steps: &[Box<dyn Step + '_>], plan: &[Planned], output: &Output) -> Result<usize, InstallError> {
+/// The first failure. It calls `halt`: steps that are under way end, with what would survive a kill left for the next
+/// setup; no new one is started.
+pub fn apply(
+    steps: &[Box<dyn Step + '_>],
+    plan: &[Planned],
+    (output, halt): (&Output, &Halt),
+) -> Result<usize, InstallError> {
     let by_id: HashMap<StepId, &dyn Step> = steps.iter().map(|it| (it.id(), &**it)).collect();
     let mut pending: Vec<&Planned> = plan.iter().filter(|it| it.pending).collect();
     pending.sort_by_key(|it| Reverse(it.cost.bytes));
@@ -136,7 +140,13 @@ pub fn apply(steps: &[Box<dyn Step + '_>], plan: &[Planned], output: &Output) ->
                 Ok(did_something) => changed += usize::from(did_something),
                 // It only follows from the failure of another.
                 Err(InstallError::GivenUp) => {}
-                Err(error) => failure = failure.take().or(Some(error)),
+                Err(error) if failure.is_none() => {
+                    output.event(&Change::StepFailed { step: id, message: error.to_string() });
+                    halt.call();
+                    failure = Some(error);
+                }
+                // It may have failed because it was ended.
+                Err(_) => {}
             }
         }
     });
@@ -161,20 +171,9 @@ fn run(step: &dyn Step, board: &Board, output: &Output) -> Result<bool, InstallE
     let progress = output.progress(&id.to_string());
     let result = step.apply(&Turn { progress: &progress, board });
     drop(progress);
-    match result {
-        Ok(what) => {
-            let seconds = watch.elapsed().as_secs_f64();
-            output.event(&Change::StepDone { step: id, what, seconds });
-            Ok(true)
-        }
-        Err(error) => {
-            if matches!(error, InstallError::GivenUp) {
-                return Err(error);
-            }
-            output.event(&Change::StepFailed { step: id, message: error.to_string() });
-            Err(error)
-        }
-    }
+    let (what, seconds) = (result?, watch.elapsed().as_secs_f64());
+    output.event(&Change::StepDone { step: id, what, seconds });
+    Ok(true)
 }
 
 #[cfg(test)]
@@ -253,7 +252,7 @@ mod tests {
         ];
         // Python is not pending: what needs it does not wait for it.
         let plan = [StepId::Node, StepId::Uv, StepId::Venv].map(planned);
-        assert_eq!(apply(&steps, &plan, &Output::new(Mode::Plain)).ok(), Some(3));
+        assert_eq!(apply(&steps, &plan, (&Output::new(Mode::Plain), &Halt::default())).ok(), Some(3));
         let order = order.lock().expect("not poisoned");
         let place = |step: &str| order.iter().position(|it| it == step);
         assert!(place("node").is_some() && place("uv") < place("venv"), "{order:?}");
@@ -270,7 +269,8 @@ mod tests {
             };
             let steps = [step(StepId::Uv, &[], ends), step(StepId::Venv, &[StepId::Uv], End::Well)];
             let plan = [StepId::Uv, StepId::Venv].map(planned);
-            let error = apply(&steps, &plan, &Output::new(Mode::Plain)).expect_err("it failed");
+            let error =
+                apply(&steps, &plan, (&Output::new(Mode::Plain), &Halt::default())).expect_err("it failed");
             assert_eq!(error.to_string(), expected);
             assert_eq!(*order.lock().expect("not poisoned"), ["uv"]);
         };
@@ -293,7 +293,7 @@ mod tests {
                 step(StepId::Python, &[], End::Well, false),
             ];
             let plan = [StepId::Uv, StepId::Venv, StepId::Python].map(planned);
-            let result = apply(&steps, &plan, &Output::new(Mode::Plain));
+            let result = apply(&steps, &plan, (&Output::new(Mode::Plain), &Halt::default()));
             assert_eq!(result.is_ok(), ends == End::Well);
             let mut order = order.lock().expect("not poisoned").clone();
             order.sort_by_key(|it| it == "venv began");

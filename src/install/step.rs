@@ -16,6 +16,7 @@ use super::{
     packages::CpuIndex,
     plan::{Cost, Observed, Status, StepId},
     schedule::Board,
+    verify::Imported,
 };
 
 /// What every step works with.
@@ -30,6 +31,7 @@ pub struct Site {
     pub policy: Policy,
     pub pip: PipSettings,
     pub cpu_index: CpuIndex,
+    pub imported: Imported,
 }
 
 impl Site {

@@ -48,6 +48,7 @@ use super::{
     torch::Profile,
     update,
     uv::Uv,
+    verify,
 };
 
 /// How often what was foreseen may turn out otherwise while the environment is made: by another Python, by other
@@ -127,14 +128,21 @@ impl Venv<'_> {
         passing::note(&self.site.workspace, &missing)?;
         let python = self.python.expected();
         let look_up = |them: &[&Package]| addresses::find(self.site, &self.uv, (answer, python), them);
-        let transfers = Transfers::new(self.site, packages, (&missing, &look_up), turn.progress)?;
+        let transfers =
+            Transfers::new(self.site, packages, (&missing, &look_up), (turn.progress, self.keep_downloads))?;
         thread::scope(|scope| {
             let arrivals = transfers.start(scope);
-            let receipt = self.install(answer, (&arrivals, staged), turn);
-            if receipt.is_err() {
+            let filled = self.install(answer, (&arrivals, staged), turn);
+            if filled.is_err() {
                 transfers.stop();
             }
-            receipt
+            match filled {
+                // uv was ended because a transfer had failed, which says more.
+                Err(InstallError::GivenUp) => {
+                    Err(arrivals.iter().find_map(Result::err).unwrap_or(InstallError::GivenUp))
+                }
+                filled => filled,
+            }
         })
     }
 
@@ -150,12 +158,19 @@ impl Venv<'_> {
         turn.progress.doing("making the environment");
         let make = self.uv.command(&index_settings::uv_env(self.site))?;
         let make = make.args(["venv", "--relocatable", "--allow-existing", "--python"]);
-        program::run(&make.arg(&interpreter.path).arg(staged), "uv venv", &mut |_| ())?;
+        program::run(
+            self.site.http.halt(),
+            &make.arg(&interpreter.path).arg(staged),
+            "uv venv",
+            &mut |_| (),
+        )?;
         reach(Checkpoint::EnvironmentMade);
 
         let packages = &answer.packages;
         let mut wheelhouse = Wheelhouse::new(self.site, &self.uv, staged)?;
         wheelhouse.unpack_arrivals(packages, arrivals, turn)?;
+        let import = verify::import_early(self.site, staged);
+        wheelhouse.install_built(turn.progress)?;
         turn.progress.doing("waiting for the checkouts' requirements");
         turn.wait_for(&StepId::Lock)?;
         self.is_still(answer)?;
@@ -165,7 +180,7 @@ impl Venv<'_> {
         let details = serde_json::json!({ "profile": self.profile, "locked": answer.key.to_string() });
         let inputs = self.inputs(&interpreter, packages);
         let receipt = Receipt::new(inputs, self.what(), "the package index").with_details(details);
-        Ok(Filled::new(receipt).with_known(Known::of_environment(staged)?))
+        Ok(Filled::new(receipt).with_known(Known::of_environment(staged)?).beside(import))
     }
 
     /// # Errors
@@ -184,7 +199,7 @@ impl Venv<'_> {
         let (packages, python) = (&answer.packages.0, self.python.expected());
         let missing: Vec<&Package> = packages.iter().filter(|it| !self.site.cache.has(it.sha256)).collect();
         let look_up = |them: &[&Package]| addresses::find(self.site, &self.uv, (&answer, python), them);
-        let transfers = Transfers::new(self.site, packages, (&missing, &look_up), progress)?;
+        let transfers = Transfers::new(self.site, packages, (&missing, &look_up), (progress, false))?;
         let held = thread::scope(|scope| {
             let arrivals = transfers.start(scope);
             let hold = |arrived| match arrived? {
@@ -261,7 +276,7 @@ impl Step for Venv<'_> {
 
     /// uv knows where the packages are; they need neither Python nor the checkouts to be on their way.
     fn begins_after(&self) -> Vec<StepId> {
-        vec![StepId::Uv]
+        vec![]
     }
 
     fn inspect(&self) -> Result<Status, InstallError> {
@@ -311,6 +326,9 @@ impl Step for Venv<'_> {
 
     fn apply(&self, turn: &Turn) -> Result<String, InstallError> {
         update::give_back(&self.site.workspace)?;
+        // What pip is set up for takes a second or two to find out: uv is on its way meanwhile.
+        index_settings::uv_env(self.site);
+        turn.wait_for(&StepId::Uv)?;
         let mut is_locked = false;
         for _ in 0..=SURPRISES {
             let Some(answer) = self.answer()? else {

@@ -1,8 +1,13 @@
 //! The last step: the new environment is asked, with its own interpreter, whether it is what a training needs.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    thread,
+    time::Duration,
+};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     platform::{digest::Sha256, fs, process::CommandSpec},
@@ -12,13 +17,17 @@ use crate::{
 use super::{
     InstallError,
     plan::{Cost, Status, StepId},
-    receipt::{self, Receipt},
+    program,
+    receipt::{self, Beside, Receipt},
     step::{Site, Step, Turn},
 };
 
 /// The questions, in Python.
 const SCRIPT: &str =
     concat!(include_str!("../../templates/modules.py"), include_str!("../../templates/verify.py"));
+
+/// The import, by itself.
+const IMPORT: &str = include_str!("../../templates/torch.py");
 
 /// A first import of torch from a slow disk takes a minute.
 const LIMIT: Duration = Duration::from_mins(10);
@@ -33,10 +42,38 @@ pub struct Verify<'a> {
 /// What the script prints.
 #[derive(Debug, Deserialize)]
 struct Answer {
-    torch: String,
+    #[serde(flatten)]
+    torch: Torch,
     deepspeed: String,
-    cuda: Option<String>,
     problems: Vec<String>,
+}
+
+/// What an import of torch has shown.
+#[derive(Debug, Serialize, Deserialize)]
+struct Torch {
+    torch: String,
+    cuda: Option<String>,
+}
+
+/// The torch of an environment that was imported while that was made. For the verification after it alone: later,
+/// anybody may have changed something.
+#[derive(Clone, Debug, Default)]
+pub struct Imported(Arc<Mutex<Option<Torch>>>);
+
+/// Imports torch in the environment that is made in `staged`, once all wheels are in it: its first import takes
+/// seconds, in which Python compiles what it reads, and one core. One that fails is made again by the verification,
+/// which tells of it.
+pub fn import_early(site: &Site, staged: &Path) -> Beside {
+    let command = CommandSpec::new(staged.join("bin/python"), &site.tool_env(), site.workspace.root());
+    let command = command.args(["-c", IMPORT]);
+    let (Imported(imported), halt) = (site.imported.clone(), site.http.halt().clone());
+    let import = move || {
+        let mut said = String::new();
+        let ended = program::run(&halt, &command, "python", &mut |line| line.clone_into(&mut said));
+        let torch = ended.ok().and_then(|()| serde_json::from_str(&said).ok());
+        *imported.lock().unwrap_or_else(PoisonError::into_inner) = torch;
+    };
+    thread::spawn(import).into()
 }
 
 impl Verify<'_> {
@@ -66,6 +103,7 @@ impl Verify<'_> {
         let questions = serde_json::json!({
             "libs": workspace.libs(),
             "farm": entries.iter().map(farm::Entry::module).collect::<Vec<_>>(),
+            "imported": self.site.imported.0.lock().unwrap_or_else(PoisonError::into_inner).take(),
             "trainer": (!self.repositories.is_empty()).then(|| workspace.vendor().join(sources::TRAINER)),
         });
         let command = CommandSpec::new(workspace.python(), &env, workspace.root());
@@ -115,7 +153,7 @@ impl Step for Verify<'_> {
 
     fn apply(&self, turn: &Turn) -> Result<String, InstallError> {
         let progress = turn.progress;
-        progress.doing("importing torch for the first time");
+        progress.doing("importing torch and looking where modules come from");
         let strangers = farm::strangers(&self.site.workspace.libs(), &farm::entries(&self.repositories)?)?;
         if let Some(stranger) = strangers.first() {
             return Err(InstallError::Verify {
@@ -132,7 +170,7 @@ impl Step for Verify<'_> {
             });
         }
         self.launcher_is_there()?;
-        let Answer { torch, deepspeed, cuda, .. } = answer;
+        let Answer { torch: Torch { torch, cuda }, deepspeed, .. } = answer;
         let cuda = cuda.map_or_else(|| "no CUDA".to_owned(), |it| format!("CUDA {it}"));
         if let Some(inputs) = self.inputs() {
             let path = self.receipt_path();

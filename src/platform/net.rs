@@ -26,7 +26,7 @@ use reqwest::{
 
 use crate::error::{Kind, Report};
 
-use super::{clock, patience::Patience, retry::Retries};
+use super::{clock, halt::Halt, patience::Patience, retry::Retries};
 
 pub use pace::Paced;
 pub use part::Part;
@@ -40,6 +40,7 @@ pub struct Http {
     client: Client,
     patience: Patience,
     offline: bool,
+    halt: Halt,
 }
 
 /// A request that got no usable answer. URLs in it have lost their user and password.
@@ -133,7 +134,12 @@ impl Http {
         };
         // A bare container has no certificates at all; then Mozilla's, which are built in, are as good as a system's.
         let client = builder().build().or_else(|_| builder().tls_certs_only(mozilla_roots()).build());
-        Ok(Self { client: client.map_err(|source| NetError::Client { source })?, patience, offline: false })
+        Ok(Self {
+            client: client.map_err(|source| NetError::Client { source })?,
+            patience,
+            offline: false,
+            halt: Halt::default(),
+        })
     }
 
     /// Refuses every request: the one gate for everything that is fetched.
@@ -145,6 +151,11 @@ impl Http {
 
     pub const fn is_offline(&self) -> bool {
         self.offline
+    }
+
+    /// Ends everything that is fetched with this client and its clones, and what is done beside that.
+    pub const fn halt(&self) -> &Halt {
+        &self.halt
     }
 
     /// The tries at one thing that this client fetches. With `another_way` to the same thing, a server that cannot be
@@ -197,7 +208,7 @@ impl Http {
         let response = request.send().map_err(|source| failed(shown.clone(), source))?;
         let status = response.status();
         if status.is_success() {
-            return Ok(Paced::new(response, self.patience));
+            return Ok(Paced::new(response, self.patience, self.halt.clone()));
         }
         let retry_after = retry_after(response.headers(), clock::now());
         Err(NetError::Status { url: shown, status, retry_after })

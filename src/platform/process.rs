@@ -16,11 +16,14 @@ use std::{
 
 use crate::error::{Kind, Report};
 
-use super::{Env, clock, lock::Lock, mounts};
+use super::{Env, clock, halt::Halt, lock::Lock, mounts, procfs};
 
 /// Far longer than a child takes from its fork to its program, and how often that is waited for.
 const BUSY_PAUSE: Duration = Duration::from_millis(10);
 const BUSY_TRIES: u32 = 100;
+
+/// A signal takes far less to arrive, unless its process waits for a disk.
+const GLANCE: Duration = Duration::from_millis(1);
 
 /// A program to run, its whole environment spelled out: nothing is inherited by accident.
 #[derive(Clone, Debug)]
@@ -147,9 +150,10 @@ impl CommandSpec {
     }
 
     /// Runs to the end, handing over its process number once and each line of stdout and stderr as it appears. It ends
-    /// with us: killed, we leave nobody behind who would go on writing.
+    /// with us: killed, we leave nobody behind who would go on writing. And it ends when `halt` is called.
     pub fn stream(
         &self,
+        halt: &Halt,
         started: impl FnOnce(u32),
         on_line: &mut dyn FnMut(&str),
     ) -> Result<ExitStatus, ProcessError> {
@@ -158,6 +162,7 @@ impl CommandSpec {
         command.stdin(Stdio::null()).stdout(self.read(writer.try_clone())?).stderr(writer);
         end_with_parent(&mut command);
         let mut child = self.started(spawn(&mut command))?;
+        let under_way = halt.program(child.id());
         started(child.id());
         // The command holds our copies of the pipe's writing end: the reader would never see its end.
         drop(command);
@@ -167,6 +172,7 @@ impl CommandSpec {
             on_line(String::from_utf8_lossy(&line).trim_end());
             line.clear();
         }
+        drop(under_way);
         self.read(child.wait())
     }
 
@@ -243,6 +249,30 @@ fn kill_group(leader: &Child) {
     if let Ok(group) = i32::try_from(leader.id()) {
         // One that has ended by itself meanwhile is what was wanted.
         let _ = nix::sys::signal::killpg(nix::unistd::Pid::from_raw(group), nix::sys::signal::SIGKILL);
+    }
+}
+
+/// Kills a child of ours that is not waited for yet, with all that it started and they did. They stay in our process
+/// group, so that Ctrl-C reaches them all.
+///
+/// Each is stopped before its children are listed: it could start another one meanwhile, and once it is dead its
+/// children are nobody's any more.
+pub(super) fn kill_tree(pid: i32) {
+    use nix::sys::signal::{Signal, kill};
+    let send = |pid, signal| {
+        // One that has ended by itself meanwhile is as it should be.
+        let _ = kill(nix::unistd::Pid::from_raw(pid), signal);
+    };
+    let (mut tree, mut next) = (vec![pid], 0);
+    while let Some(parent) = tree.get(next).copied() {
+        send(parent, Signal::SIGSTOP);
+        (0..BUSY_TRIES).take_while(|_| !procfs::stands_still(parent)).for_each(|_| clock::pause(GLANCE));
+        let children = procfs::processes().into_iter().filter(|it| it.parent == parent);
+        tree.extend(children.map(|it| it.id.pid));
+        next += 1;
+    }
+    for pid in tree {
+        send(pid, Signal::SIGKILL);
     }
 }
 
@@ -360,8 +390,9 @@ mod tests {
     #[test]
     fn lines_of_both_streams_arrive_in_the_order_they_were_written() {
         let mut lines = vec![];
-        let status = shell("echo one; echo two >&2; printf three")
-            .stream(drop, &mut |line| lines.push(line.to_owned()));
+        let status =
+            shell("echo one; echo two >&2; printf three")
+                .stream(&Halt::default(), drop, &mut |line| lines.push(line.to_owned()));
         assert!(status.expect("ran").success());
         assert_eq!(lines, ["one", "two", "three"]);
     }

@@ -146,6 +146,13 @@ pub fn command_line(pid: i32) -> Option<Vec<OsString>> {
     (!line.is_empty()).then(|| words.map(|it| OsString::from_vec(it.to_vec())).collect())
 }
 
+/// It was stopped, or has ended.
+pub(super) fn stands_still(pid: i32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // Behind the name, which may have anything in it: `T` stopped, `t` traced, `Z` and `X` ended.
+    stat.rsplit(") ").next().is_none_or(|it| it.is_empty() || it.starts_with(['T', 't', 'Z', 'X']))
+}
+
 /// Every living process that can be seen.
 pub fn processes() -> Vec<Process> {
     let Ok(entries) = fs::read_dir("/proc") else { return vec![] };

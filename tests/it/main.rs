@@ -18,6 +18,7 @@ mod deepspeed;
 mod diagnosis;
 mod doctor;
 mod downloads;
+mod ended;
 mod git;
 mod hostile_archives;
 mod kill_commands;

@@ -154,3 +154,25 @@ fn an_edit_in_an_environment_reaches_neither_the_cache_nor_another_environment()
     assert_eq!((manifest(&sandbox, "w3"), fetched(&world)), (before, asked));
     assert_eq!(sandbox.dpgui(&["setup", "--verify"]).code, Some(1), "the edited one is known as such");
 }
+
+#[test]
+fn torch_is_imported_once_while_the_environment_is_made_and_again_when_that_was_changed() {
+    let world = SmallWorld::start();
+    let mut sandbox = world.sandbox();
+    let imports = sandbox.path("imports");
+    sandbox.env("TEST_TORCH_IMPORTS", &imports).env("TEST_TORCH_IS_BROKEN", "1");
+    let said = sandbox.dpgui(&["setup"]);
+    assert!(said.stderr.contains("libcudart.so.13") && said.code == Some(1), "{said}");
+    let imported = || fs::read_to_string(&imports).unwrap_or_default().lines().count();
+    assert_eq!(imported(), 2, "what failed early is tried where it belongs");
+
+    let mut other = world.sandbox();
+    fs::remove_file(&imports).expect("removed");
+    other.env("TEST_TORCH_IMPORTS", &imports);
+    let said = other.dpgui(&["setup"]).ok();
+    assert!(said.stderr.contains("Done verify: torch 2.13.0 (no CUDA) and DeepSpeed 0.18.4"), "{said}");
+    assert_eq!(imported(), 1);
+    fs::remove_file(other.path("w/.dpgui/receipts/verify.json")).expect("removed");
+    other.dpgui(&["setup"]).ok();
+    assert_eq!(imported(), 2, "a later verification imports it itself");
+}

@@ -11,7 +11,6 @@ use url::Url;
 use crate::{
     error::in_one_line,
     platform::{
-        clock,
         fs::{self, FsError},
         net::{Http, NetError, Part},
         place::Place,
@@ -69,7 +68,9 @@ impl Source<'_> {
             let Some(pause) = retries.after(&error) else { return Err(error.into()) };
             let seconds = pause.as_secs_f32();
             self.listener.doing(format!("{}; trying again in {seconds:.1} s", in_one_line(&error)));
-            clock::pause(pause);
+            if self.http.halt().pause(pause) {
+                return Err(InstallError::GivenUp);
+            }
         }
     }
 

@@ -101,7 +101,7 @@ impl Resolver<'_> {
         if question.index == TorchIndex::Cpu {
             command = command.args(["--torch-backend", "cpu"]);
         }
-        program::run(&command, "uv pip compile", &mut |_| ())?;
+        program::run(self.site.http.halt(), &command, "uv pip compile", &mut |_| ())?;
         choose(&read(&to)?, question.python)
     }
 }

@@ -46,7 +46,7 @@ pub(super) fn find(
     if answer.index == TorchIndex::Cpu {
         command = command.args(["--torch-backend", "cpu"]);
     }
-    program::run(&command, "uv pip compile", &mut |_| ())?;
+    program::run(site.http.halt(), &command, "uv pip compile", &mut |_| ())?;
     let found = resolve::read(&to)?;
     let files = found.packages.iter().flat_map(|it| it.wheels.iter().chain(&it.sdist));
     let address = |file: &resolve::File| Some((file.hashes.sha256?, file.url.as_ref()?.parse().ok()?));

@@ -57,6 +57,7 @@ pub(super) struct Transfers<'a> {
     bytes: AtomicU64,
     total: AtomicU64,
     progress: &'a Progress,
+    keep: bool,
 }
 
 impl<'a> Transfers<'a> {
@@ -66,7 +67,7 @@ impl<'a> Transfers<'a> {
         site: &'a Site,
         packages: &'a [Package],
         (missing, look_up): (&[&Package], LookUp<'a>),
-        progress: &'a Progress,
+        (progress, keep): (&'a Progress, bool),
     ) -> Result<Self, InstallError> {
         let places = look_up(missing)?;
         let looked_up = missing.iter().map(|it| it.sha256).collect();
@@ -79,7 +80,19 @@ impl<'a> Transfers<'a> {
         let (stopped, bytes) = (AtomicBool::new(false), AtomicU64::new(0));
         let (queue, total) = (Mutex::new(queue.into()), AtomicU64::new(total));
         let looking_up = Mutex::new(());
-        Ok(Self { site, places, looked_up, look_up, looking_up, queue, stopped, bytes, total, progress })
+        Ok(Self {
+            site,
+            places,
+            looked_up,
+            look_up,
+            looking_up,
+            queue,
+            stopped,
+            bytes,
+            total,
+            progress,
+            keep,
+        })
     }
 
     /// Starts them; each file comes out of the channel once.
@@ -93,12 +106,15 @@ impl<'a> Transfers<'a> {
             scope.spawn(move || {
                 // One takes the small ones, so that uv has work early; the others the largest that is left.
                 while let Some(package) = self.next(worker == 0) {
-                    let result = self.fetch(package);
-                    if result.is_err() {
-                        self.stop();
-                    }
+                    let result = self.fetch(package).and_then(|it| self.kept(it));
+                    let failed = result.is_err();
                     if sender.send(result).is_err() {
                         return;
+                    }
+                    // Once its own error is on its way: the others end with errors too.
+                    if failed {
+                        self.stop();
+                        self.site.http.halt().call();
                     }
                 }
             });
@@ -117,6 +133,14 @@ impl<'a> Transfers<'a> {
         }
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
         if small { queue.pop_front() } else { queue.pop_back() }
+    }
+
+    /// While it is held: whoever else uses it may be about to throw it away.
+    fn kept<'b>(&self, arrived: Arrived<'b>) -> Result<Arrived<'b>, InstallError> {
+        if let (Arrived::Here(package, _), true) = (&arrived, self.keep) {
+            self.site.cache.want_kept(package.sha256)?;
+        }
+        Ok(arrived)
     }
 
     fn fetch(&self, package: &'a Package) -> Result<Arrived<'a>, InstallError> {

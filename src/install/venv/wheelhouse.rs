@@ -14,6 +14,7 @@ use crate::{
         Env,
         checkpoint::{Checkpoint, reach},
         fs,
+        halt::Halt,
         process::CommandSpec,
         procfs,
     },
@@ -44,18 +45,20 @@ const SOURCES: &str = "sources";
 /// The building of all sources into uv's cache, beside the unpacking of the wheels.
 struct Build {
     command: CommandSpec,
+    halt: Halt,
 }
 
 impl Build {
     /// Until all are built; whoever waits for it says so.
     fn run(&self) -> Result<(), InstallError> {
-        program::run(&self.command, "uv", &mut |_| ())
+        program::run(&self.halt, &self.command, "uv", &mut |_| ())
     }
 }
 
 /// Removed when it is dropped.
 pub(super) struct Wheelhouse<'a> {
     uv: &'a Uv<'a>,
+    halt: Halt,
     staged: &'a Path,
     /// Of this setup alone: the files, uv's cache, lists.
     dir: PathBuf,
@@ -81,10 +84,11 @@ impl<'a> Wheelhouse<'a> {
         // (measured: DeepSpeed's list of dependencies came in another order each time).
         env.set("PYTHONHASHSEED", "0").set("SOURCE_DATE_EPOCH", "315532800");
         let (waiting, here) = (vec![], vec![]);
-        Ok(Self { uv, staged, dir, env, waiting, here, left_to_uv: false })
+        let halt = site.http.halt().clone();
+        Ok(Self { uv, halt, staged, dir, env, waiting, here, left_to_uv: false })
     }
 
-    /// Unpacks what arrives, and builds beside that what has to be built.
+    /// Installs the wheels as they arrive, and builds beside that what has to be built.
     pub(super) fn unpack_arrivals<'b: 'a>(
         &mut self,
         packages: &Packages,
@@ -117,7 +121,7 @@ impl<'a> Wheelhouse<'a> {
                 turn.progress.doing("waiting for what is built from sources");
                 build.join().unwrap_or_else(|panic| resume_unwind(panic))?;
             }
-            self.install_built(turn.progress)
+            Ok(())
         })
     }
 
@@ -150,7 +154,7 @@ impl<'a> Wheelhouse<'a> {
         let list = self.dir.join("sources.txt");
         fs::write_atomic(&list, Packages::pins(sources))?;
         let command = self.unpacking(SOURCES)?.arg("--target").arg(self.dir.join("built"));
-        Ok(Some(Build { command: command.arg("--requirement").arg(&list) }))
+        Ok(Some(Build { command: command.arg("--requirement").arg(&list), halt: self.halt.clone() }))
     }
 
     /// Lets uv install the wheels that have arrived, if they are enough to be worth it or `all` have.
@@ -164,7 +168,7 @@ impl<'a> Wheelhouse<'a> {
     }
 
     /// Lets uv install what is built. It knows it by the path of its sources.
-    fn install_built(&mut self, progress: &Progress) -> Result<(), InstallError> {
+    pub(super) fn install_built(&mut self, progress: &Progress) -> Result<(), InstallError> {
         let batch = std::mem::take(&mut self.waiting);
         self.install(&batch, SOURCES, progress)
     }
@@ -175,7 +179,7 @@ impl<'a> Wheelhouse<'a> {
         }
         let list = self.dir.join("batch.txt");
         fs::write_atomic(&list, Packages::pins(batch.iter().copied()))?;
-        Self::run(&self.unpacking(from)?.arg("--requirement").arg(&list), progress)?;
+        self.run(&self.unpacking(from)?.arg("--requirement").arg(&list), progress)?;
         for package in batch {
             fs::remove_tree(&self.dir.join(WHEELS).join(&package.file))?;
         }
@@ -191,7 +195,7 @@ impl<'a> Wheelhouse<'a> {
         if !self.left_to_uv {
             sync = sync.args(["--offline", "--no-index"]);
         }
-        Self::run(&sync.arg(&list), progress)?;
+        self.run(&sync.arg(&list), progress)?;
         reach(Checkpoint::EnvironmentSynced);
         Ok(())
     }
@@ -208,7 +212,7 @@ impl<'a> Wheelhouse<'a> {
         Ok(command.arg("--python").arg(self.staged.join("bin/python")))
     }
 
-    fn run(command: &CommandSpec, progress: &Progress) -> Result<(), InstallError> {
+    fn run(&self, command: &CommandSpec, progress: &Progress) -> Result<(), InstallError> {
         let installation = Mutex::new(Installation::default());
         let learn = |news: &dyn Fn(&mut Installation)| {
             let mut installation = installation.lock().unwrap_or_else(PoisonError::into_inner);
@@ -216,7 +220,7 @@ impl<'a> Wheelhouse<'a> {
             progress.doing(installation.describe());
         };
         let look = |pid| learn(&|it| it.see(procfs::bytes_written(pid)));
-        program::run_watched(command, "uv", &mut |line| learn(&|it| it.hear(line)), &look)
+        program::run_watched(&self.halt, command, "uv", &mut |line| learn(&|it| it.hear(line)), &look)
     }
 
     /// Where uv finds the file: what sources are built with is a wheel of the environment too.

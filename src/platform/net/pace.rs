@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use crate::platform::{clock::Stopwatch, patience::Patience};
+use crate::platform::{clock::Stopwatch, halt::Halt, patience::Patience};
 
 /// Reads on as long as bytes come fast enough. Only the time spent waiting for the server counts, not what the reader
 /// does between two reads.
@@ -13,13 +13,14 @@ use crate::platform::{clock::Stopwatch, patience::Patience};
 pub struct Paced<R> {
     inner: R,
     patience: Patience,
+    halt: Halt,
     waited: Duration,
     bytes: u64,
 }
 
 impl<R> Paced<R> {
-    pub(super) const fn new(inner: R, patience: Patience) -> Self {
-        Self { inner, patience, waited: Duration::ZERO, bytes: 0 }
+    pub(super) const fn new(inner: R, patience: Patience, halt: Halt) -> Self {
+        Self { inner, patience, halt, waited: Duration::ZERO, bytes: 0 }
     }
 
     pub const fn get_ref(&self) -> &R {
@@ -46,6 +47,9 @@ impl<R> Paced<R> {
 
 impl<R: Read> Read for Paced<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.halt.is_called() {
+            return Err(io::Error::new(io::ErrorKind::ConnectionAborted, "it is not needed any more"));
+        }
         let watch = Stopwatch::start();
         let count = self.inner.read(buffer)?;
         self.waited += watch.elapsed();
@@ -66,7 +70,8 @@ mod tests {
     fn only_a_body_that_hardly_moves_is_given_up() {
         let check = |bytes, waited, expected: Option<&str>| {
             let patience = Patience { slow: Duration::from_mins(1), slowest: 1000, ..Patience::default() };
-            let mut paced = Paced { inner: io::empty(), patience, waited, bytes };
+            let halt = Halt::default();
+            let mut paced = Paced { inner: io::empty(), patience, halt, waited, bytes };
             assert_eq!(paced.check().err().map(|it| it.to_string()).as_deref(), expected);
         };
         let (short, long) = (Duration::from_secs(59), Duration::from_mins(1));

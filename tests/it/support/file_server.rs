@@ -5,10 +5,13 @@ use std::{
     fmt::Write as _,
     io::{BufRead, BufReader, Read, Write},
     net::{Shutdown, TcpListener, TcpStream},
+    path::PathBuf,
     sync::{Arc, Mutex},
     thread,
     time::Duration,
 };
+
+use super::lab::until;
 
 /// Serves on a loopback port until the test's process ends.
 pub(crate) struct FileServer {
@@ -59,6 +62,8 @@ pub(crate) enum Fault {
     Promise(isize),
     /// The byte at this offset of the file is another one.
     Flip(usize),
+    /// Not found, once this file is there.
+    GoneAfter(PathBuf),
     /// All goes well this time.
     Nothing,
 }
@@ -185,6 +190,10 @@ fn answer(mut stream: &TcpStream, state: &Mutex<State>) -> std::io::Result<()> {
     let (status, extra) = match (&fault, &content) {
         (Fault::Status(code, reason), _) => (format!("{code} {reason}"), String::new()),
         (Fault::StatusWith(code, reason, header), _) => (format!("{code} {reason}"), format!("{header}\r\n")),
+        (Fault::GoneAfter(file), _) => {
+            until("the file is there", || file.exists().then_some(()));
+            ("404 Not Found".to_owned(), String::new())
+        }
         (Fault::Redirect(to), _) => ("302 Found".to_owned(), format!("Location: {to}\r\n")),
         (_, None) => ("404 Not Found".to_owned(), String::new()),
         (_, Some(content)) if beyond(content) => {

@@ -30,7 +30,7 @@ impl PackageIndex {
     pub(crate) fn start() -> Self {
         let mut index = Self { server: FileServer::start(), digests: BTreeMap::new(), packages: vec![] };
         let torch = [
-            ("torch/__init__.py", "__version__ = '2.13.0'\nfrom . import cuda, distributed, version\n"),
+            ("torch/__init__.py", TORCH),
             ("torch/cuda.py", "def is_available():\n    return False\n"),
             ("torch/distributed.py", "def is_available():\n    return False\n"),
             ("torch/version.py", "cuda = None\n"),
@@ -100,12 +100,36 @@ impl PackageIndex {
     }
 }
 
+/// Says where it was imported, if somebody wants to know.
+const TORCH: &str = r#"
+import os
+__version__ = '2.13.0'
+from . import cuda, distributed, version
+if "TEST_TORCH_IMPORTS" in os.environ:
+    with open(os.environ["TEST_TORCH_IMPORTS"], "a") as imports:
+        imports.write(__file__ + "\n")
+if "TEST_TORCH_IS_BROKEN" in os.environ:
+    raise ImportError("libcudart.so.13: cannot open shared object file")
+"#;
+
 /// Builds a wheel with one module and one program; the order of its dependencies hangs on the seed of Python's hashes, as
-/// DeepSpeed's does.
+/// DeepSpeed's does. With `TEST_BUILD=FILE` in the environment it starts a program that takes ten minutes and notes its
+/// number in the file; with `TEST_BUILD=fails` it fails.
 const BACKEND: &str = r#"
+import os
+import subprocess
 import zipfile
 
 def build_wheel(directory, settings=None, metadata=None):
+    wish = os.environ.get("TEST_BUILD")
+    if wish == "fails":
+        raise RuntimeError("no compiler")
+    if wish:
+        compiler = subprocess.Popen(["sleep", "600"])
+        with open(wish + ".draft", "w") as note:
+            note.write(str(compiler.pid))
+        os.rename(wish + ".draft", wish)
+        compiler.wait()
     name = "NAME-VERSION-py3-none-any.whl"
     info = "NAME-VERSION.dist-info"
     words = "".join(f"Keywords: {word}\n" for word in {"one", "two", "three", "four", "five", "six"})
