@@ -57,6 +57,8 @@ pub enum Concern {
     NotANumber,
     /// Nothing happens any more.
     Stalled,
+    /// It was to go on and began anew.
+    NotResumed,
 }
 
 /// How a run is asked to stop, the most patient first.
@@ -154,6 +156,7 @@ impl Concern {
         match self {
             Self::NotANumber => "its loss was not a number any more",
             Self::Stalled => "nothing happened any more",
+            Self::NotResumed => "it began anew instead of going on from its checkpoint",
         }
     }
 }

@@ -209,21 +209,6 @@ impl Continued {
     }
 }
 
-/// Whether a training that was to go on did so, by what it says. The trainer loads what it finds and trains on.
-///
-/// `seen` is what it said when it resumed: the step that comes first. The message is for people.
-pub fn missed(checkpoint_step: u64, seen: Option<u64>, first_step: u64) -> Option<String> {
-    match seen {
-        Some(step) if step == checkpoint_step + 1 => None,
-        Some(step) => Some(format!(
-            "the training went on at step {step}, not after the checkpoint at step {checkpoint_step}"
-        )),
-        None => Some(format!(
-            "the training did not load the checkpoint at step {checkpoint_step} and began at step {first_step}"
-        )),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -239,12 +224,5 @@ mod tests {
             split("wan@x").expect_err("no step").to_string(),
             "`wan@x` names no step: it has to be a number, or `latest`"
         );
-    }
-
-    #[test]
-    fn a_start_from_step_1_is_noticed() {
-        assert_eq!(missed(200, Some(201), 201), None);
-        assert!(missed(200, None, 1).is_some_and(|it| it.ends_with("and began at step 1")));
-        assert!(missed(200, Some(101), 101).is_some_and(|it| it.contains("went on at step 101")));
     }
 }

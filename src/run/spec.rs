@@ -45,6 +45,9 @@ pub struct Spec {
     pub output_dir: PathBuf,
     /// The trainer's own folder, by name, if this run continues in an old one.
     pub resumes: Option<String>,
+    /// The step of the checkpoint there.
+    #[serde(default)]
+    pub resumes_step: Option<u64>,
     pub max_steps: Option<u64>,
     pub devices: Devices,
     pub master_port: u16,
@@ -80,6 +83,7 @@ impl Spec {
                 _ => spec.args.extend([RESUME.to_owned(), folder.clone()]),
             }
             spec.resumes = Some(folder.clone());
+            spec.resumes_step = attempt.checkpoint;
         }
         spec
     }

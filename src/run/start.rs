@@ -343,6 +343,7 @@ impl Plan<'_> {
             config: launch.config.to_owned(),
             output_dir: output_dir.to_owned(),
             resumes: launch.resumes.map(str::to_owned),
+            resumes_step: self.continued.map(|it| it.checkpoint.step),
             max_steps: self.config.training.max_steps,
             devices: launch.devices.clone(),
             master_port: launch.port,

@@ -156,7 +156,7 @@ impl Supervisor {
             meter: Meter::open(dir, begin, &mut journal),
             journal,
             recorder: Recorder::open(dir, now.parsed)?,
-            watchdog: Watchdog::new(spec.watchdog),
+            watchdog: Watchdog::new(spec.watchdog, spec.resumes_step),
             now,
             spec,
             gap: false,

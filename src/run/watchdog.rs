@@ -81,6 +81,11 @@ pub enum Alarm {
     NotANumber {
         steps: u32,
     },
+    /// It was to go on after a checkpoint, and began before it.
+    NotResumed {
+        checkpoint: u64,
+        step: u64,
+    },
     Slower {
         seconds: f64,
         usual_seconds: f64,
@@ -108,6 +113,9 @@ pub struct Watchdog {
     /// The median after the warm-up.
     usual: Option<Duration>,
     not_numbers: u32,
+    /// The step of the checkpoint that it is to go on from, until the first step shows whether it does.
+    resumes: Option<u64>,
+    not_resumed: Option<Alarm>,
     raised: Raised,
 }
 
@@ -124,8 +132,8 @@ struct Raised {
 }
 
 impl Watchdog {
-    /// At the start of the supervisor's clock.
-    pub fn new(wishes: Wishes) -> Self {
+    /// At the start of the supervisor's clock. `resumes` is the step of the checkpoint that the training goes on from.
+    pub fn new(wishes: Wishes, resumes: Option<u64>) -> Self {
         Self {
             wishes,
             last_output: Duration::ZERO,
@@ -135,6 +143,8 @@ impl Watchdog {
             steps: 0,
             usual: None,
             not_numbers: 0,
+            resumes,
+            not_resumed: None,
             raised: Raised::default(),
         }
     }
@@ -151,7 +161,11 @@ impl Watchdog {
     }
 
     /// A step is done. `loss` is `None` if it is not a number.
-    pub fn step(&mut self, at: Duration, loss: Option<f64>, took: Duration) {
+    pub fn step(&mut self, at: Duration, number: u64, loss: Option<f64>, took: Duration) {
+        // The trainer makes a new folder where there is none, and trains from step 1 without a word.
+        if let Some(checkpoint) = self.resumes.take().filter(|it| number <= *it) {
+            self.not_resumed = Some(Alarm::NotResumed { checkpoint, step: number });
+        }
         self.last_step = Some(at);
         self.steps += 1;
         self.raised.missing = false;
@@ -177,7 +191,7 @@ impl Watchdog {
 
     /// What is wrong now and was not said yet. `activity` is `None` while nothing is suspicious.
     pub fn check(&mut self, at: Duration, phase: &Phase, activity: Option<Activity>) -> Vec<Alarm> {
-        let mut alarms = vec![];
+        let mut alarms: Vec<Alarm> = self.not_resumed.take().into_iter().collect();
         alarms.extend(self.nothing_happens(at, phase, activity));
         alarms.extend(self.no_step(at, phase));
         let worthless = self.not_numbers >= self.wishes.nan_steps.max(1);
@@ -203,6 +217,8 @@ impl Watchdog {
                 Concern::Stalled
             }
             Alarm::NotANumber { .. } if self.wishes.on_nan == OnNan::Stop => Concern::NotANumber,
+            // Nobody wants this: who does starts without `--resume`.
+            Alarm::NotResumed { .. } => Concern::NotResumed,
             _ => return None,
         };
         (!std::mem::replace(&mut self.raised.concern, true)).then_some(concern)
@@ -267,7 +283,7 @@ impl Alarm {
         match self {
             Self::Silent { .. } | Self::NoStep { .. } | Self::CachingDied => true,
             Self::NotANumber { .. } => loss.is_some(),
-            Self::Slower { .. } => false,
+            Self::NotResumed { .. } | Self::Slower { .. } => false,
         }
     }
 }
@@ -316,6 +332,9 @@ impl fmt::Display for Alarm {
             Self::NotANumber { steps } => {
                 write!(f, "the loss has not been a number for {steps} steps: nothing is learnt any more")
             }
+            Self::NotResumed { checkpoint, step } => {
+                write!(f, "it was to go on after step {checkpoint} and began at step {step}: the checkpoint was not loaded")
+            }
             Self::Slower { seconds, usual_seconds } => {
                 write!(f, "a step takes {} now, where it took {}", time(seconds), time(usual_seconds))
             }
@@ -346,12 +365,12 @@ mod tests {
 
     /// After forty steps of two seconds each.
     fn trained(wishes: Wishes) -> (Watchdog, Duration) {
-        let mut dog = Watchdog::new(wishes);
+        let mut dog = Watchdog::new(wishes, None);
         let mut at = Duration::ZERO;
         for _ in 0..40 {
             at += seconds(2);
             dog.output(at);
-            dog.step(at, Some(0.5), seconds(2));
+            dog.step(at, 1, Some(0.5), seconds(2));
             assert_eq!(dog.check(at, &training(), None), []);
         }
         (dog, at)
@@ -359,7 +378,7 @@ mod tests {
 
     #[test]
     fn silence_counts_only_while_nobody_computes() {
-        let mut dog = Watchdog::new(WISHES);
+        let mut dog = Watchdog::new(WISHES, None);
         assert!(!dog.is_suspicious(seconds(29)) && dog.is_suspicious(seconds(30)));
         assert_eq!(dog.check(seconds(700), &Phase::Loading, Some(AT_WORK)), []);
         let alarms = dog.check(seconds(701), &Phase::Loading, Some(IDLE));
@@ -373,7 +392,7 @@ mod tests {
 
     #[test]
     fn a_caching_process_that_died_is_noticed_at_once() {
-        let mut dog = Watchdog::new(WISHES);
+        let mut dog = Watchdog::new(WISHES, None);
         let dead = Activity { idle: true, dead_child: true };
         assert_eq!(dog.check(seconds(31), &Phase::Loading, Some(dead)), []);
         assert_eq!(dog.check(seconds(32), &Phase::Caching, Some(dead)), [Alarm::CachingDied]);
@@ -409,7 +428,7 @@ mod tests {
             .into_iter()
             .zip([0, 0, 0, 0, 0, 0, 0, 1, 0])
         {
-            dog.step(at, loss, seconds(2));
+            dog.step(at, 1, loss, seconds(2));
             let alarms = dog.check(at, &training(), None);
             assert_eq!(alarms.len(), expected, "{alarms:?}");
             if let [alarm] = alarms[..] {
@@ -418,9 +437,26 @@ mod tests {
             }
         }
         let (mut keeps, at) = trained(Wishes { on_nan: OnNan::Keep, nan_steps: 1, ..WISHES });
-        keeps.step(at, None, seconds(2));
+        keeps.step(at, 1, None, seconds(2));
         let alarms = keeps.check(at, &training(), None);
         assert_eq!((alarms.len(), keeps.concern(alarms[0])), (1, None));
+    }
+
+    #[test]
+    fn a_training_that_begins_anew_instead_of_going_on_is_ended() {
+        let check = |first: u64, expected: &[Alarm]| {
+            let mut dog = Watchdog::new(WISHES, Some(200));
+            for number in [first, first + 1] {
+                dog.step(seconds(1), number, Some(0.5), seconds(1));
+            }
+            assert_eq!(dog.check(seconds(1), &training(), None), expected);
+            dog
+        };
+        check(201, &[]);
+        let alarm = Alarm::NotResumed { checkpoint: 200, step: 1 };
+        let mut dog = check(1, &[alarm]);
+        assert_eq!(dog.concern(alarm), Some(Concern::NotResumed));
+        assert_eq!(dog.check(seconds(2), &training(), None), []);
     }
 
     #[test]
@@ -429,7 +465,7 @@ mod tests {
         let mut told = vec![];
         for _ in 0..40 {
             at += seconds(5);
-            dog.step(at, Some(0.1), seconds(5));
+            dog.step(at, 1, Some(0.1), seconds(5));
             told.extend(dog.check(at, &training(), None));
         }
         assert_eq!(told, [Alarm::Slower { seconds: 5.0, usual_seconds: 2.0 }]);

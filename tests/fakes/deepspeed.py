@@ -15,6 +15,7 @@ What it does is chosen by environment variables, all optional:
     FAKE_AGAIN=HOW     as FAKE_END, for a training that is resumed
     FAKE_CHECKPOINT=N  a checkpoint every N steps
     FAKE_LAST=TEXT     what a training says that ends with an exit code
+    FAKE_ANEW=yes      a training that is resumed begins anew, as the real one does in a folder that it does not find
     FAKE_NAN=N         from step N on the loss is not a number
     FAKE_HANG=N        nothing happens any more after step N
 """
@@ -159,7 +160,7 @@ def train(number, config, resumed):
     step = 0
     if number == 0:
         folder.mkdir(parents=True, exist_ok=True)
-        if resumed:
+        if resumed and not knob("ANEW"):
             step = int((folder / "latest").read_text().removeprefix("global_step"))
             say(f"Resuming training from checkpoint. Resuming at epoch: 1, step: {step + 1}")
         else:

@@ -159,6 +159,19 @@ fn a_gpu_without_enough_memory_is_an_outcome_of_its_own_and_not_tried_again() {
 }
 
 #[test]
+fn a_training_that_begins_anew_instead_of_going_on_is_ended() {
+    let mut lab = Lab::new(&[("STEPS", "7"), ("CHECKPOINT", "3")]);
+    lab.train(&[]).ok();
+    let run = lab.only_run();
+    lab.sandbox.env("FAKE_ANEW", "yes").env("FAKE_STEPS", "0");
+    lab.change("configs/tiny.toml", "max_steps = 400", "max_steps = 500");
+    let said = lab.train(&["--resume"]);
+    assert_eq!(said.code, Some(1), "{said}");
+    assert!(said.stderr.contains("began at step 1: the checkpoint was not loaded"), "{said}");
+    assert_eq!(lab.other_run(&run).outcome(), json!({ "outcome": "abandoned", "concern": "not-resumed" }));
+}
+
+#[test]
 fn a_loss_that_is_no_number_ends_the_run_if_the_user_wants_that() {
     let lab = Lab::new(&[("STEPS", "0"), ("NAN", "5")]);
     let said = lab.train(&["--on-nan", "stop"]);

@@ -48,7 +48,7 @@ impl Supervisor {
             if let Some(step) = told.step() {
                 recovered |= self.now.alarm.is_some_and(|it| it.is_over(step.loss));
                 let took = Duration::try_from_secs_f64(step.seconds_per_step).unwrap_or_default();
-                self.watchdog.step(at, step.loss, took);
+                self.watchdog.step(at, step.step, step.loss, took);
             }
         }
         if recovered && self.now.alarm.take().is_some() {
