@@ -29,7 +29,9 @@ fuzz_target!(|text: &str| {
     let check = || config::check(&place, &workspace, &Env::default(), Some(2));
     let mut checked = check();
     // The text may name a file of somebody else's.
-    checked.findings.retain(|it| it.edit.as_ref().is_none_or(|edit| edit.file().parent() == Some(dir.path())));
+    checked
+        .findings
+        .retain(|it| it.edit.as_ref().is_none_or(|edit| edit.file().parent() == Some(dir.path())));
     config::mend(&checked).unwrap_or_else(|cause| panic!("mended: {cause}"));
     check();
 });

@@ -15,7 +15,11 @@ fuzz_target!(|bytes: &[u8]| {
         exit: (counted & 1 != 0).then_some(Exit::Code(i32::from(*counted))),
         ended_early: counted & 2 != 0,
         oom_kills: u64::from(counted & 4),
-        disks: vec![Disk { path: "/".into(), free_bytes: if counted & 8 != 0 { 0 } else { 1 << 40 }, free_files: None }],
+        disks: vec![Disk {
+            path: "/".into(),
+            free_bytes: if counted & 8 != 0 { 0 } else { 1 << 40 },
+            free_files: None,
+        }],
         lost_gpus: if counted & 16 != 0 { vec![1] } else { vec![] },
         ..Numbers::default()
     };
