@@ -4,6 +4,7 @@
 //! it looks: bars on a terminal, a line per change elsewhere, JSON for scripts.
 
 pub mod chart;
+pub mod html;
 pub mod live;
 pub mod overall;
 pub mod plain;

@@ -6,6 +6,7 @@
 
 pub mod adopt;
 pub mod checkpoints;
+pub mod comparison;
 pub mod data;
 pub mod devices;
 pub mod diagnose;

@@ -15,9 +15,20 @@ use crate::{
 
 use super::Context;
 
+mod html;
+mod show;
+
 /// List the runs of this workspace, the newest first
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    Show(show::Args),
+}
 
 /// One run in the list.
 #[derive(Debug, Serialize)]
@@ -38,7 +49,10 @@ struct Row {
     diagnosis: Option<Diagnosis>,
 }
 
-pub fn run(_args: &Args, context: &Context) -> Result<ExitCode, Error> {
+pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
+    if let Some(Command::Show(args)) = &args.command {
+        return show::run(args, context);
+    }
     let Context { workspace, output, .. } = context;
     context.adopt_runs()?;
     let rows: Vec<Row> = RunDir::all(workspace).map_err(RunError::from)?.iter().filter_map(row).collect();

@@ -11,6 +11,7 @@ pub mod sweep;
 use std::{
     io::Write,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use crate::{
@@ -31,6 +32,9 @@ use super::InstallError;
 const TAG: &str = "Signature: 8a477f597d28d172789f06886806bc55\n\
     # This file marks a directory of downloads that dpgui can fetch again.\n\
     # See https://bford.info/cachedir/\n";
+
+/// Between two tries to be alone with a file that whoever fetched it has given up.
+const AGAIN: Duration = Duration::from_millis(20);
 
 /// Where downloads are kept, and how much of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -152,9 +156,27 @@ impl Cache {
         discard().map_err(|source| self.failed(source))
     }
 
-    /// For who fetches the file, alone. Others who do that are waited for, after a word to `waiting`.
-    pub fn alone(&self, sha256: Sha256, waiting: impl FnOnce()) -> Result<Hold, InstallError> {
-        let alone = || Hold::alone(&self.lock(sha256)?, waiting);
+    /// For who fetches the file, alone. Others who do that are waited for, after a word to `waiting`; `None` if the file is
+    /// there then. That they are done with using it is not waited for: they may wait for a file that the caller uses.
+    pub fn alone(&self, sha256: Sha256, waiting: impl FnOnce()) -> Result<Option<Hold>, InstallError> {
+        let alone = || {
+            let lock = self.lock(sha256)?;
+            if let Some(alone) = Hold::alone_at_once(&lock)? {
+                return Ok(Some(alone));
+            }
+            waiting();
+            loop {
+                let shared = Hold::shared(&lock)?;
+                if self.sound(sha256)? {
+                    return Ok(None);
+                }
+                drop(shared);
+                if let Some(alone) = Hold::alone_at_once(&lock)? {
+                    return Ok(Some(alone));
+                }
+                clock::pause(AGAIN);
+            }
+        };
         alone().map_err(|source| self.failed(source))
     }
 
@@ -302,7 +324,7 @@ mod tests {
         let cache = Cache::at(dir.path().join("cache"), u64::MAX);
         let sha256 = Sha256::of("whole");
         let fetch = || {
-            let alone = cache.alone(sha256, || ()).expect("free");
+            let alone = cache.alone(sha256, || ()).expect("free").expect("not there");
             fs::write_atomic(&cache.partial(sha256), "whole").expect("written");
             cache.keep(&cache.partial(sha256), sha256, alone).expect("kept").expect("there")
         };
@@ -317,6 +339,23 @@ mod tests {
         assert!(!cache.has(sha256));
         drop(fetch());
         assert!(cache.discard(sha256).expect("asked") && !cache.has(sha256), "nobody wants this one kept");
+    }
+
+    #[test]
+    fn who_waits_for_a_file_has_it_when_it_is_there_however_long_others_use_it() {
+        let dir = tempfile::tempdir().expect("a temp dir");
+        let cache = Cache::at(dir.path().join("cache"), u64::MAX);
+        let sha256 = Sha256::of("whole");
+        let alone = cache.alone(sha256, || ()).expect("free").expect("not there");
+        std::thread::scope(|scope| {
+            let (sender, waits) = std::sync::mpsc::channel();
+            let second = scope.spawn(|| cache.alone(sha256, move || sender.send(()).expect("heard")));
+            waits.recv().expect("it says that it waits");
+            fs::write_atomic(&cache.partial(sha256), "whole").expect("written");
+            let used = cache.keep(&cache.partial(sha256), sha256, alone).expect("kept");
+            assert!(second.join().expect("it ran").expect("asked").is_none());
+            drop(used);
+        });
     }
 
     #[test]

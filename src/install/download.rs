@@ -94,8 +94,10 @@ pub fn fetch(
         return Ok(Fetched::earlier(held));
     }
     let waiting = || listener.doing("waiting for another setup that fetches the same file".to_owned());
-    let alone = cache.alone(wanted.sha256, waiting)?;
-    // Whoever was waited for has it now, or there is a damaged one, which makes way in the end.
+    let Some(alone) = cache.alone(wanted.sha256, waiting)? else {
+        return fetch(http, wanted, cache, listener);
+    };
+    // Somebody was faster, or there is a damaged one, which makes way in the end.
     if cache.is_sound(wanted.sha256)? {
         drop(alone);
         return fetch(http, wanted, cache, listener);

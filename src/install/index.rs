@@ -33,7 +33,7 @@ pub fn fetch_wheel(site: &Site, wheel: &Wheel, progress: &Progress) -> Result<He
     progress.doing("looking for a Python with pip");
     let python = python::with_pip(site).ok_or(InstallError::NoPip)?;
     let waiting = || progress.doing("waiting for another setup that fetches the same wheel");
-    let alone = site.cache.alone(sha256, waiting)?;
+    let Some(alone) = site.cache.alone(sha256, waiting)? else { return fetch_wheel(site, wheel, progress) };
     if site.cache.is_sound(sha256)? {
         drop(alone);
         return fetch_wheel(site, wheel, progress);

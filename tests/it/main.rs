@@ -33,6 +33,7 @@ mod odd_machines;
 mod offline;
 mod repair;
 mod resuming;
+mod runs;
 mod setup;
 mod setup_whole;
 mod side_by_side;

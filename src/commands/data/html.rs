@@ -11,7 +11,7 @@ use crate::{
         media::Media,
         thumbnail,
     },
-    output::plain,
+    output::{html::escaped, plain},
     platform::{
         cores,
         fs::{self, FsError},
@@ -158,10 +158,6 @@ fn figure(survey: &Survey, place: &Placed) -> String {
         right - left,
         bottom - top,
     )
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
 /// RFC 4648, with padding.

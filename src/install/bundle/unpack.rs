@@ -152,7 +152,7 @@ impl Inlet<'_> {
                     return Ok(());
                 }
                 let waiting = || progress.doing(format!("waiting for another dpgui that fetches `{sha256}`"));
-                let alone = self.cache.alone(sha256, waiting)?;
+                let Some(alone) = self.cache.alone(sha256, waiting)? else { return Ok(()) };
                 if self.cache.is_sound(sha256)? {
                     return Ok(());
                 }

@@ -1,0 +1,156 @@
+//! `dpgui runs show`: a run in full, or several side by side.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use jiff::tz::TimeZone;
+
+use crate::{
+    commands::Context,
+    config::effective,
+    error::{Error, Kind},
+    output::{Mode, chart, plain, size},
+    platform::fs,
+    run::{
+        checkpoints::Contents,
+        comparison::{self, Account, Difference},
+        list,
+    },
+};
+
+use super::{duration, html};
+
+/// Checkpoints and models of a run that are listed; the others are counted.
+const LISTED: usize = 12;
+
+/// Show a run in full, or several side by side: what was set otherwise, how they went, their losses
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Ids, beginnings of ids, or names [default: the newest run]
+    #[arg(value_name = "RUN")]
+    runs: Vec<String>,
+    /// Write a report with charts into FILE, which needs nothing else
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+}
+
+pub(super) fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
+    let Context { host, workspace, output } = context;
+    context.adopt_runs()?;
+    let dirs = if args.runs.is_empty() {
+        vec![list::find_or_newest(workspace, None)?]
+    } else {
+        args.runs.iter().map(|name| list::find(workspace, name)).collect::<Result<_, _>>()?
+    };
+    let accounts = dirs.iter().map(|dir| Account::of(dir, &host.env)).collect::<Result<Vec<_>, _>>()?;
+    let differences = comparison::differences(&accounts);
+    if let Some(file) = &args.html {
+        let file = host.absolute(file);
+        if fs::exists(&file) && !html::is_report(&file)? {
+            let message = format!("`{}` is something else than a report", file.display());
+            return Err(Error::new(Kind::Usage, message).with_hint("name another file: `--html runs.html`"));
+        }
+        fs::write_atomic(&file, html::report(&accounts, &differences))?;
+        output.status("Wrote", file.display());
+        return Ok(ExitCode::SUCCESS);
+    }
+    if output.mode() == Mode::Json {
+        for account in &accounts {
+            output.json(account);
+        }
+        for difference in &differences {
+            output.json(difference);
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    output.data(table(&rows(&accounts)));
+    if !differences.is_empty() {
+        output.data(format_args!("\nset otherwise\n{}", table(&settings(&differences))));
+    }
+    for account in &accounts {
+        let losses: Vec<f64> = account.measures.steps.iter().map(|it| it.loss).collect();
+        if let Some(curve) = chart::curve(&losses) {
+            output.data(format_args!("\nloss of {}\n{curve}", account.run));
+        }
+        for line in kept(&account.contents) {
+            output.data(line);
+        }
+        if let Some(diagnosis) = &account.diagnosis {
+            output.data(format_args!("\n{diagnosis}"));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A line for each property, a column for each run.
+pub(super) fn rows(accounts: &[Account]) -> Vec<Vec<String>> {
+    type Of = fn(&Account) -> String;
+    let number = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |it| format!("{it:.4}"));
+    let mut rows = vec![];
+    let mut row = |name: &str, of: &dyn Fn(&Account) -> String| {
+        rows.push(std::iter::once(name.to_owned()).chain(accounts.iter().map(of)).collect());
+    };
+    let texts: [(&str, Of); 7] = [
+        ("run", |it| it.run.to_string()),
+        ("state", |it| it.outcome.as_ref().map_or_else(|| it.state.to_owned(), |it| it.word().to_owned())),
+        ("config", |it| plain::name(&it.config)),
+        ("on", |it| it.devices.clone()),
+        ("started", |it| it.started.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string()),
+        ("duration", |it| duration(it.seconds)),
+        ("restarts", |it| it.restarts.to_string()),
+    ];
+    for (name, of) in texts {
+        row(name, &of);
+    }
+    row("steps", &|it| it.summary.steps.map_or_else(|| "-".to_owned(), |it| it.to_string()));
+    row("s/step", &|it| number(it.summary.seconds_per_step));
+    row("last loss", &|it| number(it.summary.last_loss));
+    row("average loss", &|it| number(it.summary.average_loss));
+    row("best average", &|it| match (it.summary.best_average_loss, it.summary.best_step) {
+        (Some(loss), Some(step)) => format!("{loss:.4} at step {step}"),
+        _ => "-".to_owned(),
+    });
+    rows
+}
+
+pub(super) fn settings(differences: &[Difference]) -> Vec<Vec<String>> {
+    let value = |it: &Option<serde_json::Value>| it.as_ref().map_or_else(|| "-".to_owned(), effective::toml);
+    let line = |it: &Difference| std::iter::once(it.key.clone()).chain(it.values.iter().map(value)).collect();
+    differences.iter().map(line).collect()
+}
+
+/// Checkpoints and saved models with their sizes.
+pub(super) fn kept(contents: &Contents) -> Vec<String> {
+    let line = |what: &str, name: &str, bytes: u64, fault: Option<String>| {
+        let fault = fault.map(|it| format!("  broken: {it}")).unwrap_or_default();
+        format!("{what:>12}  {name}  {}{fault}", size::bytes(bytes))
+    };
+    let checkpoints = contents.checkpoints.iter().map(|it| {
+        let name = format!("global_step{}", it.step);
+        line("checkpoint", &name, it.bytes, it.fault.as_ref().map(ToString::to_string))
+    });
+    let models = contents
+        .models
+        .iter()
+        .map(|it| line("model", &it.name, it.bytes, it.fault.as_ref().map(ToString::to_string)));
+    let mut lines = vec![];
+    for mut some in [checkpoints.collect::<Vec<_>>(), models.collect()] {
+        let before = some.len().saturating_sub(LISTED);
+        if before > 0 {
+            lines.push(format!("{:>12}  {before} before these", ""));
+        }
+        lines.extend(some.drain(before..));
+    }
+    lines
+}
+
+/// Columns as wide as what is in them.
+fn table(rows: &[Vec<String>]) -> String {
+    let columns = rows.first().map_or(0, Vec::len);
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let lines = rows.iter().map(|row| {
+        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}

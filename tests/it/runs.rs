@@ -1,0 +1,61 @@
+//! `dpgui runs show`: a run in full, and several side by side.
+
+use std::fs;
+
+use crate::support::lab::Lab;
+
+fn trained_twice() -> (Lab, String, String) {
+    let lab = Lab::new(&[("STEPS", "40"), ("STEP_TIME", "0.002"), ("CHECKPOINT", "20")]);
+    lab.train(&["--name", "first"]).ok();
+    lab.change("configs/tiny.toml", "rank = 4", "rank = 8");
+    lab.train(&["--name", "second"]).ok();
+    (lab, "first".to_owned(), "second".to_owned())
+}
+
+#[test]
+fn runs_are_compared_by_what_was_set_otherwise_and_by_what_they_came_to() {
+    let (lab, first, second) = trained_twice();
+    let said = lab.sandbox.dpgui(&["runs", "show", &first, &second]).ok().stdout;
+    let line = |start: &str| {
+        let found = said.lines().find(|line| line.starts_with(start));
+        found
+            .unwrap_or_else(|| panic!("no `{start}` in {said}"))
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    assert_eq!(line("state"), "state completed completed");
+    assert_eq!(line("steps"), "steps 40 40");
+    assert_eq!(line("last loss"), "last loss 0.0250 0.0250");
+    assert_eq!(line("adapter.rank"), "adapter.rank 4 8");
+    assert!(!said.contains("output_dir"), "what is the same is not shown: {said}");
+    assert!(said.contains("checkpoint  global_step40  "), "{said}");
+    assert!(said.contains("model  epoch1  "), "{said}");
+
+    // Of the newest alone, nothing is set otherwise.
+    let said = lab.sandbox.dpgui(&["runs", "show"]).ok().stdout;
+    assert!(said.contains("-second") && !said.contains("set otherwise"), "{said}");
+
+    let rows = lab.sandbox.dpgui(&["runs", "show", &first, &second, "--json"]).ok().events();
+    let events: Vec<_> = rows.iter().map(|it| it["event"].as_str().expect("an event")).collect();
+    assert_eq!(events, ["run", "run", "difference"]);
+    assert_eq!((&rows[0]["steps"], &rows[0]["checkpoints"][1]["step"]), (&40.into(), &40.into()));
+    assert_eq!(rows[2]["values"], serde_json::json!([4, 8]));
+}
+
+#[test]
+fn the_report_has_a_curve_for_each_run_and_takes_no_other_files_place() {
+    let (lab, first, second) = trained_twice();
+    let report = lab.sandbox.root().join("runs.html");
+    for _ in 0..2 {
+        lab.sandbox.dpgui(&["runs", "show", &first, &second, "--html", "runs.html"]).ok();
+    }
+    let html = fs::read_to_string(&report).expect("written");
+    assert_eq!(html.matches("<polyline").count(), 2);
+    assert!(html.contains("<td>adapter.rank<td>4<td>8"), "{html}");
+    assert!(!html.contains("http"), "nothing is fetched from anywhere");
+    lab.sandbox.write("w/notes.txt", "mine");
+    let said = lab.sandbox.dpgui(&["runs", "show", "--html", "notes.txt"]);
+    assert_eq!(said.code, Some(2), "{said}");
+    assert_eq!(fs::read_to_string(lab.sandbox.root().join("notes.txt")).expect("there"), "mine");
+}
