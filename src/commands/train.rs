@@ -260,7 +260,11 @@ fn failure(dir: &RunDir, outcome: &Outcome, kind: Kind, seen: bool) -> Result<Er
 
 /// What failed, why, what shows it, and what to do first.
 fn explained(dir: &RunDir, outcome: &Outcome, kind: Kind, diagnosis: &Diagnosis) -> Error {
-    let mut message = format!("the training {}: {}", outcome.sentence(), diagnosis.cause);
+    let mut message = format!("the training {}", outcome.sentence());
+    // Such an outcome says the cause itself.
+    if !matches!(outcome, Outcome::OutOfMemory { .. }) {
+        let _ = write!(message, ": {}", diagnosis.cause);
+    }
     for evidence in &diagnosis.evidence {
         let _ = write!(message, "\n  {evidence}");
     }

@@ -29,7 +29,8 @@ const MOST_PICTURES: usize = 400;
 const HEAD: &str = "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width\">\n\
 <title>dpgui data check</title>\n<style>\n\
 body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:75rem;padding:0 1rem;color:#1c2128;background:#fff}\n\
-table{border-collapse:collapse}td,th{padding:.2rem .8rem;text-align:right}td:first-child,th:first-child{text-align:left}\n\
+.wide{overflow-x:auto}h1{overflow-wrap:anywhere}table{border-collapse:collapse}td,th{padding:.2rem .8rem;text-align:right;white-space:nowrap}\
+td:first-child,th:first-child{text-align:left}\n\
 th{border-bottom:1px solid #8884}.error{color:#b3261e}.warning{color:#8a5a00}.sheet{display:flex;flex-wrap:wrap;gap:.7rem}\n\
 figure{margin:0;width:160px}figcaption{font-size:11px;overflow-wrap:anywhere}svg{width:160px;max-height:220px;background:#8882}\n\
 .bar{display:inline-block;height:.7em;background:#3b82c4;vertical-align:middle}.lost{background:#d08a2c}li{margin:.3rem 0}\n\
@@ -66,7 +67,7 @@ fn push(html: &mut String, text: std::fmt::Arguments) {
 
 fn table(html: &mut String, survey: &Survey) {
     html.push_str(
-        "<table>\n<tr><th>bucket<th>files<th>samples<th>batch<th>trained<th>lost<th>cut off<th></tr>\n",
+        "<div class=\"wide\"><table>\n<tr><th>bucket<th>files<th>samples<th>batch<th>trained<th>lost<th>cut off<th></tr>\n",
     );
     let cuts = cut::by_bucket(survey);
     let most = survey.epoch.buckets.iter().map(|it| it.before).max().unwrap_or(1).max(1);
@@ -90,7 +91,7 @@ fn table(html: &mut String, survey: &Survey) {
             ),
         );
     }
-    html.push_str("</table>\n");
+    html.push_str("</table></div>\n");
 }
 
 fn findings(html: &mut String, survey: &Survey) {

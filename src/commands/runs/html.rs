@@ -16,7 +16,7 @@ const HEAD: &str = "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\"
 body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:75rem;padding:0 1rem;color:#1c2128;background:#fff}\n\
 .wide{overflow-x:auto}table{border-collapse:collapse}td{padding:.2rem .8rem;vertical-align:top}td:first-child{color:#57606a}\n\
 tr+tr td{border-top:1px solid #8883}svg{width:100%;height:auto}svg text{font:12px system-ui,sans-serif;fill:currentColor}\n\
-pre{overflow-x:auto;background:#8881;padding:.6rem}i{display:inline-block;width:.8em;height:.8em;margin:0 .4em 0 1em}\n\
+pre{overflow-x:auto;background:#8881;padding:.6rem}span,td:first-child{white-space:nowrap}i{display:inline-block;width:.8em;height:.8em;margin:0 .4em 0 1em}\n\
 @media(prefers-color-scheme:dark){body{color:#e6e6e6;background:#16181c}td:first-child{color:#9da7b3}}\n</style>\n";
 
 /// In the first bytes of every report, by which a later one knows it.
@@ -138,7 +138,7 @@ fn chart(html: &mut String, accounts: &[Account]) {
     html.push_str("</svg>\n<p>");
     for (account, colour) in accounts.iter().zip(COLOURS.iter().cycle()) {
         let name = escaped(&account.run.to_string());
-        push(html, format_args!("<i style=\"background:{colour}\"></i>{name}"));
+        push(html, format_args!("<span><i style=\"background:{colour}\"></i>{name}</span> "));
     }
     html.push_str("</p>\n");
 }
