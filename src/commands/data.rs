@@ -14,7 +14,7 @@ use crate::{
     config::{Base, ConfigError, Finding, Purpose, Severity, TrainConfig, source::Source},
     data::{self, Site, Survey, batch::Batches, counted, model::DataModel},
     error::{Error, Kind},
-    output::{Mode, plain},
+    output::{Mode, html as report, plain},
     platform::{fs, gpu},
     run::devices::Devices,
 };
@@ -117,7 +117,7 @@ fn report_place(file: &Path, context: &Context) -> Result<PathBuf, Error> {
     if !file.parent().is_some_and(fs::is_dir) {
         return refused("there is no such folder", "make the folder, or name a file in another one");
     }
-    if fs::exists(&file) && !html::is_report(&file)? {
+    if fs::exists(&file) && !report::is_report(&file, html::MARK)? {
         return refused("something else is there", "name another file: `--html report.html`");
     }
     Ok(file)

@@ -63,7 +63,7 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
     } else if rows.is_empty() {
         output.note("no runs yet; start one with `dpgui train CONFIG`");
     } else {
-        output.data(table(&rows));
+        output.data(table(&listed(&rows)));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -100,12 +100,12 @@ fn duration(seconds: f64) -> String {
     size::duration(Duration::from_secs_f64(seconds))
 }
 
-/// Columns as wide as what is in them.
-fn table(rows: &[Row]) -> String {
-    let mut lines = vec![["RUN", "STATE", "STEP", "LOSS", "STARTED", "DURATION"].map(str::to_owned)];
-    lines.extend(rows.iter().map(|row| {
+/// A heading, and a line for each run.
+fn listed(rows: &[Row]) -> Vec<Vec<String>> {
+    let heading = ["RUN", "STATE", "STEP", "LOSS", "STARTED", "DURATION"].map(str::to_owned);
+    let line = |row: &Row| {
         let started = row.started.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S");
-        [
+        vec![
             row.id.to_string(),
             row.state.to_owned(),
             row.step.map_or_else(|| "-".to_owned(), |step| step.to_string()),
@@ -113,12 +113,18 @@ fn table(rows: &[Row]) -> String {
             started.to_string(),
             duration(row.seconds),
         ]
-    }));
-    let width = |column: usize| lines.iter().map(|line| line[column].len()).max().unwrap_or(0);
-    let widths: [usize; 6] = std::array::from_fn(width);
-    let padded = lines.iter().map(|line| {
-        let cells = line.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
+    };
+    std::iter::once(heading.to_vec()).chain(rows.iter().map(line)).collect()
+}
+
+/// Columns as wide as what is in them.
+fn table(rows: &[Vec<String>]) -> String {
+    let columns = rows.first().map_or(0, Vec::len);
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let lines = rows.iter().map(|row| {
+        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
         cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
     });
-    padded.collect::<Vec<_>>().join("\n")
+    lines.collect::<Vec<_>>().join("\n")
 }

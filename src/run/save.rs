@@ -41,7 +41,6 @@ pub fn request(host: &Host, dir: &RunDir) -> Result<(), RunError> {
 /// # Errors
 /// When the run does not train, ends meanwhile, or has not saved in the time that a save may take.
 pub fn save(host: &Host, dir: &RunDir, mut on_stage: impl FnMut(&'static str)) -> Result<Saved, RunError> {
-    let message = serde_json::to_string(&Command::Save).unwrap_or_default();
     let watch = Watch::new(dir.path());
     let spec = dir.spec()?;
     let newest = || -> Result<Option<Checkpoint>, RunError> {
@@ -80,7 +79,7 @@ pub fn save(host: &Host, dir: &RunDir, mut on_stage: impl FnMut(&'static str)) -
         });
         // A supervisor may die with the request in its hands.
         if running.save.is_none() && asked.is_none_or(|it| it.elapsed() >= ASK_EVERY) {
-            fifo::send(&dir.control(), &message)?;
+            request(host, dir)?;
             asked = Some(Stopwatch::start());
         }
         watch.wait(LOOK_EVERY);

@@ -344,10 +344,7 @@ impl Supervisor {
         self.now.state = state;
         for action in actions {
             match action {
-                Action::Record(record) => {
-                    self.journal.record(&record);
-                    self.tell_the_world(&record);
-                }
+                Action::Record(record) => self.announce(&record),
                 Action::Arm(after) => self.deadline = Some(Instant::now() + after),
                 Action::RequestSave { after } => self.save_request = Some(Instant::now() + after),
                 Action::StartAgain(again) => self.start_again(again),

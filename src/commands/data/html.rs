@@ -1,7 +1,7 @@
 //! A survey as one HTML file that needs nothing else: the table, what is wrong, and of each bucket a sheet of its
 //! items with what is cut off.
 
-use std::{collections::BTreeMap, fmt::Write as _, path::Path};
+use std::collections::BTreeMap;
 
 use crate::{
     config::Purpose,
@@ -11,11 +11,11 @@ use crate::{
         media::Media,
         thumbnail,
     },
-    output::{html::escaped, plain},
-    platform::{
-        cores,
-        fs::{self, FsError},
+    output::{
+        html::{escaped, push},
+        plain,
     },
+    platform::cores,
 };
 
 use super::table::{cut_off, in_order, name, proposed};
@@ -37,13 +37,7 @@ figure{margin:0;width:160px}figcaption{font-size:11px;overflow-wrap:anywhere}svg
 @media(prefers-color-scheme:dark){body{color:#e6e6e6;background:#16181c}.error{color:#ff8a80}.warning{color:#ffc46b}}\n</style>\n";
 
 /// In the first bytes of every report, by which a later one knows it.
-const MARK: &str = "<title>dpgui data check</title>";
-
-/// The file is an earlier report, so that a new one may take its place.
-pub(super) fn is_report(path: &Path) -> Result<bool, FsError> {
-    let start = fs::read_at(&mut fs::open(path)?, path, 0, HEAD.len())?;
-    Ok(String::from_utf8_lossy(&start).contains(MARK))
-}
+pub(super) const MARK: &str = "<title>dpgui data check</title>";
 
 /// The whole file.
 pub(super) fn report(surveys: &[(Purpose, Survey)]) -> String {
@@ -58,11 +52,6 @@ pub(super) fn report(surveys: &[(Purpose, Survey)]) -> String {
         sheets(&mut html, survey);
     }
     html
-}
-
-fn push(html: &mut String, text: std::fmt::Arguments) {
-    // Writing to a string does not fail.
-    let _ = html.write_fmt(text);
 }
 
 fn table(html: &mut String, survey: &Survey) {

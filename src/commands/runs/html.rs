@@ -1,11 +1,8 @@
 //! Runs as one HTML file that needs nothing else: what they were, what was set otherwise, their losses.
 
-use std::{fmt::Write as _, path::Path};
-
 use crate::{
     metrics::figures,
-    output::html::escaped,
-    platform::fs::{self, FsError},
+    output::html::{escaped, push},
     run::comparison::{Account, Difference},
 };
 
@@ -20,7 +17,7 @@ pre{overflow-x:auto;background:#8881;padding:.6rem}span,td:first-child{white-spa
 @media(prefers-color-scheme:dark){body{color:#e6e6e6;background:#16181c}td:first-child{color:#9da7b3}}\n</style>\n";
 
 /// In the first bytes of every report, by which a later one knows it.
-const MARK: &str = "<title>dpgui runs</title>";
+pub(super) const MARK: &str = "<title>dpgui runs</title>";
 
 /// Told apart by people who see colours differently too. Source: Okabe and Ito, "Color universal design".
 const COLOURS: [&str; 6] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00"];
@@ -33,12 +30,6 @@ const BOTTOM: f64 = 28.0;
 
 /// Points of a curve: more than there are pixels help nobody.
 const POINTS: usize = 800;
-
-/// The file is an earlier report, so that a new one may take its place.
-pub(super) fn is_report(path: &Path) -> Result<bool, FsError> {
-    let start = fs::read_at(&mut fs::open_regular(path)?, path, 0, HEAD.len())?;
-    Ok(String::from_utf8_lossy(&start).contains(MARK))
-}
 
 /// The whole file.
 pub(super) fn report(accounts: &[Account], differences: &[Difference]) -> String {
@@ -62,11 +53,6 @@ pub(super) fn report(accounts: &[Account], differences: &[Difference]) -> String
         }
     }
     html
-}
-
-fn push(html: &mut String, text: std::fmt::Arguments) {
-    // Writing to a string does not fail.
-    let _ = html.write_fmt(text);
 }
 
 fn table(html: &mut String, rows: &[Vec<String>]) {

@@ -8,7 +8,7 @@ use crate::{
     commands::Context,
     config::effective,
     error::{Error, Kind},
-    output::{Mode, chart, plain, size},
+    output::{Mode, chart, html as report, plain, size},
     platform::fs,
     run::{
         checkpoints::Contents,
@@ -17,7 +17,7 @@ use crate::{
     },
 };
 
-use super::{duration, html};
+use super::{duration, html, table};
 
 /// Checkpoints and models of a run that are listed; the others are counted.
 const LISTED: usize = 12;
@@ -45,7 +45,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
     let differences = comparison::differences(&accounts);
     if let Some(file) = &args.html {
         let file = host.absolute(file);
-        if fs::exists(&file) && !html::is_report(&file)? {
+        if fs::exists(&file) && !report::is_report(&file, html::MARK)? {
             let message = format!("`{}` is something else than a report", file.display());
             return Err(Error::new(Kind::Usage, message).with_hint("name another file: `--html runs.html`"));
         }
@@ -141,16 +141,4 @@ pub(super) fn kept(contents: &Contents) -> Vec<String> {
         lines.extend(some.drain(before..));
     }
     lines
-}
-
-/// Columns as wide as what is in them.
-fn table(rows: &[Vec<String>]) -> String {
-    let columns = rows.first().map_or(0, Vec::len);
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..columns).map(width).collect();
-    let lines = rows.iter().map(|row| {
-        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
-        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
-    });
-    lines.collect::<Vec<_>>().join("\n")
 }

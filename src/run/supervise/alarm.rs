@@ -71,13 +71,14 @@ impl Supervisor {
         }
     }
 
-    fn announce(&mut self, record: &Record) {
+    /// Puts it on record, and tells whoever wants to hear of such things.
+    pub(super) fn announce(&mut self, record: &Record) {
         self.journal.record(record);
         self.tell_the_world(record);
     }
 
     /// Starts the telling of what a person should hear of.
-    pub(super) fn tell_the_world(&mut self, record: &Record) {
+    fn tell_the_world(&mut self, record: &Record) {
         let (event, message) = match record {
             Record::Alarm { message, .. } => (About::Alarm, message.clone()),
             Record::Recovered => (About::Recovered, "it goes on".to_owned()),
