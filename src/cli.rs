@@ -55,6 +55,8 @@ enum Command {
     Logs(commands::logs::Args),
     Stop(commands::stop::Args),
     Clean(commands::clean::Args),
+    #[command(name = "__rank", hide = true)]
+    Rank(commands::rank::Args),
     #[command(name = "__supervise", hide = true)]
     Supervise(commands::supervise::Args),
 }
@@ -96,6 +98,7 @@ fn dispatch(command: &Command, context: &Context) -> Result<ExitCode, Error> {
         Command::Logs(args) => commands::logs::run(args, context),
         Command::Stop(args) => commands::stop::run(args, context),
         Command::Clean(args) => commands::clean::run(args, context),
+        Command::Rank(args) => commands::rank::run(args, context),
         Command::Supervise(args) => commands::supervise::run(args, context),
     }
 }

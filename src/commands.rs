@@ -9,6 +9,7 @@ pub mod doctor;
 mod interrupts;
 pub mod lock;
 pub mod logs;
+pub mod rank;
 pub mod rollback;
 pub mod runs;
 pub mod setup;
@@ -16,6 +17,7 @@ pub mod stop;
 pub mod supervise;
 pub mod train;
 pub mod update;
+mod when;
 
 use crate::{
     error::Error,

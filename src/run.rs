@@ -5,6 +5,7 @@
 //! what they want of the run they ask its supervisor for ([`stop`]).
 
 pub mod adopt;
+mod capture;
 pub mod data;
 pub mod devices;
 pub mod dir;
@@ -17,6 +18,8 @@ pub mod launch;
 pub mod list;
 pub mod outcome;
 mod processes;
+pub mod rank;
+mod ranks;
 mod recorder;
 pub mod resume;
 pub mod sight;

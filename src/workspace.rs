@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use crate::platform::{Host, fs};
 
-pub use settings::{Settings, SettingsError};
+pub use settings::{LogSettings, Settings, SettingsError};
 
 /// The file that marks a workspace and says what its user wants.
 pub const SETTINGS_FILE: &str = "dpgui.toml";

@@ -51,9 +51,28 @@ pub struct Args {
     /// What to call the run [default: the name of CONFIG]
     #[arg(long)]
     name: Option<RunName>,
+    /// Who starts the ranks: DeepSpeed's launcher, or dpgui itself, which is faster and takes less memory
+    #[arg(long, value_enum, default_value_t)]
+    launcher: Launcher,
     /// More arguments for the trainer
     #[arg(last = true, value_name = "ARGS")]
     passed_on: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
+enum Launcher {
+    #[default]
+    Deepspeed,
+    Direct,
+}
+
+impl From<Launcher> for run::spec::Launcher {
+    fn from(chosen: Launcher) -> Self {
+        match chosen {
+            Launcher::Deepspeed => Self::Deepspeed,
+            Launcher::Direct => Self::Direct,
+        }
+    }
 }
 
 /// A run has begun.
@@ -82,6 +101,7 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
         gpus: args.gpus.clone(),
         name: args.name.clone(),
         resume,
+        launcher: args.launcher.into(),
         args: args.passed_on.clone(),
     };
     if !args.detach {

@@ -10,7 +10,7 @@ use crate::{
         lock::{Lock, Wait},
         net, procfs,
     },
-    workspace::{Settings, Workspace},
+    workspace::{LogSettings, Settings, Workspace},
 };
 
 use super::{
@@ -24,7 +24,7 @@ use super::{
     list,
     outcome::Outcome,
     resume::{self, Continued},
-    spec::{self, Spec},
+    spec::{self, Launcher, Spec},
     state::RunState,
     supervise::Begin,
 };
@@ -39,6 +39,7 @@ pub struct Request {
     /// Instead of the configuration's own.
     pub name: Option<RunName>,
     pub resume: Option<Resume>,
+    pub launcher: Launcher,
     /// For the trainer itself.
     pub args: Vec<String>,
 }
@@ -224,9 +225,6 @@ impl Plan<'_> {
         // Tells this run's folder under `output_dir` from those of its siblings, see `TrainerFolder::find`.
         let mut copy = fs::open_append(&resolved.config)?;
         fs::append(&mut copy, &resolved.config, &format!("\n# dpgui run {}\n", dir.id()))?;
-        for pipe in [dir.control(), dir.output()] {
-            fifo::create(&pipe).map_err(|source| RunError::NoPipes { source })?;
-        }
         if self.continued.is_none() {
             folder::keep_apart(self.live, &resolved.output_dir);
         }
@@ -241,12 +239,29 @@ impl Plan<'_> {
             resumes: resumes.as_deref(),
             args: &self.request.args,
             hostfile: fs::exists(Path::new(launch::HOSTFILE)),
+            launcher: self.request.launcher,
+            wrapper: [&host.program, dir.path()],
         };
         let env = launch.env(&host.env, self.nvidia, &resolved.secrets);
-        let spec = spec_of(dir, &launch, self.config, &resolved.output_dir, (&env, &host.env))?;
+        let mut spec = spec_of(dir, &launch, self.config, &resolved.output_dir, (&env, &host.env))?;
+        spec.logs = self.site.settings.logs;
+        make_room(dir, &spec)?;
         fs::write_atomic(&dir.spec_file(), serde_json::to_string_pretty(&spec).unwrap_or_default())?;
         Ok((spec, env))
     }
+}
+
+/// The pipes of the run, and the folders that their streams go to.
+fn make_room(dir: &RunDir, spec: &Spec) -> Result<(), RunError> {
+    let streams = spec.streams();
+    let pipes = streams.iter().map(|stream| dir.pipe(*stream)).chain([dir.control()]);
+    for pipe in pipes {
+        fifo::create(&pipe).map_err(|source| RunError::NoPipes { source })?;
+    }
+    for stream in streams {
+        fs::create_dir_all(&stream.folder(&dir.log()))?;
+    }
+    Ok(())
 }
 
 /// Some process carries the run's mark.
@@ -280,6 +295,8 @@ fn spec_of(
         resumes: launch.resumes.map(str::to_owned),
         max_steps: config.training.max_steps,
         devices: launch.devices.clone(),
+        launcher: launch.launcher,
+        logs: LogSettings::default(),
         master_port: launch.port,
         boot_id: procfs::boot_id(),
         dpgui: env!("CARGO_PKG_VERSION").to_owned(),

@@ -3,7 +3,7 @@
 //! It is a process of its own that no terminal reaches, and everything it knows is on disk. Killed, it is replaced
 //! by the next `dpgui` command (see [`super::adopt`]): the trainer does not notice.
 
-use std::{collections::BTreeSet, io::ErrorKind, time::Duration};
+use std::{collections::BTreeSet, io, path::Path, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use tokio::{
@@ -13,26 +13,31 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use crate::platform::{
-    Env,
-    clock::{self, Stopwatch},
-    fifo, fs,
-    lock::{Lock, LockError, Wait},
-    process::Apart,
-    procfs::{self, ProcessId},
-    signal::{self as signals, Exit},
+use crate::{
+    logs::Stream,
+    platform::{
+        Env,
+        clock::{self, Stopwatch},
+        fifo, fs,
+        lock::{Lock, LockError, Wait},
+        process::{Apart, CommandSpec},
+        procfs::{self, ProcessId},
+        signal::{self as signals, Exit, Force},
+    },
 };
 
 use super::{
     RunError,
+    capture::Streams,
     dir::RunDir,
+    evidence::Sight,
     folder::TrainerFolder,
     journal::{Journal, Snapshot},
     outcome::Manner,
     processes::Marks,
-    recorder::{Recorder, Taken},
+    ranks::Ranks,
     sight,
-    spec::Spec,
+    spec::{Launcher, Spec},
     start,
     state::{Action, Event, RunState},
 };
@@ -42,6 +47,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// The same when the end is near and somebody waits for it.
 const LOOK_SOON: Duration = Duration::from_millis(20);
+
+/// For room on a disk that takes what else is written, after the trainer's end. What waits for it is lost then.
+const ROOM: Duration = Duration::from_secs(5);
 
 /// Why a supervisor is started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +64,13 @@ pub enum Begin {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "command")]
 pub enum Command {
-    Stop { manner: Manner },
+    Stop {
+        manner: Manner,
+    },
+    /// From a rank that has become one below DeepSpeed's launcher.
+    RankStarted {
+        process: ProcessId,
+    },
 }
 
 /// Records of the supervisor's own, beside those of the machine.
@@ -65,11 +79,6 @@ pub enum Command {
 enum Note {
     /// Somebody deleted the run's folder: no command can find it any more.
     FolderGone,
-    /// The disk is full: from here on bytes are missing in the log.
-    GapBegan,
-    GapEnded {
-        lost_bytes: u64,
-    },
 }
 
 struct Supervisor {
@@ -81,8 +90,13 @@ struct Supervisor {
     clock: Option<Stopwatch>,
     now: Snapshot,
     journal: Journal,
-    recorder: Recorder,
-    gap: bool,
+    streams: Streams,
+    /// Lines of the log wait to be read.
+    is_behind: bool,
+    /// Those that we started, if we did.
+    ranks: Ranks,
+    /// When nobody was left, if bytes wait for room on the disk.
+    nobody_left: Option<Stopwatch>,
     folder_gone: bool,
     begin: Begin,
     deadline: Option<Instant>,
@@ -120,19 +134,21 @@ impl Supervisor {
         let marks = Marks {
             cookie: spec.cookie.clone(),
             session: now.session,
-            output: fs::real_path(&dir.output()),
+            outputs: spec.streams().into_iter().map(|it| fs::real_path(&dir.pipe(it))).collect(),
             known: BTreeSet::new(),
         };
         Ok(Self {
             dir: dir.clone(),
+            streams: Streams::open(dir, &spec, &now.parsed)?,
             spec,
             env: env.clone(),
             marks,
             clock: (begin == Begin::Start).then(Stopwatch::start),
             journal,
-            recorder: Recorder::open(dir, now.parsed)?,
+            ranks: Ranks::new(&now.ranks),
             now,
-            gap: false,
+            is_behind: false,
+            nobody_left: None,
             folder_gone: false,
             begin,
             deadline: None,
@@ -148,11 +164,9 @@ impl Supervisor {
         let control = fifo::open_for_messages(&self.dir.control())?;
         let control = pipe::Receiver::from_file(control).map_err(RunError::Supervisor)?;
         let mut commands = BufReader::new(control).lines();
-        let output = fifo::open_for_reader(&self.dir.output())?;
-        let output = pipe::Receiver::from_file(output).map_err(RunError::Supervisor)?;
         match self.begin {
             Begin::Start => self.start(using),
-            Begin::Adopt => self.adopt(&output)?,
+            Begin::Adopt => self.adopt()?,
         }
         self.journal.save(&self.now);
         // Whoever started us waits for this: the first state is on disk.
@@ -164,13 +178,14 @@ impl Supervisor {
             if self.is_near_end() {
                 look = look.min(Instant::now() + LOOK_SOON);
             }
-            let (deadline, save_request) = (self.deadline, self.save_request);
+            let (deadline, save_request, is_behind) = (self.deadline, self.save_request, self.is_behind);
             tokio::select! {
                 _ = children.recv() => self.reap(),
-                ready = output.readable(), if !self.is_output_closed() => {
-                    ready.map_err(RunError::Supervisor)?;
-                    self.take_output(&output, true)?;
+                ready = self.streams.ready(), if !self.is_output_closed() => {
+                    self.take_output(|streams, on_line| streams.take(ready?, on_line))?;
                 }
+                () = std::future::ready(()), if is_behind => self.read_on(),
+                () = self.streams.packed() => {}
                 command = commands.next_line() => self.obey(command.ok().flatten().as_deref()),
                 _ = terminate.recv() => if self.is_over() { break } else { self.tell(Event::Signalled) },
                 _ = interrupt.recv() => self.tell(Event::Signalled),
@@ -184,47 +199,56 @@ impl Supervisor {
                     look = Instant::now() + if self.is_near_end() { LOOK_SOON } else { LOOK_EVERY };
                 }
             }
+            for note in self.streams.disk_news() {
+                self.journal.record(&note);
+            }
+            self.streams.keep_house(&mut |note| self.journal.record(note));
             self.journal.save(&self.now);
         }
+        self.streams.finish(&mut |note| self.journal.record(note));
         Ok(())
     }
 
-    /// Starts the trainer, the writing end of its pipe in its hands and in no one else's. The environment that it is
-    /// `using` stays as it is even if we do not live to see its end.
+    /// Starts the trainer: one launcher, or every rank. The environment that it is `using` stays as it is even if we do
+    /// not live to see its end.
     fn start(&mut self, using: Option<&Lock>) {
-        let started = fifo::open_for_writers(&self.dir.output()).map_err(RunError::from).and_then(|output| {
-            let errors = output.try_clone().map_err(RunError::Supervisor)?;
-            Ok(self.spec.command(&self.env).spawn(Apart::Group, using, output, errors)?)
-        });
-        // A child that has ended already is a zombie until it is reaped, which counts as living nowhere else.
-        let event = match started {
-            Ok(child) => {
-                let pid = child.id().cast_signed();
-                let process = ProcessId::of(pid).unwrap_or(ProcessId { pid, started: 0 });
-                self.now.child = Some(process);
-                // Before anything else: a successor must know whom it looks after.
-                self.journal.save(&self.now);
-                Event::Spawned(process)
+        for (stream, command) in self.spec.commands(&self.env) {
+            match start_one(&self.dir.pipe(stream), &command, using) {
+                Ok(process) => {
+                    self.now.child = self.now.child.or(Some(process));
+                    if self.spec.launcher == Launcher::Direct {
+                        self.now.ranks.push(process);
+                        self.ranks.add(process);
+                    }
+                    // Before anything else: a successor must know whom it looks after.
+                    self.journal.save(&self.now);
+                }
+                Err(cause) => {
+                    // Those that have begun would wait for this one.
+                    self.marks.signal(Force::Kill);
+                    return self.tell(Event::SpawnFailed { reason: chain(&cause) });
+                }
             }
-            Err(cause) => Event::SpawnFailed { reason: chain(&cause) },
-        };
-        self.tell(event);
+        }
+        if let Some(first) = self.now.child {
+            self.tell(Event::Spawned(first));
+        }
     }
 
-    fn adopt(&mut self, output: &pipe::Receiver) -> Result<(), RunError> {
+    fn adopt(&mut self) -> Result<(), RunError> {
         if self.is_over() {
             return Ok(());
         }
         if self.has_rebooted() {
             // Their numbers mean other processes now.
             (self.now.child, self.now.session, self.marks.session) = (None, None, None);
+            (self.now.ranks, self.ranks) = (vec![], Ranks::default());
         }
         self.tell(Event::Adopted);
         let mut told = vec![];
-        self.recorder.catch_up(|line| told.push(sight::read(line)));
+        self.streams.catch_up(&mut |_, line| told.push(sight::read(line)));
         self.take_note(told);
-        // A pipe that nobody had open since we opened it sends no event, not even that of its end.
-        self.take_output(output, false)?;
+        self.take_output(Streams::take_all)?;
         self.clock = Some(Stopwatch::start());
         // Who asked for the adoption wants to know whether there is anything left to look after.
         self.look();
@@ -233,43 +257,49 @@ impl Supervisor {
 
     fn reap(&mut self) {
         for (pid, exit) in signals::reap() {
-            // The others are orphans of the run that became ours.
-            if self.now.child.is_some_and(|child| child.pid == pid) && self.is_parent() {
+            if !self.is_parent() {
+                continue;
+            }
+            if let Some((exited, whole)) = self.ranks.ended(pid, exit) {
+                self.journal.record(&exited);
+                match (whole, self.spec.launcher, exit) {
+                    (Some(exit), Launcher::Direct, _) => self.tell(Event::ChildExited(exit)),
+                    // Its launcher is gone, whose word this would be.
+                    (_, Launcher::Deepspeed, Exit::Signal(signal)) => {
+                        self.tell(Event::Seen(Sight::Returned(-signal)));
+                    }
+                    _ => {}
+                }
+            } else if self.spec.launcher == Launcher::Deepspeed
+                && self.now.child.is_some_and(|child| child.pid == pid)
+            {
+                // The others are orphans of the run that became ours.
                 self.tell(Event::ChildExited(exit));
             }
         }
     }
 
-    /// Takes what the trainer wrote, if `ready` says that the pipe may have something.
-    fn take_output(&mut self, output: &pipe::Receiver, ready: bool) -> Result<(), RunError> {
+    /// Has `take` move what the trainer wrote to the log, then reads some of the lines there.
+    fn take_output(
+        &mut self,
+        take: impl FnOnce(&mut Streams, &mut dyn FnMut(Stream, &str)) -> io::Result<()>,
+    ) -> Result<(), RunError> {
         let mut told = vec![];
-        let mut take = || self.recorder.take(output, |line| told.push(sight::read(line)));
-        let taken = if ready { output.try_io(take) } else { take() };
+        let taken = take(&mut self.streams, &mut |_, line| told.push(sight::read(line)));
         self.take_note(told);
-        match taken {
-            Ok(Taken::Stored) => self.end_gap(),
-            Ok(Taken::Dropped) if self.gap => {}
-            Ok(Taken::Dropped) => {
-                self.gap = true;
-                self.journal.record(&Note::GapBegan);
-            }
-            Ok(Taken::End) => {
-                self.end_gap();
-                self.tell(Event::OutputClosed);
-            }
-            // Nothing there after all; the next wake-up will bring it.
-            Err(cause) if matches!(cause.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
-            // A pipe that cannot be read would be tried for ever. Our successor opens it anew.
-            Err(cause) => return Err(RunError::Supervisor(cause)),
+        self.read_on();
+        // A pipe that cannot be read would be tried for ever. Our successor opens it anew.
+        taken.map_err(RunError::Supervisor)?;
+        if self.streams.are_closed() && !self.is_output_closed() {
+            self.tell(Event::OutputClosed);
         }
         Ok(())
     }
 
-    fn end_gap(&mut self) {
-        if let Some(lost_bytes) = self.recorder.end_of_gap() {
-            self.gap = false;
-            self.journal.record(&Note::GapEnded { lost_bytes });
-        }
+    fn read_on(&mut self) {
+        let mut told = vec![];
+        self.is_behind = self.streams.read_on(&mut |_, line| told.push(sight::read(line)));
+        self.take_note(told);
     }
 
     fn take_note(&mut self, told: Vec<sight::Told>) {
@@ -279,13 +309,14 @@ impl Supervisor {
                 self.tell(Event::Seen(sight));
             }
         }
-        self.now.parsed = self.recorder.parsed();
+        self.now.parsed = self.streams.parsed();
     }
 
     /// Anybody who may write to the run's folder may send something; what is no command is ignored.
     fn obey(&mut self, line: Option<&str>) {
         match line.and_then(|line| serde_json::from_str(line).ok()) {
             Some(Command::Stop { manner }) => self.tell(Event::StopRequested(manner)),
+            Some(Command::RankStarted { process }) => self.ranks.add(process),
             None => {}
         }
     }
@@ -316,14 +347,34 @@ impl Supervisor {
             // It must not hold its GPUs where nobody can see it.
             self.tell(Event::StopRequested(Manner::Graceful));
         }
-        if self.is_near_end() && self.marks.find().is_empty() {
+        if self.is_near_end() && self.marks.find().is_empty() && !self.waits_for_room() {
             self.tell(Event::NobodyLeft);
         }
     }
 
+    /// The end of the log may still find room. Where nothing can be written, the end of the run cannot be either.
+    fn waits_for_room(&mut self) -> bool {
+        if !self.streams.are_waiting() {
+            return false;
+        }
+        let waited = self.nobody_left.get_or_insert_with(Stopwatch::start).elapsed() > ROOM;
+        if !self.folder_gone && !(waited && !self.journal.is_stale(&self.now)) {
+            return true;
+        }
+        for note in self.streams.give_up() {
+            self.journal.record(&note);
+        }
+        false
+    }
+
     /// A supervisor that was killed in its first moments could not tell us which process it was.
     fn child_is_gone(&mut self) -> bool {
-        self.now.child.map_or_else(|| self.marks.find().is_empty(), |child| !child.is_alive())
+        match self.spec.launcher {
+            Launcher::Direct if !self.now.ranks.is_empty() => self.ranks.are_gone(),
+            Launcher::Direct | Launcher::Deepspeed => {
+                self.now.child.map_or_else(|| self.marks.find().is_empty(), |child| !child.is_alive())
+            }
+        }
     }
 
     /// All that is missing is that nobody is left.
@@ -370,6 +421,15 @@ impl Supervisor {
             }
         }
     }
+}
+
+/// The writing end of its pipe is in the program's hands and in no one else's.
+fn start_one(pipe: &Path, command: &CommandSpec, using: Option<&Lock>) -> Result<ProcessId, RunError> {
+    let output = fifo::open_for_writers(pipe)?;
+    let errors = output.try_clone().map_err(RunError::Supervisor)?;
+    let pid = command.spawn(Apart::Group, using, output, errors)?.id().cast_signed();
+    // A child that has ended already is a zombie until it is reaped, which counts as living nowhere else.
+    Ok(ProcessId::of(pid).unwrap_or(ProcessId { pid, started: 0 }))
 }
 
 /// Waits for `deadline`, or for ever if there is none.
