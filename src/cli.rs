@@ -63,6 +63,8 @@ enum Command {
     #[command(subcommand)]
     Service(commands::service::Command),
     Clean(commands::clean::Args),
+    #[command(name = "__rank", hide = true)]
+    Rank(commands::rank::Args),
     #[command(name = "__supervise", hide = true)]
     Supervise(commands::supervise::Args),
     #[command(name = "__notify", hide = true)]
@@ -115,6 +117,7 @@ fn dispatch(command: &Command, context: &Context) -> Result<ExitCode, Error> {
         Command::Export(args) => commands::export::run(args, context),
         Command::Service(command) => commands::service::run(command, context),
         Command::Clean(args) => commands::clean::run(args, context),
+        Command::Rank(args) => commands::rank::run(args, context),
         Command::Supervise(args) => commands::supervise::run(args, context),
         Command::Notify(args) => commands::notify::run(args, context),
     }

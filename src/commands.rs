@@ -12,6 +12,7 @@ mod interrupts;
 pub mod lock;
 pub mod logs;
 pub mod notify;
+pub mod rank;
 pub mod report;
 pub mod resume;
 pub mod rollback;
@@ -24,6 +25,7 @@ pub mod supervise;
 pub mod train;
 pub mod update;
 pub mod watch;
+mod when;
 
 use std::path::{Path, PathBuf};
 

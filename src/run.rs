@@ -5,6 +5,7 @@
 //! what they want of the run they ask its supervisor for ([`stop`]).
 
 pub mod adopt;
+mod capture;
 pub mod checkpoints;
 pub mod comparison;
 pub mod data;
@@ -24,6 +25,8 @@ pub mod measures;
 pub mod notify;
 pub mod outcome;
 mod processes;
+pub mod rank;
+mod ranks;
 mod recorder;
 pub mod restart;
 pub mod resume;

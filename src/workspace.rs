@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use crate::platform::{Host, fs};
 
-pub use settings::{RunSettings, Settings, SettingsError};
+pub use settings::{LogSettings, RunSettings, Settings, SettingsError};
 
 /// The file that marks a workspace and says what its user wants.
 pub const SETTINGS_FILE: &str = "dpgui.toml";

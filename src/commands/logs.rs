@@ -2,17 +2,32 @@
 
 mod metrics;
 
-use std::{ops::ControlFlow, path::Path, process::ExitCode};
+use std::{collections::VecDeque, ops::ControlFlow, process::ExitCode};
+
+use jiff::Timestamp;
+use regex::Regex;
 
 use crate::{
-    error::Error,
-    logs::{Colours, Follower, View, tail, view::Show},
-    output::{Live, Mode, Output},
-    platform::fs::{self, FsError},
+    error::{Error, Kind},
+    logs::{
+        Colours, Entry, Item, Reader, Stream, StreamLog, Style, index,
+        reader::Waiting,
+        store::Found,
+        streams, tail,
+        view::{Show, View},
+    },
+    output::{Live, Mode, Output, size},
+    platform::{
+        clock,
+        fs::{self, FsError},
+    },
     run::{adopt, diagnose::Diagnosed, dir::RunDir, list},
 };
 
-use super::Context;
+use super::{Context, when};
+
+/// Bytes shown at once of a log as it is.
+const PIECE: usize = 256 * 1024;
 
 /// Show what a run printed: its text, or the steps and losses in it
 #[derive(Debug, clap::Args)]
@@ -26,12 +41,31 @@ pub struct Args {
     #[arg(short = 'n', long, value_name = "N")]
     lines: Option<usize>,
     #[command(flatten)]
+    choice: Choice,
+    #[command(flatten)]
     form: Form,
     #[command(flatten)]
     export: metrics::Export,
 }
 
 #[derive(Debug, clap::Args)]
+struct Choice {
+    /// Only what came from TIME on: `10m` (ago), `10:00` (today), `2026-11-27T10:00`
+    #[arg(long, value_name = "TIME", conflicts_with = "raw")]
+    since: Option<String>,
+    /// Only what came before TIME
+    #[arg(long, value_name = "TIME", conflicts_with = "raw")]
+    until: Option<String>,
+    /// Only what this rank printed, or `launcher`
+    #[arg(long, value_name = "N")]
+    rank: Option<Stream>,
+    /// Only lines that match this regular expression
+    #[arg(long, value_name = "REGEX", conflicts_with = "raw")]
+    grep: Option<Regex>,
+}
+
+#[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "options of a command line")]
 struct Form {
     /// The bytes as the run wrote them: progress bars, colours, broken text
     #[arg(long, conflicts_with_all = ["metrics", "json"])]
@@ -39,6 +73,9 @@ struct Form {
     /// Step, loss and speed as tab-separated columns; with --json as JSON lines
     #[arg(long)]
     metrics: bool,
+    /// When each line came, before it
+    #[arg(long, conflicts_with_all = ["raw", "metrics"])]
+    timestamps: bool,
 }
 
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
@@ -48,21 +85,44 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
         metrics::export(&dir, args.lines, &context.output)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let log = dir.log();
-    let offset = offset(args, &log)?;
-    let mut page = vec![];
-    let mut reader = Reader {
-        view: view(args, &context.output, offset, &mut page),
-        // Elsewhere only finished lines are of use.
-        live: (args.follow && context.output.shows_data_on_terminal()).then(|| context.output.live()),
-        output: &context.output,
+    let output = &context.output;
+    let wanted = wanted(args, &dir)?;
+    let ended = || !args.follow || output.reader_has_gone() || has_ended(&dir, context);
+    if args.form.raw {
+        return raw(args, &dir, &wanted, ended, output);
+    }
+    let bounds = [&args.choice.since, &args.choice.until];
+    let [since, until] =
+        bounds.map(|text| text.as_deref().map(|it| when::parse(it, clock::now())).transpose());
+    let (since, until) = (since?, until?);
+    let starts = wanted.iter().map(|stream| Ok((*stream, start(args, &dir, *stream, since)?)));
+    let starts: Vec<(Stream, u64)> = starts.collect::<Result<_, FsError>>()?;
+    let view = View { show: show(args, output), labelled: starts.len() > 1, timed: args.form.timestamps };
+    let is_timed = args.form.timestamps || view.show == Show::JsonText || since.or(until).is_some();
+    let colourful = output.mode() == Mode::Terminal { colour: true } && output.shows_data_on_terminal();
+    let style = Style {
+        colours: if colourful && view.show == Show::Text { Colours::Keep } else { Colours::Drop },
+        for_people: output.shows_data_on_terminal(),
+        timed: is_timed,
     };
-    let ended = || !args.follow || context.output.reader_has_gone() || has_ended(&dir, context);
-    if reader.show(&mut page)?.is_continue() {
-        reader.read(Follower::new(&log, offset), ended, page)?;
-        if args.follow {
-            explain(&dir, args, &context.output)?;
-        }
+    let mut page = Page {
+        args,
+        view,
+        output,
+        since,
+        until,
+        // Of several streams, or of lines that are chosen, only their end tells which are the last.
+        last: args
+            .lines
+            .filter(|_| starts.len() > 1 || is_chosen(args))
+            .map(|count| (count, VecDeque::new())),
+        bytes: vec![],
+        is_over: false,
+    };
+    page.view.begin(&mut page.bytes);
+    let live = (args.follow && output.shows_data_on_terminal()).then(|| output.live());
+    if show_all(Reader::new(&dir.log(), &starts, style), ended, page, live)?.is_continue() && args.follow {
+        explain(&dir, args, output)?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -70,15 +130,34 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
 /// Why it failed, for who followed it to its end. The log's own bytes and numbers stay alone.
 fn explain(dir: &RunDir, args: &Args, output: &Output) -> Result<(), Error> {
     let why = dir.snapshot()?.and_then(|it| it.diagnosis);
-    let shows_text = !args.form.raw && !args.form.metrics;
-    if let Some(diagnosis) = why.filter(|_| shows_text) {
+    if let Some(diagnosis) = why.filter(|_| !args.form.metrics) {
         output.event(&Diagnosed { run: Some(dir.id().clone()), diagnosis });
     }
     Ok(())
 }
 
+/// The streams of the run that are asked for.
+fn wanted(args: &Args, dir: &RunDir) -> Result<Vec<Stream>, Error> {
+    let all = streams(&dir.log())?;
+    let Some(rank) = args.choice.rank else {
+        return Ok(if all.is_empty() { vec![Stream::Launcher] } else { all });
+    };
+    // The only rank of a launcher shares its pipe.
+    let alone = rank == Stream::Rank(0) && all == [Stream::Launcher];
+    if alone || all.contains(&rank) {
+        return Ok(vec![if alone { Stream::Launcher } else { rank }]);
+    }
+    let known: Vec<String> = all.iter().map(|stream| format!("`{stream}`")).collect();
+    let message = format!("`{}` has no `{rank}`", dir.id());
+    Err(Error::new(Kind::Usage, message).with_hint(format!("choose one of {}", known.join(", "))))
+}
+
 /// Nobody will write to the log any more. A run whose supervisor was killed gets a new one, which goes on writing.
 fn has_ended(dir: &RunDir, context: &Context) -> bool {
+    if fs::is_missing(&dir.spec_file()) {
+        context.output.warn(format_args!("the folder of `{}` is gone", dir.id()));
+        return true;
+    }
     if let Err(error) = adopt::adopt(&context.host, dir) {
         context.output.warn(Error::from(error).messages().join(": "));
         return true;
@@ -86,58 +165,166 @@ fn has_ended(dir: &RunDir, context: &Context) -> bool {
     !list::is_live(dir)
 }
 
-/// Where in the log the reader begins.
-fn offset(args: &Args, log: &Path) -> Result<u64, FsError> {
-    let Some(count) = args.lines.filter(|_| fs::exists(log)) else { return Ok(0) };
-    let mut file = fs::open(log)?;
-    if args.form.metrics { tail::steps(&mut file, log, count) } else { tail::lines(&mut file, log, count) }
+/// Not every line is shown.
+fn is_chosen(args: &Args) -> bool {
+    let Choice { since, until, grep, .. } = &args.choice;
+    since.is_some() || until.is_some() || grep.is_some()
 }
 
-fn view(args: &Args, output: &Output, offset: u64, page: &mut Vec<u8>) -> View {
-    let show = match (args.form.metrics, output.mode()) {
-        _ if args.form.raw => return View::Raw,
+/// Where in the stream the reader begins.
+fn start(args: &Args, dir: &RunDir, stream: Stream, since: Option<Timestamp>) -> Result<u64, FsError> {
+    let folder = stream.folder(&dir.log());
+    let mut log = StreamLog::new(&folder);
+    if let Some(since) = since {
+        let at = index::seek(&folder, since)?;
+        return match at {
+            Some(at) => tail::line_at(&mut log, at),
+            None => log.start(),
+        };
+    }
+    match args.lines {
+        Some(count) if args.form.metrics => tail::steps(&mut log, count),
+        Some(count) if !is_chosen(args) => tail::lines(&mut log, count),
+        Some(_) | None => Ok(0),
+    }
+}
+
+fn show(args: &Args, output: &Output) -> Show {
+    match (args.form.metrics, output.mode()) {
         (true, Mode::Json) => Show::JsonSteps,
         (true, Mode::Plain | Mode::Terminal { .. }) => Show::Steps,
         (false, Mode::Json) => Show::JsonText,
         (false, Mode::Plain | Mode::Terminal { .. }) => Show::Text,
+    }
+}
+
+/// The bytes of one stream, as they are.
+fn raw(
+    args: &Args,
+    dir: &RunDir,
+    wanted: &[Stream],
+    ended: impl FnMut() -> bool,
+    output: &Output,
+) -> Result<ExitCode, Error> {
+    let [stream] = wanted else {
+        let message = format!("`{}` has a log for each of its {} streams", dir.id(), wanted.len());
+        return Err(Error::new(Kind::Usage, message).with_hint("choose one with `--rank N`"));
     };
-    let colourful = output.mode() == Mode::Terminal { colour: true } && output.shows_data_on_terminal();
-    let colours = if colourful && show == Show::Text { Colours::Keep } else { Colours::Drop };
-    View::new(show, colours, offset, page)
+    let mut log = StreamLog::new(&stream.folder(&dir.log()));
+    let mut offset = args.lines.map_or(Ok(0), |count| tail::lines(&mut log, count))?;
+    let mut waiting = Waiting::new(ended);
+    let mut bytes = vec![];
+    loop {
+        bytes.clear();
+        match log.read(offset, PIECE, &mut bytes)? {
+            Found::Bytes => offset += bytes.len() as u64,
+            Found::Trimmed { up_to } => {
+                warn_of_trimmed(output, *stream, offset, up_to);
+                offset = up_to;
+            }
+            Found::Nothing if !waiting.wait(&[log.folder().to_owned(), dir.path().to_owned()]) => break,
+            Found::Nothing => continue,
+        }
+        waiting.has_read();
+        if output.bytes(&bytes)?.is_break() {
+            break;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
-/// Somebody who reads a log on stdout, and may go away.
-struct Reader<'a> {
+fn warn_of_trimmed(output: &Output, stream: Stream, from: u64, up_to: u64) {
+    let gone = size::bytes(up_to - from);
+    output.warn(format_args!(
+        "{gone} of `{stream}` are gone, up to byte {up_to}: more than `[logs] keep` in `dpgui.toml` allows"
+    ));
+}
+
+/// What is shown of the lines, on its way to somebody who may go away.
+struct Page<'a> {
+    args: &'a Args,
     view: View,
-    live: Option<Live>,
     output: &'a Output,
+    since: Option<Timestamp>,
+    until: Option<Timestamp>,
+    /// The last lines so far, until the end of what was there is reached.
+    last: Option<(usize, VecDeque<Vec<u8>>)>,
+    bytes: Vec<u8>,
+    /// Nothing that comes can be wanted.
+    is_over: bool,
 }
 
-impl Reader<'_> {
-    fn read(
-        &mut self,
-        mut log: Follower,
-        mut ended: impl FnMut() -> bool,
-        mut page: Vec<u8>,
-    ) -> Result<(), FsError> {
-        while let Some(bytes) = log.next(&mut ended)? {
-            self.view.push(&bytes, &mut page);
-            if self.show(&mut page)?.is_break() {
-                return Ok(());
+/// Breaks if the reader went away.
+fn show_all(
+    mut reader: Reader,
+    mut ended: impl FnMut() -> bool,
+    mut page: Page<'_>,
+    mut live: Option<Live>,
+) -> Result<ControlFlow<()>, FsError> {
+    if page.flush()?.is_break() {
+        return Ok(ControlFlow::Break(()));
+    }
+    loop {
+        // What is there is read without waiting for what comes.
+        let is_first = page.last.is_some();
+        let goes_on = reader.next(|| is_first || ended(), |item| page.item(item))?;
+        if !goes_on && is_first {
+            page.end_of_past();
+            if page.args.follow {
+                continue;
             }
         }
-        self.live = None;
-        self.view.finish(&mut page);
-        // The end of the log is the end of the command, read or not.
-        self.show(&mut page).map(|_| ())
+        if !goes_on {
+            live = None;
+            reader.finish(|item| page.item(item));
+        }
+        let flow = page.flush()?;
+        if flow.is_break() || page.is_over || !goes_on {
+            return Ok(flow);
+        }
+        if let Some(live) = &live {
+            live.show(reader.unfinished().unwrap_or_default());
+        }
+    }
+}
+
+impl Page<'_> {
+    fn item(&mut self, item: Item<'_>) {
+        match item {
+            Item::Trimmed { stream, from, up_to } => warn_of_trimmed(self.output, stream, from, up_to),
+            Item::Line(entry) if self.wants(&entry) => match &mut self.last {
+                None => self.view.append(&entry, &mut self.bytes),
+                Some((count, lines)) => {
+                    let mut line = vec![];
+                    self.view.append(&entry, &mut line);
+                    // Of lines without a step nothing is shown.
+                    if !line.is_empty() {
+                        lines.push_back(line);
+                    }
+                    lines.drain(..lines.len().saturating_sub(*count));
+                }
+            },
+            Item::Line(_) => {}
+        }
     }
 
-    fn show(&self, page: &mut Vec<u8>) -> Result<ControlFlow<()>, FsError> {
-        let flow = self.output.bytes(page)?;
-        page.clear();
-        if let Some(live) = &self.live {
-            live.show(self.view.unfinished().unwrap_or_default());
+    fn wants(&mut self, entry: &Entry<'_>) -> bool {
+        let is_late = self.until.is_some_and(|until| entry.time.is_some_and(|time| time >= until));
+        self.is_over |= is_late;
+        let is_early = self.since.is_some_and(|since| entry.time.is_none_or(|time| time < since));
+        let matches = self.args.choice.grep.as_ref().is_none_or(|grep| grep.is_match(entry.line.text));
+        !is_late && !is_early && matches
+    }
+
+    fn end_of_past(&mut self) {
+        if let Some((_, lines)) = self.last.take() {
+            self.bytes.extend(lines.into_iter().flatten());
         }
+    }
+
+    fn flush(&mut self) -> Result<ControlFlow<()>, FsError> {
+        let flow = self.output.bytes(&self.bytes)?;
+        self.bytes.clear();
         Ok(flow)
     }
 }

@@ -5,6 +5,7 @@
 mod redact;
 
 use std::{
+    collections::VecDeque,
     fmt::Write,
     path::{Path, PathBuf},
     process::ExitCode,
@@ -15,7 +16,10 @@ use serde::Serialize;
 use crate::{
     config::secret,
     error::{Error, Kind},
-    logs::{Colours, Fold, tail},
+    logs::{
+        View,
+        reader::{last_lines, read_through},
+    },
     output::{Event, Line, Mode, size},
     platform::{fs, gpu, system},
     run::{RunDir, diagnose, list},
@@ -194,23 +198,19 @@ fn versions(context: &Context) -> String {
 }
 
 fn log_end(dir: &RunDir) -> Result<String, Error> {
-    let path = dir.log();
-    if !fs::exists(&path) {
-        return Ok("nothing was printed".to_owned());
-    }
-    let mut file = fs::open(&path)?;
-    let end = fs::length(&file, &path)?;
-    let start = tail::lines(&mut file, &path, LOG_LINES)?.max(end.saturating_sub(LOG_BYTES as u64));
-    let bytes = fs::read_at(&mut file, &path, start, LOG_BYTES)?;
-    let mut fold = Fold::new(start, Colours::Drop);
-    let mut text = String::new();
-    let mut keep = |line: crate::logs::Line<'_>| {
-        text.push_str(line.text);
-        text.push('\n');
-    };
-    fold.feed(&bytes, &mut keep);
-    fold.finish(keep);
-    Ok(text)
+    let log = dir.log();
+    let starts = last_lines(&log, LOG_LINES)?;
+    let view = View::text(starts.len());
+    let (mut lines, mut bytes) = (VecDeque::new(), 0);
+    read_through(&log, &starts, |entry| {
+        let line = view.line(entry) + "\n";
+        bytes += line.len();
+        lines.push_back(line);
+        while bytes > LOG_BYTES || lines.len() > LOG_LINES {
+            bytes -= lines.pop_front().map_or(bytes, |line| line.len());
+        }
+    })?;
+    Ok(if lines.is_empty() { "nothing was printed".to_owned() } else { lines.into_iter().collect() })
 }
 
 fn whole(parts: &[Part]) -> String {

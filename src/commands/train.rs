@@ -71,9 +71,28 @@ pub struct Args {
     /// What to call the run [default: the name of CONFIG]
     #[arg(long)]
     name: Option<RunName>,
+    /// Who starts the ranks: DeepSpeed's launcher, or dpgui itself, which is faster and takes less memory
+    #[arg(long, value_enum, default_value_t)]
+    launcher: Launcher,
     /// More arguments for the trainer
     #[arg(last = true, value_name = "ARGS")]
     passed_on: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
+enum Launcher {
+    #[default]
+    Deepspeed,
+    Direct,
+}
+
+impl From<Launcher> for run::spec::Launcher {
+    fn from(chosen: Launcher) -> Self {
+        match chosen {
+            Launcher::Deepspeed => Self::Deepspeed,
+            Launcher::Direct => Self::Direct,
+        }
+    }
 }
 
 /// A run has begun.
@@ -103,6 +122,7 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
         name: args.name.clone(),
         resume,
         step,
+        launcher: args.launcher.into(),
         args: args.passed_on.clone(),
         restarts: args.restarts(),
         on_nan: args.on_nan,

@@ -5,11 +5,17 @@ use super::render::{Colours, Effect, render};
 /// Bytes of a line, or of one state of a progress bar, that are kept; what is more is counted and dropped.
 pub const LONGEST: usize = 64 * 1024;
 
+/// The same for programs, which can search what nobody would read.
+const LONGEST_FOR_PROGRAMS: usize = 16 << 20;
+
 /// One finished line, safe to show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Line<'a> {
     /// Where its first byte is in the log.
     pub offset: u64,
+    /// Offset behind its last byte, the newline if it has one.
+    #[serde(skip)]
+    pub end: u64,
     pub text: &'a str,
 }
 
@@ -20,13 +26,14 @@ pub struct Line<'a> {
 #[derive(Debug)]
 pub struct Fold {
     colours: Colours,
+    longest: usize,
     /// Of the next byte in the log.
     position: u64,
     /// Of the first byte of the unfinished line.
     line_start: u64,
     /// What the unfinished line shows without `segment`.
     shown: String,
-    /// Bytes since the last `\r` or `\n`, at most [`LONGEST`].
+    /// Bytes since the last `\r` or `\n`, at most `longest`.
     segment: Vec<u8>,
     /// Bytes of the segment that were dropped.
     dropped: u64,
@@ -39,6 +46,7 @@ impl Fold {
     pub fn new(offset: u64, colours: Colours) -> Self {
         Self {
             colours,
+            longest: LONGEST,
             position: offset,
             line_start: offset,
             shown: String::new(),
@@ -46,6 +54,13 @@ impl Fold {
             dropped: 0,
             scratch: String::new(),
         }
+    }
+
+    /// Lines are whole up to a length that nobody prints, because no person reads them.
+    #[must_use]
+    pub fn for_programs(mut self) -> Self {
+        self.longest = LONGEST_FOR_PROGRAMS;
+        self
     }
 
     /// Takes the next bytes and hands over each line that they finish.
@@ -56,9 +71,10 @@ impl Fold {
             self.end_segment(&bytes[start..end]);
             start = end + 1;
             if bytes[end] == b'\n' {
-                on_line(Line { offset: self.line_start, text: &self.shown });
+                let end = base + start as u64;
+                on_line(Line { offset: self.line_start, end, text: &self.shown });
                 self.shown.clear();
-                self.line_start = base + start as u64;
+                self.line_start = end;
             }
         }
         self.keep(&bytes[start..]);
@@ -78,13 +94,13 @@ impl Fold {
     /// Hands over the unfinished line, if there is one: the log has ended.
     pub fn finish(&mut self, mut on_line: impl FnMut(Line<'_>)) {
         if let Some(text) = self.unfinished() {
-            on_line(Line { offset: self.line_start, text: &text });
-            *self = Self::new(self.position, self.colours);
+            on_line(Line { offset: self.line_start, end: self.position, text: &text });
+            *self = Self { longest: self.longest, ..Self::new(self.position, self.colours) };
         }
     }
 
     fn end_segment(&mut self, last: &[u8]) {
-        let whole = self.segment.is_empty() && last.len() <= LONGEST;
+        let whole = self.segment.is_empty() && last.len() <= self.longest;
         if !whole {
             self.keep(last);
         }
@@ -99,7 +115,7 @@ impl Fold {
     }
 
     fn keep(&mut self, bytes: &[u8]) {
-        let fits = bytes.len().min(LONGEST - self.segment.len());
+        let fits = bytes.len().min(self.longest - self.segment.len());
         self.segment.extend_from_slice(&bytes[..fits]);
         self.dropped += (bytes.len() - fits) as u64;
     }

@@ -1,76 +1,75 @@
-//! What a reader of a log sees: the bytes, lines, or the metrics in them.
+//! What a reader of a log sees: lines, or the metrics in them.
 
+use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{Colours, Fold, Line, Mark, Step};
+use super::{Entry, Mark, Step, Stream};
 
 /// The columns of the metrics for programs that read tab-separated values.
 const HEADER: &str = "step\tloss\tseconds_per_step\tsamples_per_second";
-
-/// Turns a log's bytes into what is shown of them.
-#[derive(Debug)]
-pub enum View {
-    /// As written.
-    Raw,
-    Folded {
-        fold: Fold,
-        show: Show,
-    },
-}
 
 /// One line of the view for each line, or each step, of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Show {
     Text,
-    /// `{"offset":…,"text":…}`
+    /// `{"time":…,"stream":…,"offset":…,"text":…}`
     JsonText,
     /// Tab-separated, after a header.
     Steps,
     JsonSteps,
 }
 
-impl View {
-    /// Of a log from `offset` on. `page` gets what stands above all lines.
-    pub fn new(show: Show, colours: Colours, offset: u64, page: &mut Vec<u8>) -> Self {
-        if show == Show::Steps {
-            page.extend(HEADER.bytes().chain([b'\n']));
-        }
-        Self::Folded { fold: Fold::new(offset, colours), show }
-    }
-
-    /// Takes the log's next bytes and appends what they show to `page`.
-    pub fn push(&mut self, bytes: &[u8], page: &mut Vec<u8>) {
-        match self {
-            Self::Raw => page.extend_from_slice(bytes),
-            Self::Folded { fold, show } => fold.feed(bytes, |line| show.append(line, page)),
-        }
-    }
-
-    /// The log has ended: appends the line that no newline ended.
-    pub fn finish(&mut self, page: &mut Vec<u8>) {
-        match self {
-            Self::Raw => {}
-            Self::Folded { fold, show } => fold.finish(|line| show.append(line, page)),
-        }
-    }
-
-    /// The unfinished line, often a progress bar, for readers who can see it change.
-    pub fn unfinished(&self) -> Option<String> {
-        match self {
-            Self::Folded { fold, show: Show::Text } => fold.unfinished(),
-            Self::Folded { .. } | Self::Raw => None,
-        }
-    }
+/// How entries of a log become lines of text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct View {
+    pub show: Show,
+    /// Ranks are named before what they say, because there are several.
+    pub labelled: bool,
+    /// So are times.
+    pub timed: bool,
 }
 
-impl Show {
-    fn append(self, line: Line<'_>, page: &mut Vec<u8>) {
-        match self {
-            Self::Text => page.extend_from_slice(line.text.as_bytes()),
-            Self::JsonText => append_json(&line, page),
-            Self::Steps | Self::JsonSteps => {
-                let Some(Mark::Step(step)) = Mark::parse(line.text) else { return };
-                if self == Self::JsonSteps {
+#[derive(Serialize)]
+struct JsonLine<'a> {
+    time: Option<Timestamp>,
+    stream: Stream,
+    offset: u64,
+    text: &'a str,
+}
+
+impl View {
+    /// The text of so many streams.
+    pub const fn text(streams: usize) -> Self {
+        Self { show: Show::Text, labelled: streams > 1, timed: false }
+    }
+
+    /// One line of text.
+    pub fn line(self, entry: &Entry<'_>) -> String {
+        self.margin(entry) + entry.line.text
+    }
+
+    /// What stands above all lines.
+    pub fn begin(self, page: &mut Vec<u8>) {
+        if self.show == Show::Steps {
+            page.extend(HEADER.bytes().chain([b'\n']));
+        }
+    }
+
+    /// Appends what is shown of `entry` to `page`.
+    pub fn append(self, entry: &Entry<'_>, page: &mut Vec<u8>) {
+        let text = entry.line.text;
+        match self.show {
+            Show::Text => {
+                page.extend_from_slice(self.margin(entry).as_bytes());
+                page.extend_from_slice(text.as_bytes());
+            }
+            Show::JsonText => {
+                let Entry { stream, time, line } = *entry;
+                append_json(&JsonLine { time, stream, offset: line.offset, text }, page);
+            }
+            Show::Steps | Show::JsonSteps => {
+                let Some(Mark::Step(step)) = Mark::parse(text) else { return };
+                if self.show == Show::JsonSteps {
                     append_json(&step, page);
                 } else {
                     page.extend(columns(&step).bytes());
@@ -78,6 +77,20 @@ impl Show {
             }
         }
         page.push(b'\n');
+    }
+
+    /// `2026-11-27T10:00:00.123Z [rank1] `, or what of it is wanted.
+    fn margin(self, entry: &Entry<'_>) -> String {
+        let mut margin = String::new();
+        if self.timed {
+            // A line from before there were times lines up with the others.
+            margin = entry.time.map_or_else(|| format!("{:24} ", "-"), |time| format!("{time:.3} "));
+        }
+        match entry.stream {
+            Stream::Rank(number) if self.labelled => margin.extend(["[rank", &number.to_string(), "] "]),
+            Stream::Rank(_) | Stream::Launcher => {}
+        }
+        margin
     }
 }
 
@@ -93,6 +106,8 @@ fn append_json(value: &impl Serialize, page: &mut Vec<u8>) {
 
 #[cfg(test)]
 mod tests {
+    use crate::logs::{Colours, Fold, Line};
+
     use super::*;
 
     const LOG: &str = "Started new epoch: 2\n 50%|█\rsteps: 1 loss: 0.5000 iter time (s): 0.070 samples/sec: 457.143\n\
@@ -100,9 +115,16 @@ mod tests {
 
     fn shown(show: Show) -> String {
         let mut page = vec![];
-        let mut view = View::new(show, Colours::Drop, 0, &mut page);
-        view.push(LOG.as_bytes(), &mut page);
-        view.finish(&mut page);
+        let view = View { show, labelled: true, timed: true };
+        view.begin(&mut page);
+        let mut fold = Fold::new(0, Colours::Drop);
+        let time = Timestamp::from_millisecond(1_764_237_600_123).ok();
+        let mut append = |line: Line<'_>| {
+            let stream = if line.offset == 0 { Stream::Launcher } else { Stream::Rank(0) };
+            view.append(&Entry { stream, line, time }, &mut page);
+        };
+        fold.feed(LOG.as_bytes(), &mut append);
+        fold.finish(append);
         String::from_utf8(page).expect("text")
     }
 

@@ -1,6 +1,6 @@
 //! What the kernel lets this process, and all that it starts, have at most.
 
-use rustix::process::{Resource, Rlimit, getrlimit};
+use rustix::process::{Resource, Rlimit, getrlimit, setpriority_process};
 
 /// A limit of the shell: `soft` holds, and may be raised up to `hard`. `None` is unlimited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +17,12 @@ pub fn open_files() -> Limit {
 /// Bytes that may be kept from being swapped: `ulimit -l`, which counts in KiB.
 pub fn locked_memory() -> Limit {
     limit(Resource::Memlock)
+}
+
+/// Puts this thread behind everybody who has something to do. On Linux each thread has a priority of its own.
+pub fn yield_to_others() {
+    // Lower is always allowed.
+    let _ = setpriority_process(None, 19);
 }
 
 fn limit(resource: Resource) -> Limit {

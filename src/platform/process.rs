@@ -238,6 +238,12 @@ pub fn as_typed(words: impl IntoIterator<Item = impl AsRef<OsStr>>) -> String {
     words.into_iter().map(|word| quoted(&word.as_ref().to_string_lossy())).collect::<Vec<_>>().join(" ")
 }
 
+/// Becomes another program, with the same environment and files; returns only if that cannot be.
+pub fn replace_with(program: &str, args: &[String]) -> Result<std::convert::Infallible, ProcessError> {
+    let source = Command::new(program).args(args).exec();
+    Err(ProcessError::Start { program: PathBuf::from(program), source })
+}
+
 /// There is a process of this number, ours to signal or not.
 pub fn is_alive(pid: i32) -> bool {
     let asked = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), None);

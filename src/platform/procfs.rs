@@ -65,13 +65,13 @@ impl Process {
         })
     }
 
-    /// The process has this file open for writing; `file` must be a real path, without links in it.
-    pub fn writes_to(&self, file: &Path) -> bool {
+    /// The process has one of these files open for writing. They must be real paths, without links in them.
+    pub fn writes_to(&self, files: &[PathBuf]) -> bool {
         // The links are read and not followed: what they lead to may be on a server that does not answer.
         let Ok(handles) = fs::read_dir(self.path("fd")) else { return false };
         handles.flatten().any(|handle| {
             let info = self.path("fdinfo").join(handle.file_name());
-            fs::read_link(handle.path()).is_ok_and(|target| target == file)
+            fs::read_link(handle.path()).is_ok_and(|target| files.contains(&target))
                 && fs::read_to_string(info).is_ok_and(|info| is_for_writing(&info))
         })
     }
@@ -232,10 +232,10 @@ mod tests {
         let path = dir.path().canonicalize().expect("there").join("file");
         let own = read(std::process::id().cast_signed()).expect("we run");
         let writer = fs::File::create(&path).expect("created");
-        assert!(own.writes_to(&path));
+        assert!(own.writes_to(std::slice::from_ref(&path)));
         drop(writer);
         let _reader = fs::File::open(&path).expect("opened");
-        assert!(!own.writes_to(&path));
+        assert!(!own.writes_to(std::slice::from_ref(&path)));
     }
 
     #[test]

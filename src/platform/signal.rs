@@ -100,6 +100,23 @@ pub fn replace_stdout(file: &File) -> io::Result<()> {
     Ok(unistd::dup2_stdout(file.as_fd())?)
 }
 
+/// Points stdout and stderr at `file`.
+pub fn replace_output(file: &File) -> io::Result<()> {
+    unistd::dup2_stdout(file.as_fd())?;
+    Ok(unistd::dup2_stderr(file.as_fd())?)
+}
+
+/// This process, whatever program it becomes, is killed when its parent ends.
+pub fn end_with_parent() -> io::Result<()> {
+    let parent = unistd::getppid();
+    prctl::set_pdeathsig(Signal::SIGKILL)?;
+    // One that ended a moment ago sends no signal any more.
+    if unistd::getppid() == parent && parent != Pid::from_raw(1) {
+        return Ok(());
+    }
+    Err(io::Error::other("the launcher has ended"))
+}
+
 /// The children that have ended since the last call.
 pub fn reap() -> Vec<(i32, Exit)> {
     let mut ended = vec![];

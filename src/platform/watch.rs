@@ -25,10 +25,15 @@ pub struct Watch {
 
 impl Watch {
     pub fn new(dir: &Path) -> Self {
-        let inotify = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC)
-            .ok()
-            .filter(|inotify| inotify.add_watch(dir, CHANGES).is_ok());
-        Self { inotify }
+        Self::over([dir])
+    }
+
+    /// Over all these directories. One that cannot be watched makes it a watch by time.
+    pub fn over<P: AsRef<Path>>(dirs: impl IntoIterator<Item = P>) -> Self {
+        let inotify = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC).ok();
+        let watches =
+            |inotify: &Inotify| dirs.into_iter().all(|dir| inotify.add_watch(dir.as_ref(), CHANGES).is_ok());
+        Self { inotify: inotify.filter(watches) }
     }
 
     /// Returns at a change, and after `longest` at the latest: a change made on another machine of a network file

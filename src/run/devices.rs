@@ -61,6 +61,15 @@ impl Devices {
         (!both.is_empty()).then_some(Self::Gpus(both))
     }
 
+    /// As `CUDA_VISIBLE_DEVICES` has them; on the CPU DeepSpeed counts ranks there.
+    pub fn ids(&self) -> String {
+        let ids = match self {
+            Self::Gpus(ids) => ids.clone(),
+            Self::Cpu { ranks } => (0..*ranks).collect(),
+        };
+        ids.iter().map(u32::to_string).collect::<Vec<_>>().join(",")
+    }
+
     pub fn ranks(&self) -> u32 {
         match self {
             Self::Gpus(ids) => u32::try_from(ids.len()).unwrap_or(u32::MAX),

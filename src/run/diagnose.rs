@@ -1,21 +1,31 @@
 //! Why a run failed: its log and the numbers of the machine, brought to [`crate::diagnosis`].
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use crate::{
     diagnosis::{Diagnoser, Diagnosis, Disk, Numbers},
-    output::{Event, Line},
-    platform::{
-        Env,
-        cgroup::OomKills,
-        fs::{self, FsError},
-        gpu, mounts,
+    logs::{
+        StreamLog,
+        pieces::{Piece, in_order},
+        store::Found,
+        streams,
     },
+    output::{Event, Line},
+    platform::{Env, cgroup::OomKills, fs::FsError, gpu, mounts},
 };
 
 use super::{
-    RunError, devices::Devices, dir::RunDir, evidence::Evidence, id::RunId, journal::Snapshot,
-    outcome::Outcome, spec::Spec, state::Stopping,
+    RunError,
+    devices::Devices,
+    dir::RunDir,
+    evidence::Evidence,
+    id::RunId,
+    journal::{Parsed, Snapshot},
+    outcome::Outcome,
+    spec::Spec,
+    state::Stopping,
 };
 
 /// Bytes of the log's end that are looked at when a run ends: well under a second. `dpgui diagnose` looks at all of it.
@@ -46,11 +56,10 @@ pub(super) fn count(
     has_a_cause(&stopping.outcome()).then(|| numbers(dir, spec, env, now.oom_kills, evidence))
 }
 
-/// Why it failed, by the end of what its last attempt has printed, from the byte `from` of the log on.
-pub(super) fn at_end(dir: &RunDir, from: u64, numbers: &Numbers) -> Option<Diagnosis> {
-    let from = fs::size(&dir.log()).unwrap_or(0).saturating_sub(AT_THE_END).max(from);
+/// Why it failed, by the end of what its last attempt has printed, `from` these offsets on.
+pub(super) fn at_end(dir: &RunDir, from: &Parsed, numbers: &Numbers) -> Option<Diagnosis> {
     // A log that cannot be read says nothing; the numbers still do.
-    of_log(dir, from, numbers).unwrap_or_else(|_| Diagnoser::new().judge(numbers))
+    of_log(dir, from, AT_THE_END, numbers).unwrap_or_else(|_| Diagnoser::new().judge(numbers))
 }
 
 /// Why the run failed, by all of its log and what was counted when it ended; `None` if nothing is wrong.
@@ -66,8 +75,8 @@ pub fn of_run(dir: &RunDir) -> Result<Option<Diagnosis>, RunError> {
     }
     let numbers = known.unwrap_or_else(|| of_snapshot(snapshot.as_ref()));
     // Of several attempts the last one is what the run failed with.
-    let from = snapshot.as_ref().map_or(0, |it| it.attempt.log_from);
-    Ok(of_log(dir, from, &numbers)?)
+    let from = snapshot.map(|it| it.attempt.log_from).unwrap_or_default();
+    Ok(of_log(dir, &from, u64::MAX, &numbers)?)
 }
 
 /// It ended in a way that the log or the machine may explain.
@@ -86,19 +95,30 @@ const fn has_a_cause(outcome: &Outcome) -> bool {
     }
 }
 
-fn of_log(dir: &RunDir, from: u64, numbers: &Numbers) -> Result<Option<Diagnosis>, FsError> {
-    let path = dir.log();
+/// By at most so many last bytes of each stream.
+fn of_log(dir: &RunDir, from: &Parsed, last: u64, numbers: &Numbers) -> Result<Option<Diagnosis>, FsError> {
+    let log = dir.log();
+    let mut stores = BTreeMap::new();
+    let mut starts = vec![];
+    for stream in streams(&log)? {
+        let mut store = StreamLog::new(&stream.folder(&log));
+        let from = from.get(&stream).copied().unwrap_or(0);
+        starts.push((stream, store.end()?.saturating_sub(last).max(from)));
+        stores.insert(stream, store);
+    }
     let mut diagnoser = Diagnoser::new();
-    if fs::exists(&path) {
-        let mut file = fs::open(&path)?;
-        let mut offset = from;
-        loop {
-            let bytes = fs::read_at(&mut file, &path, offset, PIECE)?;
-            if bytes.is_empty() {
+    let mut bytes = vec![];
+    for Piece { stream, start, end } in in_order(&log, &starts)? {
+        let Some(store) = stores.get_mut(&stream) else { continue };
+        let mut at = start;
+        while at < end {
+            bytes.clear();
+            let limit = usize::try_from(end - at).unwrap_or(PIECE).min(PIECE);
+            if store.read(at, limit, &mut bytes)? != Found::Bytes {
                 break;
             }
-            diagnoser.push(offset, None, &bytes);
-            offset += bytes.len() as u64;
+            diagnoser.push(at, stream.rank(), &bytes);
+            at += bytes.len() as u64;
         }
     }
     diagnoser.finish();

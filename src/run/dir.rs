@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, de::DeserializeOwned};
 
 use crate::{
+    logs::Stream,
     platform::{
         fs::{self, FsError},
         lock::Lock,
@@ -76,14 +77,14 @@ impl RunDir {
         self.path.join("control")
     }
 
-    /// What the trainer writes into.
-    pub fn output(&self) -> PathBuf {
-        self.path.join("output.fifo")
+    /// What the trainer's processes write into.
+    pub fn pipe(&self, stream: Stream) -> PathBuf {
+        self.path.join(format!("{stream}.fifo"))
     }
 
-    /// The bytes that the trainer wrote, unchanged.
+    /// The folder with the bytes that they wrote, unchanged, one folder a stream.
     pub fn log(&self) -> PathBuf {
-        self.path.join("output.log")
+        self.path.join("log")
     }
 
     /// A record of each step, see [`crate::metrics::store`].

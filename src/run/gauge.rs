@@ -3,12 +3,12 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    logs::{Colours, Fold, Mark, Step},
-    metrics::{Rate, Record, Writer, store},
-    platform::{
-        clock,
-        fs::{self, FsError},
+    logs::{
+        Mark, Step,
+        reader::{beginnings, read_through},
     },
+    metrics::{Rate, Record, Writer, store},
+    platform::{clock, fs::FsError},
 };
 
 use super::{RunError, dir::RunDir, journal::Journal, sight::Told, supervise::Begin};
@@ -112,7 +112,7 @@ impl Meter {
 /// its log tells.
 pub fn records(dir: &RunDir) -> Result<Vec<Record>, RunError> {
     let stored = store::read(&dir.metrics())?;
-    if !stored.is_empty() || fs::is_missing(&dir.log()) {
+    if !stored.is_empty() {
         return Ok(stored);
     }
     Ok(logged(dir)?)
@@ -121,12 +121,11 @@ pub fn records(dir: &RunDir) -> Result<Vec<Record>, RunError> {
 fn logged(dir: &RunDir) -> Result<Vec<Record>, FsError> {
     let mut gauge = Gauge::default();
     let mut records = vec![];
-    let mut take = |text: &str| {
+    let log = dir.log();
+    read_through(&log, &beginnings(&log)?, |entry| {
+        let text = entry.line.text;
         records.extend(gauge.take(Mark::parse(text).as_ref(), Rate::parse(text), f64::NAN));
-    };
-    let mut fold = Fold::new(0, Colours::Drop);
-    fold.feed(&fs::read(&dir.log())?, |line| take(line.text));
-    fold.finish(|line| take(line.text));
+    })?;
     Ok(records)
 }
 

@@ -1,12 +1,13 @@
 //! What the supervisor puts on disk about a run: every change of state in order, and the last state as a whole.
 
-use std::{fs::File, time::Duration};
+use std::{collections::BTreeMap, fs::File, time::Duration};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     diagnosis::{Diagnosis, Numbers},
+    logs::Stream,
     platform::{
         cgroup::OomKills,
         clock::{self, Stopwatch},
@@ -30,6 +31,9 @@ use super::{
 /// Between two snapshots that differ only in how far the training is.
 const SNAPSHOT_EVERY: Duration = Duration::from_secs(1);
 
+/// How far the lines of each stream have been read.
+pub type Parsed = BTreeMap<Stream, u64>;
+
 /// `state.json`: enough for a reader to show the run, and for a new supervisor to go on with it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Snapshot {
@@ -38,12 +42,16 @@ pub struct Snapshot {
     /// When that was so: for a run that ended unseen, when it was last seen.
     pub updated: Timestamp,
     pub last_step: Option<LastStep>,
-    /// Bytes of the log from whose lines the state was made.
-    pub parsed: u64,
+    /// Bytes of each stream from whose lines the state was made.
+    #[serde(default)]
+    pub parsed: Parsed,
     #[serde(default)]
     pub gauge: Gauge,
-    /// The program that was started.
+    /// The program that was started; of several ranks the first.
     pub child: Option<ProcessId>,
+    /// The ranks, if the supervisor started them itself.
+    #[serde(default)]
+    pub ranks: Vec<ProcessId>,
     /// The first supervisor, leader of the session that the run lives in.
     pub session: Option<ProcessId>,
     #[serde(default)]
@@ -162,9 +170,10 @@ impl Snapshot {
             state: RunState::Starting,
             updated: clock::now(),
             last_step: None,
-            parsed: 0,
+            parsed: Parsed::new(),
             gauge: Gauge::default(),
             child: None,
+            ranks: vec![],
             session,
             attempt: Attempt::default(),
             alarm: None,

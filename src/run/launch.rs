@@ -8,10 +8,16 @@ use crate::{
     workspace::Workspace,
 };
 
-use super::{devices::Devices, spec::RESUME};
+use super::{
+    devices::Devices,
+    spec::{Launcher, RESUME},
+};
 
 /// DeepSpeed reads its hosts from here unless told otherwise, and then trains on several machines.
 pub const HOSTFILE: &str = "/job/hostfile";
+
+/// The command that stands between DeepSpeed's launcher and a rank.
+pub const RANK: &str = "__rank";
 
 /// What would reach into the trainer's Python from outside. `PYTHONDONTWRITEBYTECODE` would make every start slow, and
 /// `PYTHONSAFEPATH` would hide the trainer's own modules from it.
@@ -44,15 +50,44 @@ pub struct Launch<'a> {
     pub args: &'a [String],
     /// There is a [`HOSTFILE`] on this machine.
     pub hostfile: bool,
+    pub launcher: Launcher,
+    /// What starts each rank below DeepSpeed's launcher, up to the trainer's Python: `dpgui __rank RUN`.
+    pub wrapper: [&'a Path; 2],
 }
 
 impl Launch<'_> {
     pub fn program(&self) -> PathBuf {
-        program(self.workspace)
+        match self.launcher {
+            Launcher::Deepspeed => program(self.workspace),
+            Launcher::Direct => python(self.workspace),
+        }
     }
 
-    /// What `deepspeed` is given.
+    /// What the program is given.
     pub fn args(&self) -> Vec<String> {
+        match self.launcher {
+            Launcher::Deepspeed if self.devices.ranks() > 1 => self.wrapped(),
+            Launcher::Deepspeed => self.stock(),
+            Launcher::Direct => [vec!["-u".to_owned()], self.trainer()].concat(),
+        }
+    }
+
+    /// DeepSpeed's own command, as anybody would type it.
+    pub fn stock(&self) -> Vec<String> {
+        [self.launcher_args(), self.trainer()].concat()
+    }
+
+    /// The same with [`RANK`] between the launcher and each rank, which gives the rank a pipe of its own. `--no_local_rank`,
+    /// because the launcher would put `--local_rank` before our own arguments; we put it where it belongs.
+    fn wrapped(&self) -> Vec<String> {
+        let [dpgui, run] = self.wrapper.map(|path| path.to_string_lossy().into_owned());
+        let python = python(self.workspace).to_string_lossy().into_owned();
+        let words =
+            ["--no_python".to_owned(), "--no_local_rank".to_owned(), dpgui, RANK.to_owned(), run, python];
+        [self.launcher_args(), words.to_vec(), vec!["-u".to_owned()], self.trainer()].concat()
+    }
+
+    fn launcher_args(&self) -> Vec<String> {
         let mut args: Vec<String> = vec![];
         let mut add = |words: &[&str]| args.extend(words.iter().map(|word| (*word).to_owned()));
         let port = self.port.to_string();
@@ -67,12 +102,18 @@ impl Launch<'_> {
         if self.hostfile {
             add(&["--hostfile", "/dev/null/none"]);
         }
-        add(&["--master_port", &port, &self.script.to_string_lossy(), "--deepspeed"]);
-        add(&["--config", &self.config.to_string_lossy()]);
-        // Once more: the trainer has a port of its own, which it prefers to DeepSpeed's.
         add(&["--master_port", &port]);
+        args
+    }
+
+    /// The script and what is for it.
+    fn trainer(&self) -> Vec<String> {
+        let mut args = vec![self.script.to_string_lossy().into_owned(), "--deepspeed".to_owned()];
+        args.extend(["--config".to_owned(), self.config.to_string_lossy().into_owned()]);
+        // Once more: the trainer has a port of its own, which it prefers to DeepSpeed's.
+        args.extend(["--master_port".to_owned(), self.port.to_string()]);
         if let Some(folder) = self.resumes {
-            add(&[RESUME, folder]);
+            args.extend([RESUME.to_owned(), folder.to_owned()]);
         }
         args.extend_from_slice(self.args);
         args
@@ -115,6 +156,17 @@ pub fn env(
         env.set(secret.variable, &secret.value);
     }
     env
+}
+
+/// `-u SCRIPT …` as the launcher gives it to Python: with the rank's number right behind the script.
+pub fn with_local_rank(args: &[String], number: &str) -> Vec<String> {
+    let mut args = args.to_vec();
+    args.insert(2.min(args.len()), format!("--local_rank={number}"));
+    args
+}
+
+fn python(workspace: &Workspace) -> PathBuf {
+    workspace.venv().join("bin/python")
 }
 
 /// DeepSpeed's launcher in the workspace.
@@ -169,6 +221,8 @@ mod tests {
             resumes: None,
             args: &["--trust_cache".to_owned()],
             hostfile: false,
+            launcher: Launcher::Deepspeed,
+            wrapper: [Path::new("/bin/dpgui"), Path::new("/w/runs/R")],
         };
         let secret = Secret { variable: "WANDB_API_KEY", value: "canary".to_owned() };
         let env = env(&workspace, devices, user, nvidia, &[secret]);
@@ -185,7 +239,8 @@ mod tests {
         let (args, env) = launched(&Devices::Gpus(vec![0, 2]), &user, Some(&nvidia(&["NVIDIA A100"])));
         assert_eq!(
             args,
-            "--include localhost:0,2 --master_port 40001 /w/vendor/diffusion-pipe/train.py --deepspeed \
+            "--include localhost:0,2 --master_port 40001 --no_python --no_local_rank /bin/dpgui __rank /w/runs/R \
+             /w/venv/bin/python -u /w/vendor/diffusion-pipe/train.py --deepspeed \
              --config /w/runs/R/config/wan.toml --master_port 40001 --trust_cache"
         );
         assert_eq!(

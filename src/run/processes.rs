@@ -20,7 +20,7 @@ pub(super) struct Marks {
     /// The first supervisor, whose session all of them are in. Lost by one that makes a session of its own.
     pub(super) session: Option<ProcessId>,
     /// What they write to. Lost by one that closes its output.
-    pub(super) output: PathBuf,
+    pub(super) outputs: Vec<PathBuf>,
     /// Whoever has been found once. It stays one of the run when the marks of others, that proved its own, are gone.
     pub(super) known: BTreeSet<ProcessId>,
     /// Children of ours that are none of the run's.
@@ -42,7 +42,7 @@ impl Marks {
                 || self.known.contains(&process.id)
                 // A reader is no part of the run, nor is who was there before it.
                 || (self.session.is_none_or(|it| it.started <= process.id.started)
-                    && process.writes_to(&self.output))
+                    && process.writes_to(&self.outputs))
         };
         let ours = |it: &&Process| it.id.pid != own && !self.helpers.contains(&it.id);
         let marked = all.iter().filter(ours).filter(marked).map(|it| it.id.pid).collect();
@@ -126,7 +126,7 @@ mod tests {
         let marks = |leader, cookie: &str| Marks {
             cookie: cookie.to_owned(),
             session: Some(leader),
-            output: PathBuf::from("/no/such/pipe"),
+            outputs: vec![],
             known: BTreeSet::new(),
             helpers: BTreeSet::new(),
         };

@@ -1,17 +1,20 @@
-//! From the trainer's pipe to the log on disk, byte for byte, and from there to lines that mean something.
+//! From one pipe of the trainer to its stream on disk, byte for byte, and from there to lines that mean something.
 
 use std::{
+    collections::VecDeque,
     fs::File,
     io::{self, Write},
     os::fd::{AsFd, BorrowedFd},
+    path::{Path, PathBuf},
 };
 
-use crate::platform::{
-    fifo,
-    fs::{self, FsError},
+use crate::{
+    logs::{StreamLog, index::IndexWriter, segment, store::Found},
+    platform::{
+        fifo,
+        fs::{self, FsError},
+    },
 };
-
-use super::dir::RunDir;
 
 /// Bytes taken at a time: what the pipe can hold.
 const CHUNK: usize = 1 << 20;
@@ -19,31 +22,61 @@ const CHUNK: usize = 1 << 20;
 /// The same where the kernel cannot move the bytes by itself.
 const PIECE: usize = 64 << 10;
 
+/// Bytes read for their lines between two looks at the pipe.
+const PARSED_AT_ONCE: usize = 256 << 10;
+
 /// Of a line; no line that we read is longer, and one without an end must not fill the memory.
 const LONGEST_LINE: usize = 4096;
+
+/// Bytes that wait in memory for room on the disk; the newest of them.
+const KEPT: usize = 8 << 20;
 
 /// The log is written before it is read, so that nothing a line contains can keep it from being stored.
 #[derive(Debug)]
 pub(super) struct Recorder {
-    dir: RunDir,
-    log: File,
-    reader: File,
+    folder: PathBuf,
+    /// Bytes of a segment.
+    limit: u64,
+    /// The segment that is being written, and where it begins.
+    segment: File,
+    start: u64,
+    /// Of the stream, as it is on disk.
+    end: u64,
+    index: IndexWriter,
+    waiting: Option<Waiting>,
+    log: StreamLog,
     lines: Lines,
-    /// Bytes of the log that went through `lines`.
+    /// Bytes of the stream that went through `lines`.
     read: u64,
-    /// Bytes that the disk had no room for since it is full.
-    lost: u64,
 }
 
 /// What one go at the pipe brought.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Taken {
-    /// All of it went to the log.
-    Stored,
-    /// Some of it had to be dropped, because the trainer must not wait for our disk.
-    Dropped,
+    Bytes,
     /// Nobody has the pipe open any more and it is empty.
     End,
+}
+
+/// What a recorder has to say about the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum DiskNews {
+    /// There is no room from this offset on.
+    Full { at: u64 },
+    /// There is room again. So many bytes are missing before this offset.
+    Room { at: u64, lost: u64 },
+}
+
+/// Bytes that the disk had no room for.
+#[derive(Debug, Default)]
+struct Waiting {
+    bytes: VecDeque<u8>,
+    /// How many more there were.
+    lost: u64,
+    /// The index tells of them.
+    gap_noted: bool,
+    /// Somebody has been told.
+    told: bool,
 }
 
 /// Cuts bytes into lines, at `\n` and at the `\r` of progress bars.
@@ -56,49 +89,76 @@ struct Lines {
 }
 
 impl Recorder {
-    /// Goes on at the log's end; lines are read from the byte `parsed` on.
-    pub(super) fn open(dir: &RunDir, parsed: u64) -> Result<Self, FsError> {
-        let log = fs::open_end(&dir.log())?;
-        let reader = fs::open(&dir.log())?;
-        Ok(Self { dir: dir.clone(), log, reader, lines: Lines::default(), read: parsed, lost: 0 })
+    /// Goes on at the stream's end; lines are read from the byte `parsed` on.
+    pub(super) fn open(folder: &Path, limit: u64, parsed: u64) -> Result<Self, FsError> {
+        fs::create_dir_all(folder)?;
+        segment::tidy(folder)?;
+        let start = segment::list(folder)?.last().map_or(0, |last| last.start);
+        let path = segment::plain(folder, start);
+        let segment = fs::open_end(&path)?;
+        Ok(Self {
+            folder: folder.to_owned(),
+            limit,
+            end: start + fs::size(&path)?,
+            segment,
+            start,
+            index: IndexWriter::open(folder, start),
+            waiting: None,
+            log: StreamLog::new(folder),
+            lines: Lines::default(),
+            read: parsed,
+        })
     }
 
-    /// Takes what is in the pipe now and calls `on_line` for each line that it finishes. An error is the pipe's own:
-    /// [`io::ErrorKind::WouldBlock`] when it is empty.
-    pub(super) fn take(&mut self, pipe: impl AsFd, mut on_line: impl FnMut(&str)) -> io::Result<Taken> {
+    /// Takes what is in the pipe now. An error is the pipe's own: [`io::ErrorKind::WouldBlock`] when it is empty.
+    pub(super) fn take(&mut self, pipe: impl AsFd, on_line: &mut dyn FnMut(&str)) -> io::Result<Taken> {
         let pipe = pipe.as_fd();
-        let taken = match fifo::move_into(pipe, &self.log, CHUNK) {
-            Ok(0) => Taken::End,
-            Ok(_) => Taken::Stored,
+        if self.waiting.is_some() || self.rotate_if_whole().is_err() {
+            return self.take_by_hand(pipe, on_line);
+        }
+        self.index.note(self.end);
+        let room = usize::try_from(self.limit - (self.end - self.start)).unwrap_or(CHUNK).min(CHUNK);
+        match fifo::move_into(pipe, &self.segment, room) {
+            Ok(0) => Ok(Taken::End),
+            Ok(count) => {
+                self.end += count as u64;
+                Ok(Taken::Bytes)
+            }
             Err(cause) if matches!(cause.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
-                return Err(cause);
+                Err(cause)
             }
             // The log's side failed: a full disk, a quota, or a file system that cannot take bytes this way.
-            Err(_) => self.take_by_hand(pipe, &mut on_line)?,
-        };
-        self.catch_up(&mut on_line);
-        if taken == Taken::End {
-            // The last line counts even without its end.
-            self.lines.push(b"\n", &mut on_line);
+            Err(_) => self.take_by_hand(pipe, on_line),
         }
-        Ok(taken)
     }
 
-    /// Calls `on_line` for each whole line of the log that was not read yet.
-    pub(super) fn catch_up(&mut self, mut on_line: impl FnMut(&str)) {
-        // What cannot be read back proves nothing; the bytes are in the log all the same.
-        while let Ok(bytes) = fs::read_at(&mut self.reader, &self.dir.log(), self.read, CHUNK) {
-            if bytes.is_empty() {
-                return;
+    /// Calls `on_line` for whole lines of the log that were not read yet, some of them at a time. Says whether there
+    /// may be more.
+    pub(super) fn read_on(&mut self, on_line: &mut dyn FnMut(&str)) -> bool {
+        if self.read >= self.end {
+            return false;
+        }
+        let mut bytes = vec![];
+        match self.log.read(self.read, PARSED_AT_ONCE, &mut bytes) {
+            Ok(Found::Bytes) => {
+                self.read += bytes.len() as u64;
+                self.lines.push(&bytes, on_line);
             }
-            self.read += bytes.len() as u64;
-            self.lines.push(&bytes, &mut on_line);
+            Ok(Found::Trimmed { up_to }) => self.read = up_to,
+            // What cannot be read back proves nothing; the bytes are in the log all the same.
+            Ok(Found::Nothing) | Err(_) => return false,
         }
+        self.read < self.end
     }
 
-    /// Bytes lost since the disk was full, if it is not any more.
-    pub(super) fn end_of_gap(&mut self) -> Option<u64> {
-        (self.lost > 0).then(|| std::mem::take(&mut self.lost))
+    pub(super) fn catch_up(&mut self, on_line: &mut dyn FnMut(&str)) {
+        while self.read_on(on_line) {}
+    }
+
+    /// The last line counts even without its end.
+    pub(super) fn finish(&mut self, on_line: &mut dyn FnMut(&str)) {
+        self.catch_up(on_line);
+        self.lines.push(b"\n", on_line);
     }
 
     /// Where a successor has to go on reading.
@@ -106,46 +166,123 @@ impl Recorder {
         self.read.saturating_sub(self.lines.length)
     }
 
-    fn take_by_hand(&mut self, pipe: BorrowedFd, on_line: &mut impl FnMut(&str)) -> io::Result<Taken> {
+    /// Tries to write what waits for room, and says what has changed since the last time.
+    pub(super) fn disk_news(&mut self) -> Option<DiskNews> {
+        let at = self.end;
+        if !std::mem::replace(&mut self.waiting.as_mut()?.told, true) {
+            return Some(DiskNews::Full { at });
+        }
+        if self.rotate_if_whole().is_err() || !self.write_waiting() {
+            return None;
+        }
+        let lost = self.waiting.take()?.lost;
+        Some(DiskNews::Room { at, lost })
+    }
+
+    /// Gives up on what waits for room: the run is over. How many bytes are missing at the end.
+    pub(super) fn give_up(&mut self) -> Option<DiskNews> {
+        let waiting = self.waiting.take()?;
+        Some(DiskNews::Room { at: self.end, lost: waiting.lost + waiting.bytes.len() as u64 })
+    }
+
+    pub(super) const fn is_waiting(&self) -> bool {
+        self.waiting.is_some()
+    }
+
+    /// Whether a new segment was begun since the last call: those before may be compressed.
+    fn rotate_if_whole(&mut self) -> Result<(), FsError> {
+        if self.end - self.start < self.limit {
+            return Ok(());
+        }
+        self.segment = fs::open_end(&segment::plain(&self.folder, self.end))?;
+        self.start = self.end;
+        self.index = IndexWriter::open(&self.folder, self.start);
+        Ok(())
+    }
+
+    /// Where the segment begins that is being written.
+    pub(super) const fn segment(&self) -> u64 {
+        self.start
+    }
+
+    fn take_by_hand(&mut self, pipe: BorrowedFd, on_line: &mut dyn FnMut(&str)) -> io::Result<Taken> {
         let mut bytes = vec![0; PIECE];
         let count = fifo::read(pipe, &mut bytes)?;
         if count == 0 {
             return Ok(Taken::End);
         }
         let mut rest = &bytes[..count];
-        while let Ok(written @ 1..) = self.log.write(rest) {
-            rest = &rest[written..];
+        if self.waiting.is_none() {
+            while let Ok(written @ 1..) = self.segment.write(rest) {
+                self.end += written as u64;
+                rest = &rest[written..];
+            }
         }
-        self.catch_up(&mut *on_line);
-        if rest.is_empty() {
-            return Ok(Taken::Stored);
+        if !rest.is_empty() {
+            // What it says counts all the same: the last line may be the proof of success.
+            self.catch_up(on_line);
+            self.lines.push_unstored(rest, on_line);
+            self.waiting.get_or_insert_default().keep(rest);
         }
-        // What it says counts all the same: the last line may be the proof of success.
-        self.lines.push_lost(rest, on_line);
-        self.lost += rest.len() as u64;
-        Ok(Taken::Dropped)
+        Ok(Taken::Bytes)
+    }
+
+    /// All of it or, if there is not that much room, a part, the rest of which waits on.
+    fn write_waiting(&mut self) -> bool {
+        let Some(waiting) = &mut self.waiting else { return true };
+        if waiting.lost == 0 {
+            self.index.note(self.end);
+        } else if !std::mem::replace(&mut waiting.gap_noted, true) {
+            // Once, however often there is still no room.
+            self.index.note_gap(self.end);
+        }
+        while !waiting.bytes.is_empty() {
+            let (first, _) = waiting.bytes.as_slices();
+            let Ok(written @ 1..) = self.segment.write(first) else { return false };
+            waiting.bytes.drain(..written);
+            self.end += written as u64;
+            // All of it has been read, see `take_by_hand`.
+            self.read = self.end;
+        }
+        true
+    }
+}
+
+impl Waiting {
+    fn keep(&mut self, bytes: &[u8]) {
+        self.bytes.extend(bytes);
+        let excess = self.bytes.len().saturating_sub(KEPT);
+        self.bytes.drain(..excess);
+        self.lost += excess as u64;
     }
 }
 
 impl Lines {
-    fn push(&mut self, bytes: &[u8], on_line: &mut impl FnMut(&str)) {
-        let mut rest = bytes;
-        while let Some(end) = rest.iter().position(|byte| matches!(byte, b'\n' | b'\r')) {
-            let (line, after) = rest.split_at(end);
-            self.keep(line);
-            if !self.partial.is_empty() {
-                on_line(&String::from_utf8_lossy(&self.partial));
+    fn push(&mut self, bytes: &[u8], on_line: &mut dyn FnMut(&str)) {
+        let mut start = 0;
+        for end in memchr::memchr2_iter(b'\n', b'\r', bytes) {
+            let line = &bytes[start..end];
+            start = end + 1;
+            if self.partial.is_empty() {
+                self.length = 0;
+                let shown = &line[..line.len().min(LONGEST_LINE)];
+                if !shown.is_empty() {
+                    on_line(&String::from_utf8_lossy(shown));
+                }
+                continue;
             }
+            self.keep(line);
+            on_line(&String::from_utf8_lossy(&self.partial));
             self.partial.clear();
             self.length = 0;
-            rest = &after[1..];
         }
+        let rest = &bytes[start..];
         self.keep(rest);
         self.length += rest.len() as u64;
     }
 
     /// The same for bytes that are not in the log.
-    fn push_lost(&mut self, bytes: &[u8], on_line: &mut impl FnMut(&str)) {
+    fn push_unstored(&mut self, bytes: &[u8], on_line: &mut dyn FnMut(&str)) {
         let before = self.length;
         self.push(bytes, on_line);
         let ends = bytes.iter().any(|byte| matches!(byte, b'\n' | b'\r'));
@@ -186,27 +323,10 @@ mod tests {
         let mut lengths = vec![];
         lines.push(b"ste", &mut on_line);
         for lost in [&b"ps"[..], b": 4\nst"] {
-            lines.push_lost(lost, &mut on_line);
+            lines.push_unstored(lost, &mut on_line);
             lengths.push(lines.length);
         }
         assert_eq!((lengths, seen), (vec![3, 0], vec!["steps: 4".to_owned()]));
-    }
-
-    #[test]
-    fn the_last_line_counts_without_its_end_even_where_the_kernel_does_not_move_bytes() {
-        let temporary = tempfile::tempdir().expect("a temp dir");
-        let dir = RunDir::at(&temporary.path().join("20261123T045512Z-wan")).expect("an id");
-        fs::create_dir_new(dir.path()).expect("created");
-        let mut recorder = Recorder::open(&dir, 0).expect("opened");
-        // The kernel refuses to move bytes to a file that is only appended to.
-        recorder.log = fs::open_append(&dir.log()).expect("opened");
-        let (pipe, mut writer) = io::pipe().expect("a pipe");
-        writer.write_all(b"steps: 1\nTRAINING COMPLETE!").expect("written");
-        drop(writer);
-        let mut seen = vec![];
-        let mut take = || recorder.take(&pipe, |line| seen.push(line.to_owned())).expect("taken");
-        assert_eq!([take(), take()], [Taken::Stored, Taken::End]);
-        assert_eq!(seen, ["steps: 1", "TRAINING COMPLETE!"]);
     }
 
     #[test]
@@ -214,5 +334,71 @@ mod tests {
         let long = "x".repeat(10_000);
         let (seen, left) = lines(&[&long, &long, "\nnext"]);
         assert_eq!((seen.len(), seen[0].len(), left), (1, LONGEST_LINE, 4));
+    }
+
+    /// Writes `text`, takes it to its end, and returns the lines and the segments.
+    fn recorded(recorder: &mut Recorder, text: &[u8]) -> Vec<String> {
+        let (pipe, mut writer) = io::pipe().expect("a pipe");
+        writer.write_all(text).expect("written");
+        drop(writer);
+        let mut seen = vec![];
+        let on_line = &mut |line: &str| seen.push(line.to_owned());
+        while recorder.take(&pipe, on_line).expect("taken") == Taken::Bytes {}
+        recorder.finish(on_line);
+        seen
+    }
+
+    #[test]
+    fn the_last_line_counts_without_its_end_even_where_the_kernel_does_not_move_bytes() {
+        let dir = tempfile::tempdir().expect("a temp dir");
+        let mut recorder = Recorder::open(dir.path(), 1 << 20, 0).expect("opened");
+        // The kernel refuses to move bytes to a file that is only appended to.
+        recorder.segment = fs::open_append(&segment::plain(dir.path(), 0)).expect("opened");
+        let seen = recorded(&mut recorder, b"steps: 1\nTRAINING COMPLETE!");
+        assert_eq!(seen, ["steps: 1", "TRAINING COMPLETE!"]);
+    }
+
+    #[test]
+    fn segments_are_cut_where_they_are_full_and_a_successor_goes_on_in_the_last_one() {
+        let dir = tempfile::tempdir().expect("a temp dir");
+        let open = |parsed| Recorder::open(dir.path(), 10, parsed).expect("opened");
+        let mut recorder = open(0);
+        assert_eq!(recorded(&mut recorder, b"0123\n56789abc\nef"), ["0123", "56789abc", "ef"]);
+        assert_eq!(recorded(&mut open(14), b"gh\nijklmn\n"), ["efgh", "ijklmn"]);
+        let starts: Vec<u64> = segment::list(dir.path()).expect("listed").iter().map(|it| it.start).collect();
+        assert_eq!(starts, [0, 10, 20]);
+        let mut bytes = vec![];
+        let mut log = StreamLog::new(dir.path());
+        while log.read(bytes.len() as u64, 7, &mut bytes).expect("read") == Found::Bytes {}
+        assert_eq!(bytes, b"0123\n56789abc\nefgh\nijklmn\n");
+    }
+
+    #[test]
+    fn while_there_is_no_room_the_newest_bytes_wait_and_the_gap_before_them_is_known() {
+        let dir = tempfile::tempdir().expect("a temp dir");
+        let mut recorder = Recorder::open(dir.path(), 1 << 30, 0).expect("opened");
+        recorded(&mut recorder, b"before\n");
+        let good = std::mem::replace(
+            &mut recorder.segment,
+            File::options().write(true).open("/dev/full").expect("there"),
+        );
+        let flood: Vec<u8> = (0..KEPT + 1000).map(|at| if at % 100 == 99 { b'\n' } else { b'x' }).collect();
+        let mut taken = 0;
+        // A pipe holds less than that.
+        for piece in flood.chunks(60_000) {
+            taken += recorded(&mut recorder, piece).len();
+        }
+        assert!(taken > 83_000, "every line was read");
+        assert_eq!(recorder.disk_news(), Some(DiskNews::Full { at: 7 }));
+        assert_eq!(recorder.disk_news(), None);
+        recorder.segment = good;
+        assert_eq!(recorder.disk_news(), Some(DiskNews::Room { at: 7, lost: 1000 }));
+        let again = recorded(&mut recorder, b"after\n");
+        assert_eq!(again, ["after"], "and nothing is read twice");
+        let stored = fs::read(&segment::plain(dir.path(), 0)).expect("there");
+        assert_eq!(stored[7..][..KEPT], flood[1000..]);
+        assert_eq!(stored.len(), 7 + KEPT + 6);
+        let gaps = crate::logs::index::records(dir.path(), 0);
+        assert_eq!(gaps.iter().filter(|it| it.gap).map(|it| it.offset).collect::<Vec<_>>(), [7]);
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    journal::Parsed,
     outcome::{Concern, Outcome},
     state::Again,
     watchdog::OnStall,
@@ -37,7 +38,7 @@ pub struct Attempt {
     /// The trainer's folder that this attempt goes on in.
     pub resumes: Option<String>,
     /// Where in the log it begins.
-    pub log_from: u64,
+    pub log_from: Parsed,
 }
 
 /// All that decides.

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::{
     config::{TrainConfig, derived},
-    logs::{Colours, Fold, Follower, Mark, tail},
+    logs::{self, Item, Mark, View, reader},
     metrics::{
         Reader, Record,
         figures::{self, Average},
@@ -78,8 +78,8 @@ pub struct Look {
     metrics: Reader,
     records: Vec<Record>,
     average: Average,
-    follower: Follower,
-    fold: Fold,
+    log: logs::Reader,
+    view: View,
     status: Status,
     sampler: Option<Sampler>,
     sampled: Option<Stopwatch>,
@@ -94,7 +94,7 @@ impl Look {
     pub fn new(host: &Host, dir: &RunDir) -> Result<Self, RunError> {
         let spec = dir.spec()?;
         let log = dir.log();
-        let start = if fs::exists(&log) { tail::lines(&mut fs::open(&log)?, &log, LINES)? } else { 0 };
+        let starts = reader::last_lines(&log, LINES)?;
         let config = TrainConfig::load(&spec.config, &dir.workspace(), &host.env).ok();
         let estimate = config.as_ref().map(|it| derived::derive(it, Some(spec.devices.ranks()), None));
         let scene = Scene {
@@ -108,8 +108,8 @@ impl Look {
             metrics: Reader::new(&dir.metrics()),
             records: vec![],
             average: Average::default(),
-            follower: Follower::new(&log, start),
-            fold: Fold::new(start, Colours::Drop),
+            view: View::text(starts.len()),
+            log: logs::Reader::new(&log, &starts, reader::PLAIN),
             status: Status::new(spec.max_steps),
             sampler: matches!(spec.devices, Devices::Gpus(_)).then(|| Sampler::new(host)),
             sampled: None,
@@ -158,16 +158,16 @@ impl Look {
     }
 
     fn read_log(&mut self) -> Result<(), FsError> {
-        let (fold, status, lines) = (&mut self.fold, &mut self.status, &mut self.scene.lines);
-        while let Some(bytes) = self.follower.next(|| true)? {
-            fold.feed(&bytes, |line| {
-                if let Some(mark) = Mark::parse(line.text) {
-                    status.take(&mark);
-                }
-                lines.push(line.text.to_owned());
-            });
+        let (view, status, lines) = (self.view, &mut self.status, &mut self.scene.lines);
+        let mut take = |item: Item<'_>| {
+            let Item::Line(entry) = item else { return };
+            if let Some(mark) = Mark::parse(entry.line.text) {
+                status.take(&mark);
+            }
+            lines.push(view.line(&entry));
             lines.drain(..lines.len().saturating_sub(LINES));
-        }
+        };
+        while self.log.next(|| true, &mut take)? {}
         Ok(())
     }
 

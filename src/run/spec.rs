@@ -5,11 +5,16 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::platform::{Env, process::CommandSpec};
+use crate::{
+    logs::Stream,
+    platform::{Env, process::CommandSpec},
+    workspace::LogSettings,
+};
 
 use super::{
     devices::Devices,
     id::RunId,
+    launch,
     restart::{Attempt, Policy},
     watchdog::Wishes,
 };
@@ -50,6 +55,8 @@ pub struct Spec {
     pub resumes_step: Option<u64>,
     pub max_steps: Option<u64>,
     pub devices: Devices,
+    pub launcher: Launcher,
+    pub logs: LogSettings,
     pub master_port: u16,
     /// What happens after a failure that may pass; `None`: nothing.
     pub restart: Option<Policy>,
@@ -59,6 +66,17 @@ pub struct Spec {
     pub boot_id: String,
     pub dpgui: String,
     pub created: Timestamp,
+}
+
+/// Who starts the ranks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Launcher {
+    /// DeepSpeed's own: the stock command.
+    #[default]
+    Deepspeed,
+    /// Our supervisor.
+    Direct,
 }
 
 impl Spec {
@@ -88,10 +106,42 @@ impl Spec {
         spec
     }
 
-    /// The trainer, with the run's mark on it; everything else in `env` is as the starter made it.
-    pub fn command(&self, env: &Env) -> CommandSpec {
+    /// What the run prints into. A launcher with one rank has one pipe: there is nobody whose lines could damage
+    /// theirs, and the command stays the stock one.
+    pub fn streams(&self) -> Vec<Stream> {
+        let ranks = (0..self.devices.ranks()).map(Stream::Rank);
+        match self.launcher {
+            Launcher::Deepspeed if self.devices.ranks() == 1 => vec![Stream::Launcher],
+            Launcher::Deepspeed => [Stream::Launcher].into_iter().chain(ranks).collect(),
+            Launcher::Direct => ranks.collect(),
+        }
+    }
+
+    /// What the supervisor starts, each with the stream that it prints to.
+    pub fn commands(&self, env: &Env) -> Vec<(Stream, CommandSpec)> {
         let mut env = env.clone();
         env.set(COOKIE, &self.cookie);
-        CommandSpec::new(&self.program, &env, &self.cwd).args(&self.args)
+        match self.launcher {
+            Launcher::Deepspeed => {
+                let command = CommandSpec::new(&self.program, &env, &self.cwd).args(&self.args);
+                vec![(Stream::Launcher, command)]
+            }
+            Launcher::Direct => {
+                let rank = |number| (Stream::Rank(number), self.rank(number, &env));
+                (0..self.devices.ranks()).map(rank).collect()
+            }
+        }
+    }
+
+    /// One rank with what DeepSpeed's launcher would give it (`launcher/launch.py`), on one machine.
+    fn rank(&self, number: u32, env: &Env) -> CommandSpec {
+        let (mut env, ranks) = (env.clone(), self.devices.ranks());
+        env.set("CUDA_VISIBLE_DEVICES", self.devices.ids());
+        env.set("MASTER_ADDR", "127.0.0.1").set("MASTER_PORT", self.master_port.to_string());
+        env.set("WORLD_SIZE", ranks.to_string()).set("LOCAL_SIZE", ranks.to_string());
+        env.set("CROSS_RANK", "0").set("CROSS_SIZE", "1");
+        env.set("RANK", number.to_string()).set("LOCAL_RANK", number.to_string());
+        let args = launch::with_local_rank(&self.args, &number.to_string());
+        CommandSpec::new(&self.program, &env, &self.cwd).args(args)
     }
 }

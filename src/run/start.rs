@@ -30,7 +30,7 @@ use super::{
     outcome::Outcome,
     restart::Policy,
     resume::{self, Continued},
-    spec::{self, Spec},
+    spec::{self, Launcher, Spec},
     state::RunState,
     supervise::Begin,
     watchdog::{OnNan, OnStall, Wishes},
@@ -48,6 +48,7 @@ pub struct Request {
     pub resume: Option<Resume>,
     /// Go on from the checkpoint of this step instead of the newest.
     pub step: Option<u64>,
+    pub launcher: Launcher,
     /// For the trainer itself.
     pub args: Vec<String>,
     /// Restarts in a row without a new checkpoint, after failures that may pass.
@@ -70,6 +71,7 @@ impl Request {
             name: Some(dir.id().name().clone()),
             resume: Some(Resume::Run(dir.id().to_string())),
             step: None,
+            launcher: spec.launcher,
             args: spec.passed_on,
             restarts: spec.restart.map(|it| it.limit),
             on_nan: spec.watchdog.on_nan,
@@ -288,9 +290,6 @@ impl Plan<'_> {
         // Tells this run's folder under `output_dir` from those of its siblings, see `TrainerFolder::find`.
         let mut copy = fs::open_append(&resolved.config)?;
         fs::append(&mut copy, &resolved.config, format!("\n# dpgui run {}\n", dir.id()))?;
-        for pipe in [dir.control(), dir.output()] {
-            fifo::create(&pipe).map_err(|source| RunError::NoPipes { source })?;
-        }
         if self.continued.is_none() {
             folder::keep_apart(self.live, &resolved.output_dir);
         }
@@ -305,6 +304,8 @@ impl Plan<'_> {
             resumes: resumes.as_deref(),
             args: &self.request.args,
             hostfile: fs::exists(Path::new(launch::HOSTFILE)),
+            launcher: self.request.launcher,
+            wrapper: [&host.program, dir.path()],
         };
         let env = launch::env(workspace, self.devices, &host.env, self.nvidia, &resolved.secrets);
         let spec = self.spec_of(dir, &launch, &resolved.output_dir, (&env, &host.env))?;
@@ -313,6 +314,7 @@ impl Plan<'_> {
             self.request.notify.iter().filter(|it| !self.site.settings.runs.notify.contains(it)).cloned(),
         );
         notify::keep(dir, &targets)?;
+        make_room(dir, &spec)?;
         fs::write_atomic(&dir.spec_file(), serde_json::to_string_pretty(&spec).unwrap_or_default())?;
         Ok((spec, env))
     }
@@ -346,6 +348,8 @@ impl Plan<'_> {
             resumes_step: self.continued.map(|it| it.checkpoint.step),
             max_steps: self.config.training.max_steps,
             devices: launch.devices.clone(),
+            launcher: launch.launcher,
+            logs: self.site.settings.logs,
             master_port: launch.port,
             restart: self.request.restarts.map(|limit| Policy { limit, delay: wishes.restart_delay }),
             watchdog: Wishes {
@@ -359,6 +363,19 @@ impl Plan<'_> {
             created: clock::now(),
         })
     }
+}
+
+/// The pipes of the run, and the folders that their streams go to.
+fn make_room(dir: &RunDir, spec: &Spec) -> Result<(), RunError> {
+    let streams = spec.streams();
+    let pipes = streams.iter().map(|stream| dir.pipe(*stream)).chain([dir.control()]);
+    for pipe in pipes {
+        fifo::create(&pipe).map_err(|source| RunError::NoPipes { source })?;
+    }
+    for stream in streams {
+        fs::create_dir_all(&stream.folder(&dir.log()))?;
+    }
+    Ok(())
 }
 
 /// Some process carries the run's mark.

@@ -3,7 +3,7 @@
 //! It is a process of its own that no terminal reaches, and everything it knows is on disk. Killed, it is replaced
 //! by the next `dpgui` command (see [`super::adopt`]): the trainer does not notice.
 
-use std::{collections::BTreeSet, io::ErrorKind, time::Duration};
+use std::{collections::BTreeSet, io, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use tokio::{
@@ -13,24 +13,28 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use crate::platform::{
-    Host,
-    clock::{self, Stopwatch},
-    fifo, fs,
-    lock::{Lock, LockError, Wait},
-    procfs::{self, ProcessId},
-    signal::{self as signals, Exit},
+use crate::{
+    logs::Stream,
+    platform::{
+        Host,
+        clock::{self, Stopwatch},
+        fifo, fs,
+        lock::{Lock, LockError, Wait},
+        procfs::{self, ProcessId},
+        signal::{self as signals, Exit},
+    },
 };
 
 use super::{
     RunError,
+    capture::Streams,
     dir::RunDir,
     folder::TrainerFolder,
     gauge::Meter,
     journal::{Journal, Snapshot},
     outcome::Manner,
     processes::Marks,
-    recorder::{Recorder, Taken},
+    ranks::Ranks,
     sight,
     spec::Spec,
     start,
@@ -50,6 +54,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// The same when the end is near and somebody waits for it.
 const LOOK_SOON: Duration = Duration::from_millis(20);
 
+/// For room on a disk that takes what else is written, after the trainer's end. What waits for it is lost then.
+const ROOM: Duration = Duration::from_secs(5);
+
 /// Why a supervisor is started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Begin {
@@ -68,6 +75,10 @@ pub enum Command {
     },
     /// Write a checkpoint and go on.
     Save,
+    /// From a rank that has become one below DeepSpeed's launcher.
+    RankStarted {
+        process: ProcessId,
+    },
 }
 
 /// Records of the supervisor's own, beside those of the machine.
@@ -76,11 +87,6 @@ pub enum Command {
 enum Note {
     /// Somebody deleted the run's folder: no command can find it any more.
     FolderGone,
-    /// The disk is full: from here on bytes are missing in the log.
-    GapBegan,
-    GapEnded {
-        lost_bytes: u64,
-    },
 }
 
 #[expect(
@@ -96,9 +102,14 @@ struct Supervisor {
     clock: Option<Stopwatch>,
     now: Snapshot,
     journal: Journal,
-    recorder: Recorder,
+    streams: Streams,
     meter: Meter,
-    gap: bool,
+    /// Lines of the log wait to be read.
+    is_behind: bool,
+    /// Those that we started, if we did.
+    ranks: Ranks,
+    /// When nobody was left, if bytes wait for room on the disk.
+    nobody_left: Option<Stopwatch>,
     folder_gone: bool,
     begin: Begin,
     /// The program that was started is our child: its end will be told.
@@ -109,8 +120,6 @@ struct Supervisor {
     using: Option<Lock>,
     watchdog: Watchdog,
     pulse: Pulse,
-    /// The pipe is to be opened anew, for another attempt.
-    reopen: bool,
 }
 
 /// Looks after the run until nothing of it is left.
@@ -144,22 +153,24 @@ impl Supervisor {
         let marks = Marks {
             cookie: spec.cookie.clone(),
             session: now.session,
-            output: fs::real_path(&dir.output()),
+            outputs: spec.streams().into_iter().map(|it| fs::real_path(&dir.pipe(it))).collect(),
             known: BTreeSet::new(),
             helpers: BTreeSet::new(),
         };
         Ok(Self {
             dir: dir.clone(),
             host: host.clone(),
+            streams: Streams::open(dir, &spec, &now.parsed)?,
             marks,
             clock: (begin == Begin::Start).then(Stopwatch::start),
             meter: Meter::open(dir, begin, &mut journal),
             journal,
-            recorder: Recorder::open(dir, now.parsed)?,
             watchdog: Watchdog::new(spec.watchdog, spec.resumes_step),
+            ranks: Ranks::new(&now.ranks),
             now,
             spec,
-            gap: false,
+            is_behind: false,
+            nobody_left: None,
             folder_gone: false,
             begin,
             is_parent: false,
@@ -167,7 +178,6 @@ impl Supervisor {
             save_request: None,
             using: None,
             pulse: Pulse::default(),
-            reopen: false,
         })
     }
 
@@ -179,11 +189,10 @@ impl Supervisor {
         let control = fifo::open_for_messages(&self.dir.control())?;
         let control = pipe::Receiver::from_file(control).map_err(RunError::Supervisor)?;
         let mut commands = BufReader::new(control).lines();
-        let mut output = open_output(&self.dir)?;
         self.using = using;
         match self.begin {
             Begin::Start => self.start(),
-            Begin::Adopt => self.adopt(&output)?,
+            Begin::Adopt => self.adopt()?,
         }
         self.journal.save(&self.now);
         // Whoever started us waits for this: the first state is on disk.
@@ -195,17 +204,14 @@ impl Supervisor {
             if self.is_near_end() {
                 look = look.min(Instant::now() + LOOK_SOON);
             }
-            if std::mem::take(&mut self.reopen) {
-                // Its end was told once and for all.
-                output = open_output(&self.dir)?;
-            }
-            let (deadline, save_request) = (self.deadline, self.save_request);
+            let (deadline, save_request, is_behind) = (self.deadline, self.save_request, self.is_behind);
             tokio::select! {
                 _ = children.recv() => self.reap(),
-                ready = output.readable(), if !self.is_output_closed() => {
-                    ready.map_err(RunError::Supervisor)?;
-                    self.take_output(&output, true)?;
+                ready = self.streams.ready(), if !self.is_output_closed() => {
+                    self.take_output(|streams, on_line| streams.take(ready?, on_line))?;
                 }
+                () = std::future::ready(()), if is_behind => self.read_on(),
+                () = self.streams.packed() => {}
                 command = commands.next_line() => self.obey(command.ok().flatten().as_deref()),
                 _ = terminate.recv() => if self.is_over() { break } else { self.tell(Event::Signalled) },
                 _ = interrupt.recv() => self.tell(Event::Signalled),
@@ -219,41 +225,37 @@ impl Supervisor {
                     look = Instant::now() + if self.is_near_end() { LOOK_SOON } else { LOOK_EVERY };
                 }
             }
+            for note in self.streams.disk_news() {
+                self.journal.record(&note);
+            }
+            self.streams.keep_house(&mut |note| self.journal.record(note));
             self.journal.save(&self.now);
         }
+        self.streams.finish(&mut |note| self.journal.record(note));
         Ok(())
     }
 
-    /// Takes what the trainer wrote, if `ready` says that the pipe may have something.
-    fn take_output(&mut self, output: &pipe::Receiver, ready: bool) -> Result<(), RunError> {
+    /// Has `take` move what the trainer wrote to the log, then reads some of the lines there.
+    fn take_output(
+        &mut self,
+        take: impl FnOnce(&mut Streams, &mut dyn FnMut(Stream, &str)) -> io::Result<()>,
+    ) -> Result<(), RunError> {
         let mut told = vec![];
-        let mut take = || self.recorder.take(output, |line| told.extend(sight::read(line)));
-        let taken = if ready { output.try_io(take) } else { take() };
+        let taken = take(&mut self.streams, &mut |_, line| told.extend(sight::read(line)));
         self.take_note(told);
-        match taken {
-            Ok(Taken::Stored) => self.end_gap(),
-            Ok(Taken::Dropped) if self.gap => {}
-            Ok(Taken::Dropped) => {
-                self.gap = true;
-                self.journal.record(&Note::GapBegan);
-            }
-            Ok(Taken::End) => {
-                self.end_gap();
-                self.tell(Event::OutputClosed);
-            }
-            // Nothing there after all; the next wake-up will bring it.
-            Err(cause) if matches!(cause.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
-            // A pipe that cannot be read would be tried for ever. Our successor opens it anew.
-            Err(cause) => return Err(RunError::Supervisor(cause)),
+        self.read_on();
+        // A pipe that cannot be read would be tried for ever. Our successor opens it anew.
+        taken.map_err(RunError::Supervisor)?;
+        if self.streams.are_closed() && !self.is_output_closed() {
+            self.tell(Event::OutputClosed);
         }
         Ok(())
     }
 
-    fn end_gap(&mut self) {
-        if let Some(lost_bytes) = self.recorder.end_of_gap() {
-            self.gap = false;
-            self.journal.record(&Note::GapEnded { lost_bytes });
-        }
+    fn read_on(&mut self) {
+        let mut told = vec![];
+        self.is_behind = self.streams.read_on(&mut |_, line| told.extend(sight::read(line)));
+        self.take_note(told);
     }
 
     fn take_note(&mut self, told: Vec<sight::Told>) {
@@ -267,7 +269,7 @@ impl Supervisor {
         }
         // Before the place in the log that is said to be read.
         self.meter.flush();
-        self.now.parsed = self.recorder.parsed();
+        self.now.parsed = self.streams.parsed();
     }
 
     /// Anybody who may write to the run's folder may send something; what is no command is ignored.
@@ -275,6 +277,7 @@ impl Supervisor {
         match line.and_then(|line| serde_json::from_str(line).ok()) {
             Some(Command::Stop { manner }) => self.tell(Event::StopRequested(manner)),
             Some(Command::Save) => self.tell(Event::SaveWanted),
+            Some(Command::RankStarted { process }) => self.ranks.add(process),
             None => {}
         }
     }
@@ -307,12 +310,27 @@ impl Supervisor {
             // It must not hold its GPUs where nobody can see it.
             self.tell(Event::StopRequested(Manner::Graceful));
         }
-        if self.is_near_end() && self.marks.find().is_empty() {
+        if self.is_near_end() && self.marks.find().is_empty() && !self.waits_for_room() {
             self.diagnose();
             let again = self.again();
             self.tell(Event::NobodyLeft(again));
         }
         self.watch();
+    }
+
+    /// The end of the log may still find room. Where nothing can be written, the end of the run cannot be either.
+    fn waits_for_room(&mut self) -> bool {
+        if !self.streams.are_waiting() {
+            return false;
+        }
+        let waited = self.nobody_left.get_or_insert_with(Stopwatch::start).elapsed() > ROOM;
+        if !self.folder_gone && (!waited || self.journal.is_stale(&self.now)) {
+            return true;
+        }
+        for note in self.streams.give_up() {
+            self.journal.record(&note);
+        }
+        false
     }
 
     /// All that is missing is that nobody is left.
@@ -356,11 +374,6 @@ impl Supervisor {
             }
         }
     }
-}
-
-fn open_output(dir: &RunDir) -> Result<pipe::Receiver, RunError> {
-    let output = fifo::open_for_reader(&dir.output())?;
-    pipe::Receiver::from_file(output).map_err(RunError::Supervisor)
 }
 
 /// Waits for `deadline`, or for ever if there is none.

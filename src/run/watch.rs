@@ -1,17 +1,16 @@
 //! Looking on while a run runs. It only reads files: whoever looks on may go at any time.
 
+use std::cell::RefCell;
+
 use serde::Serialize;
 
 use crate::{
-    logs::{Colours, Fold, Follower, Line as LogLine, Mark, Step, tail},
-    output::{Mode, Output, Progress},
-    platform::{
-        Host,
-        clock::Stopwatch,
-        fs::{self, FsError},
-        gpu::Sampler,
-        memory,
+    logs::{
+        Colours, Entry, Item, Mark, Reader, Step, Stream, Style, View,
+        reader::{beginnings, last_lines, read_through},
     },
+    output::{Mode, Output, Progress},
+    platform::{Host, clock::Stopwatch, fs::FsError, gpu::Sampler, memory},
 };
 
 use super::{
@@ -36,7 +35,7 @@ pub enum Show {
 #[derive(Serialize)]
 #[serde(rename_all = "kebab-case", tag = "event")]
 enum Said<'a> {
-    Log(LogLine<'a>),
+    Log { stream: Stream, offset: u64, text: &'a str },
 }
 
 /// One reader's view of one run.
@@ -45,6 +44,7 @@ struct Watcher<'a> {
     dir: &'a RunDir,
     output: &'a Output,
     shows_log: bool,
+    view: View,
     /// Why the log could not be shown to its end.
     unshown: Option<FsError>,
     progress: Option<Progress>,
@@ -65,6 +65,7 @@ pub fn follow(host: &Host, dir: &RunDir, output: &Output, show: Show) -> Result<
         dir,
         output,
         shows_log: shows_log(output, show),
+        view: View::text(spec.streams().len()),
         unshown: None,
         progress: (show == Show::Status).then(|| output.progress("training")),
         status: Status::new(spec.max_steps),
@@ -74,13 +75,20 @@ pub fn follow(host: &Host, dir: &RunDir, output: &Output, show: Show) -> Result<
         end: None,
     };
     let colours = if output.shows_data_on_terminal() { Colours::Keep } else { Colours::Drop };
-    let mut fold = Fold::new(0, colours);
-    let mut follower = Follower::new(&dir.log(), 0);
-    while let Some(bytes) = follower.next(|| watcher.has_ended())? {
-        fold.feed(&bytes, |line| watcher.line(line));
-        watcher.show_status();
+    let style = Style { colours, for_people: output.shows_data_on_terminal(), timed: false };
+    let mut reader = Reader::new(&dir.log(), &beginnings(&dir.log())?, style);
+    // Both questions are asked of the same watcher, one at a time.
+    let watching = RefCell::new(&mut watcher);
+    let on_item = |item: Item<'_>| {
+        // Nobody can have trimmed what a reader has followed from its first byte.
+        if let Item::Line(entry) = item {
+            watching.borrow_mut().line(&entry);
+        }
+    };
+    while reader.next(|| watching.borrow_mut().has_ended(), on_item)? {
+        watching.borrow_mut().show_status();
     }
-    fold.finish(|line| watcher.line(line));
+    reader.finish(on_item);
     if let Some(cause) = watcher.unshown {
         return Err(cause.into());
     }
@@ -103,14 +111,9 @@ pub struct LastWords {
 
 /// The end of the log, at most `count` lines: where programs say why they failed.
 pub fn last_words(dir: &RunDir, count: usize) -> Result<LastWords, FsError> {
-    let path = dir.log();
-    let mut file = fs::open(&path)?;
-    let start = tail::lines(&mut file, &path, SEARCHED)?;
-    let mut fold = Fold::new(start, Colours::Drop);
+    let log = dir.log();
     let mut lines = vec![];
-    let bytes = fs::read_at(&mut file, &path, start, usize::MAX)?;
-    fold.feed(&bytes, |line| lines.push(line.text.to_owned()));
-    fold.finish(|line| lines.push(line.text.to_owned()));
+    read_through(&log, &last_lines(&log, SEARCHED)?, |entry| lines.push(entry.line.text.to_owned()))?;
     let why = lines.iter().rposition(|line| cause(line).is_some());
     let said = why.and_then(|at| cause(&lines[at])).map(str::to_owned);
     lines.truncate(why.map_or(lines.len(), |at| at + 1));
@@ -135,29 +138,30 @@ fn cause(line: &str) -> Option<&str> {
 
 /// Every step that the log tells of, in its order.
 pub fn steps(dir: &RunDir) -> Result<Vec<Step>, FsError> {
-    let mut fold = Fold::new(0, Colours::Drop);
     let mut steps = vec![];
-    let bytes = fs::read(&dir.log())?;
-    fold.feed(&bytes, |line| steps.extend(Step::parse(line.text)));
-    fold.finish(|line| steps.extend(Step::parse(line.text)));
+    read_through(&dir.log(), &beginnings(&dir.log())?, |entry| steps.extend(Step::parse(entry.line.text)))?;
     Ok(steps)
 }
 
 impl Watcher<'_> {
-    fn line(&mut self, line: LogLine<'_>) {
+    fn line(&mut self, entry: &Entry<'_>) {
+        let Entry { stream, line, .. } = *entry;
         let mark = Mark::parse(line.text);
         let is_step = mark.is_some_and(|mark| self.status.take(&mark));
         if is_step && self.progress.is_some() && self.output.mode() == Mode::Json {
             self.output.json(&self.status.event());
         }
         if self.shows_log {
-            let mut text = match self.output.mode() {
-                Mode::Json => serde_json::to_string(&Said::Log(line)).unwrap_or_default(),
-                Mode::Terminal { .. } | Mode::Plain => line.text.to_owned(),
-            };
-            text.push('\n');
+            let mut text = vec![];
+            match self.output.mode() {
+                Mode::Json => {
+                    let said = Said::Log { stream, offset: line.offset, text: line.text };
+                    text.extend(serde_json::to_string(&said).unwrap_or_default().bytes().chain([b'\n']));
+                }
+                Mode::Terminal { .. } | Mode::Plain => self.view.append(entry, &mut text),
+            }
             // A reader that went away is none of ours; a disk that is full is told of when the run has ended.
-            if let Err(cause) = self.output.bytes(text.as_bytes()) {
+            if let Err(cause) = self.output.bytes(&text) {
                 self.shows_log = false;
                 self.unshown = Some(cause);
             }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, io::ErrorKind, path::PathBuf, time::Duration};
 
-use serde::{Deserialize, Deserializer, de::Error as _};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 use crate::{
     error::{Kind, Report},
@@ -24,6 +24,12 @@ const TRAINER: &str = "vendor/diffusion-pipe/train.py";
 /// What the download cache may hold: PyTorch with CUDA twice over, and everything else.
 const CACHE_LIMIT: u64 = 30_000_000_000;
 
+/// A week of progress bars, compressed.
+const LOG_KEEP: u64 = 1 << 30;
+
+/// Quick to read through, and few enough files.
+const LOG_SEGMENT: u64 = 64 << 20;
+
 /// What `[torch] profile` may say.
 const PROFILES: [&str; 4] = ["auto", "cu13", "cu12", "cpu"];
 
@@ -43,6 +49,7 @@ pub struct Settings {
     pub mirror_fallback: bool,
     pub cache: CacheSettings,
     pub runs: RunSettings,
+    pub logs: LogSettings,
     /// By the name of an entry in `vendor/sources.toml`: what replaces that entry's own fields.
     pub sources: BTreeMap<String, SourceOverride>,
 }
@@ -99,6 +106,24 @@ impl Default for RunSettings {
     fn default() -> Self {
         let stall_after = Duration::from_mins(10);
         Self { restart_delay: Duration::from_secs(10), stall_after, nan_steps: 10, notify: vec![] }
+    }
+}
+
+/// What a run's log may take on the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LogSettings {
+    /// Bytes of a run's log. Beyond them the oldest go.
+    #[serde(deserialize_with = "bytes", serialize_with = "as_bytes")]
+    pub keep: u64,
+    /// Bytes after which a new file is begun; finished ones are compressed.
+    #[serde(deserialize_with = "bytes", serialize_with = "as_bytes")]
+    pub segment: u64,
+}
+
+impl Default for LogSettings {
+    fn default() -> Self {
+        Self { keep: LOG_KEEP, segment: LOG_SEGMENT }
     }
 }
 
@@ -208,6 +233,12 @@ fn time<'de, D: Deserializer<'de>>(text: D) -> Result<Duration, D::Error> {
     let text = String::deserialize(text)?;
     let parsed = text.parse().ok().and_then(|it: jiff::SignedDuration| Duration::try_from(it).ok());
     parsed.ok_or_else(|| D::Error::custom(format!("`{text}` is not a time: one like `10 min` is expected")))
+}
+
+/// As [`bytes`] reads it back.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn as_bytes<S: Serializer>(bytes: &u64, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(&format_args!("{bytes} B"))
 }
 
 fn some_places<'de, D: Deserializer<'de>>(list: D) -> Result<Option<Vec<PlaceTemplate>>, D::Error> {

@@ -52,7 +52,9 @@ def runner(args):
     devices = include.removeprefix("localhost:").split(",") if include else [str(n) for n in range(int(count))]
     script = next(i for i, arg in enumerate(args) if arg.endswith("train.py"))
     os.environ["MASTER_PORT"] = option(args[:script], "--master_port")
-    launcher = subprocess.Popen([sys.executable, "-u", __file__, "launcher", ",".join(devices), *args[script:]])
+    # With `--no_python`, what follows is a whole command, which runs the script below it.
+    words = args[args.index("--no_local_rank") + 1:] if "--no_python" in args else args[script:]
+    launcher = subprocess.Popen([sys.executable, "-u", __file__, "launcher", ",".join(devices), *words])
     code = launcher.wait()
     # Only positive codes are passed on, as upstream does it.
     sys.exit(code if code > 0 else 0)
@@ -74,7 +76,7 @@ def launcher(devices, args):
     signal.signal(signal.SIGTERM, end)
     for number, _device in enumerate(devices):
         env = dict(os.environ, RANK=str(number), LOCAL_RANK=str(number), WORLD_SIZE=str(len(devices)))
-        command = [sys.executable, "-u", __file__, "rank", *args]
+        command = args if "__rank" in args else [sys.executable, "-u", __file__, "rank", *args]
         ranks.append(subprocess.Popen(command, env=env))
     alive = list(ranks)
     while alive:

@@ -11,6 +11,9 @@ use nix::pty::{OpenptyResult, Winsize, openpty};
 
 use crate::support::sandbox::Sandbox;
 
+/// The first segment of the only stream.
+const LOG_FILE: &str = "log/launcher/00000000000000000000.log";
+
 const RUN: &str = "20261123T045512Z-wan";
 
 /// What a training leaves: bars, colours, damage, no newline at the end.
@@ -23,7 +26,7 @@ const LOG: &[u8] = b"loading\n\r  0%|          | 0/2\r 50%|#####     | 1/2\r100%
 fn ended(log: &[u8]) -> Sandbox {
     let sandbox = Sandbox::new();
     let run = PathBuf::from("w/runs").join(RUN);
-    sandbox.write(run.join("output.log"), log);
+    sandbox.write(run.join(LOG_FILE), log);
     sandbox.write(run.join("state.json"), state(r#"{"ended":{"outcome":"completed"}}"#));
     // Its presence says that the run was really started.
     sandbox.write(run.join("spec.json"), "{}");
@@ -33,7 +36,7 @@ fn ended(log: &[u8]) -> Sandbox {
 fn state(state: &str) -> String {
     format!(
         r#"{{"version":1,"seq":3,"state":{state},"updated":"2026-11-23T05:00:00Z",
-            "last_step":null,"parsed":0,"child":null,"session":null}}"#
+            "last_step":null,"parsed":{{}},"child":null,"session":null}}"#
     )
 }
 
@@ -54,7 +57,7 @@ impl Supervised {
     }
 
     fn log(&self) -> PathBuf {
-        self.sandbox.root().join("runs").join(RUN).join("output.log")
+        self.sandbox.root().join("runs").join(RUN).join(LOG_FILE)
     }
 
     fn end(&self) {

@@ -29,7 +29,7 @@ fn a_run_that_ends_while_the_disk_is_full_is_known_once_there_is_room() {
             "set -e; mkdir runs; mount -t tmpfs -o size=1m none runs
             run=runs/$(\"$0\" train configs/tiny.toml --detach)
             cookie=$(sed -n 's/.*\"cookie\": *\"\\([0-9a-f]*\\)\".*/\\1/p' $run/spec.json)
-            until grep -q 'steps: 2 ' $run/output.log; do sleep 0.05; done
+            until grep -q 'steps: 2 ' $run/log/rank0/*.log; do sleep 0.05; done
             if cat /dev/zero > runs/filler 2>/dev/null; then exit 9; fi
             while grep -q \"DPGUI_RUN_ID=$cookie\" /proc/[0-9]*/environ 2>/dev/null; do sleep 0.05; done
             {lose}
@@ -53,7 +53,7 @@ fn a_bystander_that_reads_the_pipe_is_left_alone() {
     let lab = Lab::new(&[("STEPS", "0")]);
     let run = lab.detached(&[]);
     run.wait_for_log("steps: 1 ");
-    let pipe = run.path.join("output.fifo");
+    let pipe = run.path.join("rank0.fifo");
     let mut bystander = Command::new("/bin/sh");
     bystander.args(["-c", "exec 3< \"$0\"; echo ready; exec sleep 60"]).arg(pipe);
     let mut bystander = bystander.stdout(std::process::Stdio::piped()).spawn().expect("sh starts");

@@ -25,7 +25,7 @@ impl Supervisor {
         let RunState::Stopping(stopping) = &self.now.state else { return };
         let counted = diagnose::count(&self.dir, &self.spec, &self.host.env, &self.now, stopping);
         let Some(numbers) = counted else { return };
-        let why = diagnose::at_end(&self.dir, self.now.attempt.log_from, &numbers);
+        let why = diagnose::at_end(&self.dir, &self.now.attempt.log_from, &numbers);
         self.now.numbers = Some(numbers);
         if let Some(memory) = why.as_ref().and_then(|it| Memory::of_cause(&it.id)) {
             self.tell(Event::OutOfMemory(memory));
@@ -69,11 +69,15 @@ impl Supervisor {
             return self.tell(Event::SpawnFailed { reason: super::chain(&cause) });
         }
         (self.now.child, self.now.alarm, self.now.diagnosis, self.now.numbers) = (None, None, None, None);
-        self.now.attempt.log_from = self.now.parsed;
+        self.now.attempt.log_from = self.now.parsed.clone();
+        self.nobody_left = None;
         self.now.oom_kills = Some(OomKills::sample());
         self.watchdog = Watchdog::new(self.spec.watchdog, self.spec.resumes_step);
         self.watchdog.output(self.clock.map(Stopwatch::elapsed).unwrap_or_default());
-        self.reopen = true;
+        // Their ends were told once and for all.
+        if let Err(cause) = self.streams.reopen(&self.dir) {
+            return self.tell(Event::SpawnFailed { reason: super::chain(&cause) });
+        }
         self.start();
     }
 

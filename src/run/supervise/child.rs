@@ -1,51 +1,67 @@
-//! The program that the supervisor looks after: started, found again by a successor, waited for.
+//! The program or programs that the supervisor looks after: started, found again by a successor, waited for.
 
-use tokio::net::unix::pipe;
+use std::path::Path;
 
 use crate::{
-    platform::{clock::Stopwatch, fifo, process::Apart, procfs::ProcessId, signal as signals},
-    run::{RunError, sight, state::Event},
+    platform::{
+        clock::Stopwatch,
+        fifo,
+        lock::Lock,
+        process::{Apart, CommandSpec},
+        procfs::ProcessId,
+        signal::{self as signals, Exit, Force},
+    },
+    run::{RunError, capture::Streams, evidence::Sight, ranks::Ranks, sight, spec::Launcher, state::Event},
 };
 
 use super::{Supervisor, chain};
 
 impl Supervisor {
-    /// Starts the trainer, the writing end of its pipe in its hands and in no one else's. The environment that it is
-    /// using stays as it is even if we do not live to see its end.
+    /// Starts the trainer: one launcher, or every rank.
     pub(super) fn start(&mut self) {
-        let started = fifo::open_for_writers(&self.dir.output()).map_err(RunError::from).and_then(|output| {
-            let errors = output.try_clone().map_err(RunError::Supervisor)?;
-            Ok(self.spec.command(&self.host.env).spawn(Apart::Group, self.using.as_ref(), output, errors)?)
-        });
-        // A child that has ended already is a zombie until it is reaped, which counts as living nowhere else.
-        let event = match started {
-            Ok(child) => {
-                let pid = child.id().cast_signed();
-                let process = ProcessId::of(pid).unwrap_or(ProcessId { pid, started: 0 });
-                (self.now.child, self.is_parent) = (Some(process), true);
-                // Before anything else: a successor must know whom it looks after.
-                self.journal.save(&self.now);
-                Event::Spawned(process)
+        self.now.ranks.clear();
+        self.ranks = Ranks::default();
+        for (stream, command) in self.spec.commands(&self.host.env) {
+            match start_one(&self.dir.pipe(stream), &command, self.using.as_ref()) {
+                Ok(process) => {
+                    self.is_parent = true;
+                    self.now.child = self.now.child.or(Some(process));
+                    if self.spec.launcher == Launcher::Direct {
+                        self.now.ranks.push(process);
+                        self.ranks.add(process);
+                    }
+                    // Before anything else: a successor must know whom it looks after.
+                    self.journal.save(&self.now);
+                }
+                Err(cause) => {
+                    // Those that have begun would wait for this one.
+                    self.marks.signal(Force::Kill);
+                    return self.tell(Event::SpawnFailed { reason: chain(&cause) });
+                }
             }
-            Err(cause) => Event::SpawnFailed { reason: chain(&cause) },
-        };
-        self.tell(event);
+        }
+        if let Some(first) = self.now.child {
+            self.tell(Event::Spawned(first));
+        }
     }
 
-    pub(super) fn adopt(&mut self, output: &pipe::Receiver) -> Result<(), RunError> {
+    pub(super) fn adopt(&mut self) -> Result<(), RunError> {
         if self.is_over() {
             return Ok(());
         }
         if self.has_rebooted() {
             // Their numbers mean other processes now.
             (self.now.child, self.now.session, self.marks.session) = (None, None, None);
+            (self.now.ranks, self.ranks) = (vec![], Ranks::default());
         }
         self.tell(Event::Adopted);
         let mut told = vec![];
-        self.recorder.catch_up(|line| told.extend(sight::read(line)));
+        self.streams.catch_up(&mut |_, line| told.extend(sight::read(line)));
         self.take_note(told);
-        // A pipe that nobody had open since we opened it sends no event, not even that of its end.
-        self.take_output(output, false)?;
+        self.take_output(Streams::take_all)?;
+        while self.is_behind {
+            self.read_on();
+        }
         self.meter.settle();
         self.clock = Some(Stopwatch::start());
         // Who asked for the adoption wants to know whether there is anything left to look after.
@@ -55,8 +71,23 @@ impl Supervisor {
 
     pub(super) fn reap(&mut self) {
         for (pid, exit) in signals::reap() {
-            // The others are orphans of the run that became ours.
-            if self.now.child.is_some_and(|child| child.pid == pid) && self.is_parent {
+            if !self.is_parent {
+                continue;
+            }
+            if let Some((exited, whole)) = self.ranks.ended(pid, exit) {
+                self.journal.record(&exited);
+                match (whole, self.spec.launcher, exit) {
+                    (Some(exit), Launcher::Direct, _) => self.tell(Event::ChildExited(exit)),
+                    // Its launcher is gone, whose word this would be.
+                    (_, Launcher::Deepspeed, Exit::Signal(signal)) => {
+                        self.tell(Event::Seen(Sight::Returned(-signal)));
+                    }
+                    _ => {}
+                }
+            } else if self.spec.launcher == Launcher::Deepspeed
+                && self.now.child.is_some_and(|child| child.pid == pid)
+            {
+                // The others are orphans of the run that became ours.
                 self.tell(Event::ChildExited(exit));
             }
         }
@@ -64,6 +95,21 @@ impl Supervisor {
 
     /// A supervisor that was killed in its first moments could not tell us which process it was.
     pub(super) fn child_is_gone(&mut self) -> bool {
-        self.now.child.map_or_else(|| self.marks.find().is_empty(), |child| !child.is_alive())
+        match self.spec.launcher {
+            Launcher::Direct if !self.now.ranks.is_empty() => self.ranks.are_gone(),
+            Launcher::Direct | Launcher::Deepspeed => {
+                self.now.child.map_or_else(|| self.marks.find().is_empty(), |child| !child.is_alive())
+            }
+        }
     }
+}
+
+/// The writing end of its pipe is in the program's hands and in no one else's. The environment that it is `using` stays
+/// as it is even if we do not live to see its end.
+fn start_one(pipe: &Path, command: &CommandSpec, using: Option<&Lock>) -> Result<ProcessId, RunError> {
+    let output = fifo::open_for_writers(pipe)?;
+    let errors = output.try_clone().map_err(RunError::Supervisor)?;
+    let pid = command.spawn(Apart::Group, using, output, errors)?.id().cast_signed();
+    // A child that has ended already is a zombie until it is reaped, which counts as living nowhere else.
+    Ok(ProcessId::of(pid).unwrap_or(ProcessId { pid, started: 0 }))
 }

@@ -43,6 +43,9 @@ impl Lab {
         let fake = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fakes/deepspeed.py");
         let program = sandbox.write("w/venv/bin/deepspeed", fs::read(fake).expect("the fake is there"));
         make_executable(&program);
+        // What runs the trainer's script is the same stand-in, as a rank.
+        let python = format!("#!/bin/sh\nexec python3 -u '{}' rank \"$@\"\n", program.display());
+        make_executable(&sandbox.write("w/venv/bin/python", python));
         sandbox.write("w/vendor/diffusion-pipe/train.py", "");
         sandbox.write("w/configs/tiny.toml", TRAINING);
         sandbox.write("w/configs/tiny-dataset.toml", "resolutions = [16]\n[[directory]]\npath = 'data'\n");
@@ -168,8 +171,24 @@ impl Run {
         self.path.file_name().expect("a name").to_string_lossy().into_owned()
     }
 
+    /// Of rank 0, which alone says much.
     pub(crate) fn log(&self) -> Vec<u8> {
-        fs::read(self.path.join("output.log")).unwrap_or_default()
+        let streams = ["rank0", "launcher"].map(|name| self.stream(name));
+        streams.into_iter().find(|log| !log.is_empty()).unwrap_or_default()
+    }
+
+    /// What went to one pipe, as anybody could read it.
+    pub(crate) fn stream(&self, name: &str) -> Vec<u8> {
+        let entries = fs::read_dir(self.path.join("log").join(name)).into_iter().flatten().flatten();
+        let mut names: Vec<PathBuf> = entries.map(|it| it.path()).collect();
+        names.retain(|path| path.extension().is_some_and(|it| it == "log" || it == "gz"));
+        names.sort();
+        let read = |path: &PathBuf| {
+            let output =
+                std::process::Command::new("zcat").arg("-f").arg(path).output().expect("zcat starts");
+            output.stdout
+        };
+        names.iter().flat_map(read).collect()
     }
 
     pub(crate) fn wait_for_log(&self, text: &str) {

@@ -1,0 +1,63 @@
+//! Points in time as people type them.
+
+use jiff::{SignedDuration, Timestamp, civil, tz::TimeZone};
+
+use crate::error::{Error, Kind};
+
+/// `10m` is that long ago; a time is today's, where this machine is; and what dpgui prints is understood too.
+pub(super) fn parse(text: &str, now: Timestamp) -> Result<Timestamp, Error> {
+    in_zone(text, now, &TimeZone::system()).ok_or_else(|| {
+        Error::new(Kind::Usage, format!("`{text}` is no point in time"))
+            .with_hint("say how long ago, as `10m`, `2h` or `1d`, or when, as `10:00` or `2026-11-27T10:00`")
+    })
+}
+
+fn in_zone(text: &str, now: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
+    if let Ok(exact) = text.parse() {
+        return Some(exact);
+    }
+    if let Some(ago) = duration(text) {
+        return now.checked_sub(ago).ok();
+    }
+    let at = match text.parse::<civil::Time>() {
+        Ok(time) => now.to_zoned(zone.clone()).date().to_datetime(time),
+        Err(_) => text.parse::<civil::DateTime>().ok()?,
+    };
+    Some(at.to_zoned(zone.clone()).ok()?.timestamp())
+}
+
+fn duration(text: &str) -> Option<SignedDuration> {
+    let unit = text.chars().last()?;
+    let seconds = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3600,
+        'd' => 86400,
+        _ => return None,
+    };
+    let count: i64 = text[..text.len() - 1].parse().ok().filter(|count| *count >= 0)?;
+    Some(SignedDuration::from_secs(count.checked_mul(seconds)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_understood_as_people_and_we_write_them() {
+        let zone = TimeZone::fixed(jiff::tz::offset(2));
+        let now: Timestamp = "2026-11-27T09:30:00Z".parse().expect("a time");
+        let check = |text: &str, expected: Option<&str>| {
+            let expected = expected.map(|it| it.parse().expect("a time"));
+            assert_eq!(in_zone(text, now, &zone), expected, "{text}");
+        };
+        check("10m", Some("2026-11-27T09:20:00Z"));
+        check("1d", Some("2026-11-26T09:30:00Z"));
+        check("10:00", Some("2026-11-27T08:00:00Z"));
+        check("2026-11-27T10:00", Some("2026-11-27T08:00:00Z"));
+        check("2026-11-27T10:00:00.123Z", Some("2026-11-27T10:00:00.123Z"));
+        for wrong in ["", "m", "-1m", "ten", "25:00", "10y", "é"] {
+            check(wrong, None);
+        }
+    }
+}
