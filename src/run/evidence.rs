@@ -31,6 +31,8 @@ pub enum Sight {
     Quit,
     /// The launcher says with which code a rank ended, negative for a signal.
     Returned(i32),
+    /// A rank ended because its launcher was gone, whose word on it is missing.
+    Orphaned,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,7 +44,7 @@ pub struct Evidence {
     pub exit: Option<Exit>,
     /// Nobody can write to the log any more.
     pub output_closed: bool,
-    /// The program that we started ended, others of the run went on.
+    /// The program that we started, or one below it that starts others, ended before those.
     pub survivors: bool,
     pub out_of_memory: Option<Memory>,
 }
@@ -102,6 +104,7 @@ impl Evidence {
             (Sight::Quit, _) => self.proof = self.proof.max(Some(Proof::Saved)),
             // The first rank to fail is the one that tells why.
             (Sight::Returned(code), _) => self.returned = self.returned.or(Some(code)),
+            (Sight::Orphaned, _) => self.survivors = true,
         }
     }
 

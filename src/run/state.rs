@@ -575,6 +575,7 @@ mod tests {
                 Just(Sight::Saving),
                 Just(Sight::Complete),
                 Just(Sight::Quit),
+                Just(Sight::Orphaned),
                 (-20..300).prop_map(Sight::Returned),
             ]
             .prop_map(Event::Seen),

@@ -217,7 +217,10 @@ impl Supervisor {
                 _ = interrupt.recv() => self.tell(Event::Signalled),
                 () = at(deadline) => {
                     self.deadline = None;
-                    self.tell(Event::DeadlinePassed);
+                    // Whoever only waits for room on the disk has nobody to end.
+                    if self.nobody_left.is_none() {
+                        self.tell(Event::DeadlinePassed);
+                    }
                 }
                 () = at(save_request) => self.request_save(),
                 () = sleep_until(look) => {

@@ -352,7 +352,7 @@ fn a_report_holds_what_is_needed_and_no_secret() {
         log.extend(format!("https://me:{canary}@host/ {canary} wandb: {canary}\n").bytes());
     }
     log.extend(format!("password={}\n", canaries[3]).bytes());
-    std::fs::write(run.path.join("output.log"), log).expect("written");
+    std::fs::write(run.path.join("log/rank0/00000000000000000000.log"), log).expect("written");
     let refused = lab.sandbox.dpgui(&["report"]);
     assert!(refused.code == Some(2) && refused.stderr.contains("--output FILE"), "{refused}");
     let said = lab.sandbox.dpgui(&["report", "--output", "report.txt"]).ok();

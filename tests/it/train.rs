@@ -56,7 +56,7 @@ fn ranks_that_lost_their_launcher_are_ended_though_deepspeed_says_0() {
     let said = lab.train(&[]);
     assert_eq!(said.code, Some(1), "{said}");
     let run = lab.only_run();
-    assert_eq!(run.outcome(), json!({ "outcome": "killed", "signal": 9 }));
+    assert_eq!(run.outcome(), json!({ "outcome": "killed", "signal": null }));
     run.assert_nobody_left();
 }
 
@@ -271,7 +271,7 @@ fn killing_any_process_of_a_run_ends_all_of_it() {
     for (word, expected) in [
         // Only the runner has this: what it starts gets what follows the name of the script.
         ("--num_gpus", json!({ "outcome": "killed", "signal": 9 })),
-        ("launcher", json!({ "outcome": "killed", "signal": 9 })),
+        ("launcher", json!({ "outcome": "killed", "signal": null })),
         ("rank", json!({ "outcome": "killed", "signal": 9 })),
     ] {
         let lab = Lab::new(&[("STEPS", "0")]);

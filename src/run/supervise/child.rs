@@ -78,10 +78,8 @@ impl Supervisor {
                 self.journal.record(&exited);
                 match (whole, self.spec.launcher, exit) {
                     (Some(exit), Launcher::Direct, _) => self.tell(Event::ChildExited(exit)),
-                    // Its launcher is gone, whose word this would be.
-                    (_, Launcher::Deepspeed, Exit::Signal(signal)) => {
-                        self.tell(Event::Seen(Sight::Returned(-signal)));
-                    }
+                    // It became our child when its launcher was gone, and was ended by that.
+                    (_, Launcher::Deepspeed, Exit::Signal(_)) => self.tell(Event::Seen(Sight::Orphaned)),
                     _ => {}
                 }
             } else if self.spec.launcher == Launcher::Deepspeed
