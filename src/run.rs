@@ -40,6 +40,7 @@ pub mod state;
 pub mod status;
 pub mod stop;
 pub mod supervise;
+pub mod typed;
 pub mod watch;
 pub mod watchdog;
 

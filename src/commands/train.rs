@@ -19,7 +19,9 @@ use crate::{
         self, Outcome, Request, Resume, RunDir, RunId, RunName, Site, Started,
         data::DataSummary,
         resume,
+        spec::Launcher,
         stop::Ended,
+        typed,
         watch::{self, Show},
         watchdog::{OnNan, OnStall},
     },
@@ -36,6 +38,7 @@ const USUAL_RESTARTS: u32 = 3;
 
 /// Train with CONFIG, supervised; closing the terminal does not end it
 #[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "options of a command line")]
 pub struct Args {
     /// The training TOML file
     #[arg(required_unless_present = "resume")]
@@ -71,28 +74,15 @@ pub struct Args {
     /// What to call the run [default: the name of CONFIG]
     #[arg(long)]
     name: Option<RunName>,
-    /// Who starts the ranks: DeepSpeed's launcher, or dpgui itself, which is faster and takes less memory
-    #[arg(long, value_enum, default_value_t)]
+    /// Who starts the ranks: `deepspeed`, its own launcher, or dpgui itself, `direct`: sooner, with less memory
+    #[arg(long, value_name = "WHO", default_value = "deepspeed", hide_default_value = true)]
     launcher: Launcher,
+    /// Start nothing: print the command that one could type instead
+    #[arg(long, conflicts_with_all = ["resume", "detach", "watch"])]
+    print_command: bool,
     /// More arguments for the trainer
     #[arg(last = true, value_name = "ARGS")]
     passed_on: Vec<String>,
-}
-
-#[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
-enum Launcher {
-    #[default]
-    Deepspeed,
-    Direct,
-}
-
-impl From<Launcher> for run::spec::Launcher {
-    fn from(chosen: Launcher) -> Self {
-        match chosen {
-            Launcher::Deepspeed => Self::Deepspeed,
-            Launcher::Direct => Self::Direct,
-        }
-    }
 }
 
 /// A run has begun.
@@ -122,13 +112,18 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
         name: args.name.clone(),
         resume,
         step,
-        launcher: args.launcher.into(),
+        launcher: args.launcher,
         args: args.passed_on.clone(),
         restarts: args.restarts(),
         on_nan: args.on_nan,
         on_stall: args.on_stall,
         notify: args.notify.clone(),
     };
+    if args.print_command {
+        let site = Site { host, workspace, settings: &settings, output };
+        output.data(typed::command(site, &request)?);
+        return Ok(ExitCode::SUCCESS);
+    }
     if args.watch && Screen::is_possible(output) {
         let site = Site { host, workspace, settings: &settings, output };
         let started = run::start(site, &request, &hold_setup(context, site)?)?;

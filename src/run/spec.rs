@@ -1,6 +1,6 @@
 //! What a run was started with. Written once, before anything runs; read by whoever looks after the run later.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, str::FromStr};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -77,6 +77,18 @@ pub enum Launcher {
     Deepspeed,
     /// Our supervisor.
     Direct,
+}
+
+impl FromStr for Launcher {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "deepspeed" => Ok(Self::Deepspeed),
+            "direct" => Ok(Self::Direct),
+            _ => Err("`deepspeed` or `direct` is expected".to_owned()),
+        }
+    }
 }
 
 impl Spec {

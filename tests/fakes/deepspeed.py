@@ -18,6 +18,7 @@ What it does is chosen by environment variables, all optional:
     FAKE_ANEW=yes      a training that is resumed begins anew, as the real one does in a folder that it does not find
     FAKE_NAN=N         from step N on the loss is not a number
     FAKE_HANG=N        nothing happens any more after step N
+    FAKE_GREET=yes     every rank says who it is, and the launcher that it has ended
 """
 
 import json
@@ -93,6 +94,8 @@ def launcher(devices, args):
                 say(f"[ERROR] [launch.py:341:sigkill_handler] {args} exits with return code = {code}")
                 sys.exit(code)
         time.sleep(0.02)
+    if knob("GREET"):
+        say("the launcher has ended")
 
 
 def rank(args):
@@ -107,6 +110,8 @@ def rank(args):
         if knob("CACHE") == "dies" and number == 0 and os.fork() == 0:
             os._exit(1)
         time.sleep(1000 if knob("CACHE") == "dies" else float(knob("CACHE")))
+    if knob("GREET"):
+        say(f"I am rank {number}")
     if number == 0:
         show()
         if knob("DAEMON"):

@@ -38,6 +38,7 @@ mod setup;
 mod setup_whole;
 mod side_by_side;
 mod starting;
+mod streams;
 mod supervision;
 mod support;
 mod tidy;

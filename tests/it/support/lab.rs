@@ -206,11 +206,15 @@ impl Run {
         until("the run has ended", || self.json("state.json")?["state"].get("ended").cloned())
     }
 
+    /// All that happened, in order.
+    pub(crate) fn history(&self) -> Vec<Value> {
+        let text = fs::read_to_string(self.path.join("events.jsonl")).expect("events");
+        text.lines().map(|line| serde_json::from_str(line).expect("whole lines")).collect()
+    }
+
     /// The names of what happened, in order.
     pub(crate) fn events(&self) -> Vec<String> {
-        let text = fs::read_to_string(self.path.join("events.jsonl")).expect("events");
-        let events: Vec<Value> =
-            text.lines().map(|line| serde_json::from_str(line).expect("whole lines")).collect();
+        let events = self.history();
         let numbers: Vec<_> = events.iter().map(|event| event["seq"].as_u64()).collect();
         assert_eq!(numbers, (1..=events.len() as u64).map(Some).collect::<Vec<_>>(), "none lost, none twice");
         events.iter().map(|event| event["event"].as_str().expect("a name").to_owned()).collect()
