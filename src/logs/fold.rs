@@ -67,17 +67,20 @@ impl Fold {
     pub fn feed(&mut self, bytes: &[u8], mut on_line: impl FnMut(Line<'_>)) {
         let base = self.position;
         let mut start = 0;
-        for end in memchr::memchr2_iter(b'\n', b'\r', bytes) {
-            self.end_segment(&bytes[start..end]);
-            start = end + 1;
-            if bytes[end] == b'\n' {
-                let end = base + start as u64;
-                on_line(Line { offset: self.line_start, end, text: &self.shown });
-                self.shown.clear();
-                self.line_start = end;
-            }
+        for newline in memchr::memchr_iter(b'\n', bytes) {
+            self.end_states(&bytes[start..newline]);
+            start = newline + 1;
+            let end = base + start as u64;
+            on_line(Line { offset: self.line_start, end, text: &self.shown });
+            self.shown.clear();
+            self.line_start = end;
         }
-        self.keep(&bytes[start..]);
+        let mut rest = &bytes[start..];
+        if let Some(last) = memchr::memrchr(b'\r', rest) {
+            self.end_states(&rest[..last]);
+            rest = &rest[last + 1..];
+        }
+        self.keep(rest);
         self.position = base + bytes.len() as u64;
     }
 
@@ -99,19 +102,47 @@ impl Fold {
         }
     }
 
-    fn end_segment(&mut self, last: &[u8]) {
-        let whole = self.segment.is_empty() && last.len() <= self.longest;
-        if !whole {
-            self.keep(last);
+    /// Takes states of the line, with `\r` between them; the first one goes on from `segment`. The newest that shows
+    /// something hides the others, so those are not even looked at: bars are redrawn thousands of times.
+    fn end_states(&mut self, states: &[u8]) {
+        let Some(first) = memchr::memchr(b'\r', states) else { return self.end_segment(states) };
+        let mut later = Some(&states[first + 1..]);
+        while let Some(rest) = later {
+            let cut = memchr::memrchr(b'\r', rest);
+            let state = &rest[cut.map_or(0, |cut| cut + 1)..];
+            let fits = state.len().min(self.longest);
+            if self.show(&state[..fits], (state.len() - fits) as u64) != Effect::Nothing {
+                self.segment.clear();
+                self.dropped = 0;
+                return;
+            }
+            later = cut.map(|cut| &rest[..cut]);
         }
-        let raw = if whole { last } else { &self.segment };
-        match rendered(raw, self.dropped, self.colours, &mut self.scratch) {
+        self.end_segment(&states[..first]);
+    }
+
+    fn end_segment(&mut self, last: &[u8]) {
+        if self.segment.is_empty() && last.len() <= self.longest {
+            self.show(last, 0);
+            return;
+        }
+        self.keep(last);
+        let segment = std::mem::take(&mut self.segment);
+        self.show(&segment, self.dropped);
+        // Kept for its memory.
+        self.segment = segment;
+        self.segment.clear();
+        self.dropped = 0;
+    }
+
+    fn show(&mut self, raw: &[u8], dropped: u64) -> Effect {
+        let effect = rendered(raw, dropped, self.colours, &mut self.scratch);
+        match effect {
             Effect::Replaces => std::mem::swap(&mut self.shown, &mut self.scratch),
             Effect::Erases => self.shown.clear(),
             Effect::Nothing => {}
         }
-        self.segment.clear();
-        self.dropped = 0;
+        effect
     }
 
     fn keep(&mut self, bytes: &[u8]) {
