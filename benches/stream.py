@@ -16,6 +16,8 @@ from pathlib import Path
 
 LINES = 1_000_000
 LINE = 100
+# Enough for a rate: with eight followers all of them would take minutes.
+RIVAL_LINES = 100_000
 GIGABYTE = 10**9
 
 CONFIG = """output_dir = 'output'
@@ -36,9 +38,10 @@ type = 'adamw'
 
 def child(kind, report):
     """What prints: KIND says what. Tells in REPORT when it began and ended, by the monotonic clock."""
-    if kind == "flood":
+    if kind.startswith("flood"):
+        count = int(kind.removeprefix("flood"))
         # A write for each, as `print` does it.
-        pieces = [b"%099d\n" % n for n in range(LINES)]
+        pieces = [b"%099d\n" % n for n in range(count)]
     elif kind == "bars":
         bar = b"".join(b"\r%3d%%|%-60s| %3d/100 [00:12<00:34, 1.23s/it]" % (n, b"#" * (n * 6 // 10), n) for n in range(100))
         pieces = [bar * 20] * (GIGABYTE // (len(bar) * 20))
@@ -151,7 +154,7 @@ def wait(path):
 
 def flood(dpgui, root, followers, stalled=0):
     """Lines a second to the last follower's end, seconds that the child took, lines lost."""
-    run = Run(dpgui, root, "flood")
+    run = Run(dpgui, root, f"flood{LINES}")
     wait(run.report + ".ready")
     readers = [run.follow() for _ in range(followers)]
     asleep = [run.follow() for _ in range(stalled)]
@@ -176,7 +179,7 @@ def piped(sink):
         report = str(Path(folder, "report"))
         Path(report + ".go").touch()
         with open(sink, "wb") as target:
-            printing = subprocess.Popen([sys.executable, __file__, "child", "flood", report], stdout=subprocess.PIPE)
+            printing = subprocess.Popen([sys.executable, __file__, "child", f"flood{LINES}", report], stdout=subprocess.PIPE)
             taking = subprocess.Popen(["cat"], stdin=printing.stdout, stdout=target)
             printing.stdout.close()
             printing.wait()
@@ -207,7 +210,7 @@ def rival(followers):
             reader.join()
         begin, end = json.loads(Path(report).read_text())
         last = max(reader.last for reader in readers)
-        return LINES / (last - begin), end - begin, sum(LINES + 1 - reader.lines for reader in readers)
+        return RIVAL_LINES / (last - begin), end - begin, sum(RIVAL_LINES + 1 - reader.lines for reader in readers)
 
 
 def connect(port):
@@ -241,7 +244,7 @@ async def serve(port, followers, report):
     async with websockets.serve(join, "127.0.0.1", port, compression=None, ping_interval=None):
         await all_here.wait()
         printing = await asyncio.create_subprocess_exec(
-            sys.executable, __file__, "child", "flood", report, stdout=asyncio.subprocess.PIPE
+            sys.executable, __file__, "child", f"flood{RIVAL_LINES}", report, stdout=asyncio.subprocess.PIPE
         )
         while line := await printing.stdout.readline():
             text = line.decode(errors="replace")
@@ -322,7 +325,7 @@ def main(dpgui, root):
         print(f"dpgui, {what}: {rate / 1000:.0f} k lines/s, child {took:.2f} s ({took / stored:.2f}x), lost {lost}", flush=True)
     for followers in (1, 8):
         rate, took, lost = rival(followers)
-        print(f"asyncio, {followers} followers: {rate / 1000:.1f} k lines/s, child {took:.2f} s, lost {lost}", flush=True)
+        print(f"asyncio, {followers} followers: {rate / 1000:.1f} k lines/s, child {took:.2f} s for {RIVAL_LINES} lines, lost {lost}", flush=True)
     for followers in (1, 8):
         print("1,000 lines/s, {} followers: p50 {:.2f} ms, p99 {:.2f} ms".format(followers, *paced(dpgui, root, followers)), flush=True)
     print("10 lines/s: {:.2f} % of a processor, {:.1f} MB, {:.1f} wake-ups/s".format(*idle(dpgui, root)), flush=True)

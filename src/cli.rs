@@ -54,6 +54,7 @@ enum Command {
     Watch(commands::watch::Args),
     Resume(commands::resume::Args),
     Runs(commands::runs::Args),
+    Queue(commands::queue::Args),
     Logs(commands::logs::Args),
     Diagnose(commands::diagnose::Args),
     Report(commands::report::Args),
@@ -63,6 +64,8 @@ enum Command {
     #[command(subcommand)]
     Service(commands::service::Command),
     Clean(commands::clean::Args),
+    #[command(name = "__keep", hide = true)]
+    Keep(commands::keep::Args),
     #[command(name = "__rank", hide = true)]
     Rank(commands::rank::Args),
     #[command(name = "__supervise", hide = true)]
@@ -109,6 +112,7 @@ fn dispatch(command: &Command, context: &Context) -> Result<ExitCode, Error> {
         Command::Watch(args) => commands::watch::run(args, context),
         Command::Resume(args) => commands::resume::run(args, context),
         Command::Runs(args) => commands::runs::run(args, context),
+        Command::Queue(args) => commands::queue::run(args, context),
         Command::Logs(args) => commands::logs::run(args, context),
         Command::Diagnose(args) => commands::diagnose::run(args, context),
         Command::Report(args) => commands::report::run(args, context),
@@ -117,6 +121,7 @@ fn dispatch(command: &Command, context: &Context) -> Result<ExitCode, Error> {
         Command::Export(args) => commands::export::run(args, context),
         Command::Service(command) => commands::service::run(command, context),
         Command::Clean(args) => commands::clean::run(args, context),
+        Command::Keep(args) => commands::keep::run(args, context),
         Command::Rank(args) => commands::rank::run(args, context),
         Command::Supervise(args) => commands::supervise::run(args, context),
         Command::Notify(args) => commands::notify::run(args, context),

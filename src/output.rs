@@ -11,6 +11,7 @@ pub mod plain;
 pub mod progress;
 pub mod screen;
 pub mod size;
+pub mod table;
 pub mod tone;
 pub mod waiting;
 

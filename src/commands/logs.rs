@@ -20,6 +20,7 @@ use crate::{
     platform::{
         clock,
         fs::{self, FsError},
+        limits::{self, Priority},
     },
     run::{adopt, diagnose::Diagnosed, dir::RunDir, list},
 };
@@ -105,6 +106,10 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
         for_people: output.shows_data_on_terminal(),
         timed: is_timed,
     };
+    if args.follow {
+        // Whoever looks on must not slow down what is looked at.
+        limits::stand_back(Priority::AfterTraining);
+    }
     let mut page = Page {
         args,
         view,

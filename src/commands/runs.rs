@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::{
     diagnosis::Diagnosis,
     error::Error,
-    output::{Mode, size},
+    output::{Mode, size, table::table},
     platform::clock,
     run::{RunDir, RunError, RunId, sight::LastStep, state::RunState},
 };
@@ -115,16 +115,4 @@ fn listed(rows: &[Row]) -> Vec<Vec<String>> {
         ]
     };
     std::iter::once(heading.to_vec()).chain(rows.iter().map(line)).collect()
-}
-
-/// Columns as wide as what is in them.
-fn table(rows: &[Vec<String>]) -> String {
-    let columns = rows.first().map_or(0, Vec::len);
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..columns).map(width).collect();
-    let lines = rows.iter().map(|row| {
-        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
-        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
-    });
-    lines.collect::<Vec<_>>().join("\n")
 }

@@ -77,6 +77,12 @@ pub struct Args {
     /// Who starts the ranks: `deepspeed`, its own launcher, or dpgui itself, `direct`: sooner, with less memory
     #[arg(long, value_name = "WHO", default_value = "deepspeed", hide_default_value = true)]
     launcher: Launcher,
+    /// Wait for the GPUs that it needs, behind those that wait already; prints its id and leaves
+    #[arg(long, conflicts_with_all = ["watch", "share"])]
+    queue: bool,
+    /// Use GPUs that another run has already
+    #[arg(long)]
+    share: bool,
     /// Start nothing: print the command that one could type instead
     #[arg(long, conflicts_with_all = ["resume", "detach", "watch"])]
     print_command: bool,
@@ -92,6 +98,8 @@ struct Begun<'a> {
     run: &'a RunId,
     folder: PathBuf,
     on: String,
+    /// It waits for its turn.
+    queued: bool,
     port: u16,
     /// The step of the checkpoint that it goes on from.
     resumes_step: Option<u64>,
@@ -113,6 +121,8 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
         resume,
         step,
         launcher: args.launcher,
+        queue: args.queue,
+        share: args.share,
         args: args.passed_on.clone(),
         restarts: args.restarts(),
         on_nan: args.on_nan,
@@ -130,7 +140,7 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
         announce(&started, output);
         return super::watch::show(context, &started.dir);
     }
-    if !args.detach {
+    if !(args.detach || args.queue) {
         let show = if args.watch { Show::Status } else { Show::Log };
         return Ok(to_the_end(context, &settings, &request, show)?.1);
     }
@@ -240,6 +250,7 @@ pub(super) fn announce(started: &Started, output: &Output) {
         run: started.dir.id(),
         folder: started.dir.path().to_owned(),
         on: spec.devices.to_string(),
+        queued: spec.queued,
         port: spec.master_port,
         resumes_step: resumed.map(|it| it.checkpoint.step),
         resumes_run: resumed.and_then(|it| it.run.as_ref()).map(RunDir::id),
@@ -310,6 +321,6 @@ impl Event for Begun<'_> {
         let folder = self.resumes_folder.map(|it| format!(", in `{}`", it.display())).unwrap_or_default();
         let resumed = self.resumes_step.map(|it| format!(", from the checkpoint at step {it}{of}{folder}"));
         let text = format!("{} on {}{}", self.run, self.on, resumed.unwrap_or_default());
-        Some(Line { verb: "Training", text })
+        Some(Line { verb: if self.queued { "Queued" } else { "Training" }, text })
     }
 }

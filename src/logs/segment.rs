@@ -17,7 +17,7 @@ use flate2::{Compression, write::GzEncoder};
 
 use crate::platform::{
     fs::{self, FsError},
-    limits,
+    limits::{self, Priority},
 };
 
 const PLAIN: &str = ".log";
@@ -102,7 +102,7 @@ pub fn tidy(folder: &Path) -> Result<(), FsError> {
 /// Compresses every segment but the last two, at the lowest priority that this thread can have: the training comes
 /// first. The one that is written to and the one before it stay plain, so that the end of a log is quick to read.
 pub fn pack_all(folder: &Path) -> Result<(), FsError> {
-    limits::yield_to_others();
+    limits::stand_back(Priority::Last);
     let all = list(folder)?;
     for segment in all.iter().rev().skip(2).rev().filter(|it| !it.packed) {
         pack(folder, segment.start)?;

@@ -19,10 +19,19 @@ pub fn locked_memory() -> Limit {
     limit(Resource::Memlock)
 }
 
-/// Puts this thread behind everybody who has something to do. On Linux each thread has a priority of its own.
-pub fn yield_to_others() {
+/// How far a thread stands back; on Linux each has a priority of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Priority {
+    /// Behind whoever trains, by a factor of ten, and still quick to answer.
+    AfterTraining = 10,
+    /// Behind everybody who has something to do.
+    Last = 19,
+}
+
+/// Has this thread, and those that it starts, stand back.
+pub fn stand_back(to: Priority) {
     // Lower is always allowed.
-    let _ = setpriority_process(None, 19);
+    let _ = setpriority_process(None, to as i32);
 }
 
 fn limit(resource: Resource) -> Limit {

@@ -105,6 +105,11 @@ impl Lock {
         Ok(Self { file })
     }
 
+    /// Waits until nobody has the lock alone, and leaves it to others. In the kernel, for as long as it takes.
+    pub fn wait_until_free(path: &Path) -> Result<(), LockError> {
+        Mode::Shared.block(&open(path)?).map_err(refused(path))
+    }
+
     /// Somebody has the lock alone right now. A file that is not there is not locked.
     pub fn is_held(path: &Path) -> bool {
         File::open(path).is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
@@ -297,8 +302,8 @@ mod tests {
         let held = Lock::shared(&path, "training", Wait::No).expect("free");
         let null = || fs::open_null().expect("opened");
         let sleep = CommandSpec::new("/bin/sleep", &Env::default(), dir.path()).arg("600");
-        let mut child = sleep.spawn(Apart::Group, Some(&held), null(), null()).expect("started");
-        let mut other = sleep.spawn(Apart::Group, None, null(), null()).expect("started");
+        let mut child = sleep.spawn(Apart::Group, &[&held], null(), null()).expect("started");
+        let mut other = sleep.spawn(Apart::Group, &[], null(), null()).expect("started");
         drop(held);
         let error = Lock::exclusive(&path, "dpgui setup", Wait::No).expect_err("the child has it");
         assert!(error.to_string().ends_with(&own("training")), "{error}");

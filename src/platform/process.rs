@@ -181,7 +181,7 @@ impl CommandSpec {
     pub fn spawn(
         &self,
         apart: Apart,
-        lock: Option<&Lock>,
+        locks: &[&Lock],
         stdout: impl Into<Stdio>,
         stderr: impl Into<Stdio>,
     ) -> Result<Child, ProcessError> {
@@ -193,7 +193,7 @@ impl CommandSpec {
             }
             Apart::Session => start_session(&mut command),
         }
-        if let Some(lock) = lock {
+        for lock in locks {
             hand_on(&mut command, lock.as_fd());
         }
         self.started(spawn(&mut command))

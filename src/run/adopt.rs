@@ -92,7 +92,7 @@ pub fn spawn_supervisor(host: &Host, dir: &RunDir, env: &Env, begin: Begin) -> R
     }
     // It closes its stdout when the state is written, and so does its death.
     let (mut reader, writer) = std::io::pipe().map_err(RunError::Supervisor)?;
-    let mut child = command.spawn(Apart::Session, None, writer, log)?;
+    let mut child = command.spawn(Apart::Session, &[], writer, log)?;
     let _ = reader.read_to_end(&mut vec![]);
     // Ours or, if another command was faster, its.
     if dir.is_supervised() {

@@ -159,7 +159,7 @@ impl Streams {
         for number in 0..self.channels.len() {
             let channel = &mut self.channels[number];
             let may_end = channel.stream == Stream::Launcher || is_started_by_us;
-            if !channel.is_closed && channel.take(false, on_line)? == Some(Taken::End) && may_end {
+            if !channel.is_closed && channel.drain(on_line)? && may_end {
                 self.close(number, on_line)?;
             }
         }
@@ -284,7 +284,7 @@ impl Streams {
         // Nobody is left who could start a rank: those that have no writer now will have none.
         for number in 0..self.channels.len() {
             let channel = &mut self.channels[number];
-            if !channel.is_closed && channel.take(false, on_line)? == Some(Taken::End) {
+            if !channel.is_closed && channel.drain(on_line)? {
                 self.close(number, on_line)?;
             }
         }
@@ -306,6 +306,17 @@ impl Channel {
             Ok(taken) => Ok(Some(taken)),
             Err(cause) if matches!(cause.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => Ok(None),
             Err(cause) => Err(cause),
+        }
+    }
+
+    /// Takes all that is there now. Whether that is the end.
+    fn drain(&mut self, on_line: &mut dyn FnMut(Stream, &str)) -> io::Result<bool> {
+        loop {
+            match self.take(false, on_line)? {
+                Some(Taken::Bytes) => {}
+                Some(Taken::End) => return Ok(true),
+                None => return Ok(false),
+            }
         }
     }
 

@@ -91,6 +91,7 @@ const fn has_a_cause(outcome: &Outcome) -> bool {
         | Outcome::Stopped { .. }
         | Outcome::Abandoned { .. }
         | Outcome::NotStarted { .. }
+        | Outcome::Withdrawn
         | Outcome::Interrupted => false,
     }
 }

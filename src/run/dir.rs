@@ -72,6 +72,11 @@ impl RunDir {
         self.path.join("supervisor.lock")
     }
 
+    /// Held by the living keeper.
+    pub fn keeper_lock(&self) -> PathBuf {
+        self.path.join("keeper.lock")
+    }
+
     /// Commands to the supervisor.
     pub fn control(&self) -> PathBuf {
         self.path.join("control")

@@ -16,6 +16,7 @@ use crate::{
 use super::{
     checkpoints::Fault,
     id::{IdError, RunId},
+    lease::Busy,
 };
 
 #[derive(Debug, thiserror::Error)]
@@ -96,6 +97,10 @@ pub enum RunError {
     Damaged { path: PathBuf, source: serde_json::Error },
     #[error("`{}` was written by a newer dpgui", path.display())]
     Newer { path: PathBuf },
+    #[error(transparent)]
+    Busy(#[from] Busy),
+    #[error("`{id}` does not wait in the queue")]
+    NotQueued { id: RunId },
     #[error("no free port was found for the ranks")]
     NoPort(#[source] io::Error),
     #[error(transparent)]
@@ -123,6 +128,7 @@ impl Report for RunError {
     fn kind(&self) -> Kind {
         match self {
             Self::NotSetUp { .. }
+            | Self::NotQueued { .. }
             | Self::NoTrainer { .. }
             | Self::Findings(_)
             | Self::UnknownGpu { .. }
@@ -161,6 +167,7 @@ impl Report for RunError {
             | Self::Supervisor(_)
             | Self::NoPort(_) => Kind::Failed,
             Self::StillRunning { .. } => Kind::Locked,
+            Self::Busy(cause) => cause.kind(),
             Self::Damaged { .. } => Kind::Integrity,
             Self::Config(cause) => cause.kind(),
             Self::Process(cause) => cause.kind(),
@@ -171,7 +178,7 @@ impl Report for RunError {
 
     fn hint(&self) -> Option<String> {
         let text = match self {
-            Self::NotSetUp { .. } | Self::NoTrainer { .. } => "run `dpgui setup`".to_owned(),
+            Self::NotSetUp { .. } | Self::NoTrainer { .. } | Self::NotStarted { .. } => "run `dpgui setup`".to_owned(),
             Self::Findings(found) => {
                 let mut errors = found.iter().filter(|it| it.severity == Severity::Error);
                 errors.find_map(|it| it.fix.clone())?
@@ -182,12 +189,12 @@ impl Report for RunError {
             Self::UnknownVisibleGpu { .. } => "name GPUs by index or UUID, or unset it".to_owned(),
             Self::GpuTwice { .. } => "name each GPU once".to_owned(),
             Self::AlreadyComplete { .. } => "raise `epochs` or `max_steps` to train on".to_owned(),
-            Self::Unknown { nearest, .. } if nearest.is_empty() => "list the runs with `dpgui runs`".to_owned(),
-            Self::Unknown { nearest, .. } => format!("did you mean {}?", ids(nearest)),
+            Self::Unknown { nearest, .. } if !nearest.is_empty() => format!("did you mean {}?", ids(nearest)),
+            Self::Unknown { .. } | Self::NoneRunning => "list the runs with `dpgui runs`".to_owned(),
+            Self::NotQueued { .. } => "list the runs that wait with `dpgui queue`".to_owned(),
             Self::NoName => "name a run that `dpgui runs` lists, or leave the name out".to_owned(),
             Self::Ambiguous { .. } => "write more of the id".to_owned(),
             Self::NoRuns => "start one with `dpgui train CONFIG`".to_owned(),
-            Self::NoneRunning => "list the runs with `dpgui runs`".to_owned(),
             Self::SeveralRunning(_) => "name the one to stop: `dpgui stop RUN`".to_owned(),
             Self::NothingToResume { .. } | Self::NoCheckpoint { .. } => {
                 "start anew without `--resume`; `checkpoint_every_n_minutes` in the configuration makes checkpoints"
@@ -220,10 +227,10 @@ impl Report for RunError {
             Self::NoPipes { .. } => {
                 "put the workspace on a Linux file system, not on a network or Windows drive".to_owned()
             }
-            Self::NotStarted { .. } => "run `dpgui setup`, which checks the environment".to_owned(),
             Self::Damaged { path, .. } => format!("look at `{}`, or delete the run's folder", path.display()),
             Self::Newer { .. } => "use the newest dpgui in this workspace".to_owned(),
             Self::CannotExport { .. } | Self::SupervisorDied { .. } | Self::Supervisor(_) | Self::NoPort(_) | Self::Id(_) => return None,
+            Self::Busy(cause) => return cause.hint(),
             Self::Config(cause) => return cause.hint(),
             Self::Process(cause) => return cause.hint(),
             Self::Lock(cause) => return cause.hint(),

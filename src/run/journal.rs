@@ -78,6 +78,8 @@ pub enum Record {
         pid: i32,
     },
     Adopted,
+    /// It was queued, and its turn has come.
+    Turn,
     Phase {
         phase: &'static str,
     },

@@ -70,7 +70,7 @@ pub(super) fn spawn(host: &Host, dir: &RunDir, notice: &Notice) -> Result<Option
     let text = serde_json::to_string(notice).unwrap_or_default();
     let command = CommandSpec::new(&host.program, &host.env, dir.path())
         .args(["__notify".as_ref(), dir.path().as_os_str()]);
-    let child = command.arg(text).spawn(Apart::Session, None, fs::open_null()?, log)?;
+    let child = command.arg(text).spawn(Apart::Session, &[], fs::open_null()?, log)?;
     Ok(ProcessId::of(child.id().cast_signed()))
 }
 

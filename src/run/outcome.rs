@@ -34,6 +34,8 @@ pub enum Outcome {
     NotStarted {
         reason: String,
     },
+    /// It was taken out of the queue before it began.
+    Withdrawn,
     /// The machine went down under it.
     Interrupted,
     /// It is gone and nobody saw how.
@@ -84,6 +86,7 @@ impl Outcome {
             Self::ExitedEarly => "exited early",
             Self::Abandoned { .. } => "abandoned",
             Self::Killed { .. } => "killed",
+            Self::Withdrawn => "withdrawn",
             Self::Interrupted => "interrupted",
             Self::Lost => "lost",
         }
@@ -109,6 +112,7 @@ impl Outcome {
                 "lost its launcher; the processes that went on without it were ended".to_owned()
             }
             Self::NotStarted { reason } => format!("could not be started: {reason}"),
+            Self::Withdrawn => "was taken out of the queue before it began".to_owned(),
             Self::Interrupted => "was cut off when the machine went down".to_owned(),
             Self::Lost => "is gone, and nobody saw how it ended".to_owned(),
         }
@@ -118,7 +122,7 @@ impl Outcome {
     pub const fn failure(&self) -> Option<Kind> {
         match self {
             Self::Completed => None,
-            Self::Stopped { .. } => Some(Kind::Interrupted),
+            Self::Stopped { .. } | Self::Withdrawn => Some(Kind::Interrupted),
             Self::Failed { .. }
             | Self::OutOfMemory { .. }
             | Self::ExitedEarly

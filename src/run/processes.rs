@@ -112,7 +112,7 @@ mod tests {
         let script = "sleep 60 > /dev/null & echo $!";
         let shell = CommandSpec::new("/bin/sh", env, Path::new("/")).args(["-c", script]);
         let mut child =
-            shell.spawn(Apart::Session, None, writer, std::process::Stdio::null()).expect("sh starts");
+            shell.spawn(Apart::Session, &[], writer, std::process::Stdio::null()).expect("sh starts");
         let leader = ProcessId { pid: child.id().cast_signed(), started: 1 };
         let mut said = String::new();
         std::io::Read::read_to_string(&mut reader, &mut said).expect("a number");

@@ -105,6 +105,7 @@ fn may_pass(case: Case<'_>) -> bool {
         | Outcome::Stopped { .. }
         | Outcome::ExitedEarly
         | Outcome::NotStarted { .. }
+        | Outcome::Withdrawn
         | Outcome::Interrupted
         | Outcome::Lost => false,
     }

@@ -19,7 +19,8 @@ use super::{
     journal::Journal,
     list,
     outcome::Outcome,
-    start::{Request, Resume, Site},
+    request::{Request, Resume},
+    start::Site,
 };
 
 /// The trainer's folder to continue in.

@@ -144,14 +144,20 @@ impl Look {
         scene.outcome = state.outcome().cloned();
         scene.stopping = match state {
             RunState::Stopping(stopping) => Some(stopping.degree.sentence()),
-            RunState::Starting | RunState::Running(_) | RunState::Waiting(_) | RunState::Ended(_) => None,
+            RunState::Queued
+            | RunState::Starting
+            | RunState::Running(_)
+            | RunState::Waiting(_)
+            | RunState::Ended(_) => None,
         };
         // The log says more than the state while it trains: saving, evaluating.
         scene.doing = match state {
             RunState::Running(_) => self.status.doing.to_owned(),
-            RunState::Starting | RunState::Stopping(_) | RunState::Waiting(_) | RunState::Ended(_) => {
-                state.word().to_owned()
-            }
+            RunState::Queued
+            | RunState::Starting
+            | RunState::Stopping(_)
+            | RunState::Waiting(_)
+            | RunState::Ended(_) => state.word().to_owned(),
         };
         let until = if scene.outcome.is_some() { updated } else { clock::now() };
         scene.elapsed = until.duration_since(self.spec.created).try_into().unwrap_or_default();

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     logs::Stream,
-    platform::{Env, process::CommandSpec},
+    platform::{Env, clock, process::CommandSpec, procfs},
     workspace::LogSettings,
 };
 
@@ -15,6 +15,7 @@ use super::{
     devices::Devices,
     id::RunId,
     launch,
+    lease::Claim,
     restart::{Attempt, Policy},
     watchdog::Wishes,
 };
@@ -56,6 +57,9 @@ pub struct Spec {
     pub max_steps: Option<u64>,
     pub devices: Devices,
     pub launcher: Launcher,
+    /// It begins when its turn comes.
+    pub queued: bool,
+    pub claim: Claim,
     pub logs: LogSettings,
     pub master_port: u16,
     /// What happens after a failure that may pass; `None`: nothing.
@@ -92,20 +96,32 @@ impl FromStr for Launcher {
 }
 
 impl Spec {
+    /// The turn of a queued run has come: what was true when it was queued need not be so any more.
+    pub fn begin(&mut self, port: u16) {
+        self.set_port(port);
+        self.queued = false;
+        self.boot_id = procfs::boot_id();
+        self.created = clock::now();
+    }
+
+    fn set_port(&mut self, port: u16) {
+        self.master_port = port;
+        let mut args = self.args.iter_mut();
+        while let Some(option) = args.next() {
+            if option == "--master_port"
+                && let Some(value) = args.next()
+            {
+                *value = port.to_string();
+            }
+        }
+    }
+
     /// The same for a further attempt: another port, and the folder to go on in.
     #[must_use]
     pub fn for_attempt(&self, attempt: &Attempt) -> Self {
         let mut spec = self.clone();
         if let Some(port) = attempt.port {
-            spec.master_port = port;
-            let mut args = spec.args.iter_mut();
-            while let Some(option) = args.next() {
-                if option == "--master_port"
-                    && let Some(value) = args.next()
-                {
-                    *value = port.to_string();
-                }
-            }
+            spec.set_port(port);
         }
         if let Some(folder) = &attempt.resumes {
             match spec.args.iter().position(|it| it == RESUME) {

@@ -26,68 +26,18 @@ use super::{
     folder,
     id::{RunId, RunName},
     launch::{self, Launch},
+    lease::Claim,
     list, notify,
     outcome::Outcome,
+    queue,
+    request::Request,
     restart::Policy,
     resume::{self, Continued},
-    spec::{self, Launcher, Spec},
+    spec::{self, Spec},
     state::RunState,
     supervise::Begin,
-    watchdog::{OnNan, OnStall, Wishes},
+    watchdog::Wishes,
 };
-
-/// What the user wants to be trained.
-#[derive(Clone, Debug, Default)]
-pub struct Request {
-    /// Absolute.
-    pub config: PathBuf,
-    /// Instead of all that there are.
-    pub gpus: Option<Vec<u32>>,
-    /// Instead of the configuration's own.
-    pub name: Option<RunName>,
-    pub resume: Option<Resume>,
-    /// Go on from the checkpoint of this step instead of the newest.
-    pub step: Option<u64>,
-    pub launcher: Launcher,
-    /// For the trainer itself.
-    pub args: Vec<String>,
-    /// Restarts in a row without a new checkpoint, after failures that may pass.
-    pub restarts: Option<u32>,
-    pub on_nan: OnNan,
-    pub on_stall: OnStall,
-    /// Who hears of it, beside those in the settings.
-    pub notify: Vec<String>,
-}
-
-impl Request {
-    /// To go on with a run as it was started.
-    pub fn again(dir: &RunDir) -> Result<Self, RunError> {
-        let spec = dir.spec()?;
-        // The file may have been moved since; what it said is kept.
-        let config = if fs::is_file(&spec.source) { spec.source } else { spec.config };
-        Ok(Self {
-            config,
-            gpus: if let Devices::Gpus(ids) = spec.devices { Some(ids) } else { None },
-            name: Some(dir.id().name().clone()),
-            resume: Some(Resume::Run(dir.id().to_string())),
-            step: None,
-            launcher: spec.launcher,
-            args: spec.passed_on,
-            restarts: spec.restart.map(|it| it.limit),
-            on_nan: spec.watchdog.on_nan,
-            on_stall: spec.watchdog.on_stall,
-            notify: notify::targets(dir)?,
-        })
-    }
-}
-
-/// Which run to continue.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Resume {
-    /// The newest run of the same configuration that has a whole checkpoint.
-    Newest,
-    Run(String),
-}
 
 /// A run that has begun.
 #[derive(Clone, Debug)]
@@ -123,6 +73,7 @@ struct Plan<'a> {
     nvidia: Option<&'a Nvidia>,
     continued: Option<&'a Continued>,
     live: &'a [(RunDir, Spec)],
+    claim: &'a Claim,
 }
 
 /// Keeps what is installed as it is, while a run is being started. A setup that is at work is waited for; who it is goes
@@ -173,7 +124,7 @@ pub fn start(site: Site<'_>, request: &Request, _setup: &Lock) -> Result<Started
 
     // One start at a time, until the others can read in the run's folder what it uses.
     fs::create_dir_all(&workspace.internal())?;
-    let starting = Lock::wait(&workspace.internal().join("start.lock"))?;
+    let starting = Lock::wait(&lock(workspace))?;
     let continued = resume::find(site, &config, request)?;
     let changes = continued.as_ref().map_or(vec![], |it| it.changes(site, &config, &request.args));
     if changes.iter().any(|it| it.effect == Effect::Fails) {
@@ -184,7 +135,7 @@ pub fn start(site: Site<'_>, request: &Request, _setup: &Lock) -> Result<Started
         warnings.extend(continued.newer_checkpoints());
     }
     let live = live(workspace)?;
-    warnings.extend(list::sharing(&live, &devices));
+    let claim = Claim::new(site, &devices, nvidia.as_ref(), request.share);
     warnings.extend(at_logout(session::at_logout(host)));
     let plan = Plan {
         site,
@@ -195,7 +146,10 @@ pub fn start(site: Site<'_>, request: &Request, _setup: &Lock) -> Result<Started
         nvidia: nvidia.as_ref(),
         continued: continued.as_ref(),
         live: &live,
+        claim: &claim,
     };
+    let leases = if request.queue { Ok(vec![]) } else { claim.take_for("dpgui train")? };
+    let leases = leases.map_err(RunError::Busy)?;
     let name = request.name.clone().unwrap_or_else(|| name_of(&request.config));
     let dir = create(workspace, &name)?;
     let (spec, env) = plan.prepare(&dir).inspect_err(|_| {
@@ -205,7 +159,11 @@ pub fn start(site: Site<'_>, request: &Request, _setup: &Lock) -> Result<Started
     if let Some(continued) = &continued {
         continued.rewind(&dir)?;
     }
-    drop(starting);
+    if request.queue {
+        queue::join(workspace, dir.id(), &claim)?;
+    }
+    // The supervisor takes them for itself.
+    drop((starting, leases));
     adopt::spawn_supervisor(host, &dir, &env, Begin::Start).inspect_err(|_| {
         if !dir.is_supervised() && !is_running(&spec) {
             let _ = fs::remove_tree(dir.path());
@@ -276,10 +234,20 @@ fn create(workspace: &Workspace, name: &RunName) -> Result<RunDir, RunError> {
     }
 }
 
-/// The runs that are not over, with what they were started with.
-fn live(workspace: &Workspace) -> Result<Vec<(RunDir, Spec)>, RunError> {
+/// The runs that have begun and are not over, with what they were started with.
+pub(super) fn live(workspace: &Workspace) -> Result<Vec<(RunDir, Spec)>, RunError> {
     let live = RunDir::all(workspace)?.into_iter().filter(list::is_live);
-    Ok(live.filter_map(|dir| dir.spec().ok().map(|spec| (dir, spec))).collect())
+    let known = live.filter_map(|dir| dir.spec().ok().map(|spec| (dir, spec)));
+    Ok(known.filter(|(_, spec)| !spec.queued).collect())
+}
+
+/// Whoever has it starts a run.
+pub(super) fn lock(workspace: &Workspace) -> PathBuf {
+    workspace.internal().join("start.lock")
+}
+
+pub(super) fn ports(live: &[(RunDir, Spec)]) -> Vec<u16> {
+    live.iter().map(|(_, spec)| spec.master_port).collect()
 }
 
 impl Plan<'_> {
@@ -293,14 +261,13 @@ impl Plan<'_> {
         if self.continued.is_none() {
             folder::keep_apart(self.live, &resolved.output_dir);
         }
-        let taken: Vec<u16> = self.live.iter().map(|(_, spec)| spec.master_port).collect();
         let resumes = self.continued.map(|it| it.folder.name_in(&resolved.output_dir));
         let launch = Launch {
             workspace,
             script: self.script,
             config: &resolved.config,
             devices: self.devices,
-            port: net::free_port(&taken).map_err(RunError::NoPort)?,
+            port: net::free_port(&ports(self.live)).map_err(RunError::NoPort)?,
             resumes: resumes.as_deref(),
             args: &self.request.args,
             hostfile: fs::exists(Path::new(launch::HOSTFILE)),
@@ -349,6 +316,8 @@ impl Plan<'_> {
             max_steps: self.config.training.max_steps,
             devices: launch.devices.clone(),
             launcher: launch.launcher,
+            queued: self.request.queue,
+            claim: self.claim.clone(),
             logs: self.site.settings.logs,
             master_port: launch.port,
             restart: self.request.restarts.map(|limit| Policy { limit, delay: wishes.restart_delay }),

@@ -38,6 +38,8 @@ const ASK_AFTER: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RunState {
+    /// It waits for its turn, and for what it computes on.
+    Queued,
     /// The supervisor is there, the trainer not yet.
     Starting,
     Running(Running),
@@ -143,6 +145,8 @@ pub enum Event {
     /// The trainer's folder, where the request belongs, was not found.
     SaveFailed,
     DeadlinePassed,
+    /// What it was queued for is its own now.
+    Turn,
     /// The supervisor was told to end, as at a shutdown of the machine.
     Signalled,
 }
@@ -156,6 +160,8 @@ pub enum Action {
     RequestSave {
         after: Duration,
     },
+    /// Start the trainer, whose turn has come.
+    Begin,
     /// Start the trainer once more.
     StartAgain(Again),
     /// INT goes to the ranks alone, the others to every process of the run.
@@ -182,6 +188,7 @@ impl RunState {
     #[must_use]
     pub fn on(self, event: Event, at: Option<Duration>) -> Next {
         match self {
+            Self::Queued => queued(&event),
             Self::Starting => starting(event),
             Self::Running(running) => running.on(&event, at),
             Self::Stopping(stopping) => stopping.on(&event, at),
@@ -194,7 +201,7 @@ impl RunState {
     pub const fn outcome(&self) -> Option<&Outcome> {
         match self {
             Self::Ended(outcome) => Some(outcome),
-            Self::Starting | Self::Running(_) | Self::Stopping(_) | Self::Waiting(_) => None,
+            Self::Queued | Self::Starting | Self::Running(_) | Self::Stopping(_) | Self::Waiting(_) => None,
         }
     }
 
@@ -203,7 +210,7 @@ impl RunState {
             Self::Running(Running { evidence, .. }) | Self::Stopping(Stopping { evidence, .. }) => {
                 Some(evidence)
             }
-            Self::Starting | Self::Waiting(_) | Self::Ended(_) => None,
+            Self::Queued | Self::Starting | Self::Waiting(_) | Self::Ended(_) => None,
         }
     }
 
@@ -217,19 +224,47 @@ impl RunState {
         match self {
             Self::Stopping(stopping) => (self.word(), Some((stopping.degree, stopping.save_requested)), None),
             Self::Running(running) => (self.word(), None, running.save),
-            Self::Starting | Self::Waiting(_) | Self::Ended(_) => (self.word(), None, None),
+            Self::Queued | Self::Starting | Self::Waiting(_) | Self::Ended(_) => (self.word(), None, None),
         }
     }
 
     /// One word for people and scripts.
     pub const fn word(&self) -> &'static str {
         match self {
+            Self::Queued => "queued",
             Self::Starting => "starting",
             Self::Running(running) => running.evidence.phase.word(),
             Self::Stopping(_) => "stopping",
             Self::Waiting(_) => "restarting",
             Self::Ended(outcome) => outcome.word(),
         }
+    }
+}
+
+/// Nothing of it runs, so whatever ends it ends it at once.
+fn queued(event: &Event) -> Next {
+    match *event {
+        Event::Turn => (RunState::Starting, vec![Action::Record(Record::Turn), Action::Begin]),
+        Event::StopRequested(manner) => {
+            let (state, mut actions) = ended(Outcome::Withdrawn);
+            actions.insert(0, Action::Record(Record::StopRequested { manner }));
+            (state, actions)
+        }
+        Event::Adopted => (RunState::Queued, vec![Action::Record(Record::Adopted)]),
+        // The machine goes down; the next supervisor waits on.
+        Event::Signalled
+        | Event::Spawned(_)
+        | Event::SpawnFailed { .. }
+        | Event::Seen(_)
+        | Event::ChildExited(_)
+        | Event::OutputClosed
+        | Event::OutOfMemory(_)
+        | Event::NobodyLeft(_)
+        | Event::Concerned(_)
+        | Event::SaveWanted
+        | Event::SaveRequested
+        | Event::SaveFailed
+        | Event::DeadlinePassed => (RunState::Queued, vec![]),
     }
 }
 
@@ -253,6 +288,7 @@ fn starting(event: Event) -> Next {
         | Event::SaveRequested
         | Event::SaveFailed
         | Event::DeadlinePassed
+        | Event::Turn
         | Event::Signalled => (RunState::Starting, vec![]),
     }
 }
@@ -282,7 +318,8 @@ impl Waiting {
             | Event::Concerned(_)
             | Event::SaveWanted
             | Event::SaveRequested
-            | Event::SaveFailed => (RunState::Waiting(Self { again, last }), vec![]),
+            | Event::SaveFailed
+            | Event::Turn => (RunState::Waiting(Self { again, last }), vec![]),
         }
     }
 }
@@ -592,13 +629,18 @@ mod tests {
             Just(Event::SaveFailed),
             Just(Event::DeadlinePassed),
             Just(Event::Signalled),
+            Just(Event::Turn),
         ]
     }
 
     const fn degree(state: &RunState) -> Option<Degree> {
         match state {
             RunState::Stopping(stopping) => Some(stopping.degree),
-            RunState::Starting | RunState::Running(_) | RunState::Waiting(_) | RunState::Ended(_) => None,
+            RunState::Queued
+            | RunState::Starting
+            | RunState::Running(_)
+            | RunState::Waiting(_)
+            | RunState::Ended(_) => None,
         }
     }
 

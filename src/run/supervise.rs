@@ -3,7 +3,7 @@
 //! It is a process of its own that no terminal reaches, and everything it knows is on disk. Killed, it is replaced
 //! by the next `dpgui` command (see [`super::adopt`]): the trainer does not notice.
 
-use std::{collections::BTreeSet, io, time::Duration};
+use std::{collections::BTreeSet, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use tokio::{
@@ -13,16 +13,13 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use crate::{
-    logs::Stream,
-    platform::{
-        Host,
-        clock::{self, Stopwatch},
-        fifo, fs,
-        lock::{Lock, LockError, Wait},
-        procfs::{self, ProcessId},
-        signal::{self as signals, Exit},
-    },
+use crate::platform::{
+    Host,
+    clock::{self, Stopwatch},
+    fifo, fs,
+    lock::{Lock, LockError, Wait},
+    procfs::{self, ProcessId},
+    signal::{self as signals, Exit},
 };
 
 use super::{
@@ -35,7 +32,6 @@ use super::{
     outcome::Manner,
     processes::Marks,
     ranks::Ranks,
-    sight,
     spec::Spec,
     start,
     state::{Action, Event, RunState},
@@ -45,6 +41,8 @@ use super::{
 mod again;
 mod alarm;
 mod child;
+mod output;
+mod turn;
 
 use alarm::Pulse;
 
@@ -53,9 +51,6 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// The same when the end is near and somebody waits for it.
 const LOOK_SOON: Duration = Duration::from_millis(20);
-
-/// For room on a disk that takes what else is written, after the trainer's end. What waits for it is lost then.
-const ROOM: Duration = Duration::from_secs(5);
 
 /// Why a supervisor is started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +70,8 @@ pub enum Command {
     },
     /// Write a checkpoint and go on.
     Save,
+    /// Something is free that a queued run may have waited for.
+    Look,
     /// From a rank that has become one below DeepSpeed's launcher.
     RankStarted {
         process: ProcessId,
@@ -118,6 +115,8 @@ struct Supervisor {
     save_request: Option<Instant>,
     /// What is installed stays as it is while we hold this.
     using: Option<Lock>,
+    /// So is what it computes on.
+    leases: Vec<Lock>,
     watchdog: Watchdog,
     pulse: Pulse,
 }
@@ -177,6 +176,7 @@ impl Supervisor {
             deadline: None,
             save_request: None,
             using: None,
+            leases: vec![],
             pulse: Pulse::default(),
         })
     }
@@ -191,10 +191,11 @@ impl Supervisor {
         let mut commands = BufReader::new(control).lines();
         self.using = using;
         match self.begin {
-            Begin::Start => self.start(),
+            Begin::Start => self.begin()?,
             Begin::Adopt => self.adopt()?,
         }
         self.journal.save(&self.now);
+        self.have_a_keeper();
         // Whoever started us waits for this: the first state is on disk.
         signals::replace_stdout(&fs::open_null()?).map_err(RunError::Supervisor)?;
 
@@ -235,44 +236,8 @@ impl Supervisor {
             self.journal.save(&self.now);
         }
         self.streams.finish(&mut |note| self.journal.record(note));
+        self.give_way();
         Ok(())
-    }
-
-    /// Has `take` move what the trainer wrote to the log, then reads some of the lines there.
-    fn take_output(
-        &mut self,
-        take: impl FnOnce(&mut Streams, &mut dyn FnMut(Stream, &str)) -> io::Result<()>,
-    ) -> Result<(), RunError> {
-        let mut told = vec![];
-        let taken = take(&mut self.streams, &mut |_, line| told.extend(sight::read(line)));
-        self.take_note(told);
-        self.read_on();
-        // A pipe that cannot be read would be tried for ever. Our successor opens it anew.
-        taken.map_err(RunError::Supervisor)?;
-        if self.streams.are_closed() && !self.is_output_closed() {
-            self.tell(Event::OutputClosed);
-        }
-        Ok(())
-    }
-
-    fn read_on(&mut self) {
-        let mut told = vec![];
-        self.is_behind = self.streams.read_on(&mut |_, line| told.extend(sight::read(line)));
-        self.take_note(told);
-    }
-
-    fn take_note(&mut self, told: Vec<sight::Told>) {
-        self.heard(&told);
-        for told in told {
-            self.now.last_step = told.step().or(self.now.last_step);
-            self.meter.take(&mut self.now.gauge, &told);
-            if let Some(sight) = told.sight() {
-                self.tell(Event::Seen(sight));
-            }
-        }
-        // Before the place in the log that is said to be read.
-        self.meter.flush();
-        self.now.parsed = self.streams.parsed();
     }
 
     /// Anybody who may write to the run's folder may send something; what is no command is ignored.
@@ -280,6 +245,7 @@ impl Supervisor {
         match line.and_then(|line| serde_json::from_str(line).ok()) {
             Some(Command::Stop { manner }) => self.tell(Event::StopRequested(manner)),
             Some(Command::Save) => self.tell(Event::SaveWanted),
+            Some(Command::Look) => self.ask_for_turn(),
             Some(Command::RankStarted { process }) => self.ranks.add(process),
             None => {}
         }
@@ -319,21 +285,7 @@ impl Supervisor {
             self.tell(Event::NobodyLeft(again));
         }
         self.watch();
-    }
-
-    /// The end of the log may still find room. Where nothing can be written, the end of the run cannot be either.
-    fn waits_for_room(&mut self) -> bool {
-        if !self.streams.are_waiting() {
-            return false;
-        }
-        let waited = self.nobody_left.get_or_insert_with(Stopwatch::start).elapsed() > ROOM;
-        if !self.folder_gone && (!waited || self.journal.is_stale(&self.now)) {
-            return true;
-        }
-        for note in self.streams.give_up() {
-            self.journal.record(&note);
-        }
-        false
+        self.ask_for_turn();
     }
 
     /// All that is missing is that nobody is left.
@@ -368,6 +320,7 @@ impl Supervisor {
                 Action::Record(record) => self.announce(&record),
                 Action::Arm(after) => self.deadline = Some(Instant::now() + after),
                 Action::RequestSave { after } => self.save_request = Some(Instant::now() + after),
+                Action::Begin => self.begin_queued(),
                 Action::StartAgain(again) => self.start_again(again),
                 Action::Signal(force) => {
                     // Why it ends is on disk before it ends: a successor must not take it for a failure.

@@ -11,8 +11,9 @@ use super::{
     RunError,
     devices::Devices,
     launch::{self, HOSTFILE, Launch},
+    request::Request,
     spec::Launcher,
-    start::{Request, Site},
+    start::Site,
 };
 
 /// DeepSpeed's own command, whoever would start the ranks, with the file of the user instead of the run's copy. Keys of

@@ -98,6 +98,8 @@ pub struct RunSettings {
     pub stall_after: Duration,
     /// Steps in a row whose loss is not a number, before that counts.
     pub nan_steps: u32,
+    /// Runs that may train at once where there is no GPU.
+    pub cpu_slots: u32,
     /// Commands and addresses that hear of every run, as with `train --notify`.
     pub notify: Vec<String>,
 }
@@ -105,7 +107,13 @@ pub struct RunSettings {
 impl Default for RunSettings {
     fn default() -> Self {
         let stall_after = Duration::from_mins(10);
-        Self { restart_delay: Duration::from_secs(10), stall_after, nan_steps: 10, notify: vec![] }
+        Self {
+            restart_delay: Duration::from_secs(10),
+            stall_after,
+            nan_steps: 10,
+            cpu_slots: 1,
+            notify: vec![],
+        }
     }
 }
 

@@ -18,6 +18,7 @@ What it does is chosen by environment variables, all optional:
     FAKE_ANEW=yes      a training that is resumed begins anew, as the real one does in a folder that it does not find
     FAKE_NAN=N         from step N on the loss is not a number
     FAKE_HANG=N        nothing happens any more after step N
+    FAKE_CLAIM=FOLDER  a file there for each device while it is used; `clash` tells of two that used one at once
     FAKE_GREET=yes     every rank says who it is, and the launcher that it has ended
 """
 
@@ -55,10 +56,25 @@ def runner(args):
     os.environ["MASTER_PORT"] = option(args[:script], "--master_port")
     # With `--no_python`, what follows is a whole command, which runs the script below it.
     words = args[args.index("--no_local_rank") + 1:] if "--no_python" in args else args[script:]
+    claimed = claim(devices)
     launcher = subprocess.Popen([sys.executable, "-u", __file__, "launcher", ",".join(devices), *words])
     code = launcher.wait()
+    for file in claimed:
+        file.unlink()
     # Only positive codes are passed on, as upstream does it.
     sys.exit(code if code > 0 else 0)
+
+
+def claim(devices):
+    if not knob("CLAIM"):
+        return []
+    files = [Path(knob("CLAIM"), device) for device in devices]
+    for file in files:
+        try:
+            file.touch(exist_ok=False)
+        except FileExistsError:
+            Path(knob("CLAIM"), "clash").touch()
+    return files
 
 
 def launcher(devices, args):

@@ -19,7 +19,7 @@ use crate::{
     support::{
         file_server::FileServer,
         git_repository::GitRepository,
-        lab::{Lab, kill, until},
+        lab::{Lab, until},
         sandbox::{Said, Sandbox},
     },
 };
@@ -423,7 +423,7 @@ fn a_training_without_a_supervisor_is_told_of_and_gets_one_on_request() {
         "ok: every run is over or looked after"
     );
     let supervisor = run.supervisor();
-    kill(supervisor, "KILL");
+    run.kill_supervisor();
     let lost = until("the doctor finds it lost", || {
         let said = lab.sandbox.dpgui(&["doctor", "--json"]);
         checks(&said, "runs").into_iter().find(|it| it.0 == run.id())

@@ -161,7 +161,7 @@ fn nothing_is_changed_under_a_training_even_when_its_supervisor_was_killed() {
     let holder = format!("process {supervisor} (training {})", run.id());
     refused(&holder);
 
-    kill(supervisor, "KILL");
+    run.kill_supervisor();
     until("the supervisor is gone", || (!Path::new(&format!("/proc/{supervisor}")).exists()).then_some(()));
     // The launcher has inherited it.
     refused(&holder);

@@ -35,7 +35,7 @@ fn a_save_writes_a_checkpoint_and_the_training_goes_on() {
     );
     run.wait_for_log(&format!("steps: {} ", step + 3));
     // Again, from another supervisor.
-    kill(run.supervisor(), "KILL");
+    run.kill_supervisor();
     let said = lab.sandbox.dpgui(&["save"]).ok();
     assert!(said.stderr.contains("Saved"), "{said}");
     assert_eq!(checkpoints(&lab.trainer_folder("output")), 2);
@@ -94,7 +94,7 @@ fn a_restart_outlives_the_supervisor_that_planned_it() {
     settings(&lab, "runs.restart-delay = '2 s'\n");
     let run = lab.detached(&["--restart", "on-failure"]);
     until("it waits", || (records(&run, "restarting").len() == 1).then_some(()));
-    kill(run.supervisor(), "KILL");
+    run.kill_supervisor();
     until("it has ended", || {
         lab.sandbox.dpgui(&["runs"]).ok();
         (records(&run, "ended").len() == 1).then_some(())
@@ -234,7 +234,7 @@ fn a_command_and_an_address_hear_of_the_end() {
 
 /// The run as it would be after the machine went down under it.
 fn reboot(run: &Run) {
-    kill(run.supervisor(), "KILL");
+    run.kill_supervisor();
     for pid in run.processes() {
         kill(pid, "KILL");
     }

@@ -31,6 +31,7 @@ mod logs;
 mod looking_after;
 mod odd_machines;
 mod offline;
+mod queue;
 mod repair;
 mod resuming;
 mod runs;

@@ -17,7 +17,7 @@ case $1 in
 esac
 ";
 
-fn with_gpus(knobs: &[(&str, &str)]) -> Lab {
+pub(crate) fn with_gpus(knobs: &[(&str, &str)]) -> Lab {
     let mut lab = Lab::new(knobs);
     lab.sandbox.program("nvidia-smi", TWO_GPUS).env("DPGUI_GPU_SOURCE", "nvidia-smi");
     lab.change("configs/tiny.toml", "pipeline_stages = 2", "pipeline_stages = 1");
@@ -72,8 +72,8 @@ fn of_two_resumes_at_once_one_is_refused() {
 #[test]
 fn runs_that_are_started_together_get_folders_and_ports_of_their_own() {
     let lab = Lab::new(&[("STEPS", "0")]);
-    let started =
-        ["a", "b", "c"].map(|name| lab.spawn(&["train", "configs/tiny.toml", "--detach", "--name", name]));
+    let started = ["a", "b", "c"]
+        .map(|name| lab.spawn(&["train", "configs/tiny.toml", "--detach", "--share", "--name", name]));
     let runs = started.map(|it| lab.run(it.end().ok().stdout.trim()));
     for run in &runs {
         run.wait_for_log("steps: 2 ");
@@ -123,16 +123,6 @@ fn gpus_that_are_not_there_or_named_twice_are_refused() {
 }
 
 #[test]
-fn a_run_on_gpus_that_another_one_uses_is_warned_of() {
-    let lab = with_gpus(&[("STEPS", "0")]);
-    let first = lab.detached(&["--gpus", "0", "--name", "first"]);
-    let said = lab.train(&["--detach", "--gpus", "1", "--name", "second"]).ok();
-    assert!(!said.stderr.contains("warning"), "{said}");
-    let said = lab.train(&["--detach", "--name", "third"]).ok();
-    assert!(said.stderr.contains(&format!("`{}` is running on GPU 0 too", first.id())), "{said}");
-}
-
-#[test]
 fn a_wrong_configuration_is_told_of_before_a_missing_gpu() {
     let lab = Lab::new(&[]);
     lab.change("configs/tiny.toml", "type = 'demo'", "type = 'wann'");
@@ -169,7 +159,7 @@ fn stop_means_the_run_of_that_name_that_is_running_and_never_any() {
     let lab = Lab::new(&[("STEPS", "0")]);
     let first = lab.detached(&["--name", "one"]);
     first.wait_for_log("steps: 1 ");
-    let mut command = lab.sandbox.command(&["train", "configs/tiny.toml", "--name", "one"]);
+    let mut command = lab.sandbox.command(&["train", "configs/tiny.toml", "--share", "--name", "one"]);
     assert!(command.env("FAKE_STEPS", "1").output().expect("ran").status.success());
     for name in ["stop", "logs"] {
         let said = lab.sandbox.dpgui(&[name, ""]);

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::lab::{Lab, Run, kill, until};
+use crate::support::lab::{Lab, Run, until};
 
 /// The numbers of a flood's lines.
 fn numbers(log: &[u8]) -> Vec<u64> {
@@ -71,7 +71,7 @@ fn ranks_without_a_launcher_are_stopped_saved_and_adopted_like_any() {
     let lab = Lab::new(&[("STEPS", "0")]);
     let run = lab.detached(&["--launcher", "direct"]);
     run.wait_for_log("steps: 2 ");
-    kill(run.supervisor(), "KILL");
+    run.kill_supervisor();
     let listed = lab.sandbox.dpgui(&["runs", "--json"]).ok().events();
     assert_eq!(listed[0]["state"], "training");
     lab.sandbox.dpgui(&["stop"]).ok();

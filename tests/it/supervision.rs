@@ -14,7 +14,7 @@ use crate::support::{
 
 /// Kills the run's supervisor, so that the next command has to replace it.
 fn lose_supervisor(run: &Run) {
-    kill(run.supervisor(), "KILL");
+    run.kill_supervisor();
     until("the lock is free", || {
         let file = std::fs::File::open(run.path.join("supervisor.lock")).expect("a lock");
         file.try_lock_shared().is_ok().then_some(())
@@ -81,6 +81,28 @@ fn of_many_commands_that_find_no_supervisor_one_replaces_it_and_the_others_say_n
     assert_eq!(run.events().iter().filter(|event| *event == "adopted").count(), 1);
     lab.sandbox.dpgui(&["stop", "--now"]).ok();
     run.assert_nobody_left();
+}
+
+#[test]
+fn a_supervisor_that_is_killed_is_replaced_at_once_and_the_end_is_known_without_any_command() {
+    let lab = Lab::new(&[("PRINT", "flood"), ("BYTES", "20000000"), ("STEPS", "20"), ("STEP_TIME", "0.05")]);
+    let run = lab.detached(&[]);
+    until("it has a keeper", || (!run.keepers().is_empty()).then_some(()));
+    let mut killed = 0;
+    while run.state()["ended"].is_null() {
+        let pid = run.supervisor();
+        if run.is_supervised() && is_alive(pid) {
+            kill(pid, "KILL");
+            killed += 1;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(300));
+    }
+    assert!(killed > 2, "{killed}");
+    assert_eq!(run.outcome(), json!({ "outcome": "completed" }));
+    assert!(String::from_utf8_lossy(&run.log()).ends_with("TRAINING COMPLETE!\n"), "not a byte is lost");
+    assert_eq!(run.events().iter().filter(|it| *it == "ended").count(), 1);
+    run.assert_nobody_left();
+    until("nobody keeps what is over", || run.keepers().is_empty().then_some(()));
 }
 
 #[test]

@@ -154,8 +154,8 @@ fn a_killed_supervisor_is_replaced_and_no_byte_is_lost() {
     let run = lab.detached(&[]);
     for step in [5, 20, 40] {
         run.wait_for_log(&format!("steps: {step} "));
-        kill(run.supervisor(), "KILL");
-        until("the lock is free", || (!locked(&run)).then_some(()));
+        run.kill_supervisor();
+        until("the lock is free", || (!run.is_supervised()).then_some(()));
         let listed = lab.sandbox.dpgui(&["runs", "--json"]).ok().events();
         assert_eq!(listed[0]["state"], "training");
     }
@@ -177,8 +177,8 @@ fn bytes_that_arrive_while_the_supervisor_is_killed_are_neither_lost_nor_doubled
     let run = lab.detached(&[]);
     let mut kills = 0;
     while run.log().len() < 25_000_000 {
-        kill(run.supervisor(), "KILL");
-        until("the lock is free", || (!locked(&run)).then_some(()));
+        run.kill_supervisor();
+        until("the lock is free", || (!run.is_supervised()).then_some(()));
         lab.sandbox.dpgui(&["runs"]).ok();
         kills += 1;
     }
@@ -197,8 +197,8 @@ fn a_run_that_ended_while_nobody_looked_after_it_is_known_by_its_log() {
     let lab = Lab::new(&[("STEPS", "0")]);
     let run = lab.detached(&[]);
     run.wait_for_log("steps: 1 ");
-    kill(run.supervisor(), "KILL");
-    until("the lock is free", || (!locked(&run)).then_some(()));
+    run.kill_supervisor();
+    until("the lock is free", || (!run.is_supervised()).then_some(()));
     for pid in run.processes() {
         kill(pid, "KILL");
     }
@@ -212,8 +212,8 @@ fn a_supervisor_killed_before_it_could_say_what_it_started_is_replaced_too() {
     let lab = Lab::new(&[("STEPS", "60"), ("STEP_TIME", "0.02")]);
     let run = lab.detached(&[]);
     run.wait_for_log("steps: 2 ");
-    kill(run.supervisor(), "KILL");
-    until("the lock is free", || (!locked(&run)).then_some(()));
+    run.kill_supervisor();
+    until("the lock is free", || (!run.is_supervised()).then_some(()));
     let state = run.path.join("state.json");
     let mut snapshot: Value =
         serde_json::from_str(&std::fs::read_to_string(&state).expect("a state")).expect("JSON");
@@ -248,8 +248,8 @@ fn stop_works_without_a_supervisor_too() {
     let lab = Lab::new(&[("STEPS", "0")]);
     let run = lab.detached(&[]);
     run.wait_for_log("steps: 1 ");
-    kill(run.supervisor(), "KILL");
-    until("the lock is free", || (!locked(&run)).then_some(()));
+    run.kill_supervisor();
+    until("the lock is free", || (!run.is_supervised()).then_some(()));
     lab.sandbox.dpgui(&["stop", "tiny"]).ok();
     assert_eq!(run.outcome(), json!({ "outcome": "stopped", "saved": true }));
     run.assert_nobody_left();
@@ -299,11 +299,11 @@ fn a_run_of_an_earlier_boot_was_interrupted() {
     let lab = Lab::new(&[("STEPS", "0")]);
     let run = lab.detached(&[]);
     run.wait_for_log("steps: 1 ");
-    kill(run.supervisor(), "KILL");
+    run.kill_supervisor();
     for pid in run.processes() {
         kill(pid, "KILL");
     }
-    until("all are gone", || (run.processes().is_empty() && !locked(&run)).then_some(()));
+    until("all are gone", || (run.processes().is_empty() && !run.is_supervised()).then_some(()));
     let spec = std::fs::read_to_string(run.path.join("spec.json")).expect("a spec");
     let boot = run.spec()["boot_id"].as_str().expect("an id").to_owned();
     std::fs::write(run.path.join("spec.json"), spec.replace(&boot, "another-boot")).expect("written");
@@ -383,8 +383,8 @@ fn two_runs_at_once_have_their_own_ports_and_folders() {
     // The trainer names its folders by whole seconds: two that begin in the same one would share theirs.
     let text = std::fs::read_to_string(lab.sandbox.path("w/configs/tiny.toml")).expect("there");
     lab.sandbox.write("w/configs/other.toml", text.replace("'output'", "'other'"));
-    let other = lab.sandbox.dpgui(&["train", "configs/other.toml", "--detach"]).ok();
-    let runs = [lab.detached(&[]), lab.run(other.stdout.trim())];
+    let other = lab.sandbox.dpgui(&["train", "configs/other.toml", "--detach", "--share"]).ok();
+    let runs = [lab.detached(&["--share"]), lab.run(other.stdout.trim())];
     let ports = runs.each_ref().map(|run| run.spec()["master_port"].as_u64());
     assert_ne!(ports[0], ports[1]);
     for run in &runs {
@@ -475,9 +475,4 @@ fn an_unknown_run_is_answered_with_the_nearest_ids() {
     let said = lab.sandbox.dpgui(&["stop", "wan-lroa"]);
     assert_eq!(said.code, Some(2), "{said}");
     assert!(said.stderr.contains(&format!("did you mean `{}`", lab.only_run().id())), "{said}");
-}
-
-fn locked(run: &crate::support::lab::Run) -> bool {
-    let file = std::fs::File::open(run.path.join("supervisor.lock")).expect("a lock");
-    file.try_lock_shared().is_err()
 }

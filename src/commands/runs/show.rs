@@ -8,7 +8,7 @@ use crate::{
     commands::Context,
     config::effective,
     error::{Error, Kind},
-    output::{Mode, chart, html as report, plain, size},
+    output::{Mode, chart, html as report, plain, size, table::table},
     platform::fs,
     run::{
         checkpoints::Contents,
@@ -17,7 +17,7 @@ use crate::{
     },
 };
 
-use super::{duration, html, table};
+use super::{duration, html};
 
 /// Checkpoints and models of a run that are listed; the others are counted.
 const LISTED: usize = 12;

@@ -69,6 +69,7 @@ impl Running {
             | Event::NobodyLeft(_)
             | Event::SaveRequested
             | Event::SaveFailed
+            | Event::Turn
             | Event::DeadlinePassed => vec![],
         };
         (RunState::Running(self), actions)

@@ -64,6 +64,7 @@ impl Stopping {
             | Event::Concerned(_)
             | Event::SaveWanted
             | Event::SaveFailed
+            | Event::Turn
             | Event::Signalled => vec![],
         };
         (RunState::Stopping(self), actions)

@@ -96,11 +96,16 @@ impl Supervisor {
             self.now.attempt.resumes = Some(folder.name_in(&original.output_dir));
         }
         self.spec = original.for_attempt(&self.now.attempt);
+        self.take_over_env();
+        Ok(())
+    }
+
+    /// A supervisor that came later starts the trainer with the environment that it is to have.
+    pub(super) fn take_over_env(&mut self) {
         if self.begin == Begin::Adopt {
             self.host.env = self.trainer_env();
             self.begin = Begin::Start;
         }
-        Ok(())
     }
 
     /// As the run was started with. The supervisor that had it is gone; ours is that of whoever adopted the run.

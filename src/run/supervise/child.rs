@@ -21,8 +21,9 @@ impl Supervisor {
     pub(super) fn start(&mut self) {
         self.now.ranks.clear();
         self.ranks = Ranks::default();
+        let locks: Vec<&Lock> = self.using.iter().chain(&self.leases).collect();
         for (stream, command) in self.spec.commands(&self.host.env) {
-            match start_one(&self.dir.pipe(stream), &command, self.using.as_ref()) {
+            match start_one(&self.dir.pipe(stream), &command, &locks) {
                 Ok(process) => {
                     self.is_parent = true;
                     self.now.child = self.now.child.or(Some(process));
@@ -102,12 +103,12 @@ impl Supervisor {
     }
 }
 
-/// The writing end of its pipe is in the program's hands and in no one else's. The environment that it is `using` stays
-/// as it is even if we do not live to see its end.
-fn start_one(pipe: &Path, command: &CommandSpec, using: Option<&Lock>) -> Result<ProcessId, RunError> {
+/// The writing end of its pipe is in the program's hands and in no one else's. What is locked for it stays so
+/// even if we do not live to see its end.
+fn start_one(pipe: &Path, command: &CommandSpec, locks: &[&Lock]) -> Result<ProcessId, RunError> {
     let output = fifo::open_for_writers(pipe)?;
     let errors = output.try_clone().map_err(RunError::Supervisor)?;
-    let pid = command.spawn(Apart::Group, using, output, errors)?.id().cast_signed();
+    let pid = command.spawn(Apart::Group, locks, output, errors)?.id().cast_signed();
     // A child that has ended already is a zombie until it is reaped, which counts as living nowhere else.
     Ok(ProcessId::of(pid).unwrap_or(ProcessId { pid, started: 0 }))
 }

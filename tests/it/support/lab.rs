@@ -201,6 +201,10 @@ impl Run {
         self.json("spec.json").expect("a spec")
     }
 
+    pub(crate) fn state(&self) -> Value {
+        self.json("state.json").expect("a state")["state"].clone()
+    }
+
     /// The run's end as recorded, waited for.
     pub(crate) fn outcome(&self) -> Value {
         until("the run has ended", || self.json("state.json")?["state"].get("ended").cloned())
@@ -230,6 +234,33 @@ impl Run {
     }
 
     /// Who holds the lock, as its text says.
+    /// A living supervisor has its lock.
+    pub(crate) fn is_supervised(&self) -> bool {
+        fs::File::open(self.path.join("supervisor.lock")).expect("a lock").try_lock_shared().is_err()
+    }
+
+    /// With its keeper, which would have it replaced at once.
+    pub(crate) fn kill_supervisor(&self) {
+        for pid in self.keepers() {
+            kill(pid, "KILL");
+        }
+        until("nobody keeps it", || self.keepers().is_empty().then_some(()));
+        kill(self.supervisor(), "KILL");
+    }
+
+    /// The processes that keep it.
+    pub(crate) fn keepers(&self) -> Vec<u32> {
+        let folder = self.path.to_string_lossy().into_owned();
+        let pids = fs::read_dir("/proc").expect("/proc").flatten();
+        let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        let keeps = |pid: &u32| {
+            let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            let words: Vec<_> = line.split(|byte| *byte == 0).map(String::from_utf8_lossy).collect();
+            words.get(1).is_some_and(|word| word == "__keep") && words.iter().any(|word| *word == folder)
+        };
+        pids.filter(keeps).collect()
+    }
+
     pub(crate) fn supervisor(&self) -> u32 {
         let text = fs::read_to_string(self.path.join("supervisor.lock")).expect("a lock");
         text.split(' ').nth(1).and_then(|pid| pid.parse().ok()).expect("process PID (...)")

@@ -1,0 +1,204 @@
+//! `dpgui queue`: who waits to train, and in which order.
+
+use std::process::ExitCode;
+
+use serde::Serialize;
+
+use crate::{
+    error::Error,
+    output::{Event, Line, Mode, table::table},
+    run::{
+        Manner, RunDir, RunError, RunId, list,
+        queue::{self, Queue},
+        stop::{self, Ended},
+    },
+};
+
+use super::Context;
+
+/// See and change who trains next
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// List who waits, the next one first
+    List,
+    /// Put a run at another place
+    Move {
+        /// Its id, the beginning of one, or its name
+        run: String,
+        /// The new place, counted from 1
+        #[arg(value_parser = clap::value_parser!(u32).range(1..))]
+        place: u32,
+    },
+    /// Take a run out, for good
+    Remove {
+        /// Its id, the beginning of one, or its name
+        run: String,
+    },
+    /// Let nobody begin, or let a run wait while others pass
+    Hold {
+        /// Its id, the beginning of one, or its name [default: all]
+        run: Option<String>,
+    },
+    /// End a hold
+    Resume {
+        /// Its id, the beginning of one, or its name [default: all]
+        run: Option<String>,
+    },
+}
+
+/// A run that waits.
+#[derive(Debug, Serialize)]
+struct Row {
+    place: usize,
+    run: RunId,
+    held: bool,
+    on: String,
+    /// What it waits for, as far as that can be said in a sentence.
+    waits_for: String,
+}
+
+/// What was changed.
+#[derive(Debug, Serialize)]
+#[serde(tag = "event", rename = "queue-changed")]
+struct Changed {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    run: Option<RunId>,
+    held: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    place: Option<usize>,
+}
+
+pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
+    context.adopt_runs()?;
+    match &args.command {
+        None | Some(Command::List) => show(context)?,
+        Some(Command::Move { run, place }) => {
+            let place = usize::try_from(*place).unwrap_or(usize::MAX) - 1;
+            change(context, Some(run), |queue, run| queue.put(run?, place).then_some(()))?;
+        }
+        Some(Command::Remove { run }) => remove(context, run)?,
+        Some(Command::Hold { run }) => hold(context, run.as_deref(), true)?,
+        Some(Command::Resume { run }) => hold(context, run.as_deref(), false)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn show(context: &Context) -> Result<(), Error> {
+    let Context { workspace, output, .. } = context;
+    let queue = Queue::load(workspace)?;
+    let rows: Vec<Row> = queue.entries.iter().enumerate().map(|(at, _)| row(&queue, at)).collect();
+    if output.mode() == Mode::Json {
+        for row in &rows {
+            output.json(row);
+        }
+        return Ok(());
+    }
+    if queue.held {
+        output.note("nobody begins until `dpgui queue resume`");
+    }
+    if rows.is_empty() {
+        output.note("nobody waits; `dpgui train CONFIG --queue` does");
+        return Ok(());
+    }
+    let heading = ["PLACE", "RUN", "ON", "WAITS FOR"].map(str::to_owned).to_vec();
+    let lines =
+        rows.into_iter().map(|it| vec![it.place.to_string(), it.run.to_string(), it.on, it.waits_for]);
+    output.data(table(&std::iter::once(heading).chain(lines).collect::<Vec<_>>()));
+    Ok(())
+}
+
+fn row(queue: &Queue, at: usize) -> Row {
+    let entry = &queue.entries[at];
+    let before = queue.before(at).map(|it| it.run.to_string());
+    let waits_for = if queue.held || entry.held {
+        "the end of its hold".to_owned()
+    } else if let Some(before) = before {
+        before
+    } else {
+        match entry.claim.take_for("dpgui queue") {
+            Ok(Ok(_)) => "nothing: it is about to begin".to_owned(),
+            Ok(Err(busy)) => busy.holder,
+            Err(cause) => cause.to_string(),
+        }
+    };
+    Row { place: at + 1, run: entry.run.clone(), held: entry.held, on: entry.claim.to_string(), waits_for }
+}
+
+/// Changes the queue, and lets those who wait know. `None` from `what` is a run that does not wait.
+fn change(
+    context: &Context,
+    name: Option<&str>,
+    what: impl FnOnce(&mut Queue, Option<&RunId>) -> Option<()>,
+) -> Result<(), Error> {
+    let workspace = &context.workspace;
+    let run = name.map(|name| list::find(workspace, name)).transpose()?.map(|dir| dir.id().clone());
+    let changed = Queue::change(workspace, |queue| {
+        if what(queue, run.as_ref()).is_none() {
+            // Only what names a run can miss it.
+            return run.clone().map_or(Ok(None), |id| Err(RunError::NotQueued { id }));
+        }
+        let place = run.as_ref().and_then(|run| queue.position(run));
+        let held = place.map_or(queue.held, |at| queue.entries[at].held);
+        Ok(Some(Changed { run, held, place: place.map(|at| at + 1) }))
+    })?;
+    queue::wake(workspace);
+    if let Some(changed) = changed {
+        context.output.event(&changed);
+    }
+    Ok(())
+}
+
+fn hold(context: &Context, name: Option<&str>, held: bool) -> Result<(), Error> {
+    change(context, name, |queue, run| {
+        match run {
+            None => queue.held = held,
+            Some(run) => {
+                let at = queue.position(run)?;
+                queue.entries[at].held = held;
+            }
+        }
+        Some(())
+    })
+}
+
+fn remove(context: &Context, name: &str) -> Result<(), Error> {
+    let Context { host, workspace, output } = context;
+    let dir = list::find(workspace, name)?;
+    if Queue::load(workspace)?.position(dir.id()).is_none() {
+        return Err(RunError::NotQueued { id: dir.id().clone() }.into());
+    }
+    end(context, &dir)?;
+    let outcome = stop::wait(host, &dir, |_| {})?;
+    output.event(&Ended::new(&dir, outcome)?);
+    queue::wake(workspace);
+    Ok(())
+}
+
+/// It may begin in this very moment; then it is stopped like any.
+fn end(context: &Context, dir: &RunDir) -> Result<(), Error> {
+    while !stop::request(&context.host, dir, Manner::Now)? {
+        context.output.warn(format_args!("{}; asking again", stop::silence(dir)));
+    }
+    Ok(())
+}
+
+impl Event for Changed {
+    fn line(&self) -> Option<Line> {
+        let text = match (&self.run, self.place) {
+            (Some(run), Some(place)) if self.held => {
+                format!("{run} waits at place {place} and lets others pass")
+            }
+            (Some(run), Some(place)) => format!("{run} waits at place {place}"),
+            (Some(run), None) => run.to_string(),
+            (None, _) if self.held => "nobody begins".to_owned(),
+            (None, _) => "whoever is next begins".to_owned(),
+        };
+        Some(Line { verb: if self.held { "Held" } else { "Queue" }, text })
+    }
+}

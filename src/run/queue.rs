@@ -1,0 +1,112 @@
+//! The runs of a workspace that wait for their turn, in the order in which they get it.
+//!
+//! Each has a supervisor already, which asks here whether it may begin: so it begins with the environment of whoever
+//! queued it, and is looked after like any run. This file only says who is before whom.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    platform::{fifo, fs, lock::Lock},
+    workspace::Workspace,
+};
+
+use super::{RunError, dir::RunDir, id::RunId, lease::Claim, state::RunState, supervise::Command};
+
+/// `.dpgui/queue.json`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Queue {
+    /// Nobody begins.
+    pub held: bool,
+    pub entries: Vec<Entry>,
+}
+
+/// A run that waits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    pub run: RunId,
+    /// It lets the others pass.
+    #[serde(default)]
+    pub held: bool,
+    /// What it waits for.
+    pub claim: Claim,
+}
+
+impl Queue {
+    /// As it is now, without the runs that are over or gone.
+    pub fn load(workspace: &Workspace) -> Result<Self, RunError> {
+        let text = fs::read_optional(&file(workspace))?;
+        // Nothing but a lost file system makes it unreadable; then the order is lost, and no run.
+        let mut queue: Self = text.and_then(|it| serde_json::from_str(&it).ok()).unwrap_or_default();
+        queue.entries.retain(|entry| is_queued(&RunDir::new(workspace, entry.run.clone())));
+        Ok(queue)
+    }
+
+    /// Changes it, alone.
+    pub fn change<T>(
+        workspace: &Workspace,
+        change: impl FnOnce(&mut Self) -> Result<T, RunError>,
+    ) -> Result<T, RunError> {
+        fs::create_dir_all(&workspace.internal())?;
+        let _alone = Lock::wait(&workspace.internal().join("queue.lock"))?;
+        let mut queue = Self::load(workspace)?;
+        let before = queue.clone();
+        let done = change(&mut queue)?;
+        if queue != before {
+            fs::write_atomic(&file(workspace), serde_json::to_string_pretty(&queue).unwrap_or_default())?;
+        }
+        Ok(done)
+    }
+
+    pub fn position(&self, run: &RunId) -> Option<usize> {
+        self.entries.iter().position(|entry| entry.run == *run)
+    }
+
+    /// Whether it is this run's turn, should what it wants be free: nobody before it wants any of it.
+    pub fn may_begin(&self, run: &RunId) -> bool {
+        let Some(at) = self.position(run) else { return !self.held };
+        !(self.held || self.entries[at].held || self.before(at).is_some())
+    }
+
+    /// The first of those before it that want what it wants.
+    pub fn before(&self, at: usize) -> Option<&Entry> {
+        let claim = &self.entries[at].claim;
+        self.entries[..at].iter().find(|before| !before.held && before.claim.meets(claim))
+    }
+
+    /// Puts the run at the place `to`, counted from 0; beyond the end is the end. Whether it is in the queue.
+    pub fn put(&mut self, run: &RunId, to: usize) -> bool {
+        let Some(at) = self.position(run) else { return false };
+        let entry = self.entries.remove(at);
+        self.entries.insert(to.min(self.entries.len()), entry);
+        true
+    }
+}
+
+/// Puts a run at the end.
+pub fn join(workspace: &Workspace, run: &RunId, claim: &Claim) -> Result<(), RunError> {
+    Queue::change(workspace, |queue| {
+        queue.entries.push(Entry { run: run.clone(), held: false, claim: claim.clone() });
+        Ok(())
+    })
+}
+
+/// Tells those who wait that it may be their turn. A supervisor that does not hear it looks by itself, a second later.
+pub fn wake(workspace: &Workspace) {
+    let message = serde_json::to_string(&Command::Look).unwrap_or_default();
+    for entry in Queue::load(workspace).unwrap_or_default().entries {
+        let _ = fifo::send(&RunDir::new(workspace, entry.run).control(), &message);
+    }
+}
+
+/// It has not begun. One that is just being queued has no state yet.
+fn is_queued(dir: &RunDir) -> bool {
+    let waits = |state: Option<RunState>| state.is_none_or(|state| state == RunState::Queued);
+    fs::exists(&dir.spec_file()) && dir.snapshot().is_ok_and(|it| waits(it.map(|it| it.state)))
+}
+
+fn file(workspace: &Workspace) -> PathBuf {
+    workspace.internal().join("queue.json")
+}

@@ -1,0 +1,74 @@
+//! What the user wants to be trained, and how.
+
+use std::path::PathBuf;
+
+use crate::platform::fs;
+
+use super::{
+    RunError,
+    devices::Devices,
+    dir::RunDir,
+    id::RunName,
+    notify,
+    spec::Launcher,
+    watchdog::{OnNan, OnStall},
+};
+
+/// What the user wants to be trained.
+#[derive(Clone, Debug, Default)]
+pub struct Request {
+    /// Absolute.
+    pub config: PathBuf,
+    /// Instead of all that there are.
+    pub gpus: Option<Vec<u32>>,
+    /// Instead of the configuration's own.
+    pub name: Option<RunName>,
+    pub resume: Option<Resume>,
+    /// Go on from the checkpoint of this step instead of the newest.
+    pub step: Option<u64>,
+    pub launcher: Launcher,
+    /// It waits for its turn, and for what it computes on.
+    pub queue: bool,
+    /// Others may compute there too.
+    pub share: bool,
+    /// For the trainer itself.
+    pub args: Vec<String>,
+    /// Restarts in a row without a new checkpoint, after failures that may pass.
+    pub restarts: Option<u32>,
+    pub on_nan: OnNan,
+    pub on_stall: OnStall,
+    /// Who hears of it, beside those in the settings.
+    pub notify: Vec<String>,
+}
+
+impl Request {
+    /// To go on with a run as it was started.
+    pub fn again(dir: &RunDir) -> Result<Self, RunError> {
+        let spec = dir.spec()?;
+        // The file may have been moved since; what it said is kept.
+        let config = if fs::is_file(&spec.source) { spec.source } else { spec.config };
+        Ok(Self {
+            config,
+            gpus: if let Devices::Gpus(ids) = spec.devices { Some(ids) } else { None },
+            name: Some(dir.id().name().clone()),
+            resume: Some(Resume::Run(dir.id().to_string())),
+            step: None,
+            launcher: spec.launcher,
+            queue: false,
+            share: spec.claim.is_shared(),
+            args: spec.passed_on,
+            restarts: spec.restart.map(|it| it.limit),
+            on_nan: spec.watchdog.on_nan,
+            on_stall: spec.watchdog.on_stall,
+            notify: notify::targets(dir)?,
+        })
+    }
+}
+
+/// Which run to continue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Resume {
+    /// The newest run of the same configuration that has a whole checkpoint.
+    Newest,
+    Run(String),
+}
