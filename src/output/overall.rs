@@ -102,9 +102,20 @@ impl Overall {
 
 impl Drop for Overall {
     fn drop(&mut self) {
+        if let (Mode::Json, Some(far)) = (self.output.mode, self.output.sum.far()) {
+            self.output.json(&Said::of(&far));
+        }
         self.output.sum.set(None);
         self.bar.finish_and_clear();
         self.output.bars.remove(&self.bar);
+    }
+}
+
+impl Said {
+    const fn of(far: &Far) -> Self {
+        let Far { done: bytes, total, rate: bytes_per_second, left } = *far;
+        let seconds_left = if bytes_per_second > 0 { Some(left.as_secs()) } else { None };
+        Self { event: "progress-total", bytes, total, bytes_per_second, seconds_left }
     }
 }
 
@@ -138,12 +149,17 @@ impl Sum {
             state.far()
         };
         if output.mode == Mode::Json {
-            let Far { done: bytes, total, rate: bytes_per_second, left } = far;
-            let seconds_left = (bytes_per_second > 0).then_some(left.as_secs());
-            let event = "progress-total";
-            return output.json(&Said { event, bytes, total, bytes_per_second, seconds_left });
+            return output.json(&Said::of(&far));
         }
         output.status("...", format_args!("in all: {}", far.text()));
+    }
+
+    /// So much of it is there in all, and nobody knows how fast it came.
+    pub(super) fn has_come(&self, label: &str, done: u64) {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(state) = &mut *state {
+            state.set(label, done);
+        }
     }
 
     /// `None` while nothing is known of anything.
@@ -159,6 +175,11 @@ impl State {
         if part.begun {
             self.pace.fresh += done.saturating_sub(part.done);
         }
+        self.set(label, done);
+    }
+
+    fn set(&mut self, label: &str, done: u64) {
+        let part = self.parts.entry(label.to_owned()).or_default();
         *part = Part { done, total: part.total.max(done), begun: true };
     }
 
@@ -255,5 +276,9 @@ mod tests {
         output.sum.at("node", (1 << 30) + 5, &output);
         let fresh = output.sum.0.lock().expect("sound").as_ref().map(|it| it.pace.fresh);
         assert_eq!(fresh, Some(5));
+        output.sum.has_come("node", 2 << 30);
+        let after = output.sum.0.lock().expect("sound").as_ref().map(|it| it.pace.fresh);
+        assert_eq!(after, Some(5), "when it came nobody knows");
+        assert_eq!(output.sum.far().map(|it| it.done), Some(2 << 30));
     }
 }

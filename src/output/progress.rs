@@ -122,6 +122,15 @@ impl Progress {
         self.say_if_due();
     }
 
+    /// So much has come in all, of so much, by what others say now and then: nothing tells how fast.
+    pub fn arrived(&self, done: u64, total: u64) {
+        self.bar.set_length(total);
+        self.bar.set_position(done);
+        self.output.sum.expect(&self.label, total);
+        self.output.sum.has_come(&self.label, done);
+        self.say_if_due();
+    }
+
     /// What is going on right now.
     pub fn doing(&self, what: impl Into<String>) {
         // What another program said may have lines.
@@ -182,7 +191,8 @@ impl Far {
         ];
         // The brackets and the space after them.
         let frame = 3;
-        for more in further {
+        // A transfer that stands still, or does not tell how fast it is, ends who knows when.
+        for more in further.into_iter().take_while(|_| self.rate > 0) {
             if text.len() + more.len() + frame + BAR[0] <= room {
                 text += &more;
             }
@@ -234,6 +244,8 @@ mod tests {
         check(47, "[██████░░░░░░░] 57.0 MiB of 114 MiB, 3.00 MiB/s");
         check(31, "[████░░░░░] 57.0 MiB of 114 MiB");
         check(27, "57.0 MiB of 114 MiB");
+        let far = Far { rate: 0, left: Duration::ZERO, ..far };
+        assert_eq!(far.line(97), "[██████████████░░░░░░░░░░░░░░] 57.0 MiB of 114 MiB");
     }
 
     #[test]
