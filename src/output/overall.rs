@@ -162,6 +162,14 @@ impl Sum {
         }
     }
 
+    /// Nothing more comes of it, whatever was expected: something else may have done, as Python of the system does.
+    pub(super) fn is_over(&self, label: &str) {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(part) = state.as_mut().and_then(|it| it.parts.get_mut(label)) {
+            part.total = part.done;
+        }
+    }
+
     /// `None` while nothing is known of anything.
     fn far(&self) -> Option<Far> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -257,6 +265,20 @@ mod tests {
         check((5, None), (5, 70));
         check((10, Some(50)), (10, 50));
         check((60, None), (60, 60));
+    }
+
+    #[test]
+    fn what_was_expected_and_did_not_come_is_not_waited_for() {
+        let output = Output::new(Mode::Plain);
+        let _overall =
+            output.overall([("python".to_owned(), 70), ("uv".to_owned(), 30), ("venv".to_owned(), 9)]);
+        let (python, uv) = (output.progress("python"), output.progress("uv"));
+        python.doing("of the system");
+        uv.expect_download(40);
+        uv.bytes(40);
+        drop((python, uv));
+        let far = output.sum.far().expect("something is known");
+        assert_eq!((far.done, far.total), (40, 49));
     }
 
     #[test]
