@@ -333,7 +333,8 @@ pub fn leftovers(workspace: &Workspace) -> Result<Vec<PathBuf>, FsError> {
     // Where downloads were before they were shared.
     let downloads = workspace.internal().join("downloads");
     let downloads = Some(downloads).filter(|it| workspace.is_live() && fs::exists(it));
-    Ok(found.into_iter().flatten().chain(downloads).collect())
+    let bundles = if workspace.is_live() { bundle::abandoned(workspace)? } else { vec![] };
+    Ok(found.into_iter().flatten().chain(downloads).chain(bundles).collect())
 }
 
 /// The name of the receipt that says what a workspace is for.

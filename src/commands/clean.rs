@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::{
     error::Error,
     install::{
-        self,
+        self, bundle,
         cache::{
             Cache,
             sweep::{Junk, Sweep, Swept},
@@ -35,7 +35,7 @@ pub struct Args {
     /// Remove every whole download and every repository that was brought; another setup fetches again what it needs
     #[arg(long, group = "what")]
     cache: bool,
-    /// Remove every part of a download
+    /// Remove every part of a download, and what killed commands left of bundles
     #[arg(long, group = "what")]
     partials: bool,
     /// Remove all downloads, this workspace's leftovers of killed setups, and what `dpgui rollback` would go back to
@@ -87,7 +87,9 @@ impl Args {
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
     let cache = Cache::of(&context.host, &context.workspace, &context.settings()?);
     let mut swept = cache.sweep(args.sweep(), args.dry_run)?;
-    if !args.cache && !args.partials {
+    if args.partials {
+        swept.extend(of_bundles(args, &context.workspace)?);
+    } else if !args.cache {
         swept.extend(of_workspace(args, context)?);
     }
     let mut done = Done { dry_run: args.dry_run, ..Done::default() };
@@ -129,6 +131,20 @@ fn of_workspace(args: &Args, context: &Context) -> Result<Vec<Swept>, Error> {
         });
     }
     Ok(found)
+}
+
+/// What killed commands left of bundles: nobody else can be at work on it.
+fn of_bundles(args: &Args, workspace: &Workspace) -> Result<Vec<Swept>, Error> {
+    let remove = |path: PathBuf| {
+        let junk = Junk { what: "part of a bundle", bytes: fs::tree_size(&path), path };
+        if args.dry_run {
+            return Ok(Swept::WouldRemove(junk));
+        }
+        fs::remove_tree(&junk.path)?;
+        reach(Checkpoint::Cleaned);
+        Ok(Swept::Removed(junk))
+    };
+    bundle::abandoned(workspace)?.into_iter().map(remove).collect()
 }
 
 /// The copies of what is installed that nobody is to go to any more.

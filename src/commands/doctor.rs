@@ -17,7 +17,7 @@ use crate::{
         plan::StepId,
         repair,
     },
-    output::{Event, Line, Mode},
+    output::{Event, Line, Mode, Output},
     platform::{clock::Stopwatch, fs},
     run::adopt,
     vendor::sources::Sources,
@@ -85,8 +85,12 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
     if args.fix {
         fix(context, &scene, &mut examined, unread);
     }
-    for check in examined.iter_mut().map(|it| &mut it.check) {
-        check.fix = check.fix.take().filter(|it| unread.is_none() || !goes_by_the_settings(it));
+    if let Some(Unread(file)) = unread {
+        for check in examined.iter_mut().map(|it| &mut it.check) {
+            if check.fix.take_if(|it| goes_by_the_settings(it)).is_some() {
+                check.advice = Some(format!("mend `{file}` first, which decides on it"));
+            }
+        }
     }
     let count = |verdict| examined.iter().filter(|it| it.check.verdict == verdict).count();
     let done = Done {
@@ -213,20 +217,17 @@ fn fix(context: &Context, scene: &Scene, examined: &mut Vec<Examined>, unread: O
                 Err(error) => warn(error.into()),
             },
             Fix::Rebuild { step } => damaged.push(StepId::clone(step)),
+            // At last: nothing is to be made anew in what was just set up.
+            Fix::SetUp => {}
         }
     }
     if !damaged.is_empty() {
-        match repair::rebuild(&scene.site, &scene.wish, &damaged) {
-            Ok(rebuilt) => {
-                for step in &rebuilt {
-                    fixed("files", format!("made `{step}` anew"));
-                }
-                for step in damaged.iter().filter(|it| !rebuilt.contains(it)) {
-                    output.warn(format_args!(
-                        "`{step}` is left as it is: files in it were edited; `dpgui setup --repair` makes it anew"
-                    ));
-                }
-            }
+        make_anew(output, scene, &damaged);
+    }
+    if wanted.contains(&Fix::SetUp) {
+        match repair::complete(&scene.site, &scene.wish) {
+            Ok(1) => fixed("setup", "set up what was missing, 1 step".to_owned()),
+            Ok(steps) => fixed("setup", format!("set up what was missing, {steps} steps")),
             Err(error) => warn(error.into()),
         }
     }
@@ -235,10 +236,26 @@ fn fix(context: &Context, scene: &Scene, examined: &mut Vec<Examined>, unread: O
     }
 }
 
+fn make_anew(output: &Output, scene: &Scene, damaged: &[StepId]) {
+    match repair::rebuild(&scene.site, &scene.wish, damaged) {
+        Ok(rebuilt) => {
+            for step in &rebuilt {
+                output.event(&Fixed { id: "files", what: format!("made `{step}` anew") });
+            }
+            for step in damaged.iter().filter(|it| !rebuilt.contains(it)) {
+                output.warn(format_args!(
+                    "`{step}` is left as it is: files in it were edited; `dpgui setup --repair` makes it anew"
+                ));
+            }
+        }
+        Err(error) => output.warn(Error::from(error).messages().join(": ")),
+    }
+}
+
 /// With others than the user's it could remove what they keep, or make what they do not want.
 const fn goes_by_the_settings(fix: &Fix) -> bool {
     match fix {
-        Fix::SweepCache | Fix::Rebuild { .. } => true,
+        Fix::SweepCache | Fix::Rebuild { .. } | Fix::SetUp => true,
         Fix::RemoveLeftovers { .. } | Fix::AdoptRuns => false,
     }
 }

@@ -4,6 +4,7 @@
 //! digests, and the repositories at their commits. Its user makes it and carries it; some wheels may not be passed on
 //! to others (NVIDIA's licence).
 
+mod draft;
 mod pack;
 mod unpack;
 
@@ -16,7 +17,7 @@ use crate::{
     platform::{Arch, digest::Sha256},
 };
 
-pub use self::{pack::create, unpack::bring};
+pub use self::{draft::abandoned, pack::create, unpack::bring};
 
 /// Raised when an older dpgui could misread a newer bundle.
 const SCHEMA: u32 = 1;

@@ -44,6 +44,8 @@ pub enum InstallError {
     BadArchive { archive: PathBuf, problem: String },
     #[error("`{what}` needs {} on the file system of `{}`, which has {}", size::bytes(*needed), at.display(), size::bytes(*available))]
     NoSpace { what: String, at: PathBuf, needed: u64, available: u64 },
+    #[error("the checkout of `{what}` has no room on the file system of `{}`: {room}", at.display())]
+    CheckoutFull { what: String, at: PathBuf, room: String, source: Box<GitError> },
     #[error("no Python {wanted} or newer was found")]
     NoPython {
         wanted: String,
@@ -151,7 +153,7 @@ impl Report for InstallError {
             | Self::TooLong { .. }
             | Self::BadArchive { .. }
             | Self::BadBundle { .. } => Kind::Integrity,
-            Self::NoSpace { .. } | Self::CacheFull { .. } => Kind::Disk,
+            Self::NoSpace { .. } | Self::CacheFull { .. } | Self::CheckoutFull { .. } => Kind::Disk,
             Self::Cache { source, .. } => source.kind(),
             Self::NoPython { portable: Some(cause), .. } => cause.kind(),
             Self::NoPython { portable: None, .. } | Self::NoPip | Self::OtherArch { .. } => Kind::Unsupported,
@@ -204,7 +206,7 @@ impl Report for InstallError {
                     .to_owned(),
             ),
             Self::BadArchive { .. } => Some("get the archive from its publisher".to_owned()),
-            Self::NoSpace { .. } => {
+            Self::NoSpace { .. } | Self::CheckoutFull { .. } => {
                 Some("free some space, or choose another workspace with `-C DIR`".to_owned())
             }
             Self::NoPython { wanted, why, .. } => {

@@ -27,7 +27,7 @@ use std::{
 
 use crate::platform::{
     cores,
-    digest::Sha256,
+    digest::{Hasher, Sha256},
     fs::{self, FsError},
     tree::{self, Node},
 };
@@ -90,15 +90,19 @@ impl Manifest {
 
     /// Stores it in `dir`, unsynced: that is up to whoever makes the artefact.
     pub fn store(&self, dir: &Path) -> Result<Sha256, FsError> {
-        let text = self.to_string();
-        fs::write_snapshot(&dir.join(NAME), &text)?;
-        Ok(Sha256::of(text))
+        // Not as one text: that of an environment is 6 MB, and most of what setup has in memory then.
+        let mut hasher = Hasher::default();
+        let lines = self.lines().inspect(|it| hasher.update(it.as_bytes()));
+        fs::write_snapshot_of(&dir.join(NAME), lines)?;
+        Ok(hasher.finish())
     }
 
     /// Equal on every machine that made the same artefact, see the module's own words.
     pub fn portable(&self) -> Sha256 {
         let portable = self.entries.iter().filter(|(path, entry)| !is_bound_to_the_machine(path, entry));
-        Sha256::of(portable.map(|(path, entry)| line(path, entry)).collect::<String>())
+        let mut hasher = Hasher::default();
+        portable.for_each(|(path, entry)| hasher.update(line(path, entry).as_bytes()));
+        hasher.finish()
     }
 
     pub fn entries(&self) -> &[(PathBuf, Entry)] {
@@ -119,6 +123,10 @@ impl Manifest {
         self.entries.iter().map(|(_, entry)| size(entry)).sum()
     }
 
+    fn lines(&self) -> impl Iterator<Item = String> {
+        std::iter::once(HEADER.to_owned()).chain(self.entries.iter().map(|(path, entry)| line(path, entry)))
+    }
+
     fn parse(text: &str) -> Option<Self> {
         let entries = text.strip_prefix(HEADER)?.lines().map(parse_line).collect::<Option<_>>()?;
         Some(Self { entries })
@@ -128,8 +136,7 @@ impl Manifest {
 /// The stored form: a line for each path, tabs between its fields.
 impl std::fmt::Display for Manifest {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(HEADER)?;
-        self.entries.iter().try_for_each(|(path, entry)| f.write_str(&line(path, entry)))
+        self.lines().try_for_each(|it| f.write_str(&it))
     }
 }
 

@@ -233,7 +233,7 @@ fn finish<F: Into<Filled>>(
     let (filled, fill) = timed(|| fill(staged));
     let Filled { mut receipt, known, beside } = filled?.into();
     reach(Checkpoint::Filled);
-    let (contents, manifest) = timed(|| describe(staged, &known));
+    let (contents, manifest) = timed(|| describe(staged, known));
     receipt.contents = Some(contents?);
     reach(Checkpoint::Listed);
     let (synced, sync) = timed(|| fs::sync_filesystem(staged));
@@ -245,8 +245,9 @@ fn finish<F: Into<Filled>>(
     Ok(receipt)
 }
 
-fn describe(staged: &Path, known: &Known) -> Result<Contents, FsError> {
-    let manifest = Manifest::of_tree(staged, known)?;
+fn describe(staged: &Path, known: Known) -> Result<Contents, FsError> {
+    let manifest = Manifest::of_tree(staged, &known)?;
+    drop(known);
     let (files, bytes) = (manifest.files(), manifest.bytes());
     Ok(Contents { manifest: manifest.store(staged)?, portable: manifest.portable(), files, bytes })
 }

@@ -204,6 +204,16 @@ pub fn rebuild(site: &Site, wish: &Wish, steps: &[StepId]) -> Result<Vec<StepId>
     Ok(broken.into_iter().map(|it| it.step).collect())
 }
 
+/// Sets up what is missing, as any setup does. How many steps had something to do comes back.
+///
+/// # Errors
+/// When somebody is at work in the workspace, and what the steps say.
+pub fn complete(site: &Site, wish: &Wish) -> Result<usize, InstallError> {
+    let setup = Setup::new(site, wish, &Selection::default())?;
+    setup.require_all_here()?;
+    Ok(setup.apply(IfLocked::Fail, Choices::NONE)?.changed)
+}
+
 impl Findings {
     /// What none of these steps makes is not wanted here any more.
     fn take(&mut self, looked: Looked, steps: &[StepId]) {

@@ -5,7 +5,12 @@ use std::{ffi::OsStr, path::PathBuf};
 use crate::{
     error::in_one_line,
     output::{Progress, size},
-    platform::{fs, net, process::as_typed},
+    platform::{
+        fs,
+        mounts::{self, Space},
+        net,
+        process::as_typed,
+    },
     vendor::{
         git::{self, CommitId, Git, GitError, GitProgress, Outcome, Pin, SubmodulePin},
         sources::{self, Repository},
@@ -18,6 +23,9 @@ use super::{
     plan::{Cost, Status, StepId},
     step::{Site, Step, Turn},
 };
+
+/// A checkout has fewer, git's own among them.
+const MANY_FILES: u64 = 20_000;
 
 /// One repository: the trainer, or a submodule of it that lies beside it.
 #[derive(Debug)]
@@ -95,7 +103,16 @@ enum InTrainer {
 impl Checkout<'_> {
     /// Tries again after what may pass: a clone of hundreds of megabytes is not to end a setup by one bad answer.
     fn checkout(&self, pin: &Pin, progress: &Progress) -> Result<Outcome, InstallError> {
-        patiently(self.site, progress, |git| git.checkout(pin, &self.dir(), &mut |far| show(far, progress)))
+        let ask = |git: &Git| git.checkout(pin, &self.dir(), &mut |far| show(far, progress));
+        patiently(self.site, progress, ask).map_err(|error| match error {
+            // What was written of it is gone again: what is left is what the next try would find.
+            InstallError::Git(source) if source.is_full() => {
+                let (what, at) = (self.name.to_owned(), self.dir());
+                let room = room(mounts::space(&at).ok(), self.repository.about.map(|it| it.disk));
+                InstallError::CheckoutFull { what, at, room, source: Box::new(source) }
+            }
+            error => error,
+        })
     }
 }
 
@@ -137,6 +154,22 @@ fn expected(objects: usize, of: usize, bytes: usize) -> Option<u64> {
     // The first few say nothing.
     let enough = objects > 0 && objects * 10 >= of;
     enough.then(|| bytes.saturating_mul(of) / objects)
+}
+
+/// `3.00 MiB and 40 files are left there, and it takes 24.0 MiB`.
+fn room(space: Option<Space>, needed: Option<u64>) -> String {
+    let left = match space {
+        // Only where that may be what is short.
+        Some(Space { available, files: Some(files), .. }) if files < MANY_FILES => {
+            format!("{} and {files} more files are left there", size::bytes(available))
+        }
+        Some(Space { available, .. }) => format!("{} are left there", size::bytes(available)),
+        None => "it does not tell what is left".to_owned(),
+    };
+    match needed {
+        Some(needed) => format!("{left}, and it takes about {}", size::bytes(needed)),
+        None => left,
+    }
 }
 
 impl Step for Checkout<'_> {
@@ -228,5 +261,16 @@ mod tests {
         assert_eq!(expected(9, 100, 5000), None);
         assert_eq!(expected(10, 100, 5000), Some(50_000));
         assert_eq!(expected(100, 100, 60_000), Some(60_000));
+    }
+
+    #[test]
+    fn what_is_left_and_what_is_needed_are_both_said() {
+        let check = |files, needed, expected: &str| {
+            let space = Space { total: 9 << 20, available: 3 << 20, files };
+            assert_eq!(room(Some(space), needed), expected);
+        };
+        check(None, None, "3.00 MiB are left there");
+        check(Some(1 << 20), Some(24 << 20), "3.00 MiB are left there, and it takes about 24.0 MiB");
+        check(Some(7), None, "3.00 MiB and 7 more files are left there");
     }
 }

@@ -10,6 +10,7 @@
 
 mod addresses;
 mod arrival;
+mod credentials;
 mod notes;
 mod passing;
 mod phase;
@@ -204,7 +205,7 @@ impl Venv<'_> {
             let arrivals = transfers.start(scope);
             let hold = |arrived| match arrived? {
                 Arrived::Here(_, fetched) => Ok(fetched.held),
-                Arrived::LeftToUv => Err(InstallError::Verify {
+                Arrived::LeftToUv(_) => Err(InstallError::Verify {
                     problem: "the package index does not offer every locked file".to_owned(),
                     hint: "use the index that `dpgui.lock` was made with".to_owned(),
                 }),

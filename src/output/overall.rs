@@ -102,9 +102,20 @@ impl Overall {
 
 impl Drop for Overall {
     fn drop(&mut self) {
+        if let (Mode::Json, Some(far)) = (self.output.mode, self.output.sum.far()) {
+            self.output.json(&Said::of(&far));
+        }
         self.output.sum.set(None);
         self.bar.finish_and_clear();
         self.output.bars.remove(&self.bar);
+    }
+}
+
+impl Said {
+    const fn of(far: &Far) -> Self {
+        let Far { done: bytes, total, rate: bytes_per_second, left } = *far;
+        let seconds_left = if bytes_per_second > 0 { Some(left.as_secs()) } else { None };
+        Self { event: "progress-total", bytes, total, bytes_per_second, seconds_left }
     }
 }
 
@@ -138,12 +149,25 @@ impl Sum {
             state.far()
         };
         if output.mode == Mode::Json {
-            let Far { done: bytes, total, rate: bytes_per_second, left } = far;
-            let seconds_left = (bytes_per_second > 0).then_some(left.as_secs());
-            let event = "progress-total";
-            return output.json(&Said { event, bytes, total, bytes_per_second, seconds_left });
+            return output.json(&Said::of(&far));
         }
         output.status("...", format_args!("in all: {}", far.text()));
+    }
+
+    /// So much of it is there in all, and nobody knows how fast it came.
+    pub(super) fn has_come(&self, label: &str, done: u64) {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(state) = &mut *state {
+            state.set(label, done);
+        }
+    }
+
+    /// Nothing more comes of it, whatever was expected: something else may have done, as Python of the system does.
+    pub(super) fn is_over(&self, label: &str) {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(part) = state.as_mut().and_then(|it| it.parts.get_mut(label)) {
+            part.total = part.done;
+        }
     }
 
     /// `None` while nothing is known of anything.
@@ -159,6 +183,11 @@ impl State {
         if part.begun {
             self.pace.fresh += done.saturating_sub(part.done);
         }
+        self.set(label, done);
+    }
+
+    fn set(&mut self, label: &str, done: u64) {
+        let part = self.parts.entry(label.to_owned()).or_default();
         *part = Part { done, total: part.total.max(done), begun: true };
     }
 
@@ -239,6 +268,20 @@ mod tests {
     }
 
     #[test]
+    fn what_was_expected_and_did_not_come_is_not_waited_for() {
+        let output = Output::new(Mode::Plain);
+        let _overall =
+            output.overall([("python".to_owned(), 70), ("uv".to_owned(), 30), ("venv".to_owned(), 9)]);
+        let (python, uv) = (output.progress("python"), output.progress("uv"));
+        python.doing("of the system");
+        uv.expect_download(40);
+        uv.bytes(40);
+        drop((python, uv));
+        let far = output.sum.far().expect("something is known");
+        assert_eq!((far.done, far.total), (40, 49));
+    }
+
+    #[test]
     fn a_rate_follows_slowly_and_what_was_there_before_is_no_speed() {
         let second = Duration::from_secs(1);
         let mut pace = Pace { fresh: 1000, rate: None };
@@ -255,5 +298,9 @@ mod tests {
         output.sum.at("node", (1 << 30) + 5, &output);
         let fresh = output.sum.0.lock().expect("sound").as_ref().map(|it| it.pace.fresh);
         assert_eq!(fresh, Some(5));
+        output.sum.has_come("node", 2 << 30);
+        let after = output.sum.0.lock().expect("sound").as_ref().map(|it| it.pace.fresh);
+        assert_eq!(after, Some(5), "when it came nobody knows");
+        assert_eq!(output.sum.far().map(|it| it.done), Some(2 << 30));
     }
 }

@@ -122,6 +122,15 @@ impl Progress {
         self.say_if_due();
     }
 
+    /// So much has come in all, of so much, by what others say now and then: nothing tells how fast.
+    pub fn arrived(&self, done: u64, total: u64) {
+        self.bar.set_length(total);
+        self.bar.set_position(done);
+        self.output.sum.expect(&self.label, total);
+        self.output.sum.has_come(&self.label, done);
+        self.say_if_due();
+    }
+
     /// What is going on right now.
     pub fn doing(&self, what: impl Into<String>) {
         // What another program said may have lines.
@@ -157,6 +166,7 @@ impl Progress {
 
 impl Drop for Progress {
     fn drop(&mut self) {
+        self.output.sum.is_over(&self.label);
         self.bar.finish_and_clear();
         self.output.bars.remove(&self.bar);
     }
@@ -182,7 +192,7 @@ impl Far {
         ];
         // The brackets and the space after them.
         let frame = 3;
-        for more in further {
+        for more in further.into_iter().take_while(|_| self.is_moving()) {
             if text.len() + more.len() + frame + BAR[0] <= room {
                 text += &more;
             }
@@ -197,11 +207,16 @@ impl Far {
     /// Without a bar.
     pub(super) fn text(&self) -> String {
         let counts = format!("{} of {}", size::bytes(self.done), size::bytes(self.total));
-        if self.rate == 0 {
+        if !self.is_moving() {
             return counts;
         }
         let left = size::duration(Duration::from_secs(self.left.as_secs()));
         format!("{counts}, {}/s, {left} left", size::bytes(self.rate))
+    }
+
+    /// Else there is no end to foretell: it stands still, does not tell how fast it is, or is through.
+    const fn is_moving(&self) -> bool {
+        self.rate > 0 && self.done < self.total
     }
 
     fn bar(&self, columns: usize) -> String {
@@ -234,6 +249,10 @@ mod tests {
         check(47, "[██████░░░░░░░] 57.0 MiB of 114 MiB, 3.00 MiB/s");
         check(31, "[████░░░░░] 57.0 MiB of 114 MiB");
         check(27, "57.0 MiB of 114 MiB");
+        let far = Far { rate: 0, left: Duration::ZERO, ..far };
+        assert_eq!(far.line(97), "[██████████████░░░░░░░░░░░░░░] 57.0 MiB of 114 MiB");
+        let far = Far { rate: 5, done: far.total, ..far };
+        assert_eq!((far.text(), far.line(19)), ("114 MiB of 114 MiB".to_owned(), far.text()));
     }
 
     #[test]

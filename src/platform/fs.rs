@@ -21,9 +21,11 @@ use crate::error::{Kind, Report};
 
 use super::checkpoint::{Checkpoint, reach};
 
-pub use super::leftovers::{beside, leftovers, remove_leftovers};
+pub use super::leftovers::{beside, is_another, leftovers, remove_leftovers};
 pub use look::{Entry, entries, open_regular, read_start};
-pub use write::{append, write_atomic, write_new, write_new_synced, write_snapshot, write_stream};
+pub use write::{
+    append, write_atomic, write_new, write_new_synced, write_snapshot, write_snapshot_of, write_stream,
+};
 
 /// A file operation that failed: the action, the path, the system's reason.
 #[derive(Debug, thiserror::Error)]

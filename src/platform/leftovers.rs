@@ -64,7 +64,7 @@ fn temporary(name: &OsStr) -> Option<(String, i32)> {
 }
 
 /// A living process, and not this one.
-fn is_another(pid: i32) -> bool {
+pub fn is_another(pid: i32) -> bool {
     pid.unsigned_abs() != std::process::id() && process::is_alive(pid)
 }
 

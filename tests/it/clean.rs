@@ -200,6 +200,49 @@ fn what_a_setup_uses_stays_and_is_named() {
 }
 
 #[test]
+fn what_a_killed_command_left_of_a_bundle_is_found_wherever_it_is_and_nothing_else_there() {
+    let mut world = crate::support::small_world::SmallWorld::start();
+    world.index.wheel("tiny", "1.0", &[("tiny.py", "")], "");
+    let mut sandbox = world.sandbox();
+    // No Python of the publisher's goes in where there is no way to it.
+    sandbox.env("DPGUI_TEST_NO_RETRY_DELAY", "1");
+    sandbox.dpgui(&["setup", "--keep-downloads"]).ok();
+    let mine = ".carried.tar.tmp-mine";
+    let half = || {
+        let mut create = sandbox.command(&["bundle", "create", "../home/carried.tar"]);
+        let died = create.env("DPGUI_TEST_KILL_AT", "bundle-written").output().expect("it starts");
+        assert_eq!(std::os::unix::process::ExitStatusExt::signal(&died.status), Some(9));
+        let names = fs::read_dir(sandbox.path("home")).expect("listed").flatten().map(|it| it.path());
+        let half =
+            names.filter(|it| it.to_string_lossy().contains("carried.tar.tmp-") && !it.ends_with(mine));
+        half.collect::<Vec<_>>().pop().expect("it was written")
+    };
+    let left = half();
+    // As another program, or a dpgui that is alive, may call its own.
+    let of_others = [
+        sandbox.write(Path::new("home").join(mine), "mine"),
+        sandbox.write(format!("home/.other.tar.tmp-{}", i32::MAX), "theirs"),
+        sandbox.write(format!("home/.now.tar.tmp-{}", std::process::id()), "being written"),
+    ];
+    let note = format!("w/.dpgui/bundles/{}", std::process::id());
+    sandbox.write(note, of_others[2].to_string_lossy().as_bytes());
+
+    let name = left.file_name().expect("a name").to_string_lossy().into_owned();
+    let doctor = sandbox.dpgui(&["doctor", "--json"]);
+    assert!(doctor.stdout.contains(&name), "{doctor}");
+    let dry = sandbox.dpgui(&["clean", "--partials", "--dry-run"]).ok();
+    assert!(dry.stderr.contains("part of a bundle `") && dry.stderr.contains(&name), "{dry}");
+    assert!(left.exists());
+    for args in [&["bundle", "create", "../other.tar"][..], &["clean", "--partials"], &["setup"]] {
+        let left = half();
+        let said = sandbox.dpgui(args).ok();
+        assert!(!left.exists() && of_others.iter().all(|it| it.exists()), "{said}");
+        let notes = fs::read_dir(sandbox.path("w/.dpgui/bundles")).expect("listed").count();
+        assert_eq!(notes, 1, "that of the living one: {said}");
+    }
+}
+
+#[test]
 fn where_nothing_was_ever_set_up_nothing_is_touched() {
     let sandbox = Sandbox::new();
     let mine: PathBuf = sandbox.write("w/.notes.tmp-12", "mine");

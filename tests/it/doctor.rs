@@ -54,9 +54,10 @@ fn tree(dir: &Path) -> Vec<String> {
     names
 }
 
-/// A workspace in which a setup for the real trainer was begun.
+/// A workspace in which a setup for the real trainer was begun, on a machine without a network.
 fn begun() -> Sandbox {
-    let sandbox = Sandbox::new();
+    let mut sandbox = Sandbox::new();
+    sandbox.env("DPGUI_OFFLINE", "1");
     sandbox.write("w/.dpgui/receipts/purpose.json", receipt("diffusion-pipe", &json!(null)));
     sandbox
 }
@@ -218,6 +219,7 @@ fn nothing_is_removed_from_the_cache_by_a_limit_that_is_not_the_users() {
         assert!(said.to_string().contains(&warned), "{said}");
         let cache = said.events().into_iter().find(|it| it["id"] == "cache").expect("told");
         assert_eq!((cache["verdict"].as_str(), &cache["fix"]), (Some("note"), &Value::Null), "{said}");
+        assert_eq!(cache["advice"], format!("mend `{name}` first, which decides on it"));
     };
     check("unknown = 1\n[cache]\nlimit = \"200 GB\"\n", "dpgui.toml", "");
     check("", "dpgui.lock", "version = 1\nrules = 5\n");
@@ -370,6 +372,8 @@ fn a_file_that_was_changed_or_deleted_is_found_fast_or_when_all_are_read() {
     );
     sandbox.program("npm", "#!/bin/sh\nexit 1\n");
     sandbox.dpgui(&["setup", "--only", "node"]).ok();
+    // What else a setup makes is to be got from nowhere.
+    sandbox.env("DPGUI_OFFLINE", "1");
     let files = |options: &[&str]| {
         let said = sandbox.dpgui(&[&["doctor", "--json"], options].concat());
         let found = checks(&said, "files").into_iter().find(|it| it.0 == "node");

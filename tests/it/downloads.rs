@@ -652,6 +652,28 @@ fn what_is_over_the_limit_goes_after_a_setup_the_longest_unused_first() {
 }
 
 #[test]
+fn a_setup_that_fails_keeps_to_the_limit_too_and_keeps_what_it_fetched() {
+    let server = FileServer::start();
+    let (sandbox, archive) = node_workspace(&server, &server.url(NODE));
+    let downloads = sandbox.path("home/.cache/dpgui/downloads");
+    let old = sandbox.write(downloads.join(Sha256::of("old").to_string()), vec![0; archive.len()]);
+    let used = std::time::SystemTime::now() - Duration::from_hours(72);
+    fs::File::open(&old).and_then(|it| it.set_modified(used)).expect("set");
+    let settings = fs::read_to_string(sandbox.path("w/dpgui.toml")).expect("there");
+    let nowhere = "[sources.diffusion-pipe]\nurl = \"/nowhere\"\n";
+    sandbox.write("w/dpgui.toml", format!("cache.limit = \"{} B\"\n{settings}{nowhere}", archive.len()));
+    // The repository fails when Node has come, so that its archive is what makes it too much.
+    let said = sandbox.dpgui(&["setup", "--only", "node"]).ok();
+    assert!(!old.exists(), "{said}");
+    fs::remove_dir_all(sandbox.path("w/tools")).expect("removed");
+    sandbox.write(&old, "old again");
+    fs::File::open(&old).and_then(|it| it.set_modified(used)).expect("set");
+    let said = sandbox.dpgui(&["setup", "--only", "node,diffusion-pipe"]);
+    assert_eq!(said.code, Some(2), "{said}");
+    assert!(!old.exists() && downloads.join(Sha256::of(&archive).to_string()).exists(), "{said}");
+}
+
+#[test]
 fn where_no_program_may_be_started_that_is_said_and_the_archive_is_not_blamed() {
     let uv = archives::tar_gz(&[("uv/uv", 0o755, "#!/bin/sh\necho 'uv 0.12.5 (x)'\n")]);
     let python = archives::tar_gz(&[("python/bin/python3", 0o755, "#!/bin/sh\necho 3\n")]);

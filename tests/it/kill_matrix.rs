@@ -286,6 +286,7 @@ pub(crate) fn state(sandbox: &Sandbox) -> State {
         let name = path.to_string_lossy().into_owned();
         let is_receipt = name.ends_with(".dpgui-receipt.json") || name.starts_with(".dpgui/receipts/");
         // git keeps times in these, and the lock's text says who had it last.
+        let is_lock = [".dpgui/setup.lock", ".dpgui/update.lock"].contains(&name.as_str());
         let varies = name.ends_with(".git/index") || name.contains(".git/logs/");
         let content = match entry {
             Entry::File { .. } if is_receipt => {
@@ -294,7 +295,7 @@ pub(crate) fn state(sandbox: &Sandbox) -> State {
             Entry::File { .. } if name == "dpgui.toml" => {
                 sandbox.neutral(&fs::read_to_string(root.join(path)).expect("text"))
             }
-            Entry::File { .. } if varies || name == ".dpgui/setup.lock" => "a file".to_owned(),
+            Entry::File { .. } if varies || is_lock => "a file".to_owned(),
             entry => format!("{entry:?}"),
         };
         (name, content)

@@ -63,6 +63,34 @@ fn a_disk_that_is_full_at_any_point_of_a_setup_is_named_and_the_next_one_goes_on
 }
 
 #[test]
+fn a_checkout_without_room_says_what_is_left() {
+    let world = SmallWorld::start();
+    let mut noise = String::new();
+    while noise.len() < 600_000 {
+        noise += &dpgui::platform::digest::Sha256::of(&noise).to_string();
+    }
+    let commit = world.upstream.trainer.write("noise.txt", &noise).commit("large");
+    let check = |options: &str, expected: &str| {
+        let sandbox = world.sandbox();
+        sandbox.write("w/dpgui.toml", world.settings().replace(&world.upstream.commit, &commit));
+        let script = format!(
+            "{FILE_SYSTEM}small {options}; code=0; \"$0\" setup --only diffusion-pipe || code=$?; \
+             ls -A vendor >&2; exit $code"
+        );
+        let said = in_namespace(&sandbox, &script);
+        assert_eq!(said.code, Some(6), "{said}");
+        let full = "error: the checkout of `diffusion-pipe` has no room on the file system of `";
+        assert!(said.stderr.contains(full) && said.stderr.contains(expected), "{said}");
+        assert!(
+            said.stderr.ends_with("hint: free some space, or choose another workspace with `-C DIR`\n"),
+            "{said}"
+        );
+    };
+    check("size=400k", " KiB are left there");
+    check("size=40m,nr_inodes=40", " more files are left there");
+}
+
+#[test]
 fn a_disk_that_is_full_under_an_update_leaves_what_is_installed_as_it_was() {
     let world = SmallWorld::start();
     let sandbox = world.sandbox();

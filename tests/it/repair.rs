@@ -81,6 +81,26 @@ fn an_environment_is_made_anew_for_a_changed_file_that_a_glance_or_only_reading_
 }
 
 #[test]
+fn the_doctor_sets_up_what_is_gone_where_a_setup_was_begun_and_nothing_elsewhere() {
+    let world = SmallWorld::start();
+    let sandbox = world.sandbox();
+    sandbox.dpgui(&["doctor", "--fix"]).ok();
+    assert!(!sandbox.path("w/tools").exists(), "nobody set anything up here");
+
+    sandbox.dpgui(&["setup", "--keep-downloads"]).ok();
+    fs::remove_dir_all(sandbox.path("w/tools/node")).expect("removed");
+    fs::remove_dir_all(sandbox.path("w/vendor/libs")).expect("removed");
+    let said = sandbox.dpgui(&["doctor", "--fix", "--json"]);
+    let fixed = said.events().into_iter().find(|it| it["event"] == "fixed").expect("it did something");
+    assert_eq!(fixed["id"], "setup", "{said}");
+    assert_eq!(fixed["what"], "set up what was missing, 3 steps", "{said}");
+    let problems = said.events().into_iter().filter(|it| it["event"] == "check");
+    let problems = problems.filter(|it| it["id"] == "setup" && it["verdict"] != "ok");
+    assert_eq!(problems.count(), 0, "{said}");
+    sandbox.dpgui(&["setup", "--plan", "--detailed-exitcode"]).ok();
+}
+
+#[test]
 fn what_is_broken_outside_of_its_files_is_said_and_not_made_anew() {
     let world = SmallWorld::start();
     let sandbox = world.sandbox();

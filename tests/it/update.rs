@@ -3,7 +3,7 @@
 //! The packages are tiny ones of an index of the test's own; uv, git's server and everything else are real.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     os::unix::{fs::MetadataExt, process::ExitStatusExt},
     path::{Path, PathBuf},
@@ -19,11 +19,15 @@ use dpgui::{
 };
 use serde_json::Value;
 
-use crate::support::{
-    git_repository::say,
-    lab::{Background, Lab, until},
-    sandbox::Sandbox,
-    small_world::SmallWorld,
+use crate::{
+    kill_matrix::{Kill, Random, differences, kills, nobody_is_left, seed, temporaries_are_gone},
+    kill_whole::lasting,
+    support::{
+        git_repository::say,
+        lab::{Background, Lab, until},
+        sandbox::Sandbox,
+        small_world::SmallWorld,
+    },
 };
 
 /// A workspace that is set up, with the servers that it came from.
@@ -407,23 +411,81 @@ fn a_switch_that_is_killed_anywhere_is_finished_by_the_next_command() {
     kill_everywhere(&world, &["rollback"], whole);
 }
 
+/// Everything that an update reaches until it writes down the switch; that and the rest are killed in
+/// `a_switch_that_is_killed_anywhere_is_finished_by_the_next_command`.
+fn preparation(world: &World) -> Vec<Kill> {
+    let list = world.sandbox.path("checkpoints");
+    let done = world.sandbox.command(&["update"]).env("DPGUI_TEST_CHECKPOINTS", &list).output();
+    assert!(done.expect("it starts").status.success());
+    let reached = kills(&list);
+    let switch = reached.iter().position(|it| it.name == "switch-written").expect("a switch");
+    // To who is killed it is the same moment as `renamed`.
+    reached[..switch - 3].iter().filter(|it| it.name != "parent-synced" || it.count == 1).cloned().collect()
+}
+
+/// A few of them, each of another name, by chance; `DPGUI_TEST_KILLS=all` takes every one.
+fn sample(reached: Vec<Kill>, seed: u64) -> Vec<Kill> {
+    const SAMPLE: usize = 9;
+    if std::env::var("DPGUI_TEST_KILLS").is_ok_and(|it| it == "all") {
+        return reached;
+    }
+    let mut random = Random(seed);
+    let mut names: BTreeMap<String, Vec<Kill>> = BTreeMap::new();
+    for kill in reached {
+        names.entry(kill.name.clone()).or_default().push(kill);
+    }
+    let mut below = |bound: usize| usize::try_from(random.below(bound as u64)).expect("small");
+    let mut chosen: Vec<Kill> = names.into_values().map(|mut it| it.swap_remove(below(it.len()))).collect();
+    while chosen.len() > SAMPLE {
+        chosen.swap_remove(below(chosen.len()));
+    }
+    chosen
+}
+
 #[test]
 fn an_update_that_is_killed_while_it_is_prepared_changes_nothing_and_is_continued() {
     let world = World::new();
     let before = world.installed();
     let newer = world.newer_requirements();
-    // Each goes on where the one before it died.
-    for at in ["draft-begun", "fetched", "derived", "filled", "receipted", "renamed:1", "loose-receipt"] {
+    let saved = Saved::of(&world);
+    let cache = world.sandbox.path("home/.cache");
+    copy(&cache, &world.sandbox.path("saved-cache"));
+    let again = || {
+        saved.restore();
+        fs::remove_dir_all(&cache).expect("removed");
+        copy(&world.sandbox.path("saved-cache"), &cache);
+    };
+    let reached = preparation(&world);
+    let names: BTreeSet<&str> = reached.iter().map(|it| it.name.as_str()).collect();
+    for name in
+        ["draft-begun", "fetched", "derived", "environment-made", "filled", "receipted", "loose-receipt"]
+    {
+        assert!(names.contains(name), "{name} is not among {names:?}");
+    }
+    let expected = lasting(&world.sandbox);
+    let seed = seed();
+    println!("DPGUI_TEST_SEED={seed}");
+    for Kill { name, count } in sample(reached, seed) {
+        again();
+        let at = format!("{name}:{count}");
         let command = &mut world.sandbox.command(&["update"]);
-        let died = command.env("DPGUI_TEST_KILL_AT", at).output().expect("it starts");
-        assert_eq!(died.status.signal(), Some(9), "{at}: {}", String::from_utf8_lossy(&died.stderr));
+        let died = command.env("DPGUI_TEST_KILL_AT", &at).output().expect("it starts");
+        // What is done side by side is not done equally often each time.
+        if died.status.signal() != Some(9) {
+            assert!(died.status.success(), "{at}: {}", String::from_utf8_lossy(&died.stderr));
+            continue;
+        }
+        nobody_is_left(&world.sandbox);
         assert_eq!(world.installed(), before, "{at}");
         world.has_nothing_to_do();
+        let said = world.sandbox.dpgui(&["update"]);
+        assert_eq!(said.code, Some(0), "{at}: {said}");
+        assert_eq!(world.head(), newer, "{at}");
+        assert_eq!(differences(&lasting(&world.sandbox), &expected), Vec::<String>::new(), "{at}");
+        temporaries_are_gone(&world.sandbox, &at);
+        world.has_nothing_to_do();
+        assert!(!world.root().join(".dpgui/next").exists(), "{at}");
     }
-    world.sandbox.dpgui(&["update"]).ok();
-    assert_eq!(world.head(), newer);
-    world.has_nothing_to_do();
-    assert!(!world.root().join(".dpgui/next").exists());
 }
 
 #[test]

@@ -19,7 +19,9 @@ use crate::{
 
 use super::{
     super::{InstallError, cache::Held, pinned::Pinned, step::Site, venv::Venv},
-    Bundled, CONTENTS, Contents, DOWNLOADS, Entry, LOCK, PROGRAM, REPOSITORIES, SCHEMA, is_of_a_repository,
+    Bundled, CONTENTS, Contents, DOWNLOADS, Entry, LOCK, PROGRAM, REPOSITORIES, SCHEMA,
+    draft::Draft,
+    is_of_a_repository,
 };
 
 /// A file that goes in, and what it is called there.
@@ -65,7 +67,7 @@ pub fn create(site: &Site, venv: &Venv, target: &Path, progress: &Progress) -> R
         environments: vec![environment],
         files: sources.iter().map(|it| it.entry.clone()).collect(),
     };
-    write(target, &contents, &sources, progress)?;
+    write(site, target, (&contents, &sources), progress)?;
     let bytes = fs::size(target)?;
     Ok(Bundled::BundleMade { path: target.to_owned(), files: sources.len(), bytes })
 }
@@ -102,20 +104,16 @@ fn repository(site: &Site, name: &str) -> Result<Vec<Source>, InstallError> {
 }
 
 fn write(
+    site: &Site,
     target: &Path,
-    contents: &Contents,
-    sources: &[Source],
+    (contents, sources): (&Contents, &[Source]),
     progress: &Progress,
 ) -> Result<(), InstallError> {
-    // Gigabytes that somebody who was killed wrote beside it.
+    // Those of other workspaces too: here it is known by its name.
     fs::remove_leftovers(target)?;
-    let draft = fs::beside(target, "tmp");
-    let written = fill(&draft, contents, sources, progress).and_then(|()| Ok(fs::rename(&draft, target)?));
-    if written.is_err() {
-        // The error that is on its way says more than one about the tidying up.
-        let _ = fs::remove_tree(&draft);
-    }
-    written
+    let draft = Draft::begin(&site.workspace, target)?;
+    fill(&draft.path, contents, sources, progress)?;
+    Ok(draft.becomes(target)?)
 }
 
 fn fill(

@@ -1,6 +1,6 @@
 //! What of the cache nobody needs, and its removal. What a setup uses at the moment is left alone.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
@@ -112,6 +112,10 @@ impl Cache {
     pub fn sweep(&self, sweep: Sweep, dry_run: bool) -> Result<Vec<Swept>, InstallError> {
         let swept = || {
             let chosen = choose(self.entries()?, sweep, self.limit, clock::now());
+            if !dry_run && !chosen.is_empty() {
+                // What somebody put there by hand may be all that is there.
+                self.make()?;
+            }
             chosen.into_iter().map(|it| self.remove(it, dry_run)).collect::<Result<_, FsError>>()
         };
         swept().map_err(|source| self.failed(source))
@@ -136,7 +140,7 @@ impl Cache {
         if matches!(alone, Some(None)) {
             return Ok(Swept::InUse(junk));
         }
-        fs::remove_tree(&junk.path)?;
+        vanish(&junk.path)?;
         reach(Checkpoint::Cleaned);
         if form == Form::Partial {
             // What says where it came from goes with it.
@@ -183,6 +187,16 @@ impl Cache {
         };
         Ok(found.into_iter().filter_map(entry).collect())
     }
+}
+
+/// Removes it, and nobody sees half of a directory, however that ends.
+fn vanish(path: &Path) -> Result<(), FsError> {
+    if !fs::is_dir(path) {
+        return fs::remove_tree(path);
+    }
+    let gone = fs::beside(path, "old");
+    fs::rename(path, &gone)?;
+    fs::remove_tree(&gone)
 }
 
 fn choose(mut entries: Vec<Entry>, sweep: Sweep, limit: u64, now: Timestamp) -> Vec<Entry> {

@@ -63,6 +63,8 @@ pub enum Fix {
     Rebuild { step: Box<StepId> },
     /// Removes from the cache what nobody needs.
     SweepCache,
+    /// Sets up what is not there in a workspace where a setup was begun.
+    SetUp,
 }
 
 impl Check {

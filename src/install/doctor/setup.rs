@@ -11,7 +11,7 @@ use super::{
         receipt,
     },
     Scene,
-    check::{Check, Verdict},
+    check::{Check, Fix},
 };
 
 pub(super) fn checks(scene: &Scene) -> Vec<Check> {
@@ -49,13 +49,20 @@ fn place(workspace: &Workspace, step: &StepId) -> Option<PathBuf> {
     }
 }
 
-/// What is there in another version than the one that is wanted now does its work until the next setup.
+/// What is there in another version than the one that is wanted now does its work until the next setup, and is not
+/// replaced unasked. Where there is nothing, nothing can be lost.
 fn judge(step: &StepId, status: Result<Status, impl Report>, is_there: bool) -> Check {
     let check = match status {
         Ok(Status::Satisfied { what }) => Check::ok("setup", what),
         Ok(Status::Missing { what, why }) => {
-            let verdict = if is_there { Verdict::Warning } else { Verdict::Problem };
-            Check::new("setup", verdict, format_args!("{what}: {why}")).advise("run `dpgui setup`")
+            let found = format!("{what}: {why}");
+            if is_there {
+                Check::warning("setup", found).advise("run `dpgui setup`")
+            } else {
+                Check::problem("setup", found)
+                    .advise("run `dpgui setup`; `dpgui doctor --fix` does it too")
+                    .mended_by(Fix::SetUp)
+            }
         }
         Err(error) => Check::failed("setup", error),
     };
@@ -77,7 +84,7 @@ mod tests {
         check(
             missing("not installed"),
             false,
-            "problem setup(node): Node 22.12.0: not installed -> run `dpgui setup`",
+            "problem setup(node): Node 22.12.0: not installed -> run `dpgui setup`; `dpgui doctor --fix` does it too",
         );
         check(
             missing("Node 22.11.0 is there"),

@@ -19,6 +19,7 @@ use super::super::{
     step::Site,
     uv::Uv,
 };
+use super::credentials::Credentials;
 
 /// The address of each of `packages` that an index offers with this digest.
 pub(super) fn find(
@@ -36,8 +37,9 @@ pub(super) fn find(
     fs::write_atomic(&from, Packages::requirements(packages.iter().copied()))?;
     let version = format!("{}.{}", python.0, python.1);
     let platform = resolve::platform(site.host.arch);
+    let env = index_settings::uv_env(site);
     let mut command = uv
-        .command(&index_settings::uv_env(site))?
+        .command(&env)?
         .args(["pip", "compile", "--quiet", "--no-deps", "--generate-hashes", "--no-python-downloads"])
         .args(["--python-platform", &platform, "--python-version", &version])
         .arg(&from)
@@ -48,7 +50,9 @@ pub(super) fn find(
     }
     program::run(site.http.halt(), &command, "uv pip compile", &mut |_| ())?;
     let found = resolve::read(&to)?;
+    let credentials = Credentials::of(&env);
+    let place = |url: &String| Some(credentials.fill(url.parse().ok()?));
     let files = found.packages.iter().flat_map(|it| it.wheels.iter().chain(&it.sdist));
-    let address = |file: &resolve::File| Some((file.hashes.sha256?, file.url.as_ref()?.parse().ok()?));
+    let address = |file: &resolve::File| Some((file.hashes.sha256?, place(file.url.as_ref()?)?));
     Ok(files.filter_map(address).collect())
 }

@@ -38,8 +38,8 @@ pub(super) type LookUp<'a> = &'a (dyn Fn(&[&Package]) -> Result<Places, InstallE
 pub(super) enum Arrived<'a> {
     /// It is in the cache, verified, and stays there for as long as this lives.
     Here(&'a Package, Fetched),
-    /// No index tells us where it is, or not without a password that only uv has.
-    LeftToUv,
+    /// No index tells us where it is, or not without a password that only uv can ask a keyring for.
+    LeftToUv(&'a Package),
 }
 
 /// The transfers of one environment.
@@ -155,7 +155,7 @@ impl<'a> Transfers<'a> {
                 place = self.place_of_lost(package)?;
             }
         }
-        let Some(place) = place else { return Ok(Arrived::LeftToUv) };
+        let Some(place) = place else { return Ok(Arrived::LeftToUv(package)) };
         let (name, sha256, size) = (&*package.file, package.sha256, package.size);
         let wanted = Wanted { name, sha256, size, places: std::slice::from_ref(&place), another_way: false };
         match download::fetch(&self.site.http, &wanted, &self.site.cache, &listener) {
@@ -168,7 +168,7 @@ impl<'a> Transfers<'a> {
             Err(InstallError::Net(NetError::Status { status, .. }))
                 if [401, 403].contains(&status.as_u16()) =>
             {
-                Ok(Arrived::LeftToUv)
+                Ok(Arrived::LeftToUv(package))
             }
             Err(error) => Err(error),
         }

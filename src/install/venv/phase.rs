@@ -3,6 +3,8 @@
 //! It names a download when it begins and when it ends, and unpacks while it downloads: nothing tells how many bytes
 //! of a wheel have come. What can be known is what there is to come and what was written so far.
 
+use std::collections::HashMap;
+
 use crate::output::size;
 
 /// Names that are shown before "and 3 more".
@@ -28,6 +30,9 @@ pub(super) struct Installation {
     /// `131 packages`, as uv counts them.
     packages: String,
     downloading: Vec<String>,
+    /// Of each package that was named, how many bytes its file has.
+    sizes: HashMap<String, u64>,
+    downloaded: Vec<String>,
     building: Vec<String>,
     /// Bytes of all downloads that were named.
     total: u64,
@@ -48,9 +53,14 @@ impl Installation {
             "Downloading" => {
                 let (name, size) = rest.split_once(" (").unwrap_or((rest, ""));
                 self.downloading.push(name.to_owned());
-                self.total += parse_size(size.trim_end_matches(')'));
+                let size = parse_size(size.trim_end_matches(')'));
+                self.sizes.insert(name.to_owned(), size);
+                self.total += size;
             }
-            "Downloaded" => self.downloading.retain(|it| it != rest),
+            "Downloaded" => {
+                self.downloading.retain(|it| it != rest);
+                self.downloaded.push(rest.to_owned());
+            }
             "Building" => self.building.push(rest.to_owned()),
             "Built" => self.building.retain(|it| it != rest),
             "Prepared" => self.enter(Phase::Installing),
@@ -63,6 +73,16 @@ impl Installation {
     /// Takes in what uv has written so far, in bytes.
     pub(super) const fn see(&mut self, written: u64) {
         self.written = written;
+    }
+
+    /// uv has fetched the file of this package. It tells of those alone that are worth a line, of more than 1 MiB.
+    pub(super) fn has_come(&self, name: &str) -> bool {
+        self.downloaded.iter().any(|it| it == name)
+    }
+
+    /// Bytes of the file of this package, as uv rounded them; 0 if it said nothing of it.
+    pub(super) fn size_of(&self, name: &str) -> u64 {
+        self.sizes.get(name).copied().unwrap_or(0)
     }
 
     /// One line for people.
@@ -162,5 +182,7 @@ mod tests {
         check("Installed 131 packages in 3.00s", mib(5000), "compiling the bytecode of 131 packages");
         check("Bytecode compiled 20000 files in 30.00s", mib(5000), "finishing");
         check(" + torch==2.13.0", mib(5000), "finishing");
+        assert_eq!(["torch", "numpy"].map(|it| installation.has_come(it)), [true, false]);
+        assert_eq!(["numpy", "toml"].map(|it| installation.size_of(it)), [mib(15), 0]);
     }
 }

@@ -67,7 +67,7 @@ pub(super) struct Wheelhouse<'a> {
     waiting: Vec<&'a Package>,
     /// Unpacked, or waiting; in the cache, and used by us.
     here: Vec<(&'a Package, Fetched)>,
-    left_to_uv: bool,
+    left_to_uv: Vec<&'a Package>,
 }
 
 impl<'a> Wheelhouse<'a> {
@@ -83,9 +83,9 @@ impl<'a> Wheelhouse<'a> {
         // What is built from sources is to come out the same everywhere: setup scripts print sets and dates
         // (measured: DeepSpeed's list of dependencies came in another order each time).
         env.set("PYTHONHASHSEED", "0").set("SOURCE_DATE_EPOCH", "315532800");
-        let (waiting, here) = (vec![], vec![]);
+        let (waiting, here, left_to_uv) = (vec![], vec![], vec![]);
         let halt = site.http.halt().clone();
-        Ok(Self { uv, halt, staged, dir, env, waiting, here, left_to_uv: false })
+        Ok(Self { uv, halt, staged, dir, env, waiting, here, left_to_uv })
     }
 
     /// Installs the wheels as they arrive, and builds beside that what has to be built.
@@ -135,7 +135,7 @@ impl<'a> Wheelhouse<'a> {
                 self.waiting.push(package);
                 self.here.push((package, fetched));
             }
-            Arrived::LeftToUv => self.left_to_uv = true,
+            Arrived::LeftToUv(package) => self.left_to_uv.push(package),
         }
         Ok(())
     }
@@ -174,12 +174,12 @@ impl<'a> Wheelhouse<'a> {
     }
 
     fn install(&self, batch: &[&Package], from: &str, progress: &Progress) -> Result<(), InstallError> {
-        if batch.is_empty() || self.left_to_uv {
+        if batch.is_empty() || !self.left_to_uv.is_empty() {
             return Ok(());
         }
         let list = self.dir.join("batch.txt");
         fs::write_atomic(&list, Packages::pins(batch.iter().copied()))?;
-        self.run(&self.unpacking(from)?.arg("--requirement").arg(&list), progress)?;
+        self.run(&self.unpacking(from)?.arg("--requirement").arg(&list), &[], progress)?;
         for package in batch {
             fs::remove_tree(&self.dir.join(WHEELS).join(&package.file))?;
         }
@@ -192,10 +192,10 @@ impl<'a> Wheelhouse<'a> {
         let list = self.dir.join("all.txt");
         fs::write_atomic(&list, Packages::requirements(&packages.0))?;
         let mut sync = self.uv(&["pip", "sync", "--require-hashes"], WHEELS)?;
-        if !self.left_to_uv {
+        if self.left_to_uv.is_empty() {
             sync = sync.args(["--offline", "--no-index"]);
         }
-        self.run(&sync.arg(&list), progress)?;
+        self.run(&sync.arg(&list), &self.left_to_uv, progress)?;
         reach(Checkpoint::EnvironmentSynced);
         Ok(())
     }
@@ -212,15 +212,33 @@ impl<'a> Wheelhouse<'a> {
         Ok(command.arg("--python").arg(self.staged.join("bin/python")))
     }
 
-    fn run(&self, command: &CommandSpec, progress: &Progress) -> Result<(), InstallError> {
+    /// What uv fetches on the way is `left`.
+    fn run(&self, command: &CommandSpec, left: &[&Package], progress: &Progress) -> Result<(), InstallError> {
         let installation = Mutex::new(Installation::default());
+        let ours: u64 = self.here.iter().map(|(_, it)| fs::size(&it.path).unwrap_or(0)).sum();
+        let size = |installation: &Installation, it: &Package| {
+            it.size.unwrap_or_else(|| installation.size_of(&it.name))
+        };
         let learn = |news: &dyn Fn(&mut Installation)| {
             let mut installation = installation.lock().unwrap_or_else(PoisonError::into_inner);
             news(&mut installation);
             progress.doing(installation.describe());
+            if !left.is_empty() {
+                // uv says when a file has come, and not how much of it: so much has come for certain.
+                let come = left.iter().filter(|it| installation.has_come(&it.name));
+                let come: u64 = come.map(|it| size(&installation, it)).sum();
+                let all: u64 = left.iter().map(|it| size(&installation, it)).sum();
+                progress.arrived(ours + come, ours + all);
+            }
         };
         let look = |pid| learn(&|it| it.see(procfs::bytes_written(pid)));
-        program::run_watched(&self.halt, command, "uv", &mut |line| learn(&|it| it.hear(line)), &look)
+        program::run_watched(&self.halt, command, "uv", &mut |line| learn(&|it| it.hear(line)), &look)?;
+        if !left.is_empty() {
+            let installation = installation.into_inner().unwrap_or_else(PoisonError::into_inner);
+            let all = ours + left.iter().map(|it| size(&installation, it)).sum::<u64>();
+            progress.arrived(all, all);
+        }
+        Ok(())
     }
 
     /// Where uv finds the file: what sources are built with is a wheel of the environment too.

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    io::{self, Read, Write},
+    io::{self, BufWriter, Read, Write},
     os::unix::fs::OpenOptionsExt,
     path::Path,
 };
@@ -43,8 +43,20 @@ pub fn write_atomic(path: &Path, bytes: impl AsRef<[u8]>) -> Result<()> {
 
 /// Like [`write_atomic`] without waiting for the disk: for what can be worked out again after a power cut.
 pub fn write_snapshot(path: &Path, bytes: impl AsRef<[u8]>) -> Result<()> {
+    write_snapshot_of(path, std::iter::once(bytes))
+}
+
+/// The same, piece by piece: for what is too much to have in memory at once.
+pub fn write_snapshot_of(path: &Path, pieces: impl Iterator<Item = impl AsRef<[u8]>>) -> Result<()> {
     let temporary = draft(path);
-    let written = fs::write(&temporary, bytes).and_then(|()| fs::rename(&temporary, path));
+    let write = || {
+        let mut file = BufWriter::new(File::create(&temporary)?);
+        for piece in pieces {
+            file.write_all(piece.as_ref())?;
+        }
+        file.flush()
+    };
+    let written = write().and_then(|()| fs::rename(&temporary, path));
     written.map_err(|cause| {
         let _ = fs::remove_file(&temporary);
         context("write", path)(cause)

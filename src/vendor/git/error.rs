@@ -71,6 +71,19 @@ impl GitError {
         move |source| Self::Write { path: path.to_owned(), source }
     }
 
+    /// There is no room left for a checkout.
+    pub fn is_full(&self) -> bool {
+        match self {
+            // libgit2 has no code of its own for it, and ends with what the system says.
+            Self::Write { source, .. } => {
+                let said = source.to_string();
+                ["No space left on device", "Disk quota exceeded"].iter().any(|it| said.contains(it))
+            }
+            Self::Fs(cause) => cause.is_full(),
+            _ => false,
+        }
+    }
+
     pub(super) fn reading(path: &Path) -> impl Fn(git2::Error) -> Self {
         move |source| Self::Read { path: path.to_owned(), source: source.into() }
     }

@@ -26,6 +26,8 @@ struct State {
     etag: Option<String>,
     faults: Vec<Fault>,
     always: Option<Fault>,
+    /// What the `Authorization` of every request must be.
+    login: Option<String>,
     requests: Vec<String>,
 }
 
@@ -76,6 +78,7 @@ struct Request {
     from: Option<usize>,
     if_range: Option<String>,
     encoding: Option<String>,
+    login: Option<String>,
     is_ours: bool,
 }
 
@@ -120,6 +123,11 @@ impl FileServer {
         self.state.lock().expect("not poisoned").always = fault.into();
     }
 
+    /// From now on nobody gets anything without this `Authorization`.
+    pub(crate) fn private(&self, login: &str) {
+        self.state.lock().expect("not poisoned").login = Some(login.to_owned());
+    }
+
     /// The `ETag` of every file, as it stands in the header.
     pub(crate) fn tag(&self, etag: &str) {
         self.state.lock().expect("not poisoned").etag = Some(etag.to_owned());
@@ -150,6 +158,7 @@ impl Request {
                 }
                 "if-range" => request.if_range = Some(value.to_owned()),
                 "accept-encoding" => request.encoding = Some(value.to_owned()),
+                "authorization" => request.login = Some(value.to_owned()),
                 "user-agent" => request.is_ours = value.starts_with("dpgui/"),
                 _ => {}
             }
@@ -178,6 +187,10 @@ fn answer(mut stream: &TcpStream, state: &Mutex<State>) -> std::io::Result<()> {
     let (content, etag, fault) = {
         let mut state = state.lock().expect("not poisoned");
         state.requests.push(request.line());
+        if state.login.is_some() && state.login != request.login {
+            let asks = "WWW-Authenticate: Basic realm=\"packages\"".to_owned();
+            state.faults.insert(0, Fault::StatusWith(401, "Unauthorized", asks));
+        }
         let fault = if state.faults.is_empty() { state.always.clone() } else { Some(state.faults.remove(0)) };
         if let Some(Fault::Tag(etag)) = fault {
             state.etag = Some(etag.to_owned());
