@@ -1,6 +1,7 @@
 //! What is wrong with a dataset as it lies there, each at the line of the dataset file that names the folder.
 
 mod batches;
+mod companions;
 mod demo;
 mod media;
 
@@ -204,38 +205,6 @@ impl Folder<'_> {
             let message = format!("no caption, so the trainer drops it: {files}");
             let fix = "write a `.txt` file beside each, or set `skip_empty_caption = false`";
             self.warning("captions-present", message, fix);
-        }
-    }
-
-    fn companions(&mut self) {
-        if let Some(files) = self.files(self.directory.faults.without_control.iter()) {
-            let message = format!("no control image, so the trainer gives up: {files}");
-            let fix = "put a file of the same stem into `control_path` for each";
-            self.error("control-file-per-target", message, fix);
-        }
-        if let Some(path) = self.directory.faults.broken_controls.first() {
-            let message = format!("the control image `{}` cannot be read", plain::name(path));
-            self.error("control-file-per-target", message, "replace it");
-        }
-        if let Some((name, mask, what)) = self.directory.faults.other_masks.first() {
-            let more = match self.directory.faults.other_masks.len() {
-                1 => String::new(),
-                count => format!(", and so {} more", count - 1),
-            };
-            let message = format!(
-                "the mask `{}` of `{}`: {what}{more}: the trainer gives up on it",
-                plain::name(mask),
-                plain::name(name)
-            );
-            self.error("mask-same-size", message, "make the mask as large as its image");
-        }
-        if let Some(files) = self.files(self.directory.faults.without_mask.iter()) {
-            let message = format!("no mask, so all of the image counts: {files}");
-            self.warning("mask-per-item", message, "add the masks, or set `default_mask_file`");
-        }
-        if let Some(pair) = self.directory.faults.ambiguous.first() {
-            let message = format!("{pair} have one stem: which of them the trainer takes is chance");
-            self.warning("companion-ambiguous", message, "keep one of them");
         }
     }
 

@@ -26,6 +26,7 @@ use super::{
     spec::{self, DatasetSpec, DirectorySpec},
 };
 
+pub(super) use companions::OtherControl;
 use probes::Probes;
 
 /// Who asks, and for what.
@@ -186,7 +187,9 @@ pub(super) struct Faults {
     pub(super) without_mask: Vec<OsString>,
     /// The item, the mask, and what their sizes are.
     pub(super) other_masks: Vec<(OsString, PathBuf, String)>,
-    pub(super) broken_controls: Vec<PathBuf>,
+    /// The control image, and what is the matter with it.
+    pub(super) broken_controls: Vec<(PathBuf, &'static str)>,
+    pub(super) other_controls: Vec<OtherControl>,
     pub(super) no_captions_json: bool,
 }
 

@@ -284,10 +284,11 @@ fn captions_are_counted_and_repeated() {
 fn masks_and_control_images_are_held_against_their_items() {
     let sandbox =
         sandbox("resolutions = [64]\n[[directory]]\npath = 'a'\nmask_path = 'm'\ncontrol_path = 'c'\n");
+    sandbox.write("w/t.toml", TRAINING.replace("'wan'", "'qwen_image'"));
     for number in 0..4 {
         item(&sandbox, &format!("{number}.png"), png(100, 100));
         sandbox.write(format!("w/m/{number}.jpg"), png(100, 100));
-        sandbox.write(format!("w/c/{number}.webp"), png(30, 30));
+        sandbox.write(format!("w/c/{number}.webp"), png(100, 100));
     }
     check_findings(&sandbox, &[]);
     sandbox.write("w/m/0.jpg", png(100, 101));
@@ -303,6 +304,57 @@ fn masks_and_control_images_are_held_against_their_items() {
             ("warning", "companion-ambiguous"),
         ],
     );
+}
+
+#[test]
+fn control_images_of_another_size_are_named_with_what_the_trainer_does_with_them() {
+    let sandbox = sandbox("resolutions = [64]\n[[directory]]\npath = 'a'\ncontrol_path = 'c'\n");
+    sandbox.write("w/t.toml", TRAINING.replace("'wan'", "'flux'"));
+    for number in 0..4 {
+        item(&sandbox, &format!("{number}.png"), png(300, 201));
+        sandbox.write(format!("w/c/{number}.png"), png(300, 201));
+    }
+    let check = |code: i32, expected: &str| {
+        let said = sandbox.dpgui(&["data", "check", "t.toml"]);
+        let text = sandbox.neutral(&said.stdout);
+        assert_eq!((said.code, text.contains(expected)), (Some(code), true), "{expected:?} in {said}");
+    };
+    check_findings(&sandbox, &[]);
+    // The same shape, as near as whole pixels can be.
+    sandbox.write("w/c/0.png", png(150, 100));
+    check_findings(&sandbox, &[("note", "control-same-size")]);
+    check(
+        0,
+        "the trainer scales both into one bucket: `DIR/w/c/0.png` has 150×100 pixels, its target `0.png` 300×201",
+    );
+    sandbox.write("w/c/1.png", png(300, 300));
+    sandbox.write("w/c/2.png", png(300, 205));
+    check_findings(&sandbox, &[("warning", "control-same-shape"), ("note", "control-same-size")]);
+    check(
+        0,
+        "so that the two no longer fit: `DIR/w/c/1.png` has 300×300 pixels, its target `1.png` 300×201, and so 1 more",
+    );
+    fs::remove_file(sandbox.path("w/c/3.png")).expect("removed");
+    sandbox.write("w/c/3.mp4", mp4(300, 201, 9, 16));
+    check(2, "error[control-file-per-target]: the control image `DIR/w/c/3.mp4` cannot be used: a video");
+}
+
+#[test]
+fn a_model_that_takes_no_control_images_is_named() {
+    let sandbox = sandbox("resolutions = [64]\n[[directory]]\npath = 'a'\ncontrol_path = 'c'\n");
+    for number in 0..4 {
+        item(&sandbox, &format!("{number}.png"), png(100, 100));
+        sandbox.write(format!("w/c/{number}.png"), png(100, 100));
+    }
+    for (model, expected) in [
+        ("wan", &[("error", "edit-dataset-supported-type")][..]),
+        ("flux2", &[("error", "edit-dataset-supported-type")]),
+        ("qwen_image", &[]),
+        ("flux", &[]),
+    ] {
+        sandbox.write("w/t.toml", TRAINING.replace("'wan'", &format!("'{model}'")));
+        check_findings(&sandbox, expected);
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use toml_edit::{Item, Value};
 use super::{Dataset, Finding, Rule, View, dataset, datasets};
 use crate::config::{
     finding::Position,
-    schema::{Ability, FrameRule},
+    schema::{Ability, FrameRule, ModelType},
 };
 
 pub(super) const RULES: &[Rule] = &[
@@ -168,18 +168,24 @@ fn same_directory_twice(d: &Dataset, found: &mut Vec<Finding>) {
 }
 
 fn edit_dataset_supported_type(d: &Dataset, found: &mut Vec<Finding>) {
-    let Some(model) = d.model.filter(|it| !it.can(Ability::EditDatasets) && it.name != "demo") else {
-        return;
-    };
+    let Some(model) = d.model else { return };
     for directory in d.directories().into_iter().filter(|it| it.has("control_path")) {
-        let message = format!("the model type `{}` cannot be trained with `control_path`", model.name);
-        let finding = directory.error("edit-dataset-supported-type", "control_path", message);
-        let effect = match model.name {
-            "flux2" => "AttributeError at the first batch, although upstream's documentation says it works",
-            _ => "TypeError while caching, then the training hangs",
-        };
-        found.push(finding.consequence(effect).fix("remove it, or train `flux` or `qwen_image`"));
+        found.extend(without_control(model, directory.at("control_path")));
     }
+}
+
+/// What a model does that cannot be trained to edit, given control images.
+pub fn without_control(model: &ModelType, at: (&Path, Position)) -> Option<Finding> {
+    if model.can(Ability::EditDatasets) || model.name == "demo" {
+        return None;
+    }
+    let message = format!("the model type `{}` cannot be trained with `control_path`", model.name);
+    let effect = match model.name {
+        "flux2" => "AttributeError at the first batch, although upstream's documentation says it works",
+        _ => "TypeError while caching, then the training hangs",
+    };
+    let finding = Finding::error("edit-dataset-supported-type", at, message).consequence(effect);
+    Some(finding.fix("remove it, or train `flux` or `qwen_image`"))
 }
 
 fn frame_bucket_alignment(d: &Dataset, found: &mut Vec<Finding>) {

@@ -80,7 +80,7 @@ impl Probes {
         }
     }
 
-    pub(super) fn companion(&self, path: &PathBuf) -> Option<&Media> {
+    pub(super) fn companion(&self, path: &Path) -> Option<&Media> {
         self.companions.get(path)
     }
 }
