@@ -10,6 +10,7 @@ mod ffprobe;
 mod image;
 mod isobmff;
 mod matroska;
+mod samples;
 mod tiff;
 mod whole;
 
@@ -39,6 +40,8 @@ pub enum Media {
         height: u32,
         /// As the trainer counts them, which is 1 where the container does not say.
         frames: u64,
+        /// Those that it gets when it decodes: fewer if the end is missing and the decoder does not mind.
+        there: u64,
         rate: Rate,
     },
     Unusable(Flaw),
@@ -89,9 +92,22 @@ struct Track {
     /// All frames counted, for containers where that needs no decoding.
     counted: u64,
     rate: Option<Rate>,
-    /// All that the tables speak of is there.
-    is_whole: bool,
+    end: End,
 }
+
+/// How a file ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// All that the tables speak of is there.
+    Whole,
+    /// Where the decoder stops without an error, after so many frames: between two, or in one of MPEG-4's of which
+    /// [`BEGUN`] is there. In any other, and in sound, it raises more often than not. Tried with PyAV 19.
+    After(u64),
+    Broken,
+}
+
+/// Bytes of a frame, the headers before a key frame among them, without which FFmpeg's MPEG-4 decoder gives up.
+const BEGUN: u64 = 64;
 
 /// Pillow's `MAX_IMAGE_PIXELS`, twice: beyond it refuses. Source: Pillow 12.3, `PIL/Image.py`.
 const MOST_PIXELS: u64 = 2 * 89_478_485;
@@ -149,7 +165,7 @@ fn video<R: Read + Seek>(
         [b'R', b'I', b'F', b'F', _, _, _, _, b'A', b'V', b'I', b' ', ..] => avi::read(reader)?,
         _ => return None,
     };
-    let Track { width, height, frames, counted, rate, is_whole } = track;
+    let Track { width, height, frames, counted, rate, end } = track;
     // Of `.mkv` files the trainer decodes every frame; of others it believes the container, and where that is silent
     // its count ends at the first frame.
     let counts_itself = suffix(name).eq_ignore_ascii_case(b".mkv");
@@ -157,11 +173,13 @@ fn video<R: Read + Seek>(
     if counts_itself && counted == 0 {
         return Some(Err(Flaw::NoMedia));
     }
-    if !is_whole {
+    let there = match end {
+        End::Whole => frames,
+        End::After(left) => frames.min(left),
         // Who decodes all to count it notices at once, and leaves it out.
-        return Some(Err(if counts_itself { Flaw::NoMedia } else { Flaw::CutOff }));
-    }
-    Some(Ok(Media::Video { width, height, frames, rate: rate? }))
+        End::Broken => return Some(Err(if counts_itself { Flaw::NoMedia } else { Flaw::CutOff })),
+    };
+    Some(Ok(Media::Video { width, height, frames, there, rate: rate? }))
 }
 
 /// Whether the trainer reads files of that name as videos: by suffix, all in small or all in capital letters.

@@ -318,7 +318,7 @@ fn judge(
     let media = probes.media(&listed.name);
     let (width, height, frames) = match (&media, model.video) {
         (Media::Image { width, height, .. }, _) => (*width, *height, 1),
-        (Media::Video { width, height, frames, rate }, Some(video)) => {
+        (Media::Video { width, height, frames, rate, .. }, Some(video)) => {
             (*width, *height, plan::retimed(*frames, *rate, video))
         }
         (Media::Video { .. }, None) => {

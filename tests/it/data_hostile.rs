@@ -285,3 +285,49 @@ fn which_training_is_meant_is_said() {
     sandbox.write("w/t.toml", TRAINING);
     note("as `DIR/w/t.toml` will train with it, and so does 1 more beside it: name another with `--config`");
 }
+
+/// An AVI of 20 frames of MPEG-4, 100 bytes each, without sound and without an index.
+fn avi() -> Vec<u8> {
+    let chunk = |name: &[u8; 4], content: &[u8]| {
+        [&name[..], &u32::try_from(content.len()).expect("short").to_le_bytes(), content].concat()
+    };
+    let numbers = |all: &[u32]| all.iter().flat_map(|it| it.to_le_bytes()).collect::<Vec<u8>>();
+    let header = [&b"vidsFMP4"[..], &numbers(&[0, 0, 0, 1, 16, 0, 20, 0, 0, 0, 0, 0])].concat();
+    let format = [&numbers(&[40, 64, 64, 0x18_0001])[..], b"FMP4", &[0; 20]].concat();
+    let stream = [&b"strl"[..], &chunk(b"strh", &header), &chunk(b"strf", &format)].concat();
+    let headers = [&b"hdrl"[..], &chunk(b"LIST", &stream)].concat();
+    let frames = [&b"movi"[..], &chunk(b"00dc", &[7; 100]).repeat(20)].concat();
+    chunk(b"RIFF", &[&b"AVI "[..], &chunk(b"LIST", &headers), &chunk(b"LIST", &frames)].concat())
+}
+
+#[test]
+fn a_cut_video_that_is_decoded_trains_if_enough_frames_are_there() {
+    let sandbox = sandbox("resolutions = [64]\nframe_buckets = [1, 9]\n[[directory]]\npath = 'a'\n");
+    sandbox.write("w/t.toml", TRAINING);
+    sandbox.write("w/a/film.txt", "words");
+    let whole = avi();
+    let film = |less: usize| sandbox.write("w/a/film.avi", &whole[..whole.len() - less]);
+    film(0);
+    let said = check(&sandbox, 0, "all 5 files train");
+    assert!(!said.stdout.contains("media-readable"), "{said}");
+    // Ten frames and a part of one.
+    film(9 * 108 + 20);
+    check(
+        &sandbox,
+        0,
+        "warning[media-readable]: cut off before its end; the frames that are there fill its bucket, so the trainer takes it: `film.avi` in `DIR/w/a`",
+    );
+    film(12 * 108);
+    check(
+        &sandbox,
+        2,
+        "error[media-readable]: cut off before its end, with fewer frames left than its bucket has, on which the trainer gives up while it caches: `film.avi` in `DIR/w/a`",
+    );
+    // Of the last frame hardly anything: the decoder gives up.
+    film(9 * 108 + 90);
+    check(
+        &sandbox,
+        2,
+        "error[media-readable]: cut off before its end: `film.avi` in `DIR/w/a`; the trainer measures it",
+    );
+}

@@ -5,6 +5,7 @@ use std::path::Path;
 use super::{
     super::{
         media::{Flaw, Media},
+        plan,
         survey::{Drop, Fate, Item},
     },
     Folder,
@@ -43,6 +44,7 @@ impl Folder<'_> {
                 _ => self.warning("media-readable", format!("dropped, {message}"), "replace or remove it"),
             }
         }
+        self.shortened();
         let turned = |it: &&Item| matches!(it.media, Some(Media::Image { turned: true, .. }));
         if let Some(files) = self.files(self.directory.items.iter().filter(turned).map(|it| &it.name)) {
             let message = format!(
@@ -53,6 +55,37 @@ impl Folder<'_> {
                 message,
                 "turn the pixels, for example with `mogrify -auto-orient`",
             );
+        }
+    }
+
+    /// Videos that lack their end and are decoded without an error: long enough for their buckets, or not.
+    fn shortened(&mut self) {
+        let (mut short, mut enough) = (vec![], vec![]);
+        for item in &self.directory.items {
+            let (Fate::Trains(group), Some(Media::Video { frames, there, rate, .. }), Some(video)) =
+                (item.fate, &item.media, self.survey.model.video)
+            else {
+                continue;
+            };
+            if there == frames {
+                continue;
+            }
+            let left = plan::retimed(*there, *rate, video);
+            let buckets = self.spec.buckets.of_group(group, self.survey.model.bucket_multiple);
+            let is_short = buckets.iter().any(|it| it.encoded(&self.survey.model)[2] > left);
+            if is_short { &mut short } else { &mut enough }.push(&item.name);
+        }
+        if let Some(files) = self.files(short.into_iter()) {
+            let message = format!(
+                "cut off before its end, with fewer frames left than its bucket has, on which the trainer gives up while it caches: {files}"
+            );
+            self.error("media-readable", message, "replace it by a whole one, or remove it");
+        }
+        if let Some(files) = self.files(enough.into_iter()) {
+            let message = format!(
+                "cut off before its end; the frames that are there fill its bucket, so the trainer takes it: {files}"
+            );
+            self.warning("media-readable", message, "replace it by a whole one");
         }
     }
 
