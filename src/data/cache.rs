@@ -93,7 +93,9 @@ const fn is_lasting(known: &Known) -> bool {
     )
 }
 
-const FLAWS: [(char, Flaw); 10] = [
+const FLAWS: [(char, Flaw); 12] = [
+    ('r', Flaw::NotReopened),
+    ('n', Flaw::OtherName),
     ('e', Flaw::Empty),
     ('m', Flaw::NoMedia),
     ('l', Flaw::GitLfsPointer),

@@ -9,6 +9,7 @@ mod exif;
 mod ffprobe;
 mod image;
 mod isobmff;
+mod items;
 mod matroska;
 mod samples;
 mod tiff;
@@ -78,6 +79,10 @@ pub enum Flaw {
     Denied,
     /// Pillow may read it; its size is not known here.
     Unmeasured,
+    /// A video in an archive, in a container that is not MP4.
+    NotReopened,
+    /// A member of an archive whose name the trainer changes before it looks for it.
+    OtherName,
     /// Only `ffprobe` could tell, and there is none.
     NeedsFfprobe,
 }
@@ -116,6 +121,20 @@ const MOST_PIXELS: u64 = 2 * 89_478_485;
 pub fn probe(path: &Path, ffprobe: &Ffprobe) -> Media {
     let Ok(file) = fs::open_regular(path) else { return Media::Unusable(Flaw::Denied) };
     measure(path.file_name().unwrap_or_default(), file, || ffprobe.ask(path))
+}
+
+/// The same for a member of an archive. A video is opened several times there, without going back to its start, which only
+/// FFmpeg's reader of MP4 does by itself. Tried with PyAV 19; source: ComfyUI's `VideoFromFile`.
+pub(super) fn measure_once<R: Read + Seek>(name: &OsStr, mut reader: R) -> Media {
+    let mut head = [0; 8];
+    let is_mp4 = reader.read_exact(&mut head).is_ok() && &head[4..] == b"ftyp";
+    if reader.rewind().is_err() {
+        return Media::Unusable(Flaw::Denied);
+    }
+    match measure(name, reader, || Err(Flaw::NoMedia)) {
+        Media::Video { .. } if !is_mp4 => Media::Unusable(Flaw::NotReopened),
+        media => media,
+    }
 }
 
 /// Reads the header of what is called `name`; `otherwise` measures videos that are not understood here.
@@ -260,6 +279,8 @@ impl Flaw {
             Self::CutOff => "cut off before its end",
             Self::Denied => "cannot be opened",
             Self::Unmeasured => "an image of a kind that is not measured here",
+            Self::NotReopened => "a video in an archive and no MP4, which the trainer cannot open there",
+            Self::OtherName => "in an archive as `./…`, where the trainer looks for it without `./`",
             Self::NeedsFfprobe => "a video that only `ffprobe` could measure, which is not installed",
         }
     }

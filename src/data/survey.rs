@@ -172,7 +172,8 @@ impl Drop {
 #[derive(Debug, Default)]
 pub(super) struct Faults {
     pub(super) unlisted: Option<String>,
-    pub(super) archives: Vec<OsString>,
+    /// `.tar` files: how many members, or what is the matter.
+    pub(super) archives: Vec<(OsString, Result<usize, String>)>,
     pub(super) ambiguous: Vec<String>,
     /// Names that are no files.
     pub(super) strange: Vec<(OsString, Entry)>,
@@ -273,7 +274,7 @@ fn caption_count(
     probes: &Probes,
     faults: &mut Faults,
 ) -> Option<u64> {
-    let found = match json.map(|json| json.of(&listed.name)) {
+    let found = match json.map(|json| json.of(listed.member.as_ref().map_or(&listed.name, |it| &it.name))) {
         Some(Ok(count)) => {
             faults.ignored_texts += usize::from(count.is_none() && listed.has_text);
             count

@@ -129,6 +129,13 @@ def cut(folder):
     ends(folder, "palette", "bmp", whole.read_bytes())
     odd.save(whole, "GIF", save_all=True, append_images=[odd.rotate(90)])
     ends(folder, "moving", "gif", whole.read_bytes())
+    clear = Image.fromarray(random.integers(0, 255, (23, 29, 4), dtype=numpy.uint8))
+    for name, picture in [("opaque", noise), ("clear", clear)]:
+        picture.save(whole, "AVIF", quality=90)
+        content = whole.read_bytes()
+        for less in [100, 256, 270, 275, 276, 300, 410, 1000, 1135, 1136]:
+            if less < len(content):
+                (folder / f"{name}-less{less}.avif").write_bytes(content[: len(content) - less])
     # Only now `.webp` is no suffix at which the trainer counts frames.
     noise.save(whole, "WEBP")
     ends(folder, "capitals", "WEBP", whole.read_bytes())

@@ -10,7 +10,7 @@ use serde_json::Value;
 use dpgui::data::media::{self, Ffprobe, Flaw, Media};
 
 use crate::support::{
-    media::{mp4, png},
+    media::{avi, mp4, png},
     sandbox::{Said, Sandbox},
 };
 
@@ -196,7 +196,7 @@ fn programs_get_the_same_as_json() {
     let events = said.events();
     let of = |kind: &str| events.iter().filter(|it| it["event"] == kind).collect::<Vec<_>>();
     let film = of("item").into_iter().find(|it| it["video"] != Value::Null).expect("the film");
-    assert_eq!(film["video"], serde_json::json!({ "frames": 40, "rate": "32/1" }));
+    assert_eq!(film["video"], serde_json::json!({ "frames": 40, "decoded": 40, "rate": "32/1" }));
     assert_eq!((&film["frames"], &film["buckets"][0]["size"]), (&20.into(), &serde_json::json!([64, 64, 9])));
     let image = of("item")[0];
     assert_eq!(image["buckets"][0]["crop"], serde_json::json!([25.0, 0.0, 75.0, 50.0]));
@@ -354,6 +354,71 @@ fn a_model_that_takes_no_control_images_is_named() {
     ] {
         sandbox.write("w/t.toml", TRAINING.replace("'wan'", &format!("'{model}'")));
         check_findings(&sandbox, expected);
+    }
+}
+
+fn tar(members: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut archive = tar::Builder::new(vec![]);
+    for (name, content) in members {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(content.len() as u64);
+        header.set_mode(0o644);
+        // As it is, where the crate would make `a` of `./a`.
+        header.as_mut_bytes()[..name.len()].copy_from_slice(name.as_bytes());
+        header.set_cksum();
+        archive.append(&header, *content).expect("appended");
+    }
+    archive.into_inner().expect("finished")
+}
+
+#[test]
+fn the_members_of_an_archive_are_items_with_the_captions_of_captions_json() {
+    let sandbox = sandbox(SIMPLE);
+    let (image, film, other) = (png(100, 100), mp4(100, 100, 40, 16), avi());
+    let members: Vec<(String, &[u8])> = (0..8).map(|it| (format!("deep/{it}.png"), &image[..])).collect();
+    let mut all: Vec<(&str, &[u8])> = members.iter().map(|(name, it)| (name.as_str(), *it)).collect();
+    all.extend([("a.txt", &b"words"[..]), ("b.mp4", &film), ("c.avi", &other)]);
+    sandbox.write("w/a/all.tar", tar(&all));
+    let check = |code: i32, expected: &[&str]| {
+        let said = sandbox.dpgui(&["data", "check", "t.toml"]);
+        let text = sandbox.neutral(&said.stdout);
+        for part in expected {
+            assert!(text.contains(part), "{part:?} in {said}");
+        }
+        assert_eq!(said.code, Some(code), "{said}");
+    };
+    let note = "takes each of 11 members for an item, folders and texts among them, and their captions from `captions.json` alone: `all.tar` in `DIR/w/a`";
+    let uncaptioned =
+        "no entry in `captions.json`, so the trainer drops it: `all.tar/deep/0.png` and 10 more in `DIR/w/a`";
+    check(2, &["0 of 11 files train, 11 dropped", note, uncaptioned]);
+    let names = members.iter().map(|(name, _)| name.as_str()).chain(["a.txt", "b.mp4", "c.avi"]);
+    let entries: Vec<String> = names.map(|it| format!("\"{it}\": [\"words\"]")).collect();
+    sandbox.write("w/a/captions.json", format!("{{{}}}", entries.join(",")));
+    check(
+        0,
+        &[
+            "dropped, neither image nor video, or damaged: `all.tar/a.txt` in `DIR/w/a`",
+            "dropped, a video in an archive and no MP4, which the trainer cannot open there: `all.tar/c.avi` in `DIR/w/a`",
+            "8 of 11 files",
+        ],
+    );
+    sandbox.write("w/a/captions.json", r#"{"./a.png": ["words"]}"#);
+    sandbox.write("w/a/all.tar", tar(&[("./a.png", &image), ("./b.png", &image)]));
+    check(
+        2,
+        &[
+            "error[archive-members]: in an archive as `./…`, where the trainer looks for it without `./`: `all.tar/./a.png` in",
+        ],
+    );
+    let whole = tar(&[("a.png", &image)]);
+    for (broken, why) in [
+        (&whole[..whole.len() - 1024 - 500], "cut off before its end"),
+        (b"\x1f\x8b\x08\0\0\0\0\0\0\0".repeat(80).as_slice(), "no tar archive, or a packed one"),
+        (b"", "empty"),
+    ] {
+        sandbox.write("w/a/all.tar", broken);
+        let expected = format!("an archive on which the trainer gives up, {why}: `all.tar` in `DIR/w/a`");
+        check(2, &[&expected]);
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{fs, os::unix::fs::symlink, path::Path, process::Command};
 
 use crate::support::{
-    media::{mp4, png},
+    media::{avi, mp4, png},
     sandbox::{Said, Sandbox},
 };
 
@@ -284,20 +284,6 @@ fn which_training_is_meant_is_said() {
     note("as `DIR/w/v.toml` will evaluate with it; name another with `--config`");
     sandbox.write("w/t.toml", TRAINING);
     note("as `DIR/w/t.toml` will train with it, and so does 1 more beside it: name another with `--config`");
-}
-
-/// An AVI of 20 frames of MPEG-4, 100 bytes each, without sound and without an index.
-fn avi() -> Vec<u8> {
-    let chunk = |name: &[u8; 4], content: &[u8]| {
-        [&name[..], &u32::try_from(content.len()).expect("short").to_le_bytes(), content].concat()
-    };
-    let numbers = |all: &[u32]| all.iter().flat_map(|it| it.to_le_bytes()).collect::<Vec<u8>>();
-    let header = [&b"vidsFMP4"[..], &numbers(&[0, 0, 0, 1, 16, 0, 20, 0, 0, 0, 0, 0])].concat();
-    let format = [&numbers(&[40, 64, 64, 0x18_0001])[..], b"FMP4", &[0; 20]].concat();
-    let stream = [&b"strl"[..], &chunk(b"strh", &header), &chunk(b"strf", &format)].concat();
-    let headers = [&b"hdrl"[..], &chunk(b"LIST", &stream)].concat();
-    let frames = [&b"movi"[..], &chunk(b"00dc", &[7; 100]).repeat(20)].concat();
-    chunk(b"RIFF", &[&b"AVI "[..], &chunk(b"LIST", &headers), &chunk(b"LIST", &frames)].concat())
 }
 
 #[test]

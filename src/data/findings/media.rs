@@ -36,6 +36,10 @@ impl Folder<'_> {
                     );
                     self.error("media-readable", message, "replace it by a whole one, or remove it");
                 }
+                Flaw::OtherName => {
+                    let message = format!("{message}; it gives up");
+                    self.error("archive-members", message, "pack it anew, as `tar --create --file a.tar *`");
+                }
                 Flaw::NoPixels => self.error("media-readable", message, "remove it"),
                 Flaw::Unmeasured => self.warning("media-unknown", message, "convert it to PNG or JPEG"),
                 Flaw::NeedsFfprobe => {
@@ -150,7 +154,9 @@ impl Folder<'_> {
     }
 }
 
-const FLAWS: [Flaw; 12] = [
+const FLAWS: [Flaw; 14] = [
+    Flaw::OtherName,
+    Flaw::NotReopened,
     Flaw::CutOff,
     Flaw::Empty,
     Flaw::NoMedia,

@@ -14,6 +14,7 @@ use crate::{
 
 use super::{
     super::{
+        archive::Member,
         cache::{Cache, CaptionText, Known, Stamp},
         captions,
         listing::{Companion, Listed, with_text_suffix},
@@ -38,25 +39,29 @@ impl Probes {
         site: Site,
     ) -> Self {
         let opened = |it: &&Listed| !with_texts || it.has_text || !spec.skip_empty_caption;
-        let media = items.iter().filter(opened).map(|it| (it.name.clone(), false));
-        let texts =
-            items.iter().filter(|it| with_texts && it.has_text).map(|it| (with_text_suffix(&it.name), true));
-        let mut files: Vec<(OsString, bool)> = media.chain(texts).collect();
-        files.sort_unstable();
-        files.dedup();
+        let media = items
+            .iter()
+            .filter(opened)
+            .map(|it| (it.name.clone(), it.member.as_ref().map_or(Wanted::Media, |it| Wanted::Member(it))));
+        let texts = items.iter().filter(|it| with_texts && it.has_text);
+        let texts = texts.map(|it| (with_text_suffix(&it.name), Wanted::Caption));
+        let mut files: Vec<(OsString, Wanted)> = media.chain(texts).collect();
+        files.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        files.dedup_by(|(a, _), (b, _)| a == b);
         let cache = Cache::load(site.workspace, &spec.path);
         let far = Far::of(files.len(), &spec.path, site.output);
-        let found = cores::map(&files, |(name, is_text)| {
+        let found = cores::map(&files, |(name, wanted)| {
             far.one_more();
             let path = spec.path.join(name);
-            let stamp: Stamp = fs::stamp(&path).unwrap_or_default();
+            let holder = if let Wanted::Member(member) = wanted { member.archive() } else { &path };
+            let stamp: Stamp = fs::stamp(holder).unwrap_or_default();
             if let Some(known) = cache.get(name, stamp) {
                 return (stamp, known.clone());
             }
-            let known = if *is_text {
-                Known::Caption(captions::read_text(&path))
-            } else {
-                Known::Media(media::probe(&path, ffprobe))
+            let known = match wanted {
+                Wanted::Caption => Known::Caption(captions::read_text(&path)),
+                Wanted::Media => Known::Media(media::probe(&path, ffprobe)),
+                Wanted::Member(member) => Known::Media(member.probe()),
             };
             (stamp, known)
         });
@@ -83,6 +88,14 @@ impl Probes {
     pub(super) fn companion(&self, path: &Path) -> Option<&Media> {
         self.companions.get(path)
     }
+}
+
+/// What is to be known of a file.
+#[derive(Clone, Copy)]
+enum Wanted<'a> {
+    Media,
+    Member(&'a Member),
+    Caption,
 }
 
 /// The masks and control images, each opened once.
