@@ -3,6 +3,7 @@
 use std::{
     fs,
     os::unix::{ffi::OsStrExt, fs::symlink},
+    process::Command,
 };
 
 use serde_json::Value;
@@ -420,6 +421,48 @@ fn the_members_of_an_archive_are_items_with_the_captions_of_captions_json() {
         let expected = format!("an archive on which the trainer gives up, {why}: `all.tar` in `DIR/w/a`");
         check(2, &[&expected]);
     }
+}
+
+/// With the real FFmpeg, where there is one.
+#[test]
+fn containers_that_are_not_read_here_are_measured_by_ffprobe() {
+    let mut sandbox = sandbox(SIMPLE);
+    let films: Vec<String> = ["flv", "ts", "wmv"].iter().map(|it| format!("film.{it}")).collect();
+    for name in &films {
+        let made = Command::new("ffmpeg")
+            .args(["-v", "error", "-f", "lavfi", "-i", "testsrc=size=320x180:rate=16:duration=1"])
+            .arg(sandbox.path("w/a").join(name))
+            .status();
+        if !made.is_ok_and(|it| it.success()) {
+            eprintln!("skipped: there is no ffmpeg");
+            return;
+        }
+    }
+    sandbox.write("w/a/film.txt", "words");
+    let path = std::env::var("PATH").expect("a path");
+    let mut check = |path: &str, expected: &str| {
+        sandbox.env("PATH", path);
+        let said = sandbox.dpgui(&["data", "check", "t.toml"]);
+        assert!(said.stdout.contains(expected), "{expected:?} in {said}");
+        (said.code, said)
+    };
+    // Whether that is much or nothing is not known, so it is no error.
+    let (code, said) =
+        check("", "a video that only `ffprobe` could measure, which is not installed: `film.flv` and 2 more");
+    assert_eq!(code, Some(0), "{said}");
+    check(
+        &path,
+        "so the trainer counts one and takes it for so many as one becomes at the model's rate: `film.flv` and 2 more",
+    );
+    // What was measured once is known.
+    check("", "so the trainer counts one and");
+    let listed = sandbox.dpgui(&["data", "check", "t.toml", "--list", "all", "--json"]).events();
+    let sizes = listed
+        .iter()
+        .filter(|it| it["event"] == "item")
+        .map(|it| (&it["width"], &it["height"], &it["video"]["rate"]));
+    let expected = (&320.into(), &180.into(), &"16/1".into());
+    assert_eq!(sizes.collect::<Vec<_>>(), [expected; 3]);
 }
 
 #[test]

@@ -113,9 +113,15 @@ impl Folder<'_> {
         let uncounted = |it: &&Item| {
             matches!(it.media, Some(Media::Video { frames: 1, .. })) && self.survey.model.video.is_some()
         };
-        if let Some(files) = self.files(self.directory.items.iter().filter(uncounted).map(|it| &it.name)) {
+        // One frame, re-timed to a lower rate, is none.
+        for (is_dropped, so) in
+            [(false, "takes it for so many as one becomes at the model's rate"), (true, "drops it")]
+        {
+            let of = self.directory.items.iter().filter(uncounted);
+            let of = of.filter(|it| matches!(it.fate, Fate::Dropped(_)) == is_dropped);
+            let Some(files) = self.files(of.map(|it| &it.name)) else { continue };
             let message = format!(
-                "a container that does not say how many frames it has, so the trainer takes it for one image: {files}"
+                "a container that does not say how many frames it has, so the trainer counts one and {so}: {files}"
             );
             self.warning(
                 "video-length-unknown",
@@ -135,7 +141,9 @@ impl Folder<'_> {
             );
             self.warning("size-bucket-for-images", message, "add `[width, height, 1]` to `size_buckets`");
         }
-        if let Some(files) = self.files(self.dropped(Drop::TooShort)) {
+        let is_too_short = |it: &&Item| it.fate == Fate::Dropped(Drop::TooShort) && !uncounted(it);
+        let too_short = self.directory.items.iter().filter(is_too_short).map(|it| &it.name);
+        if let Some(files) = self.files(too_short) {
             let shortest = self.spec.buckets.shortest_video();
             let (message, fix) = match shortest {
                 Some(frames) => (
