@@ -721,6 +721,39 @@ fn real_files_are_measured_as_pillow_and_ffmpeg_measure_them() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+#[test]
+fn pictures_of_all_kinds_are_small_pngs_of_the_same_pixels() {
+    let dir = tempfile::tempdir().expect("a temp dir");
+    let kept = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/differential/media.jsonl");
+    let lines: Vec<Value> = fs::read_to_string(kept)
+        .expect("read")
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect();
+    let picture = |name: &str| {
+        let line = lines.iter().find(|it| it["name"] == name).expect("kept");
+        let path = dir.path().join(name);
+        fs::write(&path, unpacked(line["bytes"].as_str().expect("text"))).expect("written");
+        dpgui::data::thumbnail(&path)
+    };
+    // The same noise, in formats that lose nothing.
+    let expected = picture("png0-0.png").expect("a picture");
+    for name in ["bmp0-0.bmp", "webp1-0.webp"] {
+        assert_eq!(picture(name).as_ref(), Some(&expected), "{name}");
+    }
+    let black = picture("plain.png").expect("a picture");
+    for name in ["plain.gif", "plain.bmp", "plain.jpg", "plain.webp", "lossless.webp", "two.gif", "two.webp"]
+    {
+        assert_eq!(picture(name).as_ref(), Some(&black), "{name}");
+    }
+    for name in ["gif0-0.gif", "moving-0.gif", "webp0-0.webp", "clear.webp"] {
+        assert!(picture(name).is_some(), "{name}");
+    }
+    for name in ["plain.tiff", "plain.avif", "film0.mp4", "palette-0.bmp"] {
+        assert_eq!(picture(name), None, "{name}");
+    }
+}
+
 /// Base64.
 fn unpacked(text: &str) -> Vec<u8> {
     let value = |letter: u8| match letter {

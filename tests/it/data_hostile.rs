@@ -236,12 +236,15 @@ fn what_has_no_picture_in_the_report_says_so() {
     let sandbox = sandbox(SIMPLE);
     sandbox.write(
         "w/a/film.bmp",
-        [&b"BM\0\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0\x01\0\0\0\x01\0\0\0\x01\0\x18\0"[..], &[0; 28]].concat(),
+        [&b"BM\0\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0\x01\0\0\0\x01\0\0\0\x01\0\x08\0"[..], &[0; 28]].concat(),
     );
     sandbox.write("w/a/film.txt", "words");
     look(&sandbox, &["data", "check", "d.toml", "--html", "report.html"]).ok();
     let html = fs::read_to_string(sandbox.path("w/report.html")).expect("written");
-    assert!(html.contains("film.bmp<br>1×1<br>no picture: only JPEG and PNG are shown"), "{html}");
+    assert!(
+        html.contains("film.bmp<br>1×1<br>no picture: only JPEG, PNG, WebP, GIF and BMP are shown"),
+        "{html}"
+    );
 }
 
 #[test]

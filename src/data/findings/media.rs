@@ -110,25 +110,7 @@ impl Folder<'_> {
             };
             self.warning("videos-need-video-model", message, fix);
         }
-        let uncounted = |it: &&Item| {
-            matches!(it.media, Some(Media::Video { frames: 1, .. })) && self.survey.model.video.is_some()
-        };
-        // One frame, re-timed to a lower rate, is none.
-        for (is_dropped, so) in
-            [(false, "takes it for so many as one becomes at the model's rate"), (true, "drops it")]
-        {
-            let of = self.directory.items.iter().filter(uncounted);
-            let of = of.filter(|it| matches!(it.fate, Fate::Dropped(_)) == is_dropped);
-            let Some(files) = self.files(of.map(|it| &it.name)) else { continue };
-            let message = format!(
-                "a container that does not say how many frames it has, so the trainer counts one and {so}: {files}"
-            );
-            self.warning(
-                "video-length-unknown",
-                message,
-                "convert it to MP4, for example with `ffmpeg -c copy`",
-            );
-        }
+        self.uncounted();
         let image = |it: &&Item| matches!(it.fate, Fate::Trains(_)) && it.frames == 1;
         let images = self.directory.items.iter().filter(image).map(|it| &it.name);
         if let Some(files) = self.files(images).filter(|_| self.survey.model.videos_only) {
@@ -141,7 +123,7 @@ impl Folder<'_> {
             );
             self.warning("size-bucket-for-images", message, "add `[width, height, 1]` to `size_buckets`");
         }
-        let is_too_short = |it: &&Item| it.fate == Fate::Dropped(Drop::TooShort) && !uncounted(it);
+        let is_too_short = |it: &&Item| it.fate == Fate::Dropped(Drop::TooShort) && !self.is_uncounted(it);
         let too_short = self.directory.items.iter().filter(is_too_short).map(|it| &it.name);
         if let Some(files) = self.files(too_short) {
             let shortest = self.spec.buckets.shortest_video();
@@ -158,6 +140,30 @@ impl Folder<'_> {
                 ),
             };
             self.warning("videos-need-frame-bucket", message, fix);
+        }
+    }
+
+    /// A video of whose frames the trainer counts one.
+    fn is_uncounted(&self, item: &Item) -> bool {
+        matches!(item.media, Some(Media::Video { frames: 1, .. })) && self.survey.model.video.is_some()
+    }
+
+    fn uncounted(&mut self) {
+        // One frame, re-timed to a lower rate, is none.
+        for (is_dropped, so) in
+            [(false, "takes it for so many as one becomes at the model's rate"), (true, "drops it")]
+        {
+            let of = self.directory.items.iter().filter(|it| self.is_uncounted(it));
+            let of = of.filter(|it| matches!(it.fate, Fate::Dropped(_)) == is_dropped);
+            let Some(files) = self.files(of.map(|it| &it.name)) else { continue };
+            let message = format!(
+                "a container that does not say how many frames it has, so the trainer counts one and {so}: {files}"
+            );
+            self.warning(
+                "video-length-unknown",
+                message,
+                "convert it to MP4, for example with `ffmpeg -c copy`",
+            );
         }
     }
 }
