@@ -320,3 +320,17 @@ fn a_cut_video_that_is_decoded_trains_if_enough_frames_are_there() {
         "error[media-readable]: cut off before its end: `film.avi` in `DIR/w/a`; the trainer measures it",
     );
 }
+
+#[test]
+fn a_dataset_without_folders_is_an_error() {
+    for dataset in
+        ["", "resolutions = [64]\n", "resolutions = [64]\ndirectory = []\n", "[[directories]]\npath = 'a'\n"]
+    {
+        let sandbox = sandbox(dataset);
+        check(
+            &sandbox,
+            2,
+            "error[dataset-directory-list]: there is no `[[directory]]`: the dataset is empty",
+        );
+    }
+}

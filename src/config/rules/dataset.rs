@@ -33,10 +33,14 @@ fn dataset_directory_list(d: &Dataset) -> Option<Finding> {
         None => true,
         Some(item) => item.as_array().is_some_and(toml_edit::Array::is_empty),
     };
-    empty.then(|| {
-        d.error("dataset-directory-list", "directory", "there is no `[[directory]]`: the dataset is empty")
-            .fix("add `[[directory]]` and below it `path = 'FOLDER'`")
-    })
+    empty.then(|| without_directories(d.at("directory")))
+}
+
+/// What has nothing to train with.
+pub fn without_directories(at: (&Path, Position)) -> Finding {
+    let message = "there is no `[[directory]]`: the dataset is empty";
+    Finding::error("dataset-directory-list", at, message)
+        .fix("add `[[directory]]` and below it `path = 'FOLDER'`")
 }
 
 /// The trainer reads it at the top first, even where a directory has its own.
