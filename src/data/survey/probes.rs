@@ -8,7 +8,7 @@ use std::{
 };
 
 use crate::{
-    output::{Output, Progress},
+    output::{Output, Progress, plain},
     platform::{cores, fs},
 };
 
@@ -126,15 +126,37 @@ struct Far {
 impl Far {
     fn of(all: usize, folder: &Path, output: &Output) -> Self {
         let shown = (all > FEW).then(|| output.progress("Looking"));
-        Self { done: AtomicUsize::new(0), all, shown, folder: folder.display().to_string() }
+        Self { done: AtomicUsize::new(0), all, shown, folder: plain::name(folder) }
     }
 
     fn one_more(&self) {
-        /// Often enough for the eye.
-        const EVERY: usize = 500;
         let done = self.done.fetch_add(1, Ordering::Relaxed);
-        if let Some(shown) = self.shown.as_ref().filter(|_| done.is_multiple_of(EVERY)) {
-            shown.doing(format!("{} of {} files in `{}`", grouped(done), grouped(self.all), self.folder));
+        if let (Some(shown), Some(text)) = (&self.shown, self.said_at(done)) {
+            shown.doing(text);
         }
+    }
+
+    /// Often enough for the eye.
+    fn said_at(&self, done: usize) -> Option<String> {
+        const EVERY: usize = 500;
+        let (of, folder) = (grouped(self.all), &self.folder);
+        done.is_multiple_of(EVERY).then(|| format!("{} of {of} files in `{folder}`", grouped(done)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_large_folder_it_is_said_how_far_it_is() {
+        let output = Output::new(crate::output::Mode::Plain);
+        let check = |all: usize, done: usize, expected: Option<&str>| {
+            let far = Far::of(all, Path::new("/data/a\u{1b}b"), &output);
+            assert_eq!((far.shown.is_some(), far.said_at(done).as_deref()), (all > FEW, expected));
+        };
+        check(5000, 500, Some("500 of 5,000 files in `/data/a\\x1bb`"));
+        check(5001, 1500, Some("1,500 of 5,001 files in `/data/a\\x1bb`"));
+        check(2_000_000, 1501, None);
     }
 }
