@@ -52,7 +52,7 @@ pub use mend::{Mended, mend};
 pub use nearby::meant;
 pub use paths::Base;
 pub use resolve::{Resolved, Secret};
-pub use rules::{unreadable_itself as not_there, without_resolutions};
+pub use rules::{unreadable_itself as not_there, without_control, without_directories, without_resolutions};
 pub use training::{EvalDataset, Every, Resume, Training};
 
 /// A training file and the dataset files that it names.

@@ -1,6 +1,7 @@
 //! What the trainer will do with a dataset, by its own rules, without running it: which files it takes, into which
 //! bucket each goes, what is cut off, what rounding to whole batches loses.
 
+mod archive;
 pub mod batch;
 pub mod buckets;
 mod cache;

@@ -7,7 +7,7 @@ use dpgui::data::media::{Flaw, Media, measure};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
-    for name in ["a.png", "a.webp", "a.mp4", "a.mkv"] {
+    for name in ["a.png", "a.webp", "a.avif", "a.mp4", "a.avi", "a.mkv"] {
         let media = measure(OsStr::new(name), Cursor::new(bytes), || Err(Flaw::NeedsFfprobe));
         if let Some((width, height)) = media.size() {
             assert!(width > 0 && height > 0, "{name}: {media:?}");

@@ -71,6 +71,12 @@ pub(super) fn find<'n>(name: &'n str, places: &[Place]) -> Result<(usize, &'n st
     }
 }
 
+/// Whether one of `sections` has the key that `name` names.
+pub(super) fn is_in<'a>(name: &str, mut sections: impl Iterator<Item = Section<'a>>) -> bool {
+    let (table, key) = name.rsplit_once('.').map_or((None, name), |(table, key)| (Some(split(table).0), key));
+    sections.any(|it| table.is_none_or(|table| table == prefix_of(it)) && schema::key(it, key).is_some())
+}
+
 /// `directory[1]` as its name and its number.
 fn split(table: &str) -> (&str, Option<usize>) {
     let numbered = table.strip_suffix(']').and_then(|it| it.split_once('['));

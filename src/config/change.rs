@@ -70,7 +70,7 @@ impl<'a> Target<'a> {
             .iter()
             .map(|it| Place { section: it.section, index: it.index(), is_there: it.view.is_some() })
             .collect();
-        let (index, name) = address::find(key, &places)?;
+        let (index, name) = address::find(key, &places).map_err(|it| or_elsewhere(it, root))?;
         let Table { section, steps, view } =
             tables.into_iter().nth(index).unwrap_or_else(|| Table::top(root));
         Ok(Self { steps, table: view, name, key: schema::key(section, name) })
@@ -105,6 +105,25 @@ impl<'a> Table<'a> {
 
 fn is_dataset(root: &View) -> bool {
     root.has("directory") && !root.has("model")
+}
+
+/// A key of the other file of the pair is no slip for one of this.
+fn or_elsewhere(error: SettingError, root: &View) -> SettingError {
+    let SettingError::Unknown { name, nearest } = &error else { return error };
+    let last = |name: &str| name.rsplit('.').next().map(str::to_owned);
+    if nearest.as_deref().and_then(last) == last(name) {
+        return error;
+    }
+    let (kind, file, is_there) = if is_dataset(root) {
+        let parts =
+            [Section::Training, Section::Adapter(None), Section::Optimizer(None), Section::Monitoring];
+        let models = schema::models().map(|it| Section::Model(it.name));
+        ("training", None, address::is_in(name, parts.into_iter().chain(models)))
+    } else {
+        let parts = [Section::Dataset, Section::Directory];
+        ("dataset", root.text("dataset").map(str::to_owned), address::is_in(name, parts.into_iter()))
+    };
+    if is_there { SettingError::Elsewhere { name: name.clone(), kind, file } } else { error }
 }
 
 fn tables<'a>(root: &View<'a>) -> Vec<Table<'a>> {
@@ -176,6 +195,38 @@ mod tests {
             "transformer_dtype",
             "float8",
             &TRAINING.replace("'bfloat16'\n", "'bfloat16'\ntransformer_dtype = 'float8'\n"),
+        );
+    }
+
+    #[test]
+    fn a_key_of_the_other_file_is_told_where_it_belongs() {
+        let training = format!("dataset = 'configs/d.toml'\n{TRAINING}");
+        let dataset = "resolutions = [512]\n[[directory]]\npath = 'a'\n";
+        let check = |text: &str, key: &str, expected: (&str, &str)| {
+            let source = Source::parse(Path::new("t"), text.to_owned()).expect("TOML");
+            let error = Target::find(&View::root(&source), key).err().expect("there is no such key");
+            assert_eq!((error.to_string().as_str(), error.hint().as_str()), expected);
+        };
+        let of_dataset = |key: &str| format!("`{key}` is a key of the dataset file, and this is none");
+        let there = |key: &str| format!("set it there: `dpgui config set configs/d.toml {key} VALUE`");
+        for key in ["resolutions", "num_repeats", "directory[1].path"] {
+            check(&training, key, (&of_dataset(key), &there(key)));
+        }
+        check(
+            TRAINING,
+            "resolutions",
+            (&of_dataset("resolutions"), "set it there: `dpgui config set DATASET.toml resolutions VALUE`"),
+        );
+        for key in ["epochs", "model.transformer_dtype", "adapter.rank"] {
+            let message = format!("`{key}` is a key of the training file, and this is none");
+            let hint = format!("set it there: `dpgui config set TRAINING.toml {key} VALUE`");
+            check(dataset, key, (&message, &hint));
+        }
+        // Not if this file has a key of that name.
+        check(
+            TRAINING,
+            "directory.dtype",
+            ("there is no key `directory.dtype`", "did you mean `model.dtype`?"),
         );
     }
 

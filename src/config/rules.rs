@@ -36,7 +36,7 @@ use super::{
 };
 
 pub use accounts::{Judge, judge};
-pub use dataset::without_resolutions;
+pub use dataset::{without_control, without_directories, without_resolutions};
 pub(super) use language::unreadable;
 pub use language::unreadable_itself;
 pub(super) use named::In;

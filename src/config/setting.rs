@@ -22,6 +22,13 @@ pub struct Setting {
 pub enum SettingError {
     #[error("there is no key `{name}`")]
     Unknown { name: String, nearest: Option<String> },
+    #[error("`{name}` is a key of the {kind} file, and this is none")]
+    Elsewhere {
+        name: String,
+        kind: &'static str,
+        /// The file, where that is known.
+        file: Option<String>,
+    },
     #[error("`{name}` is a key of more than one part")]
     Ambiguous { name: String, of: Vec<String> },
     #[error("`{name}` must be {wanted}, not `{text}`")]
@@ -41,6 +48,10 @@ impl SettingError {
             Self::Unknown { nearest: Some(nearest), .. } => format!("did you mean `{nearest}`?"),
             Self::Unknown { name, nearest: None } => {
                 format!("look for it with `dpgui config explain {name}`")
+            }
+            Self::Elsewhere { name, kind, file } => {
+                let file = file.clone().unwrap_or_else(|| format!("{}.toml", kind.to_uppercase()));
+                format!("set it there: `dpgui config set {file} {name} VALUE`")
             }
             Self::Ambiguous { of, .. } => format!("say which: `{}`", of.join("` or `")),
             Self::Value { name, .. } => format!("`dpgui config explain {name}` says what it may be"),

@@ -282,6 +282,14 @@ mod tests {
         whole.push(("conditioner.embedders.1.model.ln_final.weight", "F16", &[1]));
         check("x.safetensors", &whole, Some(("Stable Diffusion XL checkpoint", "fp16")));
         check("x.safetensors", &whole[1..2], Some(("Stable Diffusion or SDXL VAE", "fp16")));
+        let video = [
+            ("decoder.transformer_blocks.0.scale1", "F16", &[1][..]),
+            ("encoder.down.5.block.0.conv1.weight", "F16", &[1]),
+        ];
+        check("x.safetensors", &video, Some(("MiniMax H3 video VAE", "fp16")));
+        check("x.safetensors", &video[..1], None);
+        let audio = [("pre_block.attn.zero_k_bias", "F16", &[1][..])];
+        check("x.safetensors", &audio, Some(("MiniMax H3 audio VAE", "fp16")));
         check("x.safetensors", &[("who.knows", "F16", &[1])], None);
     }
 
@@ -295,12 +303,11 @@ mod tests {
             assert!(found.path.is_some() || found.items == Some(Items::TextEncoder), "{fits}");
             keys.insert(fits.as_str());
         }
-        // Every file that a ComfyUI type needs can be found, but for those whose tensors nobody has described.
-        let unknown = ["minimax_h3.vae", "minimax_h3.audio_vae"];
+        // Every file that a ComfyUI type needs can be found.
         for model in schema::models().filter(|it| it.key("diffusion_model").is_some()) {
             let required = model.paths().filter(|key| key.required == schema::Required::Yes);
             for key in required.map(|key| format!("{}.{}", model.name, key.name)) {
-                assert!(keys.contains(key.as_str()) || unknown.contains(&key.as_str()), "{key}");
+                assert!(keys.contains(key.as_str()), "{key}");
             }
         }
     }

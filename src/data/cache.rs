@@ -18,7 +18,7 @@ use crate::{
 use super::media::{Flaw, Media, Rate};
 
 /// The first line. Other lines are not understood, so whoever changes them changes this.
-const VERSION: &str = "dpgui probes 2";
+const VERSION: &str = "dpgui probes 3";
 
 /// What can be known of a file.
 #[derive(Clone, Debug, PartialEq)]
@@ -93,7 +93,9 @@ const fn is_lasting(known: &Known) -> bool {
     )
 }
 
-const FLAWS: [(char, Flaw); 10] = [
+const FLAWS: [(char, Flaw); 12] = [
+    ('r', Flaw::NotReopened),
+    ('n', Flaw::OtherName),
     ('e', Flaw::Empty),
     ('m', Flaw::NoMedia),
     ('l', Flaw::GitLfsPointer),
@@ -116,8 +118,8 @@ fn write_entry(text: &mut String, name: &OsStr, (size, time): Stamp, known: &Kno
         Known::Media(Media::Image { width, height, turned }) => {
             write!(text, "i {width} {height} {}", u8::from(*turned))
         }
-        Known::Media(Media::Video { width, height, frames, rate }) => {
-            write!(text, "v {width} {height} {frames} {} {}", rate.numerator, rate.denominator)
+        Known::Media(Media::Video { width, height, frames, there, rate }) => {
+            write!(text, "v {width} {height} {frames} {there} {} {}", rate.numerator, rate.denominator)
         }
         Known::Media(Media::Unusable(flaw)) => write!(text, "x {}", letter(flaw)),
         Known::Caption(caption) => {
@@ -142,12 +144,12 @@ fn entry(line: &str) -> Option<(OsString, (Stamp, Known))> {
     let (kind, rest) = line.split_once(' ')?;
     let count = match kind {
         "i" => 3,
-        "v" => 5,
+        "v" => 6,
         "x" | "t" => 1,
         _ => return None,
     };
     let mut words = rest.splitn(count + 3, ' ');
-    let mut fields = [""; 5];
+    let mut fields = [""; 6];
     for field in fields.iter_mut().take(count) {
         *field = words.next()?;
     }
@@ -160,7 +162,8 @@ fn entry(line: &str) -> Option<(OsString, (Stamp, Known))> {
             width: number(0)?,
             height: number(1)?,
             frames: long(2)?,
-            rate: Rate { numerator: long(3)?, denominator: long(4)? },
+            there: long(3)?,
+            rate: Rate { numerator: long(4)?, denominator: long(5)? },
         }),
         "x" => Known::Media(Media::Unusable(FLAWS.iter().find(|(letter, _)| is(*letter))?.1)),
         _ => Known::Caption(CAPTIONS.iter().find(|(letter, _)| is(*letter))?.1),
@@ -200,7 +203,7 @@ mod tests {
         let rate = Rate { numerator: 30_000, denominator: 1001 };
         let all = [
             ("a b.png", Known::Media(Media::Image { width: 3, height: 4, turned: true })),
-            ("100%\n.mp4", Known::Media(Media::Video { width: 1, height: 2, frames: 9, rate })),
+            ("100%\n.mp4", Known::Media(Media::Video { width: 1, height: 2, frames: 9, there: 8, rate })),
             ("é.webp", Known::Media(Media::Unusable(Flaw::AnimatedWebp))),
             ("a.txt", Known::Caption(CaptionText::NotUtf8)),
         ];

@@ -1,6 +1,7 @@
 //! What is wrong with a dataset as it lies there, each at the line of the dataset file that names the folder.
 
 mod batches;
+mod companions;
 mod demo;
 mod media;
 
@@ -111,18 +112,31 @@ impl Folder<'_> {
             self.error("directory-writable", message, fix);
         }
         self.strangers(&folder);
-        if self.directory.items.is_empty() && self.directory.faults.archives.is_empty() {
+        if self.directory.items.is_empty() && self.directory.faults.archives.iter().all(|(_, it)| it.is_ok())
+        {
             let message = format!("there is no image or video in `{folder}` itself");
             let fix =
                 "put the files there, or name the folder that holds them: folders in it are not searched";
             self.error("directory-has-media", message, fix);
         }
-        if let Some(first) = self.directory.faults.archives.first() {
-            let first = plain::name(first);
+        self.archives(&folder);
+    }
+
+    fn archives(&mut self, folder: &str) {
+        let archives = &self.directory.faults.archives;
+        let broken = archives.iter().find_map(|(name, it)| Some((plain::name(name), it.clone().err()?)));
+        let members: usize = archives.iter().filter_map(|(_, it)| it.as_ref().ok()).sum();
+        let whole = self.files(archives.iter().filter(|(_, it)| it.is_ok()).map(|(name, _)| name));
+        if let Some((name, why)) = broken {
+            let message = format!("an archive on which the trainer gives up, {why}: `{name}` in `{folder}`");
+            self.error("archive-readable", message, "pack it anew, without compression, or unpack it");
+        }
+        if let Some(files) = whole {
             let message = format!(
-                "`{first}` in `{folder}` is an archive; the trainer reads its members, which are not checked here"
+                "the trainer takes each of {} for an item, folders and texts among them, and their captions from `captions.json` alone: {files}",
+                counted(members, "member")
             );
-            self.warning("archive-unchecked", message, "unpack it into the folder to have it checked");
+            self.found.push(Finding::note("archive-members", self.at(), message));
         }
     }
 
@@ -200,42 +214,16 @@ impl Folder<'_> {
                 "write a caption, or remove the `.txt` to leave the item out",
             );
         }
-        if let Some(files) = self.files(self.dropped(Drop::NoCaption)) {
+        let is_member = |name: &&OsString| name.as_encoded_bytes().contains(&b'/');
+        if let Some(files) = self.files(self.dropped(Drop::NoCaption).filter(is_member)) {
+            let message = format!("no entry in `captions.json`, so the trainer drops it: {files}");
+            let fix = "write a list of captions for each into `captions.json`, by its name in the archive";
+            self.warning("captions-present", message, fix);
+        }
+        if let Some(files) = self.files(self.dropped(Drop::NoCaption).filter(|it| !is_member(it))) {
             let message = format!("no caption, so the trainer drops it: {files}");
             let fix = "write a `.txt` file beside each, or set `skip_empty_caption = false`";
             self.warning("captions-present", message, fix);
-        }
-    }
-
-    fn companions(&mut self) {
-        if let Some(files) = self.files(self.directory.faults.without_control.iter()) {
-            let message = format!("no control image, so the trainer gives up: {files}");
-            let fix = "put a file of the same stem into `control_path` for each";
-            self.error("control-file-per-target", message, fix);
-        }
-        if let Some(path) = self.directory.faults.broken_controls.first() {
-            let message = format!("the control image `{}` cannot be read", plain::name(path));
-            self.error("control-file-per-target", message, "replace it");
-        }
-        if let Some((name, mask, what)) = self.directory.faults.other_masks.first() {
-            let more = match self.directory.faults.other_masks.len() {
-                1 => String::new(),
-                count => format!(", and so {} more", count - 1),
-            };
-            let message = format!(
-                "the mask `{}` of `{}`: {what}{more}: the trainer gives up on it",
-                plain::name(mask),
-                plain::name(name)
-            );
-            self.error("mask-same-size", message, "make the mask as large as its image");
-        }
-        if let Some(files) = self.files(self.directory.faults.without_mask.iter()) {
-            let message = format!("no mask, so all of the image counts: {files}");
-            self.warning("mask-per-item", message, "add the masks, or set `default_mask_file`");
-        }
-        if let Some(pair) = self.directory.faults.ambiguous.first() {
-            let message = format!("{pair} have one stem: which of them the trainer takes is chance");
-            self.warning("companion-ambiguous", message, "keep one of them");
         }
     }
 

@@ -14,7 +14,10 @@ use crate::{
     platform::fs::{self, Entry, FsError},
 };
 
-use super::spec::DirectorySpec;
+use super::{
+    archive::{self, Member},
+    spec::DirectorySpec,
+};
 
 /// Suffixes of files that are no media; the trainer tells them by case.
 const COMPANIONS: [&str; 6] = [".txt", ".npz", ".json", ".parquet", ".bak", ".db"];
@@ -25,8 +28,8 @@ pub(super) const CAPTIONS: &str = "captions.json";
 #[derive(Debug, Default)]
 pub(super) struct Listing {
     pub(super) items: Vec<Listed>,
-    /// `.tar` archives, whose members the trainer takes for items.
-    pub(super) archives: Vec<OsString>,
+    /// `.tar` archives, and how many members each has, or why it cannot be read. The members are items.
+    pub(super) archives: Vec<(OsString, Result<usize, String>)>,
     pub(super) has_captions_json: bool,
     /// Masks and control images of one stem: which one the trainer takes is chance.
     pub(super) ambiguous: Vec<String>,
@@ -37,7 +40,9 @@ pub(super) struct Listing {
 /// A file that the trainer takes for an item.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Listed {
+    /// For a member, with that of the archive before it.
     pub(super) name: OsString,
+    pub(super) member: Option<Box<Member>>,
     /// A `.txt` beside it.
     pub(super) has_text: bool,
     pub(super) mask: Companion,
@@ -84,26 +89,45 @@ pub(super) fn list(spec: &DirectorySpec) -> Result<Listing, FsError> {
             continue;
         }
         if suffix(name) == b".tar" {
-            archives.push(name.clone());
+            let members = archive::members(&spec.path.join(name));
+            archives.push((name.clone(), members.as_ref().map(Vec::len).map_err(Clone::clone)));
+            let members = members.into_iter().flatten();
+            items.extend(members.map(|it| listed(name, Some(it), spec, [masks.as_ref(), controls.as_ref()])));
             continue;
         }
-        let find = |stems: &HashMap<OsString, PathBuf>| {
-            stems.get(stem(name)).map_or(Companion::Missing, |path| Companion::At(path.clone()))
-        };
-        let default_mask = || spec.default_mask_file.clone().map_or(Companion::Unwanted, Companion::At);
-        let mask = match masks.as_ref().map(find) {
-            Some(Companion::Missing) if spec.default_mask_file.is_some() => default_mask(),
-            Some(found) => found,
-            None => default_mask(),
-        };
         items.push(Listed {
             has_text: texts.contains(with_text_suffix(name).as_os_str()),
-            mask,
-            control: controls.as_ref().map_or(Companion::Unwanted, find),
-            name: name.clone(),
+            ..listed(name, None, spec, [masks.as_ref(), controls.as_ref()])
         });
     }
     Ok(Listing { items, archives, has_captions_json, ambiguous, strange })
+}
+
+/// The file, or the member of it, with what belongs to it by its stem.
+fn listed(
+    file: &OsStr,
+    member: Option<Member>,
+    spec: &DirectorySpec,
+    [masks, controls]: [Option<&HashMap<OsString, PathBuf>>; 2],
+) -> Listed {
+    let own_name = member.as_ref().map_or(file, Member::file_name);
+    let find = |stems: &HashMap<OsString, PathBuf>| {
+        stems.get(stem(own_name)).map_or(Companion::Missing, |path| Companion::At(path.clone()))
+    };
+    let default_mask = || spec.default_mask_file.clone().map_or(Companion::Unwanted, Companion::At);
+    let mask = match masks.map(find) {
+        Some(Companion::Missing) if spec.default_mask_file.is_some() => default_mask(),
+        Some(found) => found,
+        None => default_mask(),
+    };
+    let control = controls.map_or(Companion::Unwanted, find);
+    let mut name = file.to_owned();
+    if let Some(member) = &member {
+        name.push("/");
+        name.push(&member.name);
+    }
+    // Beside a member, the trainer looks for texts where it was started itself.
+    Listed { name, member: member.map(Box::new), has_text: false, mask, control }
 }
 
 /// The files of a folder by their stems.

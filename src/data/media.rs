@@ -9,7 +9,9 @@ mod exif;
 mod ffprobe;
 mod image;
 mod isobmff;
+mod items;
 mod matroska;
+mod samples;
 mod tiff;
 mod whole;
 
@@ -39,6 +41,8 @@ pub enum Media {
         height: u32,
         /// As the trainer counts them, which is 1 where the container does not say.
         frames: u64,
+        /// Those that it gets when it decodes: fewer if the end is missing and the decoder does not mind.
+        there: u64,
         rate: Rate,
     },
     Unusable(Flaw),
@@ -75,6 +79,10 @@ pub enum Flaw {
     Denied,
     /// Pillow may read it; its size is not known here.
     Unmeasured,
+    /// A video in an archive, in a container that is not MP4.
+    NotReopened,
+    /// A member of an archive whose name the trainer changes before it looks for it.
+    OtherName,
     /// Only `ffprobe` could tell, and there is none.
     NeedsFfprobe,
 }
@@ -89,9 +97,22 @@ struct Track {
     /// All frames counted, for containers where that needs no decoding.
     counted: u64,
     rate: Option<Rate>,
-    /// All that the tables speak of is there.
-    is_whole: bool,
+    end: End,
 }
+
+/// How a file ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// All that the tables speak of is there.
+    Whole,
+    /// Where the decoder stops without an error, after so many frames: between two, or in one of MPEG-4's of which
+    /// [`BEGUN`] is there. In any other, and in sound, it raises more often than not. Tried with PyAV 19.
+    After(u64),
+    Broken,
+}
+
+/// Bytes of a frame, the headers before a key frame among them, without which FFmpeg's MPEG-4 decoder gives up.
+const BEGUN: u64 = 64;
 
 /// Pillow's `MAX_IMAGE_PIXELS`, twice: beyond it refuses. Source: Pillow 12.3, `PIL/Image.py`.
 const MOST_PIXELS: u64 = 2 * 89_478_485;
@@ -100,6 +121,20 @@ const MOST_PIXELS: u64 = 2 * 89_478_485;
 pub fn probe(path: &Path, ffprobe: &Ffprobe) -> Media {
     let Ok(file) = fs::open_regular(path) else { return Media::Unusable(Flaw::Denied) };
     measure(path.file_name().unwrap_or_default(), file, || ffprobe.ask(path))
+}
+
+/// The same for a member of an archive. A video is opened several times there, without going back to its start, which only
+/// FFmpeg's reader of MP4 does by itself. Tried with PyAV 19; source: ComfyUI's `VideoFromFile`.
+pub(super) fn measure_once<R: Read + Seek>(name: &OsStr, mut reader: R) -> Media {
+    let mut head = [0; 8];
+    let is_mp4 = reader.read_exact(&mut head).is_ok() && &head[4..] == b"ftyp";
+    if reader.rewind().is_err() {
+        return Media::Unusable(Flaw::Denied);
+    }
+    match measure(name, reader, || Err(Flaw::NoMedia)) {
+        Media::Video { .. } if !is_mp4 => Media::Unusable(Flaw::NotReopened),
+        media => media,
+    }
 }
 
 /// Reads the header of what is called `name`; `otherwise` measures videos that are not understood here.
@@ -149,7 +184,7 @@ fn video<R: Read + Seek>(
         [b'R', b'I', b'F', b'F', _, _, _, _, b'A', b'V', b'I', b' ', ..] => avi::read(reader)?,
         _ => return None,
     };
-    let Track { width, height, frames, counted, rate, is_whole } = track;
+    let Track { width, height, frames, counted, rate, end } = track;
     // Of `.mkv` files the trainer decodes every frame; of others it believes the container, and where that is silent
     // its count ends at the first frame.
     let counts_itself = suffix(name).eq_ignore_ascii_case(b".mkv");
@@ -157,11 +192,13 @@ fn video<R: Read + Seek>(
     if counts_itself && counted == 0 {
         return Some(Err(Flaw::NoMedia));
     }
-    if !is_whole {
+    let there = match end {
+        End::Whole => frames,
+        End::After(left) => frames.min(left),
         // Who decodes all to count it notices at once, and leaves it out.
-        return Some(Err(if counts_itself { Flaw::NoMedia } else { Flaw::CutOff }));
-    }
-    Some(Ok(Media::Video { width, height, frames, rate: rate? }))
+        End::Broken => return Some(Err(if counts_itself { Flaw::NoMedia } else { Flaw::CutOff })),
+    };
+    Some(Ok(Media::Video { width, height, frames, there, rate: rate? }))
 }
 
 /// Whether the trainer reads files of that name as videos: by suffix, all in small or all in capital letters.
@@ -242,6 +279,8 @@ impl Flaw {
             Self::CutOff => "cut off before its end",
             Self::Denied => "cannot be opened",
             Self::Unmeasured => "an image of a kind that is not measured here",
+            Self::NotReopened => "a video in an archive and no MP4, which the trainer cannot open there",
+            Self::OtherName => "in an archive as `./…`, where the trainer looks for it without `./`",
             Self::NeedsFfprobe => "a video that only `ffprobe` could measure, which is not installed",
         }
     }

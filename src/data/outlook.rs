@@ -54,7 +54,7 @@ pub fn look(dir: &Path, model: &DataModel, env: &Env) -> Result<suggest::Media, 
 fn note(media: &Media, model: &DataModel, found: &mut suggest::Media) {
     let (width, height) = match (media, model.video) {
         (Media::Image { width, height, .. }, _) => (*width, *height),
-        (Media::Video { width, height, frames, rate }, Some(video)) => {
+        (Media::Video { width, height, frames, rate, .. }, Some(video)) => {
             let frames = plan::retimed(*frames, *rate, video);
             found.clips.push(u32::try_from(frames.max(1)).unwrap_or(u32::MAX));
             (*width, *height)

@@ -57,6 +57,9 @@ pub fn read(source: &Source, base: &Base) -> (DatasetSpec, Vec<Finding>) {
             Err(finding) => found.push(*finding),
         }
     }
+    if directories.is_empty() && found.is_empty() {
+        found.push(config::without_directories(source.at(None)));
+    }
     let subsample = root.get("subsample_ratio").and_then(Item::as_value).and_then(number).map(Number::value);
     (DatasetSpec { file: source.path().to_owned(), directories, subsample }, found)
 }

@@ -26,6 +26,7 @@ use super::{
     spec::{self, DatasetSpec, DirectorySpec},
 };
 
+pub(super) use companions::OtherControl;
 use probes::Probes;
 
 /// Who asks, and for what.
@@ -171,7 +172,8 @@ impl Drop {
 #[derive(Debug, Default)]
 pub(super) struct Faults {
     pub(super) unlisted: Option<String>,
-    pub(super) archives: Vec<OsString>,
+    /// `.tar` files: how many members, or what is the matter.
+    pub(super) archives: Vec<(OsString, Result<usize, String>)>,
     pub(super) ambiguous: Vec<String>,
     /// Names that are no files.
     pub(super) strange: Vec<(OsString, Entry)>,
@@ -186,7 +188,9 @@ pub(super) struct Faults {
     pub(super) without_mask: Vec<OsString>,
     /// The item, the mask, and what their sizes are.
     pub(super) other_masks: Vec<(OsString, PathBuf, String)>,
-    pub(super) broken_controls: Vec<PathBuf>,
+    /// The control image, and what is the matter with it.
+    pub(super) broken_controls: Vec<(PathBuf, &'static str)>,
+    pub(super) other_controls: Vec<OtherControl>,
     pub(super) no_captions_json: bool,
 }
 
@@ -270,7 +274,7 @@ fn caption_count(
     probes: &Probes,
     faults: &mut Faults,
 ) -> Option<u64> {
-    let found = match json.map(|json| json.of(&listed.name)) {
+    let found = match json.map(|json| json.of(listed.member.as_ref().map_or(&listed.name, |it| &it.name))) {
         Some(Ok(count)) => {
             faults.ignored_texts += usize::from(count.is_none() && listed.has_text);
             count
@@ -315,7 +319,7 @@ fn judge(
     let media = probes.media(&listed.name);
     let (width, height, frames) = match (&media, model.video) {
         (Media::Image { width, height, .. }, _) => (*width, *height, 1),
-        (Media::Video { width, height, frames, rate }, Some(video)) => {
+        (Media::Video { width, height, frames, rate, .. }, Some(video)) => {
             (*width, *height, plan::retimed(*frames, *rate, video))
         }
         (Media::Video { .. }, None) => {

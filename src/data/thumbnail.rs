@@ -1,4 +1,4 @@
-//! Small pictures of images, for a report: JPEG and PNG files, which nearly all datasets are made of.
+//! Small pictures of images, for a report: of JPEG, PNG, WebP, GIF and BMP files, which nearly all datasets are made of.
 
 use std::{
     io::{BufReader, Cursor, Read, Seek},
@@ -32,7 +32,13 @@ pub fn thumbnail(path: &Path) -> Option<Vec<u8>> {
         return None;
     }
     let bytes = fs::read(path).ok()?;
-    let picture = if bytes.starts_with(b"\xff\xd8") { jpeg(&bytes) } else { png(&bytes) }?;
+    let picture = match &bytes[..] {
+        [0xff, 0xd8, ..] => jpeg(&bytes),
+        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => webp(&bytes),
+        [b'G', b'I', b'F', ..] => gif(&bytes),
+        [b'B', b'M', ..] => bmp(&bytes),
+        _ => png(&bytes),
+    }?;
     encode(&shrunk(&picture))
 }
 
@@ -58,9 +64,7 @@ fn rgb<R: Read + Seek + std::io::BufRead>(mut reader: png::Reader<R>) -> Option<
     raw.truncate(info.buffer_size());
     let pixels = match info.color_type {
         png::ColorType::Rgb => raw,
-        png::ColorType::Rgba => {
-            raw.chunks_exact(4).flat_map(|it| on_white([it[0], it[1], it[2]], it[3])).collect()
-        }
+        png::ColorType::Rgba => flat(&raw),
         png::ColorType::Grayscale => raw.iter().flat_map(|it| [*it; 3]).collect(),
         png::ColorType::GrayscaleAlpha => {
             raw.chunks_exact(2).flat_map(|it| on_white([it[0]; 3], it[1])).collect()
@@ -68,6 +72,63 @@ fn rgb<R: Read + Seek + std::io::BufRead>(mut reader: png::Reader<R>) -> Option<
         png::ColorType::Indexed => return None,
     };
     Some(Picture { width: info.width as usize, height: info.height as usize, pixels })
+}
+
+fn webp(bytes: &[u8]) -> Option<Picture> {
+    let mut decoder = image_webp::WebPDecoder::new(Cursor::new(bytes)).ok()?;
+    decoder.set_memory_limit(MOST_PIXELS * 4);
+    let (width, height) = decoder.dimensions();
+    let mut raw = vec![0; decoder.output_buffer_size().filter(|it| *it <= MOST_PIXELS * 4)?];
+    decoder.read_image(&mut raw).ok()?;
+    let pixels = if decoder.has_alpha() { flat(&raw) } else { raw };
+    Some(Picture { width: width as usize, height: height as usize, pixels })
+}
+
+/// The first picture of it, as Pillow takes it.
+fn gif(bytes: &[u8]) -> Option<Picture> {
+    let mut options = gif::DecodeOptions::new();
+    options.set_color_output(gif::ColorOutput::RGBA);
+    let mut decoder = options.read_info(Cursor::new(bytes)).ok()?;
+    let (width, height) = (usize::from(decoder.width()), usize::from(decoder.height()));
+    (width * height <= MOST_PIXELS).then_some(())?;
+    let frame = decoder.read_next_frame().ok()??;
+    let (left, top, across) =
+        (usize::from(frame.left), usize::from(frame.top), usize::from(frame.width).max(1));
+    let mut pixels = vec![255; width * height * 3];
+    for (y, row) in flat(&frame.buffer).chunks_exact(across * 3).enumerate() {
+        let at = ((top + y) * width + left) * 3;
+        let shown = across.min(width.checked_sub(left)?) * 3;
+        pixels.get_mut(at..at + shown)?.copy_from_slice(&row[..shown]);
+    }
+    Some(Picture { width, height, pixels })
+}
+
+/// Of 24 or 32 bits a pixel and not compressed, as programs write them today.
+fn bmp(bytes: &[u8]) -> Option<Picture> {
+    let number = |at: usize| Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
+    let [start, width] = [number(10)?, number(18)?].map(|it| it as usize);
+    let height = number(22)?.cast_signed();
+    let rows = height.unsigned_abs() as usize;
+    let each = match (number(14)?, number(28)? & 0xffff, number(30)?) {
+        (40.., 24, 0) => 3,
+        (40.., 32, 0 | 3) => 4,
+        _ => return None,
+    };
+    (width.checked_mul(rows)? <= MOST_PIXELS).then_some(())?;
+    let length = (width * each).next_multiple_of(4);
+    let mut pixels = Vec::with_capacity(width * rows * 3);
+    for row in 0..rows {
+        // From below, unless the height is negative.
+        let row = if height < 0 { row } else { rows - 1 - row };
+        let at = start.checked_add(row * length)?;
+        let row = bytes.get(at..at + width * each)?;
+        pixels.extend(row.chunks_exact(each).flat_map(|it| [it[2], it[1], it[0]]));
+    }
+    Some(Picture { width, height: rows, pixels })
+}
+
+fn flat(rgba: &[u8]) -> Vec<u8> {
+    rgba.chunks_exact(4).flat_map(|it| on_white([it[0], it[1], it[2]], it[3])).collect()
 }
 
 /// As the trainer does with what can be seen through.

@@ -5,7 +5,8 @@ an image, `[width, height, frames, rate]` of a film, or `null` where there is no
 ComfyUI's `VideoFromFile` makes of PyAV's numbers: what the container says, else 1; of `.mkv` the trainer decodes all.
 
 `then` is what becomes of it: `trains`; `skipped`, as what goes wrong while it is measured is caught; `raises` while it is
-measured, outside of that; `fails` when its pixels are wanted, or fewer frames are there than were counted.
+measured, outside of that; `fails` when its pixels are wanted; a number, if it is decoded to that many frames and more were
+counted, which trains if they fill the bucket.
 
     python tests/differential/media.py
 """
@@ -68,14 +69,28 @@ def films(folder):
         (folder / name).write_bytes((folder / of).read_bytes())
 
 
-def film(path, frames, rate, codec, options=None):
+def film(path, frames, rate, codec, options=None, sound=None, noise=0):
+    random = numpy.random.default_rng(1)
     with av.open(str(path), "w", container_options=options or {}) as container:
         stream = container.add_stream(codec, rate=rate)
-        stream.width, stream.height, stream.pix_fmt = 32, 16, "yuv420p"
+        stream.width, stream.height = 32, 16
+        if noise:
+            # So that a frame is more than its headers.
+            stream.bit_rate = 4_000_000
+        stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+        track = container.add_stream(sound, rate=8000, layout="mono") if sound else None
         for number in range(frames):
+            if track:
+                silence = numpy.zeros((1, 320), dtype=numpy.int16)
+                heard = av.AudioFrame.from_ndarray(silence, format="s16", layout="mono")
+                heard.sample_rate, heard.pts = 8000, number * 320
+                container.mux(track.encode(heard))
             picture = numpy.full((16, 32, 3), number * 20, dtype=numpy.uint8)
+            picture += random.integers(0, noise + 1, picture.shape, dtype=numpy.uint8)
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         container.mux(stream.encode(None))
+        if track:
+            container.mux(track.encode(None))
 
 
 def damaged(folder):
@@ -114,6 +129,13 @@ def cut(folder):
     ends(folder, "palette", "bmp", whole.read_bytes())
     odd.save(whole, "GIF", save_all=True, append_images=[odd.rotate(90)])
     ends(folder, "moving", "gif", whole.read_bytes())
+    clear = Image.fromarray(random.integers(0, 255, (23, 29, 4), dtype=numpy.uint8))
+    for name, picture in [("opaque", noise), ("clear", clear)]:
+        picture.save(whole, "AVIF", quality=90)
+        content = whole.read_bytes()
+        for less in [100, 256, 270, 275, 276, 300, 410, 1000, 1135, 1136]:
+            if less < len(content):
+                (folder / f"{name}-less{less}.avif").write_bytes(content[: len(content) - less])
     # Only now `.webp` is no suffix at which the trainer counts frames.
     noise.save(whole, "WEBP")
     ends(folder, "capitals", "WEBP", whole.read_bytes())
@@ -130,6 +152,21 @@ def cut(folder):
             (folder / f"{name}-{share}.{suffix}").write_bytes(content[: len(content) * share // 100])
         (folder / f"{name}-more.{suffix}").write_bytes(content + bytes(99))
     whole.unlink()
+    sounding(folder)
+
+
+def sounding(folder):
+    """Longer films, whose ends are missing in many places: in a frame, in sound, between the two, in the index."""
+    for name, suffix, codec, sound in [
+        ("mute", "avi", "mpeg4", None), ("loud", "avi", "mpeg4", "pcm_s16le"), ("chosen", "avi", "libx264", None),
+        ("mute", "mp4", "mpeg4", None), ("loud", "mp4", "mpeg4", "aac"), ("jpegs", "mp4", "mjpeg", None),
+    ]:  # fmt: skip
+        path = folder / f"whole.{suffix}"
+        film(path, 6, 25, codec, {} if suffix == "avi" else {"movflags": "faststart"}, sound, noise=90)
+        content = path.read_bytes()
+        path.unlink()
+        for less in [0, 1, 40, 450, 800, 1200, 1600]:
+            (folder / f"{name}-{codec}-less{less}.{suffix}").write_bytes(content[: len(content) - less])
 
 
 def ends(folder, name, suffix, content):
@@ -169,11 +206,21 @@ def says(path):
     try:
         if path.suffix not in videos:
             ImageOps.fit(Image.open(path).convert("RGB"), (32, 32))
-        elif frames(path) < found[2]:
-            return found, "fails"
+        elif decoded(path) < found[2]:
+            return found, decoded(path) or "fails"
     except Exception:
         return found, "fails"
     return found, "trains"
+
+
+def decoded(path):
+    """As `VideoFromFile` does it: all frames, then back to the start, then all sound."""
+    count = frames(path)
+    with av.open(str(path)) as container:
+        for stream in container.streams.audio:
+            for packet in container.demux(stream):
+                packet.decode()
+    return count
 
 
 def frames(path):

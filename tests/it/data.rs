@@ -3,6 +3,7 @@
 use std::{
     fs,
     os::unix::{ffi::OsStrExt, fs::symlink},
+    process::Command,
 };
 
 use serde_json::Value;
@@ -10,7 +11,7 @@ use serde_json::Value;
 use dpgui::data::media::{self, Ffprobe, Flaw, Media};
 
 use crate::support::{
-    media::{mp4, png},
+    media::{avi, mp4, png},
     sandbox::{Said, Sandbox},
 };
 
@@ -196,7 +197,7 @@ fn programs_get_the_same_as_json() {
     let events = said.events();
     let of = |kind: &str| events.iter().filter(|it| it["event"] == kind).collect::<Vec<_>>();
     let film = of("item").into_iter().find(|it| it["video"] != Value::Null).expect("the film");
-    assert_eq!(film["video"], serde_json::json!({ "frames": 40, "rate": "32/1" }));
+    assert_eq!(film["video"], serde_json::json!({ "frames": 40, "decoded": 40, "rate": "32/1" }));
     assert_eq!((&film["frames"], &film["buckets"][0]["size"]), (&20.into(), &serde_json::json!([64, 64, 9])));
     let image = of("item")[0];
     assert_eq!(image["buckets"][0]["crop"], serde_json::json!([25.0, 0.0, 75.0, 50.0]));
@@ -284,10 +285,11 @@ fn captions_are_counted_and_repeated() {
 fn masks_and_control_images_are_held_against_their_items() {
     let sandbox =
         sandbox("resolutions = [64]\n[[directory]]\npath = 'a'\nmask_path = 'm'\ncontrol_path = 'c'\n");
+    sandbox.write("w/t.toml", TRAINING.replace("'wan'", "'qwen_image'"));
     for number in 0..4 {
         item(&sandbox, &format!("{number}.png"), png(100, 100));
         sandbox.write(format!("w/m/{number}.jpg"), png(100, 100));
-        sandbox.write(format!("w/c/{number}.webp"), png(30, 30));
+        sandbox.write(format!("w/c/{number}.webp"), png(100, 100));
     }
     check_findings(&sandbox, &[]);
     sandbox.write("w/m/0.jpg", png(100, 101));
@@ -303,6 +305,164 @@ fn masks_and_control_images_are_held_against_their_items() {
             ("warning", "companion-ambiguous"),
         ],
     );
+}
+
+#[test]
+fn control_images_of_another_size_are_named_with_what_the_trainer_does_with_them() {
+    let sandbox = sandbox("resolutions = [64]\n[[directory]]\npath = 'a'\ncontrol_path = 'c'\n");
+    sandbox.write("w/t.toml", TRAINING.replace("'wan'", "'flux'"));
+    for number in 0..4 {
+        item(&sandbox, &format!("{number}.png"), png(300, 201));
+        sandbox.write(format!("w/c/{number}.png"), png(300, 201));
+    }
+    let check = |code: i32, expected: &str| {
+        let said = sandbox.dpgui(&["data", "check", "t.toml"]);
+        let text = sandbox.neutral(&said.stdout);
+        assert_eq!((said.code, text.contains(expected)), (Some(code), true), "{expected:?} in {said}");
+    };
+    check_findings(&sandbox, &[]);
+    // The same shape, as near as whole pixels can be.
+    sandbox.write("w/c/0.png", png(150, 100));
+    check_findings(&sandbox, &[("note", "control-same-size")]);
+    check(
+        0,
+        "the trainer scales both into one bucket: `DIR/w/c/0.png` has 150×100 pixels, its target `0.png` 300×201",
+    );
+    sandbox.write("w/c/1.png", png(300, 300));
+    sandbox.write("w/c/2.png", png(300, 205));
+    check_findings(&sandbox, &[("warning", "control-same-shape"), ("note", "control-same-size")]);
+    check(
+        0,
+        "so that the two no longer fit: `DIR/w/c/1.png` has 300×300 pixels, its target `1.png` 300×201, and so 1 more",
+    );
+    fs::remove_file(sandbox.path("w/c/3.png")).expect("removed");
+    sandbox.write("w/c/3.mp4", mp4(300, 201, 9, 16));
+    check(2, "error[control-file-per-target]: the control image `DIR/w/c/3.mp4` cannot be used: a video");
+}
+
+#[test]
+fn a_model_that_takes_no_control_images_is_named() {
+    let sandbox = sandbox("resolutions = [64]\n[[directory]]\npath = 'a'\ncontrol_path = 'c'\n");
+    for number in 0..4 {
+        item(&sandbox, &format!("{number}.png"), png(100, 100));
+        sandbox.write(format!("w/c/{number}.png"), png(100, 100));
+    }
+    for (model, expected) in [
+        ("wan", &[("error", "edit-dataset-supported-type")][..]),
+        ("flux2", &[("error", "edit-dataset-supported-type")]),
+        ("qwen_image", &[]),
+        ("flux", &[]),
+    ] {
+        sandbox.write("w/t.toml", TRAINING.replace("'wan'", &format!("'{model}'")));
+        check_findings(&sandbox, expected);
+    }
+}
+
+fn tar(members: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut archive = tar::Builder::new(vec![]);
+    for (name, content) in members {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(content.len() as u64);
+        header.set_mode(0o644);
+        // As it is, where the crate would make `a` of `./a`.
+        header.as_mut_bytes()[..name.len()].copy_from_slice(name.as_bytes());
+        header.set_cksum();
+        archive.append(&header, *content).expect("appended");
+    }
+    archive.into_inner().expect("finished")
+}
+
+#[test]
+fn the_members_of_an_archive_are_items_with_the_captions_of_captions_json() {
+    let sandbox = sandbox(SIMPLE);
+    let (image, film, other) = (png(100, 100), mp4(100, 100, 40, 16), avi());
+    let members: Vec<(String, &[u8])> = (0..8).map(|it| (format!("deep/{it}.png"), &image[..])).collect();
+    let mut all: Vec<(&str, &[u8])> = members.iter().map(|(name, it)| (name.as_str(), *it)).collect();
+    all.extend([("a.txt", &b"words"[..]), ("b.mp4", &film), ("c.avi", &other)]);
+    sandbox.write("w/a/all.tar", tar(&all));
+    let check = |code: i32, expected: &[&str]| {
+        let said = sandbox.dpgui(&["data", "check", "t.toml"]);
+        let text = sandbox.neutral(&said.stdout);
+        for part in expected {
+            assert!(text.contains(part), "{part:?} in {said}");
+        }
+        assert_eq!(said.code, Some(code), "{said}");
+    };
+    let note = "takes each of 11 members for an item, folders and texts among them, and their captions from `captions.json` alone: `all.tar` in `DIR/w/a`";
+    let uncaptioned =
+        "no entry in `captions.json`, so the trainer drops it: `all.tar/deep/0.png` and 10 more in `DIR/w/a`";
+    check(2, &["0 of 11 files train, 11 dropped", note, uncaptioned]);
+    let names = members.iter().map(|(name, _)| name.as_str()).chain(["a.txt", "b.mp4", "c.avi"]);
+    let entries: Vec<String> = names.map(|it| format!("\"{it}\": [\"words\"]")).collect();
+    sandbox.write("w/a/captions.json", format!("{{{}}}", entries.join(",")));
+    check(
+        0,
+        &[
+            "dropped, neither image nor video, or damaged: `all.tar/a.txt` in `DIR/w/a`",
+            "dropped, a video in an archive and no MP4, which the trainer cannot open there: `all.tar/c.avi` in `DIR/w/a`",
+            "8 of 11 files",
+        ],
+    );
+    sandbox.write("w/a/captions.json", r#"{"./a.png": ["words"]}"#);
+    sandbox.write("w/a/all.tar", tar(&[("./a.png", &image), ("./b.png", &image)]));
+    check(
+        2,
+        &[
+            "error[archive-members]: in an archive as `./…`, where the trainer looks for it without `./`: `all.tar/./a.png` in",
+        ],
+    );
+    let whole = tar(&[("a.png", &image)]);
+    for (broken, why) in [
+        (&whole[..whole.len() - 1024 - 500], "cut off before its end"),
+        (b"\x1f\x8b\x08\0\0\0\0\0\0\0".repeat(80).as_slice(), "no tar archive, or a packed one"),
+        (b"", "empty"),
+    ] {
+        sandbox.write("w/a/all.tar", broken);
+        let expected = format!("an archive on which the trainer gives up, {why}: `all.tar` in `DIR/w/a`");
+        check(2, &[&expected]);
+    }
+}
+
+/// With the real FFmpeg, where there is one.
+#[test]
+fn containers_that_are_not_read_here_are_measured_by_ffprobe() {
+    let mut sandbox = sandbox(SIMPLE);
+    let films: Vec<String> = ["flv", "ts", "wmv"].iter().map(|it| format!("film.{it}")).collect();
+    for name in &films {
+        let made = Command::new("ffmpeg")
+            .args(["-v", "error", "-f", "lavfi", "-i", "testsrc=size=320x180:rate=16:duration=1"])
+            .arg(sandbox.path("w/a").join(name))
+            .status();
+        if !made.is_ok_and(|it| it.success()) {
+            eprintln!("skipped: there is no ffmpeg");
+            return;
+        }
+    }
+    sandbox.write("w/a/film.txt", "words");
+    let path = std::env::var("PATH").expect("a path");
+    let mut check = |path: &str, expected: &str| {
+        sandbox.env("PATH", path);
+        let said = sandbox.dpgui(&["data", "check", "t.toml"]);
+        assert!(said.stdout.contains(expected), "{expected:?} in {said}");
+        (said.code, said)
+    };
+    // Whether that is much or nothing is not known, so it is no error.
+    let (code, said) =
+        check("", "a video that only `ffprobe` could measure, which is not installed: `film.flv` and 2 more");
+    assert_eq!(code, Some(0), "{said}");
+    check(
+        &path,
+        "so the trainer counts one and takes it for so many as one becomes at the model's rate: `film.flv` and 2 more",
+    );
+    // What was measured once is known.
+    check("", "so the trainer counts one and");
+    let listed = sandbox.dpgui(&["data", "check", "t.toml", "--list", "all", "--json"]).events();
+    let sizes = listed
+        .iter()
+        .filter(|it| it["event"] == "item")
+        .map(|it| (&it["width"], &it["height"], &it["video"]["rate"]));
+    let expected = (&320.into(), &180.into(), &"16/1".into());
+    assert_eq!(sizes.collect::<Vec<_>>(), [expected; 3]);
 }
 
 #[test]
@@ -515,7 +675,7 @@ fn lengths_that_lie_are_no_panic() {
 fn real_files_are_measured_as_pillow_and_ffmpeg_measure_them() {
     let dir = tempfile::tempdir().expect("a temp dir");
     let kept = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/differential/media.jsonl");
-    let (mut count, mut wrong) = (0, vec![]);
+    let (mut count, mut fewer, mut wrong) = (0, 0, vec![]);
     for line in fs::read_to_string(kept).expect("read").lines() {
         let line: Value = serde_json::from_str(line).expect("JSON");
         let name = line["name"].as_str().expect("a name");
@@ -523,18 +683,32 @@ fn real_files_are_measured_as_pillow_and_ffmpeg_measure_them() {
         fs::write(&path, unpacked(line["bytes"].as_str().expect("text"))).expect("written");
         let measured = match media::probe(&path, &Ffprobe::default()) {
             Media::Image { width, height, .. } => serde_json::json!([width, height]),
-            Media::Video { width, height, frames, rate } => {
+            // Of the frame in which the file ends, which may be decoded, we promise nothing.
+            Media::Video { there, .. } if line["then"].as_u64().is_some_and(|it| it - there <= 1) => {
+                count += 1;
+                fewer += 1;
+                continue;
+            }
+            // Less than a frame's worth is missing.
+            Media::Video { width, height, frames, there, rate } if frames - there <= 1 => {
                 let rate = match rate.denominator {
                     1 => rate.numerator.to_string(),
                     denominator => format!("{}/{denominator}", rate.numerator),
                 };
                 serde_json::json!([width, height, frames, rate])
             }
+            Media::Video { there, .. } => serde_json::json!({ "decoded": there }),
             Media::Unusable(Flaw::CutOff) => "cut off".into(),
             Media::Unusable(_) => Value::Null,
         };
-        let expected = match line["then"].as_str().expect("what then") {
-            "fails" => "cut off".into(),
+        // Whether these decoders mind is chance, so the film is refused.
+        let is_chance = ["chosen-", "jpegs-", "loud-"].iter().any(|it| name.starts_with(it));
+        if is_chance && measured == "cut off" && !name.contains("less0") {
+            count += 1;
+            continue;
+        }
+        let expected = match line["then"].as_str() {
+            Some("fails") => "cut off".into(),
             _ => line["says"].clone(),
         };
         count += 1;
@@ -543,7 +717,41 @@ fn real_files_are_measured_as_pillow_and_ffmpeg_measure_them() {
         }
     }
     assert!(count > 250, "only {count} files");
+    assert!(fewer >= 4, "only {fewer} films with fewer frames than were counted");
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn pictures_of_all_kinds_are_small_pngs_of_the_same_pixels() {
+    let dir = tempfile::tempdir().expect("a temp dir");
+    let kept = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/differential/media.jsonl");
+    let lines: Vec<Value> = fs::read_to_string(kept)
+        .expect("read")
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect();
+    let picture = |name: &str| {
+        let line = lines.iter().find(|it| it["name"] == name).expect("kept");
+        let path = dir.path().join(name);
+        fs::write(&path, unpacked(line["bytes"].as_str().expect("text"))).expect("written");
+        dpgui::data::thumbnail(&path)
+    };
+    // The same noise, in formats that lose nothing.
+    let expected = picture("png0-0.png").expect("a picture");
+    for name in ["bmp0-0.bmp", "webp1-0.webp"] {
+        assert_eq!(picture(name).as_ref(), Some(&expected), "{name}");
+    }
+    let black = picture("plain.png").expect("a picture");
+    for name in ["plain.gif", "plain.bmp", "plain.jpg", "plain.webp", "lossless.webp", "two.gif", "two.webp"]
+    {
+        assert_eq!(picture(name).as_ref(), Some(&black), "{name}");
+    }
+    for name in ["gif0-0.gif", "moving-0.gif", "webp0-0.webp", "clear.webp"] {
+        assert!(picture(name).is_some(), "{name}");
+    }
+    for name in ["plain.tiff", "plain.avif", "film0.mp4", "palette-0.bmp"] {
+        assert_eq!(picture(name), None, "{name}");
+    }
 }
 
 /// Base64.

@@ -3,7 +3,7 @@
 use std::{fs, os::unix::fs::symlink, path::Path, process::Command};
 
 use crate::support::{
-    media::{mp4, png},
+    media::{avi, mp4, png},
     sandbox::{Said, Sandbox},
 };
 
@@ -236,12 +236,15 @@ fn what_has_no_picture_in_the_report_says_so() {
     let sandbox = sandbox(SIMPLE);
     sandbox.write(
         "w/a/film.bmp",
-        [&b"BM\0\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0\x01\0\0\0\x01\0\0\0\x01\0\x18\0"[..], &[0; 28]].concat(),
+        [&b"BM\0\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0\x01\0\0\0\x01\0\0\0\x01\0\x08\0"[..], &[0; 28]].concat(),
     );
     sandbox.write("w/a/film.txt", "words");
     look(&sandbox, &["data", "check", "d.toml", "--html", "report.html"]).ok();
     let html = fs::read_to_string(sandbox.path("w/report.html")).expect("written");
-    assert!(html.contains("film.bmp<br>1×1<br>no picture: only JPEG and PNG are shown"), "{html}");
+    assert!(
+        html.contains("film.bmp<br>1×1<br>no picture: only JPEG, PNG, WebP, GIF and BMP are shown"),
+        "{html}"
+    );
 }
 
 #[test]
@@ -284,4 +287,50 @@ fn which_training_is_meant_is_said() {
     note("as `DIR/w/v.toml` will evaluate with it; name another with `--config`");
     sandbox.write("w/t.toml", TRAINING);
     note("as `DIR/w/t.toml` will train with it, and so does 1 more beside it: name another with `--config`");
+}
+
+#[test]
+fn a_cut_video_that_is_decoded_trains_if_enough_frames_are_there() {
+    let sandbox = sandbox("resolutions = [64]\nframe_buckets = [1, 9]\n[[directory]]\npath = 'a'\n");
+    sandbox.write("w/t.toml", TRAINING);
+    sandbox.write("w/a/film.txt", "words");
+    let whole = avi();
+    let film = |less: usize| sandbox.write("w/a/film.avi", &whole[..whole.len() - less]);
+    film(0);
+    let said = check(&sandbox, 0, "all 5 files train");
+    assert!(!said.stdout.contains("media-readable"), "{said}");
+    // Ten frames and a part of one.
+    film(9 * 108 + 20);
+    check(
+        &sandbox,
+        0,
+        "warning[media-readable]: cut off before its end; the frames that are there fill its bucket, so the trainer takes it: `film.avi` in `DIR/w/a`",
+    );
+    film(12 * 108);
+    check(
+        &sandbox,
+        2,
+        "error[media-readable]: cut off before its end, with fewer frames left than its bucket has, on which the trainer gives up while it caches: `film.avi` in `DIR/w/a`",
+    );
+    // Of the last frame hardly anything: the decoder gives up.
+    film(9 * 108 + 90);
+    check(
+        &sandbox,
+        2,
+        "error[media-readable]: cut off before its end: `film.avi` in `DIR/w/a`; the trainer measures it",
+    );
+}
+
+#[test]
+fn a_dataset_without_folders_is_an_error() {
+    for dataset in
+        ["", "resolutions = [64]\n", "resolutions = [64]\ndirectory = []\n", "[[directories]]\npath = 'a'\n"]
+    {
+        let sandbox = sandbox(dataset);
+        check(
+            &sandbox,
+            2,
+            "error[dataset-directory-list]: there is no `[[directory]]`: the dataset is empty",
+        );
+    }
 }

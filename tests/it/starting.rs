@@ -201,6 +201,27 @@ fn a_dataset_that_cannot_work_is_refused_before_there_is_a_run() {
 }
 
 #[test]
+fn media_that_are_cut_off_are_refused_before_there_is_a_run() {
+    let mut lab = with_gpus(&[]);
+    lab.change("configs/tiny.toml", "type = 'demo'", "type = 'omnigen2'\ndiffusers_path = 'data'");
+    let whole = png(64, 64);
+    for name in ["a", "b", "c"] {
+        lab.sandbox.write(format!("w/data/{name}.png"), &whole);
+        lab.sandbox.write(format!("w/data/{name}.txt"), name);
+    }
+    lab.sandbox.write("w/data/b.png", &whole[..whole.len() - 16]);
+    let said = lab.train(&[]);
+    assert_eq!(said.code, Some(2), "{said}");
+    let expected = "error[media-readable]: cut off before its end: `b.png` in ";
+    assert!(said.stderr.contains(expected), "{said}");
+    assert!(!lab.sandbox.root().join("runs").exists(), "{said}");
+    lab.sandbox.write("w/data/b.png", &whole);
+    lab.sandbox.env("FAKE_STEPS", "1");
+    let said = lab.train(&[]).ok();
+    assert!(said.stderr.contains("Data all 3 files train"), "{said}");
+}
+
+#[test]
 fn a_misspelt_key_is_told_of_with_the_one_that_was_meant() {
     let lab = Lab::new(&[]);
     lab.change("configs/tiny.toml", "max_steps", "max_step");

@@ -129,8 +129,9 @@ fn figure(survey: &Survey, place: &Placed) -> String {
     let [left, top, right, bottom] = place.crop;
     let stroke = f64::from(width.max(height)) / 80.0;
     let decoded = thumbnail(&folder.join(&place.item.name));
-    // Only these two are decoded here; an empty tile would look like a fault of the file.
-    let without = if decoded.is_none() { "<br>no picture: only JPEG and PNG are shown" } else { "" };
+    // Others are not decoded here; an empty tile would look like a fault of the file.
+    let without =
+        if decoded.is_none() { "<br>no picture: only JPEG, PNG, WebP, GIF and BMP are shown" } else { "" };
     let picture = decoded.map_or_else(String::new, |png| {
         let data = base64(&png);
         format!("<image href=\"data:image/png;base64,{data}\" width=\"{width}\" height=\"{height}\" preserveAspectRatio=\"none\"/>")

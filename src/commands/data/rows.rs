@@ -74,8 +74,8 @@ fn items(survey: &Survey, list: List, output: &Output) {
             }
             let (width, height) = item.media.as_ref().and_then(Media::size).unzip();
             let video = match &item.media {
-                Some(Media::Video { frames, rate, .. }) => Some(
-                    json!({ "frames": frames, "rate": format!("{}/{}", rate.numerator, rate.denominator) }),
+                Some(Media::Video { frames, there, rate, .. }) => Some(
+                    json!({ "frames": frames, "decoded": there, "rate": format!("{}/{}", rate.numerator, rate.denominator) }),
                 ),
                 _ => None,
             };

@@ -7,7 +7,7 @@ use toml_edit::{Item, Value};
 use super::{Dataset, Finding, Rule, View, dataset, datasets};
 use crate::config::{
     finding::Position,
-    schema::{Ability, FrameRule},
+    schema::{Ability, FrameRule, ModelType},
 };
 
 pub(super) const RULES: &[Rule] = &[
@@ -33,10 +33,14 @@ fn dataset_directory_list(d: &Dataset) -> Option<Finding> {
         None => true,
         Some(item) => item.as_array().is_some_and(toml_edit::Array::is_empty),
     };
-    empty.then(|| {
-        d.error("dataset-directory-list", "directory", "there is no `[[directory]]`: the dataset is empty")
-            .fix("add `[[directory]]` and below it `path = 'FOLDER'`")
-    })
+    empty.then(|| without_directories(d.at("directory")))
+}
+
+/// What has nothing to train with.
+pub fn without_directories(at: (&Path, Position)) -> Finding {
+    let message = "there is no `[[directory]]`: the dataset is empty";
+    Finding::error("dataset-directory-list", at, message)
+        .fix("add `[[directory]]` and below it `path = 'FOLDER'`")
 }
 
 /// The trainer reads it at the top first, even where a directory has its own.
@@ -168,18 +172,24 @@ fn same_directory_twice(d: &Dataset, found: &mut Vec<Finding>) {
 }
 
 fn edit_dataset_supported_type(d: &Dataset, found: &mut Vec<Finding>) {
-    let Some(model) = d.model.filter(|it| !it.can(Ability::EditDatasets) && it.name != "demo") else {
-        return;
-    };
+    let Some(model) = d.model else { return };
     for directory in d.directories().into_iter().filter(|it| it.has("control_path")) {
-        let message = format!("the model type `{}` cannot be trained with `control_path`", model.name);
-        let finding = directory.error("edit-dataset-supported-type", "control_path", message);
-        let effect = match model.name {
-            "flux2" => "AttributeError at the first batch, although upstream's documentation says it works",
-            _ => "TypeError while caching, then the training hangs",
-        };
-        found.push(finding.consequence(effect).fix("remove it, or train `flux` or `qwen_image`"));
+        found.extend(without_control(model, directory.at("control_path")));
     }
+}
+
+/// What a model does that cannot be trained to edit, given control images.
+pub fn without_control(model: &ModelType, at: (&Path, Position)) -> Option<Finding> {
+    if model.can(Ability::EditDatasets) || model.name == "demo" {
+        return None;
+    }
+    let message = format!("the model type `{}` cannot be trained with `control_path`", model.name);
+    let effect = match model.name {
+        "flux2" => "AttributeError at the first batch, although upstream's documentation says it works",
+        _ => "TypeError while caching, then the training hangs",
+    };
+    let finding = Finding::error("edit-dataset-supported-type", at, message).consequence(effect);
+    Some(finding.fix("remove it, or train `flux` or `qwen_image`"))
 }
 
 fn frame_bucket_alignment(d: &Dataset, found: &mut Vec<Finding>) {

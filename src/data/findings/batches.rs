@@ -5,7 +5,11 @@ use std::path::Path;
 use crate::config::{Finding, Position};
 
 use super::{
-    super::{plan::Filled, survey::Survey},
+    super::{
+        media::{Flaw, Media},
+        plan::Filled,
+        survey::{Item, Survey},
+    },
     counted,
 };
 
@@ -25,6 +29,12 @@ pub(super) fn of(survey: &Survey) -> Vec<Finding> {
     let epoch = &survey.epoch;
     let at = (file.as_path(), survey.dataset.directories.first().map_or(Position::START, |it| it.position));
     if epoch.before == 0 {
+        // What only we cannot measure may train.
+        let unknown =
+            |it: &Item| matches!(it.media, Some(Media::Unusable(Flaw::NeedsFfprobe | Flaw::Unmeasured)));
+        if survey.directories.iter().any(|it| it.items.iter().any(unknown)) {
+            return found;
+        }
         if survey.directories.iter().all(|it| it.faults.unlisted.is_none() && !it.items.is_empty())
             && !survey.directories.is_empty()
         {

@@ -5,6 +5,7 @@ use std::path::Path;
 use super::{
     super::{
         media::{Flaw, Media},
+        plan,
         survey::{Drop, Fate, Item},
     },
     Folder,
@@ -35,6 +36,10 @@ impl Folder<'_> {
                     );
                     self.error("media-readable", message, "replace it by a whole one, or remove it");
                 }
+                Flaw::OtherName => {
+                    let message = format!("{message}; it gives up");
+                    self.error("archive-members", message, "pack it anew, as `tar --create --file a.tar *`");
+                }
                 Flaw::NoPixels => self.error("media-readable", message, "remove it"),
                 Flaw::Unmeasured => self.warning("media-unknown", message, "convert it to PNG or JPEG"),
                 Flaw::NeedsFfprobe => {
@@ -43,6 +48,7 @@ impl Folder<'_> {
                 _ => self.warning("media-readable", format!("dropped, {message}"), "replace or remove it"),
             }
         }
+        self.shortened();
         let turned = |it: &&Item| matches!(it.media, Some(Media::Image { turned: true, .. }));
         if let Some(files) = self.files(self.directory.items.iter().filter(turned).map(|it| &it.name)) {
             let message = format!(
@@ -53,6 +59,37 @@ impl Folder<'_> {
                 message,
                 "turn the pixels, for example with `mogrify -auto-orient`",
             );
+        }
+    }
+
+    /// Videos that lack their end and are decoded without an error: long enough for their buckets, or not.
+    fn shortened(&mut self) {
+        let (mut short, mut enough) = (vec![], vec![]);
+        for item in &self.directory.items {
+            let (Fate::Trains(group), Some(Media::Video { frames, there, rate, .. }), Some(video)) =
+                (item.fate, &item.media, self.survey.model.video)
+            else {
+                continue;
+            };
+            if there == frames {
+                continue;
+            }
+            let left = plan::retimed(*there, *rate, video);
+            let buckets = self.spec.buckets.of_group(group, self.survey.model.bucket_multiple);
+            let is_short = buckets.iter().any(|it| it.encoded(&self.survey.model)[2] > left);
+            if is_short { &mut short } else { &mut enough }.push(&item.name);
+        }
+        if let Some(files) = self.files(short.into_iter()) {
+            let message = format!(
+                "cut off before its end, with fewer frames left than its bucket has, on which the trainer gives up while it caches: {files}"
+            );
+            self.error("media-readable", message, "replace it by a whole one, or remove it");
+        }
+        if let Some(files) = self.files(enough.into_iter()) {
+            let message = format!(
+                "cut off before its end; the frames that are there fill its bucket, so the trainer takes it: {files}"
+            );
+            self.warning("media-readable", message, "replace it by a whole one");
         }
     }
 
@@ -73,19 +110,7 @@ impl Folder<'_> {
             };
             self.warning("videos-need-video-model", message, fix);
         }
-        let uncounted = |it: &&Item| {
-            matches!(it.media, Some(Media::Video { frames: 1, .. })) && self.survey.model.video.is_some()
-        };
-        if let Some(files) = self.files(self.directory.items.iter().filter(uncounted).map(|it| &it.name)) {
-            let message = format!(
-                "a container that does not say how many frames it has, so the trainer takes it for one image: {files}"
-            );
-            self.warning(
-                "video-length-unknown",
-                message,
-                "convert it to MP4, for example with `ffmpeg -c copy`",
-            );
-        }
+        self.uncounted();
         let image = |it: &&Item| matches!(it.fate, Fate::Trains(_)) && it.frames == 1;
         let images = self.directory.items.iter().filter(image).map(|it| &it.name);
         if let Some(files) = self.files(images).filter(|_| self.survey.model.videos_only) {
@@ -98,7 +123,9 @@ impl Folder<'_> {
             );
             self.warning("size-bucket-for-images", message, "add `[width, height, 1]` to `size_buckets`");
         }
-        if let Some(files) = self.files(self.dropped(Drop::TooShort)) {
+        let is_too_short = |it: &&Item| it.fate == Fate::Dropped(Drop::TooShort) && !self.is_uncounted(it);
+        let too_short = self.directory.items.iter().filter(is_too_short).map(|it| &it.name);
+        if let Some(files) = self.files(too_short) {
             let shortest = self.spec.buckets.shortest_video();
             let (message, fix) = match shortest {
                 Some(frames) => (
@@ -115,9 +142,35 @@ impl Folder<'_> {
             self.warning("videos-need-frame-bucket", message, fix);
         }
     }
+
+    /// A video of whose frames the trainer counts one.
+    fn is_uncounted(&self, item: &Item) -> bool {
+        matches!(item.media, Some(Media::Video { frames: 1, .. })) && self.survey.model.video.is_some()
+    }
+
+    fn uncounted(&mut self) {
+        // One frame, re-timed to a lower rate, is none.
+        for (is_dropped, so) in
+            [(false, "takes it for so many as one becomes at the model's rate"), (true, "drops it")]
+        {
+            let of = self.directory.items.iter().filter(|it| self.is_uncounted(it));
+            let of = of.filter(|it| matches!(it.fate, Fate::Dropped(_)) == is_dropped);
+            let Some(files) = self.files(of.map(|it| &it.name)) else { continue };
+            let message = format!(
+                "a container that does not say how many frames it has, so the trainer counts one and {so}: {files}"
+            );
+            self.warning(
+                "video-length-unknown",
+                message,
+                "convert it to MP4, for example with `ffmpeg -c copy`",
+            );
+        }
+    }
 }
 
-const FLAWS: [Flaw; 12] = [
+const FLAWS: [Flaw; 14] = [
+    Flaw::OtherName,
+    Flaw::NotReopened,
     Flaw::CutOff,
     Flaw::Empty,
     Flaw::NoMedia,

@@ -50,10 +50,12 @@ impl Ffprobe {
         let rate = stream.avg_frame_rate.split_once('/').ok_or(Flaw::NoMedia)?;
         let rate = Rate::reduced(rate.0.parse().unwrap_or(0), rate.1.parse().unwrap_or(0));
         let frames = stream.nb_frames.and_then(|it| it.parse().ok());
+        let frames = frames.unwrap_or(1);
         Ok(Media::Video {
             width: stream.width,
             height: stream.height,
-            frames: frames.unwrap_or(1),
+            frames,
+            there: frames,
             // The trainer's own last resort.
             rate: rate.unwrap_or(Rate { numerator: 1, denominator: 1 }),
         })

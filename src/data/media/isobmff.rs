@@ -9,8 +9,9 @@ use std::{
 };
 
 use super::{
-    Rate, Track,
+    End, Rate, Track,
     bytes::{go, go_near, length, take, u16_be, u32_be, u64_be},
+    samples,
 };
 
 /// Boxes on one level; real files have dozens, a hostile one could have millions of 8 bytes.
@@ -30,60 +31,17 @@ pub(super) fn read<R: Read + Seek>(reader: &mut BufReader<R>) -> Option<Track> {
             let mut video = video(reader, media.clone())?;
             if video.frames.is_none() {
                 video.rate = fragment_rate(reader, end, track, media);
-                video.is_whole = missing(reader).is_none_or(|(_, bytes)| bytes == 0);
+                let is_whole = missing(reader).is_none_or(|(_, bytes)| bytes == 0);
+                video.end = if is_whole { End::Whole } else { End::Broken };
             }
             found = found.or(Some(video));
         }
     }
     let mut found = found?;
-    found.is_whole &= holds_its_samples(reader, &tracks, end);
-    Some(found)
-}
-
-/// Of each track of pictures or sound, the last sample ends in the file: the trainer decodes both.
-fn holds_its_samples<R: Read + Seek>(reader: &mut BufReader<R>, tracks: &[Range<u64>], end: u64) -> bool {
-    tracks.iter().all(|track| {
-        let Some(media) = find(reader, track.clone(), *b"mdia") else { return true };
-        let is_decoded = matches!(
-            handler(reader, media.clone()),
-            Some([b'v', b'i', b'd', b'e'] | [b's', b'o', b'u', b'n'])
-        );
-        !is_decoded || last_sample_end(reader, media).is_none_or(|last| last <= end)
-    })
-}
-
-/// Where the last chunk of samples ends: its place, and the sizes of the samples in it.
-/// Source: ISO/IEC 14496-12, 8.7.
-fn last_sample_end<R: Read + Seek>(reader: &mut BufReader<R>, media: Range<u64>) -> Option<u64> {
-    /// A chunk is about a second, or one sample.
-    const MOST_SAMPLES: u32 = 100_000;
-    let information = find(reader, media, *b"minf")?;
-    let table = find(reader, information, *b"stbl")?;
-    let (places, size) = match find(reader, table.clone(), *b"co64") {
-        Some(wide) => (wide, 8),
-        None => (find(reader, table.clone(), *b"stco")?, 4),
-    };
-    let last = |of: &Range<u64>, count: u32, size: u64| {
-        let at = of.start + 8 + u64::from(count.checked_sub(1)?) * size;
-        (at + size <= of.end).then_some(at)
-    };
-    go(reader, places.start + 4)?;
-    let chunks = u32_be(reader)?;
-    go(reader, last(&places, chunks, size)?)?;
-    let place = if size == 8 { u64_be(reader)? } else { u32_be(reader)?.into() };
-    let runs = find(reader, table.clone(), *b"stsc")?;
-    go(reader, runs.start + 4)?;
-    let count = u32_be(reader)?;
-    go(reader, last(&runs, count, 12)? + 4)?;
-    let samples = u32_be(reader)?.min(MOST_SAMPLES);
-    let sizes = find(reader, table, *b"stsz")?;
-    go(reader, sizes.start + 4)?;
-    let (each, all) = (u32_be(reader)?, u32_be(reader)?);
-    if each > 0 {
-        return place.checked_add(u64::from(each) * u64::from(samples));
+    if found.end == End::Whole {
+        found.end = samples::how_they_end(reader, &tracks, end);
     }
-    go(reader, sizes.start + 12 + u64::from(all.checked_sub(samples)?) * 4)?;
-    (0..samples).try_fold(place, |end, _| end.checked_add(u32_be(reader)?.into()))
+    Some(found)
 }
 
 /// The name of the last box that matters, and how many bytes it lacks; `None` if there are no boxes.
@@ -162,7 +120,7 @@ fn video<R: Read + Seek>(reader: &mut BufReader<R>, media: Range<u64>) -> Option
         frames: (frames > 0).then_some(frames),
         counted: frames,
         rate: ticks.checked_mul(frames).and_then(|ticks| Rate::reduced(ticks, duration)),
-        is_whole: true,
+        end: End::Whole,
     })
 }
 
@@ -179,13 +137,17 @@ fn count<R: Read + Seek>(reader: &mut BufReader<R>, times: Range<u64>) -> Option
     Some((frames, duration))
 }
 
-fn handler<R: Read + Seek>(reader: &mut BufReader<R>, media: Range<u64>) -> Option<[u8; 4]> {
+pub(super) fn handler<R: Read + Seek>(reader: &mut BufReader<R>, media: Range<u64>) -> Option<[u8; 4]> {
     let handler = find(reader, media, *b"hdlr")?;
     go(reader, handler.start + 8)?;
     take(reader)
 }
 
-fn find<R: Read + Seek>(reader: &mut BufReader<R>, within: Range<u64>, name: [u8; 4]) -> Option<Range<u64>> {
+pub(super) fn find<R: Read + Seek>(
+    reader: &mut BufReader<R>,
+    within: Range<u64>,
+    name: [u8; 4],
+) -> Option<Range<u64>> {
     search(reader, within, name, true)?.into_iter().next()
 }
 

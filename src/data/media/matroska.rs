@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{
-    Rate, Track,
+    End, Rate, Track,
     bytes::{go, length, take},
 };
 
@@ -58,7 +58,7 @@ fn video<R: Read + Seek>(reader: &mut BufReader<R>, entry: Range<u64>, segment: 
         counted: blocks(reader, segment, track),
         rate,
         // What is missing is not counted, here and there.
-        is_whole: true,
+        end: End::Whole,
     })
 }
 

@@ -8,12 +8,13 @@ use std::{
 };
 
 use crate::{
-    output::{Output, Progress},
+    output::{Output, Progress, plain},
     platform::{cores, fs},
 };
 
 use super::{
     super::{
+        archive::Member,
         cache::{Cache, CaptionText, Known, Stamp},
         captions,
         listing::{Companion, Listed, with_text_suffix},
@@ -38,25 +39,29 @@ impl Probes {
         site: Site,
     ) -> Self {
         let opened = |it: &&Listed| !with_texts || it.has_text || !spec.skip_empty_caption;
-        let media = items.iter().filter(opened).map(|it| (it.name.clone(), false));
-        let texts =
-            items.iter().filter(|it| with_texts && it.has_text).map(|it| (with_text_suffix(&it.name), true));
-        let mut files: Vec<(OsString, bool)> = media.chain(texts).collect();
-        files.sort_unstable();
-        files.dedup();
+        let media = items
+            .iter()
+            .filter(opened)
+            .map(|it| (it.name.clone(), it.member.as_ref().map_or(Wanted::Media, |it| Wanted::Member(it))));
+        let texts = items.iter().filter(|it| with_texts && it.has_text);
+        let texts = texts.map(|it| (with_text_suffix(&it.name), Wanted::Caption));
+        let mut files: Vec<(OsString, Wanted)> = media.chain(texts).collect();
+        files.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        files.dedup_by(|(a, _), (b, _)| a == b);
         let cache = Cache::load(site.workspace, &spec.path);
         let far = Far::of(files.len(), &spec.path, site.output);
-        let found = cores::map(&files, |(name, is_text)| {
+        let found = cores::map(&files, |(name, wanted)| {
             far.one_more();
             let path = spec.path.join(name);
-            let stamp: Stamp = fs::stamp(&path).unwrap_or_default();
+            let holder = if let Wanted::Member(member) = wanted { member.archive() } else { &path };
+            let stamp: Stamp = fs::stamp(holder).unwrap_or_default();
             if let Some(known) = cache.get(name, stamp) {
                 return (stamp, known.clone());
             }
-            let known = if *is_text {
-                Known::Caption(captions::read_text(&path))
-            } else {
-                Known::Media(media::probe(&path, ffprobe))
+            let known = match wanted {
+                Wanted::Caption => Known::Caption(captions::read_text(&path)),
+                Wanted::Media => Known::Media(media::probe(&path, ffprobe)),
+                Wanted::Member(member) => Known::Media(member.probe()),
             };
             (stamp, known)
         });
@@ -80,9 +85,17 @@ impl Probes {
         }
     }
 
-    pub(super) fn companion(&self, path: &PathBuf) -> Option<&Media> {
+    pub(super) fn companion(&self, path: &Path) -> Option<&Media> {
         self.companions.get(path)
     }
+}
+
+/// What is to be known of a file.
+#[derive(Clone, Copy)]
+enum Wanted<'a> {
+    Media,
+    Member(&'a Member),
+    Caption,
 }
 
 /// The masks and control images, each opened once.
@@ -113,15 +126,37 @@ struct Far {
 impl Far {
     fn of(all: usize, folder: &Path, output: &Output) -> Self {
         let shown = (all > FEW).then(|| output.progress("Looking"));
-        Self { done: AtomicUsize::new(0), all, shown, folder: folder.display().to_string() }
+        Self { done: AtomicUsize::new(0), all, shown, folder: plain::name(folder) }
     }
 
     fn one_more(&self) {
-        /// Often enough for the eye.
-        const EVERY: usize = 500;
         let done = self.done.fetch_add(1, Ordering::Relaxed);
-        if let Some(shown) = self.shown.as_ref().filter(|_| done.is_multiple_of(EVERY)) {
-            shown.doing(format!("{} of {} files in `{}`", grouped(done), grouped(self.all), self.folder));
+        if let (Some(shown), Some(text)) = (&self.shown, self.said_at(done)) {
+            shown.doing(text);
         }
+    }
+
+    /// Often enough for the eye.
+    fn said_at(&self, done: usize) -> Option<String> {
+        const EVERY: usize = 500;
+        let (of, folder) = (grouped(self.all), &self.folder);
+        done.is_multiple_of(EVERY).then(|| format!("{} of {of} files in `{folder}`", grouped(done)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_large_folder_it_is_said_how_far_it_is() {
+        let output = Output::new(crate::output::Mode::Plain);
+        let check = |all: usize, done: usize, expected: Option<&str>| {
+            let far = Far::of(all, Path::new("/data/a\u{1b}b"), &output);
+            assert_eq!((far.shown.is_some(), far.said_at(done).as_deref()), (all > FEW, expected));
+        };
+        check(5000, 500, Some("500 of 5,000 files in `/data/a\\x1bb`"));
+        check(5001, 1500, Some("1,500 of 5,001 files in `/data/a\\x1bb`"));
+        check(2_000_000, 1501, None);
     }
 }

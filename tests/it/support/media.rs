@@ -38,6 +38,20 @@ pub(crate) fn mp4(width: u16, height: u16, frames: u32, rate: u32) -> Vec<u8> {
         .concat()
 }
 
+/// An AVI of 20 frames of MPEG-4, 100 bytes each, without sound and without an index.
+pub(crate) fn avi() -> Vec<u8> {
+    let chunk = |name: &[u8; 4], content: &[u8]| {
+        [&name[..], &u32::try_from(content.len()).expect("short").to_le_bytes(), content].concat()
+    };
+    let numbers = |all: &[u32]| all.iter().flat_map(|it| it.to_le_bytes()).collect::<Vec<u8>>();
+    let header = [&b"vidsFMP4"[..], &numbers(&[0, 0, 0, 1, 16, 0, 20, 0, 0, 0, 0, 0])].concat();
+    let format = [&numbers(&[40, 64, 64, 0x18_0001])[..], b"FMP4", &[0; 20]].concat();
+    let stream = [&b"strl"[..], &chunk(b"strh", &header), &chunk(b"strf", &format)].concat();
+    let headers = [&b"hdrl"[..], &chunk(b"LIST", &stream)].concat();
+    let frames = [&b"movi"[..], &chunk(b"00dc", &[7; 100]).repeat(20)].concat();
+    chunk(b"RIFF", &[&b"AVI "[..], &chunk(b"LIST", &headers), &chunk(b"LIST", &frames)].concat())
+}
+
 fn atom(name: [u8; 4], content: &[u8]) -> Vec<u8> {
     let length = u32::try_from(content.len() + 8).expect("short");
     [&length.to_be_bytes()[..], &name, content].concat()
