@@ -25,13 +25,14 @@ use proptest::{
 };
 
 use crate::{
-    kill_matrix::{Random, State, nobody_is_left, seed},
+    kill_matrix::{State, nobody_is_left},
     kill_whole::{SCENARIOS, Scenario, World, lasting},
     support::{
         file_server::Fault,
         git_repository::say,
         git_server,
         lab::until,
+        random::{Random, seed},
         sandbox::{Said, Sandbox},
     },
 };

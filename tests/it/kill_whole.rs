@@ -12,10 +12,8 @@ use std::{
 use dpgui::platform::checkpoint::Checkpoint;
 
 use crate::{
-    kill_matrix::{
-        CHUNK, Kill, Random, State, differences, kills, nobody_is_left, state, temporaries_are_gone,
-    },
-    support::{sandbox::Sandbox, small_world::SmallWorld},
+    kill_matrix::{CHUNK, Kill, State, differences, kills, nobody_is_left, state, temporaries_are_gone},
+    support::{random::Random, sandbox::Sandbox, small_world::SmallWorld},
 };
 
 /// What only a setup with an environment reaches.

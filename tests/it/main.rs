@@ -18,6 +18,7 @@ mod deepspeed;
 mod diagnosis;
 mod doctor;
 mod downloads;
+mod drills;
 mod durability;
 mod ended;
 mod git;

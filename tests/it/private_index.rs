@@ -3,12 +3,10 @@
 
 use std::{fs, path::PathBuf};
 
-use crate::{
-    kill_matrix::Random,
-    support::{
-        sandbox::{Said, Sandbox},
-        small_world::SmallWorld,
-    },
+use crate::support::{
+    random::Random,
+    sandbox::{Said, Sandbox},
+    small_world::SmallWorld,
 };
 
 /// `user:secret`.

@@ -20,11 +20,12 @@ use dpgui::{
 use serde_json::Value;
 
 use crate::{
-    kill_matrix::{Kill, Random, differences, kills, nobody_is_left, seed, temporaries_are_gone},
+    kill_matrix::{Kill, differences, kills, nobody_is_left, temporaries_are_gone},
     kill_whole::lasting,
     support::{
         git_repository::say,
         lab::{Background, Lab, until},
+        random::{Random, seed},
         sandbox::Sandbox,
         small_world::SmallWorld,
     },

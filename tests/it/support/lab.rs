@@ -114,6 +114,12 @@ impl Lab {
         Run { path: self.sandbox.root().join("runs").join(id) }
     }
 
+    /// Nobody has the slot on which runs without GPUs compute.
+    pub(crate) fn slot_is_free(&self) -> bool {
+        let slot = self.sandbox.path("home/.local/state/dpgui/leases/cpu-0.lock");
+        fs::File::open(slot).is_ok_and(|file| file.try_lock().is_ok())
+    }
+
     /// The only run that there is, waited for.
     pub(crate) fn only_run(&self) -> Run {
         until("there is a run", || {
@@ -268,12 +274,16 @@ impl Run {
 
     /// The pid of the process of the run that has `word` in its command line.
     pub(crate) fn process(&self, word: &str) -> u32 {
-        until(&format!("there is a {word}"), || {
-            self.processes().into_iter().find(|pid| {
-                let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-                line.split(|byte| *byte == 0).any(|arg| arg == word.as_bytes())
-            })
-        })
+        until(&format!("there is a {word}"), || self.processes_with(word).first().copied())
+    }
+
+    /// All of them.
+    pub(crate) fn processes_with(&self, word: &str) -> Vec<u32> {
+        let has = |pid: &u32| {
+            let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            line.split(|byte| *byte == 0).any(|arg| arg == word.as_bytes())
+        };
+        self.processes().into_iter().filter(has).collect()
     }
 
     fn json(&self, name: &str) -> Option<Value> {

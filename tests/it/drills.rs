@@ -1,0 +1,224 @@
+//! Drills: trainings to which everything happens that can, at random moments. Whatever it was, each ends once, nobody is
+//! left of it, and its log has every byte that was printed.
+
+use std::{
+    fs::File,
+    io::Read,
+    os::fd::OwnedFd,
+    process::{Child, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use nix::pty::openpty;
+use serde_json::Value;
+
+use crate::support::{
+    lab::{Lab, Run, kill, until_within},
+    random::{Random, seed},
+};
+
+/// For a run to end when all that is to happen to it has happened: it may ignore signals for that long.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// What may happen to a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Blow {
+    /// Processes of the run that may be killed, by a word of their command lines.
+    Process(&'static str),
+    Supervisor,
+    Keeper,
+    Both,
+    Stop(&'static [&'static str]),
+    Save,
+    /// Somebody who reads nothing of what he asked for.
+    Stalled,
+    /// Whoever started it sees his terminal closed.
+    Terminal,
+    Look,
+}
+
+const BLOWS: [Blow; 14] = [
+    Blow::Process("--num_gpus"),
+    Blow::Process("launcher"),
+    Blow::Process("rank"),
+    Blow::Supervisor,
+    Blow::Supervisor,
+    Blow::Keeper,
+    Blow::Both,
+    Blow::Stop(&["stop"]),
+    Blow::Stop(&["stop", "--now"]),
+    Blow::Stop(&["stop", "--no-save"]),
+    Blow::Save,
+    Blow::Stalled,
+    Blow::Terminal,
+    Blow::Look,
+];
+
+/// `DPGUI_TEST_SEED` repeats what failed; `DPGUI_TEST_DRILLS` is how many there are.
+#[test]
+fn whatever_happens_a_run_ends_once_and_leaves_nobody_and_no_hole_in_its_log() {
+    let count = std::env::var("DPGUI_TEST_DRILLS").map_or(16, |it| it.parse().expect("a number"));
+    let seed = seed();
+    println!("DPGUI_TEST_SEED={seed} DPGUI_TEST_DRILLS={count}");
+    let width = 4;
+    thread::scope(|scope| {
+        for worker in 0..width {
+            scope.spawn(move || {
+                for number in (worker..count).step_by(width) {
+                    drill(seed.wrapping_add(number as u64), number);
+                }
+            });
+        }
+    });
+}
+
+fn pick<T: Copy>(random: &mut Random, from: &[T]) -> T {
+    from[usize::try_from(random.below(from.len() as u64)).expect("small")]
+}
+
+fn drill(seed: u64, number: usize) {
+    let mut random = Random(seed);
+    let steps = 5 + random.below(40);
+    let bytes = pick(&mut random, &[0, 0, 300_000, 3_000_000]);
+    let print = if bytes > 0 { "flood" } else { pick(&mut random, &["", "bars", "garbage"]) };
+    let ignored = if random.below(12) == 0 { "INT" } else { "" };
+    let daemon = if random.below(4) == 0 { "yes" } else { "" };
+    let (steps_text, bytes_text) = (steps.to_string(), bytes.to_string());
+    let lab = Lab::new(&[
+        ("STEPS", &steps_text),
+        ("STEP_TIME", "0.02"),
+        ("PRINT", print),
+        ("BYTES", &bytes_text),
+        ("IGNORE", ignored),
+        ("DAEMON", daemon),
+    ]);
+    // Small enough to be cut and compressed, large enough to lose nothing.
+    lab.sandbox.write("w/dpgui.toml", "[logs]\nsegment = '256 KB'\n");
+    let launcher = pick(&mut random, &["deepspeed", "deepspeed", "direct"]);
+    let blows: Vec<Blow> = (0..=random.below(4)).map(|_| pick(&mut random, &BLOWS)).collect();
+    let what = format!(
+        "drill {number}, seed {seed}: {launcher}, {steps} steps, {print} {bytes}, -{ignored}, {blows:?}"
+    );
+    let mut closed = None;
+    let run = if blows.contains(&Blow::Terminal) {
+        let (child, terminal) = on_terminal(&lab, &["train", "configs/tiny.toml", "--launcher", launcher]);
+        closed = Some(child);
+        let run = lab.only_run();
+        thread::sleep(Duration::from_millis(random.below(400)));
+        drop(terminal);
+        run
+    } else {
+        lab.detached(&["--launcher", launcher])
+    };
+    let mut stalled = vec![];
+    for blow in &blows {
+        thread::sleep(Duration::from_millis(random.below(500)));
+        stalled.extend(strike(&lab, &run, *blow));
+    }
+    check(&lab, &run, &blows, &what);
+    for mut child in stalled.into_iter().chain(closed) {
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+}
+
+fn strike(lab: &Lab, run: &Run, blow: Blow) -> Option<Child> {
+    let end = |pids: Vec<u32>| pids.into_iter().for_each(|pid| kill(pid, "KILL"));
+    match blow {
+        Blow::Process(word) => end(run.processes_with(word)),
+        Blow::Supervisor if run.is_supervised() => kill(run.supervisor(), "KILL"),
+        Blow::Keeper => end(run.keepers()),
+        Blow::Both if run.is_supervised() => {
+            end(run.keepers());
+            kill(run.supervisor(), "KILL");
+        }
+        Blow::Stop(args) => {
+            // It may be over already, or no run of all that there are may be running.
+            let _ = lab.sandbox.dpgui(&[args, &[&run.id()]].concat());
+        }
+        Blow::Save => {
+            let _ = lab.sandbox.dpgui(&["save", &run.id()]);
+        }
+        Blow::Stalled => {
+            let mut command = lab.sandbox.command(&["logs", "-f", &run.id()]);
+            let child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
+            return Some(child.expect("the program starts"));
+        }
+        Blow::Look => {
+            lab.sandbox.dpgui(&["runs"]).ok();
+        }
+        Blow::Supervisor | Blow::Both | Blow::Terminal => {}
+    }
+    None
+}
+
+fn check(lab: &Lab, run: &Run, blows: &[Blow], what: &str) {
+    let since = Instant::now();
+    until_within(PATIENCE, what, || {
+        // What nobody keeps any more is found by the next command, whichever it is.
+        if since.elapsed() > Duration::from_secs(2) {
+            lab.sandbox.dpgui(&["runs"]).ok();
+        }
+        (!run.state()["ended"].is_null() && !run.is_supervised()).then_some(())
+    });
+    until_within(PATIENCE, what, || run.keepers().is_empty().then_some(()));
+    assert_eq!(run.processes(), [0_u32; 0], "{what}: somebody is left");
+    assert!(lab.slot_is_free(), "{what}: somebody has its slot");
+    let history = run.history();
+    let named = |name: &str| history.iter().filter(|it| it["event"] == name).count();
+    assert_eq!(named("ended"), 1, "{what}: {history:?}");
+    let numbers: Vec<_> = history.iter().map(|it| it["seq"].as_u64()).collect();
+    assert_eq!(numbers, (1..=history.len() as u64).map(Some).collect::<Vec<_>>(), "{what}");
+    let outcome = run.outcome()["outcome"].as_str().expect("a word").to_owned();
+    let only_watched = |blow: &Blow| !matches!(blow, Blow::Process(_) | Blow::Stop(_) | Blow::Both);
+    // Where a keeper and its supervisor die together, a training may end with nobody there.
+    let watched = !(blows.contains(&Blow::Both) || blows.contains(&Blow::Keeper));
+    if blows.iter().all(only_watched) && watched {
+        assert_eq!(outcome, "completed", "{what}: {history:?}");
+    }
+    let log = String::from_utf8_lossy(&run.log()).into_owned();
+    has_no_hole(&log, what);
+    if outcome == "completed" {
+        assert!(log.ends_with("TRAINING COMPLETE!\n"), "{what}: {}", &log[log.len().saturating_sub(200)..]);
+    }
+    assert!(!history.iter().any(|it| it["event"] == "gap"), "{what}: there was room");
+}
+
+/// What the trainer counts, it counts without a gap, from the first to the last that is there.
+fn has_no_hole(log: &str, what: &str) {
+    let flood = log.lines().filter(|line| line.len() == 99).filter_map(|line| line.parse::<u64>().ok());
+    for (line, expected) in flood.zip(0..) {
+        assert_eq!(line, expected, "{what}: a line is missing or there twice");
+    }
+    let step = |line: &str| line.strip_prefix("steps: ")?.split(' ').next()?.parse::<u64>().ok();
+    for (step, expected) in log.lines().filter_map(step).zip(1..) {
+        assert_eq!(step, expected, "{what}: a step is missing or there twice");
+    }
+}
+
+fn on_terminal(lab: &Lab, args: &[&str]) -> (Child, File) {
+    let pair = openpty(None, None).expect("a terminal");
+    let end = |terminal: &OwnedFd| Stdio::from(terminal.try_clone().expect("another handle"));
+    let mut command = lab.sandbox.command(args);
+    command.env("TERM", "xterm").stdin(end(&pair.slave)).stdout(end(&pair.slave)).stderr(end(&pair.slave));
+    let child = command.spawn().expect("the program starts");
+    let terminal = File::from(pair.master);
+    let mut drained = terminal.try_clone().expect("another handle");
+    // Nobody looks; what is not read would hold the program up.
+    thread::spawn(move || {
+        let mut bytes = [0; 4096];
+        while matches!(drained.read(&mut bytes), Ok(1..)) {}
+    });
+    (child, terminal)
+}
+
+/// A run's end is told by its state alone, which a test may look at.
+#[test]
+fn the_order_of_what_happened_is_the_order_of_its_numbers() {
+    let lab = Lab::new(&[]);
+    lab.train(&[]).ok();
+    let history: Vec<Value> = lab.only_run().history();
+    let times: Vec<&str> = history.iter().map(|it| it["time"].as_str().expect("a time")).collect();
+    assert!(times.is_sorted(), "{times:?}");
+}
