@@ -43,8 +43,10 @@ pub mod start;
 pub mod state;
 pub mod status;
 pub mod stop;
+pub mod strangers;
 pub mod supervise;
 pub mod typed;
+pub mod vram;
 pub mod watch;
 pub mod watchdog;
 

@@ -2,7 +2,7 @@
 
 mod metrics;
 
-use std::{collections::VecDeque, ops::ControlFlow, process::ExitCode};
+use std::{collections::VecDeque, ops::ControlFlow, process::ExitCode, sync::mpsc, thread};
 
 use jiff::Timestamp;
 use regex::Regex;
@@ -96,6 +96,10 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
     let [since, until] =
         bounds.map(|text| text.as_deref().map(|it| when::parse(it, clock::now())).transpose());
     let (since, until) = (since?, until?);
+    if since.zip(until).is_some_and(|(since, until)| since >= until) {
+        return Err(Error::new(Kind::Usage, "`--since` is not before `--until`").with_hint("swap them"));
+    }
+    let ended = || ended() || until.is_some_and(|until| clock::now() >= until);
     let starts = wanted.iter().map(|stream| Ok((*stream, start(args, &dir, *stream, since)?)));
     let starts: Vec<(Stream, u64)> = starts.collect::<Result<_, FsError>>()?;
     let view = View { show: show(args, output), labelled: starts.len() > 1, timed: args.form.timestamps };
@@ -106,10 +110,6 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
         for_people: output.shows_data_on_terminal(),
         timed: is_timed,
     };
-    if args.follow {
-        // Whoever looks on must not slow down what is looked at.
-        limits::stand_back(Priority::AfterTraining);
-    }
     let mut page = Page {
         args,
         view,
@@ -126,10 +126,33 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
     };
     page.view.begin(&mut page.bytes);
     let live = (args.follow && output.shows_data_on_terminal()).then(|| output.live());
-    if show_all(Reader::new(&dir.log(), &starts, style), ended, page, live)?.is_continue() && args.follow {
+    let reader = Reader::new(&dir.log(), &starts, style);
+    let flow = if args.follow {
+        standing_back(ended, |ended| show_all(reader, ended, page, live))
+    } else {
+        show_all(reader, ended, page, live)
+    };
+    if flow?.is_continue() && args.follow {
         explain(&dir, args, output)?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Does `work` on a thread that stands back, so that looking on does not slow down what is looked at. Its question whether
+/// the run has ended is answered by one that does not: it may start a supervisor, which would inherit that.
+fn standing_back<T>(
+    mut ended: impl FnMut() -> bool + Send,
+    work: impl FnOnce(&mut dyn FnMut() -> bool) -> T,
+) -> T {
+    let (ask, asked) = mpsc::channel();
+    let (answer, answers) = mpsc::channel();
+    thread::scope(|scope| {
+        scope.spawn(move || while asked.recv() == Ok(()) && answer.send(ended()).is_ok() {});
+        limits::stand_back(Priority::AfterTraining);
+        let done = work(&mut || ask.send(()).is_err() || answers.recv().unwrap_or(true));
+        drop(ask);
+        done
+    })
 }
 
 /// Why it failed, for who followed it to its end. The log's own bytes and numbers stay alone.
@@ -297,6 +320,9 @@ impl Page<'_> {
     fn item(&mut self, item: Item<'_>) {
         match item {
             Item::Trimmed { stream, from, up_to } => warn_of_trimmed(self.output, stream, from, up_to),
+            Item::Gap { stream, at } => self
+                .output
+                .warn(format_args!("before byte {at} of `{stream}` bytes are missing: the disk was full")),
             Item::Line(entry) if self.wants(&entry) => match &mut self.last {
                 None => self.view.append(&entry, &mut self.bytes),
                 Some((count, lines)) => {

@@ -5,12 +5,12 @@ use std::process::ExitCode;
 use serde::Serialize;
 
 use crate::{
-    error::Error,
+    error::{Error, Kind},
     output::{Event, Line, Mode, table::table},
     run::{
-        Manner, RunDir, RunError, RunId, list,
+        Outcome, RunDir, RunError, RunId, list,
         queue::{self, Queue},
-        stop::{self, Ended},
+        stop::Ended,
     },
 };
 
@@ -100,10 +100,10 @@ fn show(context: &Context) -> Result<(), Error> {
         return Ok(());
     }
     if queue.held {
-        output.note("nobody begins until `dpgui queue resume`");
+        output.note("the queue is held: no run begins until `dpgui queue resume`");
     }
     if rows.is_empty() {
-        output.note("nobody waits; `dpgui train CONFIG --queue` does");
+        output.note("the queue is empty; `dpgui train CONFIG --queue` puts a run into it");
         return Ok(());
     }
     let heading = ["PLACE", "RUN", "ON", "WAITS FOR"].map(str::to_owned).to_vec();
@@ -121,13 +121,19 @@ fn row(queue: &Queue, at: usize) -> Row {
     } else if let Some(before) = before {
         before
     } else {
-        match entry.claim.take_for("dpgui queue") {
+        match entry.claim.take("dpgui queue") {
             Ok(Ok(_)) => "nothing: it is about to begin".to_owned(),
             Ok(Err(busy)) => busy.holder,
             Err(cause) => cause.to_string(),
         }
     };
-    Row { place: at + 1, run: entry.run.clone(), held: entry.held, on: entry.claim.to_string(), waits_for }
+    Row {
+        place: at + 1,
+        run: entry.run.clone(),
+        held: queue.held || entry.held,
+        on: entry.claim.to_string(),
+        waits_for,
+    }
 }
 
 /// Changes the queue, and lets those who wait know. `None` from `what` is a run that does not wait.
@@ -137,7 +143,8 @@ fn change(
     what: impl FnOnce(&mut Queue, Option<&RunId>) -> Option<()>,
 ) -> Result<(), Error> {
     let workspace = &context.workspace;
-    let run = name.map(|name| list::find(workspace, name)).transpose()?.map(|dir| dir.id().clone());
+    let queue = Queue::load(workspace)?;
+    let run = name.map(|name| find(context, &queue, name)).transpose()?.map(|dir| dir.id().clone());
     let changed = Queue::change(workspace, |queue| {
         if what(queue, run.as_ref()).is_none() {
             // Only what names a run can miss it.
@@ -169,36 +176,43 @@ fn hold(context: &Context, name: Option<&str>, held: bool) -> Result<(), Error> 
 
 fn remove(context: &Context, name: &str) -> Result<(), Error> {
     let Context { host, workspace, output } = context;
-    let dir = list::find(workspace, name)?;
-    if Queue::load(workspace)?.position(dir.id()).is_none() {
-        return Err(RunError::NotQueued { id: dir.id().clone() }.into());
+    let dir = find(context, &Queue::load(workspace)?, name)?;
+    if !queue::withdraw(host, &dir)? {
+        return Err(Error::new(Kind::Usage, format!("`{}` has begun meanwhile", dir.id()))
+            .with_hint(format!("stop it with `dpgui stop {}`", dir.id())));
     }
-    end(context, &dir)?;
-    let outcome = stop::wait(host, &dir, |_| {})?;
-    output.event(&Ended::new(&dir, outcome)?);
+    output.event(&Ended::new(&dir, Outcome::Withdrawn)?);
     queue::wake(workspace);
     Ok(())
 }
 
-/// It may begin in this very moment; then it is stopped like any.
-fn end(context: &Context, dir: &RunDir) -> Result<(), Error> {
-    while !stop::request(&context.host, dir, Manner::Now)? {
-        context.output.warn(format_args!("{}; asking again", stop::silence(dir)));
+/// The run that is named, of those that wait.
+fn find(context: &Context, queue: &Queue, name: &str) -> Result<RunDir, Error> {
+    let workspace = &context.workspace;
+    let mut waiting: Vec<RunDir> =
+        queue.entries.iter().map(|entry| RunDir::new(workspace, entry.run.clone())).collect();
+    // The newest first, as of all runs.
+    waiting.sort_by_key(|dir| std::cmp::Reverse(dir.id().to_string()));
+    match list::find_among(&waiting, name) {
+        Err(RunError::Unknown { .. }) => {
+            Err(RunError::NotQueued { id: list::find(workspace, name)?.id().clone() }.into())
+        }
+        found => Ok(found?),
     }
-    Ok(())
 }
 
 impl Event for Changed {
     fn line(&self) -> Option<Line> {
-        let text = match (&self.run, self.place) {
-            (Some(run), Some(place)) if self.held => {
-                format!("{run} waits at place {place} and lets others pass")
-            }
-            (Some(run), Some(place)) => format!("{run} waits at place {place}"),
-            (Some(run), None) => run.to_string(),
-            (None, _) if self.held => "nobody begins".to_owned(),
-            (None, _) => "whoever is next begins".to_owned(),
+        let subject = self.run.as_ref().map_or_else(|| "the queue".to_owned(), RunId::to_string);
+        let place = self.place.map(|place| format!(", at place {place}")).unwrap_or_default();
+        let rest = match (&self.run, self.held) {
+            (Some(_), true) => ": it lets others pass until `dpgui queue resume`",
+            (None, true) => ": no run begins until `dpgui queue resume`",
+            (_, false) => "",
         };
-        Some(Line { verb: if self.held { "Held" } else { "Queue" }, text })
+        Some(Line {
+            verb: if self.held { "Held" } else { "Waiting" },
+            text: format!("{subject}{place}{rest}"),
+        })
     }
 }

@@ -10,7 +10,7 @@ use crate::{
     error::Error,
     output::{Mode, size, table::table},
     platform::clock,
-    run::{RunDir, RunError, RunId, sight::LastStep, state::RunState},
+    run::{Outcome, RunDir, RunError, RunId, sight::LastStep, state::RunState},
 };
 
 use super::Context;
@@ -40,6 +40,8 @@ struct Row {
     step: Option<u64>,
     loss: Option<f64>,
     started: Timestamp,
+    /// It does not wait in the queue, and was not taken out of it.
+    began: bool,
     /// From its start to its end, or until now.
     seconds: f64,
     /// How it ended is known, and nothing of it is left.
@@ -82,6 +84,7 @@ fn row(dir: &RunDir) -> Option<Row> {
     Some(Row {
         id: dir.id().clone(),
         state: state.word(),
+        began: state != RunState::Queued && state.outcome() != Some(&Outcome::Withdrawn),
         details: state,
         step: last.map(|it: LastStep| it.step),
         loss: last.and_then(|it| it.loss),
@@ -110,8 +113,8 @@ fn listed(rows: &[Row]) -> Vec<Vec<String>> {
             row.state.to_owned(),
             row.step.map_or_else(|| "-".to_owned(), |step| step.to_string()),
             row.loss.map_or_else(|| "-".to_owned(), |loss| format!("{loss:.4}")),
-            started.to_string(),
-            duration(row.seconds),
+            if row.began { started.to_string() } else { "-".to_owned() },
+            if row.began { duration(row.seconds) } else { "-".to_owned() },
         ]
     };
     std::iter::once(heading.to_vec()).chain(rows.iter().map(line)).collect()

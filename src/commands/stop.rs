@@ -9,6 +9,7 @@ use crate::{
         Manner, RunDir, list,
         state::RunState,
         stop::{self, Ended},
+        vram,
     },
 };
 
@@ -37,6 +38,8 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
         (false, false) => Manner::Graceful,
     };
     let was_live = list::is_live(&dir);
+    let devices = dir.spec()?.devices;
+    let before = vram::in_use(host, &devices);
     if was_live {
         if manner == Manner::Graceful {
             output.status("Stopping", format_args!("{}, {}", dir.id(), patience(&dir)?));
@@ -58,6 +61,11 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
         export::after_stop_saying(context, &dir, &outcome)?;
     }
     output.event(&Ended::new(&dir, outcome)?);
+    if was_live {
+        for freed in vram::in_use(host, &devices).freed_since(&before) {
+            output.event(&freed);
+        }
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -65,6 +73,9 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
 fn patience(dir: &RunDir) -> Result<String, Error> {
     let state = dir.snapshot()?.map(|it| it.state);
     let evidence = state.as_ref().filter(|it| it.has_trained()).and_then(RunState::evidence);
+    if state == Some(RunState::Queued) {
+        return Ok("which has not begun".to_owned());
+    }
     let text = match evidence {
         Some(it) => format!("which gets up to {} to save and leave", size::duration(it.patience())),
         None => "which has nothing to save yet and gets up to 30 s to end".to_owned(),

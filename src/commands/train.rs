@@ -18,6 +18,7 @@ use crate::{
     run::{
         self, Outcome, Request, Resume, RunDir, RunId, RunName, Site, Started,
         data::DataSummary,
+        queue::Queue,
         resume,
         spec::Launcher,
         stop::Ended,
@@ -84,11 +85,21 @@ pub struct Args {
     #[arg(long)]
     share: bool,
     /// Start nothing: print the command that one could type instead
-    #[arg(long, conflicts_with_all = ["resume", "detach", "watch"])]
+    #[arg(long, conflicts_with_all = ["resume", "detach", "watch", "queue", "share"])]
     print_command: bool,
     /// More arguments for the trainer
     #[arg(last = true, value_name = "ARGS")]
     passed_on: Vec<String>,
+}
+
+/// A run waits for its turn.
+#[derive(Debug, Serialize)]
+#[serde(tag = "event", rename = "run-queued")]
+struct Queued<'a> {
+    run: &'a RunId,
+    folder: PathBuf,
+    on: String,
+    place: usize,
 }
 
 /// A run has begun.
@@ -98,8 +109,6 @@ struct Begun<'a> {
     run: &'a RunId,
     folder: PathBuf,
     on: String,
-    /// It waits for its turn.
-    queued: bool,
     port: u16,
     /// The step of the checkpoint that it goes on from.
     resumes_step: Option<u64>,
@@ -131,6 +140,11 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
     };
     if args.print_command {
         let site = Site { host, workspace, settings: &settings, output };
+        if args.launcher == Launcher::Direct {
+            output.note(
+                "this is DeepSpeed's own launcher; with `--launcher direct` dpgui starts the ranks itself",
+            );
+        }
         output.data(typed::command(site, &request)?);
         return Ok(ExitCode::SUCCESS);
     }
@@ -243,6 +257,17 @@ pub(super) fn announce(started: &Started, output: &Output) {
         output.event(data);
     }
     let (spec, resumed) = (&started.spec, started.resumed.as_ref());
+    if spec.queued {
+        let place = Queue::load(&started.dir.workspace()).ok().and_then(|it| it.position(started.dir.id()));
+        let folder = started.dir.path().to_owned();
+        let on = spec.devices.to_string();
+        return output.event(&Queued {
+            run: started.dir.id(),
+            folder,
+            on,
+            place: place.map_or(1, |at| at + 1),
+        });
+    }
     for change in &started.changes {
         output.event(change);
     }
@@ -250,7 +275,6 @@ pub(super) fn announce(started: &Started, output: &Output) {
         run: started.dir.id(),
         folder: started.dir.path().to_owned(),
         on: spec.devices.to_string(),
-        queued: spec.queued,
         port: spec.master_port,
         resumes_step: resumed.map(|it| it.checkpoint.step),
         resumes_run: resumed.and_then(|it| it.run.as_ref()).map(RunDir::id),
@@ -315,12 +339,22 @@ impl Event for Change {
     }
 }
 
+impl Event for Queued<'_> {
+    fn line(&self) -> Option<Line> {
+        let text = format!(
+            "{} for {}, at place {}; `dpgui queue` shows what it waits for",
+            self.run, self.on, self.place
+        );
+        Some(Line { verb: "Queued", text })
+    }
+}
+
 impl Event for Begun<'_> {
     fn line(&self) -> Option<Line> {
         let of = self.resumes_run.map(|run| format!(" of {run}")).unwrap_or_default();
         let folder = self.resumes_folder.map(|it| format!(", in `{}`", it.display())).unwrap_or_default();
         let resumed = self.resumes_step.map(|it| format!(", from the checkpoint at step {it}{of}{folder}"));
         let text = format!("{} on {}{}", self.run, self.on, resumed.unwrap_or_default());
-        Some(Line { verb: if self.queued { "Queued" } else { "Training" }, text })
+        Some(Line { verb: "Training", text })
     }
 }

@@ -19,24 +19,22 @@ fn in_zone(text: &str, now: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
     if let Some(ago) = duration(text) {
         return now.checked_sub(ago).ok();
     }
-    let at = match text.parse::<civil::Time>() {
-        Ok(time) => now.to_zoned(zone.clone()).date().to_datetime(time),
-        Err(_) => text.parse::<civil::DateTime>().ok()?,
+    // A bare number is a time to the parser, and a slip of the hand to everybody else.
+    let at = match text.parse::<civil::Time>().ok().filter(|_| text.contains(':')) {
+        Some(time) => now.to_zoned(zone.clone()).date().to_datetime(time),
+        None => text.parse::<civil::DateTime>().ok().filter(|_| text.contains('-'))?,
     };
     Some(at.to_zoned(zone.clone()).ok()?.timestamp())
 }
 
+/// `90s`, `1h30m`; days are 24 hours here.
 fn duration(text: &str) -> Option<SignedDuration> {
-    let unit = text.chars().last()?;
-    let seconds = match unit {
-        's' => 1,
-        'm' => 60,
-        'h' => 3600,
-        'd' => 86400,
-        _ => return None,
-    };
-    let count: i64 = text[..text.len() - 1].parse().ok().filter(|count| *count >= 0)?;
-    Some(SignedDuration::from_secs(count.checked_mul(seconds)?))
+    if let Some(days) = text.strip_suffix('d') {
+        let days: i64 = days.parse().ok().filter(|days| *days >= 0)?;
+        return Some(SignedDuration::from_secs(days.checked_mul(86400)?));
+    }
+    let begins = text.starts_with(|first: char| first.is_ascii_digit());
+    text.parse().ok().filter(|_| begins)
 }
 
 #[cfg(test)]
@@ -52,11 +50,12 @@ mod tests {
             assert_eq!(in_zone(text, now, &zone), expected, "{text}");
         };
         check("10m", Some("2026-11-27T09:20:00Z"));
+        check("1h30m", Some("2026-11-27T08:00:00Z"));
         check("1d", Some("2026-11-26T09:30:00Z"));
         check("10:00", Some("2026-11-27T08:00:00Z"));
         check("2026-11-27T10:00", Some("2026-11-27T08:00:00Z"));
         check("2026-11-27T10:00:00.123Z", Some("2026-11-27T10:00:00.123Z"));
-        for wrong in ["", "m", "-1m", "ten", "25:00", "10y", "é"] {
+        for wrong in ["", "m", "-1m", "ten", "25:00", "10", "10y", "é"] {
             check(wrong, None);
         }
     }

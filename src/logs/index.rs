@@ -21,7 +21,7 @@ use super::segment;
 const SIZE: usize = 24;
 
 /// Between two records at the least.
-const EVERY: Duration = Duration::from_millis(10);
+const EVERY: Duration = Duration::from_millis(50);
 
 /// Before this offset bytes are missing: there was no room for them.
 const GAP: u32 = 1;
@@ -164,6 +164,12 @@ impl Times {
             self.records.pop_front();
         }
         self.records.front().map(|record| record.time)
+    }
+
+    /// The first offset beyond `from` and up to `to` before which bytes are missing.
+    pub fn gap(&self, from: u64, to: u64) -> Option<u64> {
+        let gaps = self.records.iter().filter(|record| record.gap).map(|record| record.offset);
+        gaps.filter(|offset| (from..to).contains(offset)).min()
     }
 
     /// What cannot be read has no times, and its text is shown all the same.

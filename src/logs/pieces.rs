@@ -38,6 +38,12 @@ pub fn in_order(log: &Path, starts: &[(Stream, u64)]) -> Result<Vec<Piece>, FsEr
                 }
             }
         }
+        // A clock that was set back does not put a stream's own bytes out of order.
+        let mut latest = Timestamp::MIN;
+        for (_, time) in &mut cuts {
+            latest = latest.max(*time);
+            *time = latest;
+        }
         let ends = cuts.iter().skip(1).map(|(offset, _)| (*offset).min(end)).chain([end]);
         timed.extend(
             cuts.iter()

@@ -29,7 +29,7 @@ const BATCH: usize = 10_000;
 /// Between two questions whether the run has ended, where no change of a file says so.
 const LONGEST_WAIT: Duration = Duration::from_millis(200);
 
-/// A line of a stream. `T` is [`Line`], or what keeps one.
+/// A line of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry<'a> {
     pub stream: Stream,
@@ -46,6 +46,11 @@ pub enum Item<'a> {
         stream: Stream,
         from: u64,
         up_to: u64,
+    },
+    /// Bytes before `at` never reached the log: the disk was full.
+    Gap {
+        stream: Stream,
+        at: u64,
     },
 }
 
@@ -126,6 +131,7 @@ struct Source {
 enum Pending {
     Line { offset: u64, end: u64, text: String, time: Option<Timestamp> },
     Trimmed { from: u64, up_to: u64 },
+    Gap { at: u64 },
 }
 
 impl Reader {
@@ -254,19 +260,33 @@ impl Source {
                 on_item(Item::Trimmed { stream: self.stream, from: self.offset, up_to });
                 (self.offset, self.fold) = (up_to, fold(up_to, self.style));
             }
-            Found::Bytes => {
-                let (stream, times, is_timed) = (self.stream, &mut self.times, self.style.timed);
-                if is_timed {
-                    times.refresh(self.log.segment().unwrap_or(0));
-                }
-                self.fold.feed(&self.bytes, |line| {
-                    let time = if is_timed { times.at(line.end - 1) } else { None };
-                    on_item(Item::Line(Entry { stream, line, time }));
-                });
-                self.offset += self.bytes.len() as u64;
-            }
+            Found::Bytes => self.take(on_item),
         }
         Ok(true)
+    }
+
+    /// Makes lines of the bytes that were read, up to each gap in them and then on.
+    fn take(&mut self, on_item: &mut dyn FnMut(Item<'_>)) {
+        let (stream, times, is_timed) = (self.stream, &mut self.times, self.style.timed);
+        times.refresh(self.log.segment().unwrap_or(0));
+        let end = self.offset + self.bytes.len() as u64;
+        let (mut from, mut rest) = (self.offset, &self.bytes[..]);
+        loop {
+            let gap = times.gap(from, end);
+            let position = end - rest.len() as u64;
+            let count = gap.map_or(rest.len(), |at| usize::try_from(at - position).unwrap_or(rest.len()));
+            let (before, after) = rest.split_at(count);
+            self.fold.feed(before, |line| {
+                let time = if is_timed { times.at(line.end - 1) } else { None };
+                on_item(Item::Line(Entry { stream, line, time }));
+            });
+            let Some(at) = gap else { break };
+            on_item(Item::Gap { stream, at });
+            (from, rest) = (at + 1, after);
+        }
+        self.offset = end;
+        // Times that nobody asks for are not kept.
+        times.at(end - 1);
     }
 
     /// The same, kept for later.
@@ -278,6 +298,7 @@ impl Source {
                     Pending::Line { offset: line.offset, end: line.end, text: line.text.to_owned(), time }
                 }
                 Item::Trimmed { from, up_to, .. } => Pending::Trimmed { from, up_to },
+                Item::Gap { at, .. } => Pending::Gap { at },
             });
         });
         self.pending = came;
@@ -289,7 +310,7 @@ impl Source {
     fn next_time(&self) -> Option<Timestamp> {
         match self.pending.front() {
             Some(Pending::Line { time, .. }) => *time,
-            Some(Pending::Trimmed { .. }) | None => None,
+            Some(Pending::Trimmed { .. } | Pending::Gap { .. }) | None => None,
         }
     }
 
@@ -300,6 +321,7 @@ impl Source {
                 on_item(Item::Line(Entry { stream, line: Line { offset, end, text: &text }, time }));
             }
             Some(Pending::Trimmed { from, up_to }) => on_item(Item::Trimmed { stream, from, up_to }),
+            Some(Pending::Gap { at }) => on_item(Item::Gap { stream, at }),
             None => {}
         }
     }
@@ -335,6 +357,7 @@ mod tests {
         match item {
             Item::Line(Entry { stream, line, .. }) => format!("{stream} {} {}", line.offset, line.text),
             Item::Trimmed { stream, from, up_to } => format!("{stream} {from} to {up_to} are gone"),
+            Item::Gap { stream, at } => format!("{stream} has a gap at {at}"),
         }
     }
 
@@ -387,6 +410,21 @@ mod tests {
             "rank0 18 rest",
         ];
         assert_eq!(lines, expected);
+    }
+
+    #[test]
+    fn what_never_reached_the_disk_is_said_where_it_is_missing() {
+        let dir = tempfile::tempdir().expect("a temp dir");
+        append(dir.path(), Stream::Launcher, "one\n");
+        IndexWriter::open(&Stream::Launcher.folder(dir.path()), 0).note_gap(4);
+        append(dir.path(), Stream::Launcher, "three\nfour\n");
+        let mut lines = vec![];
+        let mut reader = Reader::new(dir.path(), &[(Stream::Launcher, 0)], PLAIN);
+        while reader.next(|| true, |item| lines.push(text(item))).expect("read") {}
+        assert_eq!(
+            lines,
+            ["launcher 0 one", "launcher has a gap at 4", "launcher 4 three", "launcher 10 four"]
+        );
     }
 
     #[test]

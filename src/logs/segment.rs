@@ -122,6 +122,10 @@ fn pack(folder: &Path, start: u64) -> Result<(), FsError> {
         let _ = fs::remove_tree(&partial);
     }
     written?;
+    if fs::is_missing(&from) {
+        // It was removed meanwhile, to make room.
+        return fs::remove_tree(&to);
+    }
     fs::remove_tree(&from)
 }
 

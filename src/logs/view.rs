@@ -1,6 +1,6 @@
 //! What a reader of a log sees: lines, or the metrics in them.
 
-use jiff::Timestamp;
+use jiff::{Timestamp, tz::TimeZone};
 use serde::Serialize;
 
 use super::{Entry, Mark, Step, Stream};
@@ -84,7 +84,8 @@ impl View {
         let mut margin = String::new();
         if self.timed {
             // A line from before there were times lines up with the others.
-            margin = entry.time.map_or_else(|| format!("{:24} ", "-"), |time| format!("{time:.3} "));
+            margin =
+                entry.time.map_or_else(|| format!("{:29} ", "-"), |time| stamp(time, TimeZone::system()));
         }
         match entry.stream {
             Stream::Rank(number) if self.labelled => margin.extend(["[rank", &number.to_string(), "] "]),
@@ -92,6 +93,11 @@ impl View {
         }
         margin
     }
+}
+
+/// As the clock on the wall has it, with its distance from UTC: `--since` understands it wherever it is copied to.
+fn stamp(time: Timestamp, zone: TimeZone) -> String {
+    time.to_zoned(zone).strftime("%Y-%m-%dT%H:%M:%S%.3f%:z ").to_string()
 }
 
 fn columns(step: &Step) -> String {
@@ -115,7 +121,7 @@ mod tests {
 
     fn shown(show: Show) -> String {
         let mut page = vec![];
-        let view = View { show, labelled: true, timed: true };
+        let view = View { show, labelled: true, timed: false };
         view.begin(&mut page);
         let mut fold = Fold::new(0, Colours::Drop);
         let time = Timestamp::from_millisecond(1_764_237_600_123).ok();
@@ -126,6 +132,14 @@ mod tests {
         fold.feed(LOG.as_bytes(), &mut append);
         fold.finish(append);
         String::from_utf8(page).expect("text")
+    }
+
+    #[test]
+    fn times_are_those_of_the_place_and_can_be_given_back() {
+        let time = Timestamp::from_millisecond(1_764_237_600_123).expect("a time");
+        let said = stamp(time, TimeZone::fixed(jiff::tz::offset(2)));
+        assert_eq!(said, "2025-11-27T12:00:00.123+02:00 ");
+        assert_eq!(said.trim().parse::<Timestamp>().expect("understood"), time);
     }
 
     #[test]

@@ -76,6 +76,16 @@ pub struct GpuSample {
     pub throttled: Option<Throttle>,
 }
 
+/// A program that computes on a GPU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct GpuProcess {
+    pub index: u32,
+    /// As the driver counts; in a container these may be the numbers outside.
+    pub pid: i32,
+    /// Bytes of the GPU's memory.
+    pub memory: Option<u64>,
+}
+
 /// What holds a GPU back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -107,6 +117,16 @@ pub fn detect(host: &Host) -> Option<Nvidia> {
         Source::Proc => proc::detect(),
         Source::NvidiaSmi => smi::Program::find(host)?.detect(),
     })
+}
+
+/// Every program that computes on a GPU; none where nobody can be asked.
+pub fn processes(host: &Host) -> Vec<GpuProcess> {
+    let asked = sources(host).iter().find_map(|source| match source {
+        Source::Nvml => nvml::connect().map(|nvml| nvml::processes(&nvml)),
+        Source::Proc => None,
+        Source::NvidiaSmi => smi::Program::find(host).map(|program| program.processes()),
+    });
+    asked.unwrap_or_default()
 }
 
 /// The GPUs that the driver knows and has lost. Only NVML tells them from those that are not there.

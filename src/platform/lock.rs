@@ -98,6 +98,19 @@ impl Lock {
         Self::take(path, Mode::Shared, purpose, wait)
     }
 
+    /// Takes the lock, alone or beside others, if that can be done in this very moment; who has it is not looked for.
+    pub fn attempt(path: &Path, purpose: &str, shared: bool) -> Result<Option<Self>, LockError> {
+        let file = open(path)?;
+        let mode = if shared { Mode::Shared } else { Mode::Exclusive };
+        match mode.attempt(&file) {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            Err(TryLockError::Error(cause)) => return Err(refused(path)(cause)),
+        }
+        sign(&file, mode, purpose);
+        Ok(Some(Self { file }))
+    }
+
     /// Waits for the lock. For work that is done in a moment, whoever does it.
     pub fn wait(path: &Path) -> Result<Self, LockError> {
         let file = open(path)?;

@@ -230,13 +230,15 @@ impl Streams {
         let folders: Vec<PathBuf> = self.channels.iter().map(|it| it.stream.folder(&self.log)).collect();
         if folders.iter().any(|it| segment::list(it).is_ok_and(|all| has_unpacked(&all))) {
             let packed = Arc::clone(&self.packed);
-            self.packer = Some(thread::spawn(move || {
+            let pack = move || {
                 for folder in folders {
                     // What could not be compressed stays as it is: a full disk is the usual reason.
                     let _ = segment::pack_all(&folder);
                 }
                 packed.notify_one();
-            }));
+            };
+            // Where there can be no thread now, they stay as they are until the next segment.
+            self.packer = thread::Builder::new().spawn(pack).ok();
         }
     }
 
@@ -335,9 +337,9 @@ fn open_pipe(dir: &RunDir, stream: Stream) -> Result<pipe::Receiver, RunError> {
 fn notes((stream, news): (Stream, DiskNews)) -> Vec<Note> {
     match news {
         DiskNews::Full { at } => vec![Note::DiskFull { stream, at }],
-        DiskNews::Room { at, lost } => {
-            let gap = (lost > 0).then_some(Note::Gap { stream, at, lost });
-            gap.into_iter().chain([Note::DiskRoom { stream, at }]).collect()
+        DiskNews::Room { at, gaps } => {
+            let gaps = gaps.into_iter().map(|gap| Note::Gap { stream, at: gap.at, lost: gap.lost });
+            gaps.chain([Note::DiskRoom { stream, at }]).collect()
         }
     }
 }

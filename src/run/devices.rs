@@ -54,13 +54,6 @@ impl Devices {
         }
     }
 
-    /// The GPUs that both compute on; `None` if there are none.
-    pub fn shared_with(&self, other: &Self) -> Option<Self> {
-        let (Self::Gpus(ours), Self::Gpus(theirs)) = (self, other) else { return None };
-        let both: Vec<u32> = ours.iter().copied().filter(|id| theirs.contains(id)).collect();
-        (!both.is_empty()).then_some(Self::Gpus(both))
-    }
-
     /// As `CUDA_VISIBLE_DEVICES` has them; on the CPU DeepSpeed counts ranks there.
     pub fn ids(&self) -> String {
         let ids = match self {

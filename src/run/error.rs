@@ -97,6 +97,8 @@ pub enum RunError {
     Damaged { path: PathBuf, source: serde_json::Error },
     #[error("`{}` was written by a newer dpgui", path.display())]
     Newer { path: PathBuf },
+    #[error("the queue in `{}` cannot be read", path.display())]
+    DamagedQueue { path: PathBuf, source: serde_json::Error },
     #[error(transparent)]
     Busy(#[from] Busy),
     #[error("`{id}` does not wait in the queue")]
@@ -168,7 +170,7 @@ impl Report for RunError {
             | Self::NoPort(_) => Kind::Failed,
             Self::StillRunning { .. } => Kind::Locked,
             Self::Busy(cause) => cause.kind(),
-            Self::Damaged { .. } => Kind::Integrity,
+            Self::Damaged { .. } | Self::DamagedQueue { .. } => Kind::Integrity,
             Self::Config(cause) => cause.kind(),
             Self::Process(cause) => cause.kind(),
             Self::Lock(cause) => cause.kind(),
@@ -185,12 +187,12 @@ impl Report for RunError {
             }
             Self::NoGpu { .. } => "train on a machine with an NVIDIA GPU, or look at `dpgui demo`".to_owned(),
             Self::UnknownGpu { .. } => "name GPUs as `nvidia-smi` counts them: `--gpus 0,1`".to_owned(),
-            Self::NoVisibleGpu { .. } => "unset it, or name GPUs with `--gpus 0,1`".to_owned(),
-            Self::UnknownVisibleGpu { .. } => "name GPUs by index or UUID, or unset it".to_owned(),
+            Self::NoVisibleGpu { .. } | Self::UnknownVisibleGpu { .. } => "unset it, or name GPUs by index or UUID".to_owned(),
             Self::GpuTwice { .. } => "name each GPU once".to_owned(),
             Self::AlreadyComplete { .. } => "raise `epochs` or `max_steps` to train on".to_owned(),
             Self::Unknown { nearest, .. } if !nearest.is_empty() => format!("did you mean {}?", ids(nearest)),
             Self::Unknown { .. } | Self::NoneRunning => "list the runs with `dpgui runs`".to_owned(),
+            Self::DamagedQueue { path, .. } => format!("mend `{}`, or delete it: then nobody is before anybody", path.display()),
             Self::NotQueued { .. } => "list the runs that wait with `dpgui queue`".to_owned(),
             Self::NoName => "name a run that `dpgui runs` lists, or leave the name out".to_owned(),
             Self::Ambiguous { .. } => "write more of the id".to_owned(),

@@ -46,14 +46,19 @@ pub struct TrainerFolder {
 /// The trainer calls its folder by the second in which it makes it, and takes one that is there already: two runs that
 /// are started together would write into the same one.
 pub fn keep_apart(live: &[(RunDir, Spec)], output_dir: &Path) {
-    let place = fs::real_path(output_dir);
-    let same = live.iter().filter(|(_, it)| it.resumes.is_none() && fs::real_path(&it.output_dir) == place);
-    for (dir, spec) in same {
-        let is_young = || clock::now().duration_since(spec.created) < HEAD_START;
-        while is_young() && list::is_live(dir) && !has_second_of_its_own(spec) {
-            clock::pause(LOOK_EVERY);
-        }
+    while is_crowded(live, output_dir) {
+        clock::pause(LOOK_EVERY);
     }
+}
+
+/// One of the live runs was just started in `output_dir` and has no folder there yet.
+pub fn is_crowded(live: &[(RunDir, Spec)], output_dir: &Path) -> bool {
+    let place = fs::real_path(output_dir);
+    live.iter().any(|(dir, spec)| {
+        let is_young = clock::now().duration_since(spec.created) < HEAD_START;
+        let is_there = spec.resumes.is_none() && fs::real_path(&spec.output_dir) == place;
+        is_there && is_young && list::is_live(dir) && !has_second_of_its_own(spec)
+    })
 }
 
 /// The folder is there, and no other will get its name any more.

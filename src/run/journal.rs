@@ -219,6 +219,7 @@ impl Journal {
         let due = self.saved.as_ref().is_none_or(|(saved, since)| {
             saved.state.stage() != now.state.stage()
                 || saved.alarm != now.alarm
+                || saved.ranks != now.ranks
                 || since.elapsed() >= SNAPSHOT_EVERY
         });
         if due && self.is_stale(now) {
@@ -230,8 +231,12 @@ impl Journal {
     pub fn is_stale(&self, now: &Snapshot) -> bool {
         let saved = self.saved.as_ref().map(|(saved, _)| saved);
         !self.pending.is_empty()
-            || saved
-                .is_none_or(|it| it.parsed != now.parsed || it.state != now.state || it.alarm != now.alarm)
+            || saved.is_none_or(|it| {
+                it.parsed != now.parsed
+                    || it.state != now.state
+                    || it.alarm != now.alarm
+                    || it.ranks != now.ranks
+            })
     }
 
     fn write(&mut self, now: &Snapshot) {

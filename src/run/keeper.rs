@@ -10,7 +10,6 @@ use crate::platform::{
     Host,
     clock::{self, Stopwatch},
     fifo, fs,
-    limits::{self, Priority},
     lock::{Lock, LockError, Wait},
     process::{Apart, CommandSpec},
     procfs::ProcessId,
@@ -45,7 +44,6 @@ pub fn keep(host: &Host, dir: &RunDir) -> Result<(), RunError> {
         Err(LockError::Held { .. }) => return Ok(()),
         alone => alone?,
     };
-    limits::stand_back(Priority::Last);
     let streams = dir.spec()?.streams();
     // For reading only: the end of a pipe is when nobody can write to it any more.
     let _pipes = streams

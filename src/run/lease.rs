@@ -17,7 +17,7 @@ use crate::{
     workspace::Workspace,
 };
 
-use super::{RunError, devices::Devices, id::RunId, start::Site};
+use super::{RunError, devices::Devices, start::Site};
 
 /// What a run has to have before it may begin.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,46 +69,68 @@ impl Claim {
         Self { folder: folder(site.host, site.workspace), places, shared }
     }
 
-    /// Takes what the run computes on, or says who has it.
+    /// Takes what the run computes on, for a `purpose` by which others will know us, or says who has it.
     ///
     /// # Errors
     /// When the locks cannot be reached.
-    pub fn take(&self, run: &RunId) -> Result<Result<Vec<Lock>, Busy>, RunError> {
-        self.take_for(&format!("training {run}"))
-    }
-
-    /// The same for a `purpose`, by which others will know us.
-    pub fn take_for(&self, purpose: &str) -> Result<Result<Vec<Lock>, Busy>, RunError> {
-        fs::create_dir_all(&self.folder)?;
-        let mut taken = vec![];
-        match &self.places {
-            Places::Gpus(places) => {
-                for place in places {
-                    match self.lock(&place.name, purpose) {
-                        Ok(lock) => taken.push(lock),
-                        // It was said that it may be used by others too.
-                        Err(LockError::Held { .. }) if self.shared => {}
-                        Err(LockError::Held { holder, .. }) => {
-                            return Ok(Err(Busy { place: format!("GPU {}", place.index), holder }));
-                        }
-                        Err(cause) => return Err(cause.into()),
-                    }
-                }
-            }
-            Places::Slots(_) if self.shared => {}
-            Places::Slots(slots) => {
-                let mut holders = vec![];
-                for slot in 0..*slots {
-                    match self.lock(&format!("cpu-{slot}"), purpose) {
-                        Ok(lock) => return Ok(Ok(vec![lock])),
-                        Err(LockError::Held { holder, .. }) => holders.push(holder),
-                        Err(cause) => return Err(cause.into()),
-                    }
-                }
-                return Ok(Err(Busy { place: "the CPU".to_owned(), holder: holders.join(" and ") }));
+    pub fn take(&self, purpose: &str) -> Result<Result<Vec<Lock>, Busy>, RunError> {
+        if let Some(taken) = self.attempt(purpose)? {
+            return Ok(Ok(taken));
+        }
+        // Somebody who only looked may have had it for a moment.
+        let mut holders = vec![];
+        for (place, name) in self.locks() {
+            match self.lock(&name, purpose) {
+                Ok(_) => {}
+                Err(LockError::Held { holder, .. }) => holders.push((place, holder)),
+                Err(cause) => return Err(cause.into()),
             }
         }
-        Ok(Ok(taken))
+        if let Some(taken) = self.attempt(purpose)? {
+            return Ok(Ok(taken));
+        }
+        let place = holders.first().map_or_else(|| self.to_string(), |(place, _)| place.clone());
+        let holder = match &self.places {
+            Places::Gpus(_) => holders.into_iter().map(|(_, holder)| holder).next(),
+            Places::Slots(_) => {
+                Some(holders.into_iter().map(|(_, holder)| holder).collect::<Vec<_>>().join(" and "))
+            }
+        };
+        Ok(Err(Busy { place, holder: holder.unwrap_or_else(|| "another run".to_owned()) }))
+    }
+
+    /// The same, in this very moment or not at all; nothing is held meanwhile that could not be had as a whole.
+    pub fn attempt(&self, purpose: &str) -> Result<Option<Vec<Lock>>, RunError> {
+        fs::create_dir_all(&self.folder)?;
+        let mut taken = vec![];
+        for (_, name) in self.locks() {
+            let lock = Lock::attempt(&self.file(&name), purpose, self.shared)?;
+            match (&self.places, lock) {
+                (Places::Gpus(_), Some(lock)) => taken.push(lock),
+                // It was said that it may be used by others too.
+                (Places::Gpus(_), None) if self.shared => {}
+                (Places::Gpus(_), None) => return Ok(None),
+                (Places::Slots(_), Some(lock)) => return Ok(Some(vec![lock])),
+                (Places::Slots(_), None) => {}
+            }
+        }
+        Ok((self.shared || matches!(self.places, Places::Gpus(_))).then_some(taken))
+    }
+
+    /// What is to be had for people, and the names of the locks.
+    fn locks(&self) -> Vec<(String, String)> {
+        match &self.places {
+            Places::Gpus(places) => {
+                places.iter().map(|it| (format!("GPU {}", it.index), it.name.clone())).collect()
+            }
+            Places::Slots(slots) => {
+                (0..*slots).map(|slot| ("the CPU".to_owned(), format!("cpu-{slot}"))).collect()
+            }
+        }
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.folder.join(format!("{name}.lock"))
     }
 
     /// Whether both want the same place, so that one has to wait for the other.
@@ -127,7 +149,7 @@ impl Claim {
     }
 
     fn lock(&self, name: &str, purpose: &str) -> Result<Lock, LockError> {
-        let path = self.folder.join(format!("{name}.lock"));
+        let path = self.file(name);
         if self.shared {
             Lock::shared(&path, purpose, Wait::No)
         } else {
@@ -154,7 +176,8 @@ impl Report for Busy {
     }
 
     fn hint(&self) -> Option<String> {
-        Some("`--queue` waits for it, `--gpus` chooses others, `--share` uses it beside the other".to_owned())
+        Some("`--queue` waits for it, `--gpus` chooses others, `--share` uses it beside the other; `[runs] cpu-slots` in \
+             `dpgui.toml` says how many may train without a GPU".to_owned())
     }
 }
 
@@ -187,11 +210,10 @@ mod tests {
     #[test]
     fn a_gpu_is_had_once_unless_both_may_share_it_and_slots_are_counted() {
         let dir = tempfile::tempdir().expect("a temp dir");
-        let run: RunId = "20261127T000000Z-a".parse().expect("an id");
-        let take = |places, shared| claim(dir.path(), places, shared).take(&run).expect("reached");
+        let take = |places, shared| claim(dir.path(), places, shared).take("training a").expect("reached");
         let both = take(gpus(&[0, 1]), false).expect("free");
         let busy = take(gpus(&[1, 2]), false).expect_err("taken");
-        assert!(busy.place == "GPU 1" && busy.holder.contains("20261127T000000Z-a"), "{busy:?}");
+        assert!(busy.place == "GPU 1" && busy.holder.contains("(training a)"), "{busy:?}");
         let _other = take(gpus(&[2]), false).expect("given back when the whole could not be had");
         // Told to share, it takes no lock that another has alone.
         assert_eq!(take(gpus(&[0]), true).expect("told").len(), 0);

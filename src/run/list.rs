@@ -2,14 +2,18 @@
 
 use crate::workspace::Workspace;
 
-use super::{RunError, devices::Devices, dir::RunDir, id::RunId, journal::Snapshot, spec::Spec};
+use super::{RunError, dir::RunDir, id::RunId, journal::Snapshot, state::RunState};
 
 /// The run that `text` means. Of several with that very name the newest.
 ///
 /// # Errors
 /// With the nearest ids if there is none, with all of them if it may mean several.
 pub fn find(workspace: &Workspace, text: &str) -> Result<RunDir, RunError> {
-    let all = RunDir::all(workspace)?;
+    find_among(&RunDir::all(workspace)?, text)
+}
+
+/// The same of some runs, the newest first.
+pub fn find_among(all: &[RunDir], text: &str) -> Result<RunDir, RunError> {
     // What a script gives whose variable is not set; every run's name begins with it.
     if text.is_empty() {
         return Err(RunError::NoName);
@@ -22,22 +26,25 @@ pub fn find(workspace: &Workspace, text: &str) -> Result<RunDir, RunError> {
         |dir: &&RunDir| dir.id().to_string().starts_with(text) || dir.id().name().as_str().starts_with(text);
     match all.iter().filter(begins).collect::<Vec<_>>()[..] {
         [dir] => Ok(dir.clone()),
-        [] => Err(RunError::Unknown { name: text.to_owned(), nearest: nearest(text, &all) }),
+        [] => Err(RunError::Unknown { name: text.to_owned(), nearest: nearest(text, all) }),
         ref several => {
             Err(RunError::Ambiguous { name: text.to_owned(), candidates: ids(several.iter().copied()) })
         }
     }
 }
 
-/// The named run or the newest.
+/// The named run or the newest; one that waits in the queue only if there is no other.
 pub fn find_or_newest(workspace: &Workspace, text: Option<&str>) -> Result<RunDir, RunError> {
-    match text {
-        Some(text) => find(workspace, text),
-        None => RunDir::all(workspace)?.into_iter().next().ok_or(RunError::NoRuns),
+    if let Some(text) = text {
+        return find(workspace, text);
     }
+    let all = RunDir::all(workspace)?;
+    let begun = all.iter().find(|dir| !is_queued(dir));
+    begun.or(all.first()).cloned().ok_or(RunError::NoRuns)
 }
 
-/// The named run, a running one before others of that name, or the only one that is running.
+/// The named run, a running one before others of that name, or the only one that is running; one that waits in the queue
+/// only if there is no other.
 pub fn find_or_running(workspace: &Workspace, text: Option<&str>) -> Result<RunDir, RunError> {
     let mut running: Vec<_> = RunDir::all(workspace)?.into_iter().filter(is_live).collect();
     if let Some(text) = text {
@@ -48,6 +55,9 @@ pub fn find_or_running(workspace: &Workspace, text: Option<&str>) -> Result<RunD
             [dir] => Ok(dir.clone()),
             several => Err(RunError::Ambiguous { name: text.to_owned(), candidates: ids(several.iter()) }),
         };
+    }
+    if !running.iter().all(is_queued) {
+        running.retain(|dir| !is_queued(dir));
     }
     match &running[..] {
         [] => Err(RunError::NoneRunning),
@@ -62,13 +72,9 @@ pub fn is_live(dir: &RunDir) -> bool {
     dir.snapshot().is_ok_and(is_live)
 }
 
-/// A warning for each live run that computes on some of these GPUs.
-pub fn sharing(live: &[(RunDir, Spec)], devices: &Devices) -> Vec<String> {
-    let shared = |(dir, spec): &(RunDir, Spec)| {
-        let both = devices.shared_with(&spec.devices)?;
-        Some(format!("`{}` is running on {both} too; choose others with `--gpus`", dir.id()))
-    };
-    live.iter().filter_map(shared).collect()
+/// It has not begun.
+pub fn is_queued(dir: &RunDir) -> bool {
+    dir.snapshot().is_ok_and(|it| it.is_some_and(|it| it.state == RunState::Queued))
 }
 
 fn ids<'a>(dirs: impl Iterator<Item = &'a RunDir>) -> Vec<RunId> {

@@ -8,11 +8,14 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    platform::{fifo, fs, lock::Lock},
+    platform::{Host, fifo, fs, lock::Lock, watch::Watch},
     workspace::Workspace,
 };
 
-use super::{RunError, dir::RunDir, id::RunId, lease::Claim, state::RunState, supervise::Command};
+use super::{
+    RunError, adopt, dir::RunDir, id::RunId, lease::Claim, outcome::Outcome, state::RunState,
+    stop::ASK_EVERY, supervise::Command,
+};
 
 /// `.dpgui/queue.json`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,10 +39,18 @@ pub struct Entry {
 
 impl Queue {
     /// As it is now, without the runs that are over or gone.
+    ///
+    /// # Errors
+    /// When it cannot be read or understood.
     pub fn load(workspace: &Workspace) -> Result<Self, RunError> {
-        let text = fs::read_optional(&file(workspace))?;
-        // Nothing but a lost file system makes it unreadable; then the order is lost, and no run.
-        let mut queue: Self = text.and_then(|it| serde_json::from_str(&it).ok()).unwrap_or_default();
+        let path = file(workspace);
+        // What cannot be understood may hold everybody: nobody begins then.
+        let mut queue = match fs::read_optional(&path)? {
+            Some(text) => {
+                serde_json::from_str(&text).map_err(|source| RunError::DamagedQueue { path, source })?
+            }
+            None => Self::default(),
+        };
         queue.entries.retain(|entry| is_queued(&RunDir::new(workspace, entry.run.clone())));
         Ok(queue)
     }
@@ -98,6 +109,21 @@ pub fn wake(workspace: &Workspace) {
     let message = serde_json::to_string(&Command::Look).unwrap_or_default();
     for entry in Queue::load(workspace).unwrap_or_default().entries {
         let _ = fifo::send(&RunDir::new(workspace, entry.run).control(), &message);
+    }
+}
+
+/// Takes a run out, for good. False if it has begun meanwhile.
+pub fn withdraw(host: &Host, dir: &RunDir) -> Result<bool, RunError> {
+    let message = serde_json::to_string(&Command::Withdraw).unwrap_or_default();
+    let watch = Watch::new(dir.path());
+    loop {
+        adopt::adopt(host, dir)?;
+        fifo::send(&dir.control(), &message)?;
+        watch.wait(ASK_EVERY);
+        match dir.snapshot()?.map(|it| it.state) {
+            None | Some(RunState::Queued) => {}
+            Some(state) => return Ok(state.outcome() == Some(&Outcome::Withdrawn)),
+        }
     }
 }
 

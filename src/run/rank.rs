@@ -24,7 +24,7 @@ pub fn become_rank(dir: &RunDir, host: &Host, command: &[OsString]) -> Result<In
     drop(pipe);
     // Its end is told to whoever is its parent then. A supervisor that does not listen looks for it by its marks.
     if let Some(process) = ProcessId::own() {
-        let command = Command::RankStarted { process };
+        let command = Command::RankStarted { rank: number.parse().unwrap_or(0), process };
         let _ = fifo::send(&dir.control(), &serde_json::to_string(&command).unwrap_or_default());
     }
     let words: Vec<String> = command.iter().map(|word| word.to_string_lossy().into_owned()).collect();

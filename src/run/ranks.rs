@@ -31,8 +31,8 @@ impl Ranks {
         Self { left: all.iter().copied().enumerate().collect(), told: false, thinned: None }
     }
 
-    pub(super) fn add(&mut self, process: ProcessId) {
-        self.left.push((self.left.len(), process));
+    pub(super) fn add(&mut self, rank: usize, process: ProcessId) {
+        self.left.push((rank, process));
     }
 
     /// A child ended: the rank that it was, and the exit of the whole if this decides it. That is the first failure, or

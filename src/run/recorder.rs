@@ -59,22 +59,31 @@ pub(super) enum Taken {
 }
 
 /// What a recorder has to say about the disk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum DiskNews {
     /// There is no room from this offset on.
     Full { at: u64 },
-    /// There is room again. So many bytes are missing before this offset.
-    Room { at: u64, lost: u64 },
+    /// There is room again, from this offset on; and what is missing.
+    Room { at: u64, gaps: Vec<Gap> },
+}
+
+/// So many bytes are missing before this offset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Gap {
+    pub(super) at: u64,
+    pub(super) lost: u64,
+    /// The index tells of it.
+    noted: bool,
 }
 
 /// Bytes that the disk had no room for.
 #[derive(Debug, Default)]
 struct Waiting {
     bytes: VecDeque<u8>,
-    /// How many more there were.
-    lost: u64,
-    /// The index tells of them.
-    gap_noted: bool,
+    /// Where the first of them was to stand.
+    from: u64,
+    /// Bytes before the waiting ones that are lost, wherever the writing had come by then.
+    gaps: Vec<Gap>,
     /// Somebody has been told.
     told: bool,
 }
@@ -168,28 +177,29 @@ impl Recorder {
 
     /// Tries to write what waits for room, and says what has changed since the last time.
     pub(super) fn disk_news(&mut self) -> Option<DiskNews> {
-        let at = self.end;
-        if !std::mem::replace(&mut self.waiting.as_mut()?.told, true) {
-            return Some(DiskNews::Full { at });
+        let waiting = self.waiting.as_mut()?;
+        if !std::mem::replace(&mut waiting.told, true) {
+            return Some(DiskNews::Full { at: waiting.from });
         }
         if self.rotate_if_whole().is_err() || !self.write_waiting() {
             return None;
         }
-        let lost = self.waiting.take()?.lost;
-        Some(DiskNews::Room { at, lost })
+        let Waiting { from, gaps, .. } = self.waiting.take()?;
+        Some(DiskNews::Room { at: from, gaps })
     }
 
     /// Gives up on what waits for room: the run is over. How many bytes are missing at the end.
     pub(super) fn give_up(&mut self) -> Option<DiskNews> {
-        let waiting = self.waiting.take()?;
-        Some(DiskNews::Room { at: self.end, lost: waiting.lost + waiting.bytes.len() as u64 })
+        let mut waiting = self.waiting.take()?;
+        waiting.lose(self.end, waiting.bytes.len() as u64);
+        Some(DiskNews::Room { at: self.end, gaps: waiting.gaps })
     }
 
     pub(super) const fn is_waiting(&self) -> bool {
         self.waiting.is_some()
     }
 
-    /// Whether a new segment was begun since the last call: those before may be compressed.
+    /// Begins a new segment if this one has its size.
     fn rotate_if_whole(&mut self) -> Result<(), FsError> {
         if self.end - self.start < self.limit {
             return Ok(());
@@ -222,7 +232,9 @@ impl Recorder {
             // What it says counts all the same: the last line may be the proof of success.
             self.catch_up(on_line);
             self.lines.push_unstored(rest, on_line);
-            self.waiting.get_or_insert_default().keep(rest);
+            let end = self.end;
+            let waiting = self.waiting.get_or_insert_with(|| Waiting { from: end, ..Waiting::default() });
+            waiting.keep(rest, end);
         }
         Ok(Taken::Bytes)
     }
@@ -230,11 +242,14 @@ impl Recorder {
     /// All of it or, if there is not that much room, a part, the rest of which waits on.
     fn write_waiting(&mut self) -> bool {
         let Some(waiting) = &mut self.waiting else { return true };
-        if waiting.lost == 0 {
-            self.index.note(self.end);
-        } else if !std::mem::replace(&mut waiting.gap_noted, true) {
+        match waiting.gaps.last_mut().filter(|gap| gap.at == self.end) {
             // Once, however often there is still no room.
-            self.index.note_gap(self.end);
+            Some(gap) if gap.noted => {}
+            Some(gap) => {
+                gap.noted = true;
+                self.index.note_gap(self.end);
+            }
+            None => self.index.note(self.end),
         }
         while !waiting.bytes.is_empty() {
             let (first, _) = waiting.bytes.as_slices();
@@ -249,11 +264,20 @@ impl Recorder {
 }
 
 impl Waiting {
-    fn keep(&mut self, bytes: &[u8]) {
+    /// Keeps the newest bytes; `end` is how far the stream is written.
+    fn keep(&mut self, bytes: &[u8], end: u64) {
         self.bytes.extend(bytes);
         let excess = self.bytes.len().saturating_sub(KEPT);
         self.bytes.drain(..excess);
-        self.lost += excess as u64;
+        self.lose(end, excess as u64);
+    }
+
+    fn lose(&mut self, at: u64, lost: u64) {
+        match self.gaps.last_mut().filter(|gap| gap.at == at) {
+            Some(gap) => gap.lost += lost,
+            None if lost > 0 => self.gaps.push(Gap { at, lost, noted: false }),
+            None => {}
+        }
     }
 }
 
@@ -392,7 +416,8 @@ mod tests {
         assert_eq!(recorder.disk_news(), Some(DiskNews::Full { at: 7 }));
         assert_eq!(recorder.disk_news(), None);
         recorder.segment = good;
-        assert_eq!(recorder.disk_news(), Some(DiskNews::Room { at: 7, lost: 1000 }));
+        let gap = Gap { at: 7, lost: 1000, noted: true };
+        assert_eq!(recorder.disk_news(), Some(DiskNews::Room { at: 7, gaps: vec![gap] }));
         let again = recorded(&mut recorder, b"after\n");
         assert_eq!(again, ["after"], "and nothing is read twice");
         let stored = fs::read(&segment::plain(dir.path(), 0)).expect("there");

@@ -35,6 +35,7 @@ use super::{
     resume::{self, Continued},
     spec::{self, Spec},
     state::RunState,
+    strangers::{self, Stranger},
     supervise::Begin,
     watchdog::Wishes,
 };
@@ -136,6 +137,7 @@ pub fn start(site: Site<'_>, request: &Request, _setup: &Lock) -> Result<Started
     }
     let live = live(workspace)?;
     let claim = Claim::new(site, &devices, nvidia.as_ref(), request.share);
+    warnings.extend(strangers::on(host, &devices).iter().map(Stranger::sentence));
     warnings.extend(at_logout(session::at_logout(host)));
     let plan = Plan {
         site,
@@ -148,8 +150,8 @@ pub fn start(site: Site<'_>, request: &Request, _setup: &Lock) -> Result<Started
         live: &live,
         claim: &claim,
     };
-    let leases = if request.queue { Ok(vec![]) } else { claim.take_for("dpgui train")? };
-    let leases = leases.map_err(RunError::Busy)?;
+    let leases = if request.queue { Ok(vec![]) } else { claim.take("dpgui train")? };
+    let leases = leases?;
     let name = request.name.clone().unwrap_or_else(|| name_of(&request.config));
     let dir = create(workspace, &name)?;
     let (spec, env) = plan.prepare(&dir).inspect_err(|_| {
@@ -162,17 +164,29 @@ pub fn start(site: Site<'_>, request: &Request, _setup: &Lock) -> Result<Started
     if request.queue {
         queue::join(workspace, dir.id(), &claim)?;
     }
-    // The supervisor takes them for itself.
-    drop((starting, leases));
-    adopt::spawn_supervisor(host, &dir, &env, Begin::Start).inspect_err(|_| {
-        if !dir.is_supervised() && !is_running(&spec) {
+    // The supervisor takes them for itself. Whoever waits for them starts nothing as long as we do.
+    drop(leases);
+    hand_over(host, &dir, &spec, &env)?;
+    drop(starting);
+    Ok(Started { dir, spec, resumed: continued, changes, warnings, data })
+}
+
+/// Starts the supervisor. Nothing is left of a run that could not begin.
+fn hand_over(host: &Host, dir: &RunDir, spec: &Spec, env: &Env) -> Result<(), RunError> {
+    adopt::spawn_supervisor(host, dir, env, Begin::Start).inspect_err(|_| {
+        if !dir.is_supervised() && !is_running(spec) {
             let _ = fs::remove_tree(dir.path());
         }
     })?;
     if let Some(RunState::Ended(Outcome::NotStarted { reason })) = dir.snapshot()?.map(|it| it.state) {
+        if let Err(busy) = spec.claim.take("dpgui train")? {
+            // Somebody in another workspace was faster.
+            fs::remove_tree(dir.path())?;
+            return Err(busy.into());
+        }
         return Err(RunError::NotStarted { reason });
     }
-    Ok(Started { dir, spec, resumed: continued, changes, warnings, data })
+    Ok(())
 }
 
 fn check_setup(workspace: &Workspace, script: &Path) -> Result<(), RunError> {

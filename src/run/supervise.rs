@@ -1,7 +1,7 @@
 //! The supervisor of one run: waits for everything that can happen to it, tells the machine, does what it says.
 //!
 //! It is a process of its own that no terminal reaches, and everything it knows is on disk. Killed, it is replaced
-//! by the next `dpgui` command (see [`super::adopt`]): the trainer does not notice.
+//! at once (see [`super::keeper`]) or by the next `dpgui` command (see [`super::adopt`]): the trainer does not notice.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -35,6 +35,7 @@ use super::{
     spec::Spec,
     start,
     state::{Action, Event, RunState},
+    strangers::Stranger,
     watchdog::Watchdog,
 };
 
@@ -70,10 +71,13 @@ pub enum Command {
     },
     /// Write a checkpoint and go on.
     Save,
+    /// Leave the queue. One that has begun does not.
+    Withdraw,
     /// Something is free that a queued run may have waited for.
     Look,
     /// From a rank that has become one below DeepSpeed's launcher.
     RankStarted {
+        rank: usize,
         process: ProcessId,
     },
 }
@@ -84,6 +88,10 @@ pub enum Command {
 enum Note {
     /// Somebody deleted the run's folder: no command can find it any more.
     FolderGone,
+    /// It waits for its turn.
+    Queued,
+    /// Others compute where the run is about to.
+    Strangers { strangers: Vec<Stranger> },
 }
 
 #[expect(
@@ -115,8 +123,8 @@ struct Supervisor {
     save_request: Option<Instant>,
     /// What is installed stays as it is while we hold this.
     using: Option<Lock>,
-    /// So is what it computes on.
-    leases: Vec<Lock>,
+    /// So is what it computes on. None as long as processes of the run have it, and while it waits for its turn.
+    leases: Option<Vec<Lock>>,
     watchdog: Watchdog,
     pulse: Pulse,
 }
@@ -176,7 +184,7 @@ impl Supervisor {
             deadline: None,
             save_request: None,
             using: None,
-            leases: vec![],
+            leases: None,
             pulse: Pulse::default(),
         })
     }
@@ -214,14 +222,11 @@ impl Supervisor {
                 () = std::future::ready(()), if is_behind => self.read_on(),
                 () = self.streams.packed() => {}
                 command = commands.next_line() => self.obey(command.ok().flatten().as_deref()),
-                _ = terminate.recv() => if self.is_over() { break } else { self.tell(Event::Signalled) },
+                _ = terminate.recv() => if self.is_at_rest() { break } else { self.tell(Event::Signalled) },
                 _ = interrupt.recv() => self.tell(Event::Signalled),
                 () = at(deadline) => {
                     self.deadline = None;
-                    // Whoever only waits for room on the disk has nobody to end.
-                    if self.nobody_left.is_none() {
-                        self.tell(Event::DeadlinePassed);
-                    }
+                    self.deadline_passed();
                 }
                 () = at(save_request) => self.request_save(),
                 () = sleep_until(look) => {
@@ -229,14 +234,16 @@ impl Supervisor {
                     look = Instant::now() + if self.is_near_end() { LOOK_SOON } else { LOOK_EVERY };
                 }
             }
+            // What little room there is belongs to the state: without it nobody knows how the run goes.
+            self.journal.save(&self.now);
             for note in self.streams.disk_news() {
                 self.journal.record(&note);
             }
             self.streams.keep_house(&mut |note| self.journal.record(note));
-            self.journal.save(&self.now);
         }
-        self.streams.finish(&mut |note| self.journal.record(note));
         self.give_way();
+        self.streams.finish(&mut |note| self.journal.record(note));
+        self.journal.save(&self.now);
         Ok(())
     }
 
@@ -246,8 +253,11 @@ impl Supervisor {
             Some(Command::Stop { manner }) => self.tell(Event::StopRequested(manner)),
             Some(Command::Save) => self.tell(Event::SaveWanted),
             Some(Command::Look) => self.ask_for_turn(),
-            Some(Command::RankStarted { process }) => self.ranks.add(process),
-            None => {}
+            Some(Command::Withdraw) if self.now.state == RunState::Queued => {
+                self.tell(Event::StopRequested(Manner::NoSave));
+            }
+            Some(Command::RankStarted { rank, process }) => self.ranks.add(rank, process),
+            Some(Command::Withdraw) | None => {}
         }
     }
 
@@ -265,7 +275,9 @@ impl Supervisor {
 
     /// What has to be looked for because no event will come.
     fn look(&mut self) {
-        if !self.is_parent && !self.has_exit() {
+        if self.now.state == RunState::Queued {
+            // Nothing of it is there to be looked at.
+        } else if !self.is_parent && !self.has_exit() {
             if self.child_is_gone() {
                 let exit = if self.has_rebooted() { Exit::Reboot } else { Exit::Unknown };
                 self.tell(Event::ChildExited(exit));
@@ -291,6 +303,22 @@ impl Supervisor {
     /// All that is missing is that nobody is left.
     fn is_near_end(&self) -> bool {
         self.has_exit() && self.is_output_closed()
+    }
+
+    /// Nothing of it runs, and its supervisor may go.
+    fn is_at_rest(&self) -> bool {
+        self.is_over() || self.now.state == RunState::Queued
+    }
+
+    fn deadline_passed(&mut self) {
+        let is_next_try = matches!(self.now.state, RunState::Waiting(_));
+        if is_next_try && !self.has_leases() {
+            // Somebody was faster; it goes on where that one ends.
+            self.deadline = Some(Instant::now() + LOOK_EVERY);
+        } else if self.nobody_left.is_none() {
+            // Whoever only waits for room on the disk has nobody to end.
+            self.tell(Event::DeadlinePassed);
+        }
     }
 
     fn has_rebooted(&self) -> bool {

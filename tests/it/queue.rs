@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::{
     starting::with_gpus,
-    support::lab::{Lab, Run, until},
+    support::lab::{Lab, Run, kill, until},
 };
 
 fn state(lab: &Lab, run: &Run) -> Value {
@@ -58,6 +58,33 @@ fn the_gpus_of_another_workspace_are_as_taken_as_ones_own() {
 }
 
 #[test]
+fn programs_that_are_no_runs_are_named_before_they_are_missed_memory() {
+    let mut lab = with_gpus(&[]);
+    let apps = format!("GPU-aa11, {}, 12000\nGPU-bb22, 999999, 1", std::process::id());
+    lab.sandbox.env("FAKE_APPS", apps);
+    let said = lab.train(&["--gpus", "0"]).ok();
+    let words = format!("process {} (`", std::process::id());
+    assert!(
+        said.stderr.contains(&words) && said.stderr.contains("computes on GPU 0 and has 11.7 GiB of it"),
+        "{said}"
+    );
+    assert!(!said.stderr.contains("999999"), "the other GPU is not used: {said}");
+    assert_eq!(lab.only_run().events()[0], "strangers");
+}
+
+#[test]
+fn a_stop_says_which_memory_is_free_again() {
+    let mut lab = with_gpus(&[("STEPS", "0")]);
+    let vram = lab.sandbox.write("vram", "20000");
+    lab.sandbox.env("FAKE_VRAM", &vram);
+    let run = lab.detached(&["--gpus", "0"]);
+    run.wait_for_log("steps: 1 ");
+    std::fs::write(&vram, "20000").expect("written");
+    let said = lab.sandbox.dpgui(&["stop"]).ok();
+    assert!(said.stderr.contains("Freed 14.6 GiB on GPU 0, 4.88 GiB still in use"), "{said}");
+}
+
+#[test]
 fn who_waits_begins_when_its_turn_comes_in_the_order_that_the_user_wants() {
     let lab = Lab::new(&[("STEPS", "0")]);
     let running = lab.detached(&["--name", "running"]);
@@ -75,7 +102,7 @@ fn who_waits_begins_when_its_turn_comes_in_the_order_that_the_user_wants() {
     );
     lab.sandbox.dpgui(&["queue", "remove", "c"]).ok();
     assert_eq!(third.outcome(), json!({ "outcome": "withdrawn" }));
-    assert_eq!(third.events(), ["stop-requested", "ended"], "nothing of it ever ran");
+    assert_eq!(third.events(), ["queued", "stop-requested", "ended"], "nothing of it ever ran");
     lab.sandbox.dpgui(&["stop", "running"]).ok();
     fourth.wait_for_log("steps: 1 ");
     assert_eq!(state(&lab, &second), "queued");
@@ -130,9 +157,15 @@ fn setup_may_change_things_while_runs_only_wait() {
     let lab = Lab::new(&[]);
     lab.sandbox.dpgui(&["queue", "hold"]).ok();
     let run = queued(&lab, &[]);
+    // Its successor leaves it to others as well.
+    run.kill_supervisor();
+    until("its lock is free", || (!run.is_supervised()).then_some(()));
+    assert_eq!(state(&lab, &run), "queued");
     let lock = std::fs::File::open(lab.sandbox.root().join(".dpgui/setup.lock")).expect("there");
     lock.try_lock().expect("nobody has it");
     lab.sandbox.dpgui(&["queue", "resume"]).ok();
+    // It looks once a second.
+    std::thread::sleep(std::time::Duration::from_millis(2500));
     assert_eq!(state(&lab, &run), "queued", "what it needs is being changed");
     drop(lock);
     assert_eq!(run.outcome(), json!({ "outcome": "completed" }));
@@ -152,4 +185,63 @@ fn many_at_once_never_meet_on_a_gpu() {
         assert_eq!(run.outcome(), json!({ "outcome": "completed" }));
     }
     assert!(!claims.join("clash").exists(), "two runs used one GPU at once");
+}
+
+#[test]
+fn starts_in_one_moment_are_refused_and_leave_nothing() {
+    let lab = Lab::new(&[("STEPS", "0")]);
+    let starts = [(); 4].map(|()| lab.spawn(&["train", "configs/tiny.toml", "--detach"]));
+    let mut codes = starts.map(|it| it.end().code);
+    codes.sort_unstable();
+    assert_eq!(codes, [Some(0), Some(5), Some(5), Some(5)]);
+    assert_eq!(lab.sandbox.dpgui(&["runs", "--json"]).ok().events().len(), 1);
+    lab.sandbox.dpgui(&["stop", "--now"]).ok();
+}
+
+#[test]
+fn a_run_that_is_to_be_tried_again_keeps_its_place_though_its_supervisor_was_replaced() {
+    let lab = Lab::new(&[("END", "killed"), ("CHECKPOINT", "2")]);
+    lab.sandbox.write("w/dpgui.toml", "[runs]\nrestart-delay = '3 s'\n");
+    let run = lab.detached(&["--restart", "on-failure:1"]);
+    until("it waits for its next try", || (!run.state()["waiting"].is_null()).then_some(()));
+    kill(run.supervisor(), "KILL");
+    until("it has a successor", || run.events().contains(&"adopted".to_owned()).then_some(()));
+    let refused = lab.train(&[]);
+    assert!(refused.code == Some(5) && refused.stderr.contains(&run.id()), "{refused}");
+    run.outcome();
+}
+
+#[test]
+fn what_a_successor_starts_is_as_quick_as_any() {
+    let lab = Lab::new(&[("STEPS", "0")]);
+    lab.sandbox.dpgui(&["queue", "hold"]).ok();
+    let run = queued(&lab, &[]);
+    until("it has a keeper", || (!run.keepers().is_empty()).then_some(()));
+    kill(run.supervisor(), "KILL");
+    until("it has a successor", || run.events().contains(&"adopted".to_owned()).then_some(()));
+    lab.sandbox.dpgui(&["queue", "resume"]).ok();
+    run.wait_for_log("steps: 1 ");
+    for pid in run.processes() {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("it lives");
+        let fields: Vec<&str> = stat.rsplit(')').next().expect("fields").split_whitespace().collect();
+        assert_eq!(fields[16], "0", "the priority of {pid}");
+    }
+    lab.sandbox.dpgui(&["stop", "--now"]).ok();
+}
+
+#[test]
+fn a_queue_that_cannot_be_read_holds_everybody() {
+    let lab = Lab::new(&[]);
+    lab.sandbox.dpgui(&["queue", "hold"]).ok();
+    let run = queued(&lab, &[]);
+    let file = lab.sandbox.root().join(".dpgui/queue.json");
+    let good = std::fs::read_to_string(&file).expect("there");
+    std::fs::write(&file, "{").expect("written");
+    let said = lab.sandbox.dpgui(&["queue"]);
+    assert!(said.code != Some(0) && said.stderr.contains("queue.json"), "{said}");
+    std::thread::sleep(std::time::Duration::from_millis(1500));
+    assert_eq!(state(&lab, &run), "queued");
+    std::fs::write(&file, good).expect("written");
+    lab.sandbox.dpgui(&["queue", "resume"]).ok();
+    assert_eq!(run.outcome(), json!({ "outcome": "completed" }));
 }

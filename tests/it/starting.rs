@@ -13,6 +13,11 @@ case $1 in
 *compute_cap*)
     echo '0, NVIDIA A100, GPU-aa11, 40960, 580.65.06, 8.0'
     echo '1, NVIDIA A100, GPU-bb22, 40960, 580.65.06, 8.0' ;;
+*utilization.gpu*)
+    used=$(cat \"$FAKE_VRAM\")
+    echo \"0, 5, $used, 40960, 50, 100\"
+    echo $((used / 4)) > \"$FAKE_VRAM\" ;;
+*query-compute-apps*) echo \"$FAKE_APPS\" ;;
 *) exit 1 ;;
 esac
 ";

@@ -150,11 +150,17 @@ fn lines_are_found_by_their_time_and_by_what_they_say() {
     assert_eq!(lines.len(), 10);
     assert_eq!(logs(&["--since", "1h"]), logs(&[]), "all of it is younger");
     assert_eq!(logs(&["--until", "1h"]), "");
+    assert_eq!(logs(&["-f", "--until", "1h"]), "", "nothing that comes can be wanted");
     assert_eq!(logs(&["--rank", "0", "--grep", "steps: [12] "]).lines().count(), 2);
     assert!(logs(&["--rank", "0", "--grep", "steps", "-n", "1"]).starts_with("steps: 30 "));
     let stamped = logs(&["--rank", "0", "--timestamps", "--grep", "steps: 10 "]);
-    assert!(stamped.starts_with(&from[..20]) && stamped.contains("Z steps: 10 "), "{from}: {stamped}");
-    for wrong in [&["--since", "yesterday-ish"][..], &["--grep", "("], &["--since", "1h", "--raw"]] {
+    assert!(stamped.starts_with(&from[..20]) && stamped.contains("+00:00 steps: 10 "), "{from}: {stamped}");
+    for wrong in [
+        &["--since", "yesterday-ish"][..],
+        &["--grep", "("],
+        &["--since", "1h", "--raw"],
+        &["--since", "1m", "--until", "2m"],
+    ] {
         assert_eq!(lab.sandbox.dpgui(&[&["logs"], wrong].concat()).code, Some(2), "{wrong:?}");
     }
 }

@@ -4,10 +4,10 @@ use std::ffi::OsStr;
 
 use nvml_wrapper::{
     Device, Nvml, bitmasks::device::ThrottleReasons, cuda_driver_version_major, cuda_driver_version_minor,
-    enum_wrappers::device::TemperatureSensor, error::NvmlError,
+    enum_wrappers::device::TemperatureSensor, enums::device::UsedGpuMemory, error::NvmlError,
 };
 
-use super::{ComputeCapability, Gpu, GpuSample, Nvidia, Source, Throttle};
+use super::{ComputeCapability, Gpu, GpuProcess, GpuSample, Nvidia, Source, Throttle};
 
 /// By name through the loader's own search, then where WSL puts it.
 const LIBRARIES: [&str; 2] = ["libnvidia-ml.so.1", "/usr/lib/wsl/lib/libnvidia-ml.so.1"];
@@ -43,6 +43,21 @@ pub(super) fn sample(nvml: &Nvml) -> Vec<GpuSample> {
             })
         })
         .collect()
+}
+
+pub(super) fn processes(nvml: &Nvml) -> Vec<GpuProcess> {
+    let on = |device: Device<'_>| {
+        let index = device.index().ok()?;
+        let found = device.running_compute_processes().ok()?;
+        Some(found.into_iter().filter_map(move |it| {
+            let memory = match it.used_gpu_memory {
+                UsedGpuMemory::Used(bytes) => Some(bytes),
+                UsedGpuMemory::Unavailable => None,
+            };
+            Some(GpuProcess { index, pid: i32::try_from(it.pid).ok()?, memory })
+        }))
+    };
+    devices(nvml).filter_map(on).flatten().collect()
 }
 
 /// Those that the driver has lost: fallen off the bus, or dead until the machine restarts.

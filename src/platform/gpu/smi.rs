@@ -4,7 +4,7 @@ use std::{path::Path, time::Duration};
 
 use crate::platform::{Host, process::CommandSpec};
 
-use super::{ComputeCapability, Gpu, GpuSample, Nvidia, Source};
+use super::{ComputeCapability, Gpu, GpuProcess, GpuSample, Nvidia, Source};
 
 /// It hangs for ever on some broken GPUs.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -43,8 +43,24 @@ impl Program {
         rows(&FIELDS, &answer).iter().filter_map(gpu_sample).collect()
     }
 
+    pub(super) fn processes(&self) -> Vec<GpuProcess> {
+        const FIELDS: [&str; 3] = ["gpu_uuid", "pid", "used_memory"];
+        let gpus = self.detect().map(|it| it.gpus).unwrap_or_default();
+        let answer = self.ask("--query-compute-apps", &FIELDS).unwrap_or_default();
+        let process = |row: &Row<'_>| {
+            let gpu = gpus.iter().find(|gpu| gpu.uuid.as_deref() == row.text("gpu_uuid"))?;
+            let memory = row.mebibytes("used_memory");
+            Some(GpuProcess { index: gpu.index, pid: row.number("pid")?, memory })
+        };
+        rows(&FIELDS, &answer).iter().filter_map(process).collect()
+    }
+
     fn query(&self, fields: &[&str]) -> Option<String> {
-        let query = format!("--query-gpu={}", fields.join(","));
+        self.ask("--query-gpu", fields)
+    }
+
+    fn ask(&self, what: &str, fields: &[&str]) -> Option<String> {
+        let query = format!("{what}={}", fields.join(","));
         let spec = self.0.clone().args([query.as_str(), "--format=csv,noheader,nounits"]);
         spec.capture(LIMIT).ok().filter(super::super::process::Captured::success).map(|it| it.stdout)
     }

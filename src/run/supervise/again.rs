@@ -74,6 +74,8 @@ impl Supervisor {
         self.now.oom_kills = Some(OomKills::sample());
         self.watchdog = Watchdog::new(self.spec.watchdog, self.spec.resumes_step);
         self.watchdog.output(self.clock.map(Stopwatch::elapsed).unwrap_or_default());
+        // A successor must not take it for one that waits.
+        self.journal.save(&self.now);
         // Their ends were told once and for all.
         if let Err(cause) = self.streams.reopen(&self.dir) {
             return self.tell(Event::SpawnFailed { reason: super::chain(&cause) });

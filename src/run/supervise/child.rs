@@ -11,7 +11,15 @@ use crate::{
         procfs::ProcessId,
         signal::{self as signals, Exit, Force},
     },
-    run::{RunError, capture::Streams, evidence::Sight, ranks::Ranks, sight, spec::Launcher, state::Event},
+    run::{
+        RunError,
+        capture::Streams,
+        evidence::Sight,
+        ranks::Ranks,
+        sight,
+        spec::Launcher,
+        state::{Event, RunState},
+    },
 };
 
 use super::{Supervisor, chain};
@@ -21,7 +29,7 @@ impl Supervisor {
     pub(super) fn start(&mut self) {
         self.now.ranks.clear();
         self.ranks = Ranks::default();
-        let locks: Vec<&Lock> = self.using.iter().chain(&self.leases).collect();
+        let locks: Vec<&Lock> = self.using.iter().chain(self.leases.iter().flatten()).collect();
         for (stream, command) in self.spec.commands(&self.host.env) {
             match start_one(&self.dir.pipe(stream), &command, &locks) {
                 Ok(process) => {
@@ -29,7 +37,7 @@ impl Supervisor {
                     self.now.child = self.now.child.or(Some(process));
                     if self.spec.launcher == Launcher::Direct {
                         self.now.ranks.push(process);
-                        self.ranks.add(process);
+                        self.ranks.add(self.now.ranks.len() - 1, process);
                     }
                     // Before anything else: a successor must know whom it looks after.
                     self.journal.save(&self.now);
@@ -65,6 +73,11 @@ impl Supervisor {
         }
         self.meter.settle();
         self.clock = Some(Stopwatch::start());
+        if self.now.state == RunState::Queued {
+            self.wait_for_turn();
+            return Ok(());
+        }
+        self.has_leases();
         // Who asked for the adoption wants to know whether there is anything left to look after.
         self.look();
         Ok(())
