@@ -47,6 +47,15 @@ impl Measures {
         Ok(Self { steps, scalars })
     }
 
+    /// What was logged last under the name `tag`, and the lowest of all, for people: `0.1234 at 50, lowest 0.1200 at 40`.
+    pub fn told(&self, tag: &str) -> Option<String> {
+        let all = || self.scalars.iter().filter(|it| it.tag == tag && it.value.is_finite());
+        let last = all().max_by_key(|it| it.step)?;
+        let lowest = all().min_by(|one, other| one.value.total_cmp(&other.value))?;
+        let at = |it: &Scalar| format!("{:.4} at {}", it.value, it.step);
+        Some(if lowest.step == last.step { at(last) } else { format!("{}, lowest {}", at(last), at(lowest)) })
+    }
+
     pub fn summary(&self) -> Summary {
         let smoothed = figures::smoothed(self.steps.iter().map(|it| it.loss));
         let finite = self.steps.iter().zip(&smoothed).filter(|(_, it)| it.is_finite());
@@ -86,6 +95,16 @@ mod tests {
             grad_norm: f64::NAN,
             epoch: Some(1),
         }
+    }
+
+    #[test]
+    fn an_evaluation_is_told_by_its_last_and_its_lowest() {
+        let scalar = |tag: &str, step, value| Scalar { tag: tag.to_owned(), step, time: 0.0, value };
+        let scalars =
+            vec![scalar("eval/loss", 10, 0.5), scalar("eval/loss", 30, 0.25), scalar("eval/loss", 20, 0.125)];
+        let measures = Measures { steps: vec![], scalars };
+        assert_eq!(measures.told("eval/loss").as_deref(), Some("0.2500 at 30, lowest 0.1250 at 20"));
+        assert_eq!(measures.told("other"), None);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! `dpgui runs show`: a run in full, or several side by side.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{collections::BTreeSet, path::PathBuf, process::ExitCode};
 
 use jiff::tz::TimeZone;
 
@@ -109,6 +109,12 @@ pub(super) fn rows(accounts: &[Account]) -> Vec<Vec<String>> {
         (Some(loss), Some(step)) => format!("{loss:.4} at step {step}"),
         _ => "-".to_owned(),
     });
+    // What only TensorBoard's files tell: evaluations, losses of epochs.
+    let tags: BTreeSet<&str> =
+        accounts.iter().flat_map(|it| &it.measures.scalars).map(|it| it.tag.as_str()).collect();
+    for tag in tags {
+        row(tag, &|it| it.measures.told(tag).unwrap_or_else(|| "-".to_owned()));
+    }
     rows
 }
 
