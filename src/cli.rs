@@ -60,6 +60,7 @@ enum Command {
     Report(commands::report::Args),
     Save(commands::save::Args),
     Stop(commands::stop::Args),
+    Slurm(commands::slurm::Args),
     Export(commands::export::Args),
     #[command(subcommand)]
     Service(commands::service::Command),
@@ -118,6 +119,7 @@ fn dispatch(command: &Command, context: &Context) -> Result<ExitCode, Error> {
         Command::Report(args) => commands::report::run(args, context),
         Command::Save(args) => commands::save::run(args, context),
         Command::Stop(args) => commands::stop::run(args, context),
+        Command::Slurm(args) => commands::slurm::run(args, context),
         Command::Export(args) => commands::export::run(args, context),
         Command::Service(command) => commands::service::run(command, context),
         Command::Clean(args) => commands::clean::run(args, context),

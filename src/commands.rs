@@ -22,6 +22,7 @@ pub mod runs;
 pub mod save;
 pub mod service;
 pub mod setup;
+pub mod slurm;
 pub mod stop;
 pub mod supervise;
 pub mod train;

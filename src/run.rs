@@ -38,6 +38,7 @@ pub mod save;
 pub mod scene;
 pub mod service;
 pub mod sight;
+pub mod slurm;
 pub mod spec;
 pub mod start;
 pub mod state;

@@ -60,6 +60,9 @@ pub struct Args {
         reason = "clap's way to tell `--resume` from `--resume RUN` and from neither"
     )]
     resume: Option<Option<String>>,
+    /// Go on from the last checkpoint of RUN if it has one, else begin: for scripts that are started again and again
+    #[arg(long, value_name = "RUN", conflicts_with = "resume")]
+    resume_or_start: Option<String>,
     /// Try again after a failure that may pass, from the newest checkpoint, N times without a new one [default N: 3]
     #[arg(long, value_name = "on-failure[:N]", value_parser = restarts)]
     restart: Option<u32>,
@@ -186,6 +189,9 @@ impl Args {
 
     /// `--resume CONFIG` means `--resume` and CONFIG: what follows an option is taken for its value.
     fn wanted(&self) -> Result<(PathBuf, Option<Resume>, Option<u64>), Error> {
+        if let (Some(config), Some(run)) = (&self.config, &self.resume_or_start) {
+            return Ok((config.clone(), Some(Resume::IfAny(run.clone())), None));
+        }
         match (&self.config, &self.resume) {
             (Some(config), None) => Ok((config.clone(), None, None)),
             (Some(config), Some(None)) => Ok((config.clone(), Some(Resume::Newest), None)),

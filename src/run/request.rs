@@ -71,4 +71,6 @@ pub enum Resume {
     /// The newest run of the same configuration that has a whole checkpoint.
     Newest,
     Run(String),
+    /// The same if it is there and has a checkpoint; else the training begins.
+    IfAny(String),
 }

@@ -97,6 +97,10 @@ fn wanted(
     };
     match (&request.resume, &config.training.resume) {
         (Some(Resume::Run(name)), _) => of_run(&list::find(workspace, name)?).map(Some),
+        (Some(Resume::IfAny(name)), _) => match list::find(workspace, name).and_then(|dir| of_run(&dir)) {
+            Err(RunError::Unknown { .. } | RunError::NoCheckpoint { .. }) => Ok(None),
+            found => found.map(Some),
+        },
         (Some(Resume::Newest), _) | (None, ConfigResume::Newest) => {
             let same = |dir: &&RunDir| dir.spec().is_ok_and(|spec| spec.source == request.config);
             // A run that was over before its first checkpoint is passed over; one whose newest is broken is not.

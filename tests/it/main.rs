@@ -42,6 +42,7 @@ mod setup;
 mod setup_whole;
 mod shared_repositories;
 mod side_by_side;
+mod slurm;
 mod starting;
 mod streams;
 mod supervision;

@@ -268,8 +268,11 @@ impl Run {
     }
 
     pub(crate) fn supervisor(&self) -> u32 {
-        let text = fs::read_to_string(self.path.join("supervisor.lock")).expect("a lock");
-        text.split(' ').nth(1).and_then(|pid| pid.parse().ok()).expect("process PID (...)")
+        // It is emptied before it is written.
+        until("process PID (...)", || {
+            let text = fs::read_to_string(self.path.join("supervisor.lock")).ok()?;
+            text.split(' ').nth(1)?.parse().ok()
+        })
     }
 
     /// The pid of the process of the run that has `word` in its command line.

@@ -1,0 +1,47 @@
+//! `dpgui slurm`: the batch script with which a cluster trains a configuration.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use crate::{
+    error::Error,
+    run::slurm::{self, Job},
+};
+
+use super::Context;
+
+/// Print a batch script for Slurm: it saves before its time is over, is requeued and goes on
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The training TOML file
+    config: PathBuf,
+    /// GPUs of the one machine that it trains on
+    #[arg(long, default_value_t = 1)]
+    gpus: u32,
+    /// How long each part of the training may take, as `sbatch --time` has it: `12:00:00`
+    #[arg(long)]
+    time: Option<String>,
+    /// Where it is to run
+    #[arg(long)]
+    partition: Option<String>,
+    /// More options for Slurm, each as on its command line: `--sbatch=--mem=64G`; may be given several times
+    #[arg(long, value_name = "OPTION", allow_hyphen_values = true)]
+    sbatch: Vec<String>,
+    /// More arguments for `dpgui train`
+    #[arg(last = true, value_name = "ARGS")]
+    passed_on: Vec<String>,
+}
+
+pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
+    let config = context.configuration(&args.config)?;
+    context.output.data(slurm::script(&Job {
+        program: &context.host.program,
+        workspace: context.workspace.root(),
+        config: &config,
+        gpus: args.gpus,
+        time: args.time.as_deref(),
+        partition: args.partition.as_deref(),
+        more: &args.sbatch,
+        args: &args.passed_on,
+    }));
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,95 @@
+//! A batch script for Slurm that trains on one machine of a cluster, saves before its time is over, and goes on when it is
+//! its turn again.
+
+use std::{fmt::Write as _, path::Path};
+
+use crate::platform::process::as_typed;
+
+/// Seconds before the end of the time at which Slurm says so: enough for a step and a large checkpoint.
+const WARNING: u32 = 600;
+
+/// What the script is made of.
+#[derive(Clone, Copy, Debug)]
+pub struct Job<'a> {
+    pub program: &'a Path,
+    pub workspace: &'a Path,
+    /// Absolute.
+    pub config: &'a Path,
+    /// GPUs of one machine; 0 for a machine without.
+    pub gpus: u32,
+    /// As `sbatch --time` has it.
+    pub time: Option<&'a str>,
+    pub partition: Option<&'a str>,
+    /// More lines for Slurm, each as on its command line: `--mem=64G`.
+    pub more: &'a [String],
+    /// For `dpgui train`.
+    pub args: &'a [String],
+}
+
+/// The whole script.
+pub fn script(job: &Job<'_>) -> String {
+    let name = job.config.file_stem().unwrap_or_default().to_string_lossy();
+    let mut text = "#!/bin/bash\n".to_owned();
+    let mut ask = |option: &str| {
+        // Writing to a string does not fail.
+        let _ = writeln!(text, "#SBATCH {option}");
+    };
+    ask(&format!("--job-name={name}"));
+    ask("--nodes=1");
+    ask("--ntasks=1");
+    if job.gpus > 0 {
+        ask(&format!("--gpus={}", job.gpus));
+    }
+    for (option, value) in [("--time", job.time), ("--partition", job.partition)] {
+        if let Some(value) = value {
+            ask(&format!("{option}={value}"));
+        }
+    }
+    ask("--requeue");
+    ask("--open-mode=append");
+    ask(&format!("--signal=B:USR1@{WARNING}"));
+    ask(&format!("--output={}/slurm-%j.log", job.workspace.display()));
+    job.more.iter().for_each(|line| ask(line));
+    let train = as_typed(
+        [
+            job.program.as_os_str(),
+            "-C".as_ref(),
+            job.workspace.as_os_str(),
+            "train".as_ref(),
+            job.config.as_os_str(),
+        ]
+        .into_iter()
+        .chain(job.args.iter().map(AsRef::as_ref)),
+    );
+    let stop = as_typed([job.program.as_os_str(), "-C".as_ref(), job.workspace.as_os_str(), "stop".as_ref()]);
+    let _ = write!(
+        text,
+        r#"
+# Every start of this job, the first and those after a requeue, goes on from what it has saved so far.
+run="job-$SLURM_JOB_ID"
+requeue=
+
+# The time is nearly over, or the job is preempted: save, leave, and be started again.
+again() {{
+    requeue=yes
+    {stop} "$run"
+}}
+# Somebody cancelled it: save and leave.
+leave() {{
+    {stop} "$run"
+}}
+trap again USR1
+trap leave TERM INT
+
+{train} --name "$run" --resume-or-start "$run" &
+training=$!
+# A signal ends a wait and not the training.
+while kill -0 "$training" 2> /dev/null; do wait "$training"; done
+wait "$training"
+code=$?
+[ -n "$requeue" ] && exec scontrol requeue "$SLURM_JOB_ID"
+exit "$code"
+"#
+    );
+    text
+}
