@@ -1,7 +1,7 @@
 //! A batch script for Slurm that trains on one machine of a cluster, saves before its time is over, and goes on when it is
 //! its turn again.
 
-use std::{fmt::Write as _, path::Path};
+use std::path::Path;
 
 use crate::platform::process::as_typed;
 
@@ -28,28 +28,7 @@ pub struct Job<'a> {
 
 /// The whole script.
 pub fn script(job: &Job<'_>) -> String {
-    let name = job.config.file_stem().unwrap_or_default().to_string_lossy();
-    let mut text = "#!/bin/bash\n".to_owned();
-    let mut ask = |option: &str| {
-        // Writing to a string does not fail.
-        let _ = writeln!(text, "#SBATCH {option}");
-    };
-    ask(&format!("--job-name={name}"));
-    ask("--nodes=1");
-    ask("--ntasks=1");
-    if job.gpus > 0 {
-        ask(&format!("--gpus={}", job.gpus));
-    }
-    for (option, value) in [("--time", job.time), ("--partition", job.partition)] {
-        if let Some(value) = value {
-            ask(&format!("{option}={value}"));
-        }
-    }
-    ask("--requeue");
-    ask("--open-mode=append");
-    ask(&format!("--signal=B:USR1@{WARNING}"));
-    ask(&format!("--output={}/slurm-%j.log", job.workspace.display()));
-    job.more.iter().for_each(|line| ask(line));
+    let head = head(job);
     let train = as_typed(
         [
             job.program.as_os_str(),
@@ -62,9 +41,8 @@ pub fn script(job: &Job<'_>) -> String {
         .chain(job.args.iter().map(AsRef::as_ref)),
     );
     let stop = as_typed([job.program.as_os_str(), "-C".as_ref(), job.workspace.as_os_str(), "stop".as_ref()]);
-    let _ = write!(
-        text,
-        r#"
+    format!(
+        r#"{head}
 # Every start of this job, the first and those after a requeue, goes on from what it has saved so far.
 run="job-$SLURM_JOB_ID"
 requeue=
@@ -90,6 +68,23 @@ code=$?
 [ -n "$requeue" ] && exec scontrol requeue "$SLURM_JOB_ID"
 exit "$code"
 "#
-    );
-    text
+    )
+}
+
+/// What Slurm is asked for.
+fn head(job: &Job<'_>) -> String {
+    let name = job.config.file_stem().unwrap_or_default().to_string_lossy();
+    let mut options = vec![format!("--job-name={name}"), "--nodes=1".to_owned(), "--ntasks=1".to_owned()];
+    if job.gpus > 0 {
+        options.push(format!("--gpus={}", job.gpus));
+    }
+    for (option, value) in [("--time", job.time), ("--partition", job.partition)] {
+        options.extend(value.map(|value| format!("{option}={value}")));
+    }
+    options.extend(["--requeue".to_owned(), "--open-mode=append".to_owned()]);
+    options.push(format!("--signal=B:USR1@{WARNING}"));
+    options.push(format!("--output={}/slurm-%j.log", job.workspace.display()));
+    options.extend_from_slice(job.more);
+    let lines: String = options.iter().flat_map(|option| ["#SBATCH ", option, "\n"]).collect();
+    format!("#!/bin/bash\n{lines}")
 }
