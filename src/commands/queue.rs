@@ -210,9 +210,11 @@ impl Event for Changed {
             (None, true) => ": no run begins until `dpgui queue resume`",
             (_, false) => "",
         };
-        Some(Line {
-            verb: if self.held { "Held" } else { "Waiting" },
-            text: format!("{subject}{place}{rest}"),
-        })
+        let verb = match (&self.run, self.held) {
+            (_, true) => "Held",
+            (Some(_), false) => "Waiting",
+            (None, false) => "Released",
+        };
+        Some(Line { verb, text: format!("{subject}{place}{rest}") })
     }
 }
