@@ -34,11 +34,11 @@ use std::path::{Path, PathBuf};
 
 use crate::{
     config::{ConfigError, meant},
-    error::Error,
+    error::{Error, Kind},
     install::{self, IfLocked},
     output::Output,
     platform::{Host, fs},
-    run::adopt,
+    run::{RunDir, adopt},
     workspace::{Settings, SettingsError, Workspace},
 };
 
@@ -62,6 +62,11 @@ impl LockArgs {
     const fn if_locked(&self) -> IfLocked {
         if self.no_wait { IfLocked::Fail } else { IfLocked::Wait }
     }
+}
+
+/// The run whose folder is given to a command that only dpgui itself types.
+fn run_folder(path: &Path) -> Result<RunDir, Error> {
+    RunDir::at(path).ok_or_else(|| Error::new(Kind::Bug, format!("`{}` is no run's folder", path.display())))
 }
 
 impl Context {

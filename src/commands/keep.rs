@@ -2,12 +2,9 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use crate::{
-    error::{Error, Kind},
-    run::{RunDir, keeper},
-};
+use crate::{error::Error, run::keeper};
 
-use super::Context;
+use super::{Context, run_folder};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -16,7 +13,6 @@ pub struct Args {
 }
 
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
-    let no_run = || Error::new(Kind::Bug, format!("`{}` is no run's folder", args.dir.display()));
-    keeper::keep(&context.host, &RunDir::at(&args.dir).ok_or_else(no_run)?)?;
+    keeper::keep(&context.host, &run_folder(&args.dir)?)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -2,12 +2,9 @@
 
 use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 
-use crate::{
-    error::{Error, Kind},
-    run::{RunDir, rank},
-};
+use crate::{error::Error, run::rank};
 
-use super::Context;
+use super::{Context, run_folder};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -19,7 +16,6 @@ pub struct Args {
 }
 
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
-    let no_run = || Error::new(Kind::Bug, format!("`{}` is no run's folder", args.dir.display()));
-    let dir = RunDir::at(&args.dir).ok_or_else(no_run)?;
+    let dir = run_folder(&args.dir)?;
     match rank::become_rank(&dir, &context.host, &args.command)? {}
 }

@@ -3,14 +3,11 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use crate::{
-    error::{Error, Kind},
-    run::{
-        RunDir,
-        supervise::{Begin, supervise},
-    },
+    error::Error,
+    run::supervise::{Begin, supervise},
 };
 
-use super::Context;
+use super::{Context, run_folder};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -22,8 +19,7 @@ pub struct Args {
 }
 
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
-    let no_run = || Error::new(Kind::Bug, format!("`{}` is no run's folder", args.dir.display()));
-    let dir = RunDir::at(&args.dir).ok_or_else(no_run)?;
+    let dir = run_folder(&args.dir)?;
     let begin = if args.adopt { Begin::Adopt } else { Begin::Start };
     supervise(&dir, &context.host, begin)?;
     Ok(ExitCode::SUCCESS)

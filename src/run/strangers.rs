@@ -25,17 +25,19 @@ pub struct Stranger {
 /// Those on these devices.
 pub fn on(host: &Host, devices: &Devices) -> Vec<Stranger> {
     let Devices::Gpus(ids) = devices else { return vec![] };
-    let found = gpu::processes(host).into_iter().filter(|it| ids.contains(&it.index) && !is_ours(it.pid));
+    let mut found = gpu::processes(host);
+    found.retain(|it| ids.contains(&it.index));
+    if found.is_empty() {
+        return vec![];
+    }
+    // Whoever shares a GPU with a run, which carries its mark, has said so.
+    let all = procfs::processes();
+    found.retain(|it| !all.iter().any(|one| one.id.pid == it.pid && one.variable(COOKIE).is_some()));
     let stranger = |process: GpuProcess| {
         let command = procfs::command_line(process.pid).map(process::as_typed);
         Stranger { process, command }
     };
-    found.map(stranger).collect()
-}
-
-/// It carries the mark of a run: whoever shares a GPU with that one has said so.
-fn is_ours(pid: i32) -> bool {
-    procfs::processes().iter().any(|it| it.id.pid == pid && it.variable(COOKIE).is_some())
+    found.into_iter().map(stranger).collect()
 }
 
 impl Stranger {
