@@ -1,5 +1,7 @@
 #!/usr/bin/env bash
 # Builds the fuzz targets on the stable toolchain and runs each for some seconds: `fuzz/run.sh [SECONDS] [TARGET...]`.
+# It goes the same way each time, that a change is not refused for what it has nothing to do with; to explore, run it long
+# with `DPGUI_FUZZ_SEED=0`, which is any.
 #
 # Plain cargo does it: what `cargo fuzz` adds is a nightly's AddressSanitizer, which code without `unsafe` does not need,
 # and minutes to install. What is learnt and what is found stays in `target/fuzz`.
@@ -7,6 +9,7 @@ set -euo pipefail
 cd "$(dirname "$0")"
 
 seconds="${1:-15}"
+seed="${DPGUI_FUZZ_SEED:-1}"
 shift || true
 targets=("$@")
 ((${#targets[@]})) || targets=(unpack_tar_gz unpack_wheel bundle lock sources requirements media config safetensors diagnosis)
@@ -96,10 +99,12 @@ printf '\2\0\2\0\0\0\5\3\1\0\0\0\0''\2\4\3\0\0\7\2\3\0\0\0\0' >"$work/seeds/unpa
 # A lock, a download, and three files of a repository.
 printf '\2\0\0\0\0\0\5\0\0\2\0\0\0\0\5\7\0\5\0\0\0\0\5\1\0\5\3\0\0\0\5\2\0\5\4\0\0\0\5\3\0' \
     >"$work/seeds/bundle/chosen"
+# A file, and one in a folder of its name.
+printf '\2\7\0\0\0\3\5\1\0\7\0\0\5\2\5\1\0' >"$work/seeds/bundle/both"
 
 fuzz() {
     local target="$1" found="$work/found/$1"
-    local options=(-max_total_time="$seconds" -timeout=20 -rss_limit_mb=2048 -max_len=4096)
+    local options=(-max_total_time="$seconds" -timeout=20 -rss_limit_mb=2048 -max_len=4096 -seed="$seed")
     [[ -f "dictionaries/$target.dict" ]] && options+=(-dict="dictionaries/$target.dict")
     "$CARGO_TARGET_DIR/$triple/debug/$target" "$work/corpus/$target" "$work/seeds/$target" \
         "${options[@]}" -artifact_prefix="$found/" -print_final_stats=1 >"$found.log" 2>&1 || {
@@ -110,7 +115,7 @@ fuzz() {
     sed -n 's/^stat::number_of_executed_units: */'"$target"': nothing found in /p' "$found.log"
 }
 export -f fuzz
-export work seconds triple
+export work seconds seed triple
 
 # Two at a time: each is one process with one thread.
 printf '%s\n' "${targets[@]}" | xargs -P 2 -I{} bash -euo pipefail -c 'fuzz {}'

@@ -8,7 +8,10 @@ mod draft;
 mod pack;
 mod unpack;
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -38,6 +41,14 @@ struct Contents {
     environments: Vec<String>,
     /// In the order of the entries.
     files: Vec<Entry>,
+}
+
+impl Contents {
+    /// A file that others are said to be in: no disk can have both.
+    fn file_and_folder(&self) -> Option<&Path> {
+        let files: BTreeSet<&Path> = self.files.iter().map(|it| &*it.path).collect();
+        files.iter().flat_map(|it| it.ancestors().skip(1)).find(|it| files.contains(it))
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -135,5 +146,19 @@ mod tests {
         check("repositories/../x/y", false);
         check("/etc/passwd", false);
         check("other", false);
+    }
+
+    #[test]
+    fn a_path_is_a_file_or_a_folder() {
+        let check = |paths: &[&str], expected: Option<&str>| {
+            let entry = |it: &&str| Entry { path: it.into(), size: 0, sha256: Sha256::of("") };
+            let files = paths.iter().map(entry).collect();
+            let contents =
+                Contents { schema: SCHEMA, dpgui: "0".to_owned(), arch: Arch::X86_64, environments: vec![], files };
+            assert_eq!(contents.file_and_folder(), expected.map(Path::new), "{paths:?}");
+        };
+        check(&["r/objects/a", "r/objects/b", "r/objects/ab"], None);
+        check(&["r/objects/b", "r/objects/b/c"], Some("r/objects/b"));
+        check(&["r/objects/b/c/d", "r/objects/b"], Some("r/objects/b"));
     }
 }

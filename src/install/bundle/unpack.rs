@@ -71,6 +71,9 @@ fn bring_all(inlet: &mut Inlet<'_>, arch: Arch, progress: &Progress) -> Result<B
     if contents.arch != arch {
         return Err(InstallError::OtherArch { path: path.to_owned(), of: contents.arch, here: arch });
     }
+    if let Some(both) = contents.file_and_folder() {
+        return Err(bad(format!("`{}` in its list is a file and a folder", both.display())));
+    }
     // The list is other people's bytes: sizes in it may be any.
     let bytes = contents.files.iter().map(|it| it.size).fold(0, u64::saturating_add);
     progress.expect_bytes(bytes);
