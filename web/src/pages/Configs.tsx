@@ -1,0 +1,5 @@
+import { Page } from "../components/Page";
+
+export function Configs() {
+  return <Page title="Configs"><p /></Page>;
+}
