@@ -83,6 +83,7 @@ export function take(client: QueryClient, it: StreamEvent) {
       break;
     case "jobs":
       client.setQueryData(keys.jobs, it.jobs);
+      catchUp(client, it.jobs);
       endJobs(client, it.jobs);
       break;
     case "sample":
@@ -95,6 +96,14 @@ export function take(client: QueryClient, it: StreamEvent) {
     case "server":
       client.setQueryData(keys.server, it.version);
       break;
+  }
+}
+
+/** Events that came while a job's first ones were being asked for are asked for as well. */
+function catchUp(client: QueryClient, jobs: Job[]) {
+  for (const job of jobs) {
+    const log = client.getQueryData<JobLog>(keys.job(job.id));
+    if (log && log.next < job.events) void client.invalidateQueries({ queryKey: keys.job(job.id) });
   }
 }
 

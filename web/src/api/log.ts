@@ -7,14 +7,25 @@ import type { LogNotice } from "./types";
 /** How much of the past is asked for at first: about what a screenful of scrolling holds, not a gigabyte. */
 const TAIL = 2 * 1024 * 1024;
 
+/** Further behind than this, a page is put to the end: more would scroll out of reach unseen. */
+const LAG = 16 * 1024 * 1024;
+
 export type LogState = "connecting" | "live" | "waiting" | "ended";
+
+export type Missing =
+  | { why: "slow"; from: number; to: number }
+  /** They never reached the disk, for want of room there. */
+  | { why: "lost" }
+  /** They are not kept any more. */
+  | { why: "trimmed"; to: number }
+  | { why: "failed"; message: string };
 
 export type LogSink = {
   /** Where what will be shown begins; called again after a jump. */
   start(offset: number): void;
   bytes(it: Uint8Array, offset: number): void;
-  /** Bytes that are not going to be shown. `trimmed`: they are not on disk any more. */
-  missing(from: number, to: number, why: "gap" | "trimmed"): void;
+  /** Something of the log is not going to be shown here. */
+  missing(what: Missing): void;
   state(it: LogState): void;
 };
 
@@ -42,7 +53,7 @@ export class LogStream {
 
   private connect() {
     this.sink.state(this.next === null ? "connecting" : "waiting");
-    const socket = new WebSocket(place(this.run, this.stream, this.next === null ? `tail=${TAIL}` : `from=${this.next}`));
+    const socket = new WebSocket(place(this.run, this.stream, `${this.next === null ? `tail=${TAIL}` : `from=${this.next}`}&lag=${LAG}`));
     socket.binaryType = "arraybuffer";
     this.socket = socket;
     let opened = false;
@@ -70,9 +81,13 @@ export class LogStream {
       this.next = it.offset;
       this.sink.start(it.offset);
     } else if (it.type === "gap") {
-      this.skip(it.to, "gap");
+      if (it.lost) this.sink.missing({ why: "lost" });
+      else this.skip(it.to);
     } else if (it.type === "trimmed") {
-      this.skip(it.to, "trimmed");
+      this.next = Math.max(this.next ?? 0, it.to);
+      this.sink.missing({ why: "trimmed", to: it.to });
+    } else if (it.type === "failed") {
+      this.sink.missing({ why: "failed", message: it.message });
     } else if (it.type === "end") {
       this.done = true;
       this.sink.state("ended");
@@ -80,10 +95,10 @@ export class LogStream {
     }
   }
 
-  private skip(to: number, why: "gap" | "trimmed") {
+  private skip(to: number) {
     const from = this.next ?? 0;
     if (to > from) {
-      this.sink.missing(from, to, why);
+      this.sink.missing({ why: "slow", from, to });
       this.next = to;
     }
   }
@@ -93,7 +108,7 @@ export class LogStream {
     if (!it) return;
     const { bytes, lost } = fresh(it, this.next ?? it.offset);
     // The server announces what it leaves out; should it not, people are told all the same.
-    if (lost > 0) this.skip(it.offset, "gap");
+    if (lost > 0) this.skip(it.offset);
     if (bytes.length > 0) this.sink.bytes(bytes, it.offset + it.bytes.length - bytes.length);
     this.next = Math.max(this.next ?? 0, it.offset + it.bytes.length);
   }

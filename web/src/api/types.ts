@@ -182,9 +182,11 @@ export type StreamEvent =
 
 export type LogNotice =
   | { type: "start"; offset: number; size: number }
-  | { type: "gap"; from: number; to: number }
+  /** `lost`: those bytes never reached the log; otherwise they were left out because the page was slow. */
+  | { type: "gap"; from: number; to: number; lost: boolean }
   | { type: "trimmed"; to: number }
-  | { type: "end"; size: number };
+  | { type: "end"; size: number }
+  | { type: "failed"; message: string };
 
 export type Model = {
   name: string;

@@ -5,7 +5,8 @@ import "uplot/dist/uPlot.min.css";
 import { figure } from "../lib/format";
 import { colour, onTheme } from "../lib/theme";
 
-export type Series = { name: string; colour: string; faint?: boolean; points?: boolean };
+/** `points`: each is marked; `gaps`: drawn through where there is none. */
+export type Series = { name: string; colour: string; faint?: boolean; points?: boolean; gaps?: boolean };
 type Data = [number[], ...(number | null | undefined)[][]];
 
 type Props = {
@@ -47,7 +48,7 @@ export function Chart({ label, series, data, height = 240, log = false, time = f
         series: [
           time ? {} : { label: "Step" },
           ...series.map((it) => ({
-            label: it.name, stroke: colour(it.colour), width: it.faint ? 1 : 1.75, alpha: it.faint ? 0.38 : 1, spanGaps: it.points ?? false,
+            label: it.name, stroke: colour(it.colour), width: it.faint ? 1 : 1.75, alpha: it.faint ? 0.38 : 1, spanGaps: it.points ?? it.gaps ?? false,
             points: { show: it.points ?? false, size: 6 },
             value: (_: uPlot, value: number | null) => (value === null || value === undefined ? "–" : now.current.format(value)),
           })),
@@ -71,11 +72,11 @@ export function Chart({ label, series, data, height = 240, log = false, time = f
 
   useEffect(() => {
     const it = plot.current;
-    if (!it) return;
+    if (!it || it.data === data) return;
     // What somebody has zoomed into stays while new steps arrive.
     const x = it.data[0];
     const [min, max] = [it.scales.x?.min, it.scales.x?.max];
-    const whole = x.length < 2 || (min === x[0] && max === x[x.length - 1]);
+    const whole = x.length < 2 || min === undefined || max === undefined || (min === x[0] && max === x[x.length - 1]);
     it.setData(data as uPlot.AlignedData, whole);
     if (!whole) it.redraw();
   }, [data]);

@@ -9,6 +9,9 @@ import { colour, onTheme } from "../lib/theme";
 /** Lines that can be scrolled back to. More costs memory (about 2 KB a line), and what is older can be read in pieces. */
 export const SCROLLBACK = 20_000;
 
+/** The least: a progress bar that does not fit in a line is drawn anew below itself. On a phone one scrolls sideways. */
+const COLUMNS = 96;
+
 export type Screen = { term: Xterm; search: SearchAddon };
 
 function palette(): ITheme {
@@ -58,10 +61,14 @@ export function Terminal({ screen, ready }: { screen: RefObject<Screen | null>; 
     term.loadAddon(fit);
     term.loadAddon(search);
     term.open(place.current);
-    fit.fit();
+    const fill = () => {
+      const size = fit.proposeDimensions();
+      if (size) term.resize(Math.max(size.cols, COLUMNS), Math.max(size.rows, 5));
+    };
+    fill();
     // Tab leaves the terminal, as it leaves everything else.
     term.attachCustomKeyEventHandler((event) => event.key !== "Tab");
-    const resized = new ResizeObserver(() => fit.fit());
+    const resized = new ResizeObserver(fill);
     resized.observe(place.current);
     const noTheme = onTheme(() => (term.options.theme = palette()));
     const it = { term, search };

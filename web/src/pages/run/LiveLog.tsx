@@ -1,5 +1,5 @@
 import { useCallback, useRef, useState } from "react";
-import { LogStream, type LogState } from "../../api/log";
+import { LogStream, type LogState, type Missing } from "../../api/log";
 import { Icon } from "../../components/Icon";
 import { SCROLLBACK, Terminal, type Screen } from "../../components/Terminal";
 import { bytes, count } from "../../lib/format";
@@ -19,6 +19,19 @@ const WORDS: Record<LogState, string> = {
 
 /** A line of ours between those of the run; the screen shows it turned around. */
 const marker = (text: string) => new TextEncoder().encode(`\r\n\x1b[0;7m ${text} \x1b[0m\r\n`);
+
+function said(it: Missing): string {
+  switch (it.why) {
+    case "slow":
+      return `${bytes(it.to - it.from)} came faster than a page can show; the download has them`;
+    case "lost":
+      return "here something is missing: there was no room on the disk for it";
+    case "trimmed":
+      return `the first ${bytes(it.to)} are not kept any more`;
+    case "failed":
+      return `the log cannot be read on: ${it.message}`;
+  }
+}
 
 /** The next frame; a page that nobody sees has none. */
 const soon = (then: () => void) =>
@@ -48,10 +61,7 @@ export function LiveLog({ run, stream, words, setWords, tools, earlier }: LogPro
         pump.push(it);
         if (frame.current) frame.current.dataset.offset = String(offset + it.length);
       },
-      missing: (from, to, why) =>
-        pump.push(marker(why === "gap"
-          ? `${bytes(to - from)} are not shown here (from byte ${from} to ${to})`
-          : `the first ${bytes(to)} are not kept any more`)),
+      missing: (what) => pump.push(marker(said(what))),
       state: setState,
     });
     // Twice a second is as often as anybody reads a count; where the view stands is seen at once.
