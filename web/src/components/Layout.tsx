@@ -21,7 +21,10 @@ export function Layout({ children }: { children: ReactNode }) {
   const [path] = useLocation();
   const main = useRef<HTMLElement>(null);
   const before = useRef(path);
+  const nav = useRef<HTMLElement>(null);
   useEffect(() => {
+    // On a phone the list of pages is wider than the screen.
+    nav.current?.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
     // A new page is announced from its beginning, as after a full load.
     if (before.current !== path) {
       before.current = path;
@@ -36,7 +39,7 @@ export function Layout({ children }: { children: ReactNode }) {
       <aside className="side">
         <Brand />
         <Link className="button primary" href={links.fresh()}><Icon name="plus" /> New training</Link>
-        <nav aria-label="Pages">
+        <nav aria-label="Pages" ref={nav}>
           {NAV.map(([href, name, icon]) => {
             const here = href === "/" ? path === "/" : path === href || path.startsWith(`${href}/`);
             return (

@@ -1,4 +1,4 @@
-import { useRef, type KeyboardEvent, type ReactNode } from "react";
+import { useEffect, useRef, type KeyboardEvent, type ReactNode } from "react";
 import { useParam } from "./useParam";
 
 export type Tab = { id: string; title: ReactNode };
@@ -11,6 +11,8 @@ export function Tabs({ tabs, label, name = "tab", children }: Props) {
   const list = useRef<HTMLDivElement>(null);
   const first = tabs[0]?.id ?? "";
   const chosen = tabs.some((tab) => tab.id === wanted) ? wanted : first;
+
+  useEffect(() => list.current?.querySelector(`[data-tab="${chosen}"]`)?.scrollIntoView({ block: "nearest", inline: "nearest" }), [chosen]);
 
   const choose = (id: string) => setChosen(id === first ? "" : id);
   const onKey = (event: KeyboardEvent) => {

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { baseName, bytes, count, duration, figure, moment, pace, percent, plural } from "./format";
+import { baseName, bytes, compact, count, duration, figure, moment, pace, percent, plural } from "./format";
 
 test("sizes have three digits and a binary unit", () => {
   const sizes = [0, 1023, 1024, 1536, 20 * 1024 ** 2, 700 * 1024 ** 3, 5000 * 1024 ** 4, null];
@@ -30,6 +30,10 @@ test("times leave out what is the same now", () => {
   expect([at(2026, 10, 27, 9, 5), at(2026, 10, 3, 14, 3), at(2025, 0, 1, 0, 0), moment("nonsense", now)]).toEqual(
     ["09:05", "3 Nov 14:03", "1 Jan 2025 00:00", "–"],
   );
+});
+
+test("great numbers are shortened", () => {
+  expect([999, 9999, 76_000_000, 14_288_491_584, 12_345, null].map(compact)).toEqual(["999", "9\u202f999", "76.0 M", "14.3 B", "12.3 k", "–"]);
 });
 
 test("small things", () => {

@@ -41,6 +41,13 @@ export function count(it: number | null | undefined): string {
   return it === null || it === undefined ? NONE : Math.round(it).toLocaleString("en-US").replaceAll(",", "\u202f");
 }
 
+/** `76.0 M`: for numbers of which nobody reads the last digits. */
+export function compact(it: number | null | undefined): string {
+  if (it === null || it === undefined) return NONE;
+  const [size, unit] = it >= 1e9 ? [1e9, " B"] : it >= 1e6 ? [1e6, " M"] : it >= 1e4 ? [1e3, " k"] : [1, ""];
+  return unit === "" ? count(it) : significant(it / size) + unit;
+}
+
 /** Seconds per step, or steps per second where those are quick. */
 export function pace(it: number | null | undefined): string {
   if (it === null || it === undefined || it <= 0) return NONE;

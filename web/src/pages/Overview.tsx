@@ -48,7 +48,7 @@ export function Overview() {
         {it && rows.data?.length === 0 && (
           <p className="small muted">
             Only looking? <Action className="small" act={demo}>Run the demo</Action> It sets up and trains a small model for real, without a GPU or
-            model files, in a workspace of its own.
+            model files.
           </p>
         )}
       </div>

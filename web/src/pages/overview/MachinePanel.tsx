@@ -40,7 +40,7 @@ function GpuGauge({ gpu, now, recent }: { gpu: Gpu; now: Sample | null; recent: 
   const of = (it: Sample | null) => it?.gpus.find((one) => one.index === gpu.index) ?? null;
   const it = of(now);
   const facts = [
-    it?.memory_used != null && `${bytes(it.memory_used)} of ${bytes(it.memory_total ?? gpu.memory_bytes)}`,
+    it?.memory_used != null && `${bytes(it.memory_used)} / ${bytes(it.memory_total ?? gpu.memory_bytes)}`,
     it?.temperature_c != null && `${Math.round(it.temperature_c)} °C`,
     it?.power_w != null && `${Math.round(it.power_w)} W`,
   ].filter(Boolean);
