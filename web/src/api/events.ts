@@ -4,9 +4,7 @@ import { delay } from "../lib/backoff";
 import { api } from "./client";
 import type { Job, JobEvent, Sample, StreamEvent } from "./types";
 import { keys } from "./queries";
-
-/** An hour of samples, one a second at most, thinned by the server to so many. */
-const SAMPLES = 720;
+import { withSample } from "../lib/samples";
 
 /** Everything of a job that has come so far. */
 export type JobLog = { events: JobEvent[]; next: number };
@@ -87,7 +85,7 @@ export function take(client: QueryClient, it: StreamEvent) {
       endJobs(client, it.jobs);
       break;
     case "sample":
-      client.setQueryData(keys.samples, (old: Sample[] | undefined) => old && [...old.slice(1 - SAMPLES), it.sample]);
+      client.setQueryData(keys.samples, (old: Sample[] | undefined) => old && withSample(old, it.sample));
       client.setQueryData(keys.sample, it.sample);
       break;
     case "job-events":

@@ -1,6 +1,6 @@
 // What is asked for by which name in the cache. The event stream writes under the same names.
 import { queryOptions } from "@tanstack/react-query";
-import { api } from "./client";
+import { api, asApiError } from "./client";
 import type { JobLog } from "./events";
 import type { JobEvent, Metrics, Sample } from "./types";
 import { joined } from "../lib/metrics";
@@ -33,8 +33,21 @@ export const settings = queryOptions({ queryKey: ["settings"], queryFn: api.sett
 export const form = (model: string) =>
   queryOptions({ queryKey: ["form", model], queryFn: () => api.form(model), staleTime: Infinity });
 export const run = (id: string) => queryOptions({ queryKey: keys.run(id), queryFn: () => api.run(id) });
+/** A folder, or the nearest one above it that is there and may be seen, or at last the roots. */
 export const folder = (path: string | null) =>
-  queryOptions({ queryKey: ["folder", path], queryFn: () => api.folder(path) });
+  queryOptions({
+    queryKey: ["folder", path],
+    queryFn: async () => {
+      for (let at = path; at !== null && at !== ""; at = at.slice(0, at.lastIndexOf("/"))) {
+        try {
+          return await api.folder(at);
+        } catch (error) {
+          if (![400, 403, 404].includes(asApiError(error).status)) throw error;
+        }
+      }
+      return api.folder(null);
+    },
+  });
 export const comparison = (ids: string[]) =>
   queryOptions({ queryKey: ["compare", ...ids], queryFn: () => api.compare(ids), enabled: ids.length > 0 });
 

@@ -37,16 +37,16 @@ export function Chart({ label, series, data, height = 240, log = false, time = f
     };
     const options = (width: number): uPlot.Options => {
       const [text, grid] = [colour("--muted"), colour("--line")];
-      const font = `11.5px ${getComputedStyle(document.body).fontFamily}`;
+      const font = `12px ${getComputedStyle(document.body).fontFamily}`;
       const axis = { stroke: text, font, grid: { stroke: grid, width: 1 }, ticks: { stroke: grid, width: 1, size: 4 } };
       return {
         width, height,
         cursor: { drag: { x: true, y: false }, points: { size: 6 } },
         scales: { x: { time }, y: { distr: log ? 3 : 1, ...(range && !log ? { range } : {}) } },
-        axes: [axis, { ...axis, size: 62, values: (_, ticks) => ticks.map((it) => (it === null ? "" : now.current.format(it))) }],
+        axes: [time ? { ...axis, values: (_, ticks) => ticks.map(clock) } : axis, { ...axis, size: 62, values: (_, ticks) => ticks.map((it) => (it === null ? "" : now.current.format(it))) }],
         legend: { live: true },
         series: [
-          time ? {} : { label: "Step" },
+          time ? { label: "Time", value: (_, at) => (at === null ? "–" : clock(at)) } : { label: "Step" },
           ...series.map((it) => ({
             label: it.name, stroke: colour(it.colour), width: it.faint ? 1 : 1.75, alpha: it.faint ? 0.38 : 1, spanGaps: it.points ?? it.gaps ?? false,
             points: { show: it.points ?? false, size: 6 },
@@ -83,6 +83,8 @@ export function Chart({ label, series, data, height = 240, log = false, time = f
 
   return <div className="chart" role="img" aria-label={`${label}: ${spoken(series, data)}`} ref={place} />;
 }
+
+const clock = (seconds: number) => new Date(seconds * 1000).toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" });
 
 /** What a chart shows for those who do not see it: the newest value of each line. */
 function spoken(series: Series[], data: Data): string {

@@ -10,6 +10,8 @@ export function Dialog({ title, close, footer, wide, children }: Props) {
   useEffect(() => {
     const it = dialog.current;
     it?.showModal();
+    // What is to be done, not the cross in the corner.
+    it?.querySelector<HTMLElement>(".body input, .body textarea, .body select, .body button, footer .primary, footer .danger")?.focus();
     return () => it?.close();
   }, []);
   return (

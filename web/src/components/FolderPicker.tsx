@@ -14,11 +14,10 @@ const join = (folder: string, name: string) => (folder.endsWith("/") ? folder + 
 export function FolderPicker({ start, wants, choose, close }: Props) {
   const takesFile = wants.includes("file");
   const takesFolder = wants !== "file";
-  const [path, setPath] = useState<string | null>(start.startsWith("/") ? start : null);
-  const asked = useQuery({ ...folder(path), retry: false });
-  // What stands in the field may not be there, or be a file: then one begins above it, and at last at the top.
+  const [wanted, setPath] = useState<string | null>(start.startsWith("/") ? start : null);
+  const asked = useQuery(folder(wanted));
   const it = asked.data;
-  const up = () => setPath(it ? it.parent : path !== null && path.lastIndexOf("/") > 0 ? path.slice(0, path.lastIndexOf("/")) : null);
+  const path = it ? it.path : wanted;
   const entries = it?.entries.toSorted((a, b) => Number(b.folder) - Number(a.folder) || a.name.localeCompare(b.name)) ?? [];
   const footer = (
     <>
@@ -30,7 +29,7 @@ export function FolderPicker({ start, wants, choose, close }: Props) {
   return (
     <Dialog title={takesFolder ? "Choose a folder" : "Choose a file"} close={close} footer={footer}>
       <div className="row" style={{ flexWrap: "nowrap" }}>
-        <button className="button small icon" aria-label="One folder up" disabled={path === null} onClick={up}><Icon name="up" /></button>
+        <button className="button small icon" aria-label="One folder up" disabled={path === null} onClick={() => setPath(it?.parent ?? null)}><Icon name="up" /></button>
         <code className="grow wrap">{path ?? "On this machine"}</code>
       </div>
       {asked.error && <ErrorNote error={asked.error} />}

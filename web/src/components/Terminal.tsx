@@ -12,6 +12,9 @@ export const SCROLLBACK = 20_000;
 /** The least: a progress bar that does not fit in a line is drawn anew below itself. On a phone one scrolls sideways. */
 const COLUMNS = 96;
 
+/** Lower it is of no use, and the page scrolls. */
+const LEAST_PX = 300;
+
 export type Screen = { term: Xterm; search: SearchAddon };
 
 function palette(): ITheme {
@@ -61,7 +64,11 @@ export function Terminal({ screen, ready }: { screen: RefObject<Screen | null>; 
     term.loadAddon(fit);
     term.loadAddon(search);
     term.open(place.current);
+    const host = place.current;
     const fill = () => {
+      // To the lower edge of the window, whatever stands above it.
+      const top = host.getBoundingClientRect().top + window.scrollY;
+      host.style.height = `${Math.max(LEAST_PX, window.innerHeight - top - 28)}px`;
       const size = fit.proposeDimensions();
       if (size) term.resize(Math.max(size.cols, COLUMNS), Math.max(size.rows, 5));
     };
@@ -69,7 +76,8 @@ export function Terminal({ screen, ready }: { screen: RefObject<Screen | null>; 
     // Tab leaves the terminal, as it leaves everything else.
     term.attachCustomKeyEventHandler((event) => event.key !== "Tab");
     const resized = new ResizeObserver(fill);
-    resized.observe(place.current);
+    resized.observe(document.body);
+    window.addEventListener("resize", fill);
     const noTheme = onTheme(() => (term.options.theme = palette()));
     const it = { term, search };
     screen.current = it;
@@ -78,6 +86,7 @@ export function Terminal({ screen, ready }: { screen: RefObject<Screen | null>; 
       end();
       noTheme();
       resized.disconnect();
+      window.removeEventListener("resize", fill);
       screen.current = null;
       term.dispose();
     };

@@ -30,7 +30,7 @@ export function Gpus({ run }: { run: RunDetail }) {
           <>
             <Panel title="At work"><Chart label="GPUs at work" series={series} data={lines((it) => it.utilisation_percent)} time range={[0, 100]} format={percent} height={190} /></Panel>
             <Panel title="GPU memory"><Chart label="GPU memory" series={series} data={lines((it) => it.memory_used)} time format={bytes} height={190} /></Panel>
-            <Panel title="Temperature"><Chart label="Temperature" series={series} data={lines((it) => it.temperature_c)} time format={(it) => `${Math.round(it)} °C`} height={190} /></Panel>
+            <Panel title="Temperature"><Chart label="Temperature" series={series} data={lines((it) => it.temperature_c)} time range={[0, 100]} format={(it) => `${Math.round(it)} °C`} height={190} /></Panel>
             <Panel title="Power"><Chart label="Power" series={series} data={lines((it) => it.power_w)} time format={(it) => `${Math.round(it)} W`} height={190} /></Panel>
           </>
         )}
