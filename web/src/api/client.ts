@@ -90,8 +90,8 @@ export const api = {
   metrics: (id: string, from: number) => get<Metrics>(`/api/runs/${part(id)}/metrics`, { from }),
   compare: (ids: string[]) => get<Comparison>("/api/runs/compare", { ids: ids.join(",") }),
   start: (request: StartRequest) => ask<Started>("POST", "/api/runs", request),
-  stop: (id: string, manner: StopManner) => ask<void>("POST", `/api/runs/${part(id)}/stop`, { manner }),
-  save: (id: string) => ask<void>("POST", `/api/runs/${part(id)}/save`),
+  stop: (id: string, manner: StopManner) => ask<Job>("POST", `/api/runs/${part(id)}/stop`, { manner }),
+  save: (id: string) => ask<Job>("POST", `/api/runs/${part(id)}/save`),
   resume: (id: string, how: { step?: number; queue?: boolean }) =>
     ask<Started>("POST", `/api/runs/${part(id)}/resume`, how),
   /** A piece of a log as the bytes that it is. */

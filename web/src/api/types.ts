@@ -8,15 +8,15 @@ export type Machine = {
   version: string;
   workspace: string;
   hostname: string;
-  os: string;
+  kernel: string;
   arch: string;
   cores: number;
   wsl: boolean;
   driver: string | null;
   gpus: Gpu[];
-  torch: string | null;
   configs: number;
-  has_media: boolean;
+  /** Something lies in `data/`. */
+  has_data: boolean;
 };
 
 export type GpuSample = {
@@ -29,10 +29,13 @@ export type GpuSample = {
   throttled: string | null;
 };
 
+/** Bytes. */
+export type Room = { free: number; total: number };
+
 export type Sample = {
   time: string;
-  memory: { total: number; available: number } | null;
-  disk: { free: number; total: number } | null;
+  memory: Room | null;
+  disk: Room | null;
   gpus: GpuSample[];
 };
 
@@ -78,19 +81,20 @@ export type RunRow = {
   devices: string;
   config: string;
   started: string;
-  seconds: number;
+  /** From its start to its end; `null` while it goes on. */
+  seconds: number | null;
 };
 
-export type Checkpoint = {
-  step: number;
+/** A checkpoint, which has a step, or a model that was saved. */
+export type Kept = {
+  name: string;
+  step: number | null;
   path: string;
   written: string;
   bytes: number;
   is_latest: boolean;
   fault: string | null;
 };
-
-export type SavedModel = { name: string; path: string; written: string; bytes: number; fault: string | null };
 
 /** `null`: it may be done; text: why not. */
 export type May = { stop: string | null; save: string | null; resume: string | null; export: string | null };
@@ -105,15 +109,15 @@ export type RunDetail = RunRow & {
   stopping: string | null;
   streams: string[];
   restarts: number;
-  alarm: { sentence: string } | null;
-  checkpoints: Checkpoint[];
-  models: SavedModel[];
+  alarm: string | null;
+  checkpoints: Kept[];
+  models: Kept[];
   full_diagnosis: { cause: string; evidence: string[]; advice: string[] } | null;
   files: { name: string; text: string }[];
   may: May;
 };
 
-export type Scalar = { tag: string; step: number[]; value: number[] };
+export type Scalar = { tag: string; step: number[]; value: (number | null)[] };
 
 export type Metrics = {
   next: number;
@@ -170,6 +174,8 @@ export type StopManner = "graceful" | "no-save" | "now";
 export type Queue = {
   held: boolean;
   entries: { run: string; held: boolean; waits_for: string; devices: string }[];
+  /** Why it cannot be told. */
+  problem: string | null;
 };
 
 export type StreamEvent =

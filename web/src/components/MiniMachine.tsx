@@ -8,7 +8,7 @@ export function MiniMachine() {
   const { data } = useQuery(sample);
   if (!data) return null;
   const { memory, disk, gpus } = data;
-  const used = memory && memory.total - memory.available;
+  const used = memory && memory.total - memory.free;
   return (
     <>
       {gpus.slice(0, 8).map((gpu) => (

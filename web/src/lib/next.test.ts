@@ -2,8 +2,8 @@ import { expect, test } from "vitest";
 import type { Machine, RunRow } from "../api/types";
 import { next } from "./next";
 
-const machine = { configs: 1, has_media: true } as Machine;
-const run = (it: Partial<RunRow>) => ({ id: "r", name: "wan", live: false, queued: false, state: "complete", ...it }) as RunRow;
+const machine = { configs: 1, has_data: true } as Machine;
+const run = (it: Partial<RunRow>) => ({ id: "r", name: "wan", live: false, queued: false, state: "completed", ...it }) as RunRow;
 const check = (known: Partial<Parameters<typeof next>[0]>) =>
   next({ machine, runs: [], setupMissing: 0, setupRunning: false, ...known })?.text ?? null;
 
@@ -16,7 +16,7 @@ test("setup comes first, unless it runs, something trains, or nobody knows yet",
 
 test("then a first configuration, data, a first run", () => {
   expect(check({ machine: { ...machine, configs: 0 } })).toBe("Make your first training");
-  expect(check({ machine: { ...machine, has_media: false } })).toBe("Bring in your images or videos");
+  expect(check({ machine: { ...machine, has_data: false } })).toBe("Bring in your images or videos");
   expect(check({})).toBe("Look at your data");
 });
 

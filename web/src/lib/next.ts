@@ -1,6 +1,7 @@
 // The one thing that somebody should do now.
 import type { Machine, RunRow } from "../api/types";
 import { links } from "./links";
+import { tone } from "./runs";
 
 export type Next = { text: string; why: string; do: { href: string; title: string } | { job: "setup" | "demo"; title: string } };
 
@@ -9,7 +10,7 @@ type Known = { machine: Machine; runs: RunRow[]; setupMissing: number | null; se
 /** `null`: everything is under way, or not enough is known. */
 export function next({ machine, runs, setupMissing, setupRunning }: Known): Next | null {
   const live = runs.find((run) => run.live && !run.queued);
-  const failed = runs[0] && !runs[0].live && runs[0].state === "failed" ? runs[0] : null;
+  const failed = runs[0] && !runs[0].live && tone(runs[0]) === "bad" ? runs[0] : null;
   if (setupRunning || setupMissing === null) return null;
   if (setupMissing > 0 && !live) {
     return {
@@ -22,7 +23,7 @@ export function next({ machine, runs, setupMissing, setupRunning }: Known): Next
   if (failed) {
     return {
       text: `See why ${failed.name} failed`,
-      why: failed.diagnosis ?? failed.sentence ?? "It ended before it was done.",
+      why: failed.diagnosis ?? `The training ${failed.sentence ?? "ended before it was done"}.`,
       do: { href: links.run(failed.id, "diagnosis"), title: "Open the diagnosis" },
     };
   }
@@ -34,7 +35,7 @@ export function next({ machine, runs, setupMissing, setupRunning }: Known): Next
     };
   }
   if (runs.length === 0) {
-    return machine.has_media
+    return machine.has_data
       ? { text: "Look at your data", why: "See which files will be trained with, how they are cropped, and which have no caption.", do: { href: links.data(), title: "Check the data" } }
       : { text: "Bring in your images or videos", why: "Put them into `data/` in the workspace, each with its caption in a `.txt` file of the same name; or name another folder in the configuration.", do: { href: links.configs, title: "Configurations" } };
   }

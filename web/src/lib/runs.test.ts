@@ -10,7 +10,7 @@ const row = (it: Partial<RunRow>): RunRow => ({
 
 test("a state has a tone, an unknown one by whether it lives", () => {
   const check = (state: string, live: boolean) => tone({ state, live });
-  expect([check("failed", false), check("complete", false), check("new-word", true), check("new-word", false)]).toEqual(
+  expect([check("failed", false), check("completed", false), check("new-word", true), check("new-word", false)]).toEqual(
     ["bad", "ok", "live", "idle"],
   );
 });

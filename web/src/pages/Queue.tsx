@@ -31,6 +31,7 @@ export function Queue() {
     >
       <div className="stack">
         {error && <ErrorNote error={error} retry={() => void refetch()} />}
+        {data?.problem && <div className="note tone-bad"><p><Prose text={data.problem} /></p></div>}
         {data?.held && <div className="note tone-warn"><p>The queue is held: nothing starts from it until you release it.</p></div>}
         {data && data.entries.length === 0 && (
           <div className="panel empty"><p>Nothing waits.</p><p className="small">Choose “queue” when you start a training and its GPUs are busy.</p></div>

@@ -72,11 +72,11 @@ function Body({ run: it }: { run: RunDetail }) {
     <>
       <div className="stack">
         <Numbers run={it} />
-        {it.alarm && <div className="note tone-warn"><p><strong className="warn">attention:</strong> <Prose text={it.alarm.sentence} /></p></div>}
+        {it.alarm && <div className="note tone-warn"><p><strong className="warn">attention:</strong> <Prose text={it.alarm} /></p></div>}
         {it.stopping && <div className="note tone-warn"><p>Stopping: <Prose text={it.stopping} /></p></div>}
         {!it.live && (it.sentence ?? it.diagnosis) && (
           <div className={`note tone-${tone(it)}`}>
-            {it.sentence && <p><Prose text={it.sentence} /></p>}
+            {it.sentence && <p>The training <Prose text={it.sentence} />.</p>}
             {it.diagnosis && <p className="muted"><Prose text={it.diagnosis} /> <Link href={links.run(it.id, "diagnosis")}>What to do</Link></p>}
           </div>
         )}

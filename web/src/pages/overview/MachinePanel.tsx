@@ -14,13 +14,13 @@ export function MachinePanel({ machine }: { machine: Machine }) {
   const history = useQuery(samples).data;
   const now = useQuery(sample).data ?? history?.at(-1) ?? null;
   const recent = useMemo(() => history?.slice(-SPARK) ?? [], [history]);
-  const used = now?.memory ? now.memory.total - now.memory.available : null;
+  const used = now?.memory ? now.memory.total - now.memory.free : null;
   return (
-    <Panel title="This machine" flush actions={<span className="small muted">{[machine.os, machine.arch, machine.wsl ? "WSL 2" : ""].filter(Boolean).join(" · ")}</span>}>
+    <Panel title="This machine" flush actions={<span className="small muted">{[`Linux ${machine.kernel}`, machine.arch, machine.wsl ? "WSL 2" : ""].filter(Boolean).join(" · ")}</span>}>
       <div className="gauges">
         {machine.gpus.map((gpu) => <GpuGauge key={gpu.index} gpu={gpu} now={now} recent={recent} />)}
         <Gauge name="Memory" value={bytes(used)} of={now?.memory ? `of ${bytes(now.memory.total)}` : ""}>
-          <Spark values={recent.map((it) => (it.memory ? it.memory.total - it.memory.available : null))} max={now?.memory?.total ?? 1} tone="--series-2" />
+          <Spark values={recent.map((it) => (it.memory ? it.memory.total - it.memory.free : null))} max={now?.memory?.total ?? 1} tone="--series-2" />
         </Gauge>
         <Gauge name="Disk" value={now?.disk ? bytes(now.disk.free) : "–"} of={now?.disk ? `free of ${bytes(now.disk.total)}` : ""}>
           {now?.disk && <Meter value={percent(now.disk.total - now.disk.free, now.disk.total)} label="Disk used" tone="info" />}
@@ -28,7 +28,6 @@ export function MachinePanel({ machine }: { machine: Machine }) {
       </div>
       <dl className="facts machine-facts">
         <dt>GPU driver</dt><dd>{machine.driver ?? <span className="muted">no NVIDIA driver answers; the demo runs without</span>}</dd>
-        <dt>PyTorch</dt><dd>{machine.torch ?? <span className="muted">not installed yet</span>}</dd>
         <dt>Processor</dt><dd>{machine.cores} cores</dd>
         <dt>dpgui</dt><dd>{machine.version}</dd>
       </dl>

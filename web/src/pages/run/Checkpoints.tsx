@@ -2,7 +2,7 @@ import { useQueryClient } from "@tanstack/react-query";
 import { useLocation } from "wouter";
 import { api } from "../../api/client";
 import { keys } from "../../api/queries";
-import type { RunDetail } from "../../api/types";
+import type { Kept, RunDetail } from "../../api/types";
 import { Action } from "../../components/Action";
 import { Copy } from "../../components/Copy";
 import { JobsOf } from "../../components/JobsOf";
@@ -16,13 +16,14 @@ export function Checkpoints({ run }: { run: RunDetail }) {
   const [, navigate] = useLocation();
   const client = useQueryClient();
   const tell = useTell();
-  const resume = async (step: number) => {
-    const it = await api.resume(run.id, { step });
-    tell.say(`${it.run} goes on from step ${step}.`);
+  const stepOf = (it: Kept) => (it.step === null ? {} : { step: it.step });
+  const resume = async (from: Kept) => {
+    const it = await api.resume(run.id, stepOf(from));
+    tell.say(`${it.run} goes on from ${from.name}.`);
     navigate(links.run(it.run));
   };
-  const exporting = async (step: number) => {
-    await api.startJob({ kind: "export", run: run.id, step });
+  const exporting = async (from: Kept) => {
+    await api.startJob({ kind: "export", run: run.id, ...stepOf(from) });
     await client.invalidateQueries({ queryKey: keys.jobs });
   };
   return (
@@ -36,14 +37,14 @@ export function Checkpoints({ run }: { run: RunDetail }) {
               <tbody>
                 {run.checkpoints.map((it) => (
                   <tr key={it.path}>
-                    <td className="nowrap">{it.step} {it.is_latest && <span className="badge plain tone-info">latest</span>}</td>
+                    <td className="nowrap">{it.step ?? it.name} {it.is_latest && <span className="badge plain tone-info">latest</span>}</td>
                     <td className="num">{bytes(it.bytes)}</td>
                     <td className="nowrap">{moment(it.written)}</td>
                     <td><Where path={it.path} />{it.fault && <p className="small bad"><Prose text={it.fault} /></p>}</td>
                     <td>
                       <div className="row" style={{ justifyContent: "flex-end", flexWrap: "nowrap" }}>
-                        <Action className="small" act={() => resume(it.step)} not={it.fault ? `it is damaged: ${it.fault}` : run.may.resume}>Resume from here</Action>
-                        <Action className="small" act={() => exporting(it.step)} not={it.fault ? `it is damaged: ${it.fault}` : run.may.export}>Export</Action>
+                        <Action className="small" act={() => resume(it)} not={it.fault ? `it is damaged: ${it.fault}` : run.may.resume}>Resume from here</Action>
+                        <Action className="small" act={() => exporting(it)} not={it.fault ? `it is damaged: ${it.fault}` : run.may.export}>Export</Action>
                       </div>
                     </td>
                   </tr>

@@ -19,7 +19,7 @@ export function Gpus({ run }: { run: RunDetail }) {
   const lines = (value: (gpu: GpuSample) => number | null): [number[], ...(number | null)[][]] =>
     [time, ...indexes.map((index) => data.map((it) => { const gpu = of(it, index); return gpu ? value(gpu) : null; }))];
   const series: Series[] = indexes.map((index) => ({ name: `GPU ${index}`, colour: `--series-${1 + (index % 6)}` }));
-  const memory: [number[], (number | null)[]] = [time, data.map((it) => (it.memory ? it.memory.total - it.memory.available : null))];
+  const memory: [number[], (number | null)[]] = [time, data.map((it) => (it.memory ? it.memory.total - it.memory.free : null))];
   const percent = (it: number) => `${Math.round(it)} %`;
   return (
     <div className="stack">
