@@ -11,7 +11,9 @@ export function Log({ run }: { run: RunDetail }) {
   const streams = run.streams.length > 0 ? run.streams : ["launcher"];
   const [wanted, setStream] = useParam("stream");
   const [at, setAt] = useParam("at");
-  const stream = streams.includes(wanted) ? wanted : (streams[0] ?? "launcher");
+  // Where there are several processes, the first one tells how the training goes; the launcher only who was started.
+  const usual = streams.find((it) => it === "rank0") ?? streams[0] ?? "launcher";
+  const stream = streams.includes(wanted) ? wanted : usual;
   const piece = /^\d+$/.test(at) ? Number(at) : null;
   const [words, setWords] = useState("");
 
