@@ -5,6 +5,7 @@ import { comparison, metrics, runs } from "../api/queries";
 import { ErrorNote } from "../components/ErrorNote";
 import { Page } from "../components/Page";
 import { Panel } from "../components/Panel";
+import { Scroll } from "../components/Scroll";
 import { useParam } from "../components/useParam";
 import { count, duration, figure, pace } from "../lib/format";
 import { links } from "../lib/links";
@@ -66,7 +67,7 @@ export function Compare() {
         )}
         {data && (
           <Panel title="Side by side" flush>
-            <div className="scroll-x">
+            <Scroll label="Runs side by side">
               <table>
                 <thead><tr><th>Run</th><th>State</th><th>On</th><th className="num">Steps</th>{FIGURES.map(([title]) => <th key={title} className="num">{title}</th>)}
                   <th className="num">Best at</th><th className="num">Pace</th><th className="num">Took</th><th><span className="hidden">Remove</span></th></tr></thead>
@@ -82,13 +83,13 @@ export function Compare() {
                   ))}
                 </tbody>
               </table>
-            </div>
+            </Scroll>
           </Panel>
         )}
         {data && (
           <Panel title="Settings that differ" flush>
             {data.differences.length === 0 ? <p className="empty">None: they were trained with the same settings.</p> : (
-              <div className="scroll-x">
+              <Scroll label="Settings that differ">
                 <table>
                   <thead><tr><th>Key</th>{data.runs.map((it) => <th key={it.id}>{it.id}</th>)}</tr></thead>
                   <tbody>
@@ -98,7 +99,7 @@ export function Compare() {
                     ))}
                   </tbody>
                 </table>
-              </div>
+              </Scroll>
             )}
           </Panel>
         )}

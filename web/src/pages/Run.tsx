@@ -103,7 +103,7 @@ function Numbers({ run: it }: { run: RunRow }) {
         <Stat name="Pace">{pace(it.pace)}</Stat>
         <Stat name={it.live ? "Left" : "Took"}>{duration(it.live ? it.left_seconds : it.seconds)}</Stat>
         <Stat name="Started">{moment(it.started)}</Stat>
-        <Stat name="On">{it.devices}</Stat>
+        <Stat name="On"><span className="words" title={it.devices}>{it.devices}</span></Stat>
       </dl>
       {it.live && !it.queued && part !== null && <div style={{ marginTop: 6 }}><Meter value={part} label="Progress" tone={tone(it)} /></div>}
     </div>
