@@ -9,7 +9,7 @@ import { Scroll } from "../components/Scroll";
 import { useParam } from "../components/useParam";
 import { count, duration, figure, pace } from "../lib/format";
 import { links } from "../lib/links";
-import { aligned, evaluations, type Line } from "../lib/metrics";
+import { aligned, evaluations, positive, type Line } from "../lib/metrics";
 
 const Chart = lazy(async () => ({ default: (await import("../components/Chart")).Chart }));
 
@@ -42,8 +42,7 @@ export function Compare() {
         .map((one) => ({ ...one, gaps: true }));
     });
     const table = aligned(lines);
-    if (scale === "log") for (const column of table.slice(1)) column.forEach((y, at) => { if (typeof y === "number" && y <= 0) column[at] = null; });
-    return { series, table };
+    return { series, table: scale === "log" ? positive(table) : table };
   }, [all, ids, axis, scale]);
 
   return (
