@@ -22,6 +22,7 @@ use crate::{
     logs::{Stream, StreamLog, index::Times, store::Found, streams},
     platform::{
         clock::{self, Stopwatch},
+        fs::FsError,
         limits::{self, Priority},
         watch::Watch,
     },
@@ -298,9 +299,21 @@ fn beginning(log: &mut StreamLog, size: u64, tail: u64) -> Answer<u64> {
     Ok(wanted + line)
 }
 
+/// The streams of a run, the one that tells most first: where each rank has its own, the launcher says little. There is
+/// always one.
+pub fn told_first(dir: &RunDir) -> Result<Vec<Stream>, FsError> {
+    let mut all = streams(&dir.log())?;
+    if all.len() > 1 {
+        all.rotate_left(1);
+    }
+    if all.is_empty() {
+        all.push(Stream::Launcher);
+    }
+    Ok(all)
+}
+
 fn stream(dir: &RunDir, name: Option<&str>) -> Answer<Stream> {
-    let usual = || streams(&dir.log()).map(|all| all.first().copied().unwrap_or(Stream::Launcher));
-    let Some(name) = name else { return Ok(usual()?) };
+    let Some(name) = name else { return Ok(told_first(dir)?[0]) };
     let wrong = |cause| Failure::http(StatusCode::BAD_REQUEST, "usage", cause);
     let stream: Stream = name.parse().map_err(wrong)?;
     let known = streams(&dir.log())?;
