@@ -124,8 +124,16 @@ impl Keys {
         Sha256::from_bytes(mac.finalize().into_bytes().into()).to_string()
     }
 
+    /// As the file has it now: somebody may have made a new token meanwhile, so that nobody comes in with the old one.
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Ok(Some(text)) = fs::read_optional(&token_file(&self.folder))
+            && is_token(text.trim())
+            && text.trim() != state.token
+        {
+            text.trim().clone_into(&mut state.token);
+        }
+        state
     }
 }
 

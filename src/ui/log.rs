@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
 use crate::{
-    logs::{Stream, StreamLog, index, store::Found, streams},
+    logs::{Stream, StreamLog, index::Times, store::Found, streams},
     platform::{
         clock::{self, Stopwatch},
         limits::{self, Priority},
@@ -95,6 +95,7 @@ struct Follower {
     dir: RunDir,
     stream: Stream,
     log: StreamLog,
+    times: Times,
     at: u64,
     lag: Option<u64>,
     out: mpsc::Sender<Piece>,
@@ -181,7 +182,8 @@ impl Follower {
             (None, Some(tail)) => beginning(&mut log, size, tail)?,
             (None, None) => 0,
         };
-        Ok(Self { dir, stream, log, at, lag: asked.lag, out, sent: Stopwatch::start() })
+        let times = Times::new(log.folder());
+        Ok(Self { dir, stream, log, times, at, lag: asked.lag, out, sent: Stopwatch::start() })
     }
 
     fn run(mut self) {
@@ -243,9 +245,10 @@ impl Follower {
     /// Bytes that never reached the log, because the disk was full, are told of where they would be.
     fn tell_of_lost(&mut self, from: u64, to: u64) -> Result<(), Gone> {
         let Some(segment) = self.log.segment() else { return Ok(()) };
-        let mut times = index::Times::new(self.log.folder());
-        times.refresh(segment);
-        match times.gap(from, to) {
+        self.times.refresh(segment);
+        // Asked for what it forgets: what is before.
+        self.times.at(from);
+        match self.times.gap(from, to) {
             Some(at) => self.say(Said::Gap { from: at, to: at, lost: true }),
             None => Ok(()),
         }

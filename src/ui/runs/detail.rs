@@ -97,9 +97,11 @@ pub struct May {
 pub fn show(app: &App, asked: &OfRun) -> Answer<RunDetail> {
     let dir = dir(&app.workspace, &asked.id)?;
     let spec = dir.spec()?;
-    let known = app.hub.runs().into_iter().find(|it| it.id == asked.id.to_string());
     let damaged = || Failure::not_found(RunError::Unknown { name: asked.id.to_string(), nearest: vec![] });
-    let row = known.or_else(|| row(&dir)).ok_or_else(damaged)?;
+    let mut row = row(&dir).ok_or_else(damaged)?;
+    if let Some(known) = app.hub.runs().into_iter().find(|it| it.id == row.id) {
+        row.take_pace(known);
+    }
     let snapshot = dir.snapshot()?;
     let contents = TrainerFolder::find(&spec)?.map(|it| it.contents()).transpose()?.unwrap_or_default();
     let state = snapshot.as_ref().map_or(RunState::Starting, |it| it.state.clone());

@@ -93,6 +93,20 @@ impl Rows {
     }
 }
 
+impl RunRow {
+    /// What is found out from step to step, taken from an earlier look; how the run is, is known better now.
+    pub(super) fn take_pace(&mut self, known: Self) {
+        self.epoch = known.epoch;
+        self.epochs = known.epochs;
+        self.total_steps = known.total_steps.or(self.total_steps);
+        self.pace = known.pace;
+        if self.live && known.live {
+            self.left_seconds = known.left_seconds;
+            self.state = known.state;
+        }
+    }
+}
+
 /// `None` for a damaged one.
 pub(super) fn row(dir: &RunDir) -> Option<RunRow> {
     let snapshot = dir.snapshot().ok()?;
