@@ -202,9 +202,12 @@ export type Model = {
   fp8: boolean;
   swap: string | null;
   needs: string[];
-  presets: string[];
+  presets: Preset[];
   full_finetune: boolean;
 };
+
+/** Values that upstream recommends for a purpose; `source` says who does. */
+export type Preset = { name: string; source: string; full_finetune: boolean };
 
 export type Field = {
   key: string;
@@ -212,10 +215,14 @@ export type Field = {
   kind: string;
   required: string | null;
   default: string | null;
+  /** The key whose value counts without it. */
+  default_from: string | null;
   choices: string[];
   recommended: string[];
   min: number | null;
   max: number | null;
+  /** Every value is greater. */
+  above: number | null;
   path: string | null;
   secret: boolean;
   deprecated: boolean;
@@ -238,7 +245,9 @@ export type Pair = { training: string; dataset: string };
 export type Finding = {
   id: string;
   severity: "error" | "warning" | "note";
-  file: "training" | "dataset";
+  file: "training" | "dataset" | "other";
+  /** Of another file, where it is. */
+  path: string | null;
   line: number;
   column: number;
   key: string | null;
@@ -277,7 +286,7 @@ export type ConfigRow = {
   name: string;
   path: string;
   model: string | null;
-  modified: string;
+  modified: string | null;
   dataset: string | null;
   kind: "training" | "dataset" | "broken";
 };
@@ -286,6 +295,8 @@ export type ConfigFile = {
   name: string;
   training: { text: string; digest: string };
   dataset: { name: string; text: string; digest: string } | null;
+  /** Where the dataset is that cannot be shown here. */
+  dataset_path: string | null;
 };
 
 export type Digests = { training: string | null; dataset: string | null };
@@ -296,14 +307,23 @@ export type Folder = {
   parent: string | null;
   roots: string[];
   entries: { name: string; folder: boolean; media: number | null; bytes: number | null }[];
+  /** There are more. */
+  cut: boolean;
 };
 
-export type Caption = { text: string | null; digest: string | null; path: string };
+export type Caption = {
+  text: string | null;
+  digest: string | null;
+  path: string;
+  /** It is in a text file of its own, which can be written here. */
+  may_change: boolean;
+};
 
 export type Settings = {
   workspace: string;
   settings_file: string;
   settings_text: string | null;
+  settings_problem: string | null;
   cache_dir: string;
   roots: string[];
   mirrors: { name: string; value: string }[];

@@ -52,9 +52,9 @@ export function blocks(form: Form, training: Values | null, dataset: Values | nu
   return all;
 }
 
-/** Optimizers are named in any letter case. */
+/** Optimizers are named in any letter case; `*` is for those that are not described. */
 const find = (of: Form["optimizers"], type: string): Field[] | undefined =>
-  of[type] ?? Object.entries(of).find(([name]) => name.toLowerCase() === type.toLowerCase())?.[1];
+  of[type] ?? Object.entries(of).find(([name]) => name.toLowerCase() === type.toLowerCase())?.[1] ?? of["*"];
 
 /** What has to be given, out of all blocks; the rest stays where it is. */
 export function split(all: Block[]): { required: Placed[]; rest: Block[] } {
@@ -72,7 +72,8 @@ export function texts(all: Block[], training: Values | null, dataset: Values | n
     const last = way.pop() ?? "";
     let at = tree;
     for (const step of way) at = (at[step] ??= {}) as Values;
-    at[last] = shown(valueAt(field.file === "training" ? training : dataset, field.key));
+    // What a secret is nobody is told; a field that shows something in its place would write that.
+    at[last] = field.secret ? "" : shown(valueAt(field.file === "training" ? training : dataset, field.key));
   }
   return tree;
 }
@@ -89,10 +90,6 @@ export const fits = (field: Placed, words: string): boolean => {
   const text = `${field.key} ${field.doc} ${field.note ?? ""}`.toLowerCase();
   return words.toLowerCase().split(/\s+/).every((word) => text.includes(word));
 };
-
-/** The text of one more folder at the end of a dataset file. */
-export const withFolder = (text: string, path: string): string =>
-  `${text.replace(/\s*$/, "\n")}\n[[directory]]\npath = ${path.includes("'") ? JSON.stringify(path) : `'${path}'`}\n`;
 
 /** A name that no file has: `wan`, `wan-2`, … */
 export function freeName(wish: string, names: string[]): string {

@@ -83,7 +83,7 @@ export function useDraft(origin: Origin): Draft {
     const edit = async () => {
       for (;;) {
         const before = now.current[file] ?? "";
-        const { text } = await api.set(before, key, value);
+        const { text } = await api.set(file, before, key, value);
         // Somebody may have typed in the text meanwhile: then the change is made in what there is now.
         if ((now.current[file] ?? "") === before) return put({ ...now.current, [file]: text });
       }
@@ -95,8 +95,8 @@ export function useDraft(origin: Origin): Draft {
   }, [put]);
 
   const mend = async () => {
-    const { training, dataset, changes } = await api.mend(now.current);
-    put({ training, dataset: now.current.dataset === null ? null : dataset });
+    const { training, dataset, changes } = await api.mend({ name: origin.name, ...now.current });
+    put({ training, dataset });
     return changes;
   };
   const save = async () => {
