@@ -1,11 +1,16 @@
 // The form of a model type, laid over what the two files say.
-import type { Field, Finding, Form, Section, Values } from "../api/types";
+import type { Field, Finding, Form, Section, SectionId, Values } from "../api/types";
 import { shown } from "./toml";
 
 export type File = "training" | "dataset";
 /** A field at its place: the key as `config set` takes it, and its name in the form. */
 export type Placed = Field & { file: File; place: string };
 export type Block = { id: string; title: string; file: File; fields: Placed[]; folder: number | null };
+
+/** The server says where in the files a section stands; people look for what it is about. */
+const TITLES: Record<SectionId, string> = {
+  training: "Training", model: "Model", adapter: "Adapter", optimizer: "Optimizer", monitoring: "Monitoring", dataset: "Dataset", directory: "Folder",
+};
 
 const fileOf = (section: Section): File => (section.id === "dataset" || section.id === "directory" ? "dataset" : "training");
 
@@ -39,7 +44,7 @@ export function blocks(form: Form, training: Values | null, dataset: Values | nu
     if (section.id === "directory") {
       folders(dataset).forEach((_, folder) => {
         const fields = section.fields.map((it) => placed(it, section, folder));
-        all.push({ id: `directory-${folder}`, title: `${section.title} ${folder + 1}`, file, fields, folder });
+        all.push({ id: `directory-${folder}`, title: `${TITLES.directory} ${folder + 1}`, file, fields, folder });
       });
       continue;
     }
@@ -47,7 +52,7 @@ export function blocks(form: Form, training: Values | null, dataset: Values | nu
     const more = section.id === "adapter" ? form.adapters[type] : section.id === "optimizer" ? find(form.optimizers, type) : undefined;
     const known = new Set(section.fields.map((it) => it.key));
     const fields = [...section.fields, ...(more ?? []).filter((it) => !known.has(it.key))].map((it) => placed(it, section, null));
-    all.push({ id: section.id, title: section.title, file, fields, folder: null });
+    all.push({ id: section.id, title: TITLES[section.id] ?? section.title, file, fields, folder: null });
   }
   return all;
 }

@@ -44,7 +44,7 @@ function useSettled<T>(value: T): T {
   return settled;
 }
 
-export function useDraft(origin: Origin): Draft {
+export function useDraft(origin: Origin, gpus: number | undefined): Draft {
   const client = useQueryClient();
   const [kept] = useState(() => keptOf(origin));
   const [texts, setTexts] = useState(kept?.texts ?? origin.start);
@@ -72,8 +72,8 @@ export function useDraft(origin: Origin): Draft {
 
   const settled = useSettled(texts);
   const check = useQuery({
-    queryKey: ["check", origin.name, settled.training, settled.dataset],
-    queryFn: ({ signal }) => api.check({ name: origin.name, ...settled }, signal),
+    queryKey: ["check", origin.name, settled.training, settled.dataset, gpus],
+    queryFn: ({ signal }) => api.check({ name: origin.name, ...settled, ...(gpus === undefined ? {} : { gpus }) }, signal),
     placeholderData: keepPreviousData,
     staleTime: 30_000,
     gcTime: 30_000,
