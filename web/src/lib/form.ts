@@ -1,5 +1,5 @@
 // The form of a model type, laid over what the two files say.
-import type { Field, Finding, Form, Section, SectionId, Values } from "../api/types";
+import type { Field, Finding, Form, Section, Values } from "../api/types";
 import { shown } from "./toml";
 
 export type File = "training" | "dataset";
@@ -8,7 +8,7 @@ export type Placed = Field & { file: File; place: string };
 export type Block = { id: string; title: string; file: File; fields: Placed[]; folder: number | null };
 
 /** The server says where in the files a section stands; people look for what it is about. */
-const TITLES: Record<SectionId, string> = {
+const TITLES: Record<string, string> = {
   training: "Training", model: "Model", adapter: "Adapter", optimizer: "Optimizer", monitoring: "Monitoring", dataset: "Dataset", directory: "Folder",
 };
 
