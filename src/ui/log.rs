@@ -41,9 +41,14 @@ pub use raw::{Whole, raw};
 /// Bytes of a frame at most.
 const FRAME: usize = 64 * 1024;
 
-/// A line that comes after such a silence is sent at once; then lines are gathered for a moment.
+/// A line that comes after such a silence is sent at once; then lines are gathered for a moment: as long as a screen
+/// takes for a picture where they come in floods.
 const SILENCE: Duration = Duration::from_millis(20);
-const GATHER: Duration = Duration::from_millis(16);
+const GATHER: Duration = Duration::from_millis(2);
+const GATHER_FLOOD: Duration = Duration::from_millis(16);
+
+/// Bytes in one go that are a flood.
+const FLOOD: u64 = 8 * 1024;
 
 /// Between two looks whether the run is over or the page gone, where no change of a file says so.
 const LONGEST_WAIT: Duration = Duration::from_millis(500);
@@ -213,7 +218,7 @@ impl Follower {
                 return Err(Gone);
             }
             if self.at > before && self.sent.elapsed() < SILENCE {
-                clock::pause(GATHER);
+                clock::pause(if self.at - before < FLOOD { GATHER } else { GATHER_FLOOD });
             } else {
                 watch.wait(LONGEST_WAIT);
             }

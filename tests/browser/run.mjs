@@ -19,7 +19,8 @@ const executablePath = process.env.CHROMIUM ?? programs.find(existsSync);
 assert(executablePath, "no Chromium: install it, or name it in CHROMIUM");
 mkdirSync(shots, { recursive: true });
 
-const say = (text) => console.log(`   ${text}`);
+const begun = Date.now();
+const say = (text) => console.log(`${String(Math.round((Date.now() - begun) / 1000)).padStart(6)} s  ${text}`);
 const run = (...args) => execFileSync(dpgui, ["-C", workspace, ...args], { encoding: "utf8" });
 
 /** The server as a process of its own; `link` signs a browser in. */
@@ -65,35 +66,45 @@ class Watch {
   }
 }
 
+/** A page that hangs answers nothing, for ever. */
+async function soon(what, answer, patience = 60_000) {
+  let timer;
+  const late = new Promise((_, fail) => (timer = setTimeout(() => fail(new Error(`no answer: ${what}`)), patience)));
+  return Promise.race([answer, late]).finally(() => clearTimeout(timer));
+}
+
 async function accessible(tab, where) {
-  await tab.evaluate(axe);
-  const { violations } = await tab.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
+  await soon(`axe on ${where}`, tab.evaluate(axe));
+  const asked = tab.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
+  const { violations } = await soon(`axe on ${where}`, asked);
   const bad = violations.filter((it) => ["serious", "critical"].includes(it.impact));
   const told = bad.map((it) => `${it.id}: ${it.nodes.slice(0, 3).map((node) => node.html.slice(0, 160)).join(" | ")}`);
   assert.deepEqual(told, [], `axe on ${where}`);
 }
 
-/** Frames of a log as they come to the page: each begins where the one before ended, also after a reconnect. */
+/** Frames of a log as they come to the page: each begins where the one before ended. A page that has the log already asks for
+ * what comes after that, and for nothing else. */
 class Frames {
   constructor(tab) {
-    this.next = null;
-    this.bytes = 0;
     this.sockets = 0;
+    this.bytes = 0;
+    this.end = null;
+    this.hasLog = false;
     tab.on("websocket", (socket) => {
       if (!socket.url().includes("/log?")) return;
       this.sockets += 1;
-      let first = true;
+      let next = null;
       socket.on("framereceived", ({ payload }) => {
         if (typeof payload === "string") {
           const said = JSON.parse(payload);
-          if (said.type === "start" && this.next === null) this.next = said.offset;
+          if (said.type !== "start") return;
+          next = said.offset;
+          if (this.hasLog) assert.equal(next, this.end, "where the log goes on");
           return;
         }
-        const at = Number(payload.readBigUInt64LE(0));
-        if (this.fresh && first) this.next = at;
-        assert.equal(at, this.next, `frame of socket ${this.sockets}`);
-        first = false;
-        this.next = at + payload.length - 8;
+        assert.equal(Number(payload.readBigUInt64LE(0)), next, `a frame of socket ${this.sockets}`);
+        next += payload.length - 8;
+        this.end = next;
         this.bytes += payload.length - 8;
       });
     });
@@ -141,17 +152,18 @@ try {
   await tab.goto(`${origin}/runs/${id}?tab=log`);
   await tab.getByText("live", { exact: true }).first().waitFor({ timeout: 60_000 });
   await until("steps are printed", () => frames.bytes > 3000, 120_000);
-  frames.next = null;
-  frames.fresh = true;
+  const had = frames.sockets;
   await tab.reload();
-  await until("the log is there again", () => frames.sockets > 1 && frames.bytes > 3000);
-  frames.fresh = false;
-  const before = frames.next;
+  await tab.getByText("live", { exact: true }).first().waitFor();
+  await until("the log is there again", () => frames.sockets > had && frames.end > 3000);
+  frames.hasLog = true;
+  const before = frames.end;
   watch.restarting = true;
   server.child.kill("SIGKILL");
   await tab.getByText(/reconnecting|connection/i).first().waitFor();
   server = await serve(server.port);
-  await until("the log goes on", () => frames.next > before + 500, 90_000);
+  await until("the log goes on", () => frames.end > before + 500, 90_000);
+  frames.hasLog = false;
   await tab.getByText("live", { exact: true }).first().waitFor();
   watch.restarting = false;
 
@@ -185,7 +197,8 @@ try {
         await tab.goto(origin + path);
         await tab.getByRole("heading", { level: 1 }).first().waitFor();
         await tab.waitForTimeout(600);
-        const overflow = await tab.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+        const wide = tab.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+        const overflow = await soon(`the width of ${name}`, wide);
         assert(overflow <= 0, `${name} at ${width} is ${overflow} px too wide`);
         await tab.screenshot({ path: join(shots, `${name}-${colorScheme}-${width}.png`) });
         await accessible(tab, `${name}, ${colorScheme}, ${width} px`);
@@ -225,4 +238,4 @@ try {
     // Nothing runs any more.
   }
 }
-console.log("   all is as it should be");
+say("all is as it should be");
