@@ -19,6 +19,7 @@ pub mod spec;
 pub mod survey;
 mod thumbnail;
 
+pub use captions::{Beside, beside, in_json as captions_in_json};
 pub use findings::counted;
 pub use survey::{Directory, Drop, Fate, Item, Site, Survey, survey, survey_for};
-pub use thumbnail::thumbnail;
+pub use thumbnail::{MOST_BYTES as LARGEST_PICTURE, thumbnail, thumbnail_of};

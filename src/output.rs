@@ -9,6 +9,7 @@ pub mod live;
 pub mod overall;
 pub mod plain;
 pub mod progress;
+pub mod redact;
 pub mod screen;
 pub mod size;
 pub mod table;

@@ -8,6 +8,7 @@ pub mod configs;
 pub mod dev;
 pub mod events;
 pub mod failure;
+pub mod folders;
 pub mod guard;
 pub mod hub;
 pub mod jobs;
@@ -15,12 +16,15 @@ pub mod keys;
 pub mod listen;
 pub mod log;
 pub mod machine;
+pub mod media;
 pub mod openapi;
 pub mod page;
 pub mod queue;
+pub mod roots;
 pub mod routes;
 pub mod runs;
 pub mod session;
+pub mod settings;
 mod table;
 
 use std::{
@@ -86,6 +90,8 @@ pub struct Inner {
     pub host: Host,
     pub workspace: Workspace,
     pub output: Output,
+    /// Where it listens.
+    address: IpAddr,
     names: Names,
     keys: Keys,
     hub: Hub,
@@ -229,6 +235,7 @@ impl Server {
             host: host.clone(),
             workspace: workspace.clone(),
             output: output.clone(),
+            address: wish.address,
             names: Names::new(port, &names(wish)),
             keys,
             hub,

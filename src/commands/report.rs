@@ -2,8 +2,6 @@
 //!
 //! A text and no archive: whoever sends it can read beforehand what it says, and whoever gets it needs nothing to open it.
 
-mod redact;
-
 use std::{
     collections::VecDeque,
     fmt::Write,
@@ -20,14 +18,12 @@ use crate::{
         View,
         reader::{last_lines, read_through},
     },
-    output::{Event, Line, Mode, size},
+    output::{Event, Line, Mode, redact::Redactor, size},
     platform::{fs, gpu, system},
     run::{RunDir, diagnose, list},
 };
 
 use super::{Context, doctor};
-
-use redact::Redactor;
 
 /// Lines of the log's end that are in it.
 const LOG_LINES: usize = 400;
@@ -112,7 +108,7 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
 
 /// What is a secret here by its name: variables, and keys of the configurations.
 fn known_secrets(context: &Context, dir: Option<&RunDir>) -> Redactor {
-    let mut redactor = Redactor::new();
+    let mut redactor = Redactor::default();
     for (name, value) in context.host.env.iter() {
         redactor.know(&name.to_string_lossy(), &value.to_string_lossy(), false);
     }

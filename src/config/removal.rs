@@ -106,8 +106,12 @@ fn whole_table(text: &str, header: Range<usize>, table: &toml_edit::Table) -> Ra
         end = line_end(text, end);
     }
     let start = comment_above(text, first);
-    let end = if end < text.len() { comment_above(text, end).max(start) } else { end };
-    start..end
+    if end < text.len() {
+        return start..comment_above(text, end).max(start);
+    }
+    // Nor does an empty line stay at the end.
+    let before = text[..start].trim_end().len();
+    line_end(text, before).min(start)..end
 }
 
 /// Where the last value in it ends.
@@ -217,7 +221,7 @@ path = 'b'
         let adapter = "# The adapter.\n[adapter]\nrank = 8\n# About e.\n#e = 1\n\n";
         check(TEXT, "adapter", &TEXT.replace(adapter, ""));
         check(TEXT, "directory[0]", &TEXT.replace("[[directory]]\npath = 'a'\n\n", ""));
-        check(TEXT, "directory[1]", &TEXT.replace("[[directory]]\n# The second.\npath = 'b'\n", ""));
+        check(TEXT, "directory[1]", &TEXT.replace("\n[[directory]]\n# The second.\npath = 'b'\n", ""));
         check(TEXT, "directory[2]", "there is no key `directory[2]`");
         check(TEXT, "adapter.dtype", "there is no key `adapter.dtype`");
         check(TEXT, "directory", "`directory` is a table in this file, not a value");

@@ -4,7 +4,7 @@
 
 use std::{
     collections::HashMap,
-    ffi::OsStr,
+    ffi::{OsStr, OsString},
     io::{self, BufReader, Read as _},
     path::Path,
 };
@@ -13,7 +13,10 @@ use serde::{Deserialize, de::IgnoredAny};
 
 use crate::platform::fs;
 
-use super::{cache::CaptionText, listing::CAPTIONS};
+use super::{
+    cache::CaptionText,
+    listing::{self, CAPTIONS},
+};
 
 /// `captions.json` as far as it matters.
 #[derive(Debug)]
@@ -79,6 +82,35 @@ impl From<Captions> for Count {
             Captions::Other(IgnoredAny) => Self(None),
         }
     }
+}
+
+/// Where the caption of a file in a folder comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Beside {
+    /// `captions.json`, which makes texts useless.
+    Json,
+    /// The text of this name, which need not be there.
+    Text(OsString),
+}
+
+/// Of the file `name` in a folder with the names `others`.
+pub fn beside(name: &OsStr, mut others: impl Iterator<Item = OsString>) -> Beside {
+    if others.any(|it| it == CAPTIONS) {
+        return Beside::Json;
+    }
+    let mut text = listing::stem(name).to_owned();
+    text.push(".txt");
+    Beside::Text(text)
+}
+
+/// The captions that a `captions.json` has for the file `name`, as it has them.
+///
+/// # Errors
+/// When it is no table of file names.
+pub fn in_json(text: &str, name: &OsStr) -> Result<Option<Vec<String>>, serde_json::Error> {
+    let mut table: HashMap<String, serde_json::Value> = serde_json::from_str(text)?;
+    let entry = name.to_str().and_then(|name| table.remove(name));
+    Ok(entry.and_then(|it| serde_json::from_value(it).ok()))
 }
 
 /// Reads a `.txt`, of which the first part tells enough.

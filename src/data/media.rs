@@ -209,6 +209,12 @@ pub fn is_video_name(name: &OsStr) -> bool {
     })
 }
 
+/// Whether a file of that name is an image or a video, by its suffix alone.
+pub fn is_media_name(name: &OsStr) -> bool {
+    let suffix = String::from_utf8_lossy(suffix(name)).to_ascii_lowercase();
+    is_video_name(name) || suffix.strip_prefix('.').is_some_and(|it| IMAGE_SUFFIXES.contains(&it))
+}
+
 /// What often lies where media should.
 fn known_stranger(head: &[u8]) -> Option<Flaw> {
     let text = String::from_utf8_lossy(head).to_ascii_lowercase();
@@ -285,6 +291,10 @@ impl Flaw {
         }
     }
 }
+
+/// What people's images are called; the trainer opens any file and looks.
+const IMAGE_SUFFIXES: &[&str] =
+    &["jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff", "avif", "heic", "jxl", "ppm", "tga"];
 
 /// Source: imageio 2.38, `imageio.config.video_extensions`. More than one would think: `.dat`, `.mpo`, `.rgb`.
 const VIDEO_SUFFIXES: &[&str] = &[

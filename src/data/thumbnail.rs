@@ -12,11 +12,11 @@ use zune_jpeg::{
 
 use crate::platform::fs;
 
-/// The longer side, in pixels.
+/// The longer side in a report, in pixels.
 const SIDE: usize = 160;
 
 /// Larger files and images are not worth the wait.
-const MOST_BYTES: u64 = 64 << 20;
+pub const MOST_BYTES: u64 = 64 << 20;
 const MOST_PIXELS: usize = 64_000_000;
 
 /// A picture in rows of RGB.
@@ -31,15 +31,22 @@ pub fn thumbnail(path: &Path) -> Option<Vec<u8>> {
     if fs::size(path).ok()? > MOST_BYTES {
         return None;
     }
-    let bytes = fs::read(path).ok()?;
-    let picture = match &bytes[..] {
-        [0xff, 0xd8, ..] => jpeg(&bytes),
-        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => webp(&bytes),
-        [b'G', b'I', b'F', ..] => gif(&bytes),
-        [b'B', b'M', ..] => bmp(&bytes),
-        _ => png(&bytes),
+    thumbnail_of(&fs::read(path).ok()?, SIDE)
+}
+
+/// The same of a file's bytes, with so many pixels on the longer side.
+pub fn thumbnail_of(bytes: &[u8], side: usize) -> Option<Vec<u8>> {
+    if bytes.len() as u64 > MOST_BYTES {
+        return None;
+    }
+    let picture = match bytes {
+        [0xff, 0xd8, ..] => jpeg(bytes),
+        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => webp(bytes),
+        [b'G', b'I', b'F', ..] => gif(bytes),
+        [b'B', b'M', ..] => bmp(bytes),
+        _ => png(bytes),
     }?;
-    encode(&shrunk(&picture))
+    encode(&shrunk(&picture, side))
 }
 
 fn jpeg(bytes: &[u8]) -> Option<Picture> {
@@ -138,12 +145,12 @@ fn on_white(colour: [u8; 3], opacity: u8) -> [u8; 3] {
 }
 
 /// Each pixel the mean of those that it stands for.
-fn shrunk(picture: &Picture) -> Picture {
+fn shrunk(picture: &Picture, most: usize) -> Picture {
     let longer = picture.width.max(picture.height);
-    if longer <= SIDE {
+    if longer <= most {
         return Picture { pixels: picture.pixels.clone(), ..*picture };
     }
-    let side = |pixels: usize| (pixels * SIDE / longer).max(1);
+    let side = |pixels: usize| (pixels * most / longer).max(1);
     let (width, height) = (side(picture.width), side(picture.height));
     let mut pixels = Vec::with_capacity(width * height * 3);
     for y in 0..height {

@@ -44,6 +44,7 @@ use crate::{
 use super::{InstallError, Wish, manifest::Depth, step::Site};
 
 pub use check::{Check, Fix, Group, Verdict};
+pub use network::detours;
 pub use runs::LostRun;
 
 /// How long a probe may take, by itself and with `--full`.

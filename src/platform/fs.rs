@@ -1,5 +1,6 @@
 //! Files and directories, with errors that name the path and say what was being done to it.
 
+pub mod beneath;
 mod look;
 mod write;
 
@@ -246,6 +247,11 @@ pub fn hard_link(existing: &Path, link: &Path) -> Result<()> {
 /// `path` without links in it, or as it is if nothing is there.
 pub fn real_path(path: &Path) -> PathBuf {
     path.canonicalize().unwrap_or_else(|_| path.to_owned())
+}
+
+/// The same; an error if nothing is there, or it cannot be told what is.
+pub fn resolved(path: &Path) -> Result<PathBuf> {
+    path.canonicalize().map_err(context("look at", path))
 }
 
 /// Where the link points, as written; `None` if there is no link of that name.

@@ -30,6 +30,11 @@ impl PlaceTemplate {
         self.0.replace("{version}", version).replace("{arch}", arch).parse()
     }
 
+    /// As it was written, secrets and all.
+    pub fn as_text(&self) -> &str {
+        &self.0
+    }
+
     /// With `new` for the `old` at its beginning; `None` if it begins otherwise.
     pub fn moved(&self, old: &str, new: &str) -> Option<Result<Self, NotAPlace>> {
         let rest = self.0.strip_prefix(old)?;

@@ -2,6 +2,7 @@
 
 pub mod catalog;
 pub mod edit;
+pub mod files;
 
 use std::path::PathBuf;
 

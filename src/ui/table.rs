@@ -4,18 +4,19 @@ use axum::http::{Method, StatusCode};
 
 use super::{
     App,
-    configs::{catalog, edit},
-    events, guard,
+    configs::{catalog, edit, files},
+    events, folders, guard,
     hub::News,
-    jobs, log, machine, queue,
+    jobs, log, machine, media, queue,
     routes::{Nothing, Routes, Success},
-    runs, session,
+    runs, session, settings,
 };
 
 const READ: Method = Method::GET;
 const CREATED: (Method, StatusCode) = (Method::POST, StatusCode::CREATED);
 const ACCEPTED: (Method, StatusCode) = (Method::POST, StatusCode::ACCEPTED);
 const ANSWERED: (Method, StatusCode) = (Method::POST, StatusCode::OK);
+const REPLACED: (Method, StatusCode) = (Method::PUT, StatusCode::OK);
 const DONE: (Method, StatusCode) = (Method::POST, StatusCode::NO_CONTENT);
 const REMOVED: (Method, StatusCode) = (Method::DELETE, StatusCode::NO_CONTENT);
 
@@ -28,6 +29,7 @@ pub fn table() -> Routes {
     runs_and_logs(&mut routes);
     queues(&mut routes);
     configurations(&mut routes);
+    files_and_settings(&mut routes);
     routes
 }
 
@@ -87,4 +89,16 @@ fn configurations(r: &mut Routes) {
     r.change(ANSWERED, "/api/configs/check", "What is wrong with a configuration", edit::check);
     r.change(ANSWERED, "/api/configs/set", "A text with one key changed", edit::set);
     r.change(ANSWERED, "/api/configs/mend", "What can be mended without a choice", edit::mend);
+    r.get("/api/configs", "The files in configs", files::list);
+    r.get("/api/configs/{name}", "A training file and its dataset file", files::show);
+    r.change(REPLACED, "/api/configs/{name}", "Write both, or none", files::save);
+}
+
+fn files_and_settings(r: &mut Routes) {
+    r.get("/api/folders", "What is in a folder", folders::list);
+    let picture = Success::Bytes("image/png");
+    r.own::<media::OfFile, _, _>((READ, "/api/media"), "An image, small", picture, media::picture);
+    r.get("/api/caption", "What an image is trained with", media::caption);
+    r.change(REPLACED, "/api/caption", "Write a caption", media::write);
+    r.get("/api/settings", "What is set", settings::show);
 }

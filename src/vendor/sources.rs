@@ -149,6 +149,11 @@ pub struct Repository {
 }
 
 impl Sources {
+    /// The variables that name a mirror.
+    pub fn mirror_variables(&self) -> impl Iterator<Item = &str> {
+        self.archives.values().flat_map(|it| &it.mirrors).map(|it| it.variable.as_str())
+    }
+
     /// What is declared, with the overrides of `settings` laid over it field by field.
     ///
     /// # Errors

@@ -50,6 +50,7 @@ mod support;
 mod tidy;
 mod train;
 mod ui;
+mod ui_configs;
 mod ui_guard;
 mod update;
 mod watching;

@@ -7,11 +7,15 @@ use std::{
     time::Duration,
 };
 
-use crate::platform::{
-    Env, fs,
-    net::Http,
-    place::Place,
-    ports::{self, Holder, Port},
+use crate::{
+    platform::{
+        Env, fs,
+        net::Http,
+        place::Place,
+        ports::{self, Holder, Port},
+    },
+    vendor::sources::Sources,
+    workspace::Settings,
 };
 
 use super::{super::torch::Profile, Scene, check::Check};
@@ -166,6 +170,27 @@ fn index_settings(text: &str) -> Vec<String> {
         counts.then(|| format!("{name}={}", value.join(" ")))
     };
     text.lines().filter_map(setting).collect()
+}
+
+/// What is set so that things come from elsewhere, or by another way: variables, then `[sources]` of the settings, each
+/// with what it says, less passwords.
+pub fn detours(env: &Env, settings: &Settings) -> Vec<(String, String)> {
+    let shown = |value: &str| value.split_whitespace().map(without_secrets).collect::<Vec<_>>().join(" ");
+    let sources = Sources::load(&Settings::default());
+    let of_sources = sources.iter().flat_map(Sources::mirror_variables);
+    let names = INDEXES.into_iter().chain(PROXIES.as_flattened().iter().copied()).chain(of_sources);
+    let mut found: Vec<(String, String)> = vec![];
+    for name in names {
+        if let Some(value) = env.text(name).filter(|_| found.iter().all(|(it, _)| it != name)) {
+            found.push((name.to_owned(), shown(value)));
+        }
+    }
+    for (name, change) in &settings.sources {
+        let places = change.places.iter().flatten().map(|it| shown(it.as_text()));
+        let all = places.chain(change.url.as_deref().map(shown));
+        found.extend(all.map(|value| (format!("sources.{name}"), value)));
+    }
+    found
 }
 
 /// Where pip looks for its settings, see `pip config debug`.

@@ -27,15 +27,19 @@ pub enum Entry {
 /// error.
 pub fn entries(dir: &Path) -> Result<Vec<(OsString, Entry)>> {
     let look = |entry: fs::DirEntry| {
-        let kind = entry.file_type()?;
-        let entry_kind = if kind.is_symlink() { behind(&entry.path()) } else { of(kind) };
-        Ok((entry.file_name(), entry_kind))
+        let kind = of_entry(&entry)?;
+        Ok((entry.file_name(), kind))
     };
     let found = fs::read_dir(dir)
         .and_then(|entries| entries.map(|entry| entry.and_then(look)).collect::<io::Result<Vec<_>>>());
     let mut found = found.map_err(context("list", dir))?;
     found.sort_unstable();
     Ok(found)
+}
+
+pub(super) fn of_entry(entry: &fs::DirEntry) -> io::Result<Entry> {
+    let kind = entry.file_type()?;
+    Ok(if kind.is_symlink() { behind(&entry.path()) } else { of(kind) })
 }
 
 fn behind(link: &Path) -> Entry {

@@ -37,17 +37,8 @@ pub struct Model {
     swap: Option<String>,
     /// Files, submodules and Python packages.
     needs: Vec<String>,
-    presets: Vec<Preset>,
-    full_finetune: bool,
-}
-
-/// Values that upstream recommends for a purpose.
-#[derive(Debug, Serialize, JsonSchema)]
-pub struct Preset {
-    name: String,
-    /// Who says so.
-    source: String,
-    /// It is for training without an adapter.
+    /// Purposes that upstream recommends values for.
+    presets: Vec<String>,
     full_finetune: bool,
 }
 
@@ -66,18 +57,8 @@ impl Model {
             fp8: model.can(Ability::Fp8),
             swap: swap(model),
             needs: needs(model),
-            presets: presets.into_iter().map(Preset::of).collect(),
+            presets: presets.iter().map(|it| it.name.name().to_owned()).collect(),
             full_finetune: model.full_finetune_failure.is_none(),
-        }
-    }
-}
-
-impl Preset {
-    fn of(preset: starter::PresetValues) -> Self {
-        Self {
-            name: preset.name.name().to_owned(),
-            source: preset.source,
-            full_finetune: preset.full_finetune,
         }
     }
 }

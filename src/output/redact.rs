@@ -35,23 +35,26 @@ const SHAPES: [(&str, &str); 13] = [
 ];
 
 /// Hides secrets, and counts what it hid.
-pub(super) struct Redactor {
+#[derive(Debug)]
+pub struct Redactor {
     values: Vec<(String, String)>,
     shapes: Vec<(&'static str, Regex)>,
     /// How often each kind was hidden.
-    pub(super) hidden: BTreeMap<String, usize>,
+    pub hidden: BTreeMap<String, usize>,
 }
 
-impl Redactor {
-    pub(super) fn new() -> Self {
+impl Default for Redactor {
+    fn default() -> Self {
         // Our own patterns: each is compiled by a test.
         let compile = |pattern: &str| RegexBuilder::new(pattern).unicode(false).build().ok();
         let shapes = SHAPES.iter().filter_map(|(name, pattern)| Some((*name, compile(pattern)?)));
         Self { values: vec![], shapes: shapes.collect(), hidden: BTreeMap::new() }
     }
+}
 
+impl Redactor {
     /// The value of `name` is a secret, if the name says so or `always`.
-    pub(super) fn know(&mut self, name: &str, value: &str, always: bool) {
+    pub fn know(&mut self, name: &str, value: &str, always: bool) {
         let value = value.trim();
         if value.len() >= SHORTEST && (always || is_secret(name)) {
             self.values.push((name.to_owned(), value.to_owned()));
@@ -61,7 +64,7 @@ impl Redactor {
     }
 
     /// `text` without secrets. What is left after the first time is looked at once more: hiding one may uncover another.
-    pub(super) fn redact(&mut self, text: &str) -> String {
+    pub fn redact(&mut self, text: &str) -> String {
         let once = self.pass(text);
         self.pass(&once)
     }
@@ -100,7 +103,7 @@ impl Redactor {
 }
 
 /// `HF_TOKEN`, `AWS_SECRET_ACCESS_KEY`, `WANDB_API_KEY`; not `TOKENIZERS_PARALLELISM`.
-fn is_secret(name: &str) -> bool {
+pub fn is_secret(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     let is_tokenizer = name.contains("tokenizer");
     name.ends_with("_key")
@@ -114,7 +117,7 @@ mod tests {
 
     #[test]
     fn secrets_go_and_everything_else_stays() {
-        let mut redactor = Redactor::new();
+        let mut redactor = Redactor::default();
         assert_eq!(redactor.shapes.len(), SHAPES.len(), "a pattern does not compile");
         redactor.know("MY_TOKEN", "canary-by-value", false);
         redactor.know("TOKENIZERS_PARALLELISM", "false-and-long", false);
