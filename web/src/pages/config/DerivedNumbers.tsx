@@ -10,7 +10,7 @@ export function DerivedNumbers({ it, gpus, setGpus }: { it: Derived | null | und
     <dl className="stats" title={it?.size_unknown ?? undefined}>
       <div>
         <dt><label htmlFor="gpus">On GPUs</label></dt>
-        <dd><input id="gpus" className="input gpus" type="number" min={1} max={1024} value={gpus ?? ""} onChange={(event) => setGpus(event.target.value)} />
+        <dd><input id="gpus" className="input gpus" type="number" min={1} max={1024} placeholder="?" value={gpus ?? ""} onChange={(event) => setGpus(event.target.value)} />
           <small title="copies of the model × stages of each"> {copies}</small></dd>
       </div>
       <div><dt>Global batch</dt><dd>{count(it?.global_batch)}</dd></div>

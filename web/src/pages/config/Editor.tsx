@@ -25,8 +25,8 @@ const NONE: Finding[] = [];
 export function Editor({ origin }: { origin: Origin }) {
   const here = useQuery(machine).data?.gpus.length;
   const [wanted, setGpus] = useParam("gpus");
-  // Numbers are wanted on a machine without a GPU as well: it may be another one that trains.
-  const gpus = Number(wanted) > 0 ? Number(wanted) : here === undefined ? undefined : Math.max(1, here);
+  // Without a GPU here nobody knows how many there will be, until it is said: it may be another machine that trains.
+  const gpus = Number(wanted) > 0 ? Number(wanted) : here || undefined;
   const draft = useDraft(origin, gpus);
   const [view, setView] = useParam("view");
   const [starting, setStarting] = useState(false);
