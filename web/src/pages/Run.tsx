@@ -27,8 +27,9 @@ export function Run() {
   const client = useQueryClient();
   const detail = useQuery(run(id));
   // The stream keeps the rows new; the rest of a run is asked for when its row says that something else is true.
-  const row = useQuery(runs).data?.find((it) => it.id === id);
-  const happened = row && `${row.state} ${row.live} ${row.diagnosis !== null}`;
+  const rows = useQuery(runs).data;
+  const row = rows?.find((it) => it.id === id);
+  const happened = rows && (row ? `${row.state} ${row.live} ${row.diagnosis !== null}` : "gone");
   useEffect(() => {
     if (happened) void client.invalidateQueries({ queryKey: keys.run(id) });
   }, [happened, client, id]);
