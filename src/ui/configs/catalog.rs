@@ -10,7 +10,8 @@ use crate::config::{
     explain::{needed, title},
     overview::{needs, swap, trains, video},
     schema::{self, Ability, Key, Kind, Mark, ModelType, Section as Of},
-    secret, starter,
+    secret,
+    starter::{self, PresetValues},
 };
 
 use super::super::{
@@ -37,8 +38,17 @@ pub struct Model {
     swap: Option<String>,
     /// Files, submodules and Python packages.
     needs: Vec<String>,
-    /// Purposes that upstream recommends values for.
-    presets: Vec<String>,
+    presets: Vec<Preset>,
+    full_finetune: bool,
+}
+
+/// Values that upstream recommends for a purpose.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Preset {
+    name: String,
+    /// Who says so.
+    source: String,
+    /// It is for training without an adapter.
     full_finetune: bool,
 }
 
@@ -57,9 +67,15 @@ impl Model {
             fp8: model.can(Ability::Fp8),
             swap: swap(model),
             needs: needs(model),
-            presets: presets.iter().map(|it| it.name.name().to_owned()).collect(),
+            presets: presets.into_iter().map(Preset::of).collect(),
             full_finetune: model.full_finetune_failure.is_none(),
         }
+    }
+}
+
+impl Preset {
+    fn of(it: PresetValues) -> Self {
+        Self { name: it.name.name().to_owned(), source: it.source, full_finetune: it.full_finetune }
     }
 }
 
