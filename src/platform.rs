@@ -7,6 +7,7 @@
 pub mod cgroup;
 pub mod checkpoint;
 pub mod clock;
+pub mod conversation;
 pub mod cores;
 pub mod digest;
 pub mod disk;

@@ -18,6 +18,7 @@ use crate::{
     run::{
         self, Outcome, Request, Resume, RunDir, RunId, RunName, Site, Started,
         data::DataSummary,
+        nodes::{Hostfile, Part},
         queue::Queue,
         resume,
         spec::Launcher,
@@ -84,6 +85,11 @@ pub struct Args {
     /// Wait for the GPUs that it needs, behind those that wait already; prints its id and leaves
     #[arg(long, conflicts_with_all = ["watch", "share"])]
     queue: bool,
+    /// Train on several machines: this one first, then those that ssh reaches without a password
+    ///
+    /// The file is DeepSpeed's: a machine a line, `HOST slots=GPUS`.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["gpus", "queue", "restart", "print_command"])]
+    hostfile: Option<PathBuf>,
     /// Use GPUs that another run has already
     #[arg(long)]
     share: bool,
@@ -126,6 +132,8 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
     context.adopt_runs()?;
     let settings = context.settings()?;
     let (config, resume, step) = args.wanted()?;
+    let hostfile = args.hostfile.as_ref().map(|path| Hostfile::load(&host.absolute(path))).transpose()?;
+    let part = hostfile.map(|it| Part::at_head(it, settings.runs.node_patience));
     let request = Request {
         config: context.configuration(&config)?,
         gpus: args.gpus.clone(),
@@ -140,6 +148,7 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
         on_nan: args.on_nan,
         on_stall: args.on_stall,
         notify: args.notify.clone(),
+        part,
     };
     if args.print_command {
         let site = Site { host, workspace, settings: &settings, output };

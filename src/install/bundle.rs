@@ -153,8 +153,13 @@ mod tests {
         let check = |paths: &[&str], expected: Option<&str>| {
             let entry = |it: &&str| Entry { path: it.into(), size: 0, sha256: Sha256::of("") };
             let files = paths.iter().map(entry).collect();
-            let contents =
-                Contents { schema: SCHEMA, dpgui: "0".to_owned(), arch: Arch::X86_64, environments: vec![], files };
+            let contents = Contents {
+                schema: SCHEMA,
+                dpgui: "0".to_owned(),
+                arch: Arch::X86_64,
+                environments: vec![],
+                files,
+            };
             assert_eq!(contents.file_and_folder(), expected.map(Path::new), "{paths:?}");
         };
         check(&["r/objects/a", "r/objects/b", "r/objects/ab"], None);

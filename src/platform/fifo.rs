@@ -72,6 +72,11 @@ pub fn move_into(pipe: impl AsFd, file: &File, limit: usize) -> io::Result<usize
     Ok(splice(pipe, None, file, None, limit, SpliceFFlags::SPLICE_F_NONBLOCK)?)
 }
 
+/// Bytes that are in `pipe` and were not taken yet.
+pub fn waiting(pipe: impl AsFd) -> io::Result<u64> {
+    Ok(rustix::io::ioctl_fionread(pipe)?)
+}
+
 /// Takes what is in `pipe` and fits into `bytes`, for where the kernel cannot move it by itself; 0 at the pipe's end.
 pub fn read(pipe: impl AsFd, bytes: &mut [u8]) -> io::Result<usize> {
     Ok(nix::unistd::read(pipe, bytes)?)

@@ -9,6 +9,7 @@ use super::{
     devices::Devices,
     dir::RunDir,
     id::RunName,
+    nodes::Part,
     notify,
     spec::Launcher,
     watchdog::{OnNan, OnStall},
@@ -39,6 +40,8 @@ pub struct Request {
     pub on_stall: OnStall,
     /// Who hears of it, beside those in the settings.
     pub notify: Vec<String>,
+    /// On several machines, and which of them this is.
+    pub part: Option<Part>,
 }
 
 impl Request {
@@ -61,6 +64,7 @@ impl Request {
             on_nan: spec.watchdog.on_nan,
             on_stall: spec.watchdog.on_stall,
             notify: notify::targets(dir)?,
+            part: spec.part,
         })
     }
 }

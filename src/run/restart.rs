@@ -98,9 +98,10 @@ fn may_pass(case: Case<'_>) -> bool {
         Outcome::Killed { signal: None | Some(9) } => case.passes != Some(false),
         Outcome::Failed { .. } => case.passes == Some(true),
         Outcome::Abandoned { concern: Concern::Stalled } => case.on_stall == OnStall::Restart,
-        Outcome::Abandoned { concern: Concern::NotANumber | Concern::NotResumed }
+        Outcome::Abandoned { concern: Concern::NotANumber | Concern::NotResumed | Concern::HeadLost }
         | Outcome::Killed { signal: Some(_) }
         | Outcome::OutOfMemory { .. }
+        | Outcome::NodeFailed { .. }
         | Outcome::Completed
         | Outcome::Stopped { .. }
         | Outcome::ExitedEarly

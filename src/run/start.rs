@@ -27,7 +27,9 @@ use super::{
     id::{RunId, RunName},
     launch::{self, Launch},
     lease::Claim,
-    list, notify,
+    list,
+    nodes::{Hostfile, Part},
+    notify,
     outcome::Outcome,
     queue,
     request::Request,
@@ -117,11 +119,15 @@ pub fn start(site: Site<'_>, request: &Request, _setup: &Lock) -> Result<Started
     let config = TrainConfig::load(&request.config, workspace, &host.env)?;
     let nvidia = gpu::detect(host);
     let found: &[Gpu] = nvidia.as_ref().map_or(&[], |it| &it.gpus);
-    let devices = Devices::choose(&config.training, request.gpus.as_deref(), found, &host.env);
+    let devices = match &request.part {
+        Some(part) => Devices::for_slots(&config.training, part.own_node().slots, found),
+        None => Devices::choose(&config.training, request.gpus.as_deref(), found, &host.env),
+    };
+    let ranks = |devices: &Devices| request.part.as_ref().map_or_else(|| devices.ranks(), Part::ranks);
     // What is wrong with the files is said first: another GPU would not mend it.
-    let mut warnings = check_config(&config, devices.as_ref().ok().map(Devices::ranks), &request.args)?;
+    let mut warnings = check_config(&config, devices.as_ref().ok().map(ranks), &request.args)?;
     let devices = devices?;
-    let data = data::check(site, &config, devices.ranks())?;
+    let data = data::check(site, &config, ranks(&devices))?;
 
     // One start at a time, until the others can read in the run's folder what it uses.
     fs::create_dir_all(&workspace.internal())?;
@@ -276,16 +282,21 @@ impl Plan<'_> {
             folder::keep_apart(self.live, &resolved.output_dir);
         }
         let resumes = self.continued.map(|it| it.folder.name_in(&resolved.output_dir));
+        let (hostfile, part) = (dir.hostfile(), self.request.part.as_ref());
+        if let Some(part) = part {
+            fs::write_atomic(&hostfile, Hostfile::text(&part.nodes))?;
+        }
         let launch = Launch {
             workspace,
             script: self.script,
             config: &resolved.config,
             devices: self.devices,
-            port: net::free_port(&ports(self.live)).map_err(RunError::NoPort)?,
+            port: self.port()?,
             resumes: resumes.as_deref(),
             args: &self.request.args,
             hostfile: fs::exists(Path::new(launch::HOSTFILE)),
             launcher: self.request.launcher,
+            part: part.map(|part| (part, &*hostfile)),
             wrapper: [&host.program, dir.path()],
         };
         let env = launch::env(workspace, self.devices, &host.env, self.nvidia, &resolved.secrets);
@@ -298,6 +309,14 @@ impl Plan<'_> {
         make_room(dir, &spec)?;
         fs::write_atomic(&dir.spec_file(), serde_json::to_string_pretty(&spec).unwrap_or_default())?;
         Ok((spec, env))
+    }
+
+    /// Where the ranks meet: on a machine that has only a part, where the head says.
+    fn port(&self) -> Result<u16, RunError> {
+        match self.request.part.as_ref().and_then(|part| part.of.as_ref()) {
+            Some(origin) => Ok(origin.port),
+            None => net::free_port(&ports(self.live)).map_err(RunError::NoPort),
+        }
     }
 
     fn spec_of(
@@ -341,6 +360,7 @@ impl Plan<'_> {
                 nan_steps: wishes.nan_steps,
                 stall_after: wishes.stall_after,
             },
+            part: self.request.part.clone(),
             boot_id: procfs::boot_id(),
             dpgui: env!("CARGO_PKG_VERSION").to_owned(),
             created: clock::now(),

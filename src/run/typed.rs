@@ -38,6 +38,7 @@ pub fn command(site: Site<'_>, request: &Request) -> Result<String, RunError> {
         args: &request.args,
         hostfile: fs::exists(Path::new(HOSTFILE)),
         launcher: Launcher::Deepspeed,
+        part: None,
         wrapper: [&host.program, workspace.root()],
     };
     let env = launch::env(workspace, &devices, &host.env, nvidia.as_ref(), &[]);

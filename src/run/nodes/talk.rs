@@ -1,0 +1,120 @@
+//! What the head and a part of its run say to each other over ssh: a line of JSON each, and behind one that announces them
+//! the bytes of a log.
+
+use std::{
+    collections::BTreeMap,
+    io::{self, BufRead},
+};
+
+use serde::{Deserialize, Serialize};
+
+use crate::logs::Stream;
+
+use super::super::{
+    id::RunId,
+    outcome::{Manner, Outcome},
+    spec::Launcher,
+};
+
+use super::part::Part;
+
+/// Bytes of a log that are sent at once.
+pub(super) const PIECE: usize = 64 * 1024;
+
+/// From the head.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "say")]
+pub(super) enum Word {
+    /// The first one.
+    Join(Box<Invitation>),
+    /// The head is there.
+    Beat,
+    Stop {
+        manner: Manner,
+    },
+}
+
+/// All that a part is made from, or found again by.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Invitation {
+    /// The version at the head.
+    pub(super) dpgui: String,
+    pub(super) part: Part,
+    /// It has not begun yet and is to.
+    pub(super) begin: bool,
+    /// What to call it there.
+    pub(super) name: String,
+    pub(super) launcher: Launcher,
+    /// The resolved configuration and what belongs to it: names and texts, the training file first.
+    pub(super) files: Vec<(String, String)>,
+    /// For the trainer.
+    pub(super) args: Vec<String>,
+    pub(super) share: bool,
+    /// What the head has of its log, in bytes, by the names of the streams there.
+    pub(super) have: BTreeMap<Stream, u64>,
+}
+
+/// From the part.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "frame")]
+pub(super) enum Frame {
+    Begun {
+        run: RunId,
+    },
+    /// So many bytes of a log follow.
+    Log {
+        stream: Stream,
+        bytes: usize,
+    },
+    /// An answer to [`Word::Beat`].
+    Alive,
+    Ended {
+        outcome: Outcome,
+    },
+    /// It could not begin.
+    Refused {
+        reason: String,
+    },
+    /// There is no such part any more.
+    Gone,
+}
+
+/// The next frame, with the bytes behind it in `bytes`; none at the end. What is no frame is skipped: a shell may print a
+/// greeting.
+pub(super) fn next(from: &mut impl BufRead, bytes: &mut Vec<u8>) -> io::Result<Option<Frame>> {
+    let mut line = String::new();
+    loop {
+        line.clear();
+        if from.read_line(&mut line)? == 0 {
+            return Ok(None);
+        }
+        let Ok(frame) = serde_json::from_str(&line) else { continue };
+        bytes.clear();
+        if let Frame::Log { bytes: count, .. } = frame {
+            if count > PIECE {
+                return Err(io::Error::other("a piece of a log is too long"));
+            }
+            bytes.resize(count, 0);
+            from.read_exact(bytes)?;
+        }
+        return Ok(Some(frame));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_are_read_with_their_bytes_whatever_a_shell_says_between_them() {
+        let text = b"Welcome!\n{\"frame\":\"log\",\"stream\":\"rank3\",\"bytes\":5}\n{\"a\n\n{\"frame\":\"alive\"}\n";
+        let (mut from, mut bytes) = (&text[..], vec![]);
+        let log = Frame::Log { stream: Stream::Rank(3), bytes: 5 };
+        assert_eq!(next(&mut from, &mut bytes).expect("read"), Some(log));
+        assert_eq!(bytes, b"{\"a\n\n");
+        assert_eq!(next(&mut from, &mut bytes).expect("read"), Some(Frame::Alive));
+        assert_eq!(next(&mut from, &mut bytes).expect("read"), None);
+        let long = format!("{{\"frame\":\"log\",\"stream\":\"rank3\",\"bytes\":{}}}\n", u64::MAX);
+        next(&mut long.as_bytes(), &mut bytes).expect_err("nobody sends so much");
+    }
+}
