@@ -21,6 +21,7 @@ pub mod hold;
 mod leftovers;
 pub mod limits;
 pub mod lock;
+pub mod meeting;
 pub mod memory;
 pub mod mounts;
 pub mod net;

@@ -17,6 +17,7 @@ use super::{
     checkpoints::Fault,
     id::{IdError, RunId},
     lease::Busy,
+    nodes::Obstacle,
 };
 
 #[derive(Debug, thiserror::Error)]
@@ -83,6 +84,15 @@ pub enum RunError {
     NoHome,
     #[error("your systemd cannot be told of the unit: {said}")]
     NoUserManager { said: String },
+    #[error("`{host}`, the first machine of the hostfile, is not this one")]
+    NotTheFirst { host: String, source: io::Error },
+    #[error("{}", hindered(.0))]
+    Obstacles(Vec<Obstacle>),
+    #[error("this trainer cannot cache a dataset on {machines} machines: `{}` gives all ranks a queue that only those of the \
+             first one can reach", path.display())]
+    CannotCache { path: PathBuf, machines: usize },
+    #[error("`{id}` is a part of `{of}`, a run of another machine")]
+    IsPart { id: RunId, of: RunId },
     #[error("`{}` cannot be given to the trainer: it is not UTF-8", path.display())]
     NotText { path: PathBuf },
     #[error("this file system cannot hold the pipes of a run")]
@@ -154,10 +164,13 @@ impl Report for RunError {
             | Self::AlreadyComplete { .. }
             | Self::NotText { .. }
             | Self::NoHome
+            | Self::NotTheFirst { .. }
+            | Self::IsPart { .. }
             | Self::Id(_) => Kind::Usage,
             Self::NoGpu { .. }
             | Self::CannotExport { .. }
             | Self::NoPipes { .. }
+            | Self::CannotCache { .. }
             | Self::Newer { .. }
             | Self::NoUserManager { .. } => Kind::Unsupported,
             Self::NotStarted { .. }
@@ -168,6 +181,7 @@ impl Report for RunError {
             | Self::SupervisorDied { .. }
             | Self::Supervisor(_)
             | Self::NoPort(_) => Kind::Failed,
+            Self::Obstacles(found) => found.iter().find_map(|it| it.kind).unwrap_or(Kind::Failed),
             Self::StillRunning { .. } => Kind::Locked,
             Self::Busy(cause) => cause.kind(),
             Self::Damaged { .. } | Self::DamagedQueue { .. } => Kind::Integrity,
@@ -231,7 +245,14 @@ impl Report for RunError {
             }
             Self::Damaged { path, .. } => format!("look at `{}`, or delete the run's folder", path.display()),
             Self::Newer { .. } => "use the newest dpgui in this workspace".to_owned(),
-            Self::CannotExport { .. } | Self::SupervisorDied { .. } | Self::Supervisor(_) | Self::NoPort(_) | Self::Id(_) => return None,
+            Self::CannotExport { .. } | Self::Obstacles(_) | Self::SupervisorDied { .. } | Self::Supervisor(_) | Self::NoPort(_) | Self::Id(_) => return None,
+            Self::NotTheFirst { .. } => {
+                "start it on the first machine of the file, or put this one first, by the name that the others know".to_owned()
+            }
+            Self::CannotCache { .. } => {
+                "train on one machine; a trainer that can do it is named by `[trainer] script` in `dpgui.toml`".to_owned()
+            }
+            Self::IsPart { of, .. } => format!("on the first machine: `dpgui resume {of}`"),
             Self::Busy(cause) => return cause.hint(),
             Self::Config(cause) => return cause.hint(),
             Self::Process(cause) => return cause.hint(),
@@ -251,6 +272,11 @@ fn too_much(changes: &[Change]) -> String {
 fn listed(findings: &[Finding]) -> String {
     let lines: Vec<String> = findings.iter().map(Finding::to_string).collect();
     format!("the configuration cannot work\n{}", lines.join("\n"))
+}
+
+fn hindered(found: &[Obstacle]) -> String {
+    let lines: Vec<String> = found.iter().map(Obstacle::sentence).collect();
+    format!("these machines cannot train together\n{}", lines.join("\n"))
 }
 
 fn ids(ids: &[RunId]) -> String {

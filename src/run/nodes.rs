@@ -9,9 +9,12 @@
 pub mod guest;
 pub mod hostfile;
 pub mod link;
+mod look;
 pub mod part;
+pub mod preflight;
 mod ssh;
 mod talk;
 
 pub use hostfile::Hostfile;
 pub use part::{Ended, Node, NodeState, Origin, Part};
+pub use preflight::Obstacle;

@@ -48,6 +48,9 @@ impl Request {
     /// To go on with a run as it was started.
     pub fn again(dir: &RunDir) -> Result<Self, RunError> {
         let spec = dir.spec()?;
+        if let Some(origin) = spec.part.as_ref().and_then(|it| it.of.clone()) {
+            return Err(RunError::IsPart { id: dir.id().clone(), of: origin.run });
+        }
         // The file may have been moved since; what it said is kept.
         let config = if fs::is_file(&spec.source) { spec.source } else { spec.config };
         Ok(Self {

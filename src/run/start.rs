@@ -28,7 +28,7 @@ use super::{
     launch::{self, Launch},
     lease::Claim,
     list,
-    nodes::{Hostfile, Part},
+    nodes::{Hostfile, Part, preflight},
     notify,
     outcome::Outcome,
     queue,
@@ -128,6 +128,7 @@ pub fn start(site: Site<'_>, request: &Request, _setup: &Lock) -> Result<Started
     let mut warnings = check_config(&config, devices.as_ref().ok().map(ranks), &request.args)?;
     let devices = devices?;
     let data = data::check(site, &config, ranks(&devices))?;
+    warnings.extend(preflight::check(site, request, (&config, &script))?);
 
     // One start at a time, until the others can read in the run's folder what it uses.
     fs::create_dir_all(&workspace.internal())?;
@@ -195,7 +196,7 @@ fn hand_over(host: &Host, dir: &RunDir, spec: &Spec, env: &Env) -> Result<(), Ru
     Ok(())
 }
 
-fn check_setup(workspace: &Workspace, script: &Path) -> Result<(), RunError> {
+pub(super) fn check_setup(workspace: &Workspace, script: &Path) -> Result<(), RunError> {
     let program = launch::program(workspace);
     if !fs::is_file(&program) {
         return Err(RunError::NotSetUp { path: program });
@@ -210,7 +211,11 @@ fn check_setup(workspace: &Workspace, script: &Path) -> Result<(), RunError> {
 ///
 /// # Errors
 /// All errors at once, with the warnings: they may say why something seems to be missing.
-fn check_config(config: &TrainConfig, ranks: Option<u32>, args: &[String]) -> Result<Vec<String>, RunError> {
+pub(super) fn check_config(
+    config: &TrainConfig,
+    ranks: Option<u32>,
+    args: &[String],
+) -> Result<Vec<String>, RunError> {
     let mut found = config.findings_with(ranks, args);
     found.retain(|finding| finding.severity != Severity::Note);
     if found.iter().any(|finding| finding.severity == Severity::Error) {

@@ -1,11 +1,16 @@
 //! Runs on several machines, over a real sshd: both print, both stop, and whatever breaks leaves nothing on either.
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use crate::support::{
     cluster::{Cluster, OTHER},
-    lab::{kill, until},
+    lab::{kill, until, until_within},
 };
+
+/// A start of DeepSpeed and a few dozen steps, on a busy machine with two cores.
+const PATIENCE: Duration = Duration::from_mins(5);
 
 #[test]
 fn both_machines_train_and_what_they_print_is_in_one_log() {
@@ -108,11 +113,80 @@ fn whoever_is_killed_between_the_machines_is_replaced_and_no_byte_is_lost() {
 }
 
 #[test]
-fn what_cannot_begin_on_the_other_machine_does_not_begin_at_all() {
+fn what_keeps_a_machine_from_its_part_is_said_before_anything_begins() {
     let cluster = Cluster::new(&[("STEPS", "0")]);
-    std::fs::remove_file(cluster.other("w/venv/bin/deepspeed")).expect("removed");
-    let said = cluster.train(&[]);
-    assert_eq!(said.code, Some(1), "{said}");
-    assert!(said.stderr.contains(OTHER), "{said}");
-    cluster.lab.only_run().assert_nobody_left();
+    let lab = &cluster.lab;
+    let refused = |code: i32, expected: &[&str]| {
+        let said = cluster.train(&[]);
+        assert_eq!(said.code, Some(code), "{said}");
+        for text in expected {
+            assert!(said.stderr.contains(text), "{text}: {said}");
+        }
+        let left = std::fs::read_dir(lab.sandbox.root().join("runs")).map_or(0, Iterator::count);
+        assert_eq!(left, 0, "nothing has begun");
+    };
+    std::fs::rename(cluster.other("w/venv/bin/deepspeed"), cluster.other("w/deepspeed")).expect("moved");
+    refused(2, &["`127.0.0.2` could not begin: ", "bin/deepspeed` is not there", "fix: run `dpgui setup`"]);
+    std::fs::rename(cluster.other("w/deepspeed"), cluster.other("w/venv/bin/deepspeed")).expect("moved");
+
+    std::fs::write(cluster.other("w/dpgui.lock"), "another").expect("written");
+    std::fs::write(cluster.other("w/vendor/diffusion-pipe/train.py"), "another").expect("written");
+    refused(9, &["`127.0.0.2` has another `dpgui.lock`", "`127.0.0.2` has another trainer"]);
+    std::fs::remove_file(cluster.other("w/dpgui.lock")).expect("removed");
+    std::fs::write(cluster.other("w/vendor/diffusion-pipe/train.py"), "").expect("written");
+
+    let shared = lab.sandbox.path("shared").display().to_string();
+    lab.change("configs/tiny.toml", &shared, "output");
+    refused(
+        6,
+        &["`127.0.0.2` does not see the files in ", "fix: put `output_dir` on a file system that all"],
+    );
+    lab.change("configs/tiny.toml", "'output'", &format!("'{shared}'"));
+
+    cluster.there(&["train", "configs/tiny.toml", "--detach", "--name", "first"]).ok();
+    refused(5, &["could not begin: the CPU is in use by ", "(training ", "first)"]);
+    cluster.there(&["stop", "--now"]).ok();
+
+    lab.sandbox.write("w/hosts", "127.0.0.1 slots=1\n127.0.0.3 slots=1\n");
+    refused(
+        3,
+        &[
+            "`127.0.0.3` cannot be reached by ssh: ",
+            "Connection refused",
+            "ssh -o BatchMode=yes 127.0.0.3 true",
+        ],
+    );
+    lab.sandbox.write("w/hosts", "192.0.2.1 slots=1\n127.0.0.2 slots=1\n");
+    refused(2, &["`192.0.2.1`, the first machine of the hostfile, is not this one"]);
+    lab.sandbox.write("w/hosts", "127.0.0.1 slots=1\n127.0.0.2 slots\n");
+    refused(2, &["line 2: `127.0.0.2` has no `slots=NUMBER` behind it"]);
+
+    lab.sandbox.write("w/hosts", "127.0.0.1 slots=1\n127.0.0.2 slots=1\n");
+    let caching = "queue = [mp.Manager().Queue()]\ntorch.distributed.broadcast_object_list(queue, src=0)\n";
+    lab.sandbox.write("w/vendor/diffusion-pipe/utils/dataset.py", caching);
+    refused(8, &["this trainer cannot cache a dataset on 2 machines"]);
+    let left = std::fs::read_dir(shared).expect("there").flatten().map(|it| it.file_name());
+    let looks: Vec<_> = left.filter(|it| it.to_string_lossy().starts_with(".dpgui")).collect();
+    assert!(looks.is_empty(), "left of the looks: {looks:?}");
+}
+
+#[test]
+fn the_demo_learns_on_two_machines_with_deepspeed_and_stops_with_a_checkpoint() {
+    let cluster = Cluster::with_deepspeed();
+    let said =
+        cluster.lab.sandbox.dpgui(&["train", "configs/demo.toml", "--hostfile", "hosts", "--detach"]).ok();
+    let run = cluster.lab.run(said.stdout.trim());
+    until_within(PATIENCE, "the training is under way", || {
+        String::from_utf8_lossy(&run.log()).contains("steps: 20 ").then_some(())
+    });
+    let part = cluster.part();
+    let said = cluster.lab.sandbox.dpgui(&["stop", &run.id()]).ok();
+    assert_eq!(run.outcome(), json!({ "outcome": "stopped", "saved": true }), "{said}");
+    part.outcome();
+    run.assert_nobody_left();
+    part.assert_nobody_left();
+    let resumed = ["train", "configs/demo.toml", "--hostfile", "hosts", "--resume", &run.id()];
+    let said = cluster.lab.sandbox.dpgui(&resumed).ok();
+    assert!(said.stdout.contains("TRAINING COMPLETE!"), "{said}");
+    assert!(said.stderr.contains("from the checkpoint at step "), "{said}");
 }

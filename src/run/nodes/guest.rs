@@ -30,8 +30,9 @@ use super::{
         stop,
         supervise::Command,
     },
+    look,
     part::Origin,
-    talk::{Frame, Invitation, PIECE, Word},
+    talk::{Frame, Invitation, PIECE, Versioned, Word},
 };
 
 /// Between two looks where no change of a file is told.
@@ -64,8 +65,22 @@ pub fn attend(
     let mut mouth = Mouth { output: site.output, has_gone: false };
     let mut line = String::new();
     let read = input.read_line(&mut line).is_ok();
-    let Some(Word::Join(invitation)) = serde_json::from_str(&line).ok().filter(|_| read) else {
-        return Err(Error::new(Kind::Usage, "this is for the first machine of a run on several"));
+    if let Err(error) = same_version(&line) {
+        mouth.say(&Frame::Refused { reason: reason(&error) });
+        return Ok(());
+    }
+    let invitation = match serde_json::from_str(&line) {
+        Ok(Word::Join(invitation)) if read => invitation,
+        Ok(Word::Look(look)) if read => {
+            let (answer, _listening) = look::answer(site, &look);
+            mouth.say(&Frame::Answer(Box::new(answer)));
+            // The head tries to reach us until it hangs up.
+            let _ = input.read_line(&mut line);
+            return Ok(());
+        }
+        Ok(_) | Err(_) => {
+            return Err(Error::new(Kind::Usage, "this is for the first machine of a run on several"));
+        }
     };
     let dir = match joined(site, &invitation, setup) {
         Ok(Some(dir)) => dir,
@@ -74,9 +89,7 @@ pub fn attend(
             return Ok(());
         }
         Err(error) => {
-            let mut reason = error.messages().join(": ");
-            reason.extend(error.hint().map(|hint| format!("; {hint}")));
-            mouth.say(&Frame::Refused { reason });
+            mouth.say(&Frame::Refused { reason: reason(&error) });
             return Ok(());
         }
     };
@@ -87,17 +100,30 @@ pub fn attend(
     Ok(report(site.host, &dir, invitation.have, &ears, &mut mouth)?)
 }
 
+/// Of what another version says nothing else is certain.
+fn same_version(line: &str) -> Result<(), Error> {
+    let ours = env!("CARGO_PKG_VERSION");
+    match serde_json::from_str::<Versioned>(line) {
+        Ok(Versioned { dpgui }) if dpgui != ours => {
+            let message = format!("dpgui {dpgui} there cannot work with dpgui {ours} here");
+            Err(Error::new(Kind::Usage, message).with_hint("install the same version on all machines"))
+        }
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
+fn reason(error: &Error) -> String {
+    let mut reason = error.messages().join(": ");
+    reason.extend(error.hint().map(|hint| format!("; {hint}")));
+    reason
+}
+
 /// The part's run, which is started if there is none and there is to be one.
 fn joined(
     site: Site<'_>,
     invitation: &Invitation,
     setup: impl FnOnce() -> Result<Lock, Error>,
 ) -> Result<Option<RunDir>, Error> {
-    let ours = env!("CARGO_PKG_VERSION");
-    if invitation.dpgui != ours {
-        let message = format!("dpgui {} cannot work with dpgui {ours}", invitation.dpgui);
-        return Err(Error::new(Kind::Usage, message).with_hint("install the same version on all machines"));
-    }
     let Some(origin) = &invitation.part.of else {
         return Err(Error::new(Kind::Usage, "it is not said whose part it is to be"));
     };
@@ -126,15 +152,8 @@ fn find(workspace: &Workspace, origin: &Origin) -> Result<Option<RunDir>, RunErr
 
 /// The configuration lies where it does at the head, because it says so itself, until the run has its own.
 fn begin(site: Site<'_>, invitation: &Invitation, staged: &RunDir, setup: &Lock) -> Result<RunDir, RunError> {
-    fs::create_dir_all(&staged.config())?;
-    let mut config = None;
-    for (name, text) in &invitation.files {
-        let path = staged.config().join(name);
-        fs::write_atomic(&path, text)?;
-        config.get_or_insert(path);
-    }
     let request = Request {
-        config: config.unwrap_or_default(),
+        config: invitation.unpack(&staged.config())?,
         name: Some(RunName::from_any(&invitation.name)),
         launcher: invitation.launcher,
         share: invitation.share,
@@ -163,7 +182,7 @@ fn listen(host: &Host, dir: &RunDir, input: impl BufRead, ears: &Ears) {
                 // The head asks again until it has ended.
                 let _ = stop::request(host, dir, manner);
             }
-            Ok(Word::Join(_)) | Err(_) => {}
+            Ok(Word::Join(_) | Word::Look(_)) | Err(_) => {}
         }
     }
     ears.is_deaf.store(true, Ordering::Relaxed);

@@ -31,6 +31,7 @@ use super::{
         RunError,
         dir::RunDir,
         outcome::Manner,
+        request::Request,
         spec::{RESUME, Spec},
         state::{Degree, RunState},
         stop::ASK_EVERY,
@@ -212,25 +213,16 @@ impl Link<'_> {
     fn invitation(&self) -> Result<Invitation, RunError> {
         let Self { dir, spec, .. } = self;
         let origin = Origin { run: dir.id().clone(), port: spec.master_port };
-        let mut files = vec![];
-        for name in fs::names(&dir.config())? {
-            let text = fs::read_text(&dir.config().join(&name))?;
-            files.push((name.to_string_lossy().into_owned(), text));
-        }
-        let training = spec.config.file_name().unwrap_or_default();
-        files.sort_by_key(|(name, _)| **name != *training);
+        let part = Part { of: Some(origin), own: self.number, ..self.part.clone() };
         let mut args = spec.passed_on.clone();
         args.extend(spec.resumes.iter().flat_map(|folder| [RESUME.to_owned(), folder.clone()]));
+        let launcher = spec.launcher;
+        let request = Request { launcher, args, share: spec.claim.is_shared(), ..Request::default() };
         Ok(Invitation {
-            dpgui: env!("CARGO_PKG_VERSION").to_owned(),
-            part: Part { of: Some(origin), own: self.number, ..self.part.clone() },
             begin: self.is_new() && wish(self.dir, &mut None).is_none(),
             name: format!("{}-node{}", dir.id().name(), self.number),
-            launcher: spec.launcher,
-            files,
-            args,
-            share: spec.claim.is_shared(),
             have: self.pipes.iter().map(|(stream, pipe)| (*stream, pipe.passed)).collect(),
+            ..Invitation::new(&dir.config(), &spec.config, &part, &request)?
         })
     }
 
@@ -288,7 +280,7 @@ fn hear(
     while let Some(frame) = talk::next(&mut from, &mut bytes)? {
         *heard.lock().unwrap_or_else(PoisonError::into_inner) = Stopwatch::start();
         match frame {
-            Frame::Alive => {}
+            Frame::Alive | Frame::Answer(_) => {}
             Frame::Begun { run } => {
                 let command = Command::Node { node: number, state: NodeState::Begun { run } };
                 let message = serde_json::to_string(&command).unwrap_or_default();

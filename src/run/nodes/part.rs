@@ -18,7 +18,7 @@ pub struct Node {
     pub slots: u32,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Part {
     /// Whose part it is. None at the head, whose run it is.
     pub of: Option<Origin>,
@@ -58,6 +58,13 @@ pub enum Ended {
     Lost { reason: String },
 }
 
+impl Node {
+    /// Without the user that ssh is to be.
+    pub fn address(&self) -> &str {
+        self.host.rsplit_once('@').map_or(&self.host, |(_, host)| host)
+    }
+}
+
 impl Part {
     pub fn at_head(hostfile: Hostfile, patience: Duration) -> Self {
         Self { of: None, nodes: hostfile.into_nodes(), own: 0, patience }
@@ -77,8 +84,7 @@ impl Part {
 
     /// Where the ranks meet: the head, by a name that all machines know.
     pub fn master(&self) -> &str {
-        let host = &self.nodes[0].host;
-        host.rsplit_once('@').map_or(host, |(_, host)| host)
+        self.nodes[0].address()
     }
 
     /// Ranks of all machines.

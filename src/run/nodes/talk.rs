@@ -4,15 +4,19 @@
 use std::{
     collections::BTreeMap,
     io::{self, BufRead},
+    path::{Path, PathBuf},
 };
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::logs::Stream;
+use crate::{error::Kind, logs::Stream, platform::fs};
 
 use super::super::{
+    RunError,
     id::RunId,
     outcome::{Manner, Outcome},
+    request::Request,
     spec::Launcher,
 };
 
@@ -25,7 +29,9 @@ pub(super) const PIECE: usize = 64 * 1024;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "say")]
 pub(super) enum Word {
-    /// The first one.
+    /// Would it work? This is all that is said then.
+    Look(Box<Look>),
+    /// The first one of a run.
     Join(Box<Invitation>),
     /// The head is there.
     Beat,
@@ -35,7 +41,7 @@ pub(super) enum Word {
 }
 
 /// All that a part is made from, or found again by.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Invitation {
     /// The version at the head.
     pub(super) dpgui: String,
@@ -54,6 +60,82 @@ pub(super) struct Invitation {
     pub(super) have: BTreeMap<Stream, u64>,
 }
 
+/// A run that is about to begin.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Look {
+    /// The version at the head.
+    pub(super) dpgui: String,
+    pub(super) invitation: Invitation,
+    /// Where the configuration lies, as it says itself.
+    pub(super) folder: PathBuf,
+    /// The head listens there.
+    pub(super) port: u16,
+    pub(super) output_dir: PathBuf,
+    /// A file that the head has made in there.
+    pub(super) token: String,
+}
+
+/// What a machine sees of itself and around it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Answer {
+    /// Digests of files that are to be the same everywhere.
+    pub(super) lock: Option<String>,
+    pub(super) trainer: Option<String>,
+    /// Why it could not begin, and what would help.
+    pub(super) refused: Option<(Kind, String, Option<String>)>,
+    pub(super) warnings: Vec<String>,
+    pub(super) sees_output: bool,
+    /// Why it cannot reach the head.
+    pub(super) misses_head: Option<String>,
+    /// Its own address, and a port at which it listens while it is talked to.
+    pub(super) listens: Option<(String, u16)>,
+    pub(super) time: Timestamp,
+}
+
+/// The version of whoever speaks, which is in any word of any version.
+#[derive(Deserialize)]
+pub(super) struct Versioned {
+    pub(super) dpgui: String,
+}
+
+impl Invitation {
+    /// With the configuration in this folder.
+    pub(super) fn new(
+        folder: &Path,
+        config: &Path,
+        part: &Part,
+        request: &Request,
+    ) -> Result<Self, RunError> {
+        let mut files = vec![];
+        for name in fs::names(folder)? {
+            files.push((name.to_string_lossy().into_owned(), fs::read_text(&folder.join(&name))?));
+        }
+        let training = config.file_name().unwrap_or_default();
+        files.sort_by_key(|(name, _)| **name != *training);
+        Ok(Self {
+            dpgui: env!("CARGO_PKG_VERSION").to_owned(),
+            part: part.clone(),
+            launcher: request.launcher,
+            files,
+            args: request.args.clone(),
+            share: request.share,
+            ..Self::default()
+        })
+    }
+
+    /// Puts its files into `folder` and says which one is the training file.
+    pub(super) fn unpack(&self, folder: &Path) -> Result<PathBuf, RunError> {
+        fs::create_dir_all(folder)?;
+        let mut config = None;
+        for (name, text) in &self.files {
+            let path = folder.join(name);
+            fs::write_atomic(&path, text)?;
+            config.get_or_insert(path);
+        }
+        Ok(config.unwrap_or_default())
+    }
+}
+
 /// From the part.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "frame")]
@@ -68,6 +150,8 @@ pub(super) enum Frame {
     },
     /// An answer to [`Word::Beat`].
     Alive,
+    /// An answer to [`Word::Look`].
+    Answer(Box<Answer>),
     Ended {
         outcome: Outcome,
     },

@@ -27,16 +27,24 @@ pub(crate) struct Cluster {
 impl Cluster {
     /// `knobs` are those of `tests/fakes/deepspeed.py`, for both.
     pub(crate) fn new(knobs: &[(&str, &str)]) -> Self {
-        let mut lab = Lab::new(knobs);
+        Self::of(Lab::new(knobs), "configs/tiny.toml", knobs)
+    }
+
+    /// With the real DeepSpeed and the demo's trainer, a rank a machine.
+    pub(crate) fn with_deepspeed() -> Self {
+        Self::of(Lab::with_deepspeed(), "configs/demo.toml", &[])
+    }
+
+    fn of(mut lab: Lab, config: &str, knobs: &[(&str, &str)]) -> Self {
         let shared = lab.sandbox.path("shared");
         fs::create_dir(&shared).expect("created");
-        lab.change(
-            "configs/tiny.toml",
-            "output_dir = 'output'",
-            &format!("output_dir = '{}'", shared.display()),
-        );
+        let original = fs::read_to_string(lab.sandbox.root().join(config)).expect("there");
+        let line = original.lines().find(|line| line.starts_with("output_dir = ")).expect("there");
+        lab.change(config, line, &format!("output_dir = '{}'", shared.display()));
         lab.sandbox.write("w/hosts", format!("127.0.0.1 slots=1\n{OTHER} slots=1\n"));
-        lab.sandbox.write("w/dpgui.toml", "[runs]\nnode-patience = '6 s'\n");
+        let path = lab.sandbox.root().join("dpgui.toml");
+        let settings = fs::read_to_string(&path).unwrap_or_default();
+        fs::write(path, format!("{settings}\n[runs]\nnode-patience = '6 s'\n")).expect("written");
         fs::create_dir(lab.sandbox.path("other")).expect("created");
         run(
             "cp",
@@ -91,6 +99,20 @@ impl Cluster {
             let mut parts = entries.map(|it| Run { path: it.path() });
             parts.find(|it| it.json("spec.json").is_some_and(|it| it["part"]["of"]["run"] == run.id()))
         })
+    }
+
+    /// `dpgui ARGS` there, as somebody would have it run over ssh.
+    pub(crate) fn there(&self, args: &[&str]) -> Said {
+        let root = self.lab.sandbox.root();
+        let mut words = vec![env!("CARGO_BIN_EXE_dpgui"), "-C", root.to_str().expect("text")];
+        words.extend(args);
+        let mut ssh = Command::new(self.lab.sandbox.path("bin/ssh"));
+        Said::from(
+            ssh.arg(OTHER)
+                .arg(format!("cd '{}' && {}", root.display(), words.join(" ")))
+                .output()
+                .expect("ssh starts"),
+        )
     }
 
     /// Something on the other machine, as seen from here.
