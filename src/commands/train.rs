@@ -134,6 +134,10 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
     let (config, resume, step) = args.wanted()?;
     let hostfile = args.hostfile.as_ref().map(|path| Hostfile::load(&host.absolute(path))).transpose()?;
     let part = hostfile.map(|it| Part::at_head(it, settings.runs.node_patience));
+    if part.is_some() && args.restarts().is_some() {
+        return Err(Error::new(Kind::Usage, "a run on several machines is not restarted by itself")
+            .with_hint("leave out `--on-stall restart`, and go on with `dpgui resume RUN`"));
+    }
     let request = Request {
         config: context.configuration(&config)?,
         gpus: args.gpus.clone(),
@@ -289,7 +293,7 @@ pub(super) fn announce(started: &Started, output: &Output) {
     output.event(&Begun {
         run: started.dir.id(),
         folder: started.dir.path().to_owned(),
-        on: spec.devices.to_string(),
+        on: spec.place(),
         port: spec.master_port,
         resumes_step: resumed.map(|it| it.checkpoint.step),
         resumes_run: resumed.and_then(|it| it.run.as_ref()).map(RunDir::id),

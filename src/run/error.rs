@@ -17,7 +17,7 @@ use super::{
     checkpoints::Fault,
     id::{IdError, RunId},
     lease::Busy,
-    nodes::Obstacle,
+    nodes::NodesError,
 };
 
 #[derive(Debug, thiserror::Error)]
@@ -84,15 +84,6 @@ pub enum RunError {
     NoHome,
     #[error("your systemd cannot be told of the unit: {said}")]
     NoUserManager { said: String },
-    #[error("`{host}`, the first machine of the hostfile, is not this one")]
-    NotTheFirst { host: String, source: io::Error },
-    #[error("{}", hindered(.0))]
-    Obstacles(Vec<Obstacle>),
-    #[error("this trainer cannot cache a dataset on {machines} machines: `{}` gives all ranks a queue that only those of the \
-             first one can reach", path.display())]
-    CannotCache { path: PathBuf, machines: usize },
-    #[error("`{id}` is a part of `{of}`, a run of another machine")]
-    IsPart { id: RunId, of: RunId },
     #[error("`{}` cannot be given to the trainer: it is not UTF-8", path.display())]
     NotText { path: PathBuf },
     #[error("this file system cannot hold the pipes of a run")]
@@ -109,6 +100,8 @@ pub enum RunError {
     Newer { path: PathBuf },
     #[error("the queue in `{}` cannot be read", path.display())]
     DamagedQueue { path: PathBuf, source: serde_json::Error },
+    #[error(transparent)]
+    Nodes(#[from] NodesError),
     #[error(transparent)]
     Busy(#[from] Busy),
     #[error("`{id}` does not wait in the queue")]
@@ -164,13 +157,10 @@ impl Report for RunError {
             | Self::AlreadyComplete { .. }
             | Self::NotText { .. }
             | Self::NoHome
-            | Self::NotTheFirst { .. }
-            | Self::IsPart { .. }
             | Self::Id(_) => Kind::Usage,
             Self::NoGpu { .. }
             | Self::CannotExport { .. }
             | Self::NoPipes { .. }
-            | Self::CannotCache { .. }
             | Self::Newer { .. }
             | Self::NoUserManager { .. } => Kind::Unsupported,
             Self::NotStarted { .. }
@@ -181,7 +171,7 @@ impl Report for RunError {
             | Self::SupervisorDied { .. }
             | Self::Supervisor(_)
             | Self::NoPort(_) => Kind::Failed,
-            Self::Obstacles(found) => found.iter().find_map(|it| it.kind).unwrap_or(Kind::Failed),
+            Self::Nodes(cause) => cause.kind(),
             Self::StillRunning { .. } => Kind::Locked,
             Self::Busy(cause) => cause.kind(),
             Self::Damaged { .. } | Self::DamagedQueue { .. } => Kind::Integrity,
@@ -196,8 +186,7 @@ impl Report for RunError {
         let text = match self {
             Self::NotSetUp { .. } | Self::NoTrainer { .. } | Self::NotStarted { .. } => "run `dpgui setup`".to_owned(),
             Self::Findings(found) => {
-                let mut errors = found.iter().filter(|it| it.severity == Severity::Error);
-                errors.find_map(|it| it.fix.clone())?
+                found.iter().filter(|it| it.severity == Severity::Error).find_map(|it| it.fix.clone())?
             }
             Self::NoGpu { .. } => "train on a machine with an NVIDIA GPU, or look at `dpgui demo`".to_owned(),
             Self::UnknownGpu { .. } => "name GPUs as `nvidia-smi` counts them: `--gpus 0,1`".to_owned(),
@@ -245,14 +234,8 @@ impl Report for RunError {
             }
             Self::Damaged { path, .. } => format!("look at `{}`, or delete the run's folder", path.display()),
             Self::Newer { .. } => "use the newest dpgui in this workspace".to_owned(),
-            Self::CannotExport { .. } | Self::Obstacles(_) | Self::SupervisorDied { .. } | Self::Supervisor(_) | Self::NoPort(_) | Self::Id(_) => return None,
-            Self::NotTheFirst { .. } => {
-                "start it on the first machine of the file, or put this one first, by the name that the others know".to_owned()
-            }
-            Self::CannotCache { .. } => {
-                "train on one machine; a trainer that can do it is named by `[trainer] script` in `dpgui.toml`".to_owned()
-            }
-            Self::IsPart { of, .. } => format!("on the first machine: `dpgui resume {of}`"),
+            Self::CannotExport { .. } | Self::SupervisorDied { .. } | Self::Supervisor(_) | Self::NoPort(_) | Self::Id(_) => return None,
+            Self::Nodes(cause) => return cause.hint(),
             Self::Busy(cause) => return cause.hint(),
             Self::Config(cause) => return cause.hint(),
             Self::Process(cause) => return cause.hint(),
@@ -272,11 +255,6 @@ fn too_much(changes: &[Change]) -> String {
 fn listed(findings: &[Finding]) -> String {
     let lines: Vec<String> = findings.iter().map(Finding::to_string).collect();
     format!("the configuration cannot work\n{}", lines.join("\n"))
-}
-
-fn hindered(found: &[Obstacle]) -> String {
-    let lines: Vec<String> = found.iter().map(Obstacle::sentence).collect();
-    format!("these machines cannot train together\n{}", lines.join("\n"))
 }
 
 fn ids(ids: &[RunId]) -> String {

@@ -271,6 +271,27 @@ mod tests {
     }
 
     #[test]
+    fn of_two_machines_that_fail_the_first_is_named_or_the_one_that_did_not_follow() {
+        let failure = |end| NodeFailure { host: "node2".to_owned(), end };
+        let failed = Some(Outcome::Failed { exit: Exit::Code(1) });
+        let killed = Some(Outcome::Killed { signal: Some(9) });
+        let named = |end: &Option<Outcome>| Outcome::NodeFailed {
+            host: "node2".to_owned(),
+            end: end.clone().map(Box::new),
+        };
+        let check = |mut evidence: Evidence, end: &Option<Outcome>, expected| {
+            evidence.node_failed(&failure(end.clone()));
+            assert_eq!(Evidence { exit: Some(Exit::Code(1)), ..evidence }.outcome(None), expected);
+        };
+        check(Evidence::default(), &failed, named(&failed));
+        check(exited(Exit::Code(1)), &failed, Outcome::Failed { exit: Exit::Code(1) });
+        check(exited(Exit::Code(1)), &killed, named(&killed));
+        check(exited(Exit::Code(1)), &None, named(&None));
+        let complete = Evidence { proof: Some(Proof::Complete), ..exited(Exit::Code(0)) };
+        check(complete, &None, Outcome::Completed);
+    }
+
+    #[test]
     fn the_pace_tells_steps_from_saves() {
         let mut evidence = Evidence::default();
         let seconds = Duration::from_secs;

@@ -6,6 +6,7 @@
 //! heard of its head for a while ends itself, and a head that has not heard of a part ends the rest: whatever breaks,
 //! nothing is left anywhere.
 
+mod error;
 pub mod guest;
 pub mod hostfile;
 pub mod link;
@@ -15,6 +16,7 @@ pub mod preflight;
 mod ssh;
 mod talk;
 
+pub use error::NodesError;
 pub use hostfile::Hostfile;
 pub use part::{Ended, Node, NodeState, Origin, Part};
 pub use preflight::Obstacle;

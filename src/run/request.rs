@@ -9,7 +9,7 @@ use super::{
     devices::Devices,
     dir::RunDir,
     id::RunName,
-    nodes::Part,
+    nodes::{NodesError, Part},
     notify,
     spec::Launcher,
     watchdog::{OnNan, OnStall},
@@ -49,7 +49,7 @@ impl Request {
     pub fn again(dir: &RunDir) -> Result<Self, RunError> {
         let spec = dir.spec()?;
         if let Some(origin) = spec.part.as_ref().and_then(|it| it.of.clone()) {
-            return Err(RunError::IsPart { id: dir.id().clone(), of: origin.run });
+            return Err(NodesError::IsPart { id: dir.id().clone(), of: origin.run }.into());
         }
         // The file may have been moved since; what it said is kept.
         let config = if fs::is_file(&spec.source) { spec.source } else { spec.config };

@@ -157,6 +157,14 @@ impl Spec {
         part.streams_of(number, self.launcher).into_iter().map(|(here, _)| here).collect()
     }
 
+    /// For people: the GPUs, or the machines.
+    pub fn place(&self) -> String {
+        match &self.part {
+            Some(part) if part.is_head() => format!("{} machines: {}", part.nodes.len(), part.machines()),
+            Some(_) | None => self.devices.to_string(),
+        }
+    }
+
     /// The machines that have parts of this run.
     pub fn guests(&self) -> Range<u32> {
         self.part.as_ref().map_or(0..0, Part::guests)

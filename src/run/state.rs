@@ -629,6 +629,7 @@ mod tests {
             prop_oneof![Just(Manner::Graceful), Just(Manner::NoSave), Just(Manner::Now)]
                 .prop_map(Event::StopRequested),
             prop_oneof![Just(Concern::NotANumber), Just(Concern::Stalled)].prop_map(Event::Concerned),
+            prop_oneof![Just(None), Just(Some(Outcome::Lost))].prop_map(node_failed),
             Just(Event::SaveWanted),
             Just(Event::SaveRequested),
             Just(Event::SaveFailed),
@@ -636,6 +637,10 @@ mod tests {
             Just(Event::Signalled),
             Just(Event::Turn),
         ]
+    }
+
+    fn node_failed(end: Option<Outcome>) -> Event {
+        Event::NodeFailed(NodeFailure { host: "node2".to_owned(), end })
     }
 
     const fn degree(state: &RunState) -> Option<Degree> {

@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
     net::unix::pipe,
@@ -29,7 +29,6 @@ use super::{
     folder::TrainerFolder,
     gauge::Meter,
     journal::{Journal, Snapshot},
-    nodes::NodeState,
     outcome::Manner,
     processes::Marks,
     ranks::Ranks,
@@ -44,8 +43,11 @@ mod afar;
 mod again;
 mod alarm;
 mod child;
+mod command;
 mod output;
 mod turn;
+
+pub use command::Command;
 
 use afar::{NodeNote, Others};
 use alarm::Pulse;
@@ -63,33 +65,6 @@ pub enum Begin {
     Start,
     /// A run whose supervisor is gone, with or without its trainer.
     Adopt,
-}
-
-/// A line on the control pipe.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", tag = "command")]
-pub enum Command {
-    Stop {
-        manner: Manner,
-    },
-    /// Write a checkpoint and go on.
-    Save,
-    /// Leave the queue. One that has begun does not.
-    Withdraw,
-    /// Something is free that a queued run may have waited for.
-    Look,
-    /// From a rank that has become one below DeepSpeed's launcher.
-    RankStarted {
-        rank: usize,
-        process: ProcessId,
-    },
-    /// What became of the part on another machine.
-    Node {
-        node: u32,
-        state: NodeState,
-    },
-    /// The head of this part is there.
-    Beat,
 }
 
 /// Records of the supervisor's own, beside those of the machine.

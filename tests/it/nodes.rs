@@ -19,6 +19,7 @@ fn both_machines_train_and_what_they_print_is_in_one_log() {
     for line in ["I am rank 0", "I am rank 1", "TRAINING COMPLETE!", "[node1] the launcher has ended"] {
         assert!(said.stdout.contains(line), "{line}: {said}");
     }
+    assert!(said.stderr.contains("on 2 machines: 127.0.0.1 (1), 127.0.0.2 (1)"), "{said}");
     let (run, part) = (cluster.lab.only_run(), cluster.part());
     assert_eq!(run.outcome(), json!({ "outcome": "completed" }));
     assert_eq!(part.outcome(), json!({ "outcome": "completed" }));
@@ -62,6 +63,20 @@ fn a_rank_that_dies_on_the_other_machine_ends_both_and_is_named() {
     part.assert_nobody_left();
     let listed = cluster.lab.sandbox.dpgui(&["runs", "--json"]).ok().events();
     assert_eq!(listed[0]["state"], "failed", "{listed:?}");
+}
+
+#[test]
+fn a_part_that_somebody_stops_there_ends_the_run_and_is_not_resumed_there() {
+    let cluster = Cluster::new(&[("STEPS", "0")]);
+    let (run, part) = cluster.detached(&[]);
+    run.wait_for_log("steps: 2 ");
+    cluster.there(&["stop"]).ok();
+    let end = json!({ "outcome": "stopped", "saved": false });
+    assert_eq!(run.outcome(), json!({ "outcome": "node-failed", "host": OTHER, "end": end }));
+    let said = cluster.there(&["resume", &part.id()]);
+    assert!(said.code == Some(2) && said.stderr.contains(&format!("`dpgui resume {}`", run.id())), "{said}");
+    let restarts = cluster.train(&["--on-stall", "restart"]);
+    assert!(restarts.code == Some(2) && restarts.stderr.contains("not restarted by itself"), "{restarts}");
 }
 
 #[test]

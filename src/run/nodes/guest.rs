@@ -94,10 +94,10 @@ pub fn attend(
         }
     };
     let ears = Arc::new(Ears::default());
-    let (hears, host, heard) = (Arc::clone(&ears), site.host.clone(), dir.clone());
-    thread::spawn(move || listen(&host, &heard, input, &hears));
+    let (host, run, shared) = (site.host.clone(), dir.clone(), Arc::clone(&ears));
+    thread::spawn(move || listen(&host, &run, input, &shared));
     mouth.say(&Frame::Begun { run: dir.id().clone() });
-    Ok(report(site.host, &dir, invitation.have, &ears, &mut mouth)?)
+    Ok(report(site.host, &dir, &invitation.have, &ears, &mut mouth)?)
 }
 
 /// Of what another version says nothing else is certain.
@@ -192,7 +192,7 @@ fn listen(host: &Host, dir: &RunDir, input: impl BufRead, ears: &Ears) {
 fn report(
     host: &Host,
     dir: &RunDir,
-    have: BTreeMap<Stream, u64>,
+    have: &BTreeMap<Stream, u64>,
     ears: &Ears,
     mouth: &mut Mouth<'_>,
 ) -> Result<(), RunError> {

@@ -75,7 +75,8 @@ impl Hostfile {
 
     /// For DeepSpeed.
     pub fn text(nodes: &[Node]) -> String {
-        nodes.iter().map(|it| format!("{} slots={}\n", it.host, it.slots)).collect()
+        let lines: Vec<String> = nodes.iter().map(|it| format!("{} slots={}\n", it.host, it.slots)).collect();
+        lines.concat()
     }
 }
 

@@ -199,7 +199,7 @@ impl Link<'_> {
                 }
                 self.watch.wait(LOOK_EVERY);
             }
-            hears.join().unwrap_or_else(|_| Ok(None))
+            hears.join().unwrap_or(Ok(None))
         });
         self.pipes = pipes.into_inner().unwrap_or_else(PoisonError::into_inner);
         let said = conversation.end();

@@ -52,7 +52,7 @@ pub(super) fn answer(site: Site<'_>, look: &Look) -> (Answer, Option<Meeting>) {
     };
     let meeting = Meeting::anywhere().ok();
     let address = site.host.env.text("SSH_CONNECTION").and_then(meeting::own_address);
-    let port = meeting.as_ref().and_then(|it| it.port().ok());
+    let listens_at = meeting.as_ref().and_then(|it| it.port().ok());
     let answer = Answer {
         lock: digest(&site.workspace.lock_file()),
         trainer: digest(&site.settings.trainer_script(site.workspace)),
@@ -60,7 +60,7 @@ pub(super) fn answer(site: Site<'_>, look: &Look) -> (Answer, Option<Meeting>) {
         warnings,
         sees_output,
         misses_head,
-        listens: address.map(|it| it.to_string()).zip(port),
+        listens: address.map(|it| it.to_string()).zip(listens_at),
         time: clock::now(),
     };
     (answer, meeting)

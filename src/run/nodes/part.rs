@@ -128,12 +128,13 @@ impl NodeState {
 }
 
 impl Ended {
-    /// The run cannot go on for it. A part that leaves without an error has done what it was there for, and one that was
-    /// stopped was so by the head.
-    pub const fn is_failure(&self) -> bool {
+    /// The run cannot go on for it. A part that leaves without an error has done what it was there for, and one is
+    /// stopped by the head, or by somebody there while the run `goes_on`.
+    pub const fn is_failure(&self, goes_on: bool) -> bool {
         match self {
-            Self::Over(outcome) => !matches!(outcome, Outcome::Completed | Outcome::Stopped { .. }),
-            Self::Lost { .. } => true,
+            Self::Over(Outcome::Completed) => false,
+            Self::Over(Outcome::Stopped { .. }) => goes_on,
+            Self::Over(_) | Self::Lost { .. } => true,
         }
     }
 }

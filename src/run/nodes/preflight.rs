@@ -25,6 +25,7 @@ use crate::{
 
 use super::{
     super::{RunError, request::Request, start::Site},
+    error::NodesError,
     part::Part,
     ssh,
     talk::{self, Answer, Frame, Invitation, Look, Word},
@@ -74,15 +75,15 @@ pub fn check(
     let Some(part) = request.part.as_ref().filter(|it| it.is_head()) else { return Ok(vec![]) };
     check_caching(part, script)?;
     let first = &part.nodes[0].host;
-    let meeting =
-        Meeting::at(part.master()).map_err(|source| RunError::NotTheFirst { host: first.clone(), source })?;
+    let meeting = Meeting::at(part.master())
+        .map_err(|source| NodesError::NotTheFirst { host: first.clone(), source })?;
     let folder = site.workspace.internal().join(format!("preflight-{}", &procfs::random_id()[..12]));
     let asked = ask_all(site, request, (part, script), &meeting, config.resolve_into(&folder));
     // It was for those who look.
     let _ = fs::remove_tree(&folder);
     let found = asked?;
     if found.iter().any(|it| it.kind.is_some()) {
-        return Err(RunError::Obstacles(found));
+        return Err(NodesError::Obstacles(found).into());
     }
     Ok(found.iter().map(Obstacle::sentence).collect())
 }
@@ -135,7 +136,7 @@ fn check_caching(part: &Part, script: &Path) -> Result<(), RunError> {
     let path = script.with_file_name("").join(file);
     let text = fs::read_optional(&path)?.unwrap_or_default();
     if signs.iter().all(|sign| text.contains(sign)) {
-        return Err(RunError::CannotCache { path, machines: part.nodes.len() });
+        return Err(NodesError::CannotCache { path, machines: part.nodes.len() }.into());
     }
     Ok(())
 }

@@ -198,7 +198,7 @@ mod tests {
         assert_eq!(bytes, b"{\"a\n\n");
         assert_eq!(next(&mut from, &mut bytes).expect("read"), Some(Frame::Alive));
         assert_eq!(next(&mut from, &mut bytes).expect("read"), None);
-        let long = format!("{{\"frame\":\"log\",\"stream\":\"rank3\",\"bytes\":{}}}\n", u64::MAX);
-        next(&mut long.as_bytes(), &mut bytes).expect_err("nobody sends so much");
+        let endless = format!("{{\"frame\":\"log\",\"stream\":\"rank3\",\"bytes\":{}}}\n", u64::MAX);
+        next(&mut endless.as_bytes(), &mut bytes).expect_err("nobody sends so much");
     }
 }

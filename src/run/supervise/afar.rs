@@ -92,7 +92,7 @@ impl Supervisor {
         let streams = self.spec.streams_of(number);
         // What cannot be read is as good as ended: there is nobody any more who would write.
         let _ = self.take_output(|all, on_line| all.end_of(&streams, on_line));
-        if ended.is_failure() {
+        if ended.is_failure(matches!(self.now.state, RunState::Running(_))) {
             let end = match ended {
                 Ended::Over(outcome) => Some(outcome),
                 Ended::Lost { .. } => None,

@@ -136,7 +136,8 @@ impl Drop for Cluster {
 
 fn start(lab: &Lab, port: u16, knobs: &[(&str, &str)]) -> Child {
     let path = |name: &str| text(&lab.sandbox.path(name));
-    let knobs: String = knobs.iter().map(|(name, value)| format!(" FAKE_{name}={value}")).collect();
+    let knobs: Vec<String> = knobs.iter().map(|(name, value)| format!(" FAKE_{name}={value}")).collect();
+    let knobs = knobs.concat();
     let server = lab.sandbox.write(
         "sshd_config",
         format!(
