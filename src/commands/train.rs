@@ -88,7 +88,7 @@ pub struct Args {
     /// Train on several machines: this one first, then those that ssh reaches without a password
     ///
     /// The file is DeepSpeed's: a machine a line, `HOST slots=GPUS`.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["gpus", "queue", "restart", "print_command"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["gpus", "queue", "restart"])]
     hostfile: Option<PathBuf>,
     /// Use GPUs that another run has already
     #[arg(long)]
@@ -132,8 +132,9 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
     context.adopt_runs()?;
     let settings = context.settings()?;
     let (config, resume, step) = args.wanted()?;
-    let hostfile = args.hostfile.as_ref().map(|path| Hostfile::load(&host.absolute(path))).transpose()?;
-    let part = hostfile.map(|it| Part::at_head(it, settings.runs.node_patience));
+    let hostfile = args.hostfile.as_ref().map(|path| host.absolute(path));
+    let machines = hostfile.as_deref().map(Hostfile::load).transpose()?;
+    let part = machines.map(|it| Part::at_head(it, settings.runs.node_patience));
     if part.is_some() && args.restarts().is_some() {
         return Err(Error::new(Kind::Usage, "a run on several machines is not restarted by itself")
             .with_hint("leave out `--on-stall restart`, and go on with `dpgui resume RUN`"));
@@ -161,7 +162,7 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
                 "this is DeepSpeed's own launcher; with `--launcher direct` dpgui starts the ranks itself",
             );
         }
-        output.data(typed::command(site, &request)?);
+        output.data(typed::command(site, &request, hostfile.as_deref())?);
         return Ok(ExitCode::SUCCESS);
     }
     if args.watch && Screen::is_possible(output) {

@@ -75,9 +75,14 @@ impl Launch<'_> {
         }
     }
 
-    /// DeepSpeed's own command, as anybody would type it.
+    /// DeepSpeed's own command, as anybody would type it. To other machines it finds its own way.
     pub fn stock(&self) -> Vec<String> {
-        [self.launcher_args(), self.trainer()].concat()
+        let Some((part, hostfile)) = self.part else {
+            return [self.launcher_args(), self.trainer()].concat();
+        };
+        let (file, at) = (hostfile.to_string_lossy(), self.port.to_string());
+        let words = ["--hostfile", &file, "--master_addr", part.master(), "--master_port", &at];
+        [words.map(str::to_owned).to_vec(), self.trainer()].concat()
     }
 
     /// The same with [`RANK`] between the launcher and each rank, which gives the rank a pipe of its own. `--no_local_rank`,

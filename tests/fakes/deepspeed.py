@@ -142,7 +142,7 @@ def rank(args):
             os._exit(1)
         time.sleep(1000 if knob("CACHE") == "dies" else float(knob("CACHE")))
     if knob("GREET"):
-        say(f"I am rank {number}")
+        say(" by ".join(filter(None, (f"I am rank {number}", os.environ.get("NCCL_SOCKET_IFNAME")))))
     if number == 0:
         show()
         if knob("DAEMON"):

@@ -14,9 +14,11 @@ const PATIENCE: Duration = Duration::from_mins(5);
 
 #[test]
 fn both_machines_train_and_what_they_print_is_in_one_log() {
-    let cluster = Cluster::new(&[("GREET", "yes")]);
+    let mut cluster = Cluster::new(&[("GREET", "yes")]);
+    cluster.lab.sandbox.env("NCCL_SOCKET_IFNAME", "eth7");
     let said = cluster.train(&[]).ok();
-    for line in ["I am rank 0", "I am rank 1", "TRAINING COMPLETE!", "[node1] the launcher has ended"] {
+    for line in ["I am rank 0", "I am rank 1 by eth7", "TRAINING COMPLETE!", "[node1] the launcher has ended"]
+    {
         assert!(said.stdout.contains(line), "{line}: {said}");
     }
     assert!(said.stderr.contains("on 2 machines: 127.0.0.1 (1), 127.0.0.2 (1)"), "{said}");
@@ -125,6 +127,16 @@ fn whoever_is_killed_between_the_machines_is_replaced_and_no_byte_is_lost() {
     assert_eq!(run.stream("rank1"), part.stream("rank1"));
     run.assert_nobody_left();
     part.assert_nobody_left();
+}
+
+#[test]
+fn deepspeeds_own_command_for_several_machines_is_printed() {
+    let cluster = Cluster::new(&[]);
+    let said = cluster.train(&["--print-command"]).ok();
+    let hosts = cluster.lab.sandbox.root().join("hosts");
+    let expected =
+        format!("bin/deepspeed --hostfile {} --master_addr 127.0.0.1 --master_port ", hosts.display());
+    assert!(said.stdout.contains(&expected), "{said}");
 }
 
 #[test]

@@ -161,7 +161,11 @@ fn begin(site: Site<'_>, invitation: &Invitation, staged: &RunDir, setup: &Lock)
         part: Some(invitation.part.clone()),
         ..Request::default()
     };
-    let started = start::start(site, &request, setup)?;
+    let mut host = site.host.clone();
+    for (name, value) in &invitation.variables {
+        host.env.set(name, value);
+    }
+    let started = start::start(Site { host: &host, ..site }, &request, setup)?;
     for warning in &started.warnings {
         site.output.warn(warning);
     }

@@ -222,7 +222,7 @@ impl Link<'_> {
             begin: self.is_new() && wish(self.dir, &mut None).is_none(),
             name: format!("{}-node{}", dir.id().name(), self.number),
             have: self.pipes.iter().map(|(stream, pipe)| (*stream, pipe.passed)).collect(),
-            ..Invitation::new(&dir.config(), &spec.config, &part, &request)?
+            ..Invitation::new((&dir.config(), &spec.config), &self.host.env, &part, &request)?
         })
     }
 

@@ -99,7 +99,7 @@ fn ask_all(
     let folder = config.with_file_name("");
     let look = Look {
         dpgui: env!("CARGO_PKG_VERSION").to_owned(),
-        invitation: Invitation::new(&folder, &config, part, request)?,
+        invitation: Invitation::new((&folder, &config), &site.host.env, part, request)?,
         folder,
         port: meeting.port().map_err(RunError::NoPort)?,
         output_dir,

@@ -10,7 +10,11 @@ use std::{
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{error::Kind, logs::Stream, platform::fs};
+use crate::{
+    error::Kind,
+    logs::Stream,
+    platform::{Env, fs},
+};
 
 use super::super::{
     RunError,
@@ -24,6 +28,10 @@ use super::part::Part;
 
 /// Bytes of a log that are sent at once.
 pub(super) const PIECE: usize = 64 * 1024;
+
+/// How the variables begin that have to be the same on all machines: those of NCCL, Gloo and UCX, and what decides about
+/// algorithms. DeepSpeed's own launchers take along much the same (`launcher/runner.py`, `EXPORT_ENVS`).
+const SHARED: [&str; 7] = ["NCCL_", "GLOO_", "UCX_", "TORCH_NCCL_", "TP_", "CUBLAS_", "OMP_"];
 
 /// From the head.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,6 +63,8 @@ pub(super) struct Invitation {
     pub(super) files: Vec<(String, String)>,
     /// For the trainer.
     pub(super) args: Vec<String>,
+    /// Of the user's environment at the head, what the libraries between the machines go by.
+    pub(super) variables: BTreeMap<String, String>,
     pub(super) share: bool,
     /// What the head has of its log, in bytes, by the names of the streams there.
     pub(super) have: BTreeMap<Stream, u64>,
@@ -101,8 +111,8 @@ pub(super) struct Versioned {
 impl Invitation {
     /// With the configuration in this folder.
     pub(super) fn new(
-        folder: &Path,
-        config: &Path,
+        (folder, config): (&Path, &Path),
+        env: &Env,
         part: &Part,
         request: &Request,
     ) -> Result<Self, RunError> {
@@ -119,6 +129,7 @@ impl Invitation {
             files,
             args: request.args.clone(),
             share: request.share,
+            variables: shared(env),
             ..Self::default()
         })
     }
@@ -161,6 +172,12 @@ pub(super) enum Frame {
     },
     /// There is no such part any more.
     Gone,
+}
+
+fn shared(env: &Env) -> BTreeMap<String, String> {
+    let text = env.iter().filter_map(|(name, value)| Some((name.to_str()?, value.to_str()?)));
+    let wanted = text.filter(|(name, _)| SHARED.iter().any(|start| name.starts_with(start)));
+    wanted.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
 /// The next frame, with the bytes behind it in `bytes`; none at the end. What is no frame is skipped: a shell may print a
