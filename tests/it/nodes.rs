@@ -6,15 +6,23 @@ use serde_json::json;
 
 use crate::support::{
     cluster::{Cluster, OTHER},
-    lab::{kill, until, until_within},
+    lab::{Run, kill, until, until_within},
 };
 
 /// A start of DeepSpeed and a few dozen steps, on a busy machine with two cores.
 const PATIENCE: Duration = Duration::from_mins(5);
 
+/// What ssh does for the run.
+fn connections(run: &Run) -> Vec<u32> {
+    let children =
+        |link| std::fs::read_to_string(format!("/proc/{link}/task/{link}/children")).unwrap_or_default();
+    let all: Vec<String> = run.links().into_iter().map(children).collect();
+    all.iter().flat_map(|it| it.split_whitespace()).map(|it| it.parse().expect("a number")).collect()
+}
+
 #[test]
 fn both_machines_train_and_what_they_print_is_in_one_log() {
-    let mut cluster = Cluster::new(&[("GREET", "yes")]);
+    let Some(mut cluster) = Cluster::new(&[("GREET", "yes")]) else { return };
     cluster.lab.sandbox.env("NCCL_SOCKET_IFNAME", "eth7");
     let said = cluster.train(&[]).ok();
     for line in ["I am rank 0", "I am rank 1 by eth7", "TRAINING COMPLETE!", "[node1] the launcher has ended"]
@@ -32,7 +40,7 @@ fn both_machines_train_and_what_they_print_is_in_one_log() {
 
 #[test]
 fn a_stop_reaches_both_machines_saved_or_not() {
-    let cluster = Cluster::new(&[("STEPS", "0")]);
+    let Some(cluster) = Cluster::new(&[("STEPS", "0")]) else { return };
     let (run, part) = cluster.detached(&[]);
     run.wait_for_log("steps: 2 ");
     let said = cluster.lab.sandbox.dpgui(&["save"]).ok();
@@ -54,7 +62,7 @@ fn a_stop_reaches_both_machines_saved_or_not() {
 
 #[test]
 fn a_rank_that_dies_on_the_other_machine_ends_both_and_is_named() {
-    let cluster = Cluster::new(&[("STEPS", "0")]);
+    let Some(cluster) = Cluster::new(&[("STEPS", "0")]) else { return };
     let (run, part) = cluster.detached(&[]);
     run.wait_for_log("steps: 2 ");
     kill(part.process("rank"), "KILL");
@@ -69,7 +77,7 @@ fn a_rank_that_dies_on_the_other_machine_ends_both_and_is_named() {
 
 #[test]
 fn a_part_that_somebody_stops_there_ends_the_run_and_is_not_resumed_there() {
-    let cluster = Cluster::new(&[("STEPS", "0")]);
+    let Some(cluster) = Cluster::new(&[("STEPS", "0")]) else { return };
     let (run, part) = cluster.detached(&[]);
     run.wait_for_log("steps: 2 ");
     cluster.there(&["stop"]).ok();
@@ -83,7 +91,7 @@ fn a_part_that_somebody_stops_there_ends_the_run_and_is_not_resumed_there() {
 
 #[test]
 fn a_machine_that_is_gone_ends_the_run_and_is_named() {
-    let mut cluster = Cluster::new(&[("STEPS", "0")]);
+    let Some(mut cluster) = Cluster::new(&[("STEPS", "0")]) else { return };
     let (run, _) = cluster.detached(&[]);
     run.wait_for_log("steps: 2 ");
     cluster.pull_the_plug();
@@ -93,7 +101,7 @@ fn a_machine_that_is_gone_ends_the_run_and_is_named() {
 
 #[test]
 fn a_part_that_hears_nothing_of_its_head_ends_itself() {
-    let cluster = Cluster::new(&[("STEPS", "0")]);
+    let Some(cluster) = Cluster::new(&[("STEPS", "0")]) else { return };
     let (run, part) = cluster.detached(&[]);
     run.wait_for_log("steps: 2 ");
     until("the part has begun", || run.json("state.json")?["nodes"]["1"].get("begun").cloned());
@@ -110,10 +118,35 @@ fn a_part_that_hears_nothing_of_its_head_ends_itself() {
 }
 
 #[test]
-fn whoever_is_killed_between_the_machines_is_replaced_and_no_byte_is_lost() {
-    let cluster = Cluster::new(&[("STEPS", "0"), ("GREET", "yes")]);
+fn machines_that_hear_nothing_of_each_other_both_end_their_part() {
+    let Some(cluster) = Cluster::new(&[("STEPS", "0")]) else { return };
     let (run, part) = cluster.detached(&[]);
     run.wait_for_log("steps: 2 ");
+    until("the part has begun", || run.json("state.json")?["nodes"]["1"].get("begun").cloned());
+    // What a cut network does to a connection: nobody is told.
+    let link = run.links()[0];
+    let children =
+        std::fs::read_to_string(format!("/proc/{link}/task/{link}/children")).expect("its children");
+    for ssh in children.split_whitespace() {
+        kill(ssh.parse().expect("a number"), "STOP");
+    }
+    assert_eq!(run.outcome(), json!({ "outcome": "node-failed", "host": OTHER, "end": null }));
+    run.assert_nobody_left();
+    // It is not cut for ever: the part may have been told to end by then.
+    assert_ne!(part.outcome()["outcome"], "completed");
+    part.assert_nobody_left();
+}
+
+#[test]
+fn whoever_is_killed_between_the_machines_is_replaced_and_no_byte_is_lost() {
+    let Some(cluster) = Cluster::new(&[("STEPS", "0"), ("GREET", "yes")]) else { return };
+    let (run, part) = cluster.detached(&[]);
+    run.wait_for_log("steps: 2 ");
+    let first = connections(&run);
+    for ssh in &first {
+        kill(*ssh, "KILL");
+    }
+    until("there is another connection", || connections(&run).into_iter().find(|it| !first.contains(it)));
     for pid in run.links() {
         kill(pid, "KILL");
     }
@@ -131,7 +164,7 @@ fn whoever_is_killed_between_the_machines_is_replaced_and_no_byte_is_lost() {
 
 #[test]
 fn deepspeeds_own_command_for_several_machines_is_printed() {
-    let cluster = Cluster::new(&[]);
+    let Some(cluster) = Cluster::new(&[]) else { return };
     let said = cluster.train(&["--print-command"]).ok();
     let hosts = cluster.lab.sandbox.root().join("hosts");
     let expected =
@@ -141,7 +174,7 @@ fn deepspeeds_own_command_for_several_machines_is_printed() {
 
 #[test]
 fn what_keeps_a_machine_from_its_part_is_said_before_anything_begins() {
-    let cluster = Cluster::new(&[("STEPS", "0")]);
+    let Some(cluster) = Cluster::new(&[("STEPS", "0")]) else { return };
     let lab = &cluster.lab;
     let refused = |code: i32, expected: &[&str]| {
         let said = cluster.train(&[]);
@@ -199,7 +232,7 @@ fn what_keeps_a_machine_from_its_part_is_said_before_anything_begins() {
 
 #[test]
 fn the_demo_learns_on_two_machines_with_deepspeed_and_stops_with_a_checkpoint() {
-    let cluster = Cluster::with_deepspeed();
+    let Some(cluster) = Cluster::with_deepspeed() else { return };
     let said =
         cluster.lab.sandbox.dpgui(&["train", "configs/demo.toml", "--hostfile", "hosts", "--detach"]).ok();
     let run = cluster.lab.run(said.stdout.trim());

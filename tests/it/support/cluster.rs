@@ -5,6 +5,7 @@
 
 use std::{
     fs,
+    io::{self, Write},
     net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -25,14 +26,14 @@ pub(crate) struct Cluster {
 }
 
 impl Cluster {
-    /// `knobs` are those of `tests/fakes/deepspeed.py`, for both.
-    pub(crate) fn new(knobs: &[(&str, &str)]) -> Self {
-        Self::of(Lab::new(knobs), "configs/tiny.toml", knobs)
+    /// `knobs` are those of `tests/fakes/deepspeed.py`, for both. None where there can be no second machine.
+    pub(crate) fn new(knobs: &[(&str, &str)]) -> Option<Self> {
+        is_possible().then(|| Self::of(Lab::new(knobs), "configs/tiny.toml", knobs))
     }
 
     /// With the real DeepSpeed and the demo's trainer, a rank a machine.
-    pub(crate) fn with_deepspeed() -> Self {
-        Self::of(Lab::with_deepspeed(), "configs/demo.toml", &[])
+    pub(crate) fn with_deepspeed() -> Option<Self> {
+        is_possible().then(|| Self::of(Lab::with_deepspeed(), "configs/demo.toml", &[]))
     }
 
     fn of(mut lab: Lab, config: &str, knobs: &[(&str, &str)]) -> Self {
@@ -132,6 +133,20 @@ impl Drop for Cluster {
         let _ = self.sshd.kill();
         let _ = self.sshd.wait();
     }
+}
+
+/// `tests/all.sh` says aloud where it is not.
+fn is_possible() -> bool {
+    assert!(Path::new("/usr/sbin/sshd").exists(), "openssh-server is not installed");
+    let namespaces = ["--mount", "--pid", "--fork", "--mount-proc", "true"];
+    let made = Command::new("unshare").args(namespaces).status().is_ok_and(|it| it.success());
+    if !made {
+        let _ = writeln!(
+            io::stderr(),
+            "NOT TESTED: there can be no second machine here: root and `unshare` are missing"
+        );
+    }
+    made
 }
 
 fn start(lab: &Lab, port: u16, knobs: &[(&str, &str)]) -> Child {
