@@ -88,7 +88,7 @@ pub struct Args {
     /// Train on several machines: this one first, then those that ssh reaches without a password
     ///
     /// The file is DeepSpeed's: a machine a line, `HOST slots=GPUS`.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["gpus", "queue", "restart"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["gpus", "queue"])]
     hostfile: Option<PathBuf>,
     /// Use GPUs that another run has already
     #[arg(long)]
@@ -135,10 +135,6 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
     let hostfile = args.hostfile.as_ref().map(|path| host.absolute(path));
     let machines = hostfile.as_deref().map(Hostfile::load).transpose()?;
     let part = machines.map(|it| Part::at_head(it, settings.runs.node_patience));
-    if part.is_some() && args.restarts().is_some() {
-        return Err(Error::new(Kind::Usage, "a run on several machines is not restarted by itself")
-            .with_hint("leave out `--on-stall restart`, and go on with `dpgui resume RUN`"));
-    }
     let request = Request {
         config: context.configuration(&config)?,
         gpus: args.gpus.clone(),

@@ -100,7 +100,7 @@ impl Streams {
                 is_closed: false,
                 next_look: Instant::now(),
                 is_from_afar,
-                held_open: is_from_afar.then(|| fifo::open_for_writers(&dir.pipe(stream))).transpose()?,
+                held_open: held_open(dir, stream, is_from_afar)?,
             })
         };
         let channels = spec.streams().into_iter().map(open).collect::<Result<_, RunError>>()?;
@@ -113,6 +113,7 @@ impl Streams {
         for channel in &mut self.channels {
             channel.pipe = open_pipe(dir, channel.stream)?;
             channel.is_closed = false;
+            channel.held_open = held_open(dir, channel.stream, channel.is_from_afar)?;
         }
         Ok(())
     }
@@ -349,6 +350,10 @@ impl Channel {
         let credit = now.checked_sub(LOOK_EVERY * AT_ONCE).unwrap_or(now);
         self.next_look = self.next_look.max(credit) + LOOK_EVERY;
     }
+}
+
+fn held_open(dir: &RunDir, stream: Stream, is_from_afar: bool) -> Result<Option<File>, FsError> {
+    is_from_afar.then(|| fifo::open_for_writers(&dir.pipe(stream))).transpose()
 }
 
 fn pass(is_from_afar: bool, stream: Stream, line: &str, on_line: &mut dyn FnMut(Stream, &str)) {

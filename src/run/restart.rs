@@ -94,6 +94,9 @@ impl Attempt {
 /// A failure that comes from outside, or of a kind that is known to pass.
 fn may_pass(case: Case<'_>) -> bool {
     match case.outcome {
+        // Another machine may be back by then.
+        Outcome::NodeFailed { end: None, .. } => true,
+        Outcome::NodeFailed { end: Some(end), .. } => may_pass(Case { outcome: end, ..case }),
         // By itself it is nobody's fault; where something is known of the cause, that decides.
         Outcome::Killed { signal: None | Some(9) } => case.passes != Some(false),
         Outcome::Failed { .. } => case.passes == Some(true),
@@ -101,7 +104,6 @@ fn may_pass(case: Case<'_>) -> bool {
         Outcome::Abandoned { concern: Concern::NotANumber | Concern::NotResumed | Concern::HeadLost }
         | Outcome::Killed { signal: Some(_) }
         | Outcome::OutOfMemory { .. }
-        | Outcome::NodeFailed { .. }
         | Outcome::Completed
         | Outcome::Stopped { .. }
         | Outcome::ExitedEarly

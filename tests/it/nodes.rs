@@ -85,8 +85,6 @@ fn a_part_that_somebody_stops_there_ends_the_run_and_is_not_resumed_there() {
     assert_eq!(run.outcome(), json!({ "outcome": "node-failed", "host": OTHER, "end": end }));
     let said = cluster.there(&["resume", &part.id()]);
     assert!(said.code == Some(2) && said.stderr.contains(&format!("`dpgui resume {}`", run.id())), "{said}");
-    let restarts = cluster.train(&["--on-stall", "restart"]);
-    assert!(restarts.code == Some(2) && restarts.stderr.contains("not restarted by itself"), "{restarts}");
 }
 
 #[test]
@@ -135,6 +133,33 @@ fn machines_that_hear_nothing_of_each_other_both_end_their_part() {
     // It is not cut for ever: the part may have been told to end by then.
     assert_ne!(part.outcome()["outcome"], "completed");
     part.assert_nobody_left();
+}
+
+#[test]
+fn a_run_whose_other_machine_failed_is_tried_again_from_its_checkpoint_on_both() {
+    let Some(cluster) = Cluster::new(&[("STEPS", "0"), ("CHECKPOINT", "3"), ("GREET", "yes")]) else {
+        return;
+    };
+    let settings = cluster.lab.sandbox.root().join("dpgui.toml");
+    let text = std::fs::read_to_string(&settings).expect("there");
+    std::fs::write(&settings, format!("{text}restart-delay = '100 ms'\n")).expect("written");
+    let (run, part) = cluster.detached(&["--restart", "on-failure:1"]);
+    run.wait_for_log("steps: 4 ");
+    until("the part has begun", || run.json("state.json")?["nodes"]["1"].get("begun").cloned());
+    kill(part.process("rank"), "KILL");
+    run.wait_for_log("Resuming training from checkpoint");
+    let next = until("there is another part", || {
+        let parts =
+            std::fs::read_dir(cluster.other("w/runs")).ok()?.flatten().map(|it| Run { path: it.path() });
+        parts.into_iter().find(|it| it.path != part.path && it.path.join("spec.json").exists())
+    });
+    until("its rank has said something", || (!next.stream("rank1").is_empty()).then_some(()));
+    cluster.lab.sandbox.dpgui(&["stop"]).ok();
+    assert_eq!(run.outcome(), json!({ "outcome": "stopped", "saved": true }));
+    assert_eq!(next.outcome(), json!({ "outcome": "completed" }));
+    assert_eq!(run.stream("rank1"), [part.stream("rank1"), next.stream("rank1")].concat());
+    run.assert_nobody_left();
+    next.assert_nobody_left();
 }
 
 #[test]

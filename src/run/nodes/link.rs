@@ -30,6 +30,7 @@ use super::{
     super::{
         RunError,
         dir::RunDir,
+        journal::{Parsed, Snapshot},
         outcome::Manner,
         request::Request,
         spec::{RESUME, Spec},
@@ -99,12 +100,16 @@ pub fn keep_in_touch(host: &Host, dir: &RunDir, number: u32) -> Result<(), RunEr
         Err(LockError::Held { .. }) => return Ok(()),
         alone => alone?,
     };
-    let spec = dir.spec()?;
+    let (mut spec, mut from) = (dir.spec()?, Parsed::new());
     let Some(part) = spec.part.clone() else { return Ok(()) };
-    if dir.snapshot()?.is_some_and(|it| it.nodes.get(&number).is_some_and(|it| it.ended().is_some())) {
-        return Ok(());
+    if let Some(Snapshot { nodes, attempt, .. }) = dir.snapshot()? {
+        if nodes.get(&number).is_some_and(|it| it.ended().is_some()) {
+            return Ok(());
+        }
+        spec = spec.for_attempt(&attempt);
+        from = attempt.log_from;
     }
-    let pipes = pipes(dir, &spec, &part, number)?;
+    let pipes = pipes(dir, (&spec, &from), &part, number)?;
     let watch = Watch::new(dir.path());
     let heard = Mutex::new(Stopwatch::start());
     let mut link = Link { host, dir, spec, part, number, pipes, watch, heard, leaving: None };
@@ -114,15 +119,21 @@ pub fn keep_in_touch(host: &Host, dir: &RunDir, number: u32) -> Result<(), RunEr
 }
 
 /// The pipes into the log, and how much of each stream is there already: what another process like us left in a pipe
-/// counts when it has reached the disk.
-fn pipes(dir: &RunDir, spec: &Spec, part: &Part, number: u32) -> Result<BTreeMap<Stream, Pipe>, RunError> {
+/// counts when it has reached the disk. What came before this attempt, `from`, came from other parts.
+fn pipes(
+    dir: &RunDir,
+    (spec, from): (&Spec, &Parsed),
+    part: &Part,
+    number: u32,
+) -> Result<BTreeMap<Stream, Pipe>, RunError> {
     let mut pipes = BTreeMap::new();
     for (here, there) in part.streams_of(number, spec.launcher) {
         let file = fifo::open_for_writers(&dir.pipe(here))?;
         while fifo::waiting(&file).map_err(RunError::Supervisor)? > 0 {
             clock::pause(PAUSE);
         }
-        let passed = StreamLog::new(&here.folder(&dir.log())).end()?;
+        let end = StreamLog::new(&here.folder(&dir.log())).end()?;
+        let passed = end.saturating_sub(from.get(&here).copied().unwrap_or(0));
         pipes.insert(there, Pipe { file, passed });
     }
     Ok(pipes)
