@@ -283,14 +283,16 @@ impl Plan<'_> {
         // Tells this run's folder under `output_dir` from those of its siblings, see `TrainerFolder::find`.
         let mut copy = fs::open_append(&resolved.config)?;
         fs::append(&mut copy, &resolved.config, format!("\n# dpgui run {}\n", dir.id()))?;
-        if self.continued.is_none() {
-            folder::keep_apart(self.live, &resolved.output_dir);
-        }
-        let resumes = self.continued.map(|it| it.folder.name_in(&resolved.output_dir));
         let (hostfile, part) = (dir.hostfile(), self.request.part.as_ref());
         if let Some(part) = part {
             fs::write_atomic(&hostfile, Hostfile::text(&part.nodes))?;
         }
+        // The trainer at the head makes the folder, and waits for us.
+        let is_part = part.is_some_and(|it| !it.is_head());
+        if self.continued.is_none() && !is_part {
+            folder::keep_apart(self.live, &resolved.output_dir);
+        }
+        let resumes = self.continued.map(|it| it.folder.name_in(&resolved.output_dir));
         let launch = Launch {
             workspace,
             script: self.script,

@@ -188,6 +188,24 @@ fn whoever_is_killed_between_the_machines_is_replaced_and_no_byte_is_lost() {
 }
 
 #[test]
+fn machines_may_have_one_workspace() {
+    let Some(cluster) = Cluster::with_one_workspace(&[("STEPS", "0")]) else { return };
+    let dpgui = |args: &[&str]| cluster.lab.sandbox.dpgui(args).ok();
+    let said = cluster.train(&["--detach"]).ok();
+    let run = cluster.lab.run(said.stdout.trim());
+    run.wait_for_log("steps: 2 ");
+    let part = cluster.lab.run(&until("the part has begun", || {
+        Some(run.json("state.json")?["nodes"]["1"]["begun"]["run"].as_str()?.to_owned())
+    }));
+    assert_eq!(dpgui(&["runs", "--json"]).events().len(), 2);
+    let said = dpgui(&["stop"]);
+    assert!(said.stderr.contains(&run.id()), "the whole of it was meant: {said}");
+    assert_eq!(run.outcome(), json!({ "outcome": "stopped", "saved": true }));
+    assert_eq!(part.outcome(), json!({ "outcome": "completed" }));
+    assert!(dpgui(&["logs", "-n", "1"]).stdout.contains("rank0"), "of the whole of it");
+}
+
+#[test]
 fn deepspeeds_own_command_for_several_machines_is_printed() {
     let Some(cluster) = Cluster::new(&[]) else { return };
     let said = cluster.train(&["--print-command"]).ok();

@@ -28,15 +28,20 @@ pub(crate) struct Cluster {
 impl Cluster {
     /// `knobs` are those of `tests/fakes/deepspeed.py`, for both. None where there can be no second machine.
     pub(crate) fn new(knobs: &[(&str, &str)]) -> Option<Self> {
-        is_possible().then(|| Self::of(Lab::new(knobs), "configs/tiny.toml", knobs))
+        is_possible().then(|| Self::of(Lab::new(knobs), "configs/tiny.toml", (knobs, &["w", "home"])))
+    }
+
+    /// With one workspace for both, as on a cluster.
+    pub(crate) fn with_one_workspace(knobs: &[(&str, &str)]) -> Option<Self> {
+        is_possible().then(|| Self::of(Lab::new(knobs), "configs/tiny.toml", (knobs, &["home"])))
     }
 
     /// With the real DeepSpeed and the demo's trainer, a rank a machine.
     pub(crate) fn with_deepspeed() -> Option<Self> {
-        is_possible().then(|| Self::of(Lab::with_deepspeed(), "configs/demo.toml", &[]))
+        is_possible().then(|| Self::of(Lab::with_deepspeed(), "configs/demo.toml", (&[], &["w", "home"])))
     }
 
-    fn of(mut lab: Lab, config: &str, knobs: &[(&str, &str)]) -> Self {
+    fn of(mut lab: Lab, config: &str, (knobs, own): (&[(&str, &str)], &[&str])) -> Self {
         let shared = lab.sandbox.path("shared");
         fs::create_dir(&shared).expect("created");
         let original = fs::read_to_string(lab.sandbox.root().join(config)).expect("there");
@@ -70,7 +75,7 @@ impl Cluster {
         );
         lab.sandbox
             .program("ssh", &format!("#!/bin/sh\nexec /usr/bin/ssh -F '{}' \"$@\"\n", client.display()));
-        let sshd = start(&lab, port, knobs);
+        let sshd = start(&lab, port, knobs, own);
         Self { lab, sshd }
     }
 
@@ -149,7 +154,7 @@ fn is_possible() -> bool {
     made
 }
 
-fn start(lab: &Lab, port: u16, knobs: &[(&str, &str)]) -> Child {
+fn start(lab: &Lab, port: u16, knobs: &[(&str, &str)], own: &[&str]) -> Child {
     let path = |name: &str| text(&lab.sandbox.path(name));
     let knobs: Vec<String> = knobs.iter().map(|(name, value)| format!(" FAKE_{name}={value}")).collect();
     let knobs = knobs.concat();
@@ -165,14 +170,10 @@ fn start(lab: &Lab, port: u16, knobs: &[(&str, &str)]) -> Child {
     );
     // Where sshd keeps the process that talks to strangers.
     fs::create_dir_all("/run/sshd").expect("created");
-    let script = format!(
-        "mount --bind '{}' '{}' && mount --bind '{}' '{}' && exec /usr/sbin/sshd -D -e -f '{}'",
-        path("other/w"),
-        path("w"),
-        path("other/home"),
-        path("home"),
-        text(&server)
-    );
+    let over =
+        |name: &&str| format!("mount --bind '{}' '{}' && ", path(&format!("other/{name}")), path(name));
+    let mounts: Vec<String> = own.iter().map(over).collect();
+    let script = format!("{} exec /usr/sbin/sshd -D -e -f '{}'", mounts.concat(), text(&server));
     let log = fs::File::create(lab.sandbox.path("sshd.log")).expect("created");
     let sshd = Command::new("unshare")
         .args(["--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c", &script])
