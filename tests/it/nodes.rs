@@ -206,6 +206,25 @@ fn machines_may_have_one_workspace() {
 }
 
 #[test]
+fn a_job_of_slurm_trains_on_all_its_machines() {
+    let Some(mut cluster) = Cluster::new(&[]) else { return };
+    let scontrol =
+        format!("#!/bin/sh\n[ \"$*\" = 'show hostnames both' ] && printf '127.0.0.1\\n{OTHER}\\n'\n");
+    cluster.lab.sandbox.program("scontrol", &scontrol);
+    let script =
+        cluster.lab.sandbox.dpgui(&["slurm", "configs/tiny.toml", "--nodes", "2", "--gpus", "0"]).ok();
+    assert!(script.stdout.contains("#SBATCH --nodes=2\n#SBATCH --ntasks-per-node=1\n"), "{script}");
+    let job = cluster.lab.sandbox.write("job.sh", script.stdout);
+    let like = cluster.lab.sandbox.command(&[]);
+    let mut bash = std::process::Command::new("bash");
+    bash.arg(job).env_clear().envs(like.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    bash.current_dir(cluster.lab.sandbox.root()).env("SLURM_JOB_ID", "7").env("SLURM_JOB_NODELIST", "both");
+    assert!(bash.status().expect("bash starts").success());
+    assert_eq!(cluster.lab.only_run().outcome(), json!({ "outcome": "completed" }));
+    assert_eq!(cluster.part().outcome(), json!({ "outcome": "completed" }));
+}
+
+#[test]
 fn deepspeeds_own_command_for_several_machines_is_printed() {
     let Some(cluster) = Cluster::new(&[]) else { return };
     let said = cluster.train(&["--print-command"]).ok();
