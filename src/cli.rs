@@ -45,6 +45,7 @@ enum Command {
     Update(commands::update::Args),
     Rollback(commands::rollback::Args),
     Doctor(commands::doctor::Args),
+    Ui(commands::ui::Args),
     Demo(commands::demo::Args),
     #[command(subcommand)]
     Config(commands::config::Command),
@@ -110,6 +111,7 @@ fn dispatch(command: &Command, context: &Context) -> Result<ExitCode, Error> {
         Command::Update(args) => commands::update::run(args, context),
         Command::Rollback(args) => commands::rollback::run(args, context),
         Command::Doctor(args) => commands::doctor::run(args, context),
+        Command::Ui(args) => commands::ui::run(args, context),
         Command::Demo(args) => commands::demo::run(args, context),
         Command::Config(command) => commands::config::run(command, context),
         Command::Data(command) => commands::data::run(command, context),

@@ -28,6 +28,7 @@ pub mod slurm;
 pub mod stop;
 pub mod supervise;
 pub mod train;
+pub mod ui;
 pub mod update;
 pub mod watch;
 mod when;

@@ -5,6 +5,8 @@
 pub mod cli;
 pub mod commands;
 
+pub mod ui;
+
 pub mod install;
 pub mod run;
 

@@ -150,6 +150,11 @@ impl Workspace {
         self.root.join(".dpgui")
     }
 
+    /// The built web page.
+    pub fn page(&self) -> PathBuf {
+        self.root.join(".dpgui/page")
+    }
+
     /// Held by who changes what is installed, and shared by every training that uses it.
     pub fn setup_lock(&self) -> PathBuf {
         self.root.join(".dpgui/setup.lock")

@@ -115,24 +115,12 @@ fn show(context: &Context) -> Result<(), Error> {
 
 fn row(queue: &Queue, at: usize) -> Row {
     let entry = &queue.entries[at];
-    let before = queue.before(at).map(|it| it.run.to_string());
-    let waits_for = if queue.held || entry.held {
-        "the end of its hold".to_owned()
-    } else if let Some(before) = before {
-        before
-    } else {
-        match entry.claim.take("dpgui queue") {
-            Ok(Ok(_)) => "nothing: it is about to begin".to_owned(),
-            Ok(Err(busy)) => busy.holder,
-            Err(cause) => cause.to_string(),
-        }
-    };
     Row {
         place: at + 1,
         run: entry.run.clone(),
         held: queue.held || entry.held,
         on: entry.claim.to_string(),
-        waits_for,
+        waits_for: queue.waits_for(at),
     }
 }
 

@@ -24,7 +24,8 @@ use super::checkpoint::{Checkpoint, reach};
 pub use super::leftovers::{beside, is_another, leftovers, remove_leftovers};
 pub use look::{Entry, entries, open_regular, read_start};
 pub use write::{
-    append, write_atomic, write_new, write_new_synced, write_snapshot, write_snapshot_of, write_stream,
+    append, create_private_dir, write_atomic, write_new, write_new_synced, write_private, write_snapshot,
+    write_snapshot_of, write_stream,
 };
 
 /// A file operation that failed: the action, the path, the system's reason.
@@ -311,6 +312,13 @@ pub fn available_bytes(path: &Path) -> Result<u64> {
     let stat = nix::sys::statvfs::statvfs(there)
         .map_err(|cause| context("ask for the free space of", there)(cause.into()))?;
     Ok(stat.blocks_available() as u64 * stat.fragment_size() as u64)
+}
+
+/// Bytes of the file system of `path`.
+pub fn total_bytes(path: &Path) -> Result<u64> {
+    let stat = nix::sys::statvfs::statvfs(path)
+        .map_err(|cause| context("ask for the size of the file system of", path)(cause.into()))?;
+    Ok(stat.blocks() as u64 * stat.fragment_size() as u64)
 }
 
 /// One durability barrier for everything unpacked under `path`: cheaper than a sync per file.

@@ -30,6 +30,11 @@ pub fn kernel() -> String {
     nix::sys::utsname::uname().map(|it| it.release().to_string_lossy().into_owned()).unwrap_or_default()
 }
 
+/// What this machine is called.
+pub fn hostname() -> String {
+    nix::sys::utsname::uname().map(|it| it.nodename().to_string_lossy().into_owned()).unwrap_or_default()
+}
+
 /// `None` on a Linux of its own.
 pub fn wsl() -> Option<Wsl> {
     let is_vm = fs::exists("/run/WSL").unwrap_or(false) || fs::exists("/dev/dxg").unwrap_or(false);

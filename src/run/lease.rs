@@ -89,6 +89,23 @@ impl Claim {
         if let Some(taken) = self.attempt(purpose)? {
             return Ok(Ok(taken));
         }
+        Ok(Err(self.busy(holders)))
+    }
+
+    /// Who has what it wants; `None` if it could be had. Nothing is taken, not even for a moment.
+    pub fn look(&self) -> Option<Busy> {
+        let locks = self.locks();
+        let held = |(place, name): &(String, String)| Some((place.clone(), Lock::holder(&self.file(name))?));
+        let holders: Vec<_> = locks.iter().filter_map(held).collect();
+        let is_free = match self.places {
+            Places::Gpus(_) => holders.is_empty() || self.shared,
+            Places::Slots(_) => holders.len() < locks.len(),
+        };
+        (!is_free).then(|| self.busy(holders))
+    }
+
+    /// `holders` by what they hold.
+    fn busy(&self, holders: Vec<(String, String)>) -> Busy {
         let place = holders.first().map_or_else(|| self.to_string(), |(place, _)| place.clone());
         let holder = match &self.places {
             Places::Gpus(_) => holders.into_iter().map(|(_, holder)| holder).next(),
@@ -96,7 +113,7 @@ impl Claim {
                 Some(holders.into_iter().map(|(_, holder)| holder).collect::<Vec<_>>().join(" and "))
             }
         };
-        Ok(Err(Busy { place, holder: holder.unwrap_or_else(|| "another run".to_owned()) }))
+        Busy { place, holder: holder.unwrap_or_else(|| "another run".to_owned()) }
     }
 
     /// The same, in this very moment or not at all; nothing is held meanwhile that could not be had as a whole.
@@ -220,9 +237,13 @@ mod tests {
         drop(both);
         let _shared = [take(gpus(&[0]), true).expect("free"), take(gpus(&[0]), true).expect("shared")];
         take(gpus(&[0]), false).expect_err("whoever does not share waits for all who do");
+        let look = |places| claim(dir.path(), places, false).look();
+        assert_eq!(look(gpus(&[7])), None);
+        assert!(look(gpus(&[0])).is_some_and(|it| it.place == "GPU 0" && it.holder.contains("(training a)")));
         let slots = [take(Places::Slots(2), false), take(Places::Slots(2), false)];
         assert!(slots.iter().all(Result::is_ok));
         take(Places::Slots(2), false).expect_err("both are taken");
+        assert!(look(Places::Slots(2)).is_some() && look(Places::Slots(3)).is_none());
     }
 
     #[test]

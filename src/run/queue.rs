@@ -87,6 +87,18 @@ impl Queue {
         self.entries[..at].iter().find(|before| !before.held && before.claim.meets(claim))
     }
 
+    /// What the run at this place waits for, as far as that can be said in a sentence.
+    pub fn waits_for(&self, at: usize) -> String {
+        let entry = &self.entries[at];
+        if self.held || entry.held {
+            return "the end of its hold".to_owned();
+        }
+        match self.before(at) {
+            Some(before) => before.run.to_string(),
+            None => entry.claim.look().map_or("nothing: it is about to begin".to_owned(), |it| it.holder),
+        }
+    }
+
     /// Puts the run at the place `to`, counted from 0; beyond the end is the end. Whether it is in the queue.
     pub fn put(&mut self, run: &RunId, to: usize) -> bool {
         let Some(at) = self.position(run) else { return false };

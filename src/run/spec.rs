@@ -1,6 +1,6 @@
 //! What a run was started with. Written once, before anything runs; read by whoever looks after the run later.
 
-use std::{ops::Range, path::PathBuf, str::FromStr};
+use std::{fmt, ops::Range, path::PathBuf, str::FromStr};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -85,6 +85,15 @@ pub enum Launcher {
     Deepspeed,
     /// Our supervisor.
     Direct,
+}
+
+impl fmt::Display for Launcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Deepspeed => "deepspeed",
+            Self::Direct => "direct",
+        })
+    }
 }
 
 impl FromStr for Launcher {

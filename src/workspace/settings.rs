@@ -1,6 +1,12 @@
 //! `dpgui.toml`: what the user wants to be different. Everything in it is optional.
 
-use std::{collections::BTreeMap, io::ErrorKind, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeMap,
+    io::ErrorKind,
+    net::{IpAddr, Ipv4Addr},
+    path::PathBuf,
+    time::Duration,
+};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
@@ -30,6 +36,9 @@ const LOG_KEEP: u64 = 1 << 30;
 /// Quick to read through, and few enough files.
 const LOG_SEGMENT: u64 = 64 << 20;
 
+/// Where people look for a page that is being developed with Vite, too.
+const UI_PORT: u16 = 5173;
+
 /// What `[torch] profile` may say.
 const PROFILES: [&str; 4] = ["auto", "cu13", "cu12", "cpu"];
 
@@ -50,6 +59,7 @@ pub struct Settings {
     pub cache: CacheSettings,
     pub runs: RunSettings,
     pub logs: LogSettings,
+    pub ui: UiSettings,
     /// By the name of an entry in `vendor/sources.toml`: what replaces that entry's own fields.
     pub sources: BTreeMap<String, SourceOverride>,
 }
@@ -136,6 +146,24 @@ pub struct LogSettings {
 impl Default for LogSettings {
     fn default() -> Self {
         Self { keep: LOG_KEEP, segment: LOG_SEGMENT }
+    }
+}
+
+/// `dpgui ui`: where it is served, and what it may touch.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct UiSettings {
+    pub host: IpAddr,
+    pub port: u16,
+    /// Further names that the server may be called by, as behind a proxy.
+    pub names: Vec<String>,
+    /// Folders besides the workspace whose files may be looked at and chosen.
+    pub roots: Vec<PathBuf>,
+}
+
+impl Default for UiSettings {
+    fn default() -> Self {
+        Self { host: IpAddr::V4(Ipv4Addr::LOCALHOST), port: UI_PORT, names: vec![], roots: vec![] }
     }
 }
 

@@ -50,5 +50,7 @@ mod supervision;
 mod support;
 mod tidy;
 mod train;
+mod ui;
+mod ui_guard;
 mod update;
 mod watching;

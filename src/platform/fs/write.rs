@@ -1,9 +1,9 @@
 //! Writing files: whole or not at all, at once or through to the disk.
 
 use std::{
-    fs::{self, File},
+    fs::{self, DirBuilder, File},
     io::{self, BufWriter, Read, Write},
-    os::unix::fs::OpenOptionsExt,
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
     path::Path,
 };
 
@@ -39,6 +39,29 @@ pub fn write_atomic(path: &Path, bytes: impl AsRef<[u8]>) -> Result<()> {
     }
     reach(Checkpoint::Written);
     rename(&temporary, path)
+}
+
+/// Like [`write_atomic`], and nobody else may ever read it.
+pub fn write_private(path: &Path, bytes: impl AsRef<[u8]>) -> Result<()> {
+    let temporary = draft(path);
+    let mut options = File::options();
+    options.write(true).create_new(true).mode(0o600);
+    let written = options.open(&temporary).and_then(|mut file| {
+        file.write_all(bytes.as_ref())?;
+        file.sync_all()
+    });
+    if let Err(cause) = written {
+        let _ = fs::remove_file(&temporary);
+        return Err(context("write", path)(cause));
+    }
+    rename(&temporary, path)
+}
+
+/// A directory for its owner alone, also if it was there for others before.
+pub fn create_private_dir(path: &Path) -> Result<()> {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
+    made.and_then(|()| fs::set_permissions(path, fs::Permissions::from_mode(0o700)))
+        .map_err(context("create the directory", path))
 }
 
 /// Like [`write_atomic`] without waiting for the disk: for what can be worked out again after a power cut.
@@ -89,8 +112,6 @@ pub fn write_new_synced(path: &Path, bytes: impl AsRef<[u8]>) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
     use super::*;
 
     #[test]

@@ -1,0 +1,323 @@
+//! The browser's side: a server on loopback that says and does what the terminal does, through the same floors.
+//!
+//! [`routes`] is the table of what can be asked, [`guard`] decides who may ask, [`hub`] looks at what is going on once for
+//! all who watch, and logs are followed from their files ([`log`]). Long work is a command of ours in a process of its own
+//! ([`jobs`]). The server owns nothing: ended at any moment, it leaves runs, jobs and files as they are.
+
+pub mod configs;
+pub mod events;
+pub mod failure;
+pub mod guard;
+pub mod hub;
+pub mod jobs;
+pub mod keys;
+pub mod listen;
+pub mod log;
+pub mod machine;
+pub mod openapi;
+pub mod page;
+pub mod queue;
+pub mod routes;
+pub mod runs;
+pub mod session;
+mod table;
+
+use std::{
+    io,
+    net::IpAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use axum::{Router, extract::DefaultBodyLimit, middleware};
+use serde_json::Value;
+
+use crate::{
+    error::{Kind, Report},
+    output::Output,
+    platform::{
+        Host,
+        fs::{self, FsError},
+        lock::{Lock, LockError, Wait},
+    },
+    workspace::Workspace,
+};
+
+use failure::Answer;
+use guard::Names;
+use hub::Hub;
+use jobs::{Job, JobRequest, Jobs};
+use keys::Keys;
+use listen::Over;
+use page::Page;
+
+pub use table::table;
+
+/// Before somebody hears that what he brought lets nobody in.
+const REFUSAL: Duration = Duration::from_millis(200);
+
+/// A page that has taken nothing for so long has gone.
+const STALLED: Duration = Duration::from_secs(30);
+
+/// Bytes of a request's body: a configuration of a megabyte is none.
+const LARGEST: usize = 1 << 20;
+
+/// What a server is started with.
+#[derive(Clone, Debug)]
+pub struct Wish {
+    pub address: IpAddr,
+    pub port: u16,
+    /// More names that it may be called by.
+    pub names: Vec<String>,
+    /// Instead of the page that setup built.
+    pub page: Option<PathBuf>,
+}
+
+/// What all requests work with.
+#[derive(Clone, Debug)]
+pub struct App(Arc<Inner>);
+
+#[derive(Debug)]
+pub struct Inner {
+    pub host: Host,
+    pub workspace: Workspace,
+    pub output: Output,
+    names: Names,
+    keys: Keys,
+    hub: Hub,
+    jobs: Jobs,
+    page: Page,
+    over: Over,
+    /// The OpenAPI document.
+    description: Value,
+}
+
+impl std::ops::Deref for App {
+    type Target = Inner;
+
+    fn deref(&self) -> &Inner {
+        &self.0
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum UiError {
+    #[error("port {port} is in use by {holder}")]
+    PortTaken { port: u16, holder: String, free: Option<u16> },
+    #[error("cannot listen on {address}")]
+    Listen { address: String, source: io::Error },
+    #[error("cannot serve")]
+    Runtime(#[source] io::Error),
+    #[error("this workspace is served already: {by}")]
+    Served { by: String },
+    #[error("there is no workspace in `{}`", root.display())]
+    NoWorkspace { root: PathBuf },
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    #[error(transparent)]
+    Fs(#[from] FsError),
+}
+
+impl Report for UiError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::PortTaken { .. } | Self::Served { .. } => Kind::Locked,
+            Self::NoWorkspace { .. } => Kind::Usage,
+            Self::Listen { source, .. } | Self::Runtime(source) => Kind::of_io(source),
+            Self::Lock(cause) => cause.kind(),
+            Self::Fs(cause) => cause.kind(),
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::PortTaken { free: Some(free), .. } => Some(format!("try `dpgui ui --port {free}`")),
+            Self::PortTaken { free: None, .. } => Some("choose another with `--port`".to_owned()),
+            Self::Listen { .. } => Some("choose another with `--host` or `--port`".to_owned()),
+            Self::Served { .. } => Some("`dpgui ui --link` prints an address that opens it".to_owned()),
+            Self::NoWorkspace { .. } => {
+                Some("make the folder, or choose a workspace with `-C DIR`".to_owned())
+            }
+            Self::Runtime(_) => None,
+            Self::Lock(cause) => cause.hint(),
+            Self::Fs(cause) => cause.hint(),
+        }
+    }
+}
+
+/// Where the server keeps what it needs: for its user's eyes only.
+fn folder(workspace: &Workspace) -> PathBuf {
+    workspace.internal().join("ui")
+}
+
+/// A server that has its port and serves when it is [run](Self::run).
+#[derive(Debug)]
+pub struct Server {
+    app: App,
+    runtime: tokio::runtime::Runtime,
+    listener: tokio::net::TcpListener,
+    service: Router,
+    observer: hub::Observer,
+    /// So that there is one server in a workspace; its text says where.
+    _alone: Lock,
+    address: IpAddr,
+}
+
+impl Server {
+    /// Takes the port.
+    ///
+    /// # Errors
+    /// When there is no workspace, another server in it, or no such port to be had.
+    pub fn bind(host: &Host, workspace: &Workspace, output: &Output, wish: &Wish) -> Result<Self, UiError> {
+        if !fs::is_dir(workspace.root()) {
+            return Err(UiError::NoWorkspace { root: workspace.root().to_owned() });
+        }
+        let folder = folder(workspace);
+        let keys = Keys::of(&folder)?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .map_err(UiError::Runtime)?;
+        let alone = Lock::exclusive(&folder.join("server.lock"), "dpgui ui", Wait::No);
+        let alone = alone.map_err(|cause| served(cause, &folder))?;
+        let listener = runtime.block_on(listen::bind(wish.address, wish.port))?;
+        let port = listener.local_addr().map_err(UiError::Runtime)?.port();
+        fs::write_private(&address_file(&folder), authority(wish.address, port))?;
+        let (hub, observer) = Hub::new(host, workspace);
+        let mut routes = table();
+        let description = openapi::document(&mut routes);
+        let app = App(Arc::new(Inner {
+            host: host.clone(),
+            workspace: workspace.clone(),
+            output: output.clone(),
+            names: Names::new(port, &names(wish)),
+            keys,
+            hub,
+            jobs: Jobs::of(workspace),
+            page: Page::of(workspace, wish.page.as_deref()),
+            over: Over::default(),
+            description,
+        }));
+        let service = routes
+            .router
+            .fallback(page::serve)
+            .layer(DefaultBodyLimit::max(LARGEST))
+            .layer(middleware::from_fn_with_state(app.clone(), guard::guard))
+            .with_state(app.clone());
+        Ok(Self { app, runtime, listener, service, observer, _alone: alone, address: wish.address })
+    }
+
+    /// An address that signs a browser in.
+    pub fn link(&self) -> String {
+        link(&authority(self.address, self.app.names.port()), &self.app.keys)
+    }
+
+    pub fn port(&self) -> u16 {
+        self.app.names.port()
+    }
+
+    pub fn has_page(&self) -> bool {
+        self.app.page.is_there()
+    }
+
+    /// What ends it, from a signal's handler or another thread.
+    pub fn ender(&self) -> impl Fn() + Send + Sync + 'static {
+        let over = self.app.over.clone();
+        move || over.end()
+    }
+
+    /// Serves until it is ended.
+    pub fn run(self) {
+        let Self { app, runtime, listener, service, observer, .. } = self;
+        let watched = app.clone();
+        let looking = std::thread::spawn(move || observer.run(&watched.hub, || watched.over.is_over()));
+        runtime.block_on(listen::serve(listener, service, app.over.clone()));
+        app.hub.look();
+        let _ = looking.join();
+        // What waits for a file or a client is of no use any more.
+        runtime.shutdown_background();
+    }
+}
+
+impl App {
+    /// Starts a job, and shows it to whoever watches.
+    fn start_job(&self, request: &JobRequest) -> Answer<Job> {
+        let job = self.jobs.start(&self.host, &self.workspace, request)?;
+        self.hub.look();
+        Ok(job)
+    }
+}
+
+/// An address that signs a browser in to the server that serves the workspace, or will.
+///
+/// # Errors
+/// When its keys cannot be read.
+pub fn another_link(workspace: &Workspace, usual: (IpAddr, u16)) -> Result<(String, bool), UiError> {
+    let folder = folder(workspace);
+    let keys = Keys::of(&folder)?;
+    let serves = Lock::is_held(&folder.join("server.lock"));
+    let known = fs::read_optional(&address_file(&folder))?.filter(|_| serves);
+    Ok((link(&known.unwrap_or_else(|| authority(usual.0, usual.1)), &keys), serves))
+}
+
+/// What scripts bring as `Authorization: Bearer`.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn token(workspace: &Workspace) -> Result<String, UiError> {
+    Ok(Keys::of(&folder(workspace))?.token())
+}
+
+/// Ends all sessions and links.
+///
+/// # Errors
+/// When the new token cannot be written.
+pub fn rotate(workspace: &Workspace) -> Result<(), UiError> {
+    Ok(Keys::of(&folder(workspace))?.rotate()?)
+}
+
+/// The OpenAPI document.
+pub fn description() -> Value {
+    openapi::document(&mut table())
+}
+
+fn link(authority: &str, keys: &Keys) -> String {
+    format!("http://{authority}/#t={}", keys.link_code())
+}
+
+/// As a browser of this machine calls it.
+fn authority(address: IpAddr, port: u16) -> String {
+    match address {
+        IpAddr::V4(it) if it.is_loopback() => format!("localhost:{port}"),
+        it if it.is_unspecified() => format!("localhost:{port}"),
+        IpAddr::V4(it) => format!("{it}:{port}"),
+        IpAddr::V6(it) => format!("[{it}]:{port}"),
+    }
+}
+
+fn address_file(folder: &Path) -> PathBuf {
+    folder.join("address")
+}
+
+/// An address that is listened on is a name too, for whoever comes from elsewhere.
+fn names(wish: &Wish) -> Vec<String> {
+    let own = match wish.address {
+        it if it.is_loopback() || it.is_unspecified() => None,
+        IpAddr::V4(it) => Some(it.to_string()),
+        IpAddr::V6(it) => Some(format!("[{it}]")),
+    };
+    wish.names.iter().cloned().chain(own).collect()
+}
+
+fn served(cause: LockError, folder: &Path) -> UiError {
+    match cause {
+        LockError::Held { holder, .. } => {
+            let address = fs::read_optional(&address_file(folder)).ok().flatten();
+            let by = address.map_or_else(|| holder.clone(), |it| format!("http://{it}, by {holder}"));
+            UiError::Served { by }
+        }
+        cause => cause.into(),
+    }
+}

@@ -1,0 +1,211 @@
+//! Who is let through to the routes, decided before any route is looked for.
+//!
+//! A page of any site that the user visits can send requests here, so what matters is who asks: the `Host` must be a name
+//! of ours (a site whose name was rebound to this machine asks for its own), the `Origin` too, and everything but the page
+//! itself needs the token or the cookie made of it. There are no exempt routes and no CORS.
+
+use axum::{
+    extract::{Request, State},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+
+use super::{App, failure::Failure, keys::Keys};
+
+/// A form of another site cannot send it, and a script of another site may not.
+pub const CUSTOM: HeaderName = HeaderName::from_static("x-dpgui");
+
+/// Where a browser gives a code for a cookie: the one route that works without one.
+pub const SESSION: &str = "/api/session";
+
+/// How the server may be called.
+#[derive(Clone, Debug)]
+pub struct Names {
+    /// `localhost:5173`: what `Host` may be.
+    hosts: Vec<String>,
+    port: u16,
+}
+
+/// What is asked, as far as it matters here.
+struct Asked<'a> {
+    method: &'a Method,
+    path: &'a str,
+    headers: &'a HeaderMap,
+}
+
+impl Names {
+    /// Loopback's names, and those that the user adds.
+    pub fn new(port: u16, more: &[String]) -> Self {
+        let own = ["127.0.0.1", "localhost", "[::1]"].map(str::to_owned);
+        let with_port = |name: &String| [format!("{name}:{port}"), name.clone()];
+        let mut hosts: Vec<String> = own.iter().map(|it| format!("{it}:{port}")).collect();
+        // Behind a proxy the port may be another one, or none.
+        hosts.extend(more.iter().flat_map(with_port).map(|it| it.to_ascii_lowercase()));
+        Self { hosts, port }
+    }
+
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+
+    fn knows(&self, host: &str) -> bool {
+        let host = host.to_ascii_lowercase();
+        // Browsers leave the usual port out.
+        self.hosts.contains(&host) || self.port == 80 && self.hosts.contains(&format!("{host}:80"))
+    }
+
+    fn knows_origin(&self, origin: &str) -> bool {
+        ["http://", "https://"].iter().any(|it| origin.strip_prefix(it).is_some_and(|host| self.knows(host)))
+    }
+
+    /// The cookie of this server: browsers keep one jar for all ports of a host.
+    pub fn cookie(&self) -> String {
+        format!("dpgui-{}", self.port)
+    }
+}
+
+/// The middleware around all routes.
+pub async fn guard(State(app): State<App>, request: Request, next: Next) -> Response {
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let asked = Asked { method: &method, path: &path, headers: request.headers() };
+    let judged = asked.judge(&app.names, &app.keys);
+    let mut response = match judged {
+        Ok(()) => next.run(request).await,
+        Err(refused) => {
+            // So that nobody can try many tokens in little time.
+            if refused.status() == StatusCode::UNAUTHORIZED && !asked_for_nothing(&request) {
+                tokio::time::sleep(super::REFUSAL).await;
+            }
+            refused.into_response()
+        }
+    };
+    harden(response.headers_mut(), path.starts_with("/api/"));
+    response
+}
+
+/// It brought nothing to be judged by.
+fn asked_for_nothing(request: &Request) -> bool {
+    !request.headers().contains_key(header::COOKIE) && !request.headers().contains_key(header::AUTHORIZATION)
+}
+
+/// What every answer says to the browser about itself.
+fn harden(headers: &mut HeaderMap, is_api: bool) {
+    const POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' blob: data:; \
+         connect-src 'self'; frame-ancestors 'none'; object-src 'none'; base-uri 'none'; form-action 'none'";
+    let mut set = |name: HeaderName, value: &'static str| {
+        headers.insert(name, HeaderValue::from_static(value));
+    };
+    set(header::CONTENT_SECURITY_POLICY, POLICY);
+    set(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+    set(header::REFERRER_POLICY, "no-referrer");
+    set(header::X_FRAME_OPTIONS, "DENY");
+    set(HeaderName::from_static("cross-origin-opener-policy"), "same-origin");
+    set(HeaderName::from_static("cross-origin-resource-policy"), "same-origin");
+    set(HeaderName::from_static("permissions-policy"), "camera=(), microphone=(), geolocation=()");
+    if is_api {
+        set(header::CACHE_CONTROL, "no-store");
+    }
+}
+
+impl Asked<'_> {
+    fn judge(&self, names: &Names, keys: &Keys) -> Result<(), Failure> {
+        self.host(names)?;
+        let bearer =
+            self.one(&header::AUTHORIZATION)?.map(|it| it.strip_prefix("Bearer ").unwrap_or_default());
+        self.origin(names, bearer.is_some())?;
+        if !self.path.starts_with("/api/") && self.path != "/api" {
+            let reads = [Method::GET, Method::HEAD].contains(self.method);
+            return if reads { Ok(()) } else { Err(not_allowed()) };
+        }
+        if self.changes() {
+            self.is_ours_to_change()?;
+        }
+        if self.path == SESSION && *self.method == Method::POST {
+            return Ok(());
+        }
+        let let_in = match bearer {
+            Some(token) => keys.is_token(token),
+            None => self.cookie(&names.cookie()).is_some_and(|it| keys.is_cookie(it)),
+        };
+        if let_in { Ok(()) } else { Err(unauthorised()) }
+    }
+
+    /// Exactly one, and one of ours: a site that was rebound to this machine comes with its own name.
+    fn host(&self, names: &Names) -> Result<(), Failure> {
+        let host = self.one(&header::HOST)?;
+        if host.is_some_and(|host| names.knows(host)) {
+            return Ok(());
+        }
+        Err(forbidden("this server does not go by that name").with_hint(format!(
+            "open http://localhost:{}, or add the name to `[ui] names` in dpgui.toml",
+            names.port
+        )))
+    }
+
+    fn origin(&self, names: &Names, has_bearer: bool) -> Result<(), Failure> {
+        let foreign = || forbidden("another site may not ask this");
+        match self.one(&header::ORIGIN)? {
+            Some(origin) if names.knows_origin(origin) => {}
+            // Scripts bring the token itself, which no site has.
+            None if has_bearer || !(self.changes() || self.is_upgrade()) => {}
+            Some(_) | None => return Err(foreign()),
+        }
+        let fetch = |name| self.headers.get(name).and_then(|it| it.to_str().ok());
+        let is_visit = *self.method == Method::GET && fetch("sec-fetch-mode") == Some("navigate");
+        let is_near = fetch("sec-fetch-site").is_none_or(|it| ["same-origin", "none"].contains(&it));
+        if is_near || is_visit && !self.path.starts_with("/api/") { Ok(()) } else { Err(foreign()) }
+    }
+
+    /// What a form can send is no change of ours.
+    fn is_ours_to_change(&self) -> Result<(), Failure> {
+        let kind = self.one(&header::CONTENT_TYPE)?.unwrap_or_default();
+        let media = kind.split(';').next().unwrap_or_default().trim();
+        if !media.eq_ignore_ascii_case("application/json") {
+            let text = "a change is asked for as `application/json`";
+            return Err(Failure::http(StatusCode::UNSUPPORTED_MEDIA_TYPE, "usage", text));
+        }
+        match self.one(&CUSTOM)? {
+            Some("1") => Ok(()),
+            _ => Err(forbidden("a change is asked for with the header `X-Dpgui: 1`")),
+        }
+    }
+
+    /// Two of one header are a trick: who reads the first and who reads the last would not agree.
+    fn one(&self, name: &HeaderName) -> Result<Option<&str>, Failure> {
+        let mut all = self.headers.get_all(name).iter();
+        let (first, second) = (all.next(), all.next());
+        match (first.map(HeaderValue::to_str), second) {
+            (None, _) => Ok(None),
+            (Some(Ok(text)), None) => Ok(Some(text)),
+            _ => Err(Failure::http(StatusCode::BAD_REQUEST, "usage", format!("one `{name}` is expected"))),
+        }
+    }
+
+    fn cookie(&self, name: &str) -> Option<&str> {
+        let all = self.headers.get_all(header::COOKIE).iter().filter_map(|it| it.to_str().ok());
+        let pairs = all.flat_map(|it| it.split(';')).filter_map(|it| it.trim().split_once('='));
+        pairs.filter(|(key, _)| *key == name).map(|(_, value)| value).next()
+    }
+
+    fn changes(&self) -> bool {
+        ![Method::GET, Method::HEAD].contains(self.method)
+    }
+
+    fn is_upgrade(&self) -> bool {
+        self.headers.contains_key(header::UPGRADE)
+    }
+}
+
+fn forbidden(message: &str) -> Failure {
+    Failure::http(StatusCode::FORBIDDEN, "forbidden", message)
+}
+
+fn not_allowed() -> Failure {
+    Failure::http(StatusCode::METHOD_NOT_ALLOWED, "usage", "this can only be read")
+}
+
+pub fn unauthorised() -> Failure {
+    Failure::http(StatusCode::UNAUTHORIZED, "unauthorised", "you are not signed in")
+        .with_hint("`dpgui ui --link` prints an address that signs you in")
+}

@@ -1,0 +1,223 @@
+//! Who may come in: the token of a workspace, the links that bring it into a browser, and the cookies made of it.
+//!
+//! The token is a file that only its user can read. A link holds a code that was signed with it, good once and for half a
+//! day; the page gives it for a cookie, signed as well. So a new token ends every session and every link.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use hmac::{Hmac, KeyInit, Mac};
+use jiff::Timestamp;
+use subtle::ConstantTimeEq;
+
+use crate::platform::{
+    clock,
+    digest::Sha256,
+    fs::{self, FsError},
+    procfs,
+};
+
+/// How long a link is good.
+const LINK_LIFE: Duration = Duration::from_hours(12);
+
+/// Characters of a nonce, of a time, of a signature: hexadecimal.
+const NONCE: usize = 32;
+const TIME: usize = 16;
+
+/// The keys of one workspace's server.
+#[derive(Debug)]
+pub struct Keys {
+    folder: PathBuf,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    token: String,
+    /// Nonces of links that were used and would still be good.
+    used: Vec<String>,
+}
+
+impl Keys {
+    /// Those in `folder`, made if there are none.
+    ///
+    /// # Errors
+    /// When they cannot be read or written.
+    pub fn of(folder: &Path) -> Result<Self, FsError> {
+        fs::create_private_dir(folder)?;
+        let file = token_file(folder);
+        let token = match fs::read_optional(&file)? {
+            Some(text) if is_token(text.trim()) => text.trim().to_owned(),
+            Some(_) | None => renew(&file)?,
+        };
+        let used = fs::read_optional(&used_file(folder))?.unwrap_or_default();
+        let used = used.lines().map(str::to_owned).collect();
+        Ok(Self { folder: folder.to_owned(), state: Mutex::new(State { token, used }) })
+    }
+
+    /// What scripts send as `Authorization: Bearer`.
+    pub fn token(&self) -> String {
+        self.state().token.clone()
+    }
+
+    /// Ends all sessions and links.
+    pub fn rotate(&self) -> Result<(), FsError> {
+        let token = renew(&token_file(&self.folder))?;
+        self.state().token = token;
+        Ok(())
+    }
+
+    /// Something that lets a browser in, once.
+    pub fn link_code(&self) -> String {
+        let until = clock::now().as_second() + i64::try_from(LINK_LIFE.as_secs()).unwrap_or(0);
+        let code = format!("{}{until:0TIME$x}", procfs::random_id());
+        format!("{code}{}", self.sign(&["link", &code]))
+    }
+
+    /// Whether `code` lets somebody in; it does not a second time.
+    ///
+    /// # Errors
+    /// When it cannot be noted that it was used: then it is good for nobody.
+    pub fn take_code(&self, code: &str) -> Result<bool, FsError> {
+        let Some((text, signature)) = code.split_at_checked(NONCE + TIME) else { return Ok(false) };
+        let Some((nonce, time)) = text.split_at_checked(NONCE) else { return Ok(false) };
+        let until = i64::from_str_radix(time, 16).ok().and_then(|it| Timestamp::from_second(it).ok());
+        if !same(signature, &self.sign(&["link", text])) || until.is_none_or(|it| it < clock::now()) {
+            return Ok(false);
+        }
+        let mut state = self.state();
+        if state.used.iter().any(|it| it == nonce) {
+            return Ok(false);
+        }
+        let mut used = state.used.clone();
+        used.push(nonce.to_owned());
+        // Far more than anybody opens in half a day: a list that only grows would be one day too long.
+        used.drain(..used.len().saturating_sub(1000));
+        fs::write_private(&used_file(&self.folder), used.join("\n"))?;
+        state.used = used;
+        Ok(true)
+    }
+
+    /// What a browser keeps.
+    pub fn cookie(&self) -> String {
+        self.sign(&["session"])
+    }
+
+    pub fn is_cookie(&self, given: &str) -> bool {
+        same(given, &self.cookie())
+    }
+
+    pub fn is_token(&self, given: &str) -> bool {
+        same(given, &self.state().token)
+    }
+
+    fn sign(&self, parts: &[&str]) -> String {
+        let state = self.state();
+        let mut mac = Hmac::<sha2::Sha256>::new_from_slice(state.token.as_bytes()).expect("any key is one");
+        for part in parts {
+            mac.update(part.as_bytes());
+            mac.update(b"\0");
+        }
+        Sha256::from_bytes(mac.finalize().into_bytes().into()).to_string()
+    }
+
+    /// As the file has it now: somebody may have made a new token meanwhile, so that nobody comes in with the old one.
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Ok(Some(text)) = fs::read_optional(&token_file(&self.folder))
+            && is_token(text.trim())
+            && text.trim() != state.token
+        {
+            text.trim().clone_into(&mut state.token);
+        }
+        state
+    }
+}
+
+fn token_file(folder: &Path) -> PathBuf {
+    folder.join("token")
+}
+
+fn used_file(folder: &Path) -> PathBuf {
+    folder.join("used-links")
+}
+
+fn renew(file: &Path) -> Result<String, FsError> {
+    let token = [procfs::random_id(), procfs::random_id()].concat();
+    fs::write_private(file, &token)?;
+    Ok(token)
+}
+
+fn is_token(text: &str) -> bool {
+    text.len() == 2 * NONCE && text.bytes().all(|it| it.is_ascii_hexdigit())
+}
+
+/// In the same time whatever is different.
+fn same(one: &str, other: &str) -> bool {
+    one.as_bytes().ct_eq(other.as_bytes()).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    fn keys() -> (tempfile::TempDir, Keys) {
+        let dir = tempfile::tempdir().expect("a temp dir");
+        let keys = Keys::of(&dir.path().join("ui")).expect("made");
+        (dir, keys)
+    }
+
+    #[test]
+    fn a_link_lets_in_once_also_after_a_restart() {
+        let (dir, keys) = keys();
+        let code = keys.link_code();
+        assert!(keys.take_code(&code).expect("noted"));
+        assert!(!keys.take_code(&code).expect("asked"));
+        let again = Keys::of(&dir.path().join("ui")).expect("read");
+        assert!(!again.take_code(&code).expect("asked"));
+        assert!(
+            again.take_code(&keys.link_code()).expect("noted"),
+            "whoever can read the token can make links"
+        );
+    }
+
+    #[test]
+    fn a_code_that_was_changed_or_is_old_lets_nobody_in() {
+        let (_dir, keys) = keys();
+        let code = keys.link_code();
+        for index in 0..code.len() {
+            let mut other = code.clone();
+            let digit = if &code[index..=index] == "0" { "1" } else { "0" };
+            other.replace_range(index..=index, digit);
+            assert!(!keys.take_code(&other).expect("asked"), "{index}");
+        }
+        for wrong in ["", "0", &code[..code.len() - 1], &format!("{code}0"), "ä".repeat(60).as_str()] {
+            assert!(!keys.take_code(wrong).expect("asked"), "{wrong}");
+        }
+        let old = format!("{}{:016x}", procfs::random_id(), clock::now().as_second() - 1);
+        assert!(!keys.take_code(&format!("{old}{}", keys.sign(&["link", &old]))).expect("asked"));
+        assert!(keys.take_code(&code).expect("noted"));
+    }
+
+    #[test]
+    fn a_new_token_ends_all_sessions_and_links() {
+        let (_dir, keys) = keys();
+        let (token, cookie, code) = (keys.token(), keys.cookie(), keys.link_code());
+        assert!(keys.is_cookie(&cookie) && keys.is_token(&token) && !keys.is_cookie(&token));
+        keys.rotate().expect("written");
+        assert!(!keys.is_cookie(&cookie) && !keys.is_token(&token) && !keys.take_code(&code).expect("asked"));
+    }
+
+    #[test]
+    fn nobody_else_can_read_the_token() {
+        let (dir, _keys) = keys();
+        let mode = |path: &Path| path.metadata().expect("there").permissions().mode() & 0o777;
+        assert_eq!(mode(&dir.path().join("ui")), 0o700);
+        assert_eq!(mode(&dir.path().join("ui/token")), 0o600);
+    }
+}

@@ -1,0 +1,158 @@
+//! Beginning a run, and asking one to save, to stop, or for an adapter.
+
+use axum::http::StatusCode;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    config::on_resume::Change,
+    install::{IfLocked, update},
+    run::{
+        self, Request, Resume, RunError, RunId, RunName, Site, Started as StartedRun,
+        queue::Queue,
+        watchdog::{OnNan, OnStall},
+    },
+    workspace::Settings,
+};
+
+use super::{
+    super::{
+        App, configs,
+        failure::{Answer, Failure},
+        jobs::{Job, JobRequest, StopManner},
+        routes::Nothing,
+    },
+    OfRun, dir,
+};
+
+/// Restarts in a row that bring no new checkpoint, where the user does not say how many.
+const USUAL_RESTARTS: u32 = 3;
+
+/// What shall be trained.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct StartRequest {
+    /// A name in `configs`: `wan.toml`.
+    config: String,
+    name: Option<String>,
+    gpus: Option<Vec<u32>>,
+    /// It waits for its turn.
+    queue: bool,
+    /// Others may compute there too.
+    share: bool,
+    resume: Option<ResumeFrom>,
+    restarts: Option<u32>,
+    on_nan: Option<String>,
+    on_stall: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ResumeFrom {
+    /// The newest of the same configuration, unless it is said.
+    #[schemars(with = "Option<String>")]
+    run: Option<RunId>,
+    step: Option<u64>,
+}
+
+/// A run that has begun, or waits.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Started {
+    run: String,
+    warnings: Vec<String>,
+    /// A sentence on each dataset.
+    data: Vec<String>,
+    /// What has changed since the checkpoint that it goes on from.
+    changes: Vec<String>,
+    /// In the queue, from 1.
+    place: Option<usize>,
+    resumes_step: Option<u64>,
+}
+
+impl StartRequest {
+    fn request(&self, app: &App) -> Answer<Request> {
+        let on_nan = self.on_nan.as_deref().map(str::parse::<OnNan>).transpose();
+        let on_stall = self.on_stall.as_deref().map(str::parse::<OnStall>).transpose();
+        let wrong = |cause: String| Failure::http(StatusCode::BAD_REQUEST, "usage", cause);
+        let on_nan = on_nan.map_err(wrong)?.unwrap_or_default();
+        let on_stall = on_stall.map_err(wrong)?.unwrap_or_default();
+        let name = self.name.as_deref().map(str::parse::<RunName>).transpose().map_err(RunError::from)?;
+        let resume = self.resume.as_ref().map(|it| match &it.run {
+            Some(run) => Resume::Run(run.to_string()),
+            None => Resume::Newest,
+        });
+        Ok(Request {
+            config: configs::file(&app.workspace, &self.config)?,
+            gpus: self.gpus.clone(),
+            name,
+            resume,
+            step: self.resume.as_ref().and_then(|it| it.step),
+            queue: self.queue,
+            share: self.share,
+            restarts: self.restarts.or((on_stall == OnStall::Restart).then_some(USUAL_RESTARTS)),
+            on_nan,
+            on_stall,
+            ..Request::default()
+        })
+    }
+}
+
+pub fn start(app: &App, _: &Nothing, body: &StartRequest) -> Answer<Started> {
+    begin(app, &body.request(app)?)
+}
+
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ResumeRequest {
+    step: Option<u64>,
+    queue: bool,
+}
+
+pub fn resume(app: &App, asked: &OfRun, body: &ResumeRequest) -> Answer<Started> {
+    let again = Request::again(&dir(&app.workspace, &asked.id)?)?;
+    begin(app, &Request { step: body.step, queue: body.queue, ..again })
+}
+
+fn begin(app: &App, request: &Request) -> Answer<Started> {
+    let settings = Settings::load(&app.workspace)?;
+    let (host, workspace, output) = (&app.host, &app.workspace, &app.output);
+    let site = Site { host, workspace, settings: &settings, output };
+    update::finish_switch(workspace, output, IfLocked::Fail)?;
+    let setup = run::hold_setup(site, &|_| {})?;
+    let StartedRun { dir, spec, resumed, changes, warnings, data } = run::start(site, request, &setup)?;
+    drop(setup);
+    app.hub.look();
+    let place = spec.queued.then(|| Queue::load(workspace).ok()?.position(dir.id())).flatten();
+    Ok(Started {
+        run: dir.id().to_string(),
+        warnings,
+        data: data.into_iter().map(|it| it.text).collect(),
+        changes: changes.iter().map(Change::sentence).collect(),
+        place: place.map(|it| it + 1),
+        resumes_step: resumed.map(|it| it.checkpoint.step),
+    })
+}
+
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct StopRequest {
+    manner: StopManner,
+}
+
+pub fn stop(app: &App, asked: &OfRun, body: &StopRequest) -> Answer<Job> {
+    app.start_job(&JobRequest::Stop { run: asked.id.clone(), manner: body.manner })
+}
+
+pub fn save(app: &App, asked: &OfRun, _: &Nothing) -> Answer<Job> {
+    app.start_job(&JobRequest::Save { run: asked.id.clone() })
+}
+
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ExportRequest {
+    step: Option<u64>,
+}
+
+pub fn export(app: &App, asked: &OfRun, body: &ExportRequest) -> Answer<Job> {
+    app.start_job(&JobRequest::Export { run: asked.id.clone(), step: body.step })
+}

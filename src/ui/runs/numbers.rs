@@ -1,0 +1,151 @@
+//! What runs measured: one run's numbers by columns, several runs side by side.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    config::effective,
+    metrics::{Record, figures},
+    output::plain,
+    run::{
+        Outcome, RunError, RunId,
+        comparison::{self, Account},
+        measures::Measures,
+    },
+};
+
+use super::{
+    super::{App, failure::Answer},
+    dir,
+};
+
+/// From which record on.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MetricsOf {
+    #[schemars(with = "String")]
+    id: RunId,
+    #[serde(default)]
+    from: usize,
+}
+
+/// The numbers of a run, by columns. What is no number is `null`.
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
+pub struct Metrics {
+    /// Ask from here on the next time.
+    next: usize,
+    step: Vec<u64>,
+    /// Seconds since 1970.
+    time: Vec<f64>,
+    loss: Vec<Option<f64>>,
+    smoothed: Vec<Option<f64>>,
+    seconds_per_step: Vec<f64>,
+    lr: Vec<Option<f64>>,
+    grad_norm: Vec<Option<f64>>,
+    epoch: Vec<Option<u32>>,
+    /// What only TensorBoard's files tell, evaluations; when asked from 0 on.
+    scalars: Vec<Scalars>,
+}
+
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Scalars {
+    tag: String,
+    step: Vec<u64>,
+    value: Vec<Option<f64>>,
+}
+
+fn finite(value: f64) -> Option<f64> {
+    Some(value).filter(|it| it.is_finite())
+}
+
+pub fn metrics(app: &App, asked: &MetricsOf) -> Answer<Metrics> {
+    let dir = dir(&app.workspace, &asked.id)?;
+    let measures = Measures::of(&dir)?;
+    let smoothed = figures::smoothed(measures.steps.iter().map(|it| it.loss));
+    let from = asked.from.min(measures.steps.len());
+    let steps = &measures.steps[from..];
+    let column = |of: fn(&Record) -> f64| steps.iter().map(|it| finite(of(it))).collect();
+    let mut scalars: Vec<Scalars> = vec![];
+    for scalar in measures.scalars.iter().filter(|_| asked.from == 0) {
+        let at = scalars.iter().position(|it| it.tag == scalar.tag).unwrap_or_else(|| {
+            scalars.push(Scalars { tag: scalar.tag.clone(), step: vec![], value: vec![] });
+            scalars.len() - 1
+        });
+        scalars[at].step.push(scalar.step);
+        scalars[at].value.push(finite(scalar.value));
+    }
+    Ok(Metrics {
+        next: measures.steps.len(),
+        step: steps.iter().map(|it| it.step).collect(),
+        time: steps.iter().map(|it| it.time).collect(),
+        loss: column(|it| it.loss),
+        smoothed: smoothed[from..].iter().copied().map(finite).collect(),
+        seconds_per_step: steps.iter().map(|it| it.seconds_per_step).collect(),
+        lr: column(|it| it.lr),
+        grad_norm: column(|it| it.grad_norm),
+        epoch: steps.iter().map(|it| it.epoch).collect(),
+        scalars,
+    })
+}
+
+/// Ids, with commas between them.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Compared {
+    ids: String,
+}
+
+/// Runs side by side.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Comparison {
+    runs: Vec<Side>,
+    differences: Vec<Differs>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Side {
+    id: String,
+    state: String,
+    config: String,
+    devices: String,
+    seconds: f64,
+    steps: Option<u64>,
+    last_loss: Option<f64>,
+    average_loss: Option<f64>,
+    best_average_loss: Option<f64>,
+    best_step: Option<u64>,
+    seconds_per_step: Option<f64>,
+}
+
+/// A key that does not mean the same in all of them.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Differs {
+    key: String,
+    /// As TOML, one for each run.
+    values: Vec<Option<String>>,
+}
+
+pub fn compare(app: &App, asked: &Compared) -> Answer<Comparison> {
+    let ids = asked.ids.split(',').filter(|it| !it.is_empty());
+    let ids = ids.map(str::parse::<RunId>).collect::<Result<Vec<_>, _>>().map_err(RunError::from)?;
+    let account = |id: &RunId| Ok(Account::of(&dir(&app.workspace, id)?, &app.host.env)?);
+    let accounts = ids.iter().map(account).collect::<Answer<Vec<_>>>()?;
+    let side = |it: &Account| Side {
+        id: it.run.to_string(),
+        state: it.outcome.as_ref().map_or(it.state, Outcome::word).to_owned(),
+        config: plain::name(&it.config),
+        devices: it.devices.clone(),
+        seconds: it.seconds,
+        steps: it.summary.steps,
+        last_loss: it.summary.last_loss.and_then(finite),
+        average_loss: it.summary.average_loss.and_then(finite),
+        best_average_loss: it.summary.best_average_loss.and_then(finite),
+        best_step: it.summary.best_step,
+        seconds_per_step: it.summary.seconds_per_step.and_then(finite),
+    };
+    let differences = comparison::differences(&accounts).into_iter().map(|it| Differs {
+        key: it.key,
+        values: it.values.iter().map(|value| value.as_ref().map(effective::toml)).collect(),
+    });
+    Ok(Comparison { runs: accounts.iter().map(side).collect(), differences: differences.collect() })
+}

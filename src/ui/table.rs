@@ -1,0 +1,77 @@
+//! All routes, by what they are about.
+
+use axum::http::{Method, StatusCode};
+
+use super::{
+    App, events, guard,
+    hub::News,
+    jobs, log, machine, queue,
+    routes::{Nothing, Routes, Success},
+    runs, session,
+};
+
+const READ: Method = Method::GET;
+const CREATED: (Method, StatusCode) = (Method::POST, StatusCode::CREATED);
+const ACCEPTED: (Method, StatusCode) = (Method::POST, StatusCode::ACCEPTED);
+const DONE: (Method, StatusCode) = (Method::POST, StatusCode::NO_CONTENT);
+const REMOVED: (Method, StatusCode) = (Method::DELETE, StatusCode::NO_CONTENT);
+
+/// The whole table.
+pub fn table() -> Routes {
+    let mut routes = Routes::default();
+    sessions(&mut routes);
+    machines(&mut routes);
+    commands(&mut routes);
+    runs_and_logs(&mut routes);
+    queues(&mut routes);
+    routes
+}
+
+fn sessions(r: &mut Routes) {
+    let nothing = || Success::Nothing;
+    let at = guard::SESSION;
+    r.own::<Nothing, _, _>((Method::POST, at), "Sign in with a link's code", nothing(), session::sign_in);
+    r.own::<Nothing, _, _>((READ, at), "Whether one is signed in", nothing(), session::show);
+    r.own::<Nothing, _, _>((Method::DELETE, at), "Sign out", nothing(), session::sign_out);
+    let rotate = (Method::POST, "/api/session/rotate");
+    r.own::<Nothing, _, _>(rotate, "End all sessions", nothing(), session::rotate);
+    r.get("/api/openapi.json", "This description", |app: &App, _: &Nothing| Ok(app.description.clone()));
+}
+
+fn machines(r: &mut Routes) {
+    r.get("/api/machine", "This machine", machine::show);
+    r.get("/api/samples", "What the machine did in the last hour", machine::samples);
+    let news = Success::Stream(r.schemas.subschema_for::<News>());
+    let events = (READ, "/api/events");
+    r.own::<Nothing, _, _>(events, "What is going on, and what changes", news, events::follow);
+}
+
+fn commands(r: &mut Routes) {
+    r.get("/api/jobs", "Commands that were started here", jobs::list);
+    r.change(CREATED, "/api/jobs", "Start a command", jobs::start);
+    r.get("/api/jobs/{id}/events", "What a command has said", jobs::events);
+    r.change(DONE, "/api/jobs/{id}/cancel", "Interrupt a command", jobs::cancel);
+}
+
+fn runs_and_logs(r: &mut Routes) {
+    r.get("/api/runs", "All runs, the newest first", runs::list);
+    r.change(CREATED, "/api/runs", "Start a run, or queue it", runs::begin::start);
+    r.get("/api/runs/compare", "Several runs side by side", runs::numbers::compare);
+    r.get("/api/runs/{id}", "One run in full", runs::detail::show);
+    r.get("/api/runs/{id}/metrics", "Its numbers, by columns", runs::numbers::metrics);
+    r.change(ACCEPTED, "/api/runs/{id}/stop", "Stop it", runs::begin::stop);
+    r.change(ACCEPTED, "/api/runs/{id}/save", "Have it save a checkpoint", runs::begin::save);
+    r.change(CREATED, "/api/runs/{id}/resume", "Go on with it", runs::begin::resume);
+    r.change(CREATED, "/api/runs/{id}/export", "Make an adapter of a checkpoint", runs::begin::export);
+    let said = Success::Stream(r.schemas.subschema_for::<log::Said>());
+    r.own::<log::Follow, _, _>((READ, "/api/runs/{id}/log"), "Follow its log", said, log::follow);
+    let raw = (READ, "/api/runs/{id}/log/raw");
+    r.own::<log::Whole, _, _>(raw, "Its log as a file", Success::Bytes("text/plain"), log::raw);
+}
+
+fn queues(r: &mut Routes) {
+    r.get("/api/queue", "Who waits", queue::show);
+    r.change(DONE, "/api/queue", "Hold the queue, or end that", queue::hold);
+    r.change(DONE, "/api/queue/{id}", "Put a run elsewhere, or hold it", queue::place);
+    r.change(REMOVED, "/api/queue/{id}", "Take a run out", queue::remove);
+}

@@ -1,0 +1,298 @@
+//! `dpgui ui` as a page uses it: logs by offset, news, jobs, runs that are started and stopped.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use serde_json::{Value, json};
+
+use crate::support::{
+    browser::{Frame, Served, next},
+    lab::{Lab, Run, kill, until},
+};
+
+/// Follows a log from `from` on for at most `frames` frames: the bytes, where the next one would be, and what was said.
+fn follow(served: &Served, run: &Run, query: &str, frames: usize) -> (Vec<u8>, u64, Vec<Value>) {
+    let mut socket = served.stream(&format!("/api/runs/{}/log?stream=rank0&{query}", run.id()));
+    let (mut bytes, mut said, mut next_offset) = (vec![], vec![], None);
+    for _ in 0..frames {
+        match next(&mut socket) {
+            Frame::Said(value) => {
+                if value["type"] == "start" {
+                    next_offset = value["offset"].as_u64();
+                }
+                if value["type"] == "gap" || value["type"] == "trimmed" {
+                    next_offset = value["to"].as_u64();
+                }
+                said.push(value);
+            }
+            Frame::Bytes(offset, more) => {
+                assert_eq!(Some(offset), next_offset, "the next byte and no other");
+                next_offset = Some(offset + more.len() as u64);
+                bytes.extend(more);
+            }
+            Frame::Closed => break,
+        }
+    }
+    (bytes, next_offset.expect("it began"), said)
+}
+
+fn kinds(said: &[Value]) -> Vec<&str> {
+    said.iter().map(|it| it["type"].as_str().expect("a type")).collect()
+}
+
+#[test]
+fn a_log_is_followed_to_its_end_by_whoever_comes_and_comes_back() {
+    let lab = Lab::new(&[("STEPS", "400"), ("STEP_TIME", "0.01"), ("PRINT", "flood"), ("BYTES", "3000000")]);
+    let served = Served::start(&lab.sandbox, &[]);
+    let run = lab.detached(&[]);
+    run.wait_for_log("steps: 1 ");
+    // A page that breaks off again and again.
+    let (mut all, mut at) = (vec![], 0);
+    for _ in 0..20 {
+        let (bytes, next, said) = follow(&served, &run, &format!("from={at}"), 5);
+        assert_eq!(said[0], json!({ "type": "start", "offset": at, "size": said[0]["size"] }));
+        all.extend(bytes);
+        at = next;
+    }
+    let (rest, end, said) = follow(&served, &run, &format!("from={at}"), usize::MAX);
+    all.extend(rest);
+    assert_eq!(kinds(&said), ["start", "end"]);
+    assert_eq!(said[1]["size"], end);
+    assert!(all == run.stream("rank0"), "{} bytes of {}", all.len(), run.stream("rank0").len());
+    // The end alone, from the start of a line.
+    let (tail, ..) = follow(&served, &run, "tail=1000", usize::MAX);
+    assert!(all.ends_with(&tail) && (500..=1000).contains(&tail.len()), "{}", tail.len());
+    assert_eq!(all[all.len() - tail.len() - 1], b'\n');
+}
+
+#[test]
+fn a_page_that_falls_behind_is_put_to_the_end_and_told_of_the_gap() {
+    let lab = Lab::new(&[("STEPS", "5"), ("PRINT", "flood"), ("BYTES", "8000000")]);
+    let served = Served::start(&lab.sandbox, &[]);
+    let run = lab.detached(&[]);
+    run.outcome();
+    let (bytes, end, said) = follow(&served, &run, "from=0&lag=1000000", usize::MAX);
+    let all = run.stream("rank0");
+    assert_eq!(kinds(&said), ["start", "gap", "end"]);
+    let (from, to) = (said[1]["from"].as_u64().expect("from"), said[1]["to"].as_u64().expect("to"));
+    assert_eq!(bytes.len() as u64 + to - from, end);
+    assert!(all.len() as u64 == end && end - to <= 1_000_000);
+    // What was left out can be fetched.
+    let range = format!("bytes={from}-{}", to - 1);
+    let path = format!("/api/runs/{}/log/raw?stream=rank0", run.id());
+    let reply = served.ask("GET", &path, &[("Authorization", &served.bearer()), ("Range", &range)], b"");
+    assert_eq!(reply.status, 206);
+    let at = usize::try_from(from).expect("small");
+    assert!(reply.body == all[at..at + reply.body.len()] && reply.body.len() as u64 == to - from);
+    let whole = served.get(&path);
+    assert!(whole.status == 200 && whole.body == all);
+    assert!(whole.header("content-disposition").is_some_and(|it| it.contains("attachment")));
+}
+
+#[test]
+fn a_run_is_started_watched_and_stopped_from_the_page() {
+    let lab = Lab::new(&[("STEPS", "0"), ("CHECKPOINT", "3"), ("STEP_TIME", "0.05")]);
+    let served = Served::start(&lab.sandbox, &[]);
+    let mut news = served.stream("/api/events");
+    let started = served.send("POST", "/api/runs", &json!({ "config": "tiny.toml", "name": "mine" })).ok();
+    let id = started["run"].as_str().expect("a run").to_owned();
+    assert!(id.ends_with("-mine"), "{started}");
+    let queued = served.send("POST", "/api/runs", &json!({ "config": "tiny.toml", "queue": true })).ok();
+    assert_eq!(queued["place"], 1, "{queued}");
+    let refused = served.send("POST", "/api/runs", &json!({ "config": "tiny.toml" }));
+    assert_eq!(refused.status, 409, "{refused:?}");
+    assert!(refused.json()["error"]["hint"].as_str().expect("a hint").contains("--queue"));
+    until("the news tell of steps", || match next(&mut news) {
+        Frame::Said(it) if it["type"] == "runs" => {
+            let row = it["runs"].as_array()?.iter().find(|row| row["id"] == id)?;
+            (row["step"].as_u64()? >= 3 && row["state"] == "training").then_some(())
+        }
+        _ => None,
+    });
+    let shown = served.get(&format!("/api/runs/{id}")).ok();
+    assert_eq!(
+        (&shown["may"]["stop"], &shown["may"]["resume"]),
+        (&Value::Null, &json!("it is still running"))
+    );
+    assert!(shown["files"].as_array().is_some_and(|it| it.len() == 2), "{shown}");
+    let metrics = served.get(&format!("/api/runs/{id}/metrics")).ok();
+    assert!(metrics["step"].as_array().is_some_and(|it| it.len() >= 3), "{metrics}");
+    let queue = served.get("/api/queue").ok();
+    assert!(queue["entries"][0]["waits_for"].as_str().is_some_and(|it| it.contains(&id)), "{queue}");
+    let waiting = queue["entries"][0]["run"].as_str().expect("an id").to_owned();
+    assert_eq!(served.send("DELETE", &format!("/api/queue/{waiting}"), &json!({})).status, 204);
+    let job = served.send("POST", &format!("/api/runs/{id}/stop"), &json!({})).ok();
+    assert_eq!((&job["kind"], &job["subject"]), (&json!("stop"), &json!(id)));
+    let ended = job_end(&served, &job);
+    assert_eq!(ended["state"], "done", "{ended}");
+    let shown = served.get(&format!("/api/runs/{id}")).ok();
+    assert_eq!((&shown["state"], &shown["live"]), (&json!("stopped"), &json!(false)));
+    lab.run(&id).assert_nobody_left();
+}
+
+fn job_end(served: &Served, job: &Value) -> Value {
+    let path = format!("/api/jobs/{}/events", job["id"].as_str().expect("an id"));
+    until("the job ends", || {
+        let asked = served.get(&path).ok();
+        (asked["job"]["state"] != "running").then(|| asked["job"].clone())
+    })
+}
+
+#[test]
+fn a_job_goes_on_without_the_server_and_is_found_by_the_next_one() {
+    let lab = Lab::new(&[("STEPS", "0"), ("IGNORE", "INT,TERM"), ("SAVE", "no")]);
+    let served = Served::start(&lab.sandbox, &[]);
+    let run = lab.detached(&[]);
+    run.wait_for_log("steps: 2 ");
+    let job = served.send("POST", &format!("/api/runs/{}/stop", run.id()), &json!({})).ok();
+    kill(served.pid(), "KILL");
+    drop(served);
+    let served = Served::start(&lab.sandbox, &[]);
+    let found = served.get("/api/jobs").ok();
+    assert_eq!(found[0]["id"], job["id"]);
+    served.send("POST", &format!("/api/runs/{}/stop", run.id()), &json!({ "manner": "now" })).ok();
+    assert_eq!(job_end(&served, &job)["state"], "done");
+    run.assert_nobody_left();
+}
+
+#[test]
+fn what_a_job_fails_with_is_the_terminals_error() {
+    let lab = Lab::new(&[]);
+    let served = Served::start(&lab.sandbox, &[]);
+    let mut news = served.stream("/api/events");
+    lab.sandbox.write("w/configs/bad.toml", "epochs = \n");
+    let job = served.send("POST", "/api/jobs", &json!({ "kind": "data-check", "config": "bad.toml" })).ok();
+    let ended = job_end(&served, &job);
+    assert_eq!((&ended["state"], &ended["exit_code"]), (&json!("failed"), &json!(2)), "{ended}");
+    let said = lab.sandbox.dpgui(&["data", "check", "configs/bad.toml", "--list", "all"]);
+    let message = ended["error"]["message"].as_str().expect("a message");
+    assert!(said.stderr.contains(message), "{message}: {said}");
+    // Whoever watches sees its events too, numbered without a hole.
+    let mut seen = BTreeMap::new();
+    until("its end is told", || match next(&mut news) {
+        Frame::Said(it) if it["type"] == "job-events" => {
+            for (at, event) in it["events"].as_array()?.iter().enumerate() {
+                seen.insert(it["from"].as_u64()? + at as u64, event["event"].clone());
+            }
+            None
+        }
+        Frame::Said(it) if it["type"] == "jobs" => (it["jobs"][0]["state"] == "failed").then_some(()),
+        _ => None,
+    });
+    assert!(seen.keys().copied().eq(0..seen.len() as u64), "{seen:?}");
+    for wrong in
+        [json!({}), json!({ "kind": "sh", "command": "id" }), json!({ "kind": "setup", "args": ["x"] })]
+    {
+        assert_eq!(served.send("POST", "/api/jobs", &wrong).status, 400, "{wrong}");
+    }
+}
+
+#[test]
+fn one_server_serves_a_workspace_and_says_so() {
+    let lab = Lab::new(&[]);
+    let served = Served::start(&lab.sandbox, &[]);
+    let second = lab.sandbox.dpgui(&["ui", "--port", "0"]);
+    assert_eq!(second.code, Some(5), "{second}");
+    for words in [&format!("http://localhost:{}", served.port), "dpgui ui --link"] {
+        assert!(second.stderr.contains(words), "{second}");
+    }
+    let other = Lab::new(&[]);
+    let taken = other.sandbox.dpgui(&["ui", "--port", &served.port.to_string()]);
+    assert_eq!(taken.code, Some(5), "{taken}");
+    for words in [&format!("port {} is in use by `dpgui`", served.port), "--port"] {
+        assert!(taken.stderr.contains(words), "{taken}");
+    }
+    assert_eq!(served.end(), Some(0));
+    let link = lab.sandbox.dpgui(&["ui", "--link"]).ok();
+    assert!(link.stderr.contains("no server runs"), "{link}");
+    let nowhere = lab.sandbox.dpgui(&["-C", "/nowhere/at/all", "ui"]);
+    assert_eq!(nowhere.code, Some(2), "{nowhere}");
+}
+
+#[test]
+fn a_server_that_ends_closes_its_streams_and_leaves_runs_alone() {
+    let lab = Lab::new(&[("STEPS", "0")]);
+    let served = Served::start(&lab.sandbox, &[]);
+    let run = lab.detached(&[]);
+    run.wait_for_log("steps: 1 ");
+    let mut news = served.stream("/api/events");
+    let mut log = served.stream(&format!("/api/runs/{}/log?stream=rank0", run.id()));
+    assert_eq!(served.end(), Some(0));
+    while !matches!(next(&mut news), Frame::Closed) {}
+    while !matches!(next(&mut log), Frame::Closed) {}
+    assert!(run.is_supervised() && !run.processes().is_empty());
+    lab.sandbox.dpgui(&["stop", "--now"]).ok();
+}
+
+#[test]
+fn a_run_that_is_deleted_while_it_is_looked_at_is_gone_and_no_more() {
+    let lab = Lab::new(&[("STEPS", "3")]);
+    let served = Served::start(&lab.sandbox, &[]);
+    let run = lab.detached(&[]);
+    run.outcome();
+    until("the run is listed as over", || {
+        let rows = served.get("/api/runs").ok();
+        (rows[0]["live"] == false).then_some(())
+    });
+    std::fs::remove_dir_all(&run.path).expect("removed");
+    for path in ["", "/metrics", "/log/raw"] {
+        let reply = served.get(&format!("/api/runs/{}{path}", run.id()));
+        assert_eq!((reply.status, &reply.json()["error"]["kind"]), (404, &json!("not-found")), "{path}");
+    }
+    until("the list is empty", || served.get("/api/runs").ok().as_array()?.is_empty().then_some(()));
+}
+
+#[test]
+fn without_a_page_the_browser_is_told_what_to_do_and_with_one_it_gets_it() {
+    let lab = Lab::new(&[]);
+    let served = Served::start(&lab.sandbox, &[]);
+    let reply = served.ask("GET", "/", &[], b"");
+    assert_eq!(reply.status, 503);
+    assert!(String::from_utf8_lossy(&reply.body).contains("dpgui setup"));
+    served.end();
+    lab.sandbox.write("w/.dpgui/page/index.html", "<h1>page</h1>");
+    lab.sandbox.write("w/.dpgui/page/assets/a-1234.js", "let a;");
+    lab.sandbox.write("w/.dpgui/page/assets/a-1234.js.gz", "packed");
+    let served = Served::start(&lab.sandbox, &[]);
+    for path in ["/", "/runs/some-run?tab=log", "/index.html"] {
+        let reply = served.ask("GET", path, &[], b"");
+        assert_eq!((reply.status, &reply.body[..]), (200, &b"<h1>page</h1>"[..]), "{path}");
+        assert_eq!(reply.header("cache-control"), Some("no-cache"));
+    }
+    let asset = served.ask("GET", "/assets/a-1234.js", &[], b"");
+    assert_eq!(asset.header("content-type"), Some("text/javascript; charset=utf-8"));
+    assert!(asset.header("cache-control").is_some_and(|it| it.contains("immutable")));
+    let packed = served.ask("GET", "/assets/a-1234.js", &[("Accept-Encoding", "gzip, br")], b"");
+    assert_eq!((packed.header("content-encoding"), &packed.body[..]), (Some("gzip"), &b"packed"[..]));
+    assert_eq!(served.ask("GET", "/assets/other.js", &[], b"").status, 404);
+}
+
+#[test]
+fn the_description_that_the_pages_types_are_made_of_is_current() {
+    let lab = Lab::new(&[]);
+    let now: Value =
+        serde_json::from_str(&lab.sandbox.dpgui(&["ui", "--openapi"]).ok().stdout).expect("JSON");
+    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("web/openapi.json");
+    let kept: Value = serde_json::from_str(&std::fs::read_to_string(file).expect("there")).expect("JSON");
+    assert!(now == kept, "run `dpgui ui --openapi > web/openapi.json`, then `npm run types` in `web`");
+    let paths = now["paths"].as_object().expect("paths");
+    for route in dpgui::ui::table().table {
+        let method = route.method.as_str().to_ascii_lowercase();
+        assert!(paths[route.path].get(&method).is_some(), "{method} {}", route.path);
+    }
+}
+
+#[test]
+fn a_server_at_rest_takes_little_of_the_machine() {
+    let lab = Lab::new(&[]);
+    let served = Served::start(&lab.sandbox, &[]);
+    let _tabs: Vec<_> = (0..20).map(|_| served.stream("/api/events")).collect();
+    let ticks = || {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", served.pid())).expect("alive");
+        let fields: Vec<&str> = stat.rsplit(')').next().expect("fields").split_whitespace().collect();
+        fields[11].parse::<u64>().expect("utime") + fields[12].parse::<u64>().expect("stime")
+    };
+    let before = ticks();
+    std::thread::sleep(Duration::from_secs(3));
+    // Ticks are hundredths of a second; a loop that turns would take three hundred.
+    assert!(ticks() - before < 100, "{}", ticks() - before);
+}

@@ -1,0 +1,409 @@
+//! Who is let in to `dpgui ui`, asked of every route that there is: a route that is added later is asked too.
+
+use std::{
+    io::{Read, Write},
+    os::unix::fs::PermissionsExt,
+    time::{Duration, Instant},
+};
+
+use dpgui::ui::routes::{Route, Success};
+use serde_json::json;
+
+use crate::support::{
+    browser::{Frame, Reply, Served, next},
+    lab::Lab,
+};
+
+/// Every route with something plausible in place of its parameters.
+fn routes() -> Vec<(Route, String)> {
+    let fill = |route: &Route| {
+        let path = route.path.replace("{id}", "20260101T000000Z-a").replace("{name}", "tiny.toml");
+        assert!(!path.contains('{'), "what is `{path}` filled with?");
+        path
+    };
+    let table = dpgui::ui::table().table;
+    assert!(table.len() > 20, "the table is not the whole table");
+    table.into_iter().map(|route| (route.clone(), fill(&route))).collect()
+}
+
+fn served() -> (Lab, Served) {
+    let lab = Lab::new(&[]);
+    let served = Served::start(&lab.sandbox, &[]);
+    (lab, served)
+}
+
+/// A request as a browser would send it that is signed in, or as it is told.
+fn ask(served: &Served, route: &Route, path: &str, headers: &[(&str, &str)]) -> Reply {
+    let body: &[u8] = if route.method == "GET" { b"" } else { b"{}" };
+    served.ask(route.method.as_str(), path, headers, body)
+}
+
+const CHANGE: [(&str, &str); 2] = [("Content-Type", "application/json"), ("X-Dpgui", "1")];
+
+#[test]
+fn no_route_answers_without_the_token() {
+    let (_lab, served) = served();
+    let origin = format!("http://localhost:{}", served.port);
+    let bad = [
+        vec![],
+        vec![("Authorization", "Bearer ")],
+        vec![("Authorization", "Bearer 0000000000000000000000000000000000000000000000000000000000000000")],
+        vec![("Authorization", &*served.token)],
+        vec![("Cookie", "dpgui-5173=x")],
+    ];
+    for (route, path) in routes() {
+        if route.path == "/api/session" && route.method == "POST" {
+            continue;
+        }
+        for headers in &bad {
+            let headers = [&headers[..], &CHANGE, &[("Origin", &*origin)]].concat();
+            let reply = ask(&served, &route, &path, &headers);
+            assert_eq!(reply.status, 401, "{} {path} {headers:?}", route.method);
+            assert_eq!(reply.json()["error"]["kind"], "unauthorised");
+        }
+        if matches!(route.success, Success::Stream(_)) {
+            assert_eq!(served.socket(&path, &[("Origin", &origin)]).err(), Some(401), "{path}");
+        }
+    }
+    let with_query = served.ask("GET", &format!("/api/runs?token={}", served.token), &[], b"");
+    assert_eq!(with_query.status, 401, "addresses are kept in histories and logs");
+}
+
+#[test]
+fn no_route_answers_to_another_name() {
+    let (_lab, served) = served();
+    let (port, bearer) = (served.port, served.bearer());
+    let hosts = [
+        format!("evil.example:{port}"),
+        format!("127.0.0.1.evil.example:{port}"),
+        format!("evil.127.0.0.1:{port}"),
+        format!("localhost.evil.example:{port}"),
+        format!("localhost:{}", port ^ 1),
+        "localhost".to_owned(),
+        "127.0.0.1".to_owned(),
+        format!("127.0.0.2:{port}"),
+        format!("0.0.0.0:{port}"),
+        format!("2130706433:{port}"),
+        format!("localhost.:{port}"),
+        format!("[::1]{port}"),
+        format!("user@localhost:{port}"),
+        format!("localhost:{port}, evil.example"),
+        String::new(),
+    ];
+    let raw = |method: &str, path: &str, hosts: &str| {
+        let body = "{}";
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\n{hosts}Connection: close\r\nAuthorization: {bearer}\r\n\
+             Content-Type: application/json\r\nX-Dpgui: 1\r\nContent-Length: 2\r\n\r\n{body}"
+        );
+        served.raw(head.as_bytes()).status
+    };
+    let mut asked = 0;
+    for (route, path) in routes() {
+        for host in &hosts {
+            let status = raw(route.method.as_str(), &path, &format!("Host: {host}\r\n"));
+            assert!([400, 403].contains(&status), "{host}: {} {path}: {status}", route.method);
+            asked += 1;
+        }
+        let own = format!("Host: localhost:{port}\r\n");
+        for wrong in ["", &[&*own, "Host: evil.example\r\n"].concat(), &[&*own, &own].concat()] {
+            let status = raw(route.method.as_str(), &path, wrong);
+            assert!([400, 403].contains(&status), "{wrong:?}: {} {path}: {status}", route.method);
+            asked += 1;
+        }
+    }
+    assert!(asked > 350, "{asked}");
+}
+
+#[test]
+fn no_route_answers_to_another_site() {
+    let (_lab, served) = served();
+    let (port, bearer) = (served.port, served.bearer());
+    let mut asked = 0;
+    let origins = [
+        "http://evil.example",
+        "null",
+        "",
+        &format!("http://127.0.0.1:{port}.evil.example"),
+        &format!("http://localhost:{}", port ^ 1),
+        &format!("http://evil.localhost:{port}"),
+        &format!("file://localhost:{port}"),
+        &format!("http://localhost:{port}/"),
+        &format!("chrome-extension://localhost:{port}"),
+    ];
+    for (route, path) in routes() {
+        for origin in origins {
+            // Also with the token: a site that has got hold of it is still a site.
+            let headers = [&CHANGE[..], &[("Origin", origin), ("Authorization", &*bearer)]].concat();
+            let status = ask(&served, &route, &path, &headers).status;
+            assert_eq!(status, 403, "{origin}: {} {path}", route.method);
+            asked += 1;
+        }
+    }
+    assert!(asked > 150, "{asked}");
+}
+
+#[test]
+fn a_page_of_another_site_can_change_nothing() {
+    let (lab, served) = served();
+    let cookie = format!("dpgui-{}={}", served.port, session(&served));
+    let origin = format!("http://localhost:{}", served.port);
+    let own = [("Cookie", &*cookie), ("Origin", &*origin)];
+    for (route, path) in routes() {
+        if route.method == "GET" {
+            continue;
+        }
+        // What a form can send, and what lacks the header that makes a browser ask first.
+        for kind in ["application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "text/plain", ""]
+        {
+            let headers = [&own[..], &[("Content-Type", kind), ("X-Dpgui", "1")]].concat();
+            assert_eq!(ask(&served, &route, &path, &headers).status, 415, "{kind}: {path}");
+        }
+        let json = [&own[..], &CHANGE[..1]].concat();
+        assert_eq!(ask(&served, &route, &path, &json).status, 403, "{path}");
+        let without_origin = [&own[..1], &CHANGE].concat();
+        assert_eq!(ask(&served, &route, &path, &without_origin).status, 403, "{path}");
+        let from_elsewhere = [&own[..], &CHANGE, &[("Sec-Fetch-Site", "cross-site")]].concat();
+        assert_eq!(ask(&served, &route, &path, &from_elsewhere).status, 403, "{path}");
+    }
+    for method in ["OPTIONS", "TRACE", "PATCH", "CONNECT", "BREW"] {
+        let asks = [("Origin", "http://evil.example"), ("Access-Control-Request-Method", "POST")];
+        let reply = served.ask(method, "/api/runs", &asks, b"");
+        assert!(!reply.head.to_ascii_lowercase().contains("access-control-"), "{}", reply.head);
+        assert!(reply.status >= 400, "{method}: {}", reply.status);
+    }
+    // A stream is no change, but it tells everything.
+    let foreign = [("Cookie", &*cookie), ("Origin", "http://evil.example")];
+    assert_eq!(served.socket("/api/events", &foreign).err(), Some(403));
+    assert_eq!(served.socket("/api/events", &[("Cookie", &cookie)]).err(), Some(403));
+    assert!(served.socket("/api/events", &own).is_ok());
+    drop(lab);
+}
+
+/// The cookie's value, for the link's code.
+fn session(served: &Served) -> String {
+    let code = served.link.split_once("#t=").expect("a code").1.to_owned();
+    let origin = format!("http://localhost:{}", served.port);
+    let body = json!({ "token": code }).to_string();
+    let headers = [&CHANGE[..], &[("Origin", &*origin)]].concat();
+    let reply = served.ask("POST", "/api/session", &headers, body.as_bytes());
+    assert_eq!(reply.status, 204, "{reply:?}");
+    let cookie = reply.header("set-cookie").expect("a cookie");
+    for words in ["HttpOnly", "SameSite=Strict", "Path=/"] {
+        assert!(cookie.contains(words), "{cookie}");
+    }
+    let again = served.ask("POST", "/api/session", &headers, body.as_bytes());
+    assert_eq!(again.status, 401, "a link is good once");
+    let (name, value) = cookie.split(';').next().expect("a pair").split_once('=').expect("a pair");
+    assert_eq!(name, format!("dpgui-{}", served.port));
+    value.to_owned()
+}
+
+#[test]
+fn a_link_signs_a_browser_in_once_and_a_new_token_ends_its_session() {
+    let (lab, served) = served();
+    let cookie = format!("dpgui-{}={}", served.port, session(&served));
+    let asks = |cookie: &str| served.ask("GET", "/api/session", &[("Cookie", cookie)], b"").status;
+    assert_eq!(asks(&cookie), 204);
+    assert_eq!(asks(&format!("other=1; {cookie}; more=2")), 204);
+    assert_eq!(asks(&cookie[..cookie.len() - 1]), 401);
+    let link = lab.sandbox.dpgui(&["ui", "--link"]).ok().stdout;
+    assert!(link.starts_with(&format!("http://localhost:{}/#t=", served.port)), "{link}");
+    served.send("POST", "/api/session/rotate", &json!({})).ok();
+    assert_eq!(asks(&cookie), 401);
+    assert_eq!(served.get("/api/runs").status, 401);
+    let token = lab.sandbox.dpgui(&["ui", "--token"]).ok().stdout;
+    assert_ne!(token.trim(), served.token);
+    // A token that is made anew on the command line counts for a server that runs already, too.
+    let bearer = format!("Bearer {}", token.trim());
+    let with_it = || served.ask("GET", "/api/runs", &[("Authorization", &*bearer)], b"").status;
+    assert_eq!(with_it(), 200);
+    lab.sandbox.dpgui(&["ui", "--rotate-token"]).ok();
+    assert_eq!(with_it(), 401);
+}
+
+#[test]
+fn the_keys_are_for_their_user_alone_and_in_no_answer() {
+    let (lab, served) = served();
+    let mode =
+        |name: &str| lab.sandbox.root().join(name).metadata().expect("there").permissions().mode() & 0o777;
+    assert_eq!((mode(".dpgui/ui"), mode(".dpgui/ui/token")), (0o700, 0o600));
+    for (route, path) in routes() {
+        if route.method == "GET" && matches!(route.success, Success::Json(..)) {
+            let reply = served.get(&path);
+            let text = String::from_utf8_lossy(&reply.body).into_owned();
+            assert!(!text.contains(&served.token), "{path}");
+        }
+    }
+}
+
+#[test]
+fn every_answer_tells_the_browser_to_be_careful() {
+    let (_lab, served) = served();
+    for path in ["/", "/api/runs", "/api/nothing", "/assets/nothing.js", "/runs/x", "/%2e%2e/x"] {
+        let reply = served.ask("GET", path, &[], b"");
+        let policy = reply.header("content-security-policy").expect("a policy");
+        for words in ["default-src 'self'", "frame-ancestors 'none'", "base-uri 'none'", "object-src 'none'"]
+        {
+            assert!(policy.contains(words), "{path}: {policy}");
+        }
+        assert!(!policy.contains("script-src") && !policy.contains("unsafe-eval"), "{policy}");
+        for (name, value) in [
+            ("x-content-type-options", "nosniff"),
+            ("referrer-policy", "no-referrer"),
+            ("cross-origin-opener-policy", "same-origin"),
+            ("cross-origin-resource-policy", "same-origin"),
+        ] {
+            assert_eq!(reply.header(name), Some(value), "{path}");
+        }
+    }
+}
+
+#[test]
+fn names_from_outside_lead_nowhere_else() {
+    let lab = Lab::new(&[]);
+    lab.sandbox.write("outside.toml", "canary");
+    lab.sandbox.write("w/.dpgui/page/index.html", "<h1>page</h1>");
+    lab.sandbox.write("w/.dpgui/secret", "canary");
+    let long = "a".repeat(300);
+    let names = [
+        "..",
+        "../outside.toml",
+        "..%2foutside.toml",
+        "..%2Foutside.toml",
+        "%2e%2e%2foutside.toml",
+        "%252e%252e%252f",
+        ".",
+        "a/../../outside.toml",
+        "/etc/passwd",
+        "%2fetc%2fpasswd",
+        "..%5c..%5cx",
+        "C:%5cx",
+        "%00",
+        "a%00.toml",
+        "%0d%0a",
+        "%ff",
+        "~",
+        "~root",
+        "-rf",
+        "--help",
+        "$(touch%20x)",
+        "`touch%20x`",
+        "a;b",
+        "a%7cb",
+        "a%0ab",
+        "%E2%80%AE",
+        &long,
+    ];
+    let served = Served::start(&lab.sandbox, &[]);
+    for name in names {
+        let paths = [
+            format!("/{name}"),
+            format!("/assets/{name}"),
+            format!("/api/runs/{name}"),
+            format!("/api/runs/{name}/log/raw"),
+            format!("/api/jobs/{name}/events"),
+        ];
+        for path in paths {
+            let reply = served.get(&path);
+            assert!(!String::from_utf8_lossy(&reply.body).contains("canary"), "{path}");
+            assert!(reply.status < 500 || reply.status == 503, "{path}: {}", reply.status);
+        }
+        let body = json!({ "kind": "data-check", "config": percent_decoded(name) });
+        assert!([400, 404].contains(&served.send("POST", "/api/jobs", &body).status), "{name}");
+        let body = json!({ "config": percent_decoded(name) });
+        assert!([400, 404].contains(&served.send("POST", "/api/runs", &body).status), "{name}");
+    }
+    assert!(!lab.sandbox.root().join("x").exists());
+}
+
+fn percent_decoded(text: &str) -> String {
+    url::form_urlencoded::parse(format!("a={}", text.replace('+', "%2b")).as_bytes())
+        .next()
+        .map(|(_, value)| value.into_owned())
+        .unwrap_or_default()
+}
+
+#[test]
+fn what_is_too_much_or_no_http_is_refused_and_the_server_goes_on() {
+    let (_lab, served) = served();
+    let headers = [("Authorization", &*served.bearer()), CHANGE[0], CHANGE[1]];
+    let large = vec![b' '; 3 << 20];
+    assert_eq!(served.ask("POST", "/api/queue", &headers, &large).status, 413);
+    let long = format!("/api/{}", "a".repeat(100_000));
+    assert!([414, 431].contains(&served.ask("GET", &long, &headers, b"").status));
+    let many: String =
+        (0..2000).flat_map(|n| ["X-".to_owned(), n.to_string(), ": x\r\n".to_owned()]).collect();
+    let head = format!("GET /api/runs HTTP/1.1\r\nHost: localhost:{}\r\n{many}\r\n", served.port);
+    assert!([400, 431].contains(&served.raw(head.as_bytes()).status));
+    for bytes in [
+        &b"\x16\x03\x01\x02\x00\x01\x00"[..],
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        b"GET\r\n\r\n",
+        b"\0\0\0\0\r\n\r\n",
+    ] {
+        assert!([0, 400, 505].contains(&served.raw(bytes).status));
+    }
+    let smuggled = format!(
+        "POST /api/queue HTTP/1.1\r\nHost: localhost:{}\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET / HTTP/1.1\r\n\r\n",
+        served.port
+    );
+    assert!([400, 403].contains(&served.raw(smuggled.as_bytes()).status));
+    for body in [
+        "",
+        "{",
+        "[]",
+        "null",
+        "{\"held\":1}",
+        "{\"held\":true,\"more\":1}",
+        "{\"held\":true}x",
+        "\u{feff}{}",
+        "{\"held\":\"true\"}",
+    ] {
+        let reply = served.ask("POST", "/api/queue", &headers, body.as_bytes());
+        assert_eq!(reply.status, 400, "{body}");
+        assert_eq!(reply.json()["error"]["kind"], "usage", "{body}");
+    }
+    let deep = "[".repeat(100_000);
+    assert_eq!(served.ask("POST", "/api/queue", &headers, deep.as_bytes()).status, 400);
+    assert_eq!(served.get("/api/runs?id=1").status, 400, "what is not known is not passed over");
+    assert_eq!(served.get("/api/queue").ok()["held"], false);
+}
+
+#[test]
+fn who_sends_slowly_is_cut_off_and_holds_nobody_up() {
+    let (_lab, served) = served();
+    let mut slow = served.connect();
+    slow.write_all(b"GET /api/runs HTTP/1.1\r\nHost: ").expect("sent");
+    let since = Instant::now();
+    let idle: Vec<_> = (0..100).map(|_| served.connect()).collect();
+    assert_eq!(served.get("/api/queue").ok()["held"], false);
+    let mut rest = vec![];
+    let _ = slow.read_to_end(&mut rest);
+    assert!(since.elapsed() < Duration::from_secs(18), "{:?}", since.elapsed());
+    drop(idle);
+    served.get("/api/queue").ok();
+}
+
+#[test]
+fn frames_that_are_none_end_their_own_stream_only() {
+    let (_lab, served) = served();
+    let mut other = served.stream("/api/events");
+    for bytes in [
+        &[0xff_u8; 14][..],
+        // Not masked, as a client's must be; a control frame that is too long; a reserved kind; half a terabyte.
+        &[0x81, 0x01, b'a'],
+        &[0x89, 0xfe, 0x01, 0x00, 0, 0, 0, 0],
+        &[0x83, 0x80, 0, 0, 0, 0],
+        &[0x82, 0xff, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0],
+        &[0x81, 0x82, 0, 0, 0, 0, 0xc3, 0x28],
+    ] {
+        let mut socket = served.stream("/api/events");
+        // With a payload, which some are only refused after.
+        socket.get_mut().write_all(&[bytes, &[0; 300]].concat()).expect("sent");
+        let closes = (0..20).any(|_| matches!(next(&mut socket), Frame::Closed));
+        assert!(closes, "{bytes:?}");
+    }
+    assert!(matches!(next(&mut other), Frame::Said(_)));
+    served.get("/api/queue").ok();
+}

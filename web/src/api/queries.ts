@@ -1,0 +1,93 @@
+// What is asked for by which name in the cache. The event stream writes under the same names.
+import { queryOptions } from "@tanstack/react-query";
+import { api, asApiError } from "./client";
+import type { JobLog } from "./events";
+import type { JobEvent, Metrics, Sample } from "./types";
+import { joined } from "../lib/metrics";
+
+export const keys = {
+  machine: ["machine"],
+  samples: ["samples"],
+  sample: ["sample"],
+  runs: ["runs"],
+  queue: ["queue"],
+  jobs: ["jobs"],
+  endedJobs: ["ended-jobs"],
+  configs: ["configs"],
+  server: ["server"],
+  job: (id: string) => ["job", id],
+  run: (id: string) => ["run", id],
+  metrics: (id: string) => ["metrics", id],
+} as const;
+
+export const machine = queryOptions({ queryKey: keys.machine, queryFn: api.machine, staleTime: 60_000 });
+export const samples = queryOptions({ queryKey: keys.samples, queryFn: api.samples, staleTime: Infinity });
+/** The newest sample; the stream alone brings it. */
+export const sample = queryOptions<Sample | null>({ queryKey: keys.sample, queryFn: () => null, staleTime: Infinity });
+export const runs = queryOptions({ queryKey: keys.runs, queryFn: api.runs, staleTime: Infinity });
+export const queue = queryOptions({ queryKey: keys.queue, queryFn: api.queue, staleTime: Infinity });
+export const jobs = queryOptions({ queryKey: keys.jobs, queryFn: api.jobs, staleTime: Infinity });
+export const configs = queryOptions({ queryKey: keys.configs, queryFn: api.configs });
+export const models = queryOptions({ queryKey: ["models"], queryFn: api.models, staleTime: Infinity });
+export const settings = queryOptions({ queryKey: ["settings"], queryFn: api.settings });
+export const form = (model: string) =>
+  queryOptions({ queryKey: ["form", model], queryFn: () => api.form(model), staleTime: Infinity });
+export const run = (id: string) => queryOptions({ queryKey: keys.run(id), queryFn: () => api.run(id) });
+/** A folder, or the nearest one above it that is there and may be seen, or at last the roots. */
+export const folder = (path: string | null) =>
+  queryOptions({
+    queryKey: ["folder", path],
+    queryFn: async () => {
+      for (let at = path; at !== null && at !== ""; at = at.slice(0, at.lastIndexOf("/"))) {
+        try {
+          return await api.folder(at);
+        } catch (error) {
+          if (![400, 403, 404].includes(asApiError(error).status)) throw error;
+        }
+      }
+      return api.folder(null);
+    },
+  });
+export const comparison = (ids: string[]) =>
+  queryOptions({ queryKey: ["compare", ...ids], queryFn: () => api.compare(ids), enabled: ids.length > 0 });
+
+/** Most events that one answer may have. */
+const PAGE = 10_000;
+
+/** All events of a job up to now; the stream adds what comes. */
+export const jobLog = (id: string | undefined) =>
+  queryOptions({
+    queryKey: keys.job(id ?? ""),
+    enabled: id !== undefined,
+    staleTime: Infinity,
+    queryFn: async (): Promise<JobLog> => {
+      const events: JobEvent[] = [];
+      for (;;) {
+        const it = await api.job(id ?? "", events.length, PAGE);
+        events.push(...it.events);
+        if (it.events.length === 0 || events.length >= it.job.events) return { events, next: events.length };
+      }
+    },
+  });
+
+/** Evaluations come with all numbers only: while a run is live those are asked for so often (ms). */
+const WHOLE_EVERY = 60_000;
+
+export type Numbers = Metrics & { whole: number };
+
+/** A run's numbers; while it is live mostly what is new is asked for. */
+export const metrics = (id: string, live: boolean) =>
+  queryOptions<Numbers>({
+    queryKey: keys.metrics(id),
+    staleTime: live ? 0 : Infinity,
+    refetchInterval: live ? 2000 : false,
+    structuralSharing: false,
+    queryFn: async ({ client }) => {
+      const [old, now] = [client.getQueryData<Numbers>(keys.metrics(id)), Date.now()];
+      if (!old || old.step.length === 0 || now - old.whole > WHOLE_EVERY) {
+        return { ...(await api.metrics(id, 0)), whole: now };
+      }
+      const both = joined(old, await api.metrics(id, old.next));
+      return both === old ? old : { ...both, whole: old.whole };
+    },
+  });

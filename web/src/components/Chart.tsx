@@ -1,0 +1,95 @@
+// A line chart: uPlot, in the page's colours. Drag to zoom, double click to see everything again.
+import { useEffect, useRef } from "react";
+import uPlot from "uplot";
+import "uplot/dist/uPlot.min.css";
+import { figure } from "../lib/format";
+import { colour, onTheme } from "../lib/theme";
+
+/** `points`: each is marked; `gaps`: drawn through where there is none. */
+export type Series = { name: string; colour: string; faint?: boolean; points?: boolean; gaps?: boolean };
+type Data = [number[], ...(number | null | undefined)[][]];
+
+type Props = {
+  label: string;
+  series: Series[];
+  data: Data;
+  height?: number;
+  log?: boolean;
+  /** The axis below: steps, or times in seconds. */
+  time?: boolean;
+  format?: (it: number) => string;
+  range?: [number, number];
+};
+
+export function Chart({ label, series, data, height = 240, log = false, time = false, format = figure, range }: Props) {
+  const place = useRef<HTMLDivElement>(null);
+  const plot = useRef<uPlot | null>(null);
+  const shape = JSON.stringify([series, height, log, time, range]);
+  const now = useRef({ data, format });
+  now.current = { data, format };
+
+  useEffect(() => {
+    const host = place.current;
+    if (!host) return;
+    const make = () => {
+      plot.current?.destroy();
+      plot.current = new uPlot(options(host.clientWidth), now.current.data as uPlot.AlignedData, host);
+    };
+    const options = (width: number): uPlot.Options => {
+      const [text, grid] = [colour("--muted"), colour("--line")];
+      const font = `12px ${getComputedStyle(document.body).fontFamily}`;
+      const axis = { stroke: text, font, grid: { stroke: grid, width: 1 }, ticks: { stroke: grid, width: 1, size: 4 } };
+      return {
+        width, height,
+        cursor: { drag: { x: true, y: false }, points: { size: 6 } },
+        scales: { x: { time }, y: { distr: log ? 3 : 1, ...(range && !log ? { range } : {}) } },
+        axes: [time ? { ...axis, values: (_, ticks) => ticks.map(clock) } : axis, { ...axis, size: 62, values: (_, ticks) => ticks.map((it) => (it === null ? "" : now.current.format(it))) }],
+        legend: { live: true },
+        series: [
+          time ? { label: "Time", value: (_, at) => (at === null ? "–" : clock(at)) } : { label: "Step" },
+          ...series.map((it) => ({
+            label: it.name, stroke: colour(it.colour), width: it.faint ? 1 : 1.75, alpha: it.faint ? 0.38 : 1, spanGaps: it.points ?? it.gaps ?? false,
+            points: { show: it.points ?? false, size: 6 },
+            value: (_: uPlot, value: number | null) => (value === null || value === undefined ? "–" : now.current.format(value)),
+          })),
+        ],
+      };
+    };
+    make();
+    const resized = new ResizeObserver(() => {
+      if (plot.current && host.clientWidth !== plot.current.width) plot.current.setSize({ width: host.clientWidth, height });
+    });
+    resized.observe(host);
+    const noTheme = onTheme(make);
+    return () => {
+      noTheme();
+      resized.disconnect();
+      plot.current?.destroy();
+      plot.current = null;
+    };
+    // `shape` stands for everything that the chart is made of.
+  }, [shape]);
+
+  useEffect(() => {
+    const it = plot.current;
+    if (!it || it.data === data) return;
+    // What somebody has zoomed into stays while new steps arrive.
+    const x = it.data[0];
+    const [min, max] = [it.scales.x?.min, it.scales.x?.max];
+    const whole = x.length < 2 || min === undefined || max === undefined || (min === x[0] && max === x[x.length - 1]);
+    it.setData(data as uPlot.AlignedData, whole);
+    if (!whole) it.redraw();
+  }, [data]);
+
+  return <div className="chart" role="img" aria-label={`${label}: ${spoken(series, data)}`} ref={place} />;
+}
+
+const clock = (seconds: number) => new Date(seconds * 1000).toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" });
+
+/** What a chart shows for those who do not see it: the newest value of each line. */
+function spoken(series: Series[], data: Data): string {
+  return series.map((it, index) => {
+    const last = data[index + 1]?.findLast((value) => value !== null && value !== undefined);
+    return `${it.name} ${figure(last)}`;
+  }).join(", ");
+}

@@ -1,0 +1,23 @@
+// An error as the terminal shows it: what failed, why, and one thing to do.
+import { asApiError } from "../api/client";
+import type { ApiErrorBody } from "../api/types";
+import { Prose } from "./Prose";
+
+export function ErrorNote({ error, retry }: { error: unknown; retry?: () => void }) {
+  const { message, causes, hint } = isPlain(error) ? error : asApiError(error);
+  return (
+    <div className="note tone-bad" role="alert">
+      <p><strong className="bad">error:</strong> <Prose text={message} /></p>
+      {causes.length > 0 && (
+        <ul className="causes">
+          {causes.map((cause, index) => <li key={index}><Prose text={cause} /></li>)}
+        </ul>
+      )}
+      {hint && <p><span className="muted">hint:</span> <Prose text={hint} /></p>}
+      {retry && <div><button className="button small" onClick={retry}>Try again</button></div>}
+    </div>
+  );
+}
+
+const isPlain = (it: unknown): it is ApiErrorBody =>
+  !(it instanceof Error) && typeof it === "object" && it !== null && "causes" in it && "message" in it;

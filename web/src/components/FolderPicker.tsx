@@ -1,0 +1,53 @@
+import { useQuery } from "@tanstack/react-query";
+import { useState } from "react";
+import { folder } from "../api/queries";
+import { bytes, plural } from "../lib/format";
+import { Dialog } from "./Dialog";
+import { ErrorNote } from "./ErrorNote";
+import { Icon } from "./Icon";
+
+type Props = { start: string; wants: string; choose: (path: string) => void; close: () => void };
+
+const join = (folder: string, name: string) => (folder.endsWith("/") ? folder + name : `${folder}/${name}`);
+
+/** Chooses a folder or a file of the machine that trains, inside what it lets the page see. */
+export function FolderPicker({ start, wants, choose, close }: Props) {
+  const takesFile = wants.includes("file");
+  const takesFolder = wants !== "file";
+  const [wanted, setPath] = useState<string | null>(start.startsWith("/") ? start : null);
+  const asked = useQuery(folder(wanted));
+  const it = asked.data;
+  const path = it ? it.path : wanted;
+  const entries = it?.entries.toSorted((a, b) => Number(b.folder) - Number(a.folder) || a.name.localeCompare(b.name)) ?? [];
+  const footer = (
+    <>
+      <span className="small muted grow">{takesFolder && takesFile ? "A folder or a file" : takesFile ? "Choose a file" : "Choose a folder"}</span>
+      <button className="button" onClick={close}>Cancel</button>
+      {takesFolder && <button className="button primary" disabled={!it?.path} onClick={() => it?.path && choose(it.path)}>Choose this folder</button>}
+    </>
+  );
+  return (
+    <Dialog title={takesFolder ? "Choose a folder" : "Choose a file"} close={close} footer={footer}>
+      <div className="row" style={{ flexWrap: "nowrap" }}>
+        <button className="button small icon" aria-label="One folder up" disabled={path === null} onClick={() => setPath(it?.parent ?? null)}><Icon name="up" /></button>
+        <code className="grow wrap">{path ?? "On this machine"}</code>
+      </div>
+      {asked.error && <ErrorNote error={asked.error} />}
+      <ul className="picker">
+        {path === null && it?.roots.map((root) => (
+          <li key={root}><button onClick={() => setPath(root)}><Icon name="folder" /><span className="grow wrap">{root}</span></button></li>
+        ))}
+        {path !== null && it && entries.map((entry) => (
+          <li key={entry.name}>
+            <button disabled={!entry.folder && !takesFile} onClick={() => (entry.folder ? setPath(join(path, entry.name)) : choose(join(path, entry.name)))}>
+              <Icon name={entry.folder ? "folder" : "file"} />
+              <span className="grow wrap">{entry.name}</span>
+              <span className="small muted nowrap">{entry.folder ? entry.media !== null && entry.media > 0 && plural(entry.media, "picture or video", "pictures or videos") : bytes(entry.bytes)}</span>
+            </button>
+          </li>
+        ))}
+        {path !== null && it && entries.length === 0 && <li className="empty">It is empty.</li>}
+      </ul>
+    </Dialog>
+  );
+}

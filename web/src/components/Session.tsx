@@ -1,0 +1,55 @@
+// Who is not signed in sees how to get in; everybody else sees the page, with the event stream open.
+import { useQueryClient } from "@tanstack/react-query";
+import { useEffect, useState, type ReactNode } from "react";
+import { api, asApiError, whenUnauthorised, type ApiError } from "../api/client";
+import { follow } from "../api/events";
+import { SignIn } from "../pages/SignIn";
+
+type State = { is: "asking" } | { is: "in" } | { is: "out"; error: ApiError | null };
+
+/** The token of a first visit, out of the address bar before anybody sees it. */
+function takeToken(): string | null {
+  const token = new URLSearchParams(location.hash.slice(1)).get("t");
+  if (token !== null) history.replaceState(null, "", location.pathname + location.search);
+  return token;
+}
+
+// Once a load of the page: strict mode runs effects twice.
+let first: Promise<State> | null = null;
+
+async function enter(): Promise<State> {
+  const token = takeToken();
+  try {
+    await (token === null ? api.session() : api.signIn(token));
+    return { is: "in" };
+  } catch (failure) {
+    const error = asApiError(failure);
+    // A server that is away says nothing about the session; the page shows that by itself.
+    if (error.status === 0) return { is: "in" };
+    return { is: "out", error: token === null && error.status === 401 ? null : error };
+  }
+}
+
+export function Session({ children }: { children: ReactNode }) {
+  const client = useQueryClient();
+  const [state, setState] = useState<State>({ is: "asking" });
+
+  useEffect(() => {
+    first ??= enter();
+    void first.then(setState);
+    whenUnauthorised(() => setState((old) => (old.is === "in" ? { is: "out", error: null } : old)));
+  }, []);
+  useEffect(() => {
+    if (state.is !== "in") return;
+    return follow(client);
+  }, [state.is, client]);
+
+  if (state.is === "asking") return null;
+  if (state.is === "in") return children;
+  const signIn = async (token: string) => {
+    await api.signIn(token);
+    client.clear();
+    setState({ is: "in" });
+  };
+  return <SignIn error={state.error} signIn={signIn} />;
+}

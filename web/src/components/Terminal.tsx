@@ -1,0 +1,96 @@
+// A terminal that only shows: xterm, fitted to its place, in the page's colours.
+import { FitAddon } from "@xterm/addon-fit";
+import { SearchAddon } from "@xterm/addon-search";
+import { Terminal as Xterm, type ITheme } from "@xterm/xterm";
+import "@xterm/xterm/css/xterm.css";
+import { useEffect, useRef, type RefObject } from "react";
+import { colour, onTheme } from "../lib/theme";
+
+/** Lines that can be scrolled back to. More costs memory (about 2 KB a line), and what is older can be read in pieces. */
+export const SCROLLBACK = 20_000;
+
+/** The least: a progress bar that does not fit in a line is drawn anew below itself. On a phone one scrolls sideways. */
+const COLUMNS = 96;
+
+/** Lower it is of no use, and the page scrolls. */
+const LEAST_PX = 300;
+
+export type Screen = { term: Xterm; search: SearchAddon };
+
+function palette(): ITheme {
+  const light = colour("--bg") === "rgb(245, 246, 247)";
+  const shared = { background: colour("--sunken"), foreground: colour("--text"), cursor: "#0000", selectionBackground: light ? "#0b745340" : "#41d6a450" };
+  const [red, green, yellow, blue, magenta, cyan] = light
+    ? ["#b3261e", "#18713f", "#835400", "#1a5fb4", "#8f3fb5", "#00707c"]
+    : ["#ff7b72", "#56d08a", "#e8b44c", "#6cb6ff", "#d48cf2", "#5fd0dd"];
+  const plain = { red, green, yellow, blue, magenta, cyan, black: light ? "#161b21" : "#37434f", white: light ? "#505c68" : "#e3e8ed" };
+  const bright = Object.fromEntries(
+    Object.entries(plain).map(([name, it]) => [`bright${name[0]?.toUpperCase()}${name.slice(1)}`, it]),
+  );
+  return { ...shared, ...plain, ...bright };
+}
+
+/** A log is to be read: what would hide or clear it, or answer to whoever wrote it, is left out. */
+function tame({ parser }: Xterm) {
+  const ignore = () => true;
+  for (const final of ["h", "l"]) parser.registerCsiHandler({ prefix: "?", final }, ([mode]) => mode !== 25 && mode !== 7);
+  parser.registerCsiHandler({ final: "J" }, ([what]) => what === 2 || what === 3);
+  for (const final of ["n", "c", "t"]) parser.registerCsiHandler({ final }, ignore);
+  parser.registerEscHandler({ final: "c" }, ignore);
+  for (const code of [0, 1, 2, 4, 8, 10, 11, 12, 52]) parser.registerOscHandler(code, ignore);
+}
+
+export function Terminal({ screen, ready }: { screen: RefObject<Screen | null>; ready: (it: Screen) => () => void }) {
+  const place = useRef<HTMLDivElement>(null);
+  // The caller's first answer counts: a terminal is made once.
+  const begin = useRef(ready);
+
+  useEffect(() => {
+    if (!place.current) return;
+    const term = new Xterm({
+      convertEol: true,
+      disableStdin: true,
+      scrollback: SCROLLBACK,
+      fontSize: 12.5,
+      lineHeight: 1.25,
+      fontFamily: getComputedStyle(document.documentElement).getPropertyValue("--mono"),
+      theme: palette(),
+      minimumContrastRatio: 4.5,
+      // A log may name any address under any text.
+      linkHandler: { activate: () => {} },
+    });
+    tame(term);
+    const [fit, search] = [new FitAddon(), new SearchAddon()];
+    term.loadAddon(fit);
+    term.loadAddon(search);
+    term.open(place.current);
+    const host = place.current;
+    const fill = () => {
+      // To the lower edge of the window, whatever stands above it.
+      const top = host.getBoundingClientRect().top + window.scrollY;
+      host.style.height = `${Math.max(LEAST_PX, window.innerHeight - top - 28)}px`;
+      const size = fit.proposeDimensions();
+      if (size) term.resize(Math.max(size.cols, COLUMNS), Math.max(size.rows, 5));
+    };
+    fill();
+    // Tab leaves the terminal, as it leaves everything else.
+    term.attachCustomKeyEventHandler((event) => event.key !== "Tab");
+    const resized = new ResizeObserver(fill);
+    resized.observe(document.body);
+    window.addEventListener("resize", fill);
+    const noTheme = onTheme(() => (term.options.theme = palette()));
+    const it = { term, search };
+    screen.current = it;
+    const end = begin.current(it);
+    return () => {
+      end();
+      noTheme();
+      resized.disconnect();
+      window.removeEventListener("resize", fill);
+      screen.current = null;
+      term.dispose();
+    };
+  }, [screen]);
+
+  return <div className="terminal" ref={place} />;
+}

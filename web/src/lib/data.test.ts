@@ -1,0 +1,35 @@
+import { expect, test } from "vitest";
+import { cropBox, fits, report, type Item } from "./data";
+
+const item = (path: string, it: object = {}) => ({
+  event: "item", path, width: 1000, height: 500, video: null, flaw: null, frames: 1, captions: 1, dropped: null,
+  buckets: [{ ratio: 1, size: [512, 512, 1], crop: [250, 0, 750, 500] }], ...it,
+});
+
+test("what the check says is gathered, files without a caption first, then what is dropped", () => {
+  const it = report([
+    item("/d/a.png"), item("/d/b.mp4", { dropped: "too short" }), item("/d/c.png", { captions: 0, dropped: "no caption" }),
+    { event: "bucket", dataset: "d.toml", ratio: 1, width: 512, height: 512, frames: 1, files: 3, samples: 3, batch: 1, trained: 3, lost: 0, cut_pixels_mean: 0.1 },
+    { event: "folder", dataset: "d.toml", path: "/d", files: 3, dropped: 2 },
+    { event: "finding", severity: "warning", message: "m", consequence: null, fix: "f" },
+    { event: "data", dataset: "d.toml", evaluation: false, files: 3, files_trained: 1, samples: 1, samples_trained: 1, steps: 1 },
+  ]);
+  expect(it.items.map((one) => one.path)).toEqual(["/d/c.png", "/d/b.mp4", "/d/a.png"]);
+  expect(it.items.map((one) => one.isVideo)).toEqual([false, true, false]);
+  expect([it.buckets.length, it.folders[0]?.dropped, it.findings[0]?.fix, it.totals[0]?.steps]).toEqual([1, 2, "f", 1]);
+});
+
+test("filters are by kind, bucket and words", () => {
+  const [one] = report([item("/d/Cat.png")]).items as [Item];
+  expect([fits(one, "all", "cat", ""), fits(one, "dropped", "", ""), fits(one, "trained", "", "512x512x1"), fits(one, "all", "", "64x64x1")]).toEqual(
+    [true, false, true, false],
+  );
+});
+
+test("a crop is a box in percent, none where everything is taken", () => {
+  const [one] = report([item("/d/a.png")]).items as [Item];
+  const place = one.buckets[0]!;
+  expect(cropBox(one, place)).toEqual({ left: 25, top: 0, width: 50, height: 100 });
+  expect(cropBox(one, { ...place, crop: [0, 0, 1000, 500] })).toBeNull();
+  expect(cropBox({ ...one, width: null }, place)).toBeNull();
+});

@@ -1,0 +1,99 @@
+// What a check of data says, gathered from its events. The shapes are those of `dpgui data check --json --list all`.
+import type { JobEvent } from "../api/types";
+
+export type Place = { ratio: number; size: [number, number, number]; crop: [number, number, number, number] };
+
+export type Item = {
+  path: string;
+  width: number | null;
+  height: number | null;
+  frames: number;
+  captions: number;
+  dropped: string | null;
+  flaw: string | null;
+  isVideo: boolean;
+  buckets: Place[];
+};
+
+export type Bucket = {
+  dataset: string;
+  width: number;
+  height: number;
+  frames: number;
+  ratio: number | null;
+  files: number;
+  samples: number;
+  batch: number;
+  trained: number;
+  lost: number;
+  cut: number;
+};
+
+export type DataFinding = { severity: "error" | "warning" | "note"; message: string; consequence: string | null; fix: string | null };
+export type Folder = { dataset: string; path: string; files: number; dropped: number };
+export type Total = { dataset: string; evaluation: boolean; files: number; files_trained: number; samples: number; samples_trained: number; steps: number };
+export type Report = { items: Item[]; buckets: Bucket[]; folders: Folder[]; findings: DataFinding[]; totals: Total[] };
+
+const MOVING = /\.(mp4|mkv|webm|mov|avi|m4v|gif)$/i;
+const text = (it: unknown): string | null => (typeof it === "string" ? it : null);
+const number = (it: unknown): number | null => (typeof it === "number" && Number.isFinite(it) ? it : null);
+const count = (it: unknown): number => number(it) ?? 0;
+
+export function report(events: JobEvent[]): Report {
+  const it: Report = { items: [], buckets: [], folders: [], findings: [], totals: [] };
+  for (const event of events) {
+    if (event.event === "item") it.items.push(item(event));
+    else if (event.event === "bucket") it.buckets.push(bucket(event));
+    else if (event.event === "folder") {
+      it.folders.push({ dataset: text(event.dataset) ?? "", path: text(event.path) ?? "", files: count(event.files), dropped: count(event.dropped) });
+    } else if (event.event === "finding") {
+      const severity = (text(event.severity) ?? "note") as DataFinding["severity"];
+      it.findings.push({ severity, message: text(event.message) ?? "", consequence: text(event.consequence), fix: text(event.fix) });
+    } else if (event.event === "data") {
+      it.totals.push({
+        dataset: text(event.dataset) ?? "", evaluation: event.evaluation === true, files: count(event.files), files_trained: count(event.files_trained),
+        samples: count(event.samples), samples_trained: count(event.samples_trained), steps: count(event.steps),
+      });
+    }
+  }
+  // Those without a caption first: there something is to be done.
+  const rank = (one: Item) => (isCaptionless(one) ? 0 : one.dropped !== null || one.flaw !== null ? 1 : 2);
+  it.items = it.items.map((one, index) => ({ one, index, rank: rank(one) })).sort((a, b) => a.rank - b.rank || a.index - b.index).map(({ one }) => one);
+  return it;
+}
+
+function item(event: JobEvent): Item {
+  const path = text(event.path) ?? "";
+  return {
+    path, width: number(event.width), height: number(event.height), frames: count(event.frames), captions: count(event.captions),
+    dropped: text(event.dropped), flaw: event.flaw === null || event.flaw === undefined ? null : (text(event.flaw) ?? JSON.stringify(event.flaw)),
+    isVideo: (event.video !== null && event.video !== undefined) || MOVING.test(path), buckets: Array.isArray(event.buckets) ? (event.buckets as Place[]) : [],
+  };
+}
+
+function bucket(event: JobEvent): Bucket {
+  return {
+    dataset: text(event.dataset) ?? "", width: count(event.width), height: count(event.height), frames: count(event.frames), ratio: number(event.ratio),
+    files: count(event.files), samples: count(event.samples), batch: count(event.batch), trained: count(event.trained), lost: count(event.lost),
+    cut: count(event.cut_pixels_mean),
+  };
+}
+
+export const isCaptionless = (it: Item) => it.captions === 0;
+
+export const KINDS = ["all", "no caption", "dropped", "trained"] as const;
+export type Kind = (typeof KINDS)[number];
+
+export function fits(it: Item, kind: Kind, words: string, size: string): boolean {
+  const of = { all: true, "no caption": isCaptionless(it), dropped: it.dropped !== null, trained: it.dropped === null }[kind];
+  return of && (size === "" || it.buckets.some((place) => place.size.join("x") === size)) && it.path.toLowerCase().includes(words.toLowerCase());
+}
+
+/** A crop on a picture of this size, in percent; `null` if all of it is taken. */
+export function cropBox(it: Item, place: Place): { left: number; top: number; width: number; height: number } | null {
+  const [left, top, right, bottom] = place.crop;
+  if (!it.width || !it.height) return null;
+  if (left <= 0.5 && top <= 0.5 && right >= it.width - 0.5 && bottom >= it.height - 0.5) return null;
+  const [x, y] = [100 / it.width, 100 / it.height];
+  return { left: left * x, top: top * y, width: (right - left) * x, height: (bottom - top) * y };
+}

@@ -1,0 +1,68 @@
+import { expect, test } from "vitest";
+import type { Field, Finding, Form } from "../api/types";
+import { blocks, byWeight, findingsOf, freeName, split, steps, texts, valueAt, withFolder } from "./form";
+
+const field = (key: string, it: Partial<Field> = {}): Field => ({
+  key, name: key, kind: "int", required: null, default: null, choices: [], recommended: [], min: null, max: null, path: null,
+  secret: false, deprecated: false, doc: "", note: null, ...it,
+});
+const form: Form = {
+  model: "wan",
+  sections: [
+    { id: "training", title: "Training", fields: [field("epochs", { required: "yes" }), field("warmup_steps")] },
+    { id: "optimizer", title: "Optimizer", fields: [field("optimizer.type", { required: "yes" })] },
+    { id: "directory", title: "Folder", fields: [field("directory[].path", { required: "yes" }), field("directory[].num_repeats")] },
+  ],
+  adapters: {},
+  optimizers: { AdamW: [field("optimizer.lr")], sgd: [field("optimizer.momentum")] },
+};
+const training = { epochs: 5, optimizer: { type: "adamw", lr: 2e-5 } };
+const dataset = { directory: [{ path: "/a" }, { path: "/b", num_repeats: 2 }] };
+
+test("the chosen optimizer's keys are there, and each folder's", () => {
+  expect(blocks(form, training, dataset).map((it) => [it.id, it.fields.map((one) => one.key)])).toEqual([
+    ["training", ["epochs", "warmup_steps"]],
+    ["optimizer", ["optimizer.type", "optimizer.lr"]],
+    ["directory-0", ["directory[0].path", "directory[0].num_repeats"]],
+    ["directory-1", ["directory[1].path", "directory[1].num_repeats"]],
+  ]);
+});
+
+test("what is required comes first, and sections without anything else go", () => {
+  const { required, rest } = split(blocks(form, { ...training, optimizer: { type: "none" } }, dataset));
+  expect(required.map((it) => it.key)).toEqual(["epochs", "optimizer.type", "directory[0].path", "directory[1].path"]);
+  expect(rest.map((it) => it.id)).toEqual(["training", "directory-0", "directory-1"]);
+});
+
+test("files that cannot be read leave the form empty, not broken", () => {
+  expect(texts(blocks(form, null, null), null, null)).toEqual({ training: { epochs: "", warmup_steps: "", optimizer: { type: "" } } });
+});
+
+test("values become texts under the form's names", () => {
+  expect(texts(blocks(form, training, dataset), training, dataset)).toEqual({
+    training: { epochs: "5", warmup_steps: "", optimizer: { type: "adamw", lr: "0.00002" } },
+    dataset: { directory: { 0: { path: "/a", num_repeats: "" }, 1: { path: "/b", num_repeats: "2" } } },
+  });
+});
+
+test("keys lead to values", () => {
+  expect(steps("directory[0].path")).toEqual(["directory", "0", "path"]);
+  expect([valueAt(dataset, "directory[1].path"), valueAt(dataset, "directory[2].path"), valueAt(null, "x")]).toEqual(["/b", undefined, undefined]);
+});
+
+test("findings belong to their field and to what is in it", () => {
+  const finding = (key: string | null, it: Partial<Finding> = {}) => ({ key, file: "training", severity: "error", line: 1, ...it }) as Finding;
+  const all = [finding("epochs"), finding("epochs[0]"), finding("epochs_x"), finding(null), finding("epochs", { file: "dataset" })];
+  expect(findingsOf(all, { key: "epochs", file: "training" }).map((it) => it.key)).toEqual(["epochs", "epochs[0]"]);
+  const mixed = [finding("a", { severity: "note" }), finding("b", { line: 9 }), finding("c", { line: 2 })];
+  expect(byWeight(mixed).map((it) => it.key)).toEqual(["c", "b", "a"]);
+});
+
+test("a folder is added at the end, its path quoted", () => {
+  expect(withFolder("a = 1\n\n\n", "/x y")).toBe("a = 1\n\n[[directory]]\npath = '/x y'\n");
+  expect(withFolder("", "/it's")).toBe('\n\n[[directory]]\npath = "/it\'s"\n');
+});
+
+test("a free name is found", () => {
+  expect([freeName("wan", []), freeName("wan", ["wan.toml", "wan-2-dataset.toml"])]).toEqual(["wan", "wan-3"]);
+});

@@ -1,0 +1,39 @@
+import { expect, test } from "vitest";
+import { checks, lineOf, setupState } from "./jobs";
+
+const plan = (step: string, pending: boolean) => ({ event: "plan", step, pending, missing: pending, what: `${step} 1`, why: "not there", bytes: 10, disk: 20 });
+
+test("a plan and what happens then make the state of each step", () => {
+  const it = setupState([
+    { event: "torch-chosen", profile: "cpu", because: "no GPU", warning: null },
+    plan("node", true), plan("uv", true), plan("farm", false),
+    { event: "plan-total", bytes: 20, disk: 40, unknown: 0, free: 100 },
+    { event: "step-started", step: "node", why: "not there" },
+    { event: "step-started", step: "uv", why: "not there" },
+    { event: "progress", what: "node", bytes: 5, total: 10, doing: "unpacking" },
+    { event: "step-done", step: "uv", what: "uv 2", seconds: 1.5 },
+  ]);
+  expect(it.steps.map((step) => [step.id, step.state, step.what, step.far?.bytes ?? null])).toEqual([
+    ["node", "running", "node 1", 5], ["uv", "done", "uv 2", null], ["farm", "there", "farm 1", null],
+  ]);
+  expect([it.total, it.torch]).toEqual([{ bytes: 20, disk: 40, free: 100 }, { because: "no GPU", warning: null }]);
+});
+
+test("a failed step says why", () => {
+  const [step] = setupState([plan("node", true), { event: "step-failed", step: "node", message: "no network" }]).steps;
+  expect([step?.state, step?.doing]).toEqual(["failed", "no network"]);
+});
+
+test("the doctor's worst finding is first, in the doctor's own order otherwise", () => {
+  const check = (id: string, verdict: string) => ({ event: "check", group: "machine", id, verdict, found: id });
+  expect(checks([check("a", "ok"), check("b", "problem"), check("c", "ok"), { event: "doctor-done" }]).map((it) => it.id)).toEqual(["b", "a", "c"]);
+});
+
+test("events have a line where people read them", () => {
+  const events = [
+    { event: "progress", what: "venv", bytes: 1024, total: 2048, doing: "torch" },
+    { event: "step-started", step: "uv", why: "not installed" },
+    { event: "plan-total" },
+  ];
+  expect(events.map(lineOf)).toEqual(["venv: 1.00 KiB of 2.00 KiB torch", "uv: not installed", null]);
+});

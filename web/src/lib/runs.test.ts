@@ -1,0 +1,33 @@
+import { expect, test } from "vitest";
+import type { RunRow } from "../api/types";
+import { matches, progress, sorted, tone } from "./runs";
+
+const row = (it: Partial<RunRow>): RunRow => ({
+  id: "20261127-1200-a", name: "a", state: "training", live: true, queued: false, sentence: null, diagnosis: null, epoch: 1,
+  epochs: 2, step: 5, total_steps: 10, loss: 0.5, pace: 1, left_seconds: 5, devices: "GPU 0", config: "wan.toml",
+  started: "2026-11-27T12:00:00Z", seconds: 5, ...it,
+});
+
+test("a state has a tone, an unknown one by whether it lives", () => {
+  const check = (state: string, live: boolean) => tone({ state, live });
+  expect([check("failed", false), check("completed", false), check("new-word", true), check("new-word", false)]).toEqual(
+    ["bad", "ok", "live", "idle"],
+  );
+});
+
+test("rows without a value are last, up and down", () => {
+  const rows = [row({ id: "1", loss: 0.2 }), row({ id: "2", loss: null }), row({ id: "3", loss: 0.1 })];
+  const ids = (down: boolean) => sorted(rows, "loss", down).map((it) => it.id);
+  expect([ids(false), ids(true)]).toEqual([["3", "1", "2"], ["1", "3", "2"]]);
+});
+
+test("all words must fit, and the filter", () => {
+  const it = row({ diagnosis: "out of memory" });
+  expect([matches(it, "all", "WAN memory"), matches(it, "all", "wan flux"), matches(it, "ended", "")]).toEqual(
+    [true, false, false],
+  );
+});
+
+test("progress is a share of the steps", () => {
+  expect([progress(row({})), progress(row({ total_steps: null }))]).toEqual([50, null]);
+});

@@ -1,0 +1,64 @@
+// What a row of a run says, and how rows are put in order.
+import type { RunRow } from "../api/types";
+import { percent } from "./format";
+
+export type Tone = "live" | "ok" | "warn" | "bad" | "info" | "idle";
+
+/** Words for states that the server may add later fall back to whether the run is live. */
+const TONES: Record<string, Tone> = {
+  queued: "info",
+  starting: "live",
+  training: "live",
+  loading: "live",
+  caching: "live",
+  saving: "live",
+  evaluating: "live",
+  finishing: "live",
+  stopping: "warn",
+  restarting: "warn",
+  completed: "ok",
+  stopped: "idle",
+  withdrawn: "idle",
+  interrupted: "warn",
+  failed: "bad",
+  "out of memory": "bad",
+  "exited early": "bad",
+  abandoned: "bad",
+  killed: "bad",
+  lost: "bad",
+};
+
+export const tone = (it: { state: string; live: boolean }): Tone => TONES[it.state] ?? (it.live ? "live" : "idle");
+
+export const progress = (it: RunRow) => percent(it.step, it.total_steps);
+
+export const SHOWN = ["all", "live", "ended", "failed"] as const;
+export type Shown = (typeof SHOWN)[number];
+
+export function matches(it: RunRow, shown: Shown, words: string): boolean {
+  const fits = { all: true, live: it.live, ended: !it.live, failed: tone(it) === "bad" }[shown];
+  const text = [it.id, it.name, it.state, it.config, it.devices, it.diagnosis ?? ""].join(" ").toLowerCase();
+  return fits && words.toLowerCase().split(/\s+/).every((word) => text.includes(word));
+}
+
+const COLUMNS = {
+  started: (it: RunRow) => it.started,
+  name: (it: RunRow) => it.name.toLowerCase(),
+  state: (it: RunRow) => it.state,
+  progress: (it: RunRow) => progress(it),
+  loss: (it: RunRow) => it.loss,
+  left: (it: RunRow) => it.left_seconds,
+};
+export type Column = keyof typeof COLUMNS;
+export const isColumn = (it: string): it is Column => it in COLUMNS;
+
+/** In order of a column; rows without a value there come last, whichever way. */
+export function sorted(rows: RunRow[], column: Column, down: boolean): RunRow[] {
+  const of = COLUMNS[column];
+  const sign = down ? -1 : 1;
+  return rows.toSorted((a, b) => {
+    const [one, other] = [of(a), of(b)];
+    if (one === null || other === null) return Number(one === null) - Number(other === null);
+    return one < other ? -sign : one > other ? sign : 0;
+  });
+}

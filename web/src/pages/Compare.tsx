@@ -1,0 +1,108 @@
+import { useQueries, useQuery } from "@tanstack/react-query";
+import { lazy, Suspense, useMemo } from "react";
+import { Link } from "wouter";
+import { comparison, metrics, runs } from "../api/queries";
+import { ErrorNote } from "../components/ErrorNote";
+import { Page } from "../components/Page";
+import { Panel } from "../components/Panel";
+import { useParam } from "../components/useParam";
+import { count, duration, figure, pace } from "../lib/format";
+import { links } from "../lib/links";
+import { aligned, evaluations, type Line } from "../lib/metrics";
+
+const Chart = lazy(async () => ({ default: (await import("../components/Chart")).Chart }));
+
+const FIGURES: [title: string, of: "last_loss" | "average_loss" | "best_average_loss"][] = [
+  ["Last loss", "last_loss"], ["Average", "average_loss"], ["Best average", "best_average_loss"],
+];
+
+export function Compare() {
+  const [text, setText] = useParam("ids");
+  const [scale, setScale] = useParam("scale");
+  const [axis, setAxis] = useParam("x");
+  const ids = useMemo(() => text.split(",").filter(Boolean), [text]);
+  const rows = useQuery(runs).data;
+  const { data, error, refetch } = useQuery(comparison(ids));
+  const live = (id: string) => rows?.find((it) => it.id === id)?.live ?? false;
+  const numbers = useQueries({ queries: ids.map((id) => metrics(id, live(id))) }).map((it) => it.data);
+
+  const all = numbers.map((it) => it?.next ?? 0).join();
+  const chart = useMemo(() => {
+    const lines: Line[] = [];
+    const series = numbers.flatMap((it, index) => {
+      const colour = `--series-${1 + (index % 6)}`;
+      const id = ids[index] ?? "";
+      const start = it?.time[0] ?? 0;
+      const x = axis === "time" ? it?.time.map((at) => Math.round(at - start) / 3600) : it?.step;
+      lines.push({ x: x ?? [], y: it?.smoothed ?? [] });
+      const evals = axis === "time" ? [] : evaluations(it?.scalars ?? []);
+      evals.forEach((scalar) => lines.push({ x: scalar.step, y: scalar.value }));
+      return [{ name: id, colour }, ...evals.map((scalar) => ({ name: `${id} ${scalar.tag}`, colour, points: true }))]
+        .map((one) => ({ ...one, gaps: true }));
+    });
+    const table = aligned(lines);
+    if (scale === "log") for (const column of table.slice(1)) column.forEach((y, at) => { if (typeof y === "number" && y <= 0) column[at] = null; });
+    return { series, table };
+  }, [all, ids, axis, scale]);
+
+  return (
+    <Page title="Compare" up={{ href: links.runs, text: "Runs" }} lead="Average losses on one chart, and the settings that differ.">
+      <div className="stack">
+        {ids.length === 0 && <p className="empty">Tick two runs or more in the list of runs.</p>}
+        {error && <ErrorNote error={error} retry={() => void refetch()} />}
+        {ids.length > 0 && (
+          <Panel title="Loss, averaged" actions={
+            <>
+              <button className="button small" aria-pressed={axis === "time"} onClick={() => setAxis(axis === "time" ? "" : "time")}>By hours</button>
+              <button className="button small" aria-pressed={scale === "log"} onClick={() => setScale(scale === "log" ? "" : "log")}>Log scale</button>
+            </>
+          }>
+            <Suspense fallback={<p className="empty">Loading…</p>}>
+              {numbers.some((it) => it && it.step.length > 0)
+                ? <Chart label="Average losses" series={chart.series} data={chart.table} height={320} log={scale === "log"} />
+                : <p className="empty">None of them has done a step yet.</p>}
+            </Suspense>
+          </Panel>
+        )}
+        {data && (
+          <Panel title="Side by side" flush>
+            <div className="scroll-x">
+              <table>
+                <thead><tr><th>Run</th><th>State</th><th>On</th><th className="num">Steps</th>{FIGURES.map(([title]) => <th key={title} className="num">{title}</th>)}
+                  <th className="num">Best at</th><th className="num">Pace</th><th className="num">Took</th><th><span className="hidden">Remove</span></th></tr></thead>
+                <tbody>
+                  {data.runs.map((it, index) => (
+                    <tr key={it.id}>
+                      <td className="nowrap"><i className="dot" style={{ display: "inline-block", marginRight: 8, background: `var(--series-${1 + (index % 6)})` }} /><Link href={links.run(it.id)}>{it.id}</Link></td>
+                      <td>{it.state}</td><td className="nowrap">{it.devices}</td><td className="num">{count(it.steps)}</td>
+                      {FIGURES.map(([title, of]) => <td key={title} className="num">{figure(it[of])}</td>)}
+                      <td className="num">{count(it.best_step)}</td><td className="num">{pace(it.seconds_per_step)}</td><td className="num">{duration(it.seconds)}</td>
+                      <td><button className="button small quiet" onClick={() => setText(ids.filter((id) => id !== it.id).join(","))}>Remove<span className="hidden"> {it.id}</span></button></td>
+                    </tr>
+                  ))}
+                </tbody>
+              </table>
+            </div>
+          </Panel>
+        )}
+        {data && (
+          <Panel title="Settings that differ" flush>
+            {data.differences.length === 0 ? <p className="empty">None: they were trained with the same settings.</p> : (
+              <div className="scroll-x">
+                <table>
+                  <thead><tr><th>Key</th>{data.runs.map((it) => <th key={it.id}>{it.id}</th>)}</tr></thead>
+                  <tbody>
+                    {data.differences.map((it) => (
+                      <tr key={it.key}><td><code>{it.key}</code></td>
+                        {it.values.map((value, index) => <td key={index}>{value === null ? <span className="faint">not set</span> : <code>{value}</code>}</td>)}</tr>
+                    ))}
+                  </tbody>
+                </table>
+              </div>
+            )}
+          </Panel>
+        )}
+      </div>
+    </Page>
+  );
+}

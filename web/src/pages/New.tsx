@@ -1,0 +1,73 @@
+import { useQuery } from "@tanstack/react-query";
+import { useEffect, useMemo, useState } from "react";
+import { useLocation } from "wouter";
+import { api } from "../api/client";
+import { configs, models } from "../api/queries";
+import { ErrorNote } from "../components/ErrorNote";
+import { ImportButton } from "../components/ImportButton";
+import { Page } from "../components/Page";
+import { useParam } from "../components/useParam";
+import { freeName } from "../lib/form";
+import { forget, taken } from "../lib/imported";
+import { links } from "../lib/links";
+import { Editor } from "./config/Editor";
+import { ModelDialog } from "./config/ModelDialog";
+import type { Origin } from "./config/useDraft";
+import { ModelCards } from "./config/ModelCards";
+
+/** Nothing of it is on the disk yet: digests that say so keep somebody's file of that name. */
+const FRESH = { training: null, dataset: null };
+
+export function New() {
+  const [model] = useParam("model");
+  const [name] = useParam("name");
+  const [imported] = useParam("import");
+  if (imported !== "" && taken()) return <Imported />;
+  if (model !== "" && name !== "") return <Drafted key={`${model} ${name}`} model={model} name={name} />;
+  return <Choose />;
+}
+
+function Choose() {
+  const list = useQuery(models);
+  const files = useQuery(configs);
+  const [words, setWords] = useParam("q");
+  const [model, setModel] = useParam("model");
+  const [, navigate] = useLocation();
+  const chosen = list.data?.find((it) => it.name === model);
+  return (
+    <Page title="New training" lead="What do you want to train? Every setting can be changed later." actions={<ImportButton done={() => navigate(`${links.fresh()}?import=1`)} />}>
+      <div className="stack">
+        {list.error && <ErrorNote error={list.error} retry={() => void list.refetch()} />}
+        <input className="input search" type="search" placeholder="Find a model: wan, flux, video…" aria-label="Find a model" value={words} onChange={(event) => setWords(event.target.value)} />
+        <ModelCards models={list.data ?? []} words={words} choose={setModel} />
+        {chosen && files.data && <ModelDialog model={chosen} name={freeName(chosen.name, files.data.map((it) => it.name))} close={() => setModel("")} />}
+      </div>
+    </Page>
+  );
+}
+
+function Drafted({ model, name }: { model: string; name: string }) {
+  const [preset] = useParam("preset");
+  const [full] = useParam("full");
+  const wish = { model, name, ...(preset === "" ? {} : { preset }), ...(full === "" ? {} : { full_finetune: true }) };
+  const { data, error, refetch } = useQuery({ queryKey: ["draft", wish], queryFn: () => api.draft(wish), staleTime: Infinity });
+  const origin = useMemo((): Origin | null => data ? { name: `${name}.toml`, saved: null, start: data, digests: FRESH } : null, [data, name]);
+  if (origin) return <Editor origin={origin} />;
+  return (
+    <Page title="New training" up={{ href: links.fresh(), text: "Models" }}>
+      {error ? <ErrorNote error={error} retry={() => void refetch()} /> : <p className="empty" role="status">Loading…</p>}
+    </Page>
+  );
+}
+
+function Imported() {
+  const files = useQuery(configs).data;
+  const [it] = useState(taken);
+  useEffect(() => () => void forget(), []);
+  const origin = useMemo((): Origin | null => {
+    if (!it || !files) return null;
+    const name = `${freeName(it.name, files.map((file) => file.name))}.toml`;
+    return { name, saved: null, start: { training: it.training ?? "", dataset: it.dataset }, digests: FRESH };
+  }, [it, files]);
+  return origin && <Editor origin={origin} />;
+}

@@ -1,0 +1,110 @@
+import { useQuery, useQueryClient } from "@tanstack/react-query";
+import { lazy, Suspense, useEffect, type ReactNode } from "react";
+import { Link, useParams } from "wouter";
+import { keys, run, runs } from "../api/queries";
+import type { RunDetail, RunRow } from "../api/types";
+import { ErrorNote } from "../components/ErrorNote";
+import { Meter } from "../components/Meter";
+import { Page } from "../components/Page";
+import { Prose } from "../components/Prose";
+import { StateBadge } from "../components/StateBadge";
+import { Tabs, type Tab } from "../components/Tabs";
+import { count, duration, figure, moment, pace } from "../lib/format";
+import { links } from "../lib/links";
+import { progress, tone } from "../lib/runs";
+import { RunActions } from "./run/Actions";
+import { Checkpoints } from "./run/Checkpoints";
+import { Diagnosis } from "./run/Diagnosis";
+import { Files } from "./run/Files";
+
+const Log = lazy(async () => ({ default: (await import("./run/Log")).Log }));
+const Charts = lazy(async () => ({ default: (await import("./run/Charts")).Charts }));
+const Gpus = lazy(async () => ({ default: (await import("./run/Gpus")).Gpus }));
+
+export function Run() {
+  const { id = "" } = useParams<{ id: string }>();
+  const client = useQueryClient();
+  const detail = useQuery(run(id));
+  // The stream keeps the rows new; the rest of a run is asked for when its row says that something else is true.
+  const row = useQuery(runs).data?.find((it) => it.id === id);
+  const happened = row && `${row.state} ${row.live} ${row.diagnosis !== null}`;
+  useEffect(() => {
+    if (happened) void client.invalidateQueries({ queryKey: keys.run(id) });
+  }, [happened, client, id]);
+
+  const it = detail.data && { ...detail.data, ...row };
+  return (
+    <Page
+      title={it ? it.name : id}
+      heading={it ? <>{it.name} <StateBadge run={it} /></> : id}
+      lead={<span className="mono small">{id}</span>}
+      up={{ href: links.runs, text: "Runs" }}
+      actions={it && <RunActions run={it} />}
+    >
+      {detail.error && (
+        <div className="stack">
+          <ErrorNote error={detail.error} retry={() => void detail.refetch()} />
+        </div>
+      )}
+      {it && <Body run={it} />}
+    </Page>
+  );
+}
+
+function Body({ run: it }: { run: RunDetail }) {
+  const tabs: Tab[] = [
+    { id: "log", title: "Log" },
+    { id: "charts", title: "Charts" },
+    { id: "gpus", title: "GPUs" },
+    { id: "checkpoints", title: `Checkpoints${it.checkpoints.length > 0 ? ` ${it.checkpoints.length}` : ""}` },
+    { id: "config", title: "Config" },
+    { id: "diagnosis", title: "Diagnosis" },
+  ];
+  const views: Record<string, () => ReactNode> = {
+    log: () => <Log key={it.id} run={it} />,
+    charts: () => <Charts run={it} />,
+    gpus: () => <Gpus run={it} />,
+    checkpoints: () => <Checkpoints run={it} />,
+    config: () => <Files run={it} />,
+    diagnosis: () => <Diagnosis run={it} />,
+  };
+  return (
+    <>
+      <div className="stack">
+        <Numbers run={it} />
+        {it.alarm && <div className="note tone-warn"><p><strong className="warn">attention:</strong> <Prose text={it.alarm} /></p></div>}
+        {it.stopping && <div className="note tone-warn"><p>Stopping: <Prose text={it.stopping} /></p></div>}
+        {!it.live && (it.sentence ?? it.diagnosis) && (
+          <div className={`note tone-${tone(it)}`}>
+            {it.sentence && <p>The training <Prose text={it.sentence} />.</p>}
+            {it.diagnosis && <p className="muted"><Prose text={it.diagnosis} /> <Link href={links.run(it.id, "diagnosis")}>What to do</Link></p>}
+          </div>
+        )}
+      </div>
+      <div style={{ height: 14 }} />
+      <Tabs tabs={tabs} label="Of this run">
+        {(tab) => <Suspense fallback={<p className="empty" role="status">Loading…</p>}>{views[tab]?.()}</Suspense>}
+      </Tabs>
+    </>
+  );
+}
+
+function Numbers({ run: it }: { run: RunRow }) {
+  const part = progress(it);
+  return (
+    <div>
+      <dl className="stats">
+        <Stat name="Step">{count(it.step)}{it.total_steps !== null && <small> / {count(it.total_steps)}</small>}</Stat>
+        <Stat name="Epoch">{count(it.epoch)}{it.epochs !== null && <small> / {count(it.epochs)}</small>}</Stat>
+        <Stat name="Loss">{figure(it.loss)}</Stat>
+        <Stat name="Pace">{pace(it.pace)}</Stat>
+        <Stat name={it.live ? "Left" : "Took"}>{duration(it.live ? it.left_seconds : it.seconds)}</Stat>
+        <Stat name="Started">{moment(it.started)}</Stat>
+        <Stat name="On">{it.devices}</Stat>
+      </dl>
+      {it.live && !it.queued && part !== null && <div style={{ marginTop: 6 }}><Meter value={part} label="Progress" tone={tone(it)} /></div>}
+    </div>
+  );
+}
+
+const Stat = ({ name, children }: { name: string; children: ReactNode }) => <div><dt>{name}</dt><dd>{children}</dd></div>;

@@ -1,0 +1,75 @@
+import { useMemo, useState } from "react";
+import { FormProvider, useForm } from "react-hook-form";
+import type { Finding, Form, Values } from "../../api/types";
+import { FolderPicker } from "../../components/FolderPicker";
+import { plural } from "../../lib/format";
+import { blocks, findingsOf, fits, folders, split, texts, valueAt, withFolder, type Block, type Placed } from "../../lib/form";
+import type { Draft } from "./useDraft";
+import { FieldRow } from "./FieldRow";
+
+type Props = { form: Form; draft: Draft; training: Values | null; dataset: Values | null; findings: Finding[] };
+
+const NONE: Finding[] = [];
+
+/** Every key of a model type, what must be given first. It shows what the texts say, and changes them. */
+export function DraftForm({ form, draft, training, dataset, findings }: Props) {
+  const [words, setWords] = useState("");
+  const [adding, setAdding] = useState(false);
+  const all = useMemo(() => blocks(form, training, dataset), [form, training, dataset]);
+  const values = useMemo(() => texts(all, training, dataset), [all, training, dataset]);
+  const methods = useForm({ values, resetOptions: { keepDirtyValues: true } });
+  const { required, rest } = useMemo(() => split(all), [all]);
+
+  const found = (field: Placed) => {
+    const its = findingsOf(findings, field);
+    return its.length === 0 ? NONE : its;
+  };
+  const isSet = (field: Placed) => valueAt(field.file === "training" ? training : dataset, field.key) !== undefined;
+  const row = (field: Placed, whole = false) => (
+    <FieldRow key={field.place} field={field} findings={found(field)} setKey={draft.setKey} whole={whole} />
+  );
+  const section = (block: Block) => {
+    const bad = block.fields.flatMap(found).filter((it) => it.severity === "error").length;
+    const count = block.fields.filter(isSet).length;
+    return (
+      <details key={block.id} className="panel" open={bad > 0 || undefined}>
+        <summary><h3>{block.title}</h3><span className="small muted">{count} of {block.fields.length} set</span>{bad > 0 && <span className="badge tone-bad">{plural(bad, "error")}</span>}</summary>
+        {block.fields.map((field) => row(field))}
+      </details>
+    );
+  };
+  const hits = words === "" ? [] : all.flatMap((block) => block.fields).filter((it) => fits(it, words));
+  const canAdd = draft.texts.dataset !== null && dataset !== null;
+
+  return (
+    <FormProvider {...methods}>
+      <form className="stack" onSubmit={(event) => event.preventDefault()} autoComplete="off">
+        <input className="input" type="search" placeholder="Find a setting…" aria-label="Find a setting" value={words} onChange={(event) => setWords(event.target.value)} />
+        {words !== "" ? (
+          <div className="panel">
+            {hits.map((field) => row(field, true))}
+            {hits.length === 0 && <p className="empty">No setting of this model is called or described so.</p>}
+          </div>
+        ) : (
+          <>
+            <section className="panel" aria-label="Required">
+              <header><h2>Required</h2></header>
+              {required.map((field) => row(field, true))}
+            </section>
+            {rest.map(section)}
+            {canAdd && (
+              <div className="row">
+                <button type="button" className="button" onClick={() => setAdding(true)}>Add a folder of data…</button>
+                {folders(dataset).length > 1 && <span className="small muted">To remove a folder, delete its <code>[[directory]]</code> in the text.</span>}
+              </div>
+            )}
+          </>
+        )}
+        {adding && draft.texts.dataset !== null && (
+          <FolderPicker start="" wants="folder" close={() => setAdding(false)}
+            choose={(path) => { setAdding(false); draft.setText("dataset", withFolder(draft.texts.dataset ?? "", path)); }} />
+        )}
+      </form>
+    </FormProvider>
+  );
+}

@@ -1,0 +1,103 @@
+import { keepPreviousData, useQuery } from "@tanstack/react-query";
+import { useState } from "react";
+import { Link, useLocation } from "wouter";
+import { api, asApiError } from "../../api/client";
+import { form as formOf } from "../../api/queries";
+import type { Finding } from "../../api/types";
+import { Action } from "../../components/Action";
+import { ErrorNote } from "../../components/ErrorNote";
+import { Page } from "../../components/Page";
+import { useTell } from "../../components/Toasts";
+import { useParam } from "../../components/useParam";
+import { plural } from "../../lib/format";
+import { shown } from "../../lib/toml";
+import { valueAt } from "../../lib/form";
+import { links } from "../../lib/links";
+import { DerivedNumbers } from "./DerivedNumbers";
+import { DraftForm } from "./DraftForm";
+import { StartDialog } from "./StartDialog";
+import { Texts } from "./Texts";
+import { useDraft, type Origin } from "./useDraft";
+
+const NONE: Finding[] = [];
+
+/** A pair of files: the form and the text of the same thing, side by side. */
+export function Editor({ origin }: { origin: Origin }) {
+  const draft = useDraft(origin);
+  const [view, setView] = useParam("view");
+  const [starting, setStarting] = useState(false);
+  const [conflict, setConflict] = useState<unknown>(null);
+  const [, navigate] = useLocation();
+  const tell = useTell();
+  const { checked } = draft;
+  const findings = checked?.findings ?? NONE;
+  const model = shown(valueAt(checked?.values, "model.type"));
+  const form = useQuery({ ...formOf(model), enabled: model !== "", placeholderData: keepPreviousData });
+  const errors = findings.filter((it) => it.severity === "error").length;
+  const fixable = findings.filter((it) => it.fixable).length;
+
+  const save = async () => {
+    try {
+      await draft.save();
+      setConflict(null);
+    } catch (error) {
+      // Somebody else has changed the file: nothing is overwritten, here nor there.
+      if (asApiError(error).status === 409) setConflict(error);
+      throw error;
+    }
+  };
+  const saveAndSay = async () => {
+    await save();
+    tell.say(`Saved \`configs/${draft.name}\`.`);
+    if (draft.isNew) navigate(links.config(draft.name), { replace: true });
+  };
+  const load = async () => {
+    const it = await api.config(draft.name);
+    draft.revert({ training: it.training.text, dataset: it.dataset?.text ?? null }, { training: it.training.digest, dataset: it.dataset?.digest ?? null });
+    setConflict(null);
+  };
+  const mend = async () => {
+    const changes = await draft.mend();
+    tell.say(changes.length === 0 ? "Nothing was changed." : changes.join("; "));
+  };
+
+  return (
+    <Page
+      title={draft.isNew ? `New: ${draft.name}` : draft.name}
+      up={{ href: links.configs, text: "Configurations" }}
+      lead={<span role="status">{[model, draft.isNew ? "not saved yet" : draft.isChanged ? "changed, not saved" : "saved", errors > 0 ? plural(errors, "error") : "", findings.length > errors ? plural(findings.length - errors, "further finding") : ""].filter(Boolean).join(" · ")}</span>}
+      actions={
+        <>
+          {fixable > 0 && <Action act={mend} title="Change what can be mended without a decision of yours">Fix {fixable}</Action>}
+          {!draft.isNew && <Link className="button" href={links.data(draft.name)}>Data</Link>}
+          <Action act={saveAndSay} not={draft.isChanged ? null : "nothing was changed"}>Save</Action>
+          <Action act={() => setStarting(true)} not={errors > 0 ? `it cannot be trained with: ${plural(errors, "error")}` : checked ? null : "it is being checked"} className="primary">Start…</Action>
+        </>
+      }
+    >
+      <div className="stack">
+        {conflict !== null && (
+          <div className="stack tight">
+            <ErrorNote error={conflict} />
+            <div className="row"><Action act={load}>Take what is on the disk</Action><span className="small muted">Your changes here are lost then; copy what you need first.</span></div>
+          </div>
+        )}
+        {draft.checkError !== null && <ErrorNote error={draft.checkError} />}
+        <DerivedNumbers it={checked?.derived} />
+        <div className="row view-switch" role="group" aria-label="What to see">
+          <button className="button small" aria-pressed={view !== "toml"} onClick={() => setView("")}>Form</button>
+          <button className="button small" aria-pressed={view === "toml"} onClick={() => setView("toml")}>TOML</button>
+        </div>
+        <div className={`draft ${view === "toml" ? "shows-toml" : ""}`}>
+          <div className="draft-form">
+            {form.error && <ErrorNote error={form.error} retry={() => void form.refetch()} />}
+            {form.data && checked && <DraftForm form={form.data} draft={draft} training={checked.values} dataset={checked.dataset_values} findings={findings} />}
+            {checked && model === "" && <p className="panel empty">The form appears when the text is TOML that names a model: a table <code>[model]</code> with a <code>type</code>.</p>}
+          </div>
+          <div className="draft-text"><Texts draft={draft} findings={findings} /></div>
+        </div>
+        {starting && <StartDialog config={draft.name} save={draft.isChanged ? save : null} close={() => setStarting(false)} />}
+      </div>
+    </Page>
+  );
+}

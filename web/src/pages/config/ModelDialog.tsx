@@ -1,0 +1,50 @@
+import { useForm } from "react-hook-form";
+import { useLocation } from "wouter";
+import type { Model } from "../../api/types";
+import { Dialog } from "../../components/Dialog";
+import { Prose } from "../../components/Prose";
+import { links } from "../../lib/links";
+
+const PRESETS: Record<string, string> = {
+  "low-vram": "For the smallest GPU that it is known to train on",
+  balanced: "The usual values",
+  quality: "Without what costs quality, where there is memory",
+};
+
+type Choice = { name: string; preset: string; full: boolean };
+
+export function ModelDialog({ model, name, close }: { model: Model; name: string; close: () => void }) {
+  const [, navigate] = useLocation();
+  const { register, handleSubmit, formState } = useForm<Choice>({ defaultValues: { name, preset: "", full: false } });
+  const go = handleSubmit((it) => {
+    navigate(`${links.fresh(model.name, it.preset)}&name=${encodeURIComponent(it.name.trim())}${it.full ? "&full=1" : ""}`);
+  });
+  return (
+    <Dialog title={model.title} close={close} footer={<><button className="button" onClick={close}>Back</button><button className="button primary" onClick={() => void go()}>Go on</button></>}>
+      <form className="stack" onSubmit={(event) => void go(event)}>
+        {model.needs.length > 0 && (
+          <div><p className="label">You need</p><ul className="small muted needs">{model.needs.map((it) => <li key={it}><Prose text={it} /></li>)}</ul></div>
+        )}
+        <label className="field">
+          <span className="label">Name</span>
+          <input className="input" aria-invalid={formState.errors.name !== undefined} autoFocus
+            {...register("name", { required: true, pattern: { value: /^[\p{L}\p{N}][\p{L}\p{N}\-_. ]*$/u, message: "letters, digits, `-`, `_`, `.` and spaces" } })} />
+          {formState.errors.name && <span className="small bad">A name begins with a letter or digit, and has letters, digits, -, _, . and spaces.</span>}
+        </label>
+        {model.presets.length > 0 && (
+          <fieldset className="stack tight">
+            <legend className="label">Preset</legend>
+            <label className="check"><input type="radio" value="" {...register("preset")} /><span>None <span className="muted small">the usual values</span></span></label>
+            {model.presets.map((it) => (
+              <label key={it} className="check"><input type="radio" value={it} {...register("preset")} /><span>{it} <span className="muted small">{PRESETS[it]}</span></span></label>
+            ))}
+          </fieldset>
+        )}
+        {model.full_finetune && (
+          <label className="check"><input type="checkbox" {...register("full")} /><span>Train all of its weights instead of an adapter<br /><span className="small muted">Needs far more memory and disk.</span></span></label>
+        )}
+        <button type="submit" hidden />
+      </form>
+    </Dialog>
+  );
+}

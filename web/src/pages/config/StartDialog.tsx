@@ -1,0 +1,78 @@
+import { useQuery } from "@tanstack/react-query";
+import { useState } from "react";
+import { useForm } from "react-hook-form";
+import { useLocation } from "wouter";
+import { api } from "../../api/client";
+import { machine, runs } from "../../api/queries";
+import type { StartRequest } from "../../api/types";
+import { Dialog } from "../../components/Dialog";
+import { ErrorNote } from "../../components/ErrorNote";
+import { useTell } from "../../components/Toasts";
+import { bytes } from "../../lib/format";
+import { links } from "../../lib/links";
+
+type Choice = { name: string; gpus: string[]; queue: boolean; share: boolean; restarts: string; on_nan: "keep" | "stop"; on_stall: "notify" | "stop" | "restart" };
+
+/** On which GPUs, now or when they are free, and what happens when something goes wrong. */
+export function StartDialog({ config, save, close }: { config: string; save: (() => Promise<void>) | null; close: () => void }) {
+  const gpus = useQuery(machine).data?.gpus ?? [];
+  const busy = useQuery(runs).data?.some((it) => it.live && !it.queued) ?? false;
+  const [, navigate] = useLocation();
+  const [error, setError] = useState<unknown>(null);
+  const tell = useTell();
+  const stem = config.replace(/\.toml$/, "");
+  const { register, handleSubmit, formState } = useForm<Choice>({
+    defaultValues: { name: "", gpus: [], queue: busy, share: false, restarts: "0", on_nan: "keep", on_stall: "notify" },
+  });
+  const start = handleSubmit(async (it) => {
+    setError(null);
+    const request: StartRequest = { config, queue: it.queue, share: it.share, restarts: Number(it.restarts) || 0, on_nan: it.on_nan, on_stall: it.on_stall };
+    if (it.name.trim() !== "") request.name = it.name.trim();
+    if (it.gpus.length > 0) request.gpus = it.gpus.map(Number);
+    try {
+      await save?.();
+      const started = await api.start(request);
+      started.warnings.forEach((text) => tell.say(text));
+      tell.say(started.place === null ? `${started.run} has started.` : `${started.run} waits in the queue.`);
+      navigate(links.run(started.run));
+    } catch (failure) {
+      setError(failure);
+    }
+  });
+  return (
+    <Dialog title={`Train ${config}`} close={close}
+      footer={
+        <>
+          {save && <span className="small muted grow">What you changed is saved first.</span>}
+          <button className="button" onClick={close}>Not now</button>
+          <button className="button primary" disabled={formState.isSubmitting} onClick={() => void start()}>{formState.isSubmitting ? "Starting…" : "Start"}</button>
+        </>
+      }>
+      <form className="stack" onSubmit={(event) => void start(event)}>
+        {error !== null && <ErrorNote error={error} />}
+        {gpus.length > 0 && (
+          <fieldset className="stack tight">
+            <legend className="label">GPUs <span className="muted small">none ticked: all that are free</span></legend>
+            {gpus.map((it) => (
+              <label key={it.index} className="check"><input type="checkbox" value={String(it.index)} {...register("gpus")} />GPU {it.index} <span className="muted">{it.name}{it.memory_bytes !== null && `, ${bytes(it.memory_bytes)}`}</span></label>
+            ))}
+          </fieldset>
+        )}
+        <label className="check"><input type="checkbox" {...register("queue")} /><span>Wait in the queue if they are busy<br /><span className="small muted">It starts by itself when its turn comes.</span></span></label>
+        <label className="check"><input type="checkbox" {...register("share")} /><span>Share GPUs with another training<br /><span className="small muted">Both may run out of memory.</span></span></label>
+        <label className="field"><span className="label">Name</span><input className="input" placeholder={stem} {...register("name")} /></label>
+        <details>
+          <summary className="label">When something goes wrong</summary>
+          <div className="stack tight" style={{ marginTop: 10 }}>
+            <label className="field"><span className="label">Restarts after a failure</span><input className="input" type="number" min={0} max={100} {...register("restarts")} /></label>
+            <label className="field"><span className="label">When the loss is not a number</span>
+              <select className="input" {...register("on_nan")}><option value="keep">go on and say so</option><option value="stop">stop</option></select></label>
+            <label className="field"><span className="label">When it hangs</span>
+              <select className="input" {...register("on_stall")}><option value="notify">say so</option><option value="stop">stop</option><option value="restart">restart from the newest checkpoint</option></select></label>
+          </div>
+        </details>
+        <button type="submit" hidden />
+      </form>
+    </Dialog>
+  );
+}

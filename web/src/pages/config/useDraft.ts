@@ -1,0 +1,119 @@
+import { keepPreviousData, useQuery, useQueryClient } from "@tanstack/react-query";
+import { useCallback, useEffect, useRef, useState } from "react";
+import { api } from "../../api/client";
+import { keys } from "../../api/queries";
+import type { Checked, Digests } from "../../api/types";
+import type { File } from "../../lib/form";
+
+export type Texts = { training: string; dataset: string | null };
+export type Origin = { name: string; saved: Texts | null; start: Texts; digests: Digests };
+
+export type Draft = {
+  name: string;
+  texts: Texts;
+  isNew: boolean;
+  isChanged: boolean;
+  checked: Checked | undefined;
+  isChecking: boolean;
+  checkError: unknown;
+  setText: (file: File, text: string) => void;
+  setKey: (file: File, key: string, value: string | null) => Promise<void>;
+  mend: () => Promise<string[]>;
+  save: () => Promise<void>;
+  /** Takes what the disk has. */
+  revert: (to: Texts, digests: Digests) => void;
+};
+
+const PAUSE_MS = 300;
+
+/** What was changed and not saved, while the page is open: leaving the editor and coming back loses nothing. */
+const unsaved = new Map<string, { from: Origin["start"]; texts: Texts; digests: Digests }>();
+
+function keptOf({ name, saved, start }: Origin) {
+  const it = unsaved.get(name);
+  // Another draft of the same name, from another model or preset, is another thing.
+  return it && (saved !== null || it.from.training === start.training) ? it : undefined;
+}
+
+function useSettled<T>(value: T): T {
+  const [settled, setSettled] = useState(value);
+  useEffect(() => {
+    const timer = setTimeout(() => setSettled(value), PAUSE_MS);
+    return () => clearTimeout(timer);
+  }, [value]);
+  return settled;
+}
+
+export function useDraft(origin: Origin): Draft {
+  const client = useQueryClient();
+  const [kept] = useState(() => keptOf(origin));
+  const [texts, setTexts] = useState(kept?.texts ?? origin.start);
+  const [saved, setSaved] = useState(origin.saved);
+  const digests = useRef(kept?.digests ?? origin.digests);
+  const now = useRef(texts);
+  const edits = useRef(Promise.resolve());
+
+  const put = useCallback((next: Texts) => {
+    now.current = next;
+    setTexts(next);
+  }, []);
+  const isChanged = saved === null || texts.training !== saved.training || texts.dataset !== saved.dataset;
+  useEffect(() => {
+    // A draft that nobody has touched is made again at once.
+    if (!isChanged || texts === origin.start) {
+      unsaved.delete(origin.name);
+      return;
+    }
+    unsaved.set(origin.name, { from: origin.start, texts, digests: digests.current });
+    const warn = (event: BeforeUnloadEvent) => event.preventDefault();
+    window.addEventListener("beforeunload", warn);
+    return () => window.removeEventListener("beforeunload", warn);
+  }, [isChanged, texts, origin]);
+
+  const settled = useSettled(texts);
+  const check = useQuery({
+    queryKey: ["check", origin.name, settled.training, settled.dataset],
+    queryFn: ({ signal }) => api.check({ name: origin.name, ...settled }, signal),
+    placeholderData: keepPreviousData,
+    staleTime: 30_000,
+    gcTime: 30_000,
+  });
+
+  const setKey = useCallback((file: File, key: string, value: string | null) => {
+    const edit = async () => {
+      for (;;) {
+        const before = now.current[file] ?? "";
+        const { text } = await api.set(before, key, value);
+        // Somebody may have typed in the text meanwhile: then the change is made in what there is now.
+        if ((now.current[file] ?? "") === before) return put({ ...now.current, [file]: text });
+      }
+    };
+    // One after the other: each builds on the text that the one before has made.
+    const done = edits.current.then(edit);
+    edits.current = done.catch(() => {});
+    return done;
+  }, [put]);
+
+  const mend = async () => {
+    const { training, dataset, changes } = await api.mend(now.current);
+    put({ training, dataset: now.current.dataset === null ? null : dataset });
+    return changes;
+  };
+  const save = async () => {
+    await edits.current;
+    const these = now.current;
+    digests.current = await api.saveConfig(origin.name, { ...these, digests: digests.current });
+    setSaved(these);
+    void client.invalidateQueries({ queryKey: keys.configs });
+    void client.invalidateQueries({ queryKey: keys.machine });
+  };
+  const revert = (to: Texts, of: Digests) => {
+    digests.current = of;
+    setSaved(to);
+    put(to);
+  };
+  return {
+    name: origin.name, texts, isNew: saved === null, isChanged, checked: check.data, isChecking: check.isFetching || settled !== texts, checkError: check.error,
+    setText: (file, text) => put({ ...now.current, [file]: text }), setKey, mend, save, revert,
+  };
+}

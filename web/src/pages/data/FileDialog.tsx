@@ -1,0 +1,78 @@
+import { useQuery, useQueryClient } from "@tanstack/react-query";
+import { useState, type KeyboardEvent } from "react";
+import { api } from "../../api/client";
+import { Action } from "../../components/Action";
+import { Dialog } from "../../components/Dialog";
+import { ErrorNote } from "../../components/ErrorNote";
+import { Icon } from "../../components/Icon";
+import { Prose } from "../../components/Prose";
+import { useTell } from "../../components/Toasts";
+import type { Item } from "../../lib/data";
+import { baseName } from "../../lib/format";
+import { Picture } from "./Files";
+
+type Props = { item: Item; place: string; close: () => void; before: (() => void) | null; after: (() => void) | null };
+
+/** One file: what becomes of it, and its caption to read and change. */
+export function FileDialog({ item, place, close, before, after }: Props) {
+  const footer = (
+    <>
+      <span className="small muted grow">{place}</span>
+      <button className="button" disabled={!before} onClick={() => before?.()}><Icon name="left" /> Previous</button>
+      <button className="button" disabled={!after} onClick={() => after?.()}>Next <Icon name="right" /></button>
+    </>
+  );
+  return (
+    <Dialog title={baseName(item.path)} close={close} wide footer={footer}>
+      <div className="file">
+        <Picture item={item} />
+        <div className="stack tight">
+          <dl className="facts">
+            <dt>Size</dt><dd>{item.width && item.height ? `${item.width} × ${item.height}` : <span className="muted">not looked at</span>}{item.frames > 1 && `, ${item.frames} frames`}</dd>
+            {item.buckets.map((it, index) => (
+              <div key={index} style={{ display: "contents" }}><dt>{index === 0 ? "Trained as" : ""}</dt><dd>{it.size[0]} × {it.size[1]}{it.size[2] > 1 && `, ${it.size[2]} frames`}</dd></div>
+            ))}
+            {item.dropped && <><dt>Dropped</dt><dd className="warn"><Prose text={item.dropped} /></dd></>}
+            {item.flaw && <><dt>Flaw</dt><dd className="warn"><Prose text={item.flaw} /></dd></>}
+          </dl>
+          <Caption path={item.path} />
+        </div>
+      </div>
+      <p className="small muted mono wrap">{item.path}</p>
+    </Dialog>
+  );
+}
+
+function Caption({ path }: { path: string }) {
+  const client = useQueryClient();
+  const key = ["caption", path];
+  const { data, error } = useQuery({ queryKey: key, queryFn: () => api.caption(path), staleTime: 0 });
+  const [draft, setDraft] = useState<string | null>(null);
+  const tell = useTell();
+  const text = draft ?? data?.text ?? "";
+  const changed = data !== undefined && draft !== null && draft !== (data.text ?? "");
+  const save = async () => {
+    if (!data || !changed) return;
+    const { digest } = await api.saveCaption(path, text, data.digest);
+    client.setQueryData(key, { ...data, text, digest });
+    setDraft(null);
+    tell.say(`Saved ${baseName(data.path)}. Check again to see what becomes of the file.`);
+  };
+  const onKey = (event: KeyboardEvent) => {
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) void save().catch(tell.fail);
+  };
+  return (
+    <div className="stack tight">
+      {error && <ErrorNote error={error} />}
+      <label className="field">
+        <span className="label">Caption {data?.text === null && <span className="warn small">there is none yet</span>}</span>
+        <textarea className="input" rows={6} value={text} disabled={!data} onChange={(event) => setDraft(event.target.value)} onKeyDown={onKey} spellCheck />
+      </label>
+      <div className="row">
+        <Action className="small primary" act={save} not={changed ? null : "nothing was changed"} title="Ctrl+Enter">Save caption</Action>
+        {changed && <button className="button small" onClick={() => setDraft(null)}>Undo</button>}
+        {data && <span className="small muted mono clip grow">{baseName(data.path)}</span>}
+      </div>
+    </div>
+  );
+}

@@ -1,0 +1,62 @@
+import { api } from "../../api/client";
+import { Action } from "../../components/Action";
+import { ErrorNote } from "../../components/ErrorNote";
+import { Meter } from "../../components/Meter";
+import { Panel } from "../../components/Panel";
+import { Prose } from "../../components/Prose";
+import { bytes, duration, percent, plural } from "../../lib/format";
+import type { Step } from "../../lib/jobs";
+import type { SetupView } from "./useSetup";
+
+const TONES: Record<Step["state"], string> = { there: "tone-ok", done: "tone-ok", pending: "tone-idle", running: "tone-live live", failed: "tone-bad" };
+
+export function Setup({ setup: { state, missing, running, last, start } }: { setup: SetupView }) {
+  const total = state?.total;
+  const overall = running && state?.overall;
+  const short = total?.free != null && total.disk > total.free;
+  const actions = running
+    ? <Action className="small" act={() => api.cancelJob(running.id)} title="What is done stays done; the next setup goes on from there">Cancel</Action>
+    : missing !== null && missing > 0 && <Action className="small primary" act={start}>Set up</Action>;
+  return (
+    <Panel title={title(missing, running !== null)} actions={actions} flush>
+      {overall && (
+        <div className="setup-total">
+          <div className="row small"><span className="grow">{bytes(overall.bytes)} of {bytes(overall.total)}</span>
+            <span>{bytes(overall.rate)}/s</span><span className="muted">{overall.left !== null && `${duration(overall.left)} left`}</span></div>
+          <Meter value={percent(overall.bytes, overall.total)} label="Setup" />
+        </div>
+      )}
+      {!running && last?.error && last.state === "failed" && <div style={{ padding: "12px 14px 0" }}><ErrorNote error={last.error} /></div>}
+      {!running && missing !== null && missing > 0 && total && (
+        <p className={`small setup-total ${short ? "warn" : "muted"}`}>
+          {bytes(total.bytes)} to fetch, {bytes(total.disk)} on disk{total.free !== null && `; ${bytes(total.free)} are free`}.
+          {state.torch && <> PyTorch: <Prose text={state.torch.because} />.</>}
+        </p>
+      )}
+      {state === null ? <p className="empty" role="status">Looking at what is there…</p> : (
+        <ul className="list setup-steps">
+          {state.steps.map((it) => (
+            <li key={it.id}>
+              <span className={`badge ${TONES[it.state]}`}><span className="hidden">{it.state}</span></span>
+              <div className="grow">
+                <div className="row" style={{ gap: "0 8px" }}><strong>{it.id}</strong> <span className="small muted wrap">{it.what}</span></div>
+                {it.state === "pending" && <p className="small muted clip" title={it.why}>{it.why}</p>}
+                {it.state === "running" && it.doing && <p className="small muted clip">{it.doing}</p>}
+                {it.state === "failed" && <p className="small bad">{it.doing}</p>}
+                {it.state === "running" && <Meter value={it.far && percent(it.far.bytes, it.far.total)} label={it.id} />}
+              </div>
+              {it.state === "pending" && it.bytes !== null && it.bytes > 0 && <span className="small muted nowrap">{bytes(it.bytes)}</span>}
+            </li>
+          ))}
+        </ul>
+      )}
+      {state?.warnings.map((it) => <p key={it} className="small warn setup-total"><Prose text={it} /></p>)}
+    </Panel>
+  );
+}
+
+function title(missing: number | null, running: boolean): string {
+  if (running) return "Setting up…";
+  if (missing === null) return "Setup";
+  return missing === 0 ? "Everything is set up" : `Setup: ${plural(missing, "step")} to do`;
+}

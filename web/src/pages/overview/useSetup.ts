@@ -1,0 +1,37 @@
+import { useQuery } from "@tanstack/react-query";
+import { useMemo } from "react";
+import { api } from "../../api/client";
+import { jobLog, jobs } from "../../api/queries";
+import type { Job } from "../../api/types";
+import { setupState, type SetupState } from "../../lib/jobs";
+import { useFresh } from "./useFresh";
+
+export type SetupView = {
+  state: SetupState | null;
+  /** Steps that have something to do; `null`: nobody has looked yet. */
+  missing: number | null;
+  running: Job | null;
+  last: Job | null;
+  start: () => Promise<void>;
+};
+
+/** What is set up: of the setup that runs or failed, else of a plan, which is made when there is none that still holds. */
+export function useSetup(): SetupView {
+  const all = useQuery(jobs).data;
+  const last = all?.find((it) => it.kind === "setup") ?? null;
+  const running = last?.state === "running" ? last : null;
+  const plan = useFresh("setup-plan", { kind: "setup-plan" }, ["setup", "demo"]);
+  const planned = useQuery(jobLog(plan?.id)).data;
+  const ran = useQuery(jobLog(running?.id)).data;
+  const state = useMemo(() => {
+    if (!planned) return null;
+    // A setup tells what it does; what was there before only the plan knows.
+    return setupState([...planned.events, ...(ran?.events ?? [])]);
+  }, [planned, ran]);
+  const done = plan !== null && plan.state !== "running" && state !== null;
+  const missing = done ? state.steps.filter((it) => it.state !== "there" && it.state !== "done").length : null;
+  const start = async () => {
+    await api.startJob({ kind: "setup" });
+  };
+  return { state, missing, running, last, start };
+}

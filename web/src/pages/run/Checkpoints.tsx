@@ -1,0 +1,82 @@
+import { useQueryClient } from "@tanstack/react-query";
+import { useLocation } from "wouter";
+import { api } from "../../api/client";
+import { keys } from "../../api/queries";
+import type { Kept, RunDetail } from "../../api/types";
+import { Action } from "../../components/Action";
+import { Copy } from "../../components/Copy";
+import { JobsOf } from "../../components/JobsOf";
+import { Panel } from "../../components/Panel";
+import { Prose } from "../../components/Prose";
+import { useTell } from "../../components/Toasts";
+import { bytes, moment } from "../../lib/format";
+import { links } from "../../lib/links";
+
+export function Checkpoints({ run }: { run: RunDetail }) {
+  const [, navigate] = useLocation();
+  const client = useQueryClient();
+  const tell = useTell();
+  const stepOf = (it: Kept) => (it.step === null ? {} : { step: it.step });
+  const resume = async (from: Kept) => {
+    const it = await api.resume(run.id, stepOf(from));
+    tell.say(`${it.run} goes on from ${from.name}.`);
+    navigate(links.run(it.run));
+  };
+  const exporting = async (from: Kept) => {
+    await api.startJob({ kind: "export", run: run.id, ...stepOf(from) });
+    await client.invalidateQueries({ queryKey: keys.jobs });
+  };
+  return (
+    <div className="stack">
+      <JobsOf kind="export" subject={run.id} />
+      <Panel title="Checkpoints" flush>
+        {run.checkpoints.length === 0 ? <p className="empty">None was written yet. What a run can go on from appears here.</p> : (
+          <div className="scroll-x">
+            <table>
+              <thead><tr><th>Step</th><th className="num">Size</th><th>Written</th><th>Folder</th><th><span className="hidden">Actions</span></th></tr></thead>
+              <tbody>
+                {run.checkpoints.map((it) => (
+                  <tr key={it.path}>
+                    <td className="nowrap">{it.step ?? it.name} {it.is_latest && <span className="badge plain tone-info">latest</span>}</td>
+                    <td className="num">{bytes(it.bytes)}</td>
+                    <td className="nowrap">{moment(it.written)}</td>
+                    <td><Where path={it.path} />{it.fault && <p className="small bad"><Prose text={it.fault} /></p>}</td>
+                    <td>
+                      <div className="row" style={{ justifyContent: "flex-end", flexWrap: "nowrap" }}>
+                        <Action className="small" act={() => resume(it)} not={it.fault ? `it is damaged: ${it.fault}` : run.may.resume}>Resume from here</Action>
+                        <Action className="small" act={() => exporting(it)} not={it.fault ? `it is damaged: ${it.fault}` : run.may.export}>Export</Action>
+                      </div>
+                    </td>
+                  </tr>
+                ))}
+              </tbody>
+            </table>
+          </div>
+        )}
+      </Panel>
+      <Panel title="Adapters and models" flush>
+        {run.models.length === 0 ? <p className="empty">None was saved yet. These are what you use elsewhere.</p> : (
+          <div className="scroll-x">
+            <table>
+              <thead><tr><th>Name</th><th className="num">Size</th><th>Written</th><th>Folder</th></tr></thead>
+              <tbody>
+                {run.models.map((it) => (
+                  <tr key={it.path}>
+                    <td className="nowrap">{it.name}</td>
+                    <td className="num">{bytes(it.bytes)}</td>
+                    <td className="nowrap">{moment(it.written)}</td>
+                    <td><Where path={it.path} />{it.fault && <p className="small bad"><Prose text={it.fault} /></p>}</td>
+                  </tr>
+                ))}
+              </tbody>
+            </table>
+          </div>
+        )}
+      </Panel>
+    </div>
+  );
+}
+
+const Where = ({ path }: { path: string }) => (
+  <span className="row" style={{ flexWrap: "nowrap", gap: 2 }}><code className="small">{path}</code><Copy text={path} label="Copy the path" /></span>
+);

@@ -1,0 +1,26 @@
+import type { RunDetail } from "../../api/types";
+import { Panel } from "../../components/Panel";
+import { Prose } from "../../components/Prose";
+
+export function Diagnosis({ run }: { run: RunDetail }) {
+  const it = run.full_diagnosis;
+  if (!it) {
+    return (
+      <p className="empty">
+        {run.live ? "Why a run ended is found out when it has ended." : "There is nothing to explain: no known cause of failure was found."}
+      </p>
+    );
+  }
+  return (
+    <div className="stack">
+      <Panel title={<Prose text={it.cause} />}>
+        <h3>What to do</h3>
+        {it.advice.length === 0 ? <p className="muted">No advice is known for this cause.</p> : (
+          <ol className="steps">{it.advice.map((text, index) => <li key={index}><Prose text={text} /></li>)}</ol>
+        )}
+        <h3>What shows it</h3>
+        <pre className="code small">{it.evidence.join("\n")}</pre>
+      </Panel>
+    </div>
+  );
+}

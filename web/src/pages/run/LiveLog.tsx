@@ -1,0 +1,111 @@
+import { useCallback, useRef, useState } from "react";
+import { LogStream, type LogState, type Missing } from "../../api/log";
+import { Icon } from "../../components/Icon";
+import { SCROLLBACK, Terminal, type Screen } from "../../components/Terminal";
+import { bytes, count } from "../../lib/format";
+import { lines } from "../../lib/frames";
+import { Pump } from "../../lib/pump";
+import { Reach } from "../../lib/reach";
+import type { LogProps } from "./Log";
+import { LogSearch } from "./LogSearch";
+import { PIECE } from "./LogPiece";
+
+const WORDS: Record<LogState, string> = {
+  connecting: "connecting…",
+  live: "live",
+  waiting: "reconnecting…",
+  ended: "the run is over",
+};
+
+/** A line of ours between those of the run; the screen shows it turned around. */
+const marker = (text: string) => new TextEncoder().encode(`\r\n\x1b[0;7m ${text} \x1b[0m\r\n`);
+
+function said(it: Missing): string {
+  switch (it.why) {
+    case "slow":
+      return `${bytes(it.to - it.from)} came faster than a page can show; the download has them`;
+    case "lost":
+      return "here something is missing: there was no room on the disk for it";
+    case "trimmed":
+      return `the first ${bytes(it.to)} are not kept any more`;
+    case "failed":
+      return `the log cannot be read on: ${it.message}`;
+  }
+}
+
+/** The next frame; a page that nobody sees has none. */
+const soon = (then: () => void) =>
+  document.visibilityState === "visible" ? void requestAnimationFrame(then) : void setTimeout(then, 100);
+
+export function LiveLog({ run, stream, words, setWords, tools, earlier }: LogProps & { earlier: (offset: number) => void }) {
+  const screen = useRef<Screen | null>(null);
+  const frame = useRef<HTMLDivElement>(null);
+  const reach = useRef(new Reach(SCROLLBACK));
+  const [state, setState] = useState<LogState>("connecting");
+  const [following, setFollowing] = useState(true);
+  const [shown, setShown] = useState({ lines: 0, first: 0 });
+
+  const ready = useCallback(({ term }: Screen) => {
+    reach.current = new Reach(SCROLLBACK);
+    const pump = new Pump(
+      {
+        write: (it, then) => term.write(it, then),
+        skipped: (it) => pump.push(marker(`${bytes(it)} came faster than a page can show; the download has them`)),
+      },
+      soon,
+    );
+    const log = new LogStream(run, stream, {
+      start: (offset) => reach.current.add(offset, 0),
+      bytes: (it, offset) => {
+        reach.current.add(offset, lines(it));
+        pump.push(it);
+        if (frame.current) frame.current.dataset.offset = String(offset + it.length);
+      },
+      missing: (what) => pump.push(marker(said(what))),
+      state: setState,
+    });
+    // Twice a second is as often as anybody reads a count; where the view stands is seen at once.
+    const look = () => setFollowing(term.buffer.active.viewportY >= term.buffer.active.baseY);
+    const tick = setInterval(() => {
+      look();
+      setShown({ lines: pump.lines, first: reach.current.first ?? 0 });
+    }, 500);
+    const scrolled = term.onScroll(look);
+    const wheel = () => requestAnimationFrame(look);
+    const element = term.element;
+    element?.addEventListener("wheel", wheel, { passive: true });
+    element?.addEventListener("keyup", wheel);
+    return () => {
+      element?.removeEventListener("wheel", wheel);
+      element?.removeEventListener("keyup", wheel);
+      scrolled.dispose();
+      clearInterval(tick);
+      log.close();
+      pump.stop();
+    };
+  }, [run, stream]);
+
+  const toEnd = () => {
+    screen.current?.term.scrollToBottom();
+    setFollowing(true);
+  };
+  return (
+    <div className="panel log" ref={frame}>
+      <header>
+        <span className={`badge ${state === "live" ? "tone-live live" : state === "waiting" ? "tone-warn" : "tone-idle"}`} role="status">
+          {WORDS[state]}
+        </span>
+        <span className="small muted grow">{count(shown.lines)} lines{shown.lines > SCROLLBACK && `, the last ${count(SCROLLBACK)} here`}</span>
+        <LogSearch {...{ screen, words, setWords }} />
+        {shown.first > 0 && (
+          <button className="button small" onClick={() => earlier(Math.max(0, shown.first - PIECE))}>Earlier output</button>
+        )}
+        {tools}
+      </header>
+      <Terminal screen={screen} ready={ready} />
+      {!following && (
+        <button className="button primary small to-end" onClick={toEnd}><Icon name="down" /> Jump to the end</button>
+      )}
+    </div>
+  );
+}

@@ -1,0 +1,42 @@
+import { useState } from "react";
+import { logFile } from "../../api/client";
+import type { RunDetail } from "../../api/types";
+import { Icon } from "../../components/Icon";
+import { useParam } from "../../components/useParam";
+import { LiveLog } from "./LiveLog";
+import { LogPiece } from "./LogPiece";
+
+/** What a run printed: live, or an older piece of it. Which one is in the address. */
+export function Log({ run }: { run: RunDetail }) {
+  const streams = run.streams.length > 0 ? run.streams : ["launcher"];
+  const [wanted, setStream] = useParam("stream");
+  const [at, setAt] = useParam("at");
+  const stream = streams.includes(wanted) ? wanted : (streams[0] ?? "launcher");
+  const piece = /^\d+$/.test(at) ? Number(at) : null;
+  const [words, setWords] = useState("");
+
+  if (run.queued) return <p className="empty">It waits for its turn. Its log begins with it.</p>;
+  const tools = (
+    <>
+      {streams.length > 1 && (
+        <select className="input" style={{ width: "auto" }} aria-label="Which output" value={stream}
+          onChange={(event) => { setAt(""); setStream(event.target.value); }}>
+          {streams.map((it) => <option key={it}>{it}</option>)}
+        </select>
+      )}
+      <a className="button small" href={logFile(run.id, stream)} download={`${run.id}-${stream}.log`}><Icon name="download" /> All of it</a>
+    </>
+  );
+  const shared = { run: run.id, stream, words, setWords, tools };
+  return piece === null
+    ? <LiveLog key={stream} {...shared} earlier={(offset) => setAt(String(offset))} />
+    : <LogPiece key={`${stream} ${piece}`} {...shared} from={piece} go={(offset) => setAt(offset === null ? "" : String(offset))} />;
+}
+
+export type LogProps = {
+  run: string;
+  stream: string;
+  words: string;
+  setWords: (words: string) => void;
+  tools: React.ReactNode;
+};
