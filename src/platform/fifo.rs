@@ -61,7 +61,10 @@ pub fn send(path: &Path, message: &str) -> Result<bool, FsError> {
     let line = format!("{message}\n");
     debug_assert!(line.len() <= LONGEST_MESSAGE, "longer messages may be torn");
     match pipe.write_all(line.as_bytes()) {
-        Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => Ok(false),
+        // Who went away while we were at it does not read any more.
+        Err(cause) if matches!(cause.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::BrokenPipe) => {
+            Ok(false)
+        }
         written => written.map(|()| true).map_err(context("write to", path)),
     }
 }
