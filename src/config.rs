@@ -14,12 +14,16 @@ pub mod explain;
 pub mod facts;
 pub mod finding;
 pub mod json_schema;
+mod locate;
+pub mod masked;
 mod mend;
 mod nearby;
 pub mod on_resume;
+pub mod overview;
 mod paths;
 pub mod portable;
 mod read;
+pub mod removal;
 mod resolve;
 pub mod rules;
 pub mod safetensors;
@@ -31,6 +35,7 @@ pub mod source;
 pub mod starter;
 pub mod suggest;
 pub mod template;
+mod texts;
 pub mod training;
 mod view;
 pub mod weights;
@@ -44,15 +49,17 @@ use crate::{platform::Env, workspace::Workspace};
 
 use paths::Role;
 use source::Source;
+use texts::Texts;
 
 pub use checked::{Checked, check};
 pub use error::ConfigError;
 pub use finding::{Finding, Position, Severity};
-pub use mend::{Mended, mend};
+pub use mend::{Mended, ROUNDS, mend};
 pub use nearby::meant;
 pub use paths::Base;
 pub use resolve::{Resolved, Secret};
 pub use rules::{unreadable_itself as not_there, without_control, without_directories, without_resolutions};
+pub use texts::Unsaved;
 pub use training::{EvalDataset, Every, Resume, Training};
 
 /// A training file and the dataset files that it names.
@@ -85,11 +92,14 @@ impl TrainConfig {
     /// # Errors
     /// When the training file itself is not there, is no TOML, or is a dataset file.
     pub fn load(path: &Path, workspace: &Workspace, env: &Env) -> Result<Self, ConfigError> {
-        let source = Source::read(path)?;
+        Self::load_of(path, &Texts::default(), Base::of(workspace, env))
+    }
+
+    fn load_of(path: &Path, texts: &Texts, base: Base) -> Result<Self, ConfigError> {
+        let source = texts.source(path)?;
         if source.root().contains_key("directory") && !source.root().contains_key("model") {
             return Err(ConfigError::IsDataset { path: path.to_owned() });
         }
-        let base = Base::of(workspace, env);
         let training = Training::read(&source);
         let datasets = paths::in_training(&source, None)
             .into_iter()
@@ -97,7 +107,7 @@ impl TrainConfig {
             .map(|it| {
                 let path = base.absolute(it.text);
                 let unreadable = |cause| rules::unreadable(&cause, source.at(Some(it.span.clone())));
-                Dataset { named_at: it.span.start, source: Source::read(&path).map_err(unreadable), path }
+                Dataset { named_at: it.span.start, source: texts.source(&path).map_err(unreadable), path }
             })
             .collect();
         Ok(Self { training, source, datasets, base })

@@ -14,6 +14,7 @@ pub mod manifest;
 pub mod node;
 pub mod offline;
 pub mod packages;
+pub mod page;
 pub mod pinned;
 pub mod plan;
 pub mod program;
@@ -58,6 +59,7 @@ use self::{
     lock::{Lock as LockStep, Policy},
     node::Node,
     packages::List,
+    page::Page,
     plan::{Planned, Selection, StepId},
     python::Python,
     receipt::Receipt,
@@ -381,6 +383,7 @@ fn steps<'a>(site: &'a Site, wish: &Wish, profile: Profile) -> Result<Vec<Box<dy
         let repositories = site.sources.repositories_for(wanted, &known)?;
         names = repositories.iter().map(|(name, _)| *name).collect();
         steps.push(Box::new(Node::new(site)?));
+        steps.extend(Page::wanted(site)?.map(|it| Box::new(it) as Box<dyn Step>));
         let checkouts = repositories.into_iter().map(|(name, it)| Checkout::new(site, name, it));
         steps.extend(checkouts.map(|it| Box::new(it) as Box<dyn Step>));
         steps.push(Box::new(Farm::new(site, &names)?));

@@ -51,8 +51,10 @@ pub(super) fn find<'n>(name: &'n str, places: &[Place]) -> Result<(usize, &'n st
     let is_meant = |place: &Place| match table {
         Some(table) => {
             let (prefix, index) = split(table);
+            // One of a list that is not there yet has to be named by its number.
+            let is_any = index.is_none() && (place.is_there || place.index.is_none());
             prefix == prefix_of(place.section)
-                && (index.is_none() || index == place.index.or(Some(0)))
+                && (is_any || index == place.index.or(Some(0)))
                 && (place.has(key) || place.is_open())
         }
         None => place.is_there && place.has(key),

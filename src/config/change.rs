@@ -27,17 +27,53 @@ pub struct Changed {
     pub before: Option<String>,
 }
 
+/// Which of the two files a text is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    Training,
+    Dataset,
+}
+
+impl Part {
+    /// By what is in it: a file without folders and without a model may become either.
+    fn of(root: &View) -> Self {
+        if root.has("directory") && !root.has("model") { Self::Dataset } else { Self::Training }
+    }
+
+    const fn top(self) -> Section<'static> {
+        match self {
+            Self::Training => Section::Training,
+            Self::Dataset => Section::Dataset,
+        }
+    }
+}
+
 /// Sets `key`, written `epochs`, `adapter.rank` or `directory[1].path`, to `text`: TOML, or plain text where the key
-/// takes text. Comments and order stay.
+/// takes text. Comments and order stay. The folder after the last one is made.
 ///
 /// # Errors
 /// When the file cannot be read or written, has no such key, or the key cannot have that value.
 pub fn set(path: &Path, key: &str, text: &str) -> Result<Changed, ConfigError> {
-    let source = Source::read(path)?;
-    let root = View::root(&source);
-    let target = Target::find(&root, key)?;
+    let (text, changed) = set_in(&Source::read(path)?, None, key, text)?;
+    fs::write_atomic(&fs::real_path(path), text)?;
+    Ok(changed)
+}
+
+/// The same of a text, which is `part` if somebody knows.
+///
+/// # Errors
+/// When there is no such key, or it cannot have that value.
+pub fn set_in(
+    source: &Source,
+    part: Option<Part>,
+    key: &str,
+    text: &str,
+) -> Result<(String, Changed), ConfigError> {
+    let root = View::root(source);
+    let target = Target::find(&root, part.unwrap_or_else(|| Part::of(&root)), key)?;
     let value = target.value(key, text)?;
-    let place = edit::Place { file: path.to_owned(), steps: target.steps, key: target.name.to_owned() };
+    let file = source.path().to_owned();
+    let place = edit::Place { file, steps: target.steps, key: target.name.to_owned() };
     let before = target.table.as_ref().and_then(|table| table.get(target.name)).and_then(Item::as_value);
     // As somebody wrote it, if it is TOML.
     let written = text.trim().parse::<Value>().is_ok_and(|it| plain(&it) == plain(&value));
@@ -45,12 +81,11 @@ pub fn set(path: &Path, key: &str, text: &str) -> Result<Changed, ConfigError> {
     let shown = |text: &str| secret::shown(key, text).to_owned();
     let changed = Changed { value: shown(&value), before: before.map(|it| shown(&plain(it))) };
     let edits = [Edit::Set { place, value }];
-    let (text, done) = edit::apply(&source, &edits)?;
+    let (text, done) = edit::apply(source, &edits)?;
     if done.is_empty() {
         return Err(ConfigError::NotAValue { key: key.to_owned() });
     }
-    fs::write_atomic(&fs::real_path(path), text)?;
-    Ok(changed)
+    Ok((text, changed))
 }
 
 /// Where a key is to be.
@@ -64,15 +99,15 @@ struct Target<'a> {
 }
 
 impl<'a> Target<'a> {
-    fn find(root: &View<'a>, key: &'a str) -> Result<Self, SettingError> {
-        let tables = tables(root);
+    fn find(root: &View<'a>, part: Part, key: &'a str) -> Result<Self, SettingError> {
+        let tables = tables(root, part);
         let places: Vec<Place> = tables
             .iter()
             .map(|it| Place { section: it.section, index: it.index(), is_there: it.view.is_some() })
             .collect();
-        let (index, name) = address::find(key, &places).map_err(|it| or_elsewhere(it, root))?;
+        let (index, name) = address::find(key, &places).map_err(|it| or_elsewhere(it, root, part))?;
         let Table { section, steps, view } =
-            tables.into_iter().nth(index).unwrap_or_else(|| Table::top(root));
+            tables.into_iter().nth(index).unwrap_or_else(|| Table::top(root, part));
         Ok(Self { steps, table: view, name, key: schema::key(section, name) })
     }
 
@@ -93,9 +128,8 @@ struct Table<'a> {
 }
 
 impl<'a> Table<'a> {
-    fn top(root: &View<'a>) -> Self {
-        let section = if is_dataset(root) { Section::Dataset } else { Section::Training };
-        Self { section, steps: vec![], view: Some(root.clone()) }
+    fn top(root: &View<'a>, part: Part) -> Self {
+        Self { section: part.top(), steps: vec![], view: Some(root.clone()) }
     }
 
     fn index(&self) -> Option<usize> {
@@ -103,18 +137,14 @@ impl<'a> Table<'a> {
     }
 }
 
-fn is_dataset(root: &View) -> bool {
-    root.has("directory") && !root.has("model")
-}
-
 /// A key of the other file of the pair is no slip for one of this.
-fn or_elsewhere(error: SettingError, root: &View) -> SettingError {
+fn or_elsewhere(error: SettingError, root: &View, part: Part) -> SettingError {
     let SettingError::Unknown { name, nearest } = &error else { return error };
     let last = |name: &str| name.rsplit('.').next().map(str::to_owned);
     if nearest.as_deref().and_then(last) == last(name) {
         return error;
     }
-    let (kind, file, is_there) = if is_dataset(root) {
+    let (kind, file, is_there) = if part == Part::Dataset {
         let parts =
             [Section::Training, Section::Adapter(None), Section::Optimizer(None), Section::Monitoring];
         let models = schema::models().map(|it| Section::Model(it.name));
@@ -126,13 +156,15 @@ fn or_elsewhere(error: SettingError, root: &View) -> SettingError {
     if is_there { SettingError::Elsewhere { name: name.clone(), kind, file } } else { error }
 }
 
-fn tables<'a>(root: &View<'a>) -> Vec<Table<'a>> {
-    let mut tables = vec![Table::top(root)];
-    if is_dataset(root) {
-        let directories = root.views("directory").into_iter().enumerate().map(|(index, view)| Table {
+fn tables<'a>(root: &View<'a>, part: Part) -> Vec<Table<'a>> {
+    let mut tables = vec![Table::top(root, part)];
+    if part == Part::Dataset {
+        // And the next one, which would be made.
+        let folders = root.views("directory").into_iter().map(Some).chain([None]);
+        let directories = folders.enumerate().map(|(index, view)| Table {
             section: Section::Directory,
             steps: vec![Step::Key("directory".to_owned()), Step::Index(index)],
-            view: Some(view),
+            view,
         });
         tables.extend(directories);
         return tables;
@@ -189,6 +221,8 @@ mod tests {
         check(dataset, "directory[1].path", "c", &dataset.replace("'b'", "'c'"));
         check(dataset, "resolutions", "[512, [1280, 720]]", &dataset.replace("[512]", "[512, [1280, 720]]"));
         check(dataset, "directory.path", "c", "`directory.path` is a key of more than one part");
+        check(dataset, "directory[2].path", "c", &format!("{dataset}\n[[directory]]\npath = 'c'\n"));
+        check(dataset, "directory[3].path", "c", "there is no key `directory[3].path`");
         // A name alone is enough where it can be only one; a table is made only for who names it.
         check(
             TRAINING,
@@ -204,7 +238,8 @@ mod tests {
         let dataset = "resolutions = [512]\n[[directory]]\npath = 'a'\n";
         let check = |text: &str, key: &str, expected: (&str, &str)| {
             let source = Source::parse(Path::new("t"), text.to_owned()).expect("TOML");
-            let error = Target::find(&View::root(&source), key).err().expect("there is no such key");
+            let root = View::root(&source);
+            let error = Target::find(&root, Part::of(&root), key).err().expect("there is no such key");
             assert_eq!((error.to_string().as_str(), error.hint().as_str()), expected);
         };
         let of_dataset = |key: &str| format!("`{key}` is a key of the dataset file, and this is none");
@@ -244,7 +279,7 @@ mod tests {
         check(TRAINING, "model", "8", "`model` must be a table, not `8`");
         let nearest = |key| {
             let source = Source::parse(Path::new("t"), TRAINING.to_owned()).expect("TOML");
-            match Target::find(&View::root(&source), key).err() {
+            match Target::find(&View::root(&source), Part::Training, key).err() {
                 Some(SettingError::Unknown { nearest, .. }) => nearest,
                 other => panic!("{key}: {other:?}"),
             }

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use toml_edit::{DocumentMut, Item, Key, Table, TableLike, Value};
+use toml_edit::{ArrayOfTables, DocumentMut, InlineTable, Item, Key, Table, TableLike, Value};
 
 use super::{ConfigError, portable, source::Source};
 
@@ -176,17 +176,25 @@ fn reach<'d>(document: &'d mut DocumentMut, steps: &[Step], make: bool) -> Optio
     let mut steps = steps;
     while let [Step::Key(key), rest @ ..] = steps {
         if make && !table.contains_key(key) {
-            table.insert(key, Item::Table(Table::new()));
+            let is_list = matches!(rest, [Step::Index(_), ..]);
+            let tables = || Item::ArrayOfTables(ArrayOfTables::new());
+            table.insert(key, if is_list { tables() } else { Item::Table(Table::new()) });
         }
         let item = table.get_mut(key)?;
         steps = rest;
         table = match (item, rest) {
             (Item::ArrayOfTables(tables), [Step::Index(index), rest @ ..]) => {
                 steps = rest;
+                if make && *index == tables.len() {
+                    tables.push(Table::new());
+                }
                 tables.get_mut(*index)?
             }
             (Item::Value(Value::Array(array)), [Step::Index(index), rest @ ..]) => {
                 steps = rest;
+                if make && *index == array.len() {
+                    array.push(InlineTable::new());
+                }
                 array.get_mut(*index)?.as_inline_table_mut()?
             }
             (item, _) => item.as_table_like_mut()?,

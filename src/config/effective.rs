@@ -3,13 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use toml_edit::{Item, Value};
+use toml_edit::{Item, TableLike, Value};
 
 use crate::{platform::Env, workspace::Workspace};
 
 use super::{
     ConfigError, Position, TrainConfig,
     paths::{self, Base},
+    read,
     rules::{self, In, Part, Subject},
     schema::{self, Key, Kind, PathKind},
     secret::{HIDDEN, is_secret},
@@ -185,6 +186,25 @@ fn json(value: &Value) -> serde_json::Value {
             .collect::<serde_json::Map<_, _>>()
             .into(),
     }
+}
+
+/// What is written in a file, its secrets hidden.
+pub fn written_values(source: &Source) -> serde_json::Value {
+    of_table(source.root())
+}
+
+fn of_table(table: &dyn TableLike) -> serde_json::Value {
+    let one = |(key, item): (&str, &Item)| {
+        let value = match (item, read::tables(item)) {
+            (Item::Value(value), _) => named(key, value),
+            _ if is_secret(key) => HIDDEN.into(),
+            (Item::Table(table), _) => of_table(table),
+            (_, Some(tables)) => tables.into_iter().map(of_table).collect(),
+            (Item::ArrayOfTables(_) | Item::None, None) => serde_json::Value::Null,
+        };
+        (key.to_owned(), value)
+    };
+    table.iter().map(one).collect::<serde_json::Map<_, _>>().into()
 }
 
 /// A value as one would write it in TOML.

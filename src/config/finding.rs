@@ -54,6 +54,9 @@ pub struct Finding {
     pub consequence: Option<String>,
     /// One thing to do, as an imperative.
     pub fix: Option<String>,
+    /// The key that it is about, as `config set` takes it, where the rule said which.
+    #[serde(skip)]
+    pub key: Option<String>,
     /// What `--fix` would do; only what keeps the meaning, or gives it back.
     #[serde(rename = "fixable", serialize_with = "is_some")]
     pub edit: Option<Edit>,
@@ -76,6 +79,12 @@ impl Finding {
 
     pub fn note(id: &'static str, at: (&Path, Position), message: impl fmt::Display) -> Self {
         Self::new(Severity::Note, id, at, message)
+    }
+
+    #[must_use]
+    pub(super) fn about(mut self, key: String) -> Self {
+        self.key = Some(key).filter(|it| !it.is_empty());
+        self
     }
 
     #[must_use]
@@ -122,6 +131,7 @@ impl Finding {
             when: fact.map(|it| it.when),
             consequence: fact.map(|it| it.if_broken.to_owned()),
             fix: None,
+            key: None,
             edit: None,
         }
     }

@@ -7,7 +7,12 @@ use crate::platform::fs;
 use super::{
     Checked, ConfigError,
     edit::{self, Edit},
+    source::Source,
 };
+
+/// Changes make others possible: a key that got its right name may have a wrong value. More rounds than this there are
+/// none, unless two changes undo each other.
+pub const ROUNDS: usize = 8;
 
 /// A file that was changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,12 +22,35 @@ pub struct Mended {
     pub changes: Vec<String>,
 }
 
+/// What a file would be.
+pub(super) struct MendedText {
+    pub(super) file: PathBuf,
+    pub(super) text: String,
+    pub(super) changes: Vec<String>,
+}
+
 /// Changes the files that were checked, each at once. What one change makes needless is left out, so the files have to
 /// be checked again.
 ///
 /// # Errors
 /// When a file cannot be read or written, or somebody has changed it since: what the findings say is of another text.
 pub fn mend(checked: &Checked) -> Result<Vec<Mended>, ConfigError> {
+    let mut mended = vec![];
+    for MendedText { file, text, changes } in texts(checked)? {
+        let now = fs::read(&file)?;
+        let is_same = |it: &Source| it.path() == file && it.framed(it.text(), true).into_bytes() == now;
+        if !checked.sources.iter().any(is_same) {
+            return Err(ConfigError::Changed { path: file });
+        }
+        // A link stays one.
+        fs::write_atomic(&fs::real_path(&file), text)?;
+        mended.push(Mended { file, changes });
+    }
+    Ok(mended)
+}
+
+/// What the files would be.
+pub(super) fn texts(checked: &Checked) -> Result<Vec<MendedText>, ConfigError> {
     let mut by_file: BTreeMap<PathBuf, Vec<Edit>> = BTreeMap::new();
     for edit in checked.findings.iter().filter_map(|finding| finding.edit.as_ref()) {
         let edits = by_file.entry(edit.file().to_owned()).or_default();
@@ -34,15 +62,10 @@ pub fn mend(checked: &Checked) -> Result<Vec<Mended>, ConfigError> {
     for (file, edits) in by_file {
         let Some(source) = checked.sources.iter().find(|it| it.path() == file) else { continue };
         let (text, done) = edit::apply(source, &edits)?;
-        if done.is_empty() || source.is(&text) {
-            continue;
+        if !done.is_empty() && !source.is(&text) {
+            let changes = done.into_iter().map(Edit::done).collect();
+            mended.push(MendedText { file, text, changes });
         }
-        if fs::read(&file)? != source.framed(source.text(), true).into_bytes() {
-            return Err(ConfigError::Changed { path: file });
-        }
-        // A link stays one.
-        fs::write_atomic(&fs::real_path(&file), text)?;
-        mended.push(Mended { file, changes: done.into_iter().map(Edit::done).collect() });
     }
     Ok(mended)
 }

@@ -1,5 +1,7 @@
 //! Keys whose values nobody should see: not on a terminal, not in a log, not in the copies of a run.
 
+use std::ops::Range;
+
 use toml_edit::{Item, TableLike, Value};
 
 /// What is shown of a secret.
@@ -35,26 +37,44 @@ pub fn shown_line(line: &str) -> String {
 /// `text`, which is TOML, without what a comment says that a secret is: `# wandb_api_key = 'KEY'`.
 pub(super) fn without_in_comments(text: &str) -> String {
     let mut kept = String::new();
-    let mut rest = text;
-    while let Some(start) = rest.find(['#', '"', '\'']) {
-        let (before, from) = rest.split_at(start);
+    let mut at = 0;
+    for Told { name_end, value } in in_comments(text) {
+        kept.extend([&text[at..name_end], " ", HIDDEN]);
+        at = value.end;
+    }
+    kept + &text[at..]
+}
+
+/// A secret that a comment tells.
+pub(super) struct Told {
+    /// Where what comes before its `=` ends.
+    name_end: usize,
+    /// The rest of the comment.
+    pub(super) value: Range<usize>,
+}
+
+pub(super) fn in_comments(text: &str) -> Vec<Told> {
+    let mut found = vec![];
+    let mut at = 0;
+    while let Some(start) = text[at..].find(['#', '"', '\'']).map(|it| at + it) {
+        let from = &text[start..];
         let length = if from.starts_with('#') { from.find('\n') } else { string_length(from) };
-        let (part, after) = from.split_at(length.unwrap_or(from.len()));
+        at = length.map_or(text.len(), |length| start + length);
+        let part = &text[start..at];
         let told = part.split_once(['=', ':']).filter(|(name, value)| {
             !value.trim().is_empty() && name.split(|c: char| !is_in_word(c)).any(is_secret)
         });
-        kept.push_str(before);
-        match told.filter(|_| part.starts_with('#')) {
-            Some((name, _)) => kept.extend([name.trim_end(), " ", HIDDEN]),
-            None => kept.push_str(part),
+        if let Some((name, value)) = told.filter(|_| part.starts_with('#')) {
+            let name_end = start + name.trim_end().len();
+            let from = start + name.len() + 1 + (value.len() - value.trim_start().len());
+            found.push(Told { name_end, value: from..at });
         }
-        rest = after;
     }
-    kept + rest
+    found
 }
 
 /// Of the TOML string at the start of `text`, its quotes included; `None` if it has no end.
-fn string_length(text: &str) -> Option<usize> {
+pub(super) fn string_length(text: &str) -> Option<usize> {
     let quote = &text[..1];
     let mark = if text.starts_with(&quote.repeat(3)) { quote.repeat(3) } else { quote.to_owned() };
     let mut at = mark.len();
@@ -71,24 +91,29 @@ fn string_length(text: &str) -> Option<usize> {
     Some(end + more)
 }
 
-fn is_in_word(c: char) -> bool {
+pub(super) fn is_in_word(c: char) -> bool {
     c.is_alphanumeric() || c == '_' || c == '-'
 }
 
 /// All secrets that are texts, in `table` and below, as byte offsets of where they are.
 pub(super) fn places(table: &dyn TableLike) -> Vec<usize> {
+    spans(table).into_iter().map(|it| it.start).collect()
+}
+
+/// The same with where they end.
+pub(super) fn spans(table: &dyn TableLike) -> Vec<Range<usize>> {
     let mut found = vec![];
     in_table(table, false, &mut found);
     found
 }
 
-fn in_table(table: &dyn TableLike, is_one: bool, found: &mut Vec<usize>) {
+fn in_table(table: &dyn TableLike, is_one: bool, found: &mut Vec<Range<usize>>) {
     for (key, item) in table.iter() {
         in_item(item, is_one || is_secret(key), found);
     }
 }
 
-fn in_item(item: &Item, is_one: bool, found: &mut Vec<usize>) {
+fn in_item(item: &Item, is_one: bool, found: &mut Vec<Range<usize>>) {
     if let Some(table) = item.as_table_like() {
         in_table(table, is_one, found);
     } else if let Some(tables) = item.as_array_of_tables() {
@@ -98,11 +123,9 @@ fn in_item(item: &Item, is_one: bool, found: &mut Vec<usize>) {
     }
 }
 
-fn in_value(value: &Value, is_one: bool, found: &mut Vec<usize>) {
+fn in_value(value: &Value, is_one: bool, found: &mut Vec<Range<usize>>) {
     match value {
-        Value::String(text) if is_one && !text.value().is_empty() => {
-            found.extend(value.span().map(|span| span.start));
-        }
+        Value::String(text) if is_one && !text.value().is_empty() => found.extend(value.span()),
         Value::Array(values) => values.iter().for_each(|value| in_value(value, is_one, found)),
         Value::InlineTable(table) => {
             table.iter().for_each(|(key, value)| in_value(value, is_one || is_secret(key), found));

@@ -136,6 +136,16 @@ pub(super) fn position(text: &str, offset: usize) -> Position {
     Position { line: before.matches('\n').count() + 1, column: before[line_start..].chars().count() + 1 }
 }
 
+/// The byte at which `at` is; `None` if the text is shorter.
+pub(super) fn offset(text: &str, at: Position) -> Option<usize> {
+    let line_start = match at.line.checked_sub(2) {
+        Some(lines) => text.match_indices('\n').nth(lines)?.0 + 1,
+        None => 0,
+    };
+    let rest = &text[line_start..];
+    Some(line_start + rest.char_indices().nth(at.column.saturating_sub(1)).map_or(rest.len(), |(at, _)| at))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

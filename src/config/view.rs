@@ -50,6 +50,15 @@ impl<'a> View<'a> {
         label
     }
 
+    /// How one would name the key at `path`: `model.text_encoders[0].path`.
+    pub(super) fn key(&self, path: &str) -> String {
+        match (self.label(), path) {
+            (label, "") => label,
+            (label, path) if label.is_empty() => path.to_owned(),
+            (label, path) => format!("{label}.{path}"),
+        }
+    }
+
     /// What is at `path`, keys with dots between them.
     pub(super) fn get(&self, path: &str) -> Option<&'a Item> {
         let (table, key) = self.reach(path)?;
@@ -133,15 +142,15 @@ impl<'a> View<'a> {
     }
 
     pub(super) fn error(&self, id: &'static str, path: &str, message: impl std::fmt::Display) -> Finding {
-        Finding::error(id, self.at(path), message)
+        Finding::error(id, self.at(path), message).about(self.key(path))
     }
 
     pub(super) fn warning(&self, id: &'static str, path: &str, message: impl std::fmt::Display) -> Finding {
-        Finding::warning(id, self.at(path), message)
+        Finding::warning(id, self.at(path), message).about(self.key(path))
     }
 
     pub(super) fn note(&self, id: &'static str, path: &str, message: impl std::fmt::Display) -> Finding {
-        Finding::note(id, self.at(path), message)
+        Finding::note(id, self.at(path), message).about(self.key(path))
     }
 
     /// Gives the key at `path` another name, unless that is taken.

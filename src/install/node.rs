@@ -35,6 +35,11 @@ impl<'a> Node<'a> {
         Ok(Self { site, pinned: Pinned::new(site, "node")? })
     }
 
+    /// Where `node` and `npm` are; `None` where those on `PATH` are taken.
+    pub fn bin(&self) -> Option<PathBuf> {
+        Some(self.dir().join("bin")).filter(|it| fs::exists(&it.join("node")))
+    }
+
     fn dir(&self) -> PathBuf {
         self.site.workspace.tools().join("node")
     }

@@ -12,6 +12,7 @@ use super::InstallError;
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum StepId {
     Node,
+    Page,
     Uv,
     Python,
     Repository(String),
@@ -26,6 +27,7 @@ impl fmt::Display for StepId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Node => "node",
+            Self::Page => "page",
             Self::Uv => "uv",
             Self::Python => "python",
             Self::Repository(name) => name,

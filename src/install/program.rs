@@ -75,9 +75,11 @@ fn kind_of(said: &str) -> Kind {
         "Permission denied",
         "Read-only file system",
         "Failed to initialize cache",
+        "ENOSPC",
+        "EACCES",
     ]) {
         Kind::Disk
-    } else if says(&["Hash mismatch", "hash mismatch", "DO NOT MATCH THE HASHES"]) {
+    } else if says(&["Hash mismatch", "hash mismatch", "EINTEGRITY", "DO NOT MATCH THE HASHES"]) {
         Kind::Integrity
     } else if says(&[
         "Failed to fetch",
@@ -87,6 +89,12 @@ fn kind_of(said: &str) -> Kind {
         "Connect",
         "No matching distribution found",
         "Could not find a version that satisfies",
+        // npm's.
+        "ECONNREFUSED",
+        "ENOTFOUND",
+        "ETIMEDOUT",
+        "ECONNRESET",
+        "EAI_AGAIN",
     ]) {
         // pip says that it found no distribution when it could not ask; a pinned version is there if the index is.
         Kind::Network

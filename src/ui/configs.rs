@@ -1,5 +1,8 @@
 //! The configurations of the workspace.
 
+pub mod catalog;
+pub mod edit;
+
 use std::path::PathBuf;
 
 use axum::http::StatusCode;

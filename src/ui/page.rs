@@ -17,9 +17,18 @@ use super::{App, failure::Failure};
 pub enum Page {
     /// A folder with `index.html` in it.
     Folder(PathBuf),
+    /// The binary.
+    #[cfg(feature = "page")]
+    Embedded,
     /// It was not built.
     None,
 }
+
+/// The page as `npm run build` left it.
+#[cfg(feature = "page")]
+#[derive(rust_embed::Embed)]
+#[folder = "web/dist/"]
+struct Built;
 
 /// Shown in its place. It needs nothing else, and tells what to do.
 const MISSING: &str = "<!doctype html>\n<meta charset=utf-8>\n<title>dpgui: no page yet</title>\n\
@@ -29,12 +38,34 @@ const MISSING: &str = "<!doctype html>\n<meta charset=utf-8>\n<title>dpgui: no p
 impl Page {
     /// `chosen`, or what setup built.
     pub fn of(workspace: &Workspace, chosen: Option<&Path>) -> Self {
+        #[cfg(feature = "page")]
+        if chosen.is_none() {
+            return Self::Embedded;
+        }
         let folder = chosen.map_or_else(|| workspace.page(), Path::to_owned);
         if fs::is_file(&folder.join("index.html")) { Self::Folder(folder) } else { Self::None }
     }
 
     pub const fn is_there(&self) -> bool {
-        matches!(self, Self::Folder(_))
+        !matches!(self, Self::None)
+    }
+
+    /// The file of that name, if it is one of the page's.
+    fn read(&self, name: &Path) -> Option<Vec<u8>> {
+        // Only names below the folder; `..` and roots are none, and a receipt of ours is no part of the page.
+        let is_plain = |it: Component<'_>| matches!(it, Component::Normal(name) if !name.as_encoded_bytes().starts_with(b"."));
+        if !name.components().all(is_plain) {
+            return None;
+        }
+        match self {
+            Self::Folder(folder) => {
+                let path = folder.join(name);
+                if fs::is_file(&path) { fs::read(&path).ok() } else { None }
+            }
+            #[cfg(feature = "page")]
+            Self::Embedded => Built::get(name.to_str()?).map(|it| it.data.into_owned()),
+            Self::None => None,
+        }
     }
 }
 
@@ -49,39 +80,33 @@ pub async fn serve(State(app): State<App>, method: Method, uri: Uri, headers: He
     if ![Method::GET, Method::HEAD].contains(&method) {
         return StatusCode::METHOD_NOT_ALLOWED.into_response();
     }
-    let Page::Folder(folder) = &app.page else {
+    if !app.page.is_there() {
         return typed(StatusCode::SERVICE_UNAVAILABLE, "text/html; charset=utf-8", MISSING.into(), false);
-    };
+    }
     let name = path.trim_start_matches('/');
     let is_asset = name.starts_with("assets/");
     let wanted = if name.is_empty() { Path::new("index.html") } else { Path::new(name) };
-    // Hashed names never mean anything else, so a browser may keep them.
-    match file(folder, wanted, &headers) {
-        Some(response) => response,
-        None if is_asset => StatusCode::NOT_FOUND.into_response(),
-        None => file(folder, Path::new("index.html"), &headers)
-            .unwrap_or_else(|| StatusCode::NOT_FOUND.into_response()),
-    }
+    let found = file(&app.page, wanted, &headers);
+    // All other addresses are the page's own, which it knows what to show for.
+    let found = found.or_else(|| (!is_asset).then(|| file(&app.page, Path::new("index.html"), &headers))?);
+    found.unwrap_or_else(|| StatusCode::NOT_FOUND.into_response())
 }
 
-fn file(folder: &Path, name: &Path, headers: &HeaderMap) -> Option<Response> {
-    // Only names below the folder; `..` and roots are none.
-    let is_plain = name.components().all(|it| matches!(it, Component::Normal(_)));
-    let path = folder.join(name);
-    if !is_plain || !fs::is_file(&path) {
-        return None;
-    }
+fn file(page: &Page, name: &Path, headers: &HeaderMap) -> Option<Response> {
     let kind = kind(name);
+    // Hashed names never mean anything else, so a browser may keep them.
     let keeps = name.starts_with("assets");
-    let packed = PathBuf::from(format!("{}.gz", path.display()));
     let takes_gzip = headers.get(header::ACCEPT_ENCODING).and_then(|it| it.to_str().ok());
-    if takes_gzip.is_some_and(|it| it.contains("gzip")) && fs::is_file(&packed) {
-        let mut response = typed(StatusCode::OK, kind, fs::read(&packed).ok()?, keeps);
+    let packed = takes_gzip
+        .filter(|it| it.contains("gzip"))
+        .and_then(|_| page.read(Path::new(&format!("{}.gz", name.display()))));
+    if let Some(bytes) = packed {
+        let mut response = typed(StatusCode::OK, kind, bytes, keeps);
         response.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept-encoding"));
         return Some(response);
     }
-    Some(typed(StatusCode::OK, kind, fs::read(&path).ok()?, keeps))
+    Some(typed(StatusCode::OK, kind, page.read(name)?, keeps))
 }
 
 fn typed(status: StatusCode, kind: &'static str, bytes: Vec<u8>, keeps: bool) -> Response {

@@ -3,7 +3,9 @@
 use axum::http::{Method, StatusCode};
 
 use super::{
-    App, events, guard,
+    App,
+    configs::{catalog, edit},
+    events, guard,
     hub::News,
     jobs, log, machine, queue,
     routes::{Nothing, Routes, Success},
@@ -13,6 +15,7 @@ use super::{
 const READ: Method = Method::GET;
 const CREATED: (Method, StatusCode) = (Method::POST, StatusCode::CREATED);
 const ACCEPTED: (Method, StatusCode) = (Method::POST, StatusCode::ACCEPTED);
+const ANSWERED: (Method, StatusCode) = (Method::POST, StatusCode::OK);
 const DONE: (Method, StatusCode) = (Method::POST, StatusCode::NO_CONTENT);
 const REMOVED: (Method, StatusCode) = (Method::DELETE, StatusCode::NO_CONTENT);
 
@@ -24,6 +27,7 @@ pub fn table() -> Routes {
     commands(&mut routes);
     runs_and_logs(&mut routes);
     queues(&mut routes);
+    configurations(&mut routes);
     routes
 }
 
@@ -74,4 +78,13 @@ fn queues(r: &mut Routes) {
     r.change(DONE, "/api/queue", "Hold the queue, or end that", queue::hold);
     r.change(DONE, "/api/queue/{id}", "Put a run elsewhere, or hold it", queue::place);
     r.change(REMOVED, "/api/queue/{id}", "Take a run out", queue::remove);
+}
+
+fn configurations(r: &mut Routes) {
+    r.get("/api/models", "What can be trained", catalog::models);
+    r.get("/api/models/{name}/form", "What can be filled in for a model type", catalog::form);
+    r.change(ANSWERED, "/api/configs/draft", "A new configuration, not written", edit::draft);
+    r.change(ANSWERED, "/api/configs/check", "What is wrong with a configuration", edit::check);
+    r.change(ANSWERED, "/api/configs/set", "A text with one key changed", edit::set);
+    r.change(ANSWERED, "/api/configs/mend", "What can be mended without a choice", edit::mend);
 }

@@ -1,6 +1,7 @@
 // The table of pages. Each is loaded when it is first visited.
 import { lazy, Suspense, type ComponentType } from "react";
-import { Route, Switch } from "wouter";
+import { Route, Switch, useLocation } from "wouter";
+import { Boundary } from "./components/Boundary";
 import { Layout } from "./components/Layout";
 import { NotFound } from "./pages/NotFound";
 import { Overview } from "./pages/Overview";
@@ -23,16 +24,19 @@ const table: [path: string, page: ComponentType][] = [
 ];
 
 export function App() {
+  const [path] = useLocation();
   return (
     <Layout>
-      <Suspense fallback={<p className="empty" role="status">Loading…</p>}>
-        <Switch>
-          {table.map(([path, page]) => (
-            <Route key={path} path={path} component={page} />
-          ))}
-          <Route component={NotFound} />
-        </Switch>
-      </Suspense>
+      <Boundary key={path}>
+        <Suspense fallback={<p className="empty" role="status">Loading…</p>}>
+          <Switch>
+            {table.map(([path, page]) => (
+              <Route key={path} path={path} component={page} />
+            ))}
+            <Route component={NotFound} />
+          </Switch>
+        </Suspense>
+      </Boundary>
     </Layout>
   );
 }

@@ -16,10 +16,6 @@ use crate::{
 
 use super::{counted, relative, shown};
 
-/// Changes make others possible: a key that got its right name may have a wrong value. More rounds than this there are
-/// none, unless two changes undo each other.
-const ROUNDS: usize = 8;
-
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Training files, with the dataset files that they name, or dataset files alone
@@ -88,7 +84,7 @@ fn mended(args: &Args, path: &Path, context: &Context) -> Result<Vec<Finding>, E
     let check = || config::check(path, workspace, &host.env, args.gpus);
     let mut checked = check();
     if args.fix {
-        for _ in 0..ROUNDS {
+        for _ in 0..config::ROUNDS {
             let mended = config::mend(&checked)?;
             if mended.is_empty() {
                 break;

@@ -4,12 +4,12 @@ use serde_json::json;
 
 use crate::{
     commands::Context,
-    config::schema::{self, Ability, ModelType, Required, Section},
+    config::{
+        overview::{needs, swap, trains, video},
+        schema::{self, Ability},
+    },
     output::Mode,
 };
-
-/// The submodules that every type needs, and that `dpgui setup` always gets.
-const ALWAYS: [&str; 2] = ["ComfyUI", "HunyuanVideo"];
 
 pub(super) fn run(context: &Context) {
     let output = &context.output;
@@ -31,7 +31,8 @@ pub(super) fn run(context: &Context) {
     for model in schema::models() {
         let title = if model.name == "demo" { "dpgui's own" } else { &model.title };
         let small = if model.can(Ability::Fp8) { "yes" } else { "" };
-        let cells = [model.name, title, &trains(model), small, &video(model), &swap(model)];
+        let (video, swap) = (video(model).unwrap_or_default(), swap(model).unwrap_or_default());
+        let cells = [model.name, title, &trains(model).join(" "), small, &video, &swap];
         row(cells, &needs(model).join(", "));
     }
     output.note("\nmore of one: `dpgui config explain TYPE`; a configuration: `dpgui config new TYPE`");
@@ -65,61 +66,6 @@ fn with_last(row: &str, last: &str, columns: Option<usize>) -> String {
         at += length;
     }
     text
-}
-
-fn trains(model: &ModelType) -> String {
-    let full = model.full_finetune_failure.is_none().then_some("full");
-    model.adapters.iter().map(String::as_str).chain(full).collect::<Vec<_>>().join(" ")
-}
-
-/// Frames per second.
-fn video(model: &ModelType) -> String {
-    model.video.as_ref().map(|video| format!("{} fps", video.frame_rate)).unwrap_or_default()
-}
-
-/// The most `blocks_to_swap`.
-fn swap(model: &ModelType) -> String {
-    let Some(swap) = &model.block_swap else { return String::new() };
-    let variants = || model.variants.iter().filter_map(|it| it.most_blocks_to_swap);
-    match (swap.most, variants().min(), variants().max()) {
-        (Some(most), ..) => most.to_string(),
-        (None, Some(least), Some(most)) => format!("{least}-{most}"),
-        _ => "yes".to_owned(),
-    }
-}
-
-/// Files, submodules and Python packages.
-fn needs(model: &ModelType) -> Vec<String> {
-    let of = Section::Model(model.name);
-    let is_file = |name: &str| model.key(name).is_some_and(|key| key.path.is_some() || key.items.is_some());
-    let required = model.keys.iter().filter(|key| key.required == Required::Yes && is_file(&key.name));
-    let mut needs: Vec<String> = required.map(|key| key.name.clone()).collect();
-    let groups = schema::one_of(of);
-    // One key that stands for several others is named once: `diffusers_path or …`.
-    let common = groups
-        .iter()
-        .flat_map(|it| &it.keys)
-        .find(|key| groups.len() > 1 && groups.iter().all(|it| it.keys.contains(*key)));
-    match common {
-        Some(common) => {
-            let others = groups.iter().flat_map(|it| &it.keys).filter(|it| *it != common);
-            let others: Vec<&str> = others.map(String::as_str).collect();
-            needs.push(format!("{common} or ({})", others.join(", ")));
-        }
-        None => needs.extend(groups.iter().map(|it| it.keys.join(" or "))),
-    }
-    needs.extend(
-        model
-            .submodules
-            .iter()
-            .filter(|it| !ALWAYS.contains(&it.as_str()))
-            .map(|it| format!("submodule {it}")),
-    );
-    // In brackets is why; what is there anyway is not needed.
-    let is_there = |it: &&String| it.contains("(in requirements") || it.contains("(optional");
-    let missing = model.extra_packages.iter().filter(|it| !is_there(it));
-    needs.extend(missing.map(|it| format!("package {}", it.split(" (").next().unwrap_or_default())));
-    needs
 }
 
 #[cfg(test)]

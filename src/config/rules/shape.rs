@@ -192,7 +192,7 @@ fn missing(part: &Part, key: &Key) -> Finding {
         (In::Directory, _) => "add `[[directory]]` and below it `path = 'FOLDER'`".to_owned(),
         (section, name) => format!("set `{name}` in {}", section.name()),
     };
-    Finding::of(id, part.view.at(""), message).fix(fix)
+    Finding::of(id, part.view.at(""), message).about(part.view.key(name)).fix(fix)
 }
 
 fn wrong_value(part: &Part, key: &Key, item: &Item, wrong: Wrong) -> Finding {

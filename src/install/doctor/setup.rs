@@ -45,7 +45,7 @@ fn place(workspace: &Workspace, step: &StepId) -> Option<PathBuf> {
         StepId::Repository(name) => Some(workspace.vendor().join(name)),
         StepId::Farm => Some(workspace.libs()),
         StepId::Venv => Some(workspace.venv()),
-        StepId::Requirements | StepId::Lock | StepId::Verify => None,
+        StepId::Page | StepId::Requirements | StepId::Lock | StepId::Verify => None,
     }
 }
 

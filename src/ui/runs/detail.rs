@@ -8,7 +8,6 @@ use serde::Serialize;
 
 use crate::{
     diagnosis::Diagnosis,
-    logs::streams,
     platform::fs,
     run::{
         RunError,
@@ -23,6 +22,7 @@ use super::{
     super::{
         App,
         failure::{Answer, Failure},
+        log::told_first,
     },
     OfRun, RunRow, dir,
     row::row,
@@ -117,7 +117,7 @@ pub fn show(app: &App, asked: &OfRun) -> Answer<RunDetail> {
         args: spec.passed_on.clone(),
         resumes: spec.resumes.clone(),
         stopping,
-        streams: streams(&dir.log())?.iter().map(ToString::to_string).collect(),
+        streams: told_first(&dir)?.iter().map(ToString::to_string).collect(),
         restarts: snapshot.as_ref().map_or(0, |it| it.attempt.number),
         alarm: snapshot.as_ref().and_then(|it| it.alarm).map(|it| it.to_string()),
         may: May::of(&state, &contents),

@@ -69,6 +69,8 @@ impl Sandbox {
         env.insert("HOME".into(), home.into());
         // No GPU of this machine takes part unless a test says so.
         env.insert("DPGUI_GPU_SOURCE".into(), "none".into());
+        // Nor is the web page built, which takes packages and time, unless that is what is tested.
+        env.insert("DPGUI_PAGE".into(), "no".into());
         Self { dir, env }
     }
 

@@ -3,16 +3,15 @@ import { useEffect, useRef } from "react";
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
 import { figure } from "../lib/format";
+import type { Table } from "../lib/metrics";
 import { colour, onTheme } from "../lib/theme";
 
 /** `points`: each is marked; `gaps`: drawn through where there is none. */
 export type Series = { name: string; colour: string; faint?: boolean; points?: boolean; gaps?: boolean };
-type Data = [number[], ...(number | null | undefined)[][]];
-
 type Props = {
   label: string;
   series: Series[];
-  data: Data;
+  data: Table;
   height?: number;
   log?: boolean;
   /** The axis below: steps, or times in seconds. */
@@ -87,7 +86,7 @@ export function Chart({ label, series, data, height = 240, log = false, time = f
 const clock = (seconds: number) => new Date(seconds * 1000).toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" });
 
 /** What a chart shows for those who do not see it: the newest value of each line. */
-function spoken(series: Series[], data: Data): string {
+function spoken(series: Series[], data: Table): string {
   return series.map((it, index) => {
     const last = data[index + 1]?.findLast((value) => value !== null && value !== undefined);
     return `${it.name} ${figure(last)}`;

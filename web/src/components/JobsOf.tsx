@@ -2,9 +2,16 @@ import { useQuery } from "@tanstack/react-query";
 import { jobs } from "../api/queries";
 import { JobCard } from "./JobCard";
 
-/** The newest job of a kind about something, while it is worth seeing: at work, or failed. */
-export function JobsOf({ kind, subject }: { kind: string; subject: string }) {
+type Props = { kind: string; subject: string; only?: "at work or failed" };
+
+/** A job's failure is of interest for so long. */
+const RECENT_MS = 10 * 60_000;
+
+/** The newest job of a kind about something. */
+export function JobsOf({ kind, subject, only }: Props) {
   const { data } = useQuery(jobs);
   const job = data?.find((it) => it.kind === kind && it.subject === subject);
-  return job ? <JobCard job={job} /> : null;
+  if (!job) return null;
+  const tells = job.state === "running" || (job.state === "failed" && Date.now() - Date.parse(job.ended ?? job.started) < RECENT_MS);
+  return only && !tells ? null : <JobCard job={job} />;
 }

@@ -12,7 +12,10 @@ export function Tabs({ tabs, label, name = "tab", children }: Props) {
   const first = tabs[0]?.id ?? "";
   const chosen = tabs.some((tab) => tab.id === wanted) ? wanted : first;
 
-  useEffect(() => list.current?.querySelector(`[data-tab="${chosen}"]`)?.scrollIntoView({ block: "nearest", inline: "nearest" }), [chosen]);
+  useEffect(() => {
+    // Braces: in newer browsers scrolling returns a promise, which is no clean-up.
+    void list.current?.querySelector(`[data-tab="${chosen}"]`)?.scrollIntoView({ block: "nearest", inline: "nearest" });
+  }, [chosen]);
 
   const choose = (id: string) => setChosen(id === first ? "" : id);
   const onKey = (event: KeyboardEvent) => {

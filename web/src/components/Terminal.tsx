@@ -70,7 +70,8 @@ export function Terminal({ screen, ready }: { screen: RefObject<Screen | null>; 
       const top = host.getBoundingClientRect().top + window.scrollY;
       host.style.height = `${Math.max(LEAST_PX, window.innerHeight - top - 28)}px`;
       const size = fit.proposeDimensions();
-      if (size) term.resize(Math.max(size.cols, COLUMNS), Math.max(size.rows, 5));
+      // Before the first letter was measured there is no size.
+      if (size && Number.isFinite(size.cols + size.rows)) term.resize(Math.max(size.cols, COLUMNS), Math.max(size.rows, 5));
     };
     fill();
     // Tab leaves the terminal, as it leaves everything else.

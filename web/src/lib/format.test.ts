@@ -20,8 +20,8 @@ test("figures keep four digits and show what is not a number", () => {
   );
 });
 
-test("a quick pace is told in steps per second", () => {
-  expect([2.5, 0.1, 0, null].map(pace)).toEqual(["2.5 s/step", "10 steps/s", "–", "–"]);
+test("a quick pace is told in steps a second, both as progress bars have it", () => {
+  expect([2.5, 0.1, 0, null].map(pace)).toEqual(["2.5 s/it", "10 it/s", "–", "–"]);
 });
 
 test("times leave out what is the same now", () => {

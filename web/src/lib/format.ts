@@ -51,7 +51,7 @@ export function compact(it: number | null | undefined): string {
 /** Seconds per step, or steps per second where those are quick. */
 export function pace(it: number | null | undefined): string {
   if (it === null || it === undefined || it <= 0) return NONE;
-  return it < 0.5 ? `${figure(1 / it)} steps/s` : `${figure(it)} s/step`;
+  return it < 0.5 ? `${figure(Number((1 / it).toPrecision(3)))} it/s` : `${figure(Number(it.toPrecision(3)))} s/it`;
 }
 
 export function percent(part: number | null | undefined, whole: number | null | undefined): number | null {

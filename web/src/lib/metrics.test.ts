@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { Metrics } from "../api/types";
-import { aligned, evaluations, joined, lowerBound } from "./metrics";
+import { aligned, evaluations, joined, lowerBound, positive } from "./metrics";
 
 function numbers(next: number, step: number[]): Metrics {
   const same = step.map((it) => it / 10);
@@ -31,6 +31,10 @@ test("places are found among sorted numbers", () => {
 test("lines of different steps share an axis", () => {
   const lines = [{ x: [1, 3], y: [10, null] }, { x: [2, 3], y: [20, 30] }];
   expect(aligned(lines)).toEqual([[1, 2, 3], [10, undefined, null], [undefined, 20, 30]]);
+});
+
+test("a logarithmic chart leaves out what it has no place for", () => {
+  expect(positive([[-1, 0, 1], [0.5, 0, null], [undefined, -2, 3]])).toEqual([[-1, 0, 1], [0.5, null, null], [undefined, null, 3]]);
 });
 
 test("evaluations are the scalars with a loss of one", () => {

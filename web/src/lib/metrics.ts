@@ -34,8 +34,11 @@ export function lowerBound(sorted: number[], it: number): number {
 
 export type Line = { x: number[]; y: (number | null)[] };
 
+/** An axis, then a column for each line. */
+export type Table = [number[], ...(number | null | undefined)[][]];
+
 /** Several lines over one axis: the union of their places, `undefined` where a line has no point (it is drawn through). */
-export function aligned(lines: Line[]): [number[], ...(number | null | undefined)[][]] {
+export function aligned(lines: Line[]): Table {
   const x = [...new Set(lines.flatMap((line) => line.x))].sort((a, b) => a - b);
   const place = new Map(x.map((it, index) => [it, index]));
   const columns = lines.map((line) => {
@@ -44,6 +47,11 @@ export function aligned(lines: Line[]): [number[], ...(number | null | undefined
     return column;
   });
   return [x, ...columns];
+}
+
+/** A logarithm has no place for what is not above zero. */
+export function positive([x, ...columns]: Table): Table {
+  return [x, ...columns.map((column) => column.map((it) => (typeof it === "number" && it <= 0 ? null : it)))];
 }
 
 /** The losses of evaluations, `NAME/loss`; other scalars repeat what there is already or are parts of those. */

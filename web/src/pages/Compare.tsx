@@ -5,10 +5,11 @@ import { comparison, metrics, runs } from "../api/queries";
 import { ErrorNote } from "../components/ErrorNote";
 import { Page } from "../components/Page";
 import { Panel } from "../components/Panel";
+import { Scroll } from "../components/Scroll";
 import { useParam } from "../components/useParam";
 import { count, duration, figure, pace } from "../lib/format";
 import { links } from "../lib/links";
-import { aligned, evaluations, type Line } from "../lib/metrics";
+import { aligned, evaluations, positive, type Line } from "../lib/metrics";
 
 const Chart = lazy(async () => ({ default: (await import("../components/Chart")).Chart }));
 
@@ -41,8 +42,7 @@ export function Compare() {
         .map((one) => ({ ...one, gaps: true }));
     });
     const table = aligned(lines);
-    if (scale === "log") for (const column of table.slice(1)) column.forEach((y, at) => { if (typeof y === "number" && y <= 0) column[at] = null; });
-    return { series, table };
+    return { series, table: scale === "log" ? positive(table) : table };
   }, [all, ids, axis, scale]);
 
   return (
@@ -66,7 +66,7 @@ export function Compare() {
         )}
         {data && (
           <Panel title="Side by side" flush>
-            <div className="scroll-x">
+            <Scroll label="Runs side by side">
               <table>
                 <thead><tr><th>Run</th><th>State</th><th>On</th><th className="num">Steps</th>{FIGURES.map(([title]) => <th key={title} className="num">{title}</th>)}
                   <th className="num">Best at</th><th className="num">Pace</th><th className="num">Took</th><th><span className="hidden">Remove</span></th></tr></thead>
@@ -82,13 +82,13 @@ export function Compare() {
                   ))}
                 </tbody>
               </table>
-            </div>
+            </Scroll>
           </Panel>
         )}
         {data && (
           <Panel title="Settings that differ" flush>
             {data.differences.length === 0 ? <p className="empty">None: they were trained with the same settings.</p> : (
-              <div className="scroll-x">
+              <Scroll label="Settings that differ">
                 <table>
                   <thead><tr><th>Key</th>{data.runs.map((it) => <th key={it.id}>{it.id}</th>)}</tr></thead>
                   <tbody>
@@ -98,7 +98,7 @@ export function Compare() {
                     ))}
                   </tbody>
                 </table>
-              </div>
+              </Scroll>
             )}
           </Panel>
         )}

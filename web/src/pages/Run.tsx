@@ -4,6 +4,7 @@ import { Link, useParams } from "wouter";
 import { keys, run, runs } from "../api/queries";
 import type { RunDetail, RunRow } from "../api/types";
 import { ErrorNote } from "../components/ErrorNote";
+import { JobsOf } from "../components/JobsOf";
 import { Meter } from "../components/Meter";
 import { Page } from "../components/Page";
 import { Prose } from "../components/Prose";
@@ -74,6 +75,8 @@ function Body({ run: it }: { run: RunDetail }) {
         <Numbers run={it} />
         {it.alarm && <div className="note tone-warn"><p><strong className="warn">attention:</strong> <Prose text={it.alarm} /></p></div>}
         {it.stopping && <div className="note tone-warn"><p>Stopping: <Prose text={it.stopping} /></p></div>}
+        <JobsOf kind="stop" subject={it.id} only="at work or failed" />
+        <JobsOf kind="save" subject={it.id} only="at work or failed" />
         {!it.live && (it.sentence ?? it.diagnosis) && (
           <div className={`note tone-${tone(it)}`}>
             {it.sentence && <p>The training <Prose text={it.sentence} />.</p>}
@@ -100,7 +103,7 @@ function Numbers({ run: it }: { run: RunRow }) {
         <Stat name="Pace">{pace(it.pace)}</Stat>
         <Stat name={it.live ? "Left" : "Took"}>{duration(it.live ? it.left_seconds : it.seconds)}</Stat>
         <Stat name="Started">{moment(it.started)}</Stat>
-        <Stat name="On">{it.devices}</Stat>
+        <Stat name="On"><span className="words" title={it.devices}>{it.devices}</span></Stat>
       </dl>
       {it.live && !it.queued && part !== null && <div style={{ marginTop: 6 }}><Meter value={part} label="Progress" tone={tone(it)} /></div>}
     </div>

@@ -8,6 +8,7 @@ import { Dialog } from "../components/Dialog";
 import { ErrorNote } from "../components/ErrorNote";
 import { Page } from "../components/Page";
 import { Panel } from "../components/Panel";
+import { Code } from "../components/Scroll";
 import { Toml } from "../components/Toml";
 import { setTheme, theme, type Theme } from "../lib/theme";
 
@@ -54,7 +55,7 @@ export function Settings() {
             <Panel title="dpgui.toml" actions={data.settings_text !== null && <Copy text={data.settings_text} label="Copy dpgui.toml" />}>
               {data.settings_text === null
                 ? <p className="muted">There is none: everything is as usual. Make it at <code>{data.settings_file}</code> to change that.</p>
-                : <pre className="code small"><Toml text={data.settings_text} /></pre>}
+                : <Code label="dpgui.toml"><Toml text={data.settings_text} /></Code>}
             </Panel>
             <p className="small muted">dpgui {data.version} at {data.host}:{data.port}</p>
           </>

@@ -23,11 +23,11 @@ export function Texts({ draft, findings }: { draft: Draft; findings: Finding[] }
 
   return (
     <div className="panel texts">
-      <header role="tablist" aria-label="Files">
+      <header role="group" aria-label="Files">
         {(has ? (["training", "dataset"] as const) : (["training"] as const)).map((it) => {
           const bad = of(it).filter((one) => one.severity === "error").length;
           return (
-            <button key={it} role="tab" aria-selected={it === shown} className="button small quiet" aria-pressed={it === shown} onClick={() => setFile(it)}>
+            <button key={it} className="button small quiet" aria-pressed={it === shown} onClick={() => setFile(it)}>
               {it === "training" ? draft.name : "dataset"}{bad > 0 && <span className="bad">{bad}</span>}
             </button>
           );

@@ -1,5 +1,6 @@
 import { useMemo } from "react";
 import { Meter } from "../../components/Meter";
+import { Scroll } from "../../components/Scroll";
 import type { Report } from "../../lib/data";
 import { baseName, count } from "../../lib/format";
 
@@ -12,7 +13,7 @@ function Sizes({ report: { buckets } }: { report: Report }) {
   const most = Math.max(1, ...buckets.map((it) => it.samples));
   if (buckets.length === 0) return <p className="empty">No file gets into a bucket.</p>;
   return (
-    <div className="panel scroll-x">
+    <Scroll className="panel" label="Buckets">
       <table>
         <thead><tr><th>Bucket</th><th className="num">Ratio</th><th className="num">Frames</th><th className="num">Files</th><th style={{ width: "30%" }}>Samples</th><th className="num">Lost to batches</th><th className="num">Cut off</th></tr></thead>
         <tbody>
@@ -27,7 +28,7 @@ function Sizes({ report: { buckets } }: { report: Report }) {
           ))}
         </tbody>
       </table>
-    </div>
+    </Scroll>
   );
 }
 
@@ -39,7 +40,7 @@ function Folders({ report: { folders, items } }: { report: Report }) {
   }, [items]);
   return (
     <div className="columns">
-      <div className="panel scroll-x">
+      <Scroll className="panel" label="Folders">
         <table>
           <thead><tr><th>Folder</th><th className="num">Files</th><th className="num">Dropped</th></tr></thead>
           <tbody>
@@ -48,8 +49,8 @@ function Folders({ report: { folders, items } }: { report: Report }) {
             ))}
           </tbody>
         </table>
-      </div>
-      <div className="panel scroll-x">
+      </Scroll>
+      <Scroll className="panel" label="Why files are dropped">
         <table>
           <thead><tr><th>Why files are dropped</th><th className="num">Files</th></tr></thead>
           <tbody>
@@ -57,7 +58,7 @@ function Folders({ report: { folders, items } }: { report: Report }) {
             {reasons.length === 0 && <tr><td colSpan={2} className="muted">None is.</td></tr>}
           </tbody>
         </table>
-      </div>
+      </Scroll>
     </div>
   );
 }

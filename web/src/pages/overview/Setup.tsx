@@ -33,7 +33,7 @@ export function Setup({ setup: { state, missing, running, last, start } }: { set
           {state.torch && <> PyTorch: <Prose text={state.torch.because} />.</>}
         </p>
       )}
-      {state === null ? <p className="empty" role="status">Looking at what is there…</p> : (
+      {state === null ? <p className="empty" role="status">Looking at what is there…</p> : state.steps.length === 0 ? <p className="empty">There is nothing to do.</p> : (
         <ul className="list setup-steps">
           {state.steps.map((it) => (
             <li key={it.id}>

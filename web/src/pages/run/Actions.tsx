@@ -19,7 +19,7 @@ export function RunActions({ run }: { run: RunDetail }) {
 
   const save = async () => {
     await api.save(run.id);
-    tell.say("The trainer will write a checkpoint after its next step, and go on.");
+    tell.say("The trainer writes a checkpoint after its next step, and goes on.");
     await again();
   };
   const resume = async () => {

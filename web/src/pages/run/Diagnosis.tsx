@@ -1,6 +1,7 @@
 import type { RunDetail } from "../../api/types";
 import { Panel } from "../../components/Panel";
 import { Prose } from "../../components/Prose";
+import { Code } from "../../components/Scroll";
 
 export function Diagnosis({ run }: { run: RunDetail }) {
   const it = run.full_diagnosis;
@@ -19,7 +20,7 @@ export function Diagnosis({ run }: { run: RunDetail }) {
           <ol className="steps">{it.advice.map((text, index) => <li key={index}><Prose text={text} /></li>)}</ol>
         )}
         <h3>What shows it</h3>
-        <pre className="code small">{it.evidence.join("\n")}</pre>
+        <Code label="What shows it">{it.evidence.join("\n")}</Code>
       </Panel>
     </div>
   );

@@ -2,6 +2,7 @@ import { Link } from "wouter";
 import type { RunDetail } from "../../api/types";
 import { Copy } from "../../components/Copy";
 import { Panel } from "../../components/Panel";
+import { Code } from "../../components/Scroll";
 import { Toml } from "../../components/Toml";
 import { baseName } from "../../lib/format";
 import { links } from "../../lib/links";
@@ -22,7 +23,7 @@ export function Files({ run }: { run: RunDetail }) {
       </Panel>
       {run.files.map((file) => (
         <Panel key={file.name} title={file.name} actions={<Copy text={file.text} label={`Copy ${file.name}`} />}>
-          <pre className="code small"><Toml text={file.text} /></pre>
+          <Code label={file.name}><Toml text={file.text} /></Code>
         </Panel>
       ))}
     </div>

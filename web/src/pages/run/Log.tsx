@@ -1,4 +1,4 @@
-import { useState } from "react";
+import { lazy, Suspense, useState } from "react";
 import { logFile } from "../../api/client";
 import type { RunDetail } from "../../api/types";
 import { Icon } from "../../components/Icon";
@@ -6,13 +6,18 @@ import { useParam } from "../../components/useParam";
 import { LiveLog } from "./LiveLog";
 import { LogPiece } from "./LogPiece";
 
+const LossAbove = lazy(async () => ({ default: (await import("./LossAbove")).LossAbove }));
+
 /** What a run printed: live, or an older piece of it. Which one is in the address. */
 export function Log({ run }: { run: RunDetail }) {
   const streams = run.streams.length > 0 ? run.streams : ["launcher"];
   const [wanted, setStream] = useParam("stream");
   const [at, setAt] = useParam("at");
-  const stream = streams.includes(wanted) ? wanted : (streams[0] ?? "launcher");
+  // Where there are several processes, the first one tells how the training goes; the launcher only who was started.
+  const usual = streams.find((it) => it === "rank0") ?? streams[0] ?? "launcher";
+  const stream = streams.includes(wanted) ? wanted : usual;
   const piece = /^\d+$/.test(at) ? Number(at) : null;
+  const [loss, setLoss] = useParam("loss");
   const [words, setWords] = useState("");
 
   if (run.queued) return <p className="empty">It waits for its turn. Its log begins with it.</p>;
@@ -24,13 +29,21 @@ export function Log({ run }: { run: RunDetail }) {
           {streams.map((it) => <option key={it}>{it}</option>)}
         </select>
       )}
+      <button className="button small" aria-pressed={loss !== ""} onClick={() => setLoss(loss === "" ? "1" : "")}>Loss</button>
       <a className="button small" href={logFile(run.id, stream)} download={`${run.id}-${stream}.log`}><Icon name="download" /> All of it</a>
     </>
   );
   const shared = { run: run.id, stream, words, setWords, tools };
-  return piece === null
+  const log = piece === null
     ? <LiveLog key={stream} {...shared} earlier={(offset) => setAt(String(offset))} />
     : <LogPiece key={`${stream} ${piece}`} {...shared} from={piece} go={(offset) => setAt(offset === null ? "" : String(offset))} />;
+  // The log keeps its place whether the chart is there or not: it is not begun anew.
+  return (
+    <div className="stack">
+      {loss !== "" && <Suspense fallback={<p className="empty">Loading…</p>}><LossAbove run={run} /></Suspense>}
+      <div key="log">{log}</div>
+    </div>
+  );
 }
 
 export type LogProps = {

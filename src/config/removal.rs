@@ -1,0 +1,225 @@
+//! Takes a key, or a whole table, out of a text, with the comments that are about it and no others.
+
+use std::ops::Range;
+
+use toml_edit::{Item, TableLike, Value};
+
+use super::{
+    ConfigError,
+    edit::{self, Edit, Place, Step},
+    read::key_span,
+    setting::SettingError,
+    source::Source,
+};
+
+/// The text without `key`: `epochs`, `model.min_t`, `adapter`, `directory[1]`.
+///
+/// # Errors
+/// When there is none, or when it has no lines of its own that could be taken out.
+pub fn without(source: &Source, key: &str) -> Result<String, ConfigError> {
+    let unknown = || SettingError::Unknown { name: key.to_owned(), nearest: None };
+    let steps = steps(key).ok_or_else(unknown)?;
+    let (item, parent) = find(source.root(), &steps).ok_or_else(unknown)?;
+    let text = source.text();
+    let cut = match (&item, &steps[..]) {
+        (Found::Item(item @ Item::Value(_)), [.., Step::Key(name)]) => {
+            let start = key_span(parent, name).ok_or_else(unknown)?.start;
+            let end = item.span().map_or(start, |span| span.end);
+            own_lines(text, start, end)
+        }
+        (Found::Item(Item::Table(table)), _) => table.span().map(|span| whole_table(text, span, table)),
+        (Found::Table(table), _) => table.span().map(|span| whole_table(text, span, table)),
+        _ => None,
+    };
+    let file = source.path().to_owned();
+    let is_value = matches!(item, Found::Item(Item::Value(_)));
+    let edit = match (cut, &steps[..]) {
+        (Some(span), _) => {
+            Edit::Replace { file, was: text[span.clone()].to_owned(), span, value: String::new() }
+        }
+        // Between braces there are no comments.
+        (None, [steps @ .., Step::Key(name)]) if is_value => {
+            Edit::Remove { place: Place { file, steps: steps.to_vec(), key: name.clone() } }
+        }
+        (None, _) => return Err(ConfigError::NotAValue { key: key.to_owned() }),
+    };
+    Ok(edit::apply(source, &[edit])?.0)
+}
+
+/// What a name leads to.
+enum Found<'a> {
+    Item(&'a Item),
+    /// One of `[[name]]`.
+    Table(&'a toml_edit::Table),
+}
+
+/// `directory[1].path` in its parts.
+fn steps(key: &str) -> Option<Vec<Step>> {
+    let mut steps = vec![];
+    for part in key.split('.') {
+        let (name, index) = match part.strip_suffix(']').and_then(|it| it.split_once('[')) {
+            Some((name, index)) => (name, Some(index.parse().ok()?)),
+            None => (part, None),
+        };
+        steps.push(Step::Key(name.to_owned()));
+        steps.extend(index.map(Step::Index));
+    }
+    Some(steps)
+}
+
+/// What `steps` lead to, and the table around it.
+fn find<'a>(root: &'a dyn TableLike, steps: &[Step]) -> Option<(Found<'a>, &'a dyn TableLike)> {
+    let (mut table, mut steps): (&dyn TableLike, _) = (root, steps);
+    loop {
+        let [Step::Key(name), rest @ ..] = steps else { return None };
+        let item = table.get(name)?;
+        let next: (&dyn TableLike, _) = match (item, rest) {
+            (item, []) => return Some((Found::Item(item), table)),
+            (Item::ArrayOfTables(tables), [Step::Index(index)]) => {
+                return Some((Found::Table(tables.get(*index)?), table));
+            }
+            (Item::ArrayOfTables(tables), [Step::Index(index), rest @ ..]) => (tables.get(*index)?, rest),
+            (Item::Value(Value::Array(array)), [Step::Index(index), rest @ ..]) => {
+                (array.get(*index)?.as_inline_table()?, rest)
+            }
+            (item, rest) => (item.as_table_like()?, rest),
+        };
+        (table, steps) = next;
+    }
+}
+
+/// The lines of a key and of the comment above it, unless it shares them with others.
+fn own_lines(text: &str, start: usize, end: usize) -> Option<Range<usize>> {
+    let first = line_start(text, start);
+    let last = line_end(text, end);
+    let after = text[end..last].trim();
+    let is_alone = text[first..start].trim().is_empty() && (after.is_empty() || after.starts_with('#'));
+    is_alone.then(|| comment_above(text, first)..last)
+}
+
+/// From the comment above its header to what belongs to the next one.
+fn whole_table(text: &str, header: Range<usize>, table: &toml_edit::Table) -> Range<usize> {
+    let first = line_start(text, header.start);
+    let mut end = line_end(text, last_of(table).max(header.end));
+    // What follows are comments and empty lines, up to another header.
+    while end < text.len() && !text[end..line_end(text, end)].trim_start().starts_with('[') {
+        end = line_end(text, end);
+    }
+    let start = comment_above(text, first);
+    let end = if end < text.len() { comment_above(text, end).max(start) } else { end };
+    start..end
+}
+
+/// Where the last value in it ends.
+fn last_of(table: &toml_edit::Table) -> usize {
+    let ends = table.iter().map(|(_, item)| match item {
+        Item::Table(table) => last_of(table).max(table.span().map_or(0, |it| it.end)),
+        Item::ArrayOfTables(tables) => {
+            tables.iter().map(|it| last_of(it).max(it.span().map_or(0, |it| it.end))).max().unwrap_or(0)
+        }
+        item => item.span().map_or(0, |it| it.end),
+    });
+    ends.max().unwrap_or(0)
+}
+
+/// Where the comment begins that stands above the line at `start`, without an empty line between. A key that is written
+/// as a comment, a proposal, is none of it.
+fn comment_above(text: &str, start: usize) -> usize {
+    let mut at = start;
+    while at > 0 {
+        let before = line_start(text, at - 1);
+        let line = text[before..at].trim();
+        let Some(words) = line.strip_prefix('#') else { break };
+        if !is_prose(words) {
+            break;
+        }
+        at = before;
+    }
+    at
+}
+
+/// `# What it is for.`, not `#rank = 8`, and not the inside of a list that is written as a comment.
+fn is_prose(words: &str) -> bool {
+    let name = |it: &str| !it.is_empty() && it.chars().all(|c| c.is_alphanumeric() || "_-.\"'".contains(c));
+    let is_proposal = words.split_once('=').is_some_and(|(key, _)| name(key.trim()));
+    let words = words.strip_prefix(' ').unwrap_or(if words.is_empty() { "-" } else { "" });
+    !is_proposal && words.starts_with(|c: char| !c.is_whitespace()) && !words.starts_with('[')
+}
+
+fn line_start(text: &str, at: usize) -> usize {
+    text[..at].rfind('\n').map_or(0, |it| it + 1)
+}
+
+fn line_end(text: &str, at: usize) -> usize {
+    text[at..].find('\n').map_or(text.len(), |it| at + it + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    const TEXT: &str = "\
+# A file.
+
+# About a, of
+# two lines.
+a = 1 # one
+# About b.
+#b = 2
+# About c.
+c = [
+    1, # first
+]
+
+# The model.
+[model]
+type = 'wan'
+# About d.
+#d = 1
+
+# The adapter.
+[adapter]
+rank = 8
+# About e.
+#e = 1
+
+[[directory]]
+path = 'a'
+
+[[directory]]
+# The second.
+path = 'b'
+";
+
+    fn check(text: &str, key: &str, expected: &str) {
+        let source = Source::parse(Path::new("t"), text.to_owned()).expect("TOML");
+        match without(&source, key) {
+            Ok(text) => assert_eq!(text, expected, "{key}"),
+            Err(cause) => assert_eq!(cause.to_string(), expected, "{key}"),
+        }
+    }
+
+    #[test]
+    fn a_key_goes_with_the_comment_that_is_about_it_and_no_other() {
+        check(TEXT, "a", &TEXT.replace("# About a, of\n# two lines.\na = 1 # one\n", ""));
+        check(TEXT, "c", &TEXT.replace("# About c.\nc = [\n    1, # first\n]\n", ""));
+        check(TEXT, "model.type", &TEXT.replace("type = 'wan'\n", ""));
+        check(TEXT, "directory[1].path", &TEXT.replace("# The second.\npath = 'b'\n", ""));
+        check("a = 1\r\nb = 2\r\n", "a", "b = 2\r\n");
+        check("m = { a = 1, b = 2 } # m\n", "m.b", "m = { a = 1} # m\n");
+        check("l = [{ a = 1, b = 2 }]\n", "l[0].a", "l = [{ b = 2 }]\n");
+    }
+
+    #[test]
+    fn a_table_goes_with_its_proposals_and_leaves_those_of_others() {
+        let adapter = "# The adapter.\n[adapter]\nrank = 8\n# About e.\n#e = 1\n\n";
+        check(TEXT, "adapter", &TEXT.replace(adapter, ""));
+        check(TEXT, "directory[0]", &TEXT.replace("[[directory]]\npath = 'a'\n\n", ""));
+        check(TEXT, "directory[1]", &TEXT.replace("[[directory]]\n# The second.\npath = 'b'\n", ""));
+        check(TEXT, "directory[2]", "there is no key `directory[2]`");
+        check(TEXT, "adapter.dtype", "there is no key `adapter.dtype`");
+        check(TEXT, "directory", "`directory` is a table in this file, not a value");
+    }
+}

@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# The page: its own checks, its size, and a visit with a real browser.
+#
+#   tests/browser.sh [DPGUI] [WORKSPACE]
+#
+# WORKSPACE is one that `dpgui demo` has set up. The page and Node are those that `dpgui setup` makes.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+dpgui=$(realpath "${1:-target/debug/dpgui}")
+workspace=$(realpath "${2:-target/tmp/demo}")
+made=target/tmp/page
+
+"$dpgui" -C "$made" setup --only node,page
+[[ ! -x "$made/tools/node/bin/node" ]] || export PATH="$PWD/$made/tools/node/bin:$PATH"
+(cd web && npm ci --silent && npm run --silent check && npm run --silent budget)
+(cd tests/browser && npm ci --silent && timeout 900 node run.mjs "$dpgui" "$workspace" "$OLDPWD/$made/.dpgui/page" "$OLDPWD/target/tmp/screenshots")
