@@ -164,11 +164,16 @@ mod tests {
         let failed = Outcome::Failed { exit: crate::platform::signal::Exit::Code(1) };
         let stalled = Outcome::Abandoned { concern: Concern::Stalled };
         let nan = Outcome::Abandoned { concern: Concern::NotANumber };
-        for outcome in [&failed, &stalled, &nan, &Outcome::Stopped { saved: true }, &Outcome::Lost] {
+        let node = |end| Outcome::NodeFailed { host: "node2".to_owned(), end };
+        let failed_there = node(Some(Box::new(failed.clone())));
+        for outcome in
+            [&failed, &failed_there, &stalled, &nan, &Outcome::Stopped { saved: true }, &Outcome::Lost]
+        {
             assert_eq!(refused(case(outcome)), Refusal::WouldFailAgain, "{outcome:?}");
         }
         assert_eq!(refused(Case { passes: Some(false), ..case(&failed) }), Refusal::WouldFailAgain);
         assert!(Attempt::default().next(POLICY, Case { passes: Some(true), ..case(&failed) }).is_ok());
+        assert!(Attempt::default().next(POLICY, case(&node(None))).is_ok(), "it may be back");
         assert!(
             Attempt::default().next(POLICY, Case { on_stall: OnStall::Restart, ..case(&stalled) }).is_ok()
         );

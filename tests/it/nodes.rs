@@ -251,6 +251,10 @@ fn what_keeps_a_machine_from_its_part_is_said_before_anything_begins() {
     refused(2, &["`127.0.0.2` could not begin: ", "bin/deepspeed` is not there", "fix: run `dpgui setup`"]);
     std::fs::rename(cluster.other("w/deepspeed"), cluster.other("w/venv/bin/deepspeed")).expect("moved");
 
+    std::fs::rename(cluster.other("w/data"), cluster.other("w/elsewhere")).expect("moved");
+    refused(2, &["`127.0.0.2` could not begin: ", "w/data` "]);
+    std::fs::rename(cluster.other("w/elsewhere"), cluster.other("w/data")).expect("moved");
+
     std::fs::write(cluster.other("w/dpgui.lock"), "another").expect("written");
     std::fs::write(cluster.other("w/vendor/diffusion-pipe/train.py"), "another").expect("written");
     refused(9, &["`127.0.0.2` has another `dpgui.lock`", "`127.0.0.2` has another trainer"]);

@@ -16,7 +16,7 @@ use crate::{
         evidence::{NodeFailure, Sight},
         nodes::{Ended, NodeState, link},
         outcome::Concern,
-        state::{Degree, Event, RunState},
+        state::{Degree, Event, RunState, Stopping},
     },
 };
 
@@ -120,9 +120,9 @@ impl Supervisor {
     /// All that a part can know of its success: every rank left without an error, the launcher last.
     pub(super) fn part_is_done(&mut self) {
         let is_guest = self.spec.part.as_ref().is_some_and(|it| !it.is_head());
-        let left = self.now.state.evidence().is_some_and(|it| {
-            it.exit == Some(Exit::Code(0)) && !it.survivors && it.returned.is_none() && it.proof.is_none()
-        });
+        let RunState::Stopping(Stopping { evidence: it, asked: None, .. }) = &self.now.state else { return };
+        let left =
+            it.exit == Some(Exit::Code(0)) && !it.survivors && it.returned.is_none() && it.proof.is_none();
         if is_guest && left {
             self.tell(Event::Seen(Sight::Complete));
         }
