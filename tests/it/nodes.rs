@@ -252,7 +252,7 @@ fn what_keeps_a_machine_from_its_part_is_said_before_anything_begins() {
     std::fs::rename(cluster.other("w/deepspeed"), cluster.other("w/venv/bin/deepspeed")).expect("moved");
 
     std::fs::rename(cluster.other("w/data"), cluster.other("w/elsewhere")).expect("moved");
-    refused(2, &["`127.0.0.2` could not begin: ", "w/data` "]);
+    refused(2, &["`127.0.0.2` could not begin: ", "there is no folder "]);
     std::fs::rename(cluster.other("w/elsewhere"), cluster.other("w/data")).expect("moved");
 
     std::fs::write(cluster.other("w/dpgui.lock"), "another").expect("written");
