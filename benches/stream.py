@@ -146,18 +146,87 @@ class Run:
         return json.loads(Path(self.report).read_text())
 
 
+class Page(threading.Thread):
+    """A page that follows a log through `dpgui ui`: counts lines, and that each frame begins where the last one ended."""
+
+    def __init__(self, client, latencies=None):
+        super().__init__(daemon=True)
+        self.client, self.latencies = client, latencies
+        self.lines, self.last, self.next, self.torn = 0, 0.0, 0, 0
+
+    def run(self):
+        buffer = bytearray()
+        while piece := self.client.recv(1 << 20):
+            self.last = time.monotonic()
+            buffer += piece
+            at = 0
+            while (end := self.frame(buffer, at)) is not None:
+                at = end
+            del buffer[:at]
+
+    def frame(self, buffer, at):
+        if len(buffer) < at + 2:
+            return None
+        kind, length, body = buffer[at] & 15, buffer[at + 1], at + 2
+        if length >= 126:
+            size = 2 if length == 126 else 8
+            if len(buffer) < body + size:
+                return None
+            length, body = int.from_bytes(buffer[body : body + size], "big"), body + size
+        if len(buffer) < body + length:
+            return None
+        if kind == 2:
+            offset = int.from_bytes(buffer[body : body + 8], "little")
+            self.torn += offset != self.next
+            self.next = offset + length - 8
+            text = bytes(buffer[body + 8 : body + length])
+            self.lines += text.count(b"\n")
+            if self.latencies is not None:
+                now = time.monotonic_ns()
+                self.latencies += [(now - int(stamp)) / 1e6 for stamp in re.findall(rb"(\d{10,})", text)]
+        return body + length
+
+    def wait(self):
+        self.join()
+
+    def kill(self):
+        self.client.close()
+
+
+class Server:
+    """`dpgui ui` of the workspace."""
+
+    def __init__(self, dpgui, root):
+        env = dict(os.environ, DPGUI_GPU_SOURCE="none")
+        command = [dpgui, "-C", root, "--json", "ui", "--port", "0"]
+        self.process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        events = (json.loads(line) for line in self.process.stdout)
+        self.port = next(event["port"] for event in events if event["event"] == "serving")
+        self.token = subprocess.run([dpgui, "-C", root, "ui", "--token"], env=env, check=True, stdout=-1, text=True).stdout.strip()
+
+    def follow(self, run, **how):
+        head = f"Authorization: Bearer {self.token}\r\n"
+        page = Page(connect(self.port, f"/api/runs/{run.id}/log?from=0", f"localhost:{self.port}", head), **how)
+        return page, page
+
+    def end(self):
+        self.process.kill()
+        self.process.wait()
+
+
 def wait(path):
     while not Path(path).exists():
         time.sleep(0.02)
     time.sleep(0.05)
 
 
-def flood(dpgui, root, followers, stalled=0):
+def flood(dpgui, root, followers, stalled=0, server=None):
     """Lines a second to the last follower's end, seconds that the child took, lines lost."""
     run = Run(dpgui, root, f"flood{LINES}")
     wait(run.report + ".ready")
-    readers = [run.follow() for _ in range(followers)]
-    asleep = [run.follow() for _ in range(stalled)]
+    follow = (lambda: server.follow(run)) if server else run.follow
+    readers = [follow() for _ in range(followers)]
+    asleep = [follow() for _ in range(stalled)]
     for reader, _ in readers:
         reader.start()
     run.go()
@@ -170,6 +239,7 @@ def flood(dpgui, root, followers, stalled=0):
     run.call("runs")
     last = max([reader.last for reader, _ in readers], default=end)
     lost = sum(LINES + 1 - reader.lines for reader, _ in readers)
+    assert not any(getattr(reader, "torn", 0) for reader, _ in readers), "a frame begins elsewhere than the last one ended"
     return LINES / (last - begin), end - begin, lost
 
 
@@ -213,7 +283,7 @@ def rival(followers):
         return RIVAL_LINES / (last - begin), end - begin, sum(RIVAL_LINES + 1 - reader.lines for reader in readers)
 
 
-def connect(port):
+def connect(port, path="/", host="localhost", more=""):
     while True:
         try:
             client = socket.create_connection(("127.0.0.1", port))
@@ -221,8 +291,8 @@ def connect(port):
         except ConnectionRefusedError:
             time.sleep(0.05)
     client.sendall(
-        b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+        f"GET {path} HTTP/1.1\r\nHost: {host}\r\n{more}Upgrade: websocket\r\nConnection: Upgrade\r\n"
+        "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
     )
     head = b""
     while not head.endswith(b"\r\n\r\n"):
@@ -254,12 +324,13 @@ async def serve(port, followers, report):
         done.set()
 
 
-def paced(dpgui, root, followers):
+def paced(dpgui, root, followers, server=None):
     """Milliseconds from a write to its reader at 1,000 lines a second: the median and the 99th percentile."""
     run = Run(dpgui, root, "paced1000")
     wait(run.report + ".ready")
     latencies = []
-    readers = [run.follow(latencies=latencies) for _ in range(followers)]
+    follow = (lambda **how: server.follow(run, **how)) if server else run.follow
+    readers = [follow(latencies=latencies) for _ in range(followers)]
     for reader, _ in readers:
         reader.start()
     run.go()
@@ -323,6 +394,18 @@ def main(dpgui, root):
         rate, took, lost = best(lambda: flood(dpgui, root, followers, stalled))
         what = f"{followers} followers" + (f", {stalled} stalled" if stalled else "")
         print(f"dpgui, {what}: {rate / 1000:.0f} k lines/s, child {took:.2f} s ({took / stored:.2f}x), lost {lost}", flush=True)
+    server = Server(dpgui, root)
+    for pages, stalled in [(1, 0), (8, 0), (1, 1)]:
+        rate, took, lost = best(lambda: flood(dpgui, root, pages, stalled, server))
+        what = f"{pages} pages" + (f", {stalled} stalled" if stalled else "")
+        print(f"dpgui ui, {what}: {rate / 1000:.0f} k lines/s, child {took:.2f} s ({took / stored:.2f}x), lost {lost}", flush=True)
+    for pages in (1, 8):
+        before, since = cpu(server.process.pid), time.monotonic()
+        p50, p99 = paced(dpgui, root, pages, server)
+        used = (cpu(server.process.pid) - before) / (time.monotonic() - since) * 100
+        print(f"1,000 lines/s, {pages} pages: p50 {p50:.2f} ms, p99 {p99:.2f} ms, the server {used:.1f} % of a processor", flush=True)
+    print(f"the server has {status(server.process.pid, 'VmRSS') / 1024:.1f} MB, {status(server.process.pid, 'RssAnon') / 1024:.1f} MB of its own", flush=True)
+    server.end()
     for followers in (1, 8):
         rate, took, lost = rival(followers)
         print(f"asyncio, {followers} followers: {rate / 1000:.1f} k lines/s, child {took:.2f} s for {RIVAL_LINES} lines, lost {lost}", flush=True)

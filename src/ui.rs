@@ -5,6 +5,7 @@
 //! ([`jobs`]). The server owns nothing: ended at any moment, it leaves runs, jobs and files as they are.
 
 pub mod configs;
+pub mod dev;
 pub mod events;
 pub mod failure;
 pub mod guard;
@@ -40,6 +41,8 @@ use crate::{
         Host,
         fs::{self, FsError},
         lock::{Lock, LockError, Wait},
+        ports::{self, Holder, Port},
+        process::ProcessError,
     },
     workspace::Workspace,
 };
@@ -111,6 +114,16 @@ pub enum UiError {
     Runtime(#[source] io::Error),
     #[error("this workspace is served already: {by}")]
     Served { by: String },
+    #[error("`{}` is not the folder of the page's sources", folder.display())]
+    NoSources { folder: PathBuf },
+    #[error("the packages of the page are not in `{}`", folder.display())]
+    NoPackages { folder: PathBuf },
+    #[error("no `node` was found")]
+    NoNode,
+    #[error("Vite's server has ended by itself")]
+    Vite,
+    #[error(transparent)]
+    Process(#[from] ProcessError),
     #[error("there is no workspace in `{}`", root.display())]
     NoWorkspace { root: PathBuf },
     #[error(transparent)]
@@ -123,7 +136,11 @@ impl Report for UiError {
     fn kind(&self) -> Kind {
         match self {
             Self::PortTaken { .. } | Self::Served { .. } => Kind::Locked,
-            Self::NoWorkspace { .. } => Kind::Usage,
+            Self::NoWorkspace { .. } | Self::NoSources { .. } | Self::NoPackages { .. } | Self::NoNode => {
+                Kind::Usage
+            }
+            Self::Vite => Kind::Failed,
+            Self::Process(cause) => cause.kind(),
             Self::Listen { source, .. } | Self::Runtime(source) => Kind::of_io(source),
             Self::Lock(cause) => cause.kind(),
             Self::Fs(cause) => cause.kind(),
@@ -139,9 +156,29 @@ impl Report for UiError {
             Self::NoWorkspace { .. } => {
                 Some("make the folder, or choose a workspace with `-C DIR`".to_owned())
             }
+            Self::NoSources { .. } => {
+                Some("run it in a checkout of dpgui, or name its `web` with `--web DIR`".to_owned())
+            }
+            Self::NoPackages { .. } => Some("run `npm ci` there".to_owned()),
+            Self::NoNode => Some("`dpgui setup --only node` gets one".to_owned()),
+            Self::Vite => Some("what it said is above".to_owned()),
+            Self::Process(cause) => cause.hint(),
             Self::Runtime(_) => None,
             Self::Lock(cause) => cause.hint(),
             Self::Fs(cause) => cause.hint(),
+        }
+    }
+}
+
+impl UiError {
+    /// `port` is taken; which other one may be had is looked for.
+    fn taken(port: u16, holder: Option<Holder>) -> Self {
+        let holder = holder.map(|it| format!("`{}` (process {})", it.name, it.pid));
+        let after = port.saturating_add(1)..=port.saturating_add(100);
+        Self::PortTaken {
+            port,
+            holder: holder.unwrap_or_else(|| "another program".to_owned()),
+            free: after.into_iter().find(|it| ports::look(*it) == Port::Free),
         }
     }
 }
@@ -212,6 +249,11 @@ impl Server {
     /// An address that signs a browser in.
     pub fn link(&self) -> String {
         link(&authority(self.address, self.app.names.port()), &self.app.keys)
+    }
+
+    /// The same where another server hands requests on.
+    pub fn link_at(&self, port: u16) -> String {
+        link(&authority(self.address, port), &self.app.keys)
     }
 
     pub fn port(&self) -> u16 {

@@ -30,5 +30,8 @@ else
     cargo test --locked
 fi
 
+say "the page, in a browser"
+tests/browser.sh target/debug/dpgui target/tmp/demo
+
 say "fuzz, briefly"
 fuzz/run.sh 15

@@ -12,5 +12,13 @@ made=target/tmp/page
 
 "$dpgui" -C "$made" setup --only node,page
 [[ ! -x "$made/tools/node/bin/node" ]] || export PATH="$PWD/$made/tools/node/bin:$PATH"
-(cd web && npm ci --silent && npm run --silent check && npm run --silent budget)
+(
+    cd web
+    npm ci --silent
+    npm run --silent check
+    npm run --silent budget
+    cp src/api/types.gen.ts "$OLDPWD/target/tmp/types.gen.ts"
+    npm run --silent types
+    cmp src/api/types.gen.ts "$OLDPWD/target/tmp/types.gen.ts" || { echo "the page's types are not those of web/openapi.json"; exit 1; }
+)
 (cd tests/browser && npm ci --silent && timeout 900 node run.mjs "$dpgui" "$workspace" "$OLDPWD/$made/.dpgui/page" "$OLDPWD/target/tmp/screenshots")

@@ -1,6 +1,10 @@
 //! `dpgui ui`: everything in a browser.
 
-use std::{net::IpAddr, path::PathBuf, process::ExitCode};
+use std::{
+    net::IpAddr,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use serde::Serialize;
 
@@ -8,7 +12,7 @@ use crate::{
     error::{Error, Kind},
     output::{Event, Line, Mode},
     platform::signal,
-    ui::{self, Server, Wish},
+    ui::{self, Server, Wish, dev},
 };
 
 use super::Context;
@@ -26,6 +30,12 @@ pub struct Args {
     /// Serve this built page in place of the one that setup built
     #[arg(long, value_name = "DIR")]
     page: Option<PathBuf>,
+    /// For people who change the page: serve it with Vite from its sources, and the API beside on a port of its own
+    #[arg(long, conflicts_with_all = ["host", "page"])]
+    dev: bool,
+    /// With --dev: the folder of the sources [default: `web`]
+    #[arg(long, value_name = "DIR", requires = "dev")]
+    web: Option<PathBuf>,
     /// Print another address that signs a browser in, good once, and leave
     #[arg(long)]
     link: bool,
@@ -76,6 +86,9 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
         output.status("Rotated", "the token: all sessions and links have ended");
         return Ok(ExitCode::SUCCESS);
     }
+    if args.dev {
+        return develop(args, context, wish.port);
+    }
     context.finish_switch(crate::install::IfLocked::Fail)?;
     let server = Server::bind(host, workspace, output, &wish)?;
     if !wish.address.is_loopback() {
@@ -90,17 +103,34 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
     if !server.has_page() {
         output.warn("the page has not been built here: `dpgui setup` does; the API is served without it");
     }
-    output.event(&Serving {
-        link: server.link(),
-        port: server.port(),
-        workspace: workspace.root().to_owned(),
-    });
-    output.note("             Ctrl-C ends the server and nothing else: trainings go on");
-    let end = server.ender();
-    signal::catch_ends(move |_| end())
-        .map_err(|cause| Error::new(Kind::Bug, format!("cannot watch for Ctrl-C: {cause}")))?;
+    announce(context, server.link(), server.port());
+    end_on_signals(&server)?;
     server.run();
     Ok(ExitCode::SUCCESS)
+}
+
+/// With Vite beside.
+fn develop(args: &Args, context: &Context, port: u16) -> Result<ExitCode, Error> {
+    let Context { host, workspace, output } = context;
+    let web = host.absolute(args.web.as_deref().unwrap_or(Path::new("web")));
+    let vite = dev::vite(host, workspace, &web, port)?;
+    let server = Server::bind(host, workspace, output, &dev::wish(port))?;
+    announce(context, server.link_at(port), server.port());
+    end_on_signals(&server)?;
+    dev::run(server, vite, output)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn announce(context: &Context, link: String, port: u16) {
+    let workspace = context.workspace.root().to_owned();
+    context.output.event(&Serving { link, port, workspace });
+    context.output.note("             Ctrl-C ends the server and nothing else: trainings go on");
+}
+
+fn end_on_signals(server: &Server) -> Result<(), Error> {
+    let end = server.ender();
+    let caught = signal::catch_ends(move |_| end());
+    caught.map_err(|cause| Error::new(Kind::Bug, format!("cannot watch for Ctrl-C: {cause}")))
 }
 
 fn link(context: &Context, wish: &Wish) -> Result<ExitCode, Error> {

@@ -63,13 +63,8 @@ pub async fn bind(address: IpAddr, port: u16) -> Result<TcpListener, UiError> {
         if source.kind() != io::ErrorKind::AddrInUse {
             return UiError::Listen { address: SocketAddr::new(address, port).to_string(), source };
         }
-        let holder = match ports::look(port) {
-            Port::Taken(Some(holder)) => format!("`{}` (process {})", holder.name, holder.pid),
-            Port::Taken(None) | Port::Free | Port::Unusable(_) => "another program".to_owned(),
-        };
-        let free =
-            (port.saturating_add(1)..=port.saturating_add(100)).find(|it| ports::look(*it) == Port::Free);
-        UiError::PortTaken { port, holder, free }
+        let Port::Taken(holder) = ports::look(port) else { return UiError::taken(port, None) };
+        UiError::taken(port, holder)
     })
 }
 

@@ -208,6 +208,13 @@ try {
   await tab.getByText("stopped", { exact: true }).first().waitFor({ timeout: 60_000 });
 
   watch.none("the whole visit");
+} catch (problem) {
+  // What was to be seen says more than a line of code.
+  for (const [at, it] of browser.contexts().flatMap((context) => context.pages()).entries()) {
+    await it.screenshot({ path: join(shots, `failed-${at}.png`) }).catch(() => {});
+    say(`open at the end: ${it.url()}`);
+  }
+  throw problem;
 } finally {
   await browser.close();
   server.child.kill("SIGINT");

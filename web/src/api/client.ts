@@ -113,10 +113,10 @@ export const api = {
     ask<Pair>("POST", "/api/configs/draft", wish),
   check: (it: { name?: string; training: string; dataset: string | null; gpus?: number }, signal?: AbortSignal) =>
     ask<Checked>("POST", "/api/configs/check", it, { signal }),
-  set: (text: string, key: string, value: string | null) =>
-    ask<{ text: string }>("POST", "/api/configs/set", { text, key, value }),
-  mend: (pair: { training: string; dataset: string | null }) =>
-    ask<Pair & { changes: string[] }>("POST", "/api/configs/mend", pair),
+  set: (file: "training" | "dataset", text: string, key: string, value: string | null) =>
+    ask<{ text: string }>("POST", "/api/configs/set", { file, text, key, value }),
+  mend: (pair: { name: string; training: string; dataset: string | null }) =>
+    ask<{ training: string; dataset: string | null; changes: string[] }>("POST", "/api/configs/mend", pair),
   configs: () => get<ConfigRow[]>("/api/configs"),
   config: (name: string) => get<ConfigFile>(`/api/configs/${part(name)}`),
   saveConfig: (name: string, request: SaveRequest) => ask<Digests>("PUT", `/api/configs/${part(name)}`, request),

@@ -42,7 +42,7 @@ export function Chart({ label, series, data, height = 240, log = false, time = f
         width, height,
         cursor: { drag: { x: true, y: false }, points: { size: 6 } },
         scales: { x: { time }, y: { distr: log ? 3 : 1, ...(range && !log ? { range } : {}) } },
-        axes: [time ? { ...axis, values: (_, ticks) => ticks.map(clock) } : axis, { ...axis, size: 62, values: (_, ticks) => ticks.map((it) => (it === null ? "" : now.current.format(it))) }],
+        axes: [{ ...axis, size: 34, ...(time ? { values: (_: uPlot, ticks: number[]) => ticks.map(clock) } : {}) }, { ...axis, size: 62, space: 28, values: (_, ticks) => ticks.map((it) => (it === null ? "" : now.current.format(it))) }],
         legend: { live: true },
         series: [
           time ? { label: "Time", value: (_, at) => (at === null ? "–" : clock(at)) } : { label: "Step" },

@@ -1,5 +1,6 @@
 import { useEffect, useId, useRef, type ReactNode } from "react";
 import { Icon } from "./Icon";
+import { Prose } from "./Prose";
 
 type Props = { title: string; close: () => void; footer?: ReactNode; wide?: boolean; children: ReactNode };
 
@@ -19,7 +20,7 @@ export function Dialog({ title, close, footer, wide, children }: Props) {
       onClick={(event) => event.target === dialog.current && close()} style={wide ? { width: "min(860px, calc(100vw - 24px))" } : undefined}>
       <div className="dialog">
         <header>
-          <h2 id={id}>{title}</h2>
+          <h2 id={id}><Prose text={title} /></h2>
           <button className="button small icon quiet" aria-label="Close" onClick={close}><Icon name="close" /></button>
         </header>
         <div className="body">{children}</div>

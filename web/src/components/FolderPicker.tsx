@@ -8,7 +8,8 @@ import { Icon } from "./Icon";
 
 type Props = { start: string; wants: string; choose: (path: string) => void; close: () => void };
 
-const join = (folder: string, name: string) => (folder.endsWith("/") ? folder + name : `${folder}/${name}`);
+/** Above everything the entries are whole paths. */
+const join = (folder: string | null, name: string) => (folder === null ? name : folder.endsWith("/") ? folder + name : `${folder}/${name}`);
 
 /** Chooses a folder or a file of the machine that trains, inside what it lets the page see. */
 export function FolderPicker({ start, wants, choose, close }: Props) {
@@ -34,10 +35,7 @@ export function FolderPicker({ start, wants, choose, close }: Props) {
       </div>
       {asked.error && <ErrorNote error={asked.error} />}
       <ul className="picker">
-        {path === null && it?.roots.map((root) => (
-          <li key={root}><button onClick={() => setPath(root)}><Icon name="folder" /><span className="grow wrap">{root}</span></button></li>
-        ))}
-        {path !== null && it && entries.map((entry) => (
+        {it && entries.map((entry) => (
           <li key={entry.name}>
             <button disabled={!entry.folder && !takesFile} onClick={() => (entry.folder ? setPath(join(path, entry.name)) : choose(join(path, entry.name)))}>
               <Icon name={entry.folder ? "folder" : "file"} />
@@ -46,7 +44,8 @@ export function FolderPicker({ start, wants, choose, close }: Props) {
             </button>
           </li>
         ))}
-        {path !== null && it && entries.length === 0 && <li className="empty">It is empty.</li>}
+        {it?.cut && <li className="empty small">There is more than can be shown. Type the path, or choose a folder below.</li>}
+        {it && entries.length === 0 && <li className="empty">It is empty.</li>}
       </ul>
     </Dialog>
   );

@@ -38,6 +38,12 @@ export function Session({ children }: { children: ReactNode }) {
     first ??= enter();
     void first.then(setState);
     whenUnauthorised(() => setState((old) => (old.is === "in" ? { is: "out", error: null } : old)));
+    // A link that is pasted where the page is open already loads nothing anew.
+    const pasted = () => {
+      if (new URLSearchParams(location.hash.slice(1)).has("t")) void enter().then(setState);
+    };
+    addEventListener("hashchange", pasted);
+    return () => removeEventListener("hashchange", pasted);
   }, []);
   useEffect(() => {
     if (state.is !== "in") return;

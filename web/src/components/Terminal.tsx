@@ -93,5 +93,5 @@ export function Terminal({ screen, ready }: { screen: RefObject<Screen | null>; 
     };
   }, [screen]);
 
-  return <div className="terminal" ref={place} />;
+  return <div className="screen" ref={place} />;
 }

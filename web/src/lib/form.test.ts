@@ -1,9 +1,9 @@
 import { expect, test } from "vitest";
 import type { Field, Finding, Form } from "../api/types";
-import { blocks, byWeight, findingsOf, freeName, split, steps, texts, valueAt, withFolder } from "./form";
+import { blocks, byWeight, findingsOf, freeName, split, steps, texts, valueAt } from "./form";
 
 const field = (key: string, it: Partial<Field> = {}): Field => ({
-  key, name: key, kind: "int", required: null, default: null, choices: [], recommended: [], min: null, max: null, path: null,
+  key, name: key, kind: "int", required: null, default: null, default_from: null, above: null, choices: [], recommended: [], min: null, max: null, path: null,
   secret: false, deprecated: false, doc: "", note: null, ...it,
 });
 const form: Form = {
@@ -58,9 +58,14 @@ test("findings belong to their field and to what is in it", () => {
   expect(byWeight(mixed).map((it) => it.key)).toEqual(["c", "b", "a"]);
 });
 
-test("a folder is added at the end, its path quoted", () => {
-  expect(withFolder("a = 1\n\n\n", "/x y")).toBe("a = 1\n\n[[directory]]\npath = '/x y'\n");
-  expect(withFolder("", "/it's")).toBe('\n\n[[directory]]\npath = "/it\'s"\n');
+test("a secret is not shown, so that what hides it is never written", () => {
+  const all = blocks({ ...form, sections: [{ id: "monitoring", title: "", fields: [field("monitoring.key", { secret: true })] }] }, null, null);
+  expect(texts(all, { monitoring: { key: "(hidden)" } }, null)).toEqual({ training: { monitoring: { key: "" } } });
+});
+
+test("an optimizer that is not described has the keys of any", () => {
+  const any = blocks({ ...form, optimizers: { "*": [field("optimizer.x")] } }, { optimizer: { type: "unheard" } }, null);
+  expect(any[1]?.fields.map((it) => it.key)).toEqual(["optimizer.type", "optimizer.x"]);
 });
 
 test("a free name is found", () => {

@@ -7,6 +7,11 @@ export type File = "training" | "dataset";
 export type Placed = Field & { file: File; place: string };
 export type Block = { id: string; title: string; file: File; fields: Placed[]; folder: number | null };
 
+/** The server says where in the files a section stands; people look for what it is about. */
+const TITLES: Record<string, string> = {
+  training: "Training", model: "Model", adapter: "Adapter", optimizer: "Optimizer", monitoring: "Monitoring", dataset: "Dataset", directory: "Folder",
+};
+
 const fileOf = (section: Section): File => (section.id === "dataset" || section.id === "directory" ? "dataset" : "training");
 
 /** `directory[0].path` as the steps to it. */
@@ -39,7 +44,7 @@ export function blocks(form: Form, training: Values | null, dataset: Values | nu
     if (section.id === "directory") {
       folders(dataset).forEach((_, folder) => {
         const fields = section.fields.map((it) => placed(it, section, folder));
-        all.push({ id: `directory-${folder}`, title: `${section.title} ${folder + 1}`, file, fields, folder });
+        all.push({ id: `directory-${folder}`, title: `${TITLES.directory} ${folder + 1}`, file, fields, folder });
       });
       continue;
     }
@@ -47,14 +52,14 @@ export function blocks(form: Form, training: Values | null, dataset: Values | nu
     const more = section.id === "adapter" ? form.adapters[type] : section.id === "optimizer" ? find(form.optimizers, type) : undefined;
     const known = new Set(section.fields.map((it) => it.key));
     const fields = [...section.fields, ...(more ?? []).filter((it) => !known.has(it.key))].map((it) => placed(it, section, null));
-    all.push({ id: section.id, title: section.title, file, fields, folder: null });
+    all.push({ id: section.id, title: TITLES[section.id] ?? section.title, file, fields, folder: null });
   }
   return all;
 }
 
-/** Optimizers are named in any letter case. */
+/** Optimizers are named in any letter case; `*` is for those that are not described. */
 const find = (of: Form["optimizers"], type: string): Field[] | undefined =>
-  of[type] ?? Object.entries(of).find(([name]) => name.toLowerCase() === type.toLowerCase())?.[1];
+  of[type] ?? Object.entries(of).find(([name]) => name.toLowerCase() === type.toLowerCase())?.[1] ?? of["*"];
 
 /** What has to be given, out of all blocks; the rest stays where it is. */
 export function split(all: Block[]): { required: Placed[]; rest: Block[] } {
@@ -72,7 +77,8 @@ export function texts(all: Block[], training: Values | null, dataset: Values | n
     const last = way.pop() ?? "";
     let at = tree;
     for (const step of way) at = (at[step] ??= {}) as Values;
-    at[last] = shown(valueAt(field.file === "training" ? training : dataset, field.key));
+    // What a secret is nobody is told; a field that shows something in its place would write that.
+    at[last] = field.secret ? "" : shown(valueAt(field.file === "training" ? training : dataset, field.key));
   }
   return tree;
 }
@@ -89,10 +95,6 @@ export const fits = (field: Placed, words: string): boolean => {
   const text = `${field.key} ${field.doc} ${field.note ?? ""}`.toLowerCase();
   return words.toLowerCase().split(/\s+/).every((word) => text.includes(word));
 };
-
-/** The text of one more folder at the end of a dataset file. */
-export const withFolder = (text: string, path: string): string =>
-  `${text.replace(/\s*$/, "\n")}\n[[directory]]\npath = ${path.includes("'") ? JSON.stringify(path) : `'${path}'`}\n`;
 
 /** A name that no file has: `wan`, `wan-2`, … */
 export function freeName(wish: string, names: string[]): string {

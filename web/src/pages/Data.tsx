@@ -60,14 +60,15 @@ function Checked({ config }: { config: string }) {
     asked.current = true;
     void api.startJob({ kind: "data-check", config }).catch(tell.fail);
   }, [none, config, tell]);
-  const found = useMemo(() => (log.data ? report(log.data.events) : null), [log.data]);
   const running = job === undefined || job.state === "running";
+  // Once, at its end: a hundred thousand files are not sorted anew with every few hundred that come.
+  const found = useMemo(() => (log.data && !running ? report(log.data.events) : null), [log.data, running]);
 
   return (
     <div className="stack">
       <div className="row">
         {running
-          ? <span className="badge tone-live live" role="status">looking at {found ? count(found.items.length) : ""} files</span>
+          ? <span className="badge tone-live live" role="status">looking at the files{job && job.events > 0 && `, ${count(job.events)} so far`}</span>
           : <span className="small muted">checked with <code>{job.command}</code></span>}
         <span className="grow" />
         <Link className="button small" href={links.config(config)}>Configuration</Link>

@@ -8,6 +8,7 @@ import { Dialog } from "../components/Dialog";
 import { ErrorNote } from "../components/ErrorNote";
 import { Page } from "../components/Page";
 import { Panel } from "../components/Panel";
+import { Prose } from "../components/Prose";
 import { Code } from "../components/Scroll";
 import { Toml } from "../components/Toml";
 import { setTheme, theme, type Theme } from "../lib/theme";
@@ -52,6 +53,7 @@ export function Settings() {
                 <p className="small muted">Their values never leave the machine, nor get to this page.</p>
               </Panel>
             </div>
+            {data.settings_problem && <div className="note tone-bad"><p><Prose text={data.settings_problem} /></p></div>}
             <Panel title="dpgui.toml" actions={data.settings_text !== null && <Copy text={data.settings_text} label="Copy dpgui.toml" />}>
               {data.settings_text === null
                 ? <p className="muted">There is none: everything is as usual. Make it at <code>{data.settings_file}</code> to change that.</p>

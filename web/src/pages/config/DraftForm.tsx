@@ -1,9 +1,12 @@
 import { useMemo, useState } from "react";
 import { FormProvider, useForm } from "react-hook-form";
 import type { Finding, Form, Values } from "../../api/types";
+import { Action } from "../../components/Action";
 import { FolderPicker } from "../../components/FolderPicker";
+import { useTell } from "../../components/Toasts";
 import { plural } from "../../lib/format";
-import { blocks, findingsOf, fits, folders, split, texts, valueAt, withFolder, type Block, type Placed } from "../../lib/form";
+import { blocks, findingsOf, fits, folders, split, texts, valueAt, type Block, type Placed } from "../../lib/form";
+import { shown } from "../../lib/toml";
 import type { Draft } from "./useDraft";
 import { FieldRow } from "./FieldRow";
 
@@ -15,6 +18,7 @@ const NONE: Finding[] = [];
 export function DraftForm({ form, draft, training, dataset, findings }: Props) {
   const [words, setWords] = useState("");
   const [adding, setAdding] = useState(false);
+  const tell = useTell();
   const all = useMemo(() => blocks(form, training, dataset), [form, training, dataset]);
   const values = useMemo(() => texts(all, training, dataset), [all, training, dataset]);
   const methods = useForm({ values, resetOptions: { keepDirtyValues: true } });
@@ -33,8 +37,11 @@ export function DraftForm({ form, draft, training, dataset, findings }: Props) {
     const count = block.fields.filter(isSet).length;
     return (
       <details key={block.id} className="panel" open={bad > 0 || undefined}>
-        <summary><h3>{block.title}</h3><span className="small muted">{count} of {block.fields.length} set</span>{bad > 0 && <span className="badge tone-bad">{plural(bad, "error")}</span>}</summary>
+        <summary><h3>{block.folder === null ? block.title : <>{block.title} <span className="small muted">{shown(valueAt(dataset, `directory[${block.folder}].path`))}</span></>}</h3><span className="small muted">{count} of {block.fields.length} set</span>{bad > 0 && <span className="badge tone-bad">{plural(bad, "error")}</span>}</summary>
         {block.fields.map((field) => row(field))}
+        {block.folder !== null && folders(dataset).length > 1 && (
+          <div className="form-row"><Action className="small danger" act={() => draft.setKey("dataset", `directory[${block.folder}]`, null)} title="Out of the dataset; the files stay where they are">Take this folder out</Action></div>
+        )}
       </details>
     );
   };
@@ -60,14 +67,13 @@ export function DraftForm({ form, draft, training, dataset, findings }: Props) {
             {canAdd && (
               <div className="row">
                 <button type="button" className="button" onClick={() => setAdding(true)}>Add a folder of data…</button>
-                {folders(dataset).length > 1 && <span className="small muted">To remove a folder, delete its <code>[[directory]]</code> in the text.</span>}
               </div>
             )}
           </>
         )}
         {adding && draft.texts.dataset !== null && (
           <FolderPicker start="" wants="folder" close={() => setAdding(false)}
-            choose={(path) => { setAdding(false); draft.setText("dataset", withFolder(draft.texts.dataset ?? "", path)); }} />
+            choose={(path) => { setAdding(false); void draft.setKey("dataset", `directory[${folders(dataset).length}].path`, path).catch(tell.fail); }} />
         )}
       </form>
     </FormProvider>

@@ -2,7 +2,7 @@ import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 import { Link, useLocation } from "wouter";
 import { api, asApiError } from "../../api/client";
-import { form as formOf } from "../../api/queries";
+import { form as formOf, machine } from "../../api/queries";
 import type { Finding } from "../../api/types";
 import { Action } from "../../components/Action";
 import { ErrorNote } from "../../components/ErrorNote";
@@ -23,7 +23,11 @@ const NONE: Finding[] = [];
 
 /** A pair of files: the form and the text of the same thing, side by side. */
 export function Editor({ origin }: { origin: Origin }) {
-  const draft = useDraft(origin);
+  const here = useQuery(machine).data?.gpus.length;
+  const [wanted, setGpus] = useParam("gpus");
+  // Numbers are wanted on a machine without a GPU as well: it may be another one that trains.
+  const gpus = Number(wanted) > 0 ? Number(wanted) : here === undefined ? undefined : Math.max(1, here);
+  const draft = useDraft(origin, gpus);
   const [view, setView] = useParam("view");
   const [starting, setStarting] = useState(false);
   const [conflict, setConflict] = useState<unknown>(null);
@@ -47,7 +51,13 @@ export function Editor({ origin }: { origin: Origin }) {
     }
   };
   const saveAndSay = async () => {
-    await save();
+    try {
+      await save();
+    } catch (error) {
+      // That one is told of above, with what can be done.
+      if (asApiError(error).status === 409) return;
+      throw error;
+    }
     tell.say(`Saved \`configs/${draft.name}\`.`);
     if (draft.isNew) navigate(links.config(draft.name), { replace: true });
   };
@@ -83,7 +93,7 @@ export function Editor({ origin }: { origin: Origin }) {
           </div>
         )}
         {draft.checkError !== null && <ErrorNote error={draft.checkError} />}
-        <DerivedNumbers it={checked?.derived} />
+        <DerivedNumbers it={checked?.derived} gpus={gpus} setGpus={(it) => setGpus(it)} />
         <div className="row view-switch" role="group" aria-label="What to see">
           <button className="button small" aria-pressed={view !== "toml"} onClick={() => setView("")}>Form</button>
           <button className="button small" aria-pressed={view === "toml"} onClick={() => setView("toml")}>TOML</button>

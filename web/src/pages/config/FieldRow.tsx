@@ -80,7 +80,7 @@ type ControlProps = {
 function Control({ field, shared, change }: ControlProps) {
   const [picking, setPicking] = useState(false);
   const choices = field.kind === "bool" ? ["true", "false"] : field.choices;
-  const standard = field.default === null ? "" : field.default;
+  const standard = field.default ?? (field.default_from === null ? "" : `as ${field.default_from}`);
   // Kinds that are one of a few words; where a key may be something else as well, one can type.
   if (choices.length > 0 && !field.kind.includes("|")) {
     const all = shared.value === "" || choices.includes(shared.value) ? choices : [shared.value, ...choices];
@@ -95,7 +95,7 @@ function Control({ field, shared, change }: ControlProps) {
   const isNumber = field.kind === "int" || field.kind === "float";
   return (
     <div className="row" style={{ flexWrap: "nowrap" }}>
-      <input {...shared} className="input mono" type={field.secret ? "password" : "text"} inputMode={isNumber ? "decimal" : undefined} placeholder={standard}
+      <input {...shared} className="input mono" type={field.secret ? "password" : "text"} inputMode={isNumber ? "decimal" : undefined} placeholder={field.secret ? "hidden, if it is set" : standard}
         list={hints.length > 0 ? `${shared.id}-hints` : undefined} autoComplete="off" spellCheck={false} onChange={(event) => change(event.target.value, "later")} />
       {hints.length > 0 && <datalist id={`${shared.id}-hints`}>{hints.map((it) => <option key={it} value={it} />)}</datalist>}
       {field.path && (

@@ -1,4 +1,5 @@
 import type { Model } from "../../api/types";
+import { Prose } from "../../components/Prose";
 
 const text = (it: Model) => [it.name, it.title, it.video ? "video" : "image images", ...it.trains, it.fp8 ? "fp8" : "", it.full_finetune ? "full finetune" : ""].join(" ").toLowerCase();
 
@@ -10,7 +11,7 @@ export function ModelCards({ models, words, choose }: { models: Model[]; words: 
       {shown.map((it) => (
         <li key={it.name}>
           <button className="card" onClick={() => choose(it.name)}>
-            <span className="row"><strong className="grow">{it.title}</strong><code className="small muted">{it.name}</code></span>
+            <span className="row"><strong className="grow"><Prose text={it.title} /></strong><code className="small muted">{it.name}</code></span>
             <span className="small muted">{it.video ? `Images and videos, ${it.video}` : "Images"}</span>
             <span className="row tags">
               {it.trains.map((one) => <span key={one} className="badge plain">{one}</span>)}

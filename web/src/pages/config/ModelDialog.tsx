@@ -5,12 +5,6 @@ import { Dialog } from "../../components/Dialog";
 import { Prose } from "../../components/Prose";
 import { links } from "../../lib/links";
 
-const PRESETS: Record<string, string> = {
-  "low-vram": "For the smallest GPU that it is known to train on",
-  balanced: "The usual values",
-  quality: "Without what costs quality, where there is memory",
-};
-
 type Choice = { name: string; preset: string; full: boolean };
 
 export function ModelDialog({ model, name, close }: { model: Model; name: string; close: () => void }) {
@@ -36,7 +30,8 @@ export function ModelDialog({ model, name, close }: { model: Model; name: string
             <legend className="label">Preset</legend>
             <label className="check"><input type="radio" value="" {...register("preset")} /><span>None <span className="muted small">the usual values</span></span></label>
             {model.presets.map((it) => (
-              <label key={it} className="check"><input type="radio" value={it} {...register("preset")} /><span>{it} <span className="muted small">{PRESETS[it]}</span></span></label>
+              <label key={it.name} className="check"><input type="radio" value={it.name} {...register("preset")} />
+                <span>{it.name} <span className="muted small"><Prose text={it.source} />{it.full_finetune && ", without an adapter"}</span></span></label>
             ))}
           </fieldset>
         )}

@@ -13,9 +13,10 @@ export function Texts({ draft, findings }: { draft: Draft; findings: Finding[] }
   const shown: File = has ? file : "training";
   const of = (it: File) => findings.filter((finding) => finding.file === it);
   const go = (it: Finding) => {
-    if (it.file === "dataset" && !has) return;
-    setFile(it.file);
-    setAt((old) => ({ line: it.line, nonce: (old?.nonce ?? 0) + 1, file: it.file }));
+    const { file: there } = it;
+    if (there === "other" || (there === "dataset" && !has)) return;
+    setFile(there);
+    setAt((old) => ({ line: it.line, nonce: (old?.nonce ?? 0) + 1, file: there }));
   };
   // A jump is made once the file that it leads to is shown.
   const [jump, setJump] = useState(at);
@@ -46,7 +47,9 @@ export function Texts({ draft, findings }: { draft: Draft; findings: Finding[] }
                 <p className="wrap"><Prose text={it.message} /></p>
                 {it.outcome && <p className="muted wrap"><Prose text={it.outcome} /></p>}
                 {it.fix && <p className="muted wrap"><Prose text={it.fix} /></p>}
-                <button className="link small" onClick={() => go(it)}>{it.file} line {it.line}</button> <span className="faint mono">{it.id}</span>
+                {it.file === "other" || (it.file === "dataset" && !has)
+                  ? <span className="muted wrap">{it.path ?? "dataset"} line {it.line}</span>
+                  : <button className="link small" onClick={() => go(it)}>{it.file} line {it.line}</button>} <span className="faint mono">{it.id}</span>
               </div>
             </li>
           ))}

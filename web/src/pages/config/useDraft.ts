@@ -44,7 +44,7 @@ function useSettled<T>(value: T): T {
   return settled;
 }
 
-export function useDraft(origin: Origin): Draft {
+export function useDraft(origin: Origin, gpus: number | undefined): Draft {
   const client = useQueryClient();
   const [kept] = useState(() => keptOf(origin));
   const [texts, setTexts] = useState(kept?.texts ?? origin.start);
@@ -72,8 +72,8 @@ export function useDraft(origin: Origin): Draft {
 
   const settled = useSettled(texts);
   const check = useQuery({
-    queryKey: ["check", origin.name, settled.training, settled.dataset],
-    queryFn: ({ signal }) => api.check({ name: origin.name, ...settled }, signal),
+    queryKey: ["check", origin.name, settled.training, settled.dataset, gpus],
+    queryFn: ({ signal }) => api.check({ name: origin.name, ...settled, ...(gpus === undefined ? {} : { gpus }) }, signal),
     placeholderData: keepPreviousData,
     staleTime: 30_000,
     gcTime: 30_000,
@@ -83,7 +83,7 @@ export function useDraft(origin: Origin): Draft {
     const edit = async () => {
       for (;;) {
         const before = now.current[file] ?? "";
-        const { text } = await api.set(before, key, value);
+        const { text } = await api.set(file, before, key, value);
         // Somebody may have typed in the text meanwhile: then the change is made in what there is now.
         if ((now.current[file] ?? "") === before) return put({ ...now.current, [file]: text });
       }
@@ -95,8 +95,8 @@ export function useDraft(origin: Origin): Draft {
   }, [put]);
 
   const mend = async () => {
-    const { training, dataset, changes } = await api.mend(now.current);
-    put({ training, dataset: now.current.dataset === null ? null : dataset });
+    const { training, dataset, changes } = await api.mend({ name: origin.name, ...now.current });
+    put({ training, dataset });
     return changes;
   };
   const save = async () => {

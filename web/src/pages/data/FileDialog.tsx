@@ -66,8 +66,9 @@ function Caption({ path }: { path: string }) {
       {error && <ErrorNote error={error} />}
       <label className="field">
         <span className="label">Caption {data?.text === null && <span className="warn small">there is none yet</span>}</span>
-        <textarea className="input" rows={6} value={text} disabled={!data} onChange={(event) => setDraft(event.target.value)} onKeyDown={onKey} spellCheck />
+        <textarea className="input" rows={6} value={text} disabled={!data?.may_change} onChange={(event) => setDraft(event.target.value)} onKeyDown={onKey} spellCheck />
       </label>
+      {data?.may_change === false && <p className="small muted">It comes from <code>{baseName(data.path)}</code> of its folder, and is changed there.</p>}
       <div className="row">
         <Action className="small primary" act={save} not={changed ? null : "nothing was changed"} title="Ctrl+Enter">Save caption</Action>
         {changed && <button className="button small" onClick={() => setDraft(null)}>Undo</button>}

@@ -1,4 +1,4 @@
-import { useMemo, useState } from "react";
+import { useMemo, useState, type CSSProperties } from "react";
 import { thumbnail } from "../../api/client";
 import { Icon } from "../../components/Icon";
 import { useParam } from "../../components/useParam";
@@ -77,6 +77,12 @@ function Tile({ item, open }: { item: Item; open: () => void }) {
   );
 }
 
+/** As large as fits into a square, also where the thumbnail is small. */
+function frame({ width, height }: Item): CSSProperties | undefined {
+  if (!width || !height) return undefined;
+  return { aspectRatio: `${width} / ${height}`, [width >= height ? "width" : "height"]: "100%" };
+}
+
 /** A thumbnail with what is cut out of it. */
 export function Picture({ item }: { item: Item }) {
   const [failed, setFailed] = useState(false);
@@ -84,7 +90,7 @@ export function Picture({ item }: { item: Item }) {
   if (failed) return <span className="picture none"><Icon name={item.isVideo ? "data" : "file"} /><span className="small muted">{item.isVideo ? "video" : "no picture"}</span></span>;
   return (
     <span className="picture">
-      <span className="frame">
+      <span className="frame" style={frame(item)}>
         <img src={thumbnail(item.path)} alt="" loading="lazy" decoding="async" onError={() => setFailed(true)} />
         {boxes.map((box, index) => (
           <i key={index} className="crop" style={{ left: `${box.left}%`, top: `${box.top}%`, width: `${box.width}%`, height: `${box.height}%` }} />
