@@ -68,6 +68,10 @@ enum Command {
     Clean(commands::clean::Args),
     #[command(name = "__keep", hide = true)]
     Keep(commands::keep::Args),
+    #[command(name = "__link", hide = true)]
+    Link(commands::link::Args),
+    #[command(name = "__node", hide = true)]
+    Node(commands::node::Args),
     #[command(name = "__rank", hide = true)]
     Rank(commands::rank::Args),
     #[command(name = "__supervise", hide = true)]
@@ -126,6 +130,8 @@ fn dispatch(command: &Command, context: &Context) -> Result<ExitCode, Error> {
         Command::Service(command) => commands::service::run(command, context),
         Command::Clean(args) => commands::clean::run(args, context),
         Command::Keep(args) => commands::keep::run(args, context),
+        Command::Link(args) => commands::link::run(args, context),
+        Command::Node(args) => commands::node::run(args, context),
         Command::Rank(args) => commands::rank::run(args, context),
         Command::Supervise(args) => commands::supervise::run(args, context),
         Command::Notify(args) => commands::notify::run(args, context),

@@ -6,7 +6,7 @@
 use std::{error::Error as StdError, fmt, io::ErrorKind};
 
 /// What went wrong, in the one dimension a script can act on. The numbers are documented API.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
     /// The thing itself failed: a training, a check.

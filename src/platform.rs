@@ -7,6 +7,7 @@
 pub mod cgroup;
 pub mod checkpoint;
 pub mod clock;
+pub mod conversation;
 pub mod cores;
 pub mod digest;
 pub mod disk;
@@ -20,6 +21,7 @@ pub mod hold;
 mod leftovers;
 pub mod limits;
 pub mod lock;
+pub mod meeting;
 pub mod memory;
 pub mod mounts;
 pub mod net;

@@ -24,6 +24,7 @@ pub mod launch;
 pub mod lease;
 pub mod list;
 pub mod measures;
+pub mod nodes;
 pub mod notify;
 pub mod outcome;
 mod processes;

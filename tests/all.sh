@@ -20,6 +20,9 @@ cargo build --locked
 rm -rf target/tmp/demo
 target/debug/dpgui -C target/tmp/demo demo
 
+unshare --mount --pid --fork --mount-proc true 2>/dev/null ||
+    say "NOTE: there can be no second machine here (root and unshare are needed): runs on several are NOT tested"
+
 say "tests"
 if cargo nextest --version >/dev/null 2>&1; then
     cargo nextest run --locked

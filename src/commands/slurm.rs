@@ -14,7 +14,10 @@ use super::Context;
 pub struct Args {
     /// The training TOML file
     config: PathBuf,
-    /// GPUs of the one machine that it trains on
+    /// Machines that it trains on; the first has to reach the others by ssh, see `dpgui train --hostfile`
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    nodes: u32,
+    /// GPUs of each machine
     #[arg(long, default_value_t = 1)]
     gpus: u32,
     /// How long each part of the training may take, as `sbatch --time` has it: `12:00:00`
@@ -37,6 +40,7 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
         program: &context.host.program,
         workspace: context.workspace.root(),
         config: &config,
+        nodes: args.nodes,
         gpus: args.gpus,
         time: args.time.as_deref(),
         partition: args.partition.as_deref(),

@@ -18,6 +18,7 @@ use crate::{
     run::{
         self, Outcome, Request, Resume, RunDir, RunId, RunName, Site, Started,
         data::DataSummary,
+        nodes::{Hostfile, Part},
         queue::Queue,
         resume,
         spec::Launcher,
@@ -84,6 +85,11 @@ pub struct Args {
     /// Wait for the GPUs that it needs, behind those that wait already; prints its id and leaves
     #[arg(long, conflicts_with_all = ["watch", "share"])]
     queue: bool,
+    /// Train on several machines: this one first, then those that ssh reaches without a password
+    ///
+    /// The file is DeepSpeed's: a machine a line, `HOST slots=GPUS`.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["gpus", "queue"])]
+    hostfile: Option<PathBuf>,
     /// Use GPUs that another run has already
     #[arg(long)]
     share: bool,
@@ -126,6 +132,9 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
     context.adopt_runs()?;
     let settings = context.settings()?;
     let (config, resume, step) = args.wanted()?;
+    let hostfile = args.hostfile.as_ref().map(|path| host.absolute(path));
+    let machines = hostfile.as_deref().map(Hostfile::load).transpose()?;
+    let part = machines.map(|it| Part::at_head(it, settings.runs.node_patience));
     let request = Request {
         config: context.configuration(&config)?,
         gpus: args.gpus.clone(),
@@ -140,6 +149,7 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
         on_nan: args.on_nan,
         on_stall: args.on_stall,
         notify: args.notify.clone(),
+        part,
     };
     if args.print_command {
         let site = Site { host, workspace, settings: &settings, output };
@@ -148,7 +158,7 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
                 "this is DeepSpeed's own launcher; with `--launcher direct` dpgui starts the ranks itself",
             );
         }
-        output.data(typed::command(site, &request)?);
+        output.data(typed::command(site, &request, hostfile.as_deref())?);
         return Ok(ExitCode::SUCCESS);
     }
     if args.watch && Screen::is_possible(output) {
@@ -280,7 +290,7 @@ pub(super) fn announce(started: &Started, output: &Output) {
     output.event(&Begun {
         run: started.dir.id(),
         folder: started.dir.path().to_owned(),
-        on: spec.devices.to_string(),
+        on: spec.place(),
         port: spec.master_port,
         resumes_step: resumed.map(|it| it.checkpoint.step),
         resumes_run: resumed.and_then(|it| it.run.as_ref()).map(RunDir::id),

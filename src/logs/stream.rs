@@ -17,11 +17,13 @@ pub enum Stream {
     /// What `deepspeed` itself prints, and with it the only rank if there is just one.
     Launcher,
     Rank(u32),
+    /// What `deepspeed` prints on another machine of the run: the number of it, from 1 on.
+    Node(u32),
 }
 
 /// A name that is no stream's.
 #[derive(Debug, thiserror::Error)]
-#[error("`{0}` is neither a rank's number nor `launcher`")]
+#[error("`{0}` is neither a rank's number nor `launcher`, nor `node1` for that of another machine")]
 pub struct UnknownStream(String);
 
 impl Stream {
@@ -33,7 +35,7 @@ impl Stream {
     /// The rank that is known to write to it.
     pub const fn rank(self) -> Option<u32> {
         match self {
-            Self::Launcher => None,
+            Self::Launcher | Self::Node(_) => None,
             Self::Rank(number) => Some(number),
         }
     }
@@ -52,6 +54,7 @@ impl fmt::Display for Stream {
         match self {
             Self::Launcher => f.write_str("launcher"),
             Self::Rank(number) => write!(f, "rank{number}"),
+            Self::Node(number) => write!(f, "node{number}"),
         }
     }
 }
@@ -59,10 +62,13 @@ impl fmt::Display for Stream {
 impl FromStr for Stream {
     type Err = UnknownStream;
 
-    /// `launcher`, `rank0`, or just `0`.
+    /// `launcher`, `rank0` or just `0`, `node1`.
     fn from_str(text: &str) -> Result<Self, UnknownStream> {
         if text == "launcher" {
             return Ok(Self::Launcher);
+        }
+        if let Some(number) = text.strip_prefix("node") {
+            return number.parse().map(Self::Node).map_err(|_| UnknownStream(text.to_owned()));
         }
         let number = text.strip_prefix("rank").unwrap_or(text);
         number.parse().map(Self::Rank).map_err(|_| UnknownStream(text.to_owned()))

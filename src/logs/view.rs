@@ -88,8 +88,10 @@ impl View {
                 entry.time.map_or_else(|| format!("{:29} ", "-"), |time| stamp(time, TimeZone::system()));
         }
         match entry.stream {
-            Stream::Rank(number) if self.labelled => margin.extend(["[rank", &number.to_string(), "] "]),
-            Stream::Rank(_) | Stream::Launcher => {}
+            stream @ (Stream::Rank(_) | Stream::Node(_)) if self.labelled => {
+                margin.extend(["[", &stream.to_string(), "] "]);
+            }
+            Stream::Rank(_) | Stream::Node(_) | Stream::Launcher => {}
         }
         margin
     }

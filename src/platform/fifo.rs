@@ -61,7 +61,10 @@ pub fn send(path: &Path, message: &str) -> Result<bool, FsError> {
     let line = format!("{message}\n");
     debug_assert!(line.len() <= LONGEST_MESSAGE, "longer messages may be torn");
     match pipe.write_all(line.as_bytes()) {
-        Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => Ok(false),
+        // Who went away while we were at it does not read any more.
+        Err(cause) if matches!(cause.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::BrokenPipe) => {
+            Ok(false)
+        }
         written => written.map(|()| true).map_err(context("write to", path)),
     }
 }
@@ -70,6 +73,11 @@ pub fn send(path: &Path, message: &str) -> Result<bool, FsError> {
 /// moved a byte or left it in the pipe. Returns 0 at the pipe's end.
 pub fn move_into(pipe: impl AsFd, file: &File, limit: usize) -> io::Result<usize> {
     Ok(splice(pipe, None, file, None, limit, SpliceFFlags::SPLICE_F_NONBLOCK)?)
+}
+
+/// Bytes that are in `pipe` and were not taken yet.
+pub fn waiting(pipe: impl AsFd) -> io::Result<u64> {
+    Ok(rustix::io::ioctl_fionread(pipe)?)
 }
 
 /// Takes what is in `pipe` and fits into `bytes`, for where the kernel cannot move it by itself; 0 at the pipe's end.

@@ -199,7 +199,7 @@ impl CommandSpec {
         self.started(spawn(&mut command))
     }
 
-    fn started<T>(&self, result: io::Result<T>) -> Result<T, ProcessError> {
+    pub(super) fn started<T>(&self, result: io::Result<T>) -> Result<T, ProcessError> {
         result.map_err(|source| ProcessError::Start { program: self.program.clone(), source })
     }
 
@@ -223,7 +223,7 @@ impl Captured {
 
 /// Starts it, although it may have been written a moment ago: a child of another thread that has not reached its own
 /// program yet still has the file open for writing, and the kernel refuses to execute it.
-fn spawn(command: &mut Command) -> io::Result<Child> {
+pub(super) fn spawn(command: &mut Command) -> io::Result<Child> {
     for _ in 0..BUSY_TRIES {
         match command.spawn() {
             Err(cause) if cause.kind() == io::ErrorKind::ExecutableFileBusy => clock::pause(BUSY_PAUSE),
@@ -289,7 +289,7 @@ fn start_session(command: &mut Command) {
 }
 
 #[expect(unsafe_code, reason = "there is no other way to ask for it before the program starts")]
-fn end_with_parent(command: &mut Command) {
+pub(super) fn end_with_parent(command: &mut Command) {
     let ask = || Ok(nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL)?);
     // SAFETY: `prctl` is a plain system call, which may be made between fork and exec.
     unsafe { command.pre_exec(ask) };

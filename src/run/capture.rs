@@ -4,6 +4,7 @@
 //! flood. The waiting is async, as in [`super::supervise`], which owns this.
 
 use std::{
+    fs::File,
     future::poll_fn,
     io::{self, ErrorKind},
     path::{Path, PathBuf},
@@ -79,6 +80,10 @@ struct Channel {
     is_closed: bool,
     /// Not looked at before.
     next_look: Instant,
+    /// It comes from another machine, whose own supervisor knows what its lines mean.
+    is_from_afar: bool,
+    /// Such a stream ends when we are told, not when who brings it does.
+    held_open: Option<File>,
 }
 
 impl Streams {
@@ -86,6 +91,7 @@ impl Streams {
     pub(super) fn open(dir: &RunDir, spec: &Spec, parsed: &Parsed) -> Result<Self, RunError> {
         let open = |stream: Stream| {
             let pipe = open_pipe(dir, stream)?;
+            let is_from_afar = spec.guests().any(|number| spec.streams_of(number).contains(&stream));
             let from = parsed.get(&stream).copied().unwrap_or(0);
             Ok(Channel {
                 stream,
@@ -93,6 +99,8 @@ impl Streams {
                 recorder: Recorder::open(&stream.folder(&dir.log()), spec.logs.segment, from)?,
                 is_closed: false,
                 next_look: Instant::now(),
+                is_from_afar,
+                held_open: held_open(dir, stream, is_from_afar)?,
             })
         };
         let channels = spec.streams().into_iter().map(open).collect::<Result<_, RunError>>()?;
@@ -105,6 +113,7 @@ impl Streams {
         for channel in &mut self.channels {
             channel.pipe = open_pipe(dir, channel.stream)?;
             channel.is_closed = false;
+            channel.held_open = held_open(dir, channel.stream, channel.is_from_afar)?;
         }
         Ok(())
     }
@@ -166,11 +175,25 @@ impl Streams {
         Ok(())
     }
 
+    /// Nothing more comes from afar in these. What is in their pipes is all.
+    pub(super) fn end_of(
+        &mut self,
+        streams: &[Stream],
+        on_line: &mut dyn FnMut(Stream, &str),
+    ) -> io::Result<()> {
+        for channel in self.channels.iter_mut().filter(|it| !it.is_closed && streams.contains(&it.stream)) {
+            channel.drain(on_line)?;
+            (channel.is_closed, channel.held_open) = (true, None);
+            channel.recorder.finish(&mut |_| {});
+        }
+        Ok(())
+    }
+
     /// Reads some of the lines that were stored and not read yet. Says whether there are more.
     pub(super) fn read_on(&mut self, on_line: &mut dyn FnMut(Stream, &str)) -> bool {
         let mut more = false;
-        for Channel { stream, recorder, .. } in &mut self.channels {
-            more |= recorder.read_on(&mut |line| on_line(*stream, line));
+        for Channel { stream, recorder, is_from_afar, .. } in &mut self.channels {
+            more |= recorder.read_on(&mut |line| pass(*is_from_afar, *stream, line, on_line));
         }
         more
     }
@@ -297,8 +320,8 @@ impl Streams {
 impl Channel {
     /// `None` if there was nothing after all; the next wake-up will bring it.
     fn take(&mut self, ready: bool, on_line: &mut dyn FnMut(Stream, &str)) -> io::Result<Option<Taken>> {
-        let Self { stream, pipe, recorder, .. } = self;
-        let on_line = &mut |line: &str| on_line(*stream, line);
+        let Self { stream, pipe, recorder, is_from_afar, .. } = self;
+        let on_line = &mut |line: &str| pass(*is_from_afar, *stream, line, on_line);
         let taken = if ready {
             pipe.try_io(|| recorder.take(&*pipe, on_line))
         } else {
@@ -326,6 +349,16 @@ impl Channel {
         let now = Instant::now();
         let credit = now.checked_sub(LOOK_EVERY * AT_ONCE).unwrap_or(now);
         self.next_look = self.next_look.max(credit) + LOOK_EVERY;
+    }
+}
+
+fn held_open(dir: &RunDir, stream: Stream, is_from_afar: bool) -> Result<Option<File>, FsError> {
+    is_from_afar.then(|| fifo::open_for_writers(&dir.pipe(stream))).transpose()
+}
+
+fn pass(is_from_afar: bool, stream: Stream, line: &str, on_line: &mut dyn FnMut(Stream, &str)) {
+    if !is_from_afar {
+        on_line(stream, line);
     }
 }
 

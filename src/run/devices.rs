@@ -54,6 +54,15 @@ impl Devices {
         }
     }
 
+    /// The first `slots` of a machine of a hostfile, as DeepSpeed takes them.
+    pub fn for_slots(training: &Training, slots: u32, found: &[Gpu]) -> Result<Self, RunError> {
+        match training.model.as_deref() {
+            Some(DEMO) | None if found.is_empty() => Ok(Self::Cpu { ranks: slots }),
+            Some(model) if found.is_empty() => Err(RunError::NoGpu { model: model.to_owned() }),
+            Some(_) | None => wanted_gpus(&(0..slots).collect::<Vec<_>>(), found).map(Self::Gpus),
+        }
+    }
+
     /// As `CUDA_VISIBLE_DEVICES` has them; on the CPU DeepSpeed counts ranks there.
     pub fn ids(&self) -> String {
         let ids = match self {

@@ -86,6 +86,7 @@ const fn has_a_cause(outcome: &Outcome) -> bool {
         | Outcome::OutOfMemory { .. }
         | Outcome::ExitedEarly
         | Outcome::Killed { .. }
+        | Outcome::NodeFailed { .. }
         | Outcome::Lost => true,
         Outcome::Completed
         | Outcome::Stopped { .. }

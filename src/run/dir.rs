@@ -77,6 +77,16 @@ impl RunDir {
         self.path.join("keeper.lock")
     }
 
+    /// Held by the living process that keeps in touch with another machine.
+    pub fn link_lock(&self, number: u32) -> PathBuf {
+        self.path.join(format!("link{number}.lock"))
+    }
+
+    /// The machines of the run, for DeepSpeed.
+    pub fn hostfile(&self) -> PathBuf {
+        self.path.join("hostfile")
+    }
+
     /// Commands to the supervisor.
     pub fn control(&self) -> PathBuf {
         self.path.join("control")

@@ -17,6 +17,7 @@ use super::{
     checkpoints::Fault,
     id::{IdError, RunId},
     lease::Busy,
+    nodes::NodesError,
 };
 
 #[derive(Debug, thiserror::Error)]
@@ -100,6 +101,8 @@ pub enum RunError {
     #[error("the queue in `{}` cannot be read", path.display())]
     DamagedQueue { path: PathBuf, source: serde_json::Error },
     #[error(transparent)]
+    Nodes(#[from] NodesError),
+    #[error(transparent)]
     Busy(#[from] Busy),
     #[error("`{id}` does not wait in the queue")]
     NotQueued { id: RunId },
@@ -168,6 +171,7 @@ impl Report for RunError {
             | Self::SupervisorDied { .. }
             | Self::Supervisor(_)
             | Self::NoPort(_) => Kind::Failed,
+            Self::Nodes(cause) => cause.kind(),
             Self::StillRunning { .. } => Kind::Locked,
             Self::Busy(cause) => cause.kind(),
             Self::Damaged { .. } | Self::DamagedQueue { .. } => Kind::Integrity,
@@ -182,8 +186,7 @@ impl Report for RunError {
         let text = match self {
             Self::NotSetUp { .. } | Self::NoTrainer { .. } | Self::NotStarted { .. } => "run `dpgui setup`".to_owned(),
             Self::Findings(found) => {
-                let mut errors = found.iter().filter(|it| it.severity == Severity::Error);
-                errors.find_map(|it| it.fix.clone())?
+                found.iter().filter(|it| it.severity == Severity::Error).find_map(|it| it.fix.clone())?
             }
             Self::NoGpu { .. } => "train on a machine with an NVIDIA GPU, or look at `dpgui demo`".to_owned(),
             Self::UnknownGpu { .. } => "name GPUs as `nvidia-smi` counts them: `--gpus 0,1`".to_owned(),
@@ -232,6 +235,7 @@ impl Report for RunError {
             Self::Damaged { path, .. } => format!("look at `{}`, or delete the run's folder", path.display()),
             Self::Newer { .. } => "use the newest dpgui in this workspace".to_owned(),
             Self::CannotExport { .. } | Self::SupervisorDied { .. } | Self::Supervisor(_) | Self::NoPort(_) | Self::Id(_) => return None,
+            Self::Nodes(cause) => return cause.hint(),
             Self::Busy(cause) => return cause.hint(),
             Self::Config(cause) => return cause.hint(),
             Self::Process(cause) => return cause.hint(),

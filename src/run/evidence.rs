@@ -47,6 +47,17 @@ pub struct Evidence {
     /// The program that we started, or one below it that starts others, ended before those.
     pub survivors: bool,
     pub out_of_memory: Option<Memory>,
+    /// Another machine of the run that could not go on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<NodeFailure>,
+}
+
+/// The end of a part of the run that is the end of all of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeFailure {
+    pub host: String,
+    /// None if it could not be reached any more.
+    pub end: Option<Outcome>,
 }
 
 /// That a run was to end while it still ran.
@@ -108,6 +119,13 @@ impl Evidence {
         }
     }
 
+    /// Takes note of another machine's end, unless it came after an end here that may have caused it.
+    pub fn node_failed(&mut self, failure: &NodeFailure) {
+        if self.node.is_none() && (self.exit.is_none() || failure.is_first_of_all()) {
+            self.node = Some(failure.clone());
+        }
+    }
+
     /// How long a save may take that is asked for now: until the next step, the save itself, and as much again.
     pub fn patience(&self) -> Duration {
         let expected = match &self.phase {
@@ -126,6 +144,9 @@ impl Evidence {
             (None, Some(_)) => return Outcome::Stopped { saved: false },
             (None, None) => {}
         }
+        if let Some(NodeFailure { host, end }) = &self.node {
+            return Outcome::NodeFailed { host: host.clone(), end: end.clone().map(Box::new) };
+        }
         if let Some(memory) = self.out_of_memory {
             return Outcome::OutOfMemory { memory };
         }
@@ -138,6 +159,13 @@ impl Evidence {
             (Some(Exit::Reboot), None) => Outcome::Interrupted,
             (Some(Exit::Unknown) | None, None) => Outcome::Lost,
         }
+    }
+}
+
+impl NodeFailure {
+    /// Ranks fail on all machines when they do on one. One that was killed or is not there any more did not follow others.
+    const fn is_first_of_all(&self) -> bool {
+        !matches!(self.end, Some(Outcome::Failed { .. } | Outcome::ExitedEarly))
     }
 }
 
@@ -240,6 +268,27 @@ mod tests {
         check(Evidence { returned: Some(-9), ..lost() }, Outcome::Killed { signal: Some(9) });
         check(Evidence { returned: Some(1), ..lost() }, Outcome::Failed { exit: Exit::Code(1) });
         check(Evidence { proof: Some(Proof::Complete), ..exited(Exit::Reboot) }, Outcome::Completed);
+    }
+
+    #[test]
+    fn of_two_machines_that_fail_the_first_is_named_or_the_one_that_did_not_follow() {
+        let failure = |end| NodeFailure { host: "node2".to_owned(), end };
+        let failed = Some(Outcome::Failed { exit: Exit::Code(1) });
+        let killed = Some(Outcome::Killed { signal: Some(9) });
+        let named = |end: &Option<Outcome>| Outcome::NodeFailed {
+            host: "node2".to_owned(),
+            end: end.clone().map(Box::new),
+        };
+        let check = |mut evidence: Evidence, end: &Option<Outcome>, expected| {
+            evidence.node_failed(&failure(end.clone()));
+            assert_eq!(Evidence { exit: Some(Exit::Code(1)), ..evidence }.outcome(None), expected);
+        };
+        check(Evidence::default(), &failed, named(&failed));
+        check(exited(Exit::Code(1)), &failed, Outcome::Failed { exit: Exit::Code(1) });
+        check(exited(Exit::Code(1)), &killed, named(&killed));
+        check(exited(Exit::Code(1)), &None, named(&None));
+        let complete = Evidence { proof: Some(Proof::Complete), ..exited(Exit::Code(0)) };
+        check(complete, &None, Outcome::Completed);
     }
 
     #[test]

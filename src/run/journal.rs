@@ -20,6 +20,7 @@ use crate::{
 use super::{
     dir::RunDir,
     gauge::Gauge,
+    nodes::NodeState,
     outcome::{Concern, Manner, Outcome},
     restart::{Attempt, Refusal},
     sight::LastStep,
@@ -54,6 +55,9 @@ pub struct Snapshot {
     pub ranks: Vec<ProcessId>,
     /// The first supervisor, leader of the session that the run lives in.
     pub session: Option<ProcessId>,
+    /// What is known of the other machines of the run, by their numbers.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub nodes: BTreeMap<u32, NodeState>,
     #[serde(default)]
     pub attempt: Attempt,
     /// What is wrong now.
@@ -91,6 +95,10 @@ pub enum Record {
         concern: Concern,
     },
     SupervisorSignalled,
+    /// Another machine of the run cannot go on, so nobody can.
+    NodeFailed {
+        host: String,
+    },
     /// Somebody wants a checkpoint.
     SaveWanted,
     SaveRequested,
@@ -177,6 +185,7 @@ impl Snapshot {
             child: None,
             ranks: vec![],
             session,
+            nodes: BTreeMap::new(),
             attempt: Attempt::default(),
             alarm: None,
             oom_kills: Some(OomKills::sample()),
@@ -220,6 +229,7 @@ impl Journal {
             saved.state.stage() != now.state.stage()
                 || saved.alarm != now.alarm
                 || saved.ranks != now.ranks
+                || saved.nodes != now.nodes
                 || since.elapsed() >= SNAPSHOT_EVERY
         });
         if due && self.is_stale(now) {
@@ -236,6 +246,7 @@ impl Journal {
                     || it.state != now.state
                     || it.alarm != now.alarm
                     || it.ranks != now.ranks
+                    || it.nodes != now.nodes
             })
     }
 

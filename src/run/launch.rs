@@ -10,6 +10,7 @@ use crate::{
 
 use super::{
     devices::Devices,
+    nodes::Part,
     spec::{Launcher, RESUME},
 };
 
@@ -51,6 +52,8 @@ pub struct Launch<'a> {
     /// There is a [`HOSTFILE`] on this machine.
     pub hostfile: bool,
     pub launcher: Launcher,
+    /// This machine's, of a run on several, and the hostfile that names them all.
+    pub part: Option<(&'a Part, &'a Path)>,
     /// What starts each rank below DeepSpeed's launcher, up to the trainer's Python: `dpgui __rank RUN`.
     pub wrapper: [&'a Path; 2],
 }
@@ -66,15 +69,20 @@ impl Launch<'_> {
     /// What the program is given.
     pub fn args(&self) -> Vec<String> {
         match self.launcher {
-            Launcher::Deepspeed if self.devices.ranks() > 1 => self.wrapped(),
+            Launcher::Deepspeed if self.devices.ranks() > 1 || self.part.is_some() => self.wrapped(),
             Launcher::Deepspeed => self.stock(),
             Launcher::Direct => [vec!["-u".to_owned()], self.trainer()].concat(),
         }
     }
 
-    /// DeepSpeed's own command, as anybody would type it.
+    /// DeepSpeed's own command, as anybody would type it. To other machines it finds its own way.
     pub fn stock(&self) -> Vec<String> {
-        [self.launcher_args(), self.trainer()].concat()
+        let Some((part, hostfile)) = self.part else {
+            return [self.launcher_args(), self.trainer()].concat();
+        };
+        let (file, at) = (hostfile.to_string_lossy(), self.port.to_string());
+        let words = ["--hostfile", &file, "--master_addr", part.master(), "--master_port", &at];
+        [words.map(str::to_owned).to_vec(), self.trainer()].concat()
     }
 
     /// The same with [`RANK`] between the launcher and each rank, which gives the rank a pipe of its own. `--no_local_rank`,
@@ -91,6 +99,13 @@ impl Launch<'_> {
         let mut args: Vec<String> = vec![];
         let mut add = |words: &[&str]| args.extend(words.iter().map(|word| (*word).to_owned()));
         let port = self.port.to_string();
+        if let Some((part, hostfile)) = self.part {
+            let (hostfile, own) = (hostfile.to_string_lossy(), part.own.to_string());
+            // One launcher a machine, each under a supervisor: DeepSpeed's own way to the others ends at `pkill -f`.
+            add(&["--hostfile", &hostfile, "--no_ssh", "--node_rank", &own, "--master_addr", part.master()]);
+            add(&["--master_port", &port]);
+            return args;
+        }
         match self.devices {
             // Ids are given to `--include`, because `--num_gpus` counts from GPU 0 whatever else is said.
             Devices::Gpus(ids) => {
@@ -222,6 +237,7 @@ mod tests {
             args: &["--trust_cache".to_owned()],
             hostfile: false,
             launcher: Launcher::Deepspeed,
+            part: None,
             wrapper: [Path::new("/bin/dpgui"), Path::new("/w/runs/R")],
         };
         let secret = Secret { variable: "WANDB_API_KEY", value: "canary".to_owned() };

@@ -1,6 +1,6 @@
 //! Runs as people name them: by id, by the beginning of an id, or by name.
 
-use crate::workspace::Workspace;
+use crate::{platform::fs, workspace::Workspace};
 
 use super::{RunError, dir::RunDir, id::RunId, journal::Snapshot, state::RunState};
 
@@ -38,7 +38,7 @@ pub fn find_or_newest(workspace: &Workspace, text: Option<&str>) -> Result<RunDi
     if let Some(text) = text {
         return find(workspace, text);
     }
-    let all = RunDir::all(workspace)?;
+    let all: Vec<_> = RunDir::all(workspace)?.into_iter().filter(|dir| !is_part_of_another(dir)).collect();
     let begun = all.iter().find(|dir| !is_queued(dir));
     begun.or(all.first()).cloned().ok_or(RunError::NoRuns)
 }
@@ -47,6 +47,9 @@ pub fn find_or_newest(workspace: &Workspace, text: Option<&str>) -> Result<RunDi
 /// only if there is no other.
 pub fn find_or_running(workspace: &Workspace, text: Option<&str>) -> Result<RunDir, RunError> {
     let mut running: Vec<_> = RunDir::all(workspace)?.into_iter().filter(is_live).collect();
+    if text.is_none() {
+        running.retain(|dir| !is_part_of_another(dir));
+    }
     if let Some(text) = text {
         // A newer run of that name may be over already.
         running.retain(|dir| dir.id().name().as_str() == text);
@@ -64,6 +67,12 @@ pub fn find_or_running(workspace: &Workspace, text: Option<&str>) -> Result<RunD
         [dir] => Ok(dir.clone()),
         several => Err(RunError::SeveralRunning(ids(several.iter()))),
     }
+}
+
+/// The run that it is a part of is here as well, in a workspace of several machines: that one is meant.
+fn is_part_of_another(dir: &RunDir) -> bool {
+    let origin = dir.spec().ok().and_then(|spec| spec.part?.of);
+    origin.is_some_and(|it| fs::exists(&RunDir::new(&dir.workspace(), it.run).spec_file()))
 }
 
 /// It is not over, as far as the disk knows.

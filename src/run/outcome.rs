@@ -40,6 +40,11 @@ pub enum Outcome {
     Interrupted,
     /// It is gone and nobody saw how.
     Lost,
+    /// Another machine of the run could not go on: how it ended there, if it could still be reached.
+    NodeFailed {
+        host: String,
+        end: Option<Box<Self>>,
+    },
 }
 
 /// What there was not enough of.
@@ -61,6 +66,8 @@ pub enum Concern {
     Stalled,
     /// It was to go on and began anew.
     NotResumed,
+    /// The first machine of the run is not heard of any more.
+    HeadLost,
 }
 
 /// How a run is asked to stop, the most patient first.
@@ -81,7 +88,7 @@ impl Outcome {
         match self {
             Self::Completed => "completed",
             Self::Stopped { .. } => "stopped",
-            Self::Failed { .. } | Self::NotStarted { .. } => "failed",
+            Self::Failed { .. } | Self::NotStarted { .. } | Self::NodeFailed { .. } => "failed",
             Self::OutOfMemory { .. } => "out of memory",
             Self::ExitedEarly => "exited early",
             Self::Abandoned { .. } => "abandoned",
@@ -115,6 +122,12 @@ impl Outcome {
             Self::Withdrawn => "was taken out of the queue before it began".to_owned(),
             Self::Interrupted => "was cut off when the machine went down".to_owned(),
             Self::Lost => "is gone, and nobody saw how it ended".to_owned(),
+            Self::NodeFailed { host, end: Some(end) } => {
+                format!("failed because of the machine `{host}`, where it {}", end.sentence())
+            }
+            Self::NodeFailed { host, end: None } => {
+                format!("failed because the machine `{host}` could not be reached any more")
+            }
         }
     }
 
@@ -130,7 +143,8 @@ impl Outcome {
             | Self::Killed { .. }
             | Self::NotStarted { .. }
             | Self::Interrupted
-            | Self::Lost => Some(Kind::Failed),
+            | Self::Lost
+            | Self::NodeFailed { .. } => Some(Kind::Failed),
         }
     }
 }
@@ -161,6 +175,7 @@ impl Concern {
             Self::NotANumber => "its loss was not a number any more",
             Self::Stalled => "nothing happened any more",
             Self::NotResumed => "it began anew instead of going on from its checkpoint",
+            Self::HeadLost => "the first machine of the run was not heard of any more",
         }
     }
 }

@@ -10,13 +10,14 @@ use crate::{
 
 use super::{RunError, dir::RunDir, launch, supervise::Command};
 
-/// Set by the launcher, see `launcher/launch.py`.
+/// Set by the launcher, see `launcher/launch.py`: the first is counted on one machine, the other on all.
 const LOCAL_RANK: &str = "LOCAL_RANK";
+const RANK: &str = "RANK";
 
 /// Does not return but with an error: from here on this process is the trainer's Python.
 pub fn become_rank(dir: &RunDir, host: &Host, command: &[OsString]) -> Result<Infallible, RunError> {
     let number = host.env.text(LOCAL_RANK).unwrap_or("0");
-    let stream = number.parse().map_or(Stream::Launcher, Stream::Rank);
+    let stream = host.env.text(RANK).unwrap_or(number).parse().map_or(Stream::Launcher, Stream::Rank);
     // A launcher that is killed cannot tell its ranks.
     signal::end_with_parent().map_err(RunError::Supervisor)?;
     let pipe = fifo::open_for_writers(&dir.pipe(stream))?;

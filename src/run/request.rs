@@ -9,6 +9,7 @@ use super::{
     devices::Devices,
     dir::RunDir,
     id::RunName,
+    nodes::{NodesError, Part},
     notify,
     spec::Launcher,
     watchdog::{OnNan, OnStall},
@@ -39,12 +40,17 @@ pub struct Request {
     pub on_stall: OnStall,
     /// Who hears of it, beside those in the settings.
     pub notify: Vec<String>,
+    /// On several machines, and which of them this is.
+    pub part: Option<Part>,
 }
 
 impl Request {
     /// To go on with a run as it was started.
     pub fn again(dir: &RunDir) -> Result<Self, RunError> {
         let spec = dir.spec()?;
+        if let Some(origin) = spec.part.as_ref().and_then(|it| it.of.clone()) {
+            return Err(NodesError::IsPart { id: dir.id().clone(), of: origin.run }.into());
+        }
         // The file may have been moved since; what it said is kept.
         let config = if fs::is_file(&spec.source) { spec.source } else { spec.config };
         Ok(Self {
@@ -61,6 +67,7 @@ impl Request {
             on_nan: spec.watchdog.on_nan,
             on_stall: spec.watchdog.on_stall,
             notify: notify::targets(dir)?,
+            part: spec.part,
         })
     }
 }

@@ -94,11 +94,14 @@ impl Attempt {
 /// A failure that comes from outside, or of a kind that is known to pass.
 fn may_pass(case: Case<'_>) -> bool {
     match case.outcome {
+        // Another machine may be back by then.
+        Outcome::NodeFailed { end: None, .. } => true,
+        Outcome::NodeFailed { end: Some(end), .. } => may_pass(Case { outcome: end, ..case }),
         // By itself it is nobody's fault; where something is known of the cause, that decides.
         Outcome::Killed { signal: None | Some(9) } => case.passes != Some(false),
         Outcome::Failed { .. } => case.passes == Some(true),
         Outcome::Abandoned { concern: Concern::Stalled } => case.on_stall == OnStall::Restart,
-        Outcome::Abandoned { concern: Concern::NotANumber | Concern::NotResumed }
+        Outcome::Abandoned { concern: Concern::NotANumber | Concern::NotResumed | Concern::HeadLost }
         | Outcome::Killed { signal: Some(_) }
         | Outcome::OutOfMemory { .. }
         | Outcome::Completed
@@ -161,11 +164,16 @@ mod tests {
         let failed = Outcome::Failed { exit: crate::platform::signal::Exit::Code(1) };
         let stalled = Outcome::Abandoned { concern: Concern::Stalled };
         let nan = Outcome::Abandoned { concern: Concern::NotANumber };
-        for outcome in [&failed, &stalled, &nan, &Outcome::Stopped { saved: true }, &Outcome::Lost] {
+        let node = |end| Outcome::NodeFailed { host: "node2".to_owned(), end };
+        let failed_there = node(Some(Box::new(failed.clone())));
+        for outcome in
+            [&failed, &failed_there, &stalled, &nan, &Outcome::Stopped { saved: true }, &Outcome::Lost]
+        {
             assert_eq!(refused(case(outcome)), Refusal::WouldFailAgain, "{outcome:?}");
         }
         assert_eq!(refused(Case { passes: Some(false), ..case(&failed) }), Refusal::WouldFailAgain);
         assert!(Attempt::default().next(POLICY, Case { passes: Some(true), ..case(&failed) }).is_ok());
+        assert!(Attempt::default().next(POLICY, case(&node(None))).is_ok(), "it may be back");
         assert!(
             Attempt::default().next(POLICY, Case { on_stall: OnStall::Restart, ..case(&stalled) }).is_ok()
         );

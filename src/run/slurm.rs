@@ -1,4 +1,4 @@
-//! A batch script for Slurm that trains on one machine of a cluster, saves before its time is over, and goes on when it is
+//! A batch script for Slurm that trains on a cluster, saves before its time is over, and goes on when it is
 //! its turn again.
 
 use std::path::Path;
@@ -15,7 +15,9 @@ pub struct Job<'a> {
     pub workspace: &'a Path,
     /// Absolute.
     pub config: &'a Path,
-    /// GPUs of one machine; 0 for a machine without.
+    /// Machines; of several, ssh has to lead from the first to the others.
+    pub nodes: u32,
+    /// GPUs of each; 0 for machines without.
     pub gpus: u32,
     /// As `sbatch --time` has it.
     pub time: Option<&'a str>,
@@ -40,13 +42,14 @@ pub fn script(job: &Job<'_>) -> String {
         .into_iter()
         .chain(job.args.iter().map(AsRef::as_ref)),
     );
+    let (hosts, machines) = hosts(job);
     let stop = as_typed([job.program.as_os_str(), "-C".as_ref(), job.workspace.as_os_str(), "stop".as_ref()]);
     format!(
         r#"{head}
 # Every start of this job, the first and those after a requeue, goes on from what it has saved so far.
 run="job-$SLURM_JOB_ID"
 requeue=
-
+{hosts}
 # The time is nearly over, or the job is preempted: save, leave, and be started again.
 again() {{
     requeue=yes
@@ -59,24 +62,42 @@ leave() {{
 trap again USR1
 trap leave TERM INT
 
-{train} --name "$run" --resume-or-start "$run" &
+{train}{machines} --name "$run" --resume-or-start "$run" &
 training=$!
 # A signal ends a wait and not the training.
 while kill -0 "$training" 2> /dev/null; do wait "$training"; done
 wait "$training"
 code=$?
-[ -n "$requeue" ] && exec scontrol requeue "$SLURM_JOB_ID"
+if [ -n "$requeue" ]; then scontrol requeue "$SLURM_JOB_ID"; exit; fi
 exit "$code"
 "#
     )
 }
 
+/// Of a job on several machines: the lines that write their names down, and what `dpgui train` is told of it.
+fn hosts(job: &Job<'_>) -> (String, &'static str) {
+    if job.nodes == 1 {
+        return (String::new(), "");
+    }
+    let slots = job.gpus.max(1);
+    let text = format!(
+        r#"
+# The machines of this start, the one that this script runs on first.
+hosts=$(mktemp)
+trap 'rm -f "$hosts"' EXIT
+scontrol show hostnames "$SLURM_JOB_NODELIST" | sed 's/$/ slots={slots}/' > "$hosts"
+"#
+    );
+    (text, r#" --hostfile "$hosts""#)
+}
+
 /// What Slurm is asked for.
 fn head(job: &Job<'_>) -> String {
     let name = job.config.file_stem().unwrap_or_default().to_string_lossy();
-    let mut options = vec![format!("--job-name={name}"), "--nodes=1".to_owned(), "--ntasks=1".to_owned()];
+    let mut options = vec![format!("--job-name={name}"), format!("--nodes={}", job.nodes)];
+    options.push("--ntasks-per-node=1".to_owned());
     if job.gpus > 0 {
-        options.push(format!("--gpus={}", job.gpus));
+        options.push(format!("--gpus-per-node={}", job.gpus));
     }
     for (option, value) in [("--time", job.time), ("--partition", job.partition)] {
         options.extend(value.map(|value| format!("{option}={value}")));

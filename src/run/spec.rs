@@ -1,6 +1,6 @@
 //! What a run was started with. Written once, before anything runs; read by whoever looks after the run later.
 
-use std::{fmt, path::PathBuf, str::FromStr};
+use std::{fmt, ops::Range, path::PathBuf, str::FromStr};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -16,6 +16,7 @@ use super::{
     id::RunId,
     launch,
     lease::Claim,
+    nodes::Part,
     restart::{Attempt, Policy},
     watchdog::Wishes,
 };
@@ -66,6 +67,9 @@ pub struct Spec {
     pub restart: Option<Policy>,
     #[serde(default)]
     pub watchdog: Wishes,
+    /// Of a run on several machines.
+    #[serde(default)]
+    pub part: Option<Part>,
     /// Of the machine's boot in which the run was started.
     pub boot_id: String,
     pub dpgui: String,
@@ -146,12 +150,38 @@ impl Spec {
     /// What the run prints into. A launcher with one rank has one pipe: there is nobody whose lines could damage
     /// theirs, and the command stays the stock one.
     pub fn streams(&self) -> Vec<Stream> {
-        let ranks = (0..self.devices.ranks()).map(Stream::Rank);
-        match self.launcher {
-            Launcher::Deepspeed if self.devices.ranks() == 1 => vec![Stream::Launcher],
+        let first = self.first_rank();
+        let ranks = (first..first + self.devices.ranks()).map(Stream::Rank);
+        let own = match self.launcher {
+            Launcher::Deepspeed if self.devices.ranks() == 1 && self.part.is_none() => vec![Stream::Launcher],
             Launcher::Deepspeed => [Stream::Launcher].into_iter().chain(ranks).collect(),
             Launcher::Direct => ranks.collect(),
+        };
+        own.into_iter().chain(self.guests().flat_map(|number| self.streams_of(number))).collect()
+    }
+
+    /// Those that come from another machine.
+    pub fn streams_of(&self, number: u32) -> Vec<Stream> {
+        let Some(part) = &self.part else { return vec![] };
+        part.streams_of(number, self.launcher).into_iter().map(|(here, _)| here).collect()
+    }
+
+    /// For people: the GPUs, or the machines.
+    pub fn place(&self) -> String {
+        match &self.part {
+            Some(part) if part.is_head() => format!("{} machines: {}", part.nodes.len(), part.machines()),
+            Some(_) | None => self.devices.to_string(),
         }
+    }
+
+    /// The machines that have parts of this run.
+    pub fn guests(&self) -> Range<u32> {
+        self.part.as_ref().map_or(0..0, Part::guests)
+    }
+
+    /// Of this machine, among those of all.
+    fn first_rank(&self) -> u32 {
+        self.part.as_ref().map_or(0, |part| part.ranks_of(part.own).start)
     }
 
     /// What the supervisor starts, each with the stream that it prints to.
@@ -164,20 +194,24 @@ impl Spec {
                 vec![(Stream::Launcher, command)]
             }
             Launcher::Direct => {
-                let rank = |number| (Stream::Rank(number), self.rank(number, &env));
+                let first = self.first_rank();
+                let rank = |number| (Stream::Rank(first + number), self.rank(number, &env));
                 (0..self.devices.ranks()).map(rank).collect()
             }
         }
     }
 
-    /// One rank with what DeepSpeed's launcher would give it (`launcher/launch.py`), on one machine.
+    /// One rank with what DeepSpeed's launcher would give it (`launcher/launch.py`).
     fn rank(&self, number: u32, env: &Env) -> CommandSpec {
         let (mut env, ranks) = (env.clone(), self.devices.ranks());
+        let alone = ("127.0.0.1", ranks, 0, 1);
+        let (master, world, node, nodes) =
+            self.part.as_ref().map_or(alone, |it| (it.master(), it.ranks(), it.own, it.nodes.len()));
         env.set("CUDA_VISIBLE_DEVICES", self.devices.ids());
-        env.set("MASTER_ADDR", "127.0.0.1").set("MASTER_PORT", self.master_port.to_string());
-        env.set("WORLD_SIZE", ranks.to_string()).set("LOCAL_SIZE", ranks.to_string());
-        env.set("CROSS_RANK", "0").set("CROSS_SIZE", "1");
-        env.set("RANK", number.to_string()).set("LOCAL_RANK", number.to_string());
+        env.set("MASTER_ADDR", master).set("MASTER_PORT", self.master_port.to_string());
+        env.set("WORLD_SIZE", world.to_string()).set("LOCAL_SIZE", ranks.to_string());
+        env.set("CROSS_RANK", node.to_string()).set("CROSS_SIZE", nodes.to_string());
+        env.set("RANK", (self.first_rank() + number).to_string()).set("LOCAL_RANK", number.to_string());
         let args = launch::with_local_rank(&self.args, &number.to_string());
         CommandSpec::new(&self.program, &env, &self.cwd).args(args)
     }

@@ -27,7 +27,9 @@ use super::{
     id::{RunId, RunName},
     launch::{self, Launch},
     lease::Claim,
-    list, notify,
+    list,
+    nodes::{Hostfile, Part, preflight},
+    notify,
     outcome::Outcome,
     queue,
     request::Request,
@@ -117,11 +119,16 @@ pub fn start(site: Site<'_>, request: &Request, _setup: &Lock) -> Result<Started
     let config = TrainConfig::load(&request.config, workspace, &host.env)?;
     let nvidia = gpu::detect(host);
     let found: &[Gpu] = nvidia.as_ref().map_or(&[], |it| &it.gpus);
-    let devices = Devices::choose(&config.training, request.gpus.as_deref(), found, &host.env);
+    let devices = match &request.part {
+        Some(part) => Devices::for_slots(&config.training, part.own_node().slots, found),
+        None => Devices::choose(&config.training, request.gpus.as_deref(), found, &host.env),
+    };
+    let ranks = |devices: &Devices| request.part.as_ref().map_or_else(|| devices.ranks(), Part::ranks);
     // What is wrong with the files is said first: another GPU would not mend it.
-    let mut warnings = check_config(&config, devices.as_ref().ok().map(Devices::ranks), &request.args)?;
+    let mut warnings = check_config(&config, devices.as_ref().ok().map(ranks), &request.args)?;
     let devices = devices?;
-    let data = data::check(site, &config, devices.ranks())?;
+    let data = data::check(site, &config, ranks(&devices))?;
+    warnings.extend(preflight::check(site, request, (&config, &script))?);
 
     // One start at a time, until the others can read in the run's folder what it uses.
     fs::create_dir_all(&workspace.internal())?;
@@ -189,7 +196,7 @@ fn hand_over(host: &Host, dir: &RunDir, spec: &Spec, env: &Env) -> Result<(), Ru
     Ok(())
 }
 
-fn check_setup(workspace: &Workspace, script: &Path) -> Result<(), RunError> {
+pub(super) fn check_setup(workspace: &Workspace, script: &Path) -> Result<(), RunError> {
     let program = launch::program(workspace);
     if !fs::is_file(&program) {
         return Err(RunError::NotSetUp { path: program });
@@ -204,7 +211,11 @@ fn check_setup(workspace: &Workspace, script: &Path) -> Result<(), RunError> {
 ///
 /// # Errors
 /// All errors at once, with the warnings: they may say why something seems to be missing.
-fn check_config(config: &TrainConfig, ranks: Option<u32>, args: &[String]) -> Result<Vec<String>, RunError> {
+pub(super) fn check_config(
+    config: &TrainConfig,
+    ranks: Option<u32>,
+    args: &[String],
+) -> Result<Vec<String>, RunError> {
     let mut found = config.findings_with(ranks, args);
     found.retain(|finding| finding.severity != Severity::Note);
     if found.iter().any(|finding| finding.severity == Severity::Error) {
@@ -272,7 +283,13 @@ impl Plan<'_> {
         // Tells this run's folder under `output_dir` from those of its siblings, see `TrainerFolder::find`.
         let mut copy = fs::open_append(&resolved.config)?;
         fs::append(&mut copy, &resolved.config, format!("\n# dpgui run {}\n", dir.id()))?;
-        if self.continued.is_none() {
+        let (hostfile, part) = (dir.hostfile(), self.request.part.as_ref());
+        if let Some(part) = part {
+            fs::write_atomic(&hostfile, Hostfile::text(&part.nodes))?;
+        }
+        // The trainer at the head makes the folder, and waits for us.
+        let is_part = part.is_some_and(|it| !it.is_head());
+        if self.continued.is_none() && !is_part {
             folder::keep_apart(self.live, &resolved.output_dir);
         }
         let resumes = self.continued.map(|it| it.folder.name_in(&resolved.output_dir));
@@ -281,11 +298,12 @@ impl Plan<'_> {
             script: self.script,
             config: &resolved.config,
             devices: self.devices,
-            port: net::free_port(&ports(self.live)).map_err(RunError::NoPort)?,
+            port: self.port()?,
             resumes: resumes.as_deref(),
             args: &self.request.args,
             hostfile: fs::exists(Path::new(launch::HOSTFILE)),
             launcher: self.request.launcher,
+            part: part.map(|part| (part, &*hostfile)),
             wrapper: [&host.program, dir.path()],
         };
         let env = launch::env(workspace, self.devices, &host.env, self.nvidia, &resolved.secrets);
@@ -298,6 +316,14 @@ impl Plan<'_> {
         make_room(dir, &spec)?;
         fs::write_atomic(&dir.spec_file(), serde_json::to_string_pretty(&spec).unwrap_or_default())?;
         Ok((spec, env))
+    }
+
+    /// Where the ranks meet: on a machine that has only a part, where the head says.
+    fn port(&self) -> Result<u16, RunError> {
+        match self.request.part.as_ref().and_then(|part| part.of.as_ref()) {
+            Some(origin) => Ok(origin.port),
+            None => net::free_port(&ports(self.live)).map_err(RunError::NoPort),
+        }
     }
 
     fn spec_of(
@@ -341,6 +367,7 @@ impl Plan<'_> {
                 nan_steps: wishes.nan_steps,
                 stall_after: wishes.stall_after,
             },
+            part: self.request.part.clone(),
             boot_id: procfs::boot_id(),
             dpgui: env!("CARGO_PKG_VERSION").to_owned(),
             created: clock::now(),

@@ -14,7 +14,7 @@ use crate::platform::{
 };
 
 use super::{
-    evidence::{Asked, Evidence, Phase, Sight},
+    evidence::{Asked, Evidence, NodeFailure, Phase, Sight},
     journal::Record,
     outcome::{Concern, Manner, Memory, Outcome},
 };
@@ -138,6 +138,8 @@ pub enum Event {
     StopRequested(Manner),
     /// It is so wrong that the user wants it ended.
     Concerned(Concern),
+    /// Another machine of the run cannot go on.
+    NodeFailed(NodeFailure),
     /// Somebody wants a checkpoint, and the training to go on.
     SaveWanted,
     /// The trainer's control file was written.
@@ -261,6 +263,7 @@ fn queued(event: &Event) -> Next {
         | Event::OutOfMemory(_)
         | Event::NobodyLeft(_)
         | Event::Concerned(_)
+        | Event::NodeFailed(_)
         | Event::SaveWanted
         | Event::SaveRequested
         | Event::SaveFailed
@@ -284,6 +287,7 @@ fn starting(event: Event) -> Next {
         | Event::OutOfMemory(_)
         | Event::StopRequested(_)
         | Event::Concerned(_)
+        | Event::NodeFailed(_)
         | Event::SaveWanted
         | Event::SaveRequested
         | Event::SaveFailed
@@ -316,6 +320,7 @@ impl Waiting {
             | Event::OutOfMemory(_)
             | Event::NobodyLeft(_)
             | Event::Concerned(_)
+            | Event::NodeFailed(_)
             | Event::SaveWanted
             | Event::SaveRequested
             | Event::SaveFailed
@@ -624,6 +629,7 @@ mod tests {
             prop_oneof![Just(Manner::Graceful), Just(Manner::NoSave), Just(Manner::Now)]
                 .prop_map(Event::StopRequested),
             prop_oneof![Just(Concern::NotANumber), Just(Concern::Stalled)].prop_map(Event::Concerned),
+            prop_oneof![Just(None), Just(Some(Outcome::Lost))].prop_map(node_failed),
             Just(Event::SaveWanted),
             Just(Event::SaveRequested),
             Just(Event::SaveFailed),
@@ -631,6 +637,10 @@ mod tests {
             Just(Event::Signalled),
             Just(Event::Turn),
         ]
+    }
+
+    fn node_failed(end: Option<Outcome>) -> Event {
+        Event::NodeFailed(NodeFailure { host: "node2".to_owned(), end })
     }
 
     const fn degree(state: &RunState) -> Option<Degree> {

@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
     net::unix::pipe,
@@ -39,12 +39,17 @@ use super::{
     watchdog::Watchdog,
 };
 
+mod afar;
 mod again;
 mod alarm;
 mod child;
+mod command;
 mod output;
 mod turn;
 
+pub use command::Command;
+
+use afar::{NodeNote, Others};
 use alarm::Pulse;
 
 /// Between two looks at what sends no event: processes that are not our children, a snapshot that is not due yet.
@@ -62,26 +67,6 @@ pub enum Begin {
     Adopt,
 }
 
-/// A line on the control pipe.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", tag = "command")]
-pub enum Command {
-    Stop {
-        manner: Manner,
-    },
-    /// Write a checkpoint and go on.
-    Save,
-    /// Leave the queue. One that has begun does not.
-    Withdraw,
-    /// Something is free that a queued run may have waited for.
-    Look,
-    /// From a rank that has become one below DeepSpeed's launcher.
-    RankStarted {
-        rank: usize,
-        process: ProcessId,
-    },
-}
-
 /// Records of the supervisor's own, beside those of the machine.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "kebab-case", tag = "event")]
@@ -92,6 +77,8 @@ enum Note {
     Queued,
     /// Others compute where the run is about to.
     Strangers { strangers: Vec<Stranger> },
+    /// News of another machine.
+    Node(NodeNote),
 }
 
 #[expect(
@@ -127,6 +114,7 @@ struct Supervisor {
     leases: Option<Vec<Lock>>,
     watchdog: Watchdog,
     pulse: Pulse,
+    others: Others,
 }
 
 /// Looks after the run until nothing of it is left.
@@ -186,6 +174,7 @@ impl Supervisor {
             using: None,
             leases: None,
             pulse: Pulse::default(),
+            others: Others::default(),
         })
     }
 
@@ -199,7 +188,10 @@ impl Supervisor {
         let mut commands = BufReader::new(control).lines();
         self.using = using;
         match self.begin {
-            Begin::Start => self.begin()?,
+            Begin::Start => {
+                self.begin()?;
+                self.stay_in_touch();
+            }
             Begin::Adopt => self.adopt()?,
         }
         self.journal.save(&self.now);
@@ -257,6 +249,8 @@ impl Supervisor {
                 self.tell(Event::StopRequested(Manner::NoSave));
             }
             Some(Command::RankStarted { rank, process }) => self.ranks.add(rank, process),
+            Some(Command::Node { node, state }) => self.node_said(node, state),
+            Some(Command::Beat) => self.others.head_is_there(),
             Some(Command::Withdraw) | None => {}
         }
     }
@@ -291,7 +285,9 @@ impl Supervisor {
             // It must not hold its GPUs where nobody can see it.
             self.tell(Event::StopRequested(Manner::Graceful));
         }
+        self.stay_in_touch();
         if self.is_near_end() && self.marks.find().is_empty() && !self.waits_for_room() {
+            self.part_is_done();
             self.diagnose();
             let again = self.again();
             self.tell(Event::NobodyLeft(again));
@@ -314,6 +310,8 @@ impl Supervisor {
         let is_next_try = matches!(self.now.state, RunState::Waiting(_));
         if is_next_try && !self.has_leases() {
             // Somebody was faster; it goes on where that one ends.
+            self.deadline = Some(Instant::now() + LOOK_EVERY);
+        } else if self.waits_for_others() {
             self.deadline = Some(Instant::now() + LOOK_EVERY);
         } else if self.nobody_left.is_none() {
             // Whoever only waits for room on the disk has nobody to end.

@@ -21,12 +21,16 @@ use super::{
 ///
 /// # Errors
 /// When the configuration cannot be read, or asks for GPUs that are not there.
-pub fn command(site: Site<'_>, request: &Request) -> Result<String, RunError> {
+pub fn command(site: Site<'_>, request: &Request, hostfile: Option<&Path>) -> Result<String, RunError> {
     let Site { host, workspace, settings, .. } = site;
     let config = TrainConfig::load(&request.config, workspace, &host.env)?;
     let nvidia = gpu::detect(host);
     let found = nvidia.as_ref().map_or(&[][..], |it| &it.gpus);
-    let devices = Devices::choose(&config.training, request.gpus.as_deref(), found, &host.env)?;
+    let part = request.part.as_ref().zip(hostfile);
+    let devices = match part {
+        Some((part, _)) => Devices::for_slots(&config.training, part.own_node().slots, found)?,
+        None => Devices::choose(&config.training, request.gpus.as_deref(), found, &host.env)?,
+    };
     let script = settings.trainer_script(workspace);
     let launch = Launch {
         workspace,
@@ -38,6 +42,7 @@ pub fn command(site: Site<'_>, request: &Request) -> Result<String, RunError> {
         args: &request.args,
         hostfile: fs::exists(Path::new(HOSTFILE)),
         launcher: Launcher::Deepspeed,
+        part,
         wrapper: [&host.program, workspace.root()],
     };
     let env = launch::env(workspace, &devices, &host.env, nvidia.as_ref(), &[]);

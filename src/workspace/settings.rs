@@ -106,6 +106,9 @@ pub struct RunSettings {
     /// Without a sign of life, before a run counts as stalled.
     #[serde(deserialize_with = "time")]
     pub stall_after: Duration,
+    /// Without a word from another machine of the run, before that one counts as lost.
+    #[serde(deserialize_with = "time")]
+    pub node_patience: Duration,
     /// Steps in a row whose loss is not a number, before that counts.
     pub nan_steps: u32,
     /// Runs that may train at once where there is no GPU.
@@ -120,6 +123,7 @@ impl Default for RunSettings {
         Self {
             restart_delay: Duration::from_secs(10),
             stall_after,
+            node_patience: Duration::from_mins(1),
             nan_steps: 10,
             cpu_slots: 1,
             notify: vec![],

@@ -51,7 +51,12 @@ def option(args, name):
 
 def runner(args):
     include, count = option(args, "--include"), option(args, "--num_gpus")
-    devices = include.removeprefix("localhost:").split(",") if include else [str(n) for n in range(int(count))]
+    if "--no_ssh" in args:
+        devices = one_of_several(args)
+    elif include:
+        devices = include.removeprefix("localhost:").split(",")
+    else:
+        devices = [str(n) for n in range(int(count))]
     script = next(i for i, arg in enumerate(args) if arg.endswith("train.py"))
     os.environ["MASTER_PORT"] = option(args[:script], "--master_port")
     # With `--no_python`, what follows is a whole command, which runs the script below it.
@@ -63,6 +68,14 @@ def runner(args):
         file.unlink()
     # Only positive codes are passed on, as upstream does it.
     sys.exit(code if code > 0 else 0)
+
+
+def one_of_several(args):
+    lines = Path(option(args, "--hostfile")).read_text().splitlines()
+    slots = [int(line.split("slots=")[1]) for line in lines]
+    own = int(option(args, "--node_rank"))
+    os.environ.update(FIRST=str(sum(slots[:own])), WORLD=str(sum(slots)), MASTER_ADDR=option(args, "--master_addr"))
+    return [str(n) for n in range(slots[own])]
 
 
 def claim(devices):
@@ -92,7 +105,9 @@ def launcher(devices, args):
     signal.signal(signal.SIGINT, end)
     signal.signal(signal.SIGTERM, end)
     for number, _device in enumerate(devices):
-        env = dict(os.environ, RANK=str(number), LOCAL_RANK=str(number), WORLD_SIZE=str(len(devices)))
+        rank = int(os.environ.get("FIRST", "0")) + number
+        world = os.environ.get("WORLD", str(len(devices)))
+        env = dict(os.environ, RANK=str(rank), LOCAL_RANK=str(number), WORLD_SIZE=world)
         command = args if "__rank" in args else [sys.executable, "-u", __file__, "rank", *args]
         ranks.append(subprocess.Popen(command, env=env))
     alive = list(ranks)
@@ -127,7 +142,7 @@ def rank(args):
             os._exit(1)
         time.sleep(1000 if knob("CACHE") == "dies" else float(knob("CACHE")))
     if knob("GREET"):
-        say(f"I am rank {number}")
+        say(" by ".join(filter(None, (f"I am rank {number}", os.environ.get("NCCL_SOCKET_IFNAME")))))
     if number == 0:
         show()
         if knob("DAEMON"):

@@ -31,6 +31,7 @@ mod lock;
 mod locking;
 mod logs;
 mod looking_after;
+mod nodes;
 mod odd_machines;
 mod offline;
 mod private_index;

@@ -1,6 +1,7 @@
 //! What several tests need: a place of their own to run the program in, servers with faults, repositories.
 
 pub(crate) mod browser;
+pub(crate) mod cluster;
 pub(crate) mod file_server;
 pub(crate) mod git_repository;
 pub(crate) mod git_server;

@@ -10,8 +10,8 @@ use crate::run::{
 };
 
 use super::{
-    Action, Degree, Event, LINGER, Next, RunState, Running, Save, adopted, first_degree, interrupt,
-    request_save, stopping,
+    AFTER_TERM, Action, Degree, Event, LINGER, Next, RunState, Running, Save, adopted, first_degree,
+    interrupt, request_save, stopping, terminate,
 };
 
 impl Running {
@@ -46,6 +46,13 @@ impl Running {
                 // What is on disk is worth more than what it would save now.
                 let asked = Asked { manner: Manner::NoSave, concern: Some(concern) };
                 return (stopping(self.evidence, Degree::Interrupt, Some(asked)), actions);
+            }
+            Event::NodeFailed(ref failure) => {
+                self.evidence.node_failed(failure);
+                let mut actions = vec![Action::Record(Record::NodeFailed { host: failure.host.clone() })];
+                // The others wait for it in the middle of a step: there is nothing that they could save.
+                actions.extend(terminate(AFTER_TERM));
+                return (stopping(self.evidence, Degree::Terminate, None), actions);
             }
             Event::Signalled => {
                 let mut actions = vec![Action::Record(Record::SupervisorSignalled)];

@@ -44,6 +44,15 @@ impl Stopping {
                     _ => ended(outcome),
                 };
             }
+            Event::NodeFailed(ref failure) => {
+                self.evidence.node_failed(failure);
+                let mut actions = vec![Action::Record(Record::NodeFailed { host: failure.host.clone() })];
+                if self.degree < Degree::Terminate {
+                    self.degree = Degree::Terminate;
+                    actions.extend(terminate(AFTER_TERM));
+                }
+                actions
+            }
             Event::StopRequested(manner) => self.asked_again(manner),
             Event::SaveRequested => {
                 self.save_requested = true;

@@ -97,6 +97,8 @@ impl Supervisor {
             }
             self.now.attempt.resumes = Some(folder.name_in(&original.output_dir));
         }
+        // The parts on other machines begin anew as well.
+        self.now.nodes.clear();
         self.spec = original.for_attempt(&self.now.attempt);
         self.take_over_env();
         Ok(())

@@ -68,6 +68,7 @@ impl Supervisor {
         self.streams.catch_up(&mut |_, line| told.extend(sight::read(line)));
         self.take_note(told);
         self.take_output(Streams::take_all)?;
+        self.close_what_is_over();
         while self.is_behind {
             self.read_on();
         }

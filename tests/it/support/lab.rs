@@ -256,13 +256,22 @@ impl Run {
 
     /// The processes that keep it.
     pub(crate) fn keepers(&self) -> Vec<u32> {
+        self.helpers("__keep")
+    }
+
+    /// The processes that keep it in touch with other machines.
+    pub(crate) fn links(&self) -> Vec<u32> {
+        self.helpers("__link")
+    }
+
+    fn helpers(&self, command: &str) -> Vec<u32> {
         let folder = self.path.to_string_lossy().into_owned();
         let pids = fs::read_dir("/proc").expect("/proc").flatten();
         let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
         let keeps = |pid: &u32| {
             let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
             let words: Vec<_> = line.split(|byte| *byte == 0).map(String::from_utf8_lossy).collect();
-            words.get(1).is_some_and(|word| word == "__keep") && words.iter().any(|word| *word == folder)
+            words.get(1).is_some_and(|word| word == command) && words.iter().any(|word| *word == folder)
         };
         pids.filter(keeps).collect()
     }
@@ -289,7 +298,7 @@ impl Run {
         self.processes().into_iter().filter(has).collect()
     }
 
-    fn json(&self, name: &str) -> Option<Value> {
+    pub(crate) fn json(&self, name: &str) -> Option<Value> {
         serde_json::from_str(&fs::read_to_string(self.path.join(name)).ok()?).ok()
     }
 }

@@ -1,0 +1,53 @@
+//! Why machines cannot train together.
+
+use std::{io, path::PathBuf};
+
+use crate::error::{Kind, Report};
+
+use super::{super::id::RunId, preflight::Obstacle};
+
+#[derive(Debug, thiserror::Error)]
+pub enum NodesError {
+    #[error("`{host}`, the first machine of the hostfile, is not this one")]
+    NotTheFirst { host: String, source: io::Error },
+    #[error("{}", listed(.0))]
+    Obstacles(Vec<Obstacle>),
+    #[error(
+        "this trainer cannot cache a dataset on {machines} machines: `{}` gives all ranks a queue that only those of the \
+         first one can reach", path.display()
+    )]
+    CannotCache { path: PathBuf, machines: usize },
+    #[error("`{id}` is a part of `{of}`, a run of another machine")]
+    IsPart { id: RunId, of: RunId },
+}
+
+impl Report for NodesError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::NotTheFirst { .. } | Self::IsPart { .. } => Kind::Usage,
+            Self::Obstacles(found) => found.iter().find_map(|it| it.kind).unwrap_or(Kind::Failed),
+            Self::CannotCache { .. } => Kind::Unsupported,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::NotTheFirst { .. } => Some(
+                "start it on the first machine of the file, or put this one first, by the name that the others know"
+                    .to_owned(),
+            ),
+            // Each has one of its own.
+            Self::Obstacles(_) => None,
+            Self::CannotCache { .. } => Some(
+                "train on one machine; a trainer that can do it is named by `[trainer] script` in `dpgui.toml`"
+                    .to_owned(),
+            ),
+            Self::IsPart { of, .. } => Some(format!("on the first machine: `dpgui resume {of}`")),
+        }
+    }
+}
+
+fn listed(found: &[Obstacle]) -> String {
+    let lines: Vec<String> = found.iter().map(Obstacle::sentence).collect();
+    format!("these machines cannot train together\n{}", lines.join("\n"))
+}
