@@ -11,7 +11,8 @@ use crate::{
     commands::{self, Context},
     error::Error,
     output::{Mode, Output},
-    platform::Host,
+    platform::{Host, fs},
+    ui::jobs::DONE,
     workspace::Workspace,
 };
 
@@ -90,17 +91,26 @@ impl Command {
 /// Parses, detects the host, dispatches, reports: the one place where an error becomes an exit code.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    let host = match Host::detect() {
+    let mut host = match Host::detect() {
         Ok(host) => host,
         Err(error) => return report(&Output::new(Mode::Plain), &error),
     };
+    // For this process alone: what it starts is no job.
+    let done_file = host.env.get(DONE).map(PathBuf::from);
+    host.env.remove(DONE);
     let output = Output::new(mode(&cli.global, &host));
     let chosen = cli.global.workspace.as_deref().or_else(|| cli.command.usual_workspace());
     let workspace = Workspace::find(&host, chosen);
     let context = Context { host, workspace, output };
     let done = dispatch(&cli.command, &context);
-    done.and_then(|code| Ok(context.output.arrived().map(|()| code)?))
-        .unwrap_or_else(|error| report(&context.output, &error))
+    let code = done
+        .and_then(|code| Ok(context.output.arrived().map(|()| code)?))
+        .unwrap_or_else(|error| report(&context.output, &error));
+    if let Some(file) = done_file {
+        // Without it the job counts as killed, which is no worse.
+        let _ = fs::write_snapshot(&file, "");
+    }
+    code
 }
 
 fn dispatch(command: &Command, context: &Context) -> Result<ExitCode, Error> {

@@ -30,6 +30,7 @@ pub mod place;
 pub mod ports;
 pub mod process;
 pub mod procfs;
+pub mod random;
 pub mod retry;
 pub mod session;
 pub mod signal;

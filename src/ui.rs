@@ -29,7 +29,7 @@ mod table;
 
 use std::{
     io,
-    net::IpAddr,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -37,6 +37,7 @@ use std::{
 
 use axum::{Router, extract::DefaultBodyLimit, middleware};
 use serde_json::Value;
+use tokio::sync::Semaphore;
 
 use crate::{
     error::{Kind, Report},
@@ -66,6 +67,9 @@ const REFUSAL: Duration = Duration::from_millis(200);
 
 /// A page that has taken nothing for so long has gone.
 const STALLED: Duration = Duration::from_secs(30);
+
+/// Logs that are followed at once: of the 128 watches that a user usually has, others need some.
+const LOGS: usize = 96;
 
 /// Bytes of a request's body: a configuration of a megabyte is none.
 const LARGEST: usize = 1 << 20;
@@ -97,7 +101,11 @@ pub struct Inner {
     hub: Hub,
     jobs: Jobs,
     page: Page,
+    /// Where the page is looked for, if not where setup builds it.
+    chosen_page: Option<PathBuf>,
     over: Over,
+    /// Logs that can be followed at once: each takes a thread and one of the kernel's watches.
+    log_places: Arc<Semaphore>,
     /// The OpenAPI document.
     description: Value,
 }
@@ -199,7 +207,7 @@ fn folder(workspace: &Workspace) -> PathBuf {
 pub struct Server {
     app: App,
     runtime: tokio::runtime::Runtime,
-    listener: tokio::net::TcpListener,
+    listeners: Vec<tokio::net::TcpListener>,
     service: Router,
     observer: hub::Observer,
     /// So that there is one server in a workspace; its text says where.
@@ -225,8 +233,7 @@ impl Server {
             .map_err(UiError::Runtime)?;
         let alone = Lock::exclusive(&folder.join("server.lock"), "dpgui ui", Wait::No);
         let alone = alone.map_err(|cause| served(cause, &folder))?;
-        let listener = runtime.block_on(listen::bind(wish.address, wish.port))?;
-        let port = listener.local_addr().map_err(UiError::Runtime)?.port();
+        let (listeners, port) = runtime.block_on(listen::bind(wish.address, wish.port))?;
         fs::write_private(&address_file(&folder), authority(wish.address, port))?;
         let (hub, observer) = Hub::new(host, workspace);
         let mut routes = table();
@@ -241,7 +248,9 @@ impl Server {
             hub,
             jobs: Jobs::of(workspace),
             page: Page::of(workspace, wish.page.as_deref()),
+            chosen_page: wish.page.clone(),
             over: Over::default(),
+            log_places: Arc::new(Semaphore::new(LOGS)),
             description,
         }));
         let service = routes
@@ -250,16 +259,22 @@ impl Server {
             .layer(DefaultBodyLimit::max(LARGEST))
             .layer(middleware::from_fn_with_state(app.clone(), guard::guard))
             .with_state(app.clone());
-        Ok(Self { app, runtime, listener, service, observer, _alone: alone, address: wish.address })
+        Ok(Self { app, runtime, listeners, service, observer, _alone: alone, address: wish.address })
     }
 
     /// An address that signs a browser in.
-    pub fn link(&self) -> String {
+    ///
+    /// # Errors
+    /// When there are no random numbers to be had.
+    pub fn link(&self) -> Result<String, UiError> {
         link(&authority(self.address, self.app.names.port()), &self.app.keys)
     }
 
     /// The same where another server hands requests on.
-    pub fn link_at(&self, port: u16) -> String {
+    ///
+    /// # Errors
+    /// As for [`Self::link`].
+    pub fn link_at(&self, port: u16) -> Result<String, UiError> {
         link(&authority(self.address, port), &self.app.keys)
     }
 
@@ -279,12 +294,10 @@ impl Server {
 
     /// Serves until it is ended.
     pub fn run(self) {
-        let Self { app, runtime, listener, service, observer, .. } = self;
+        let Self { app, runtime, listeners, service, observer, .. } = self;
         let watched = app.clone();
-        let looking = std::thread::spawn(move || observer.run(&watched.hub, || watched.over.is_over()));
-        runtime.block_on(listen::serve(listener, service, app.over.clone()));
-        app.hub.look();
-        let _ = looking.join();
+        std::thread::spawn(move || observer.run(&watched.hub, || watched.over.is_over()));
+        runtime.block_on(listen::serve(listeners, &service, &app.over));
         // What waits for a file or a client is of no use any more.
         runtime.shutdown_background();
     }
@@ -308,7 +321,7 @@ pub fn another_link(workspace: &Workspace, usual: (IpAddr, u16)) -> Result<(Stri
     let keys = Keys::of(&folder)?;
     let serves = Lock::is_held(&folder.join("server.lock"));
     let known = fs::read_optional(&address_file(&folder))?.filter(|_| serves);
-    Ok((link(&known.unwrap_or_else(|| authority(usual.0, usual.1)), &keys), serves))
+    Ok((link(&known.unwrap_or_else(|| authority(usual.0, usual.1)), &keys)?, serves))
 }
 
 /// What scripts bring as `Authorization: Bearer`.
@@ -332,14 +345,14 @@ pub fn description() -> Value {
     openapi::document(&mut table())
 }
 
-fn link(authority: &str, keys: &Keys) -> String {
-    format!("http://{authority}/#t={}", keys.link_code())
+fn link(authority: &str, keys: &Keys) -> Result<String, UiError> {
+    Ok(format!("http://{authority}/#t={}", keys.link_code()?))
 }
 
 /// As a browser of this machine calls it.
 fn authority(address: IpAddr, port: u16) -> String {
     match address {
-        IpAddr::V4(it) if it.is_loopback() => format!("localhost:{port}"),
+        IpAddr::V4(Ipv4Addr::LOCALHOST) | IpAddr::V6(Ipv6Addr::LOCALHOST) => format!("localhost:{port}"),
         it if it.is_unspecified() => format!("localhost:{port}"),
         IpAddr::V4(it) => format!("{it}:{port}"),
         IpAddr::V6(it) => format!("[{it}]:{port}"),
@@ -353,7 +366,8 @@ fn address_file(folder: &Path) -> PathBuf {
 /// An address that is listened on is a name too, for whoever comes from elsewhere.
 fn names(wish: &Wish) -> Vec<String> {
     let own = match wish.address {
-        it if it.is_loopback() || it.is_unspecified() => None,
+        IpAddr::V4(Ipv4Addr::LOCALHOST) | IpAddr::V6(Ipv6Addr::LOCALHOST) => None,
+        it if it.is_unspecified() => None,
         IpAddr::V4(it) => Some(it.to_string()),
         IpAddr::V6(it) => Some(format!("[{it}]")),
     };

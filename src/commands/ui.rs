@@ -103,7 +103,7 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
     if !server.has_page() {
         output.warn("the page has not been built here: `dpgui setup` does; the API is served without it");
     }
-    announce(context, server.link(), server.port());
+    announce(context, server.link()?, server.port());
     end_on_signals(&server)?;
     server.run();
     Ok(ExitCode::SUCCESS)
@@ -115,7 +115,7 @@ fn develop(args: &Args, context: &Context, port: u16) -> Result<ExitCode, Error>
     let web = host.absolute(args.web.as_deref().unwrap_or(Path::new("web")));
     let vite = dev::vite(host, workspace, &web, port)?;
     let server = Server::bind(host, workspace, output, &dev::wish(port))?;
-    announce(context, server.link_at(port), server.port());
+    announce(context, server.link_at(port)?, server.port());
     end_on_signals(&server)?;
     dev::run(server, vite, output)?;
     Ok(ExitCode::SUCCESS)

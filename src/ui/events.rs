@@ -16,6 +16,7 @@ use super::{
     hub::{News, Watcher},
     jobs::{Events, Job, JobState},
     routes::aside,
+    session::Session,
 };
 
 /// Events of a job that go out at once.
@@ -38,6 +39,7 @@ async fn serve(app: &App, mut socket: WebSocket, mut watcher: Watcher) -> Result
     watcher.queue.mark_changed();
     watcher.jobs.mark_changed();
     watcher.sample.mark_changed();
+    let session = Session::of(app);
     let mut readers: HashMap<String, (Events, usize)> = HashMap::new();
     loop {
         let news = tokio::select! {
@@ -56,6 +58,10 @@ async fn serve(app: &App, mut socket: WebSocket, mut watcher: Watcher) -> Result
                 Some(Ok(_)) => continue,
                 Some(Err(_)) | None => return Err(Gone),
             },
+            () = session.ended() => {
+                session.close(&mut socket).await;
+                return Err(Gone);
+            }
             () = app.over.cancelled() => {
                 let _ = socket.send(Message::Close(None)).await;
                 return Err(Gone);

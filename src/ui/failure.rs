@@ -72,7 +72,7 @@ impl ApiError {
     }
 
     fn of(kind: &str, error: &Error) -> Self {
-        let mut messages = error.messages().iter().cloned();
+        let mut messages = error.messages().iter().map(|it| without_snippets(it));
         Self {
             kind: kind.to_owned(),
             message: messages.next().unwrap_or_default(),
@@ -80,6 +80,15 @@ impl ApiError {
             hint: error.hint().map(str::to_owned),
         }
     }
+}
+
+/// Parsers quote the line that they stumbled over, which may be the one with a key in it.
+pub fn without_snippets(text: &str) -> String {
+    let is_quoted = |line: &&str| {
+        let rest = line.trim_start().trim_start_matches(|it: char| it.is_ascii_digit());
+        rest.trim_start().starts_with('|')
+    };
+    text.lines().filter(|line| !is_quoted(line)).collect::<Vec<_>>().join("\n")
 }
 
 /// As `--json` writes it.

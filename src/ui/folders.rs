@@ -15,6 +15,9 @@ use super::{App, failure::Answer, roots::Roots};
 /// Entries of a folder that are shown.
 const MOST: usize = 5000;
 
+/// Names that are read of one folder, of which those are chosen.
+const LOOKED_AT: usize = 200_000;
+
 /// Names of a folder in it that are looked at for the count of its media.
 const COUNTED: usize = 20_000;
 
@@ -58,11 +61,12 @@ pub fn list(app: &App, asked: &Asked) -> Answer<Listing> {
         return Ok(Listing { path: None, parent: None, roots: named, entries, cut: false });
     };
     let place = roots.find(Path::new(path))?;
-    let found = place.folder()?.entries(MOST + 1)?;
+    let mut found = place.folder()?.entries(LOOKED_AT)?;
+    // Folders first, before the rest is cut off: they are what is looked for.
+    found.sort_by(|a, b| (a.entry != Entry::Directory, &a.name).cmp(&(b.entry != Entry::Directory, &b.name)));
     let cut = found.len() > MOST;
-    let mut entries: Vec<Row> =
+    let entries: Vec<Row> =
         found.into_iter().take(MOST).filter_map(|it| row(&roots, &place.path, &it)).collect();
-    entries.sort_by(|a, b| (!a.folder, &a.name).cmp(&(!b.folder, &b.name)));
     let parent = roots.above(&place.path).map(|it| shown(&it));
     Ok(Listing { path: Some(shown(&place.path)), parent, roots: named, entries, cut })
 }

@@ -4,7 +4,10 @@
 //! of ours (a site whose name was rebound to this machine asks for its own), the `Origin` too, and everything but the page
 //! itself needs the token or the cookie made of it. There are no exempt routes and no CORS.
 
+use std::time::Duration;
+
 use axum::{
+    body::{Body, to_bytes},
     extract::{Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
     middleware::Next,
@@ -18,6 +21,12 @@ pub const CUSTOM: HeaderName = HeaderName::from_static("x-dpgui");
 
 /// Where a browser gives a code for a cookie: the one route that works without one.
 pub const SESSION: &str = "/api/session";
+
+/// For a request's body to come.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Bytes of a code with its wrapping.
+const SMALL: usize = 4096;
 
 /// How the server may be called.
 #[derive(Clone, Debug)]
@@ -71,6 +80,10 @@ pub async fn guard(State(app): State<App>, request: Request, next: Next) -> Resp
     let asked = Asked { method: &method, path: &path, headers: request.headers() };
     let judged = asked.judge(&app.names, &app.keys);
     let mut response = match judged {
+        Ok(()) if asked_to_change(&method) => match with_body(request, &path).await {
+            Ok(request) => next.run(request).await,
+            Err(refused) => refused.into_response(),
+        },
         Ok(()) => next.run(request).await,
         Err(refused) => {
             // So that nobody can try many tokens in little time.
@@ -82,6 +95,27 @@ pub async fn guard(State(app): State<App>, request: Request, next: Next) -> Resp
     };
     harden(response.headers_mut(), path.starts_with("/api/"));
     response
+}
+
+/// The request with its body read: whoever sends it slowly, or too much of it, holds nobody up.
+async fn with_body(request: Request, path: &str) -> Result<Request, Failure> {
+    let (parts, body) = request.into_parts();
+    // Who is not known yet brings a code and no more.
+    let most = if path == SESSION { SMALL } else { super::LARGEST };
+    match tokio::time::timeout(PATIENCE, to_bytes(body, most)).await {
+        Ok(Ok(bytes)) => Ok(Request::from_parts(parts, Body::from(bytes))),
+        Ok(Err(_)) => {
+            let text = format!("the request is cut off, or longer than {most} bytes");
+            Err(Failure::http(StatusCode::PAYLOAD_TOO_LARGE, "usage", text))
+        }
+        Err(_) => {
+            Err(Failure::http(StatusCode::REQUEST_TIMEOUT, "usage", "the request has not come to its end"))
+        }
+    }
+}
+
+fn asked_to_change(method: &Method) -> bool {
+    ![Method::GET, Method::HEAD].contains(method)
 }
 
 /// It brought nothing to be judged by.
@@ -126,7 +160,7 @@ impl Asked<'_> {
         }
         let let_in = match bearer {
             Some(token) => keys.is_token(token),
-            None => self.cookie(&names.cookie()).is_some_and(|it| keys.is_cookie(it)),
+            None => self.cookies(&names.cookie()).any(|it| keys.is_cookie(it)),
         };
         if let_in { Ok(()) } else { Err(unauthorised()) }
     }
@@ -182,14 +216,15 @@ impl Asked<'_> {
         }
     }
 
-    fn cookie(&self, name: &str) -> Option<&str> {
+    /// All of that name: a program on another port of this machine may have set one too.
+    fn cookies(&self, name: &str) -> impl Iterator<Item = &str> {
         let all = self.headers.get_all(header::COOKIE).iter().filter_map(|it| it.to_str().ok());
         let pairs = all.flat_map(|it| it.split(';')).filter_map(|it| it.trim().split_once('='));
-        pairs.filter(|(key, _)| *key == name).map(|(_, value)| value).next()
+        pairs.filter(move |(key, _)| *key == name).map(|(_, value)| value)
     }
 
     fn changes(&self) -> bool {
-        ![Method::GET, Method::HEAD].contains(self.method)
+        asked_to_change(self.method)
     }
 
     fn is_upgrade(&self) -> bool {

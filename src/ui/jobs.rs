@@ -30,7 +30,7 @@ use crate::{
 
 use super::{
     App,
-    failure::{Answer, ApiError, Failure},
+    failure::{Answer, ApiError, Failure, without_snippets},
     routes::Nothing,
 };
 
@@ -38,6 +38,9 @@ pub use request::{JobRequest, StopManner};
 
 /// Events that are handed out at once.
 const MOST_EVENTS: usize = 10_000;
+
+/// Names the file that a job makes when it ends by itself: of one that was killed there is none.
+pub const DONE: &str = "DPGUI_JOB_DONE";
 
 /// Folders of jobs that are kept.
 const KEPT: usize = 50;
@@ -109,8 +112,10 @@ impl Jobs {
         let is_alive = Lock::is_held(&folder.join("lock"));
         // After the lock: what a job wrote before its end is never missed.
         let told = Told::read(&folder)?;
+        let ended_itself = fs::exists(&folder.join("done"));
         let (error, code) = match &told.last {
             Some(it) if it["event"] == "error" => (Some(api_error(it)), it["exit_code"].as_u64()),
+            Some(_) | None if !is_alive && !ended_itself && !record.cancelled => (Some(killed()), None),
             Some(_) | None => (None, None),
         };
         let state = match (is_alive, &error) {
@@ -156,7 +161,9 @@ impl Jobs {
             process: None,
             cancelled: false,
         };
-        let spec = CommandSpec::new(&host.program, &host.env, workspace.root())
+        let mut env = host.env.clone();
+        env.set(DONE, folder.join("done"));
+        let spec = CommandSpec::new(&host.program, &env, workspace.root())
             .arg("--json")
             .arg("-C")
             .arg(workspace.root())
@@ -282,9 +289,18 @@ fn api_error(event: &Value) -> ApiError {
     let mut messages = event["messages"].as_array().into_iter().flatten().filter_map(Value::as_str);
     ApiError {
         kind: event["kind"].as_str().unwrap_or("failed").to_owned(),
-        message: messages.next().unwrap_or("it failed").to_owned(),
-        causes: messages.map(str::to_owned).collect(),
+        message: without_snippets(messages.next().unwrap_or("it failed")),
+        causes: messages.map(without_snippets).collect(),
         hint: event["hint"].as_str().map(str::to_owned),
+    }
+}
+
+fn killed() -> ApiError {
+    ApiError {
+        kind: "failed".to_owned(),
+        message: "it was killed, or the machine went down under it".to_owned(),
+        causes: vec![],
+        hint: Some("start it again: what it had done by then stays done".to_owned()),
     }
 }
 

@@ -17,7 +17,7 @@ use crate::platform::{
     clock,
     digest::Sha256,
     fs::{self, FsError},
-    procfs,
+    random,
 };
 
 /// How long a link is good.
@@ -71,10 +71,14 @@ impl Keys {
     }
 
     /// Something that lets a browser in, once.
-    pub fn link_code(&self) -> String {
+    ///
+    /// # Errors
+    /// When there are no random numbers to be had.
+    pub fn link_code(&self) -> Result<String, FsError> {
         let until = clock::now().as_second() + i64::try_from(LINK_LIFE.as_secs()).unwrap_or(0);
-        let code = format!("{}{until:0TIME$x}", procfs::random_id());
-        format!("{code}{}", self.sign(&["link", &code]))
+        let nonce = random()?;
+        let code = format!("{}{until:0TIME$x}", &nonce[..NONCE]);
+        Ok(format!("{code}{}", self.sign(&["link", &code])))
     }
 
     /// Whether `code` lets somebody in; it does not a second time.
@@ -146,9 +150,13 @@ fn used_file(folder: &Path) -> PathBuf {
 }
 
 fn renew(file: &Path) -> Result<String, FsError> {
-    let token = [procfs::random_id(), procfs::random_id()].concat();
+    let token = random()?;
     fs::write_private(file, &token)?;
     Ok(token)
+}
+
+fn random() -> Result<String, FsError> {
+    random::hex().map_err(fs::context("read", Path::new("/dev/urandom")))
 }
 
 fn is_token(text: &str) -> bool {
@@ -175,13 +183,13 @@ mod tests {
     #[test]
     fn a_link_lets_in_once_also_after_a_restart() {
         let (dir, keys) = keys();
-        let code = keys.link_code();
+        let code = keys.link_code().expect("made");
         assert!(keys.take_code(&code).expect("noted"));
         assert!(!keys.take_code(&code).expect("asked"));
         let again = Keys::of(&dir.path().join("ui")).expect("read");
         assert!(!again.take_code(&code).expect("asked"));
         assert!(
-            again.take_code(&keys.link_code()).expect("noted"),
+            again.take_code(&keys.link_code().expect("made")).expect("noted"),
             "whoever can read the token can make links"
         );
     }
@@ -189,7 +197,7 @@ mod tests {
     #[test]
     fn a_code_that_was_changed_or_is_old_lets_nobody_in() {
         let (_dir, keys) = keys();
-        let code = keys.link_code();
+        let code = keys.link_code().expect("made");
         for index in 0..code.len() {
             let mut other = code.clone();
             let digit = if &code[index..=index] == "0" { "1" } else { "0" };
@@ -199,7 +207,7 @@ mod tests {
         for wrong in ["", "0", &code[..code.len() - 1], &format!("{code}0"), "ä".repeat(60).as_str()] {
             assert!(!keys.take_code(wrong).expect("asked"), "{wrong}");
         }
-        let old = format!("{}{:016x}", procfs::random_id(), clock::now().as_second() - 1);
+        let old = format!("{}{:016x}", &random().expect("made")[..NONCE], clock::now().as_second() - 1);
         assert!(!keys.take_code(&format!("{old}{}", keys.sign(&["link", &old]))).expect("asked"));
         assert!(keys.take_code(&code).expect("noted"));
     }
@@ -207,7 +215,7 @@ mod tests {
     #[test]
     fn a_new_token_ends_all_sessions_and_links() {
         let (_dir, keys) = keys();
-        let (token, cookie, code) = (keys.token(), keys.cookie(), keys.link_code());
+        let (token, cookie, code) = (keys.token(), keys.cookie(), keys.link_code().expect("made"));
         assert!(keys.is_cookie(&cookie) && keys.is_token(&token) && !keys.is_cookie(&token));
         keys.rotate().expect("written");
         assert!(!keys.is_cookie(&cookie) && !keys.is_token(&token) && !keys.take_code(&code).expect("asked"));

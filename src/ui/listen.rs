@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::Arc,
     time::Duration,
 };
@@ -54,29 +54,64 @@ impl Over {
     }
 }
 
-/// Takes the port; no other program can have it beside us.
+/// Takes the port; no other program can have it beside us. Loopback has two addresses, and `localhost` may mean either: who
+/// had the other one would be taken for us.
 ///
 /// # Errors
 /// When it is taken, with whoever has it, and the next free one.
-pub async fn bind(address: IpAddr, port: u16) -> Result<TcpListener, UiError> {
-    TcpListener::bind(SocketAddr::new(address, port)).await.map_err(|source| {
-        if source.kind() != io::ErrorKind::AddrInUse {
-            return UiError::Listen { address: SocketAddr::new(address, port).to_string(), source };
+pub async fn bind(address: IpAddr, port: u16) -> Result<(Vec<TcpListener>, u16), UiError> {
+    let first = TcpListener::bind(SocketAddr::new(address, port)).await;
+    let first = first.map_err(|cause| refused(address, port, cause))?;
+    let port = first.local_addr().map_err(UiError::Runtime)?.port();
+    let mut listeners = vec![first];
+    if address == IpAddr::V4(Ipv4Addr::LOCALHOST) {
+        let other = IpAddr::V6(Ipv6Addr::LOCALHOST);
+        match TcpListener::bind(SocketAddr::new(other, port)).await {
+            Ok(second) => listeners.push(second),
+            Err(cause) if cause.kind() == io::ErrorKind::AddrInUse => {
+                return Err(refused(other, port, cause));
+            }
+            // Many machines have no such address: then nobody can have it.
+            Err(_) => {}
         }
-        let Port::Taken(holder) = ports::look(port) else { return UiError::taken(port, None) };
-        UiError::taken(port, holder)
-    })
+    }
+    Ok((listeners, port))
+}
+
+fn refused(address: IpAddr, port: u16, source: io::Error) -> UiError {
+    if source.kind() != io::ErrorKind::AddrInUse {
+        return UiError::Listen { address: SocketAddr::new(address, port).to_string(), source };
+    }
+    let Port::Taken(holder) = ports::look(port) else { return UiError::taken(port, None) };
+    UiError::taken(port, holder)
 }
 
 /// Serves until `over`.
-pub async fn serve(listener: TcpListener, router: Router, over: Over) {
+pub async fn serve(listeners: Vec<TcpListener>, router: &Router, over: &Over) {
     let places = Arc::new(Semaphore::new(MOST));
+    let accepting: Vec<_> = listeners
+        .into_iter()
+        .map(|listener| tokio::spawn(accept(listener, router.clone(), over.clone(), Arc::clone(&places))))
+        .collect();
+    for one in accepting {
+        // It ends with the server.
+        let _ = one.await;
+    }
+    // Each connection has a place: when all are free, nobody is left.
+    let all = u32::try_from(MOST).unwrap_or(u32::MAX);
+    let _ = tokio::time::timeout(FAREWELL, places.acquire_many(all)).await;
+}
+
+async fn accept(listener: TcpListener, router: Router, over: Over, places: Arc<Semaphore>) {
     let mut http = hyper::server::conn::http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(HEAD_BYTES).keep_alive(true);
     loop {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { break };
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+        let next = async {
+            let place = Arc::clone(&places).acquire_owned().await;
+            (place, listener.accept().await)
+        };
+        let (place, accepted) = tokio::select! {
+            next = next => next,
             () = over.cancelled() => break,
         };
         let Ok((stream, _)) = accepted else {
@@ -102,8 +137,4 @@ pub async fn serve(listener: TcpListener, router: Router, over: Over) {
             drop(place);
         });
     }
-    drop(listener);
-    // Each connection has a place: when all are free, nobody is left.
-    let all = u32::try_from(MOST).unwrap_or(u32::MAX);
-    let _ = tokio::time::timeout(FAREWELL, places.acquire_many(all)).await;
 }

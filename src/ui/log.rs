@@ -3,7 +3,7 @@
 
 mod raw;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     body::Bytes,
@@ -22,7 +22,7 @@ use crate::{
     logs::{Stream, StreamLog, index::Times, store::Found, streams},
     platform::{
         clock::{self, Stopwatch},
-        fs::FsError,
+        fs::{self, FsError},
         limits::{self, Priority},
         watch::Watch,
     },
@@ -34,6 +34,7 @@ use super::{
     failure::{Answer, Failure},
     routes::{aside, params},
     runs::dir,
+    session::Session,
 };
 
 pub use raw::{Whole, raw};
@@ -125,17 +126,26 @@ pub async fn follow(
         Ok(asked) => asked,
         Err(failure) => return failure.into_response(),
     };
+    let Ok(place) = Arc::clone(&app.log_places).try_acquire_owned() else {
+        let text = "as many logs are being followed as this server can";
+        return Failure::http(StatusCode::SERVICE_UNAVAILABLE, "busy", text)
+            .with_hint("close some of the pages")
+            .into_response();
+    };
     let (out, pieces) = mpsc::channel(4);
-    let made = aside(move || Follower::new(&app, &asked, out)).await;
+    let looking = app.clone();
+    let made = aside(move || Follower::new(&looking, &asked, out)).await;
     match made {
-        Ok(follower) => {
-            upgrade.max_message_size(1024).on_upgrade(move |socket| serve(socket, follower, pieces))
-        }
+        Ok(follower) => upgrade.max_message_size(1024).on_upgrade(async move |socket| {
+            serve(&app, socket, follower, pieces).await;
+            drop(place);
+        }),
         Err(failure) => failure.into_response(),
     }
 }
 
-async fn serve(mut socket: WebSocket, follower: Follower, mut pieces: mpsc::Receiver<Piece>) {
+async fn serve(app: &App, mut socket: WebSocket, follower: Follower, mut pieces: mpsc::Receiver<Piece>) {
+    let session = Session::of(app);
     std::thread::spawn(move || {
         // Whoever trains goes first.
         limits::stand_back(Priority::AfterTraining);
@@ -152,6 +162,7 @@ async fn serve(mut socket: WebSocket, follower: Follower, mut pieces: mpsc::Rece
                 Some(Ok(_)) => continue,
                 Some(Err(_)) | None => return,
             },
+            () = session.ended() => return session.close(&mut socket).await,
         };
         match tokio::time::timeout(STALLED, socket.send(message)).await {
             Ok(Ok(())) => {}
@@ -206,22 +217,25 @@ impl Follower {
         let size = self.log.end().unwrap_or(self.at);
         self.say(Said::Start { offset: self.at, size })?;
         loop {
-            // The end before the bytes: what was written before it is never missed.
-            let is_over = self.dir.snapshot().ok().flatten().is_some_and(|it| it.state.outcome().is_some());
             let before = self.at;
             self.drain()?;
-            if is_over {
-                let size = self.at;
-                return self.say(Said::End { size });
-            }
             if self.out.is_closed() {
                 return Err(Gone);
             }
             if self.at > before && self.sent.elapsed() < SILENCE {
                 clock::pause(if self.at - before < FLOOD { GATHER } else { GATHER_FLOOD });
-            } else {
-                watch.wait(LONGEST_WAIT);
+                continue;
             }
+            if !fs::exists(&self.dir.spec_file()) {
+                return self.say(Said::Failed { message: "the run was deleted".to_owned() });
+            }
+            if self.dir.snapshot().ok().flatten().is_some_and(|it| it.state.outcome().is_some()) {
+                // What was written before the end is there now.
+                self.drain()?;
+                let size = self.at;
+                return self.say(Said::End { size });
+            }
+            watch.wait(LONGEST_WAIT);
         }
     }
 

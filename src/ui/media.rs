@@ -1,6 +1,10 @@
 //! Images of a dataset, small, and their captions, to read and to write.
 
-use std::{ffi::OsString, path::Path};
+use std::{
+    ffi::OsString,
+    path::Path,
+    sync::{Mutex, PoisonError},
+};
 
 use axum::{
     extract::{RawPathParams, RawQuery, State},
@@ -36,6 +40,9 @@ const LONGEST_TABLE: u64 = 64 << 20;
 /// Pictures that are made at once: each may take a few hundred megabytes while it is decoded.
 static AT_ONCE: Semaphore = Semaphore::const_new(2);
 
+/// Between the look at what is there and the writing nobody else writes.
+static WRITING: Mutex<()> = Mutex::new(());
+
 /// A file in the query.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -47,8 +54,10 @@ pub struct OfFile {
 /// A small picture of an image, as PNG.
 pub async fn picture(State(app): State<App>, path: RawPathParams, query: RawQuery) -> Answer<Response> {
     let asked = params::<OfFile>(&path, &query)?;
-    let _turn = AT_ONCE.acquire().await;
+    let turn = AT_ONCE.acquire().await;
     let bytes = aside(move || {
+        // Until it is made: a browser that does not wait for it does not end the work.
+        let _turn = turn;
         let place = Roots::of(&app)?.find(Path::new(&asked.path))?;
         let bytes = place.read(data::LARGEST_PICTURE)?;
         data::thumbnail_of(&bytes, SIDE).ok_or_else(|| no_picture(&place.path))
@@ -129,6 +138,7 @@ pub fn write(app: &App, _: &Nothing, body: &NewCaption) -> Answer<Digest> {
         return Err(Failure::http(StatusCode::PAYLOAD_TOO_LARGE, "usage", text));
     }
     let path = item.folder.path.join(name);
+    let _alone = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
     let there = text_at(&roots, &path)?;
     let digest = there.as_ref().map(|(_, text)| Sha256::of(text).to_string());
     if digest != body.digest {
@@ -174,6 +184,8 @@ fn no_item(path: &Path) -> Failure {
 /// The text there, if it is.
 fn text_at(roots: &Roots, path: &Path) -> Answer<Option<(Granted, String)>> {
     match roots.find(path) {
+        // A link may lead to any file here; a caption is a text.
+        Ok(place) if place.path.extension().is_none_or(|it| it != "txt") => Err(no_item(path)),
         Ok(place) => {
             let text = place.read_text(LONGEST)?;
             Ok(Some((place, text)))

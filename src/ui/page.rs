@@ -80,15 +80,21 @@ pub async fn serve(State(app): State<App>, method: Method, uri: Uri, headers: He
     if ![Method::GET, Method::HEAD].contains(&method) {
         return StatusCode::METHOD_NOT_ALLOWED.into_response();
     }
-    if !app.page.is_there() {
+    // One that was built since the server started is there now.
+    let page = if app.page.is_there() {
+        app.page.clone()
+    } else {
+        Page::of(&app.workspace, app.chosen_page.as_deref())
+    };
+    if !page.is_there() {
         return typed(StatusCode::SERVICE_UNAVAILABLE, "text/html; charset=utf-8", MISSING.into(), false);
     }
     let name = path.trim_start_matches('/');
     let is_asset = name.starts_with("assets/");
     let wanted = if name.is_empty() { Path::new("index.html") } else { Path::new(name) };
-    let found = file(&app.page, wanted, &headers);
+    let found = file(&page, wanted, &headers);
     // All other addresses are the page's own, which it knows what to show for.
-    let found = found.or_else(|| (!is_asset).then(|| file(&app.page, Path::new("index.html"), &headers))?);
+    let found = found.or_else(|| (!is_asset).then(|| file(&page, Path::new("index.html"), &headers))?);
     found.unwrap_or_else(|| StatusCode::NOT_FOUND.into_response())
 }
 

@@ -1,8 +1,13 @@
 //! Signing in and out.
 
+use std::time::Duration;
+
 use axum::{
     body::Bytes,
-    extract::State,
+    extract::{
+        State,
+        ws::{CloseFrame, Message, Utf8Bytes, WebSocket},
+    },
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -22,6 +27,38 @@ use super::{
 pub struct SignIn {
     /// The code after `#t=`, or the token itself.
     token: String,
+}
+
+/// What a stream was opened with. It ends with the token that let it in.
+#[derive(Debug)]
+pub struct Session {
+    app: App,
+    cookie: String,
+}
+
+/// Between two looks whether the token is still the same.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// "Policy violation".
+const ENDED: u16 = 1008;
+
+impl Session {
+    pub fn of(app: &App) -> Self {
+        Self { app: app.clone(), cookie: app.keys.cookie() }
+    }
+
+    /// Returns when there is another token.
+    pub async fn ended(&self) {
+        while self.app.keys.is_cookie(&self.cookie) {
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    pub async fn close(&self, socket: &mut WebSocket) {
+        let close = CloseFrame { code: ENDED, reason: Utf8Bytes::from_static("the session has ended") };
+        // Whoever does not take it is gone as well.
+        let _ = tokio::time::timeout(LOOK_EVERY, socket.send(Message::Close(Some(close)))).await;
+    }
 }
 
 /// Gives a cookie for a code.

@@ -6,13 +6,19 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{
+    error::Error,
     install::{cache::Cache, doctor::detours},
     output::redact::{self, Redactor},
     platform::{Env, fs},
     workspace::Settings,
 };
 
-use super::{App, failure::Answer, roots::Roots, routes::Nothing};
+use super::{
+    App,
+    failure::{Answer, without_snippets},
+    roots::Roots,
+    routes::Nothing,
+};
 
 /// Those that a training may need.
 const SECRETS: [&str; 4] = ["HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "WANDB_API_KEY", "CIVITAI_TOKEN"];
@@ -56,7 +62,9 @@ pub struct Secret {
 pub fn show(app: &App, _: &Nothing) -> Answer<Shown> {
     let (loaded, problem) = match Settings::load(&app.workspace) {
         Ok(settings) => (settings, None),
-        Err(cause) => (Settings::default(), Some(shown_text(&cause.to_string(), &Settings::default()))),
+        Err(cause) => {
+            (Settings::default(), Some(without_snippets(&Error::from(cause).messages().join(": "))))
+        }
     };
     let file = app.workspace.settings_file();
     let text = fs::read_optional(&file).unwrap_or_default();
@@ -92,7 +100,9 @@ fn shown_text(text: &str, settings: &Settings) -> String {
     // What is no longer read, as a comment or in a broken file, is known by its name only.
     let mut in_list = false;
     let lines = text.lines().map(|line| {
-        let begins = line.split_once('=').filter(|(name, _)| name.contains("notify"));
+        // Also in a table on one line: before the first text.
+        let is_notify = line.split(['"', '\'']).next().is_some_and(|head| head.contains("notify"));
+        let begins = line.split_once('=').filter(|_| is_notify);
         let hides = in_list || begins.is_some();
         in_list = hides && !line.contains(']') && (in_list || line.contains('['));
         let has_text = line.contains(['"', '\'']);

@@ -129,6 +129,24 @@ fn a_run_is_started_watched_and_stopped_from_the_page() {
     lab.run(&id).assert_nobody_left();
 }
 
+#[test]
+fn a_job_that_is_killed_has_failed_whatever_it_had_said() {
+    let lab = Lab::new(&[("STEPS", "0"), ("IGNORE", "INT,TERM"), ("SAVE", "no")]);
+    let served = Served::start(&lab.sandbox, &[]);
+    let run = lab.detached(&[]);
+    run.wait_for_log("steps: 2 ");
+    let job = served.send("POST", &format!("/api/runs/{}/stop", run.id()), &json!({})).ok();
+    let folder = lab.sandbox.root().join(".dpgui/ui/jobs").join(job["id"].as_str().expect("an id"));
+    let record: Value =
+        serde_json::from_str(&std::fs::read_to_string(folder.join("job.json")).expect("there"))
+            .expect("JSON");
+    kill(u32::try_from(record["process"]["pid"].as_u64().expect("a pid")).expect("small"), "KILL");
+    let ended = job_end(&served, &job);
+    assert_eq!(ended["state"], "failed", "{ended}");
+    assert!(ended["error"]["message"].as_str().is_some_and(|it| it.contains("killed")), "{ended}");
+    lab.sandbox.dpgui(&["stop", "--now"]).ok();
+}
+
 fn job_end(served: &Served, job: &Value) -> Value {
     let path = format!("/api/jobs/{}/events", job["id"].as_str().expect("an id"));
     until("the job ends", || {
@@ -224,11 +242,36 @@ fn a_server_that_ends_closes_its_streams_and_leaves_runs_alone() {
 }
 
 #[test]
+fn a_log_of_a_run_that_is_deleted_ends_with_a_word() {
+    let lab = Lab::new(&[("STEPS", "0")]);
+    let served = Served::start(&lab.sandbox, &[]);
+    let run = lab.detached(&[]);
+    run.wait_for_log("steps: 1 ");
+    let mut log = served.stream(&format!("/api/runs/{}/log?stream=rank0", run.id()));
+    run.kill_supervisor();
+    for pid in run.processes() {
+        kill(pid, "KILL");
+    }
+    let away = lab.sandbox.path("away");
+    std::fs::rename(&run.path, &away).expect("moved away");
+    let said = until("it is said", || match next(&mut log) {
+        Frame::Said(it) if it["type"] == "failed" => Some(it),
+        Frame::Closed => panic!("it ended without a word"),
+        _ => None,
+    });
+    assert!(said["message"].as_str().is_some_and(|it| it.contains("deleted")), "{said}");
+}
+
+#[test]
 fn a_run_that_is_deleted_while_it_is_looked_at_is_gone_and_no_more() {
     let lab = Lab::new(&[("STEPS", "3")]);
     let served = Served::start(&lab.sandbox, &[]);
     let run = lab.detached(&[]);
     run.outcome();
+    let other = lab.detached(&[]);
+    other.outcome();
+    std::fs::remove_dir_all(&other.path).expect("removed");
+    assert_eq!(served.get(&format!("/api/runs/{}", other.id())).status, 404);
     until("the run is listed as over", || {
         let rows = served.get("/api/runs").ok();
         (rows[0]["live"] == false).then_some(())
@@ -248,11 +291,12 @@ fn without_a_page_the_browser_is_told_what_to_do_and_with_one_it_gets_it() {
     let reply = served.ask("GET", "/", &[], b"");
     assert_eq!(reply.status, 503);
     assert!(String::from_utf8_lossy(&reply.body).contains("dpgui setup"));
-    served.end();
+    // It is there as soon as it has been built.
     lab.sandbox.write("w/.dpgui/page/index.html", "<h1>page</h1>");
     lab.sandbox.write("w/.dpgui/page/assets/a-1234.js", "let a;");
     lab.sandbox.write("w/.dpgui/page/assets/a-1234.js.gz", "packed");
-    let served = Served::start(&lab.sandbox, &[]);
+    lab.sandbox.write("w/.dpgui/page/.dpgui-receipt.json", "ours");
+    assert_eq!(served.ask("GET", "/.dpgui-receipt.json", &[], b"").body, b"<h1>page</h1>");
     for path in ["/", "/runs/some-run?tab=log", "/index.html"] {
         let reply = served.ask("GET", path, &[], b"");
         assert_eq!((reply.status, &reply.body[..]), (200, &b"<h1>page</h1>"[..]), "{path}");

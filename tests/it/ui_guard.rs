@@ -206,12 +206,16 @@ fn a_link_signs_a_browser_in_once_and_a_new_token_ends_its_session() {
     let asks = |cookie: &str| served.ask("GET", "/api/session", &[("Cookie", cookie)], b"").status;
     assert_eq!(asks(&cookie), 204);
     assert_eq!(asks(&format!("other=1; {cookie}; more=2")), 204);
+    // A program on another port can set one of the same name.
+    assert_eq!(asks(&format!("dpgui-{}=x; {cookie}", served.port)), 204);
+    let mut news = served.stream("/api/events");
     assert_eq!(asks(&cookie[..cookie.len() - 1]), 401);
     let link = lab.sandbox.dpgui(&["ui", "--link"]).ok().stdout;
     assert!(link.starts_with(&format!("http://localhost:{}/#t=", served.port)), "{link}");
     served.send("POST", "/api/session/rotate", &json!({})).ok();
     assert_eq!(asks(&cookie), 401);
     assert_eq!(served.get("/api/runs").status, 401);
+    assert!((0..20).any(|_| matches!(next(&mut news), Frame::Closed)), "streams end with their session");
     let token = lab.sandbox.dpgui(&["ui", "--token"]).ok().stdout;
     assert_ne!(token.trim(), served.token);
     // A token that is made anew on the command line counts for a server that runs already, too.
@@ -329,7 +333,11 @@ fn what_is_too_much_or_no_http_is_refused_and_the_server_goes_on() {
     let (_lab, served) = served();
     let headers = [("Authorization", &*served.bearer()), CHANGE[0], CHANGE[1]];
     let large = vec![b' '; 3 << 20];
-    assert_eq!(served.ask("POST", "/api/queue", &headers, &large).status, 413);
+    let reply = served.ask("POST", "/api/queue", &headers, &large);
+    assert_eq!((reply.status, &reply.json()["error"]["kind"]), (413, &json!("usage")));
+    let origin = format!("http://localhost:{}", served.port);
+    let unknown = [CHANGE[0], CHANGE[1], ("Origin", &*origin)];
+    assert_eq!(served.ask("POST", "/api/session", &unknown, &[b' '; 10_000]).status, 413);
     let long = format!("/api/{}", "a".repeat(100_000));
     assert!([414, 431].contains(&served.ask("GET", &long, &headers, b"").status));
     let many: String =
@@ -377,11 +385,22 @@ fn who_sends_slowly_is_cut_off_and_holds_nobody_up() {
     slow.write_all(b"GET /api/runs HTTP/1.1\r\nHost: ").expect("sent");
     let since = Instant::now();
     let idle: Vec<_> = (0..100).map(|_| served.connect()).collect();
+    let mut half = served.connect();
+    let head = format!(
+        "POST /api/session HTTP/1.1\r\nHost: localhost:{0}\r\nOrigin: http://localhost:{0}\r\nX-Dpgui: 1\r\n\
+         Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{{",
+        served.port
+    );
+    half.write_all(head.as_bytes()).expect("sent");
     assert_eq!(served.get("/api/queue").ok()["held"], false);
     let mut rest = vec![];
     let _ = slow.read_to_end(&mut rest);
     assert!(since.elapsed() < Duration::from_secs(18), "{:?}", since.elapsed());
     drop(idle);
+    half.set_read_timeout(Some(Duration::from_secs(40))).expect("set");
+    let mut answer = [0; 12];
+    half.read_exact(&mut answer).expect("an answer");
+    assert_eq!(&answer, b"HTTP/1.1 408");
     served.get("/api/queue").ok();
 }
 

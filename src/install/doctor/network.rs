@@ -23,6 +23,9 @@ use super::{super::torch::Profile, Scene, check::Check};
 /// What `dpgui ui` listens on by itself.
 const UI_PORT: u16 = 5173;
 
+/// What our own server is called among the processes.
+const OURS: &str = "dpgui";
+
 /// For an answer of a mirror that is any good.
 const LIMIT: Duration = Duration::from_secs(3);
 
@@ -81,10 +84,13 @@ fn judge_port(port: &Port) -> Check {
     let id = "ui-port";
     let taken = |by: &str| {
         Check::note(id, format_args!("port {UI_PORT} of the page in the browser is taken{by}"))
-            .advise("end that program, or give the page another port")
+            .advise("end that program, or give the page another port: `dpgui ui --port 5174`")
     };
     match port {
         Port::Free => Check::ok(id, format_args!("port {UI_PORT} is free")),
+        Port::Taken(Some(Holder { name, .. })) if name == OURS => {
+            Check::ok(id, format_args!("`dpgui ui` serves on port {UI_PORT}"))
+        }
         Port::Taken(Some(Holder { pid, name })) => taken(&format!(" by `{name}` (process {pid})")),
         Port::Taken(None) => taken(" by another user's program"),
         Port::Unusable(why) => Check::warning(id, format_args!("nobody can listen on port {UI_PORT}: {why}")),
@@ -370,8 +376,10 @@ mod tests {
         assert_eq!(
             told(&judge_port(&Port::Taken(Some(holder)))),
             "note ui-port: port 5173 of the page in the browser is taken by `node` (process 7) -> \
-             end that program, or give the page another port"
+             end that program, or give the page another port: `dpgui ui --port 5174`"
         );
         assert_eq!(told(&judge_port(&Port::Free)), "ok ui-port: port 5173 is free");
+        let ours = Holder { pid: 7, name: "dpgui".to_owned() };
+        assert_eq!(told(&judge_port(&Port::Taken(Some(ours)))), "ok ui-port: `dpgui ui` serves on port 5173");
     }
 }

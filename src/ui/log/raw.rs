@@ -52,6 +52,10 @@ pub async fn raw(
         let mut log = StreamLog::new(&stream.folder(&dir.log()));
         let (start, size) = (log.start()?, log.end()?);
         let (first, last) = range(wanted.as_deref(), size)?.unwrap_or((start, size));
+        if wanted.is_some() && last <= start {
+            let text = format!("these bytes are not kept any more: the log begins at {start}");
+            return Err(Failure::http(StatusCode::RANGE_NOT_SATISFIABLE, "usage", text));
+        }
         std::thread::spawn(move || send(&mut log, (first.max(start), last), &out));
         Ok((first.max(start), last, size))
     })

@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     config::on_resume::Change,
+    error::{Error, Kind},
     install::{IfLocked, update},
+    platform::lock::Lock,
     run::{
         self, Request, Resume, RunError, RunId, RunName, Site, Started as StartedRun,
         queue::Queue,
@@ -118,6 +120,12 @@ fn begin(app: &App, request: &Request) -> Answer<Started> {
     let (host, workspace, output) = (&app.host, &app.workspace, &app.output);
     let site = Site { host, workspace, settings: &settings, output };
     update::finish_switch(workspace, output, IfLocked::Fail)?;
+    // Nobody waits for an answer as long as a setup takes, and who asks twice would begin twice.
+    if Lock::is_held(&workspace.setup_lock()) {
+        let holder = Lock::holder(&workspace.setup_lock()).unwrap_or_else(|| "another dpgui".to_owned());
+        let busy = Error::new(Kind::Locked, format!("the workspace is being changed by {holder}"));
+        return Err(busy.with_hint("start it when that is done").into());
+    }
     let setup = run::hold_setup(site, &|_| {})?;
     let StartedRun { dir, spec, resumed, changes, warnings, data } = run::start(site, request, &setup)?;
     drop(setup);

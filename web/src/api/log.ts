@@ -87,7 +87,10 @@ export class LogStream {
       this.next = Math.max(this.next ?? 0, it.to);
       this.sink.missing({ why: "trimmed", to: it.to });
     } else if (it.type === "failed") {
+      this.done = true;
       this.sink.missing({ why: "failed", message: it.message });
+      this.sink.state("ended");
+      this.socket?.close();
     } else if (it.type === "end") {
       this.done = true;
       this.sink.state("ended");
