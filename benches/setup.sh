@@ -78,7 +78,8 @@ for ((round = 0; round < ${ROUNDS:-3}; round++)); do
             workspace
             # The lock that dpgui ships is for its own pins, this one for the mirror's. The rivals have versions too.
             cp "$mirror/dpgui.lock" "$work/target"
-            settings=(UV_DEFAULT_INDEX="$MIRROR/simple/")
+            # As with a release, which carries the page; its packages are in no mirror.
+            settings=(UV_DEFAULT_INDEX="$MIRROR/simple/" DPGUI_PAGE=no)
             measure "$name" -- "$dpgui" -C "$work/target" setup
             ;;
         'launcher with pip') measure "$name" -- bash "$here/rival-pip.sh" "$mirror" "$work/target" ;;
