@@ -21,4 +21,4 @@ made=target/tmp/page
     npm run --silent types
     cmp src/api/types.gen.ts "$OLDPWD/target/tmp/types.gen.ts" || { echo "the page's types are not those of web/openapi.json"; exit 1; }
 )
-(cd tests/browser && npm ci --silent && timeout 900 node run.mjs "$dpgui" "$workspace" "$OLDPWD/$made/.dpgui/page" "$OLDPWD/target/tmp/screenshots")
+(cd tests/browser && npm ci --silent && timeout 1200 node run.mjs "$dpgui" "$workspace" "$OLDPWD/$made/.dpgui/page" "$OLDPWD/target/tmp/screenshots")

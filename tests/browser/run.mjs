@@ -21,7 +21,7 @@ mkdirSync(shots, { recursive: true });
 
 const begun = Date.now();
 const say = (text) => console.log(`${String(Math.round((Date.now() - begun) / 1000)).padStart(6)} s  ${text}`);
-const run = (...args) => execFileSync(dpgui, ["-C", workspace, ...args], { encoding: "utf8" });
+const run = (...args) => execFileSync(dpgui, ["-C", workspace, ...args], { encoding: "utf8", stdio: "pipe" });
 
 /** The server as a process of its own; `link` signs a browser in. */
 async function serve(port) {
@@ -42,6 +42,8 @@ async function until(what, look, patience = 60_000) {
     await new Promise((done) => setTimeout(done, 100));
   }
 }
+
+const PATIENCE = 120_000;
 
 /** Every page must be a page: no errors in it, no request to anybody else, nothing that axe calls serious. */
 class Watch {
@@ -116,6 +118,8 @@ const origin = `http://localhost:${server.port}`;
 const browser = await chromium.launch({ executablePath, args: ["--no-sandbox"] });
 try {
   const context = await browser.newContext({ viewport: { width: 1280, height: 800 } });
+  // Twenty tabs beside a training on two cores take their time.
+  context.setDefaultTimeout(PATIENCE);
   const watch = new Watch(context, server.port);
   const tab = await context.newPage();
 
@@ -150,7 +154,7 @@ try {
   say("its log is live, also after a reload and after the server was killed, without a gap and without a duplicate");
   const frames = new Frames(tab);
   await tab.goto(`${origin}/runs/${id}?tab=log`);
-  await tab.getByText("live", { exact: true }).first().waitFor({ timeout: 60_000 });
+  await tab.getByText("live", { exact: true }).first().waitFor();
   await until("steps are printed", () => frames.bytes > 3000, 120_000);
   const had = frames.sockets;
   await tab.reload();
@@ -211,14 +215,14 @@ try {
   await tab.goto(`${origin}/runs/${id}`);
   await tab.getByRole("button", { name: "Stop…" }).click();
   await tab.getByRole("dialog").getByRole("button").last().click();
-  await tab.getByText("stopped", { exact: true }).first().waitFor({ timeout: 120_000 });
+  await tab.getByText("stopped", { exact: true }).first().waitFor();
   await tab.getByRole("button", { name: "Resume" }).click();
   await tab.waitForURL((url) => /\/runs\/.*long/.test(url.pathname) && !url.pathname.includes(id));
   const next = new URL(tab.url()).pathname.split("/").pop();
   await tab.goto(`${origin}/runs/${next}?tab=log`);
   await until("it trains again", () => JSON.parse(run("--json", "runs").split("\n")[0]).step > 0, 120_000);
   run("stop", "--now", next);
-  await tab.getByText("stopped", { exact: true }).first().waitFor({ timeout: 60_000 });
+  await tab.getByText("stopped", { exact: true }).first().waitFor();
 
   watch.none("the whole visit");
 } catch (problem) {
