@@ -20,7 +20,7 @@ use crate::{
         data::DataSummary,
         nodes::{Hostfile, Part},
         queue::Queue,
-        resume,
+        restart, resume,
         spec::Launcher,
         stop::Ended,
         typed,
@@ -34,9 +34,6 @@ use super::{Context, export, interrupts::Interrupts};
 
 /// Lines of the log that are shown with a failure.
 const LAST_LINES: usize = 15;
-
-/// Restarts in a row that bring no new checkpoint, where the user does not say how many.
-const USUAL_RESTARTS: u32 = 3;
 
 /// Train with CONFIG, supervised; closing the terminal does not end it
 #[derive(Debug, clap::Args)]
@@ -184,7 +181,7 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
 /// `on-failure` or `on-failure:N`.
 fn restarts(text: &str) -> Result<u32, String> {
     let count = match text.strip_prefix("on-failure") {
-        Some("") => Some(USUAL_RESTARTS),
+        Some("") => Some(restart::USUAL),
         Some(rest) => rest.strip_prefix(':').and_then(|count| count.parse().ok()),
         None => None,
     };
@@ -194,7 +191,7 @@ fn restarts(text: &str) -> Result<u32, String> {
 impl Args {
     /// To restart after a stall is to restart.
     fn restarts(&self) -> Option<u32> {
-        self.restart.or((self.on_stall == OnStall::Restart).then_some(USUAL_RESTARTS))
+        self.restart.or((self.on_stall == OnStall::Restart).then_some(restart::USUAL))
     }
 
     /// `--resume CONFIG` means `--resume` and CONFIG: what follows an option is taken for its value.

@@ -14,6 +14,9 @@ use super::{
 /// The longest pause before a try.
 const LONGEST: Duration = Duration::from_mins(10);
 
+/// Restarts in a row that reach no new checkpoint, where the user does not say how many.
+pub const USUAL: u32 = 3;
+
 /// What the user wants to happen after a failure that may pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Policy {

@@ -105,10 +105,7 @@ impl Jobs {
     }
 
     pub fn job(&self, id: &str) -> Answer<Job> {
-        let folder = self.place(id)?;
-        let text = fs::read_optional(&folder.join("job.json"))?.ok_or_else(|| unknown(id))?;
-        let record: Record = serde_json::from_str(&text)
-            .map_err(|cause| Error::new(Kind::Failed, format!("the job `{id}` is damaged: {cause}")))?;
+        let (folder, record) = self.recorded(id)?;
         let is_alive = Lock::is_held(&folder.join("lock"));
         // After the lock: what a job wrote before its end is never missed.
         let told = Told::read(&folder)?;
@@ -181,10 +178,7 @@ impl Jobs {
 
     /// Asks it to end, as Ctrl-C would.
     pub fn cancel(&self, id: &str) -> Answer<()> {
-        let folder = self.place(id)?;
-        let text = fs::read_optional(&folder.join("job.json"))?.ok_or_else(|| unknown(id))?;
-        let mut record: Record = serde_json::from_str(&text)
-            .map_err(|cause| Error::new(Kind::Failed, format!("the job `{id}` is damaged: {cause}")))?;
+        let (folder, mut record) = self.recorded(id)?;
         if !Lock::is_held(&folder.join("lock")) {
             return Ok(());
         }
@@ -205,6 +199,15 @@ impl Jobs {
 
     pub fn reader(&self, id: &str) -> Answer<Events> {
         Ok(Events::of(&self.place(id)?))
+    }
+
+    /// Its folder, and what was noted when it began.
+    fn recorded(&self, id: &str) -> Answer<(PathBuf, Record)> {
+        let folder = self.place(id)?;
+        let text = fs::read_optional(&folder.join("job.json"))?.ok_or_else(|| unknown(id))?;
+        let damaged = |cause| Error::new(Kind::Failed, format!("the job `{id}` is damaged: {cause}"));
+        let record = serde_json::from_str(&text).map_err(|cause: serde_json::Error| damaged(cause))?;
+        Ok((folder, record))
     }
 
     fn place(&self, id: &str) -> Answer<PathBuf> {

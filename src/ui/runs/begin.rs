@@ -12,6 +12,7 @@ use crate::{
     run::{
         self, Request, Resume, RunError, RunId, RunName, Site, Started as StartedRun,
         queue::Queue,
+        restart::USUAL,
         watchdog::{OnNan, OnStall},
     },
     workspace::Settings,
@@ -26,9 +27,6 @@ use super::{
     },
     OfRun, dir,
 };
-
-/// Restarts in a row that bring no new checkpoint, where the user does not say how many.
-const USUAL_RESTARTS: u32 = 3;
 
 /// What shall be trained.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -91,7 +89,7 @@ impl StartRequest {
             step: self.resume.as_ref().and_then(|it| it.step),
             queue: self.queue,
             share: self.share,
-            restarts: self.restarts.or((on_stall == OnStall::Restart).then_some(USUAL_RESTARTS)),
+            restarts: self.restarts.or((on_stall == OnStall::Restart).then_some(USUAL)),
             on_nan,
             on_stall,
             ..Request::default()
