@@ -145,7 +145,8 @@ impl Observer {
         let _ = adopt::adopt_all(&self.host, &self.workspace);
         tell(&hub.runs, rows.refresh(&self.host, &self.workspace));
         tell(&hub.queue, QueueState::of(&self.workspace));
-        tell(&hub.jobs, self.jobs.all().unwrap_or_default());
+        let jobs = self.jobs.refresh(&hub.jobs.borrow());
+        tell(&hub.jobs, jobs.unwrap_or_default());
         let sample = self.sample(sampler.sample());
         let mut history = hub.history.lock().unwrap_or_else(PoisonError::into_inner);
         history.push_back(sample.clone());

@@ -98,10 +98,16 @@ impl Jobs {
 
     /// The newest first.
     pub fn all(&self) -> Answer<Vec<Job>> {
+        self.refresh(&[])
+    }
+
+    /// The same for whoever has `known` them a moment ago: what is over does not change, and may have said much.
+    pub fn refresh(&self, known: &[Job]) -> Answer<Vec<Job>> {
         let names = fs::names(&self.folder)?;
         let ids = names.iter().rev().filter_map(|it| it.to_str()).filter(|it| is_id(it));
+        let over = |id: &str| known.iter().find(|it| it.id == id && it.state != JobState::Running).cloned();
         // One that is just being made has no record yet.
-        Ok(ids.filter_map(|id| self.job(id).ok()).collect())
+        Ok(ids.filter_map(|id| over(id).or_else(|| self.job(id).ok())).collect())
     }
 
     pub fn job(&self, id: &str) -> Answer<Job> {
