@@ -341,6 +341,33 @@ fn each_thing_a_server_does_wrong_has_its_own_message_and_leaves_nothing() {
     assert_eq!(world.checkout(&url, &world.commits[1]).expect("mended"), Outcome::Made);
 }
 
+/// What comes before the pack is protected by no digest: where the server cut the history, among others.
+#[test]
+fn a_byte_that_is_wrong_before_the_pack_is_noticed_or_does_no_harm() {
+    let world = World::new();
+    let (url, commit) = (world.server.url("trainer"), &world.commits[1]);
+    let mut harmless = 0;
+    for at in 0..80 {
+        world.server.fail(Some(Fault::Flip(at)));
+        match world.checkout(&url, commit) {
+            Ok(outcome) => {
+                assert_eq!(outcome, Outcome::Made, "byte {at}");
+                let shallow = fs::read_to_string(world.target().join(".git/shallow")).expect("readable");
+                assert_eq!(shallow, format!("{commit}\n"), "byte {at}");
+                say(&world.target(), &["fsck", "--strict"]);
+                harmless += 1;
+                fs::remove_dir_all(world.target()).expect("removed");
+            }
+            Err(error) => {
+                let code = Error::from(error).kind().exit_code();
+                assert!([3, 4].contains(&code), "byte {at}: exit code {code}");
+                assert_eq!(names(&world.dir.path().join("vendor")), Vec::<String>::new(), "byte {at}");
+            }
+        }
+    }
+    assert!(harmless > 0, "not even where the server says what it cut");
+}
+
 #[test]
 fn a_server_that_says_nothing_more_or_next_to_nothing_is_given_up() {
     let world = World::new();

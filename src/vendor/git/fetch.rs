@@ -31,7 +31,8 @@ pub(super) fn over_http(
     let mut fetch =
         |refspecs: &[&str], depth| call.within(|| run(repository, url, refspecs, depth, progress));
     match fetch(&[&format!("+{commit}:{PIN}")], 1) {
-        Ok(()) => Ok(()),
+        // A server says where it cut as well, in words that no digest protects.
+        Ok(()) => cut(repository, commit),
         Err(Failure::Ours(GitError::Refused { message, .. })) if message.contains("not our ref") => {
             Err(unknown())
         }
@@ -75,10 +76,19 @@ pub(super) fn from_local(
         bytes += content.len();
         progress(GitProgress::Receiving { objects: copied, of: objects.len(), bytes });
     }
-    if found.parent_count() > 0 {
-        fs::write_atomic(&repository.path().join("shallow"), format!("{commit}\n"))?;
-    }
+    cut(repository, commit)?;
     pin(repository, commit)
+}
+
+/// Tells git that the history ends with `commit`, which has to be there.
+fn cut(repository: &Repository, commit: CommitId) -> Result<(), GitError> {
+    let found = repository.find_commit(commit.oid()).map_err(GitError::reading(repository.path()))?;
+    // libgit2 hides the parents of a commit that is cut already.
+    let has_parents = found.raw_header_bytes().split(|it| *it == b'\n').any(|it| it.starts_with(b"parent "));
+    let path = repository.path().join("shallow");
+    let written =
+        if has_parents { fs::write_atomic(&path, format!("{commit}\n")) } else { fs::remove_tree(&path) };
+    Ok(written?)
 }
 
 /// The commit, its trees and their files; not its parents, not the commits of submodules.
