@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use crate::{
-    config::{Severity, TrainConfig},
+    config::{Purpose, Severity, TrainConfig},
     data::{
         self,
         model::{DEMO, DataModel},
@@ -29,23 +29,34 @@ pub struct DataSummary {
     pub text: String,
 }
 
+/// What a look at all datasets came to.
+#[derive(Clone, Debug, Default)]
+pub struct Looked {
+    pub summaries: Vec<DataSummary>,
+    /// Steps of one epoch of the training.
+    pub epoch_steps: Option<u64>,
+}
+
 /// Looks at all that will be trained or evaluated with.
 ///
 /// # Errors
 /// All that is wrong, if there is something that the trainer would give up on.
-pub(super) fn check(site: Site<'_>, config: &TrainConfig, ranks: u32) -> Result<Vec<DataSummary>, RunError> {
-    let Some(model) = DataModel::of(config) else { return Ok(vec![]) };
+pub(super) fn check(site: Site<'_>, config: &TrainConfig, ranks: u32) -> Result<Looked, RunError> {
+    let Some(model) = DataModel::of(config) else { return Ok(Looked::default()) };
     let here = data::Site { workspace: site.workspace, env: &site.host.env, output: site.output };
-    let (mut summaries, mut found) = (vec![], vec![]);
+    let (mut looked, mut found) = (Looked::default(), vec![]);
     for (purpose, source) in config.datasets() {
         let survey = data::survey_for(config, (purpose, source), model.clone(), ranks, here);
         found.extend_from_slice(&survey.findings);
+        if purpose == Purpose::Training {
+            looked.epoch_steps = Some(survey.epoch.steps).filter(|steps| *steps > 0);
+        }
         // Its trainer has no buckets to put anything into.
         if model.name == Some(DEMO) {
             continue;
         }
         let (files_trained, files) = survey.files();
-        summaries.push(DataSummary {
+        looked.summaries.push(DataSummary {
             dataset: source.path().to_owned(),
             files,
             files_trained,
@@ -58,5 +69,5 @@ pub(super) fn check(site: Site<'_>, config: &TrainConfig, ranks: u32) -> Result<
     if found.iter().any(|it| it.severity == Severity::Error) {
         return Err(RunError::Findings(found));
     }
-    Ok(summaries)
+    Ok(looked)
 }

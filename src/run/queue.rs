@@ -108,6 +108,12 @@ impl Queue {
     }
 }
 
+/// What a run waits for, unless it does not wait any more.
+pub fn waits_for(dir: &RunDir) -> Option<String> {
+    let queue = Queue::load(&dir.workspace()).ok()?;
+    queue.position(dir.id()).map(|at| queue.waits_for(at))
+}
+
 /// Puts a run at the end.
 pub fn join(workspace: &Workspace, run: &RunId, claim: &Claim) -> Result<(), RunError> {
     Queue::change(workspace, |queue| {

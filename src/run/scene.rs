@@ -12,6 +12,7 @@ use crate::{
         Reader, Record,
         figures::{self, Average},
     },
+    output::size,
     platform::{
         Host,
         clock::{self, Stopwatch},
@@ -22,8 +23,16 @@ use crate::{
 };
 
 use super::{
-    RunError, adopt, devices::Devices, dir::RunDir, folder::TrainerFolder, outcome::Outcome, spec::Spec,
-    state::RunState, status::Status,
+    RunError, adopt,
+    devices::Devices,
+    dir::RunDir,
+    folder::TrainerFolder,
+    outcome::Outcome,
+    queue,
+    spec::Spec,
+    state::{Again, RunState},
+    status::Status,
+    watchdog::Alarm,
 };
 
 /// Lines of the log that are kept for the view.
@@ -42,6 +51,10 @@ pub struct Scene {
     pub doing: String,
     /// What a stop is waiting for.
     pub stopping: Option<&'static str>,
+    /// What comes before it begins, or begins again.
+    pub waits_for: Option<String>,
+    /// What is wrong, while it is.
+    pub alarm: Option<Alarm>,
     pub outcome: Option<Outcome>,
     pub elapsed: Duration,
     pub epoch: Option<u64>,
@@ -90,6 +103,14 @@ pub struct Look {
     scene: Scene,
 }
 
+/// `the next try in 12 s, from step 200`
+fn next_try(again: Again, since: Timestamp) -> String {
+    let waited = clock::now().duration_since(since).try_into().unwrap_or_default();
+    let from = again.step.map(|step| format!(", from step {step}")).unwrap_or_default();
+    let left = again.after.saturating_sub(waited).as_secs();
+    format!("the next try in {}{from}", size::duration(Duration::from_secs(left)))
+}
+
 impl Look {
     pub fn new(host: &Host, dir: &RunDir) -> Result<Self, RunError> {
         let spec = dir.spec()?;
@@ -110,7 +131,7 @@ impl Look {
             average: Average::default(),
             view: View::text(starts.len()),
             log: logs::Reader::new(&log, &starts, reader::PLAIN),
-            status: Status::new(spec.max_steps),
+            status: Status::new(spec.total_steps()),
             sampler: matches!(spec.devices, Devices::Gpus(_)).then(|| Sampler::new(host)),
             sampled: None,
             measured: None,
@@ -134,6 +155,7 @@ impl Look {
         self.read_metrics()?;
         self.sample();
         let updated = snapshot.as_ref().map_or_else(clock::now, |it| it.updated);
+        self.scene.alarm = snapshot.as_ref().and_then(|it| it.alarm);
         let state = snapshot.map_or(RunState::Starting, |it| it.state);
         self.take_state(&state, updated);
         Ok(())
@@ -149,6 +171,11 @@ impl Look {
             | RunState::Running(_)
             | RunState::Waiting(_)
             | RunState::Ended(_) => None,
+        };
+        scene.waits_for = match state {
+            RunState::Queued => queue::waits_for(&self.dir),
+            RunState::Waiting(waiting) => Some(next_try(waiting.again, updated)),
+            RunState::Starting | RunState::Running(_) | RunState::Stopping(_) | RunState::Ended(_) => None,
         };
         // The log says more than the state while it trains: saving, evaluating.
         scene.doing = match state {
@@ -186,7 +213,7 @@ impl Look {
         let (scene, records) = (&mut self.scene, &self.records);
         scene.last = records.last().copied();
         scene.epoch = self.status.epoch.or(scene.last.and_then(|it| it.epoch.map(u64::from)));
-        let per_epoch = figures::epoch_length(records);
+        let per_epoch = figures::epoch_length(records).or(self.spec.epoch_steps);
         scene.total_steps = figures::total(scene.epochs, per_epoch, self.spec.max_steps);
         scene.pace = figures::pace(records);
         let far = scene.last.zip(scene.total_steps).zip(scene.pace);

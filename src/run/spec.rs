@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     logs::Stream,
+    metrics::figures,
     platform::{Env, clock, process::CommandSpec, procfs},
     workspace::LogSettings,
 };
@@ -55,6 +56,11 @@ pub struct Spec {
     /// The step of the checkpoint there.
     #[serde(default)]
     pub resumes_step: Option<u64>,
+    #[serde(default)]
+    pub epochs: Option<u64>,
+    /// Steps of one epoch, as the data check counts them.
+    #[serde(default)]
+    pub epoch_steps: Option<u64>,
     pub max_steps: Option<u64>,
     pub devices: Devices,
     pub launcher: Launcher,
@@ -109,6 +115,11 @@ impl FromStr for Launcher {
 }
 
 impl Spec {
+    /// As far as that is known before it begins.
+    pub fn total_steps(&self) -> Option<u64> {
+        figures::total(self.epochs, self.epoch_steps, self.max_steps)
+    }
+
     /// The turn of a queued run has come: what was true when it was queued need not be so any more.
     pub fn begin(&mut self, port: u16) {
         self.set_port(port);

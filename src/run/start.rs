@@ -77,6 +77,8 @@ struct Plan<'a> {
     continued: Option<&'a Continued>,
     live: &'a [(RunDir, Spec)],
     claim: &'a Claim,
+    /// As the data check counts them.
+    epoch_steps: Option<u64>,
 }
 
 /// Keeps what is installed as it is, while a run is being started. A setup that is at work is waited for; who it is goes
@@ -127,7 +129,7 @@ pub fn start(site: Site<'_>, request: &Request, _setup: &Lock) -> Result<Started
     // What is wrong with the files is said first: another GPU would not mend it.
     let mut warnings = check_config(&config, devices.as_ref().ok().map(ranks), &request.args)?;
     let devices = devices?;
-    let data = data::check(site, &config, ranks(&devices))?;
+    let looked = data::check(site, &config, ranks(&devices))?;
     warnings.extend(preflight::check(site, request, (&config, &script))?);
 
     // One start at a time, until the others can read in the run's folder what it uses.
@@ -156,6 +158,7 @@ pub fn start(site: Site<'_>, request: &Request, _setup: &Lock) -> Result<Started
         continued: continued.as_ref(),
         live: &live,
         claim: &claim,
+        epoch_steps: looked.epoch_steps,
     };
     let leases = if request.queue { Ok(vec![]) } else { claim.take("dpgui train")? };
     let leases = leases?;
@@ -175,7 +178,7 @@ pub fn start(site: Site<'_>, request: &Request, _setup: &Lock) -> Result<Started
     drop(leases);
     hand_over(host, &dir, &spec, &env)?;
     drop(starting);
-    Ok(Started { dir, spec, resumed: continued, changes, warnings, data })
+    Ok(Started { dir, spec, resumed: continued, changes, warnings, data: looked.summaries })
 }
 
 /// Starts the supervisor. Nothing is left of a run that could not begin.
@@ -353,6 +356,8 @@ impl Plan<'_> {
             output_dir: output_dir.to_owned(),
             resumes: launch.resumes.map(str::to_owned),
             resumes_step: self.continued.map(|it| it.checkpoint.step),
+            epochs: self.config.training.epochs,
+            epoch_steps: self.epoch_steps,
             max_steps: self.config.training.max_steps,
             devices: launch.devices.clone(),
             launcher: launch.launcher,

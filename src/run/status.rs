@@ -17,7 +17,7 @@ pub struct Status {
     pub doing: &'static str,
     pub epoch: Option<u64>,
     pub step: Option<Step>,
-    pub max_steps: Option<u64>,
+    pub total_steps: Option<u64>,
     pub gpus: Vec<GpuSample>,
     pub memory: Option<Memory>,
 }
@@ -30,15 +30,15 @@ pub struct StatusEvent<'a> {
     epoch: Option<u64>,
     #[serde(flatten)]
     step: Option<Step>,
-    max_steps: Option<u64>,
+    total_steps: Option<u64>,
     seconds_left: Option<u64>,
     gpus: &'a [GpuSample],
     memory: Option<Memory>,
 }
 
 impl Status {
-    pub fn new(max_steps: Option<u64>) -> Self {
-        Self { doing: "loading", max_steps, ..Self::default() }
+    pub fn new(total_steps: Option<u64>) -> Self {
+        Self { doing: "loading", total_steps, ..Self::default() }
     }
 
     /// Takes note of a mark in the log, and says whether it was a step.
@@ -66,7 +66,7 @@ impl Status {
             doing: self.doing,
             epoch: self.epoch,
             step: self.step,
-            max_steps: self.max_steps,
+            total_steps: self.total_steps,
             seconds_left: self.left().map(|left| left.as_secs()),
             gpus: &self.gpus,
             memory: self.memory,
@@ -78,7 +78,7 @@ impl Status {
         let mut parts = vec![];
         match self.step {
             Some(step) => {
-                let of = self.max_steps.map(|max| format!("/{max}")).unwrap_or_default();
+                let of = self.total_steps.map(|max| format!("/{max}")).unwrap_or_default();
                 parts.push(format!("step {}{of}", step.step));
                 parts.extend(self.epoch.map(|epoch| format!("epoch {epoch}")));
                 parts.push(format!("loss {:.4}", step.loss));
@@ -97,9 +97,9 @@ impl Status {
         parts.join(", ")
     }
 
-    /// Known only where the configuration limits the steps: the trainer never says how many there will be.
+    /// Known where the data check or the configuration says how many steps there are: the trainer never does.
     fn left(&self) -> Option<Duration> {
-        let (step, max) = (self.step?, self.max_steps?);
+        let (step, max) = (self.step?, self.total_steps?);
         let steps = u32::try_from(max.saturating_sub(step.step)).ok()?;
         Duration::try_from_secs_f64(step.seconds_per_step * f64::from(steps)).ok()
     }

@@ -14,7 +14,8 @@ use crate::{
 };
 
 use super::{
-    RunError, adopt, devices::Devices, dir::RunDir, outcome::Outcome, status::Status, watchdog::Alarm,
+    RunError, adopt, devices::Devices, dir::RunDir, journal::Snapshot, outcome::Outcome, queue,
+    state::RunState, status::Status, watchdog::Alarm,
 };
 
 /// Between two looks at what the GPUs and the memory are doing.
@@ -51,6 +52,8 @@ struct Watcher<'a> {
     status: Status,
     sampler: Option<Sampler>,
     sampled: Option<Stopwatch>,
+    /// What it was said to wait for.
+    waits_for: Option<String>,
     /// What was said to be wrong.
     alarm: Option<Alarm>,
     /// How the run ended, or why that cannot be known.
@@ -68,9 +71,10 @@ pub fn follow(host: &Host, dir: &RunDir, output: &Output, show: Show) -> Result<
         view: View::text(spec.streams().len()),
         unshown: None,
         progress: (show == Show::Status).then(|| output.progress("training")),
-        status: Status::new(spec.max_steps),
+        status: Status::new(spec.total_steps()),
         sampler: matches!(spec.devices, Devices::Gpus(_)).then(|| Sampler::new(host)),
         sampled: None,
+        waits_for: None,
         alarm: None,
         end: None,
     };
@@ -181,11 +185,22 @@ impl Watcher<'_> {
                 None => self.output.note("what was missed has come: the training goes on"),
             }
         }
+        if let Ok(Some(Snapshot { state: RunState::Queued, .. })) = &looked {
+            self.say_what_it_waits_for();
+        }
         self.end = match looked {
             Ok(snapshot) => snapshot.and_then(|it| it.state.outcome().cloned()).map(Ok),
             Err(cause) => Some(Err(cause)),
         };
         self.end.is_some()
+    }
+
+    fn say_what_it_waits_for(&mut self) {
+        let waits_for = queue::waits_for(self.dir);
+        if let Some(what) = waits_for.as_ref().filter(|_| self.waits_for != waits_for) {
+            self.output.note(format_args!("it waits for {what}"));
+        }
+        self.waits_for = waits_for;
     }
 
     fn show_status(&mut self) {

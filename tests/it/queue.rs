@@ -245,3 +245,20 @@ fn a_queue_that_cannot_be_read_holds_everybody() {
     lab.sandbox.dpgui(&["queue", "resume"]).ok();
     assert_eq!(run.outcome(), json!({ "outcome": "completed" }));
 }
+
+#[test]
+fn whoever_watches_a_run_that_waits_is_told_what_for() {
+    let lab = with_gpus(&[("STEPS", "0")]);
+    let first = lab.detached(&["--gpus", "0", "--name", "first"]);
+    let second = queued(&lab, &["--gpus", "0", "--name", "second"]);
+    let mut watching = lab.sandbox.command(&["watch", "second"]);
+    let watching = watching.stderr(std::process::Stdio::piped()).stdout(std::process::Stdio::null()).spawn();
+    let mut watching = watching.expect("it starts");
+    let mut said = std::io::BufReader::new(watching.stderr.take().expect("piped"));
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut said, &mut line).expect("it says something");
+    assert!(line.contains("it waits for ") && line.contains(&first.id()), "{line}");
+    lab.sandbox.dpgui(&["queue", "remove", &second.id()]).ok();
+    lab.sandbox.dpgui(&["stop", "--now", "first"]).ok();
+    watching.wait().expect("it ends with the run");
+}

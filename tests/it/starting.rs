@@ -203,6 +203,13 @@ fn a_dataset_that_cannot_work_is_refused_before_there_is_a_run() {
     let data =
         "        Data 2 of 3 files train, 1 dropped; an epoch has 2 samples in 1 step: `dpgui data check ";
     assert!(said.stderr.contains(data), "{said}");
+    // How long a training takes is known from that before its first epoch is over.
+    lab.change("configs/tiny.toml", "epochs = 1\nmax_steps = 400", "epochs = 30");
+    lab.sandbox.env("FAKE_STEPS", "4").env("FAKE_STEP_TIME", "1");
+    let watched = lab.sandbox.dpgui(&["--json", "train", "configs/tiny.toml", "--watch"]).ok().events();
+    let status = watched.iter().find(|it| it["event"] == "status" && it["step"] == 2).expect("a second step");
+    assert_eq!(status["total_steps"], 30, "{status}");
+    assert!((20..=60).contains(&status["seconds_left"].as_u64().expect("known")), "{status}");
 }
 
 #[test]

@@ -51,7 +51,9 @@ impl View<'_> {
     fn head(&self, frame: &mut Frame<'_>, area: Rect) {
         let rows = Layout::vertical([Constraint::Length(1); 3]).split(area);
         let scene = self.scene;
-        let doing = scene.stopping.map_or_else(|| scene.doing.clone(), |it| format!("{}: {it}", scene.doing));
+        let waits = scene.waits_for.as_ref().map(|it| format!("waits for {it}"));
+        let more = scene.stopping.map(str::to_owned).or(waits);
+        let doing = more.map_or_else(|| scene.doing.clone(), |it| format!("{}: {it}", scene.doing));
         let title = Line::from(vec![
             Span::styled(scene.run.clone(), Style::new().add_modifier(Modifier::BOLD)),
             Span::raw("  "),
@@ -128,7 +130,9 @@ impl View<'_> {
 
     fn machine(&self) -> Vec<Line<'static>> {
         let scene = self.scene;
-        let mut lines: Vec<Line<'static>> = scene.gpus.iter().map(|gpu| self.gpu(gpu)).collect();
+        let alarm = scene.alarm.map(|it| Line::styled(it.to_string(), self.alarm()));
+        let mut lines: Vec<Line<'static>> =
+            alarm.into_iter().chain(scene.gpus.iter().map(|gpu| self.gpu(gpu))).collect();
         let mut parts = vec![];
         parts.extend(
             scene
@@ -238,7 +242,11 @@ fn whole(duration: Duration) -> String {
 mod tests {
     use ratatui::{Terminal, backend::TestBackend};
 
-    use crate::{metrics::Record, platform::memory::Memory, run::scene::Room};
+    use crate::{
+        metrics::Record,
+        platform::memory::Memory,
+        run::{scene::Room, watchdog::Alarm},
+    };
 
     use super::{super::prompt::Wish, *};
 
@@ -300,6 +308,19 @@ mod tests {
         let small = shown(&scene(), &Prompt::Confirm(Wish::Stop), (40, 10));
         let empty = shown(&Scene::default(), &Prompt::Keys, (80, 6));
         insta::assert_snapshot!(format!("{small}----\n{empty}"));
+    }
+
+    #[test]
+    fn what_is_wrong_and_what_is_waited_for_are_said() {
+        let hangs = Scene { alarm: Some(Alarm::NotANumber { steps: 10 }), ..scene() };
+        let waits = Scene {
+            run: "20261127T093942Z-wan".to_owned(),
+            doing: "queued".to_owned(),
+            waits_for: Some("20261127T093000Z-other".to_owned()),
+            ..Scene::default()
+        };
+        let (hangs, waits) = (shown(&hangs, &Prompt::Keys, (80, 12)), shown(&waits, &Prompt::Keys, (80, 6)));
+        insta::assert_snapshot!(format!("{hangs}----\n{waits}"));
     }
 
     #[test]

@@ -128,7 +128,7 @@ pub(super) fn row(dir: &RunDir) -> Option<RunRow> {
         epoch: None,
         epochs: None,
         step: last.map(|it: LastStep| it.step),
-        total_steps: spec.max_steps,
+        total_steps: spec.total_steps(),
         loss: last.and_then(|it| it.loss).filter(|it| it.is_finite()),
         pace: None,
         left_seconds: None,
