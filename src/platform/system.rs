@@ -30,6 +30,11 @@ pub fn kernel() -> String {
     nix::sys::utsname::uname().map(|it| it.release().to_string_lossy().into_owned()).unwrap_or_default()
 }
 
+/// Of the user whose rights count.
+pub fn user_id() -> u32 {
+    nix::unistd::geteuid().as_raw()
+}
+
 /// What this machine is called.
 pub fn hostname() -> String {
     nix::sys::utsname::uname().map(|it| it.nodename().to_string_lossy().into_owned()).unwrap_or_default()

@@ -1,9 +1,13 @@
 //! Who may compute where: a lock for each GPU, held by the supervisor of a run and by what it started, so that it is free
 //! when the last of them is gone, however they end.
 //!
-//! The locks are those of all workspaces of a user. A machine without GPUs has slots instead.
+//! The locks are those of all workspaces of a user. A machine without GPUs has slots instead. A home on a network share
+//! may have no locks; then they are in the machine's memory, where they belong anyway.
 
-use std::{fmt, path::PathBuf};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +17,7 @@ use crate::{
         Host, fs,
         gpu::Nvidia,
         lock::{Lock, LockError, Wait},
+        system,
     },
     workspace::Workspace,
 };
@@ -54,7 +59,13 @@ pub struct Busy {
 }
 
 impl Claim {
-    pub fn new(site: Site<'_>, devices: &Devices, nvidia: Option<&Nvidia>, shared: bool) -> Self {
+    /// With what the user should know of where the locks are.
+    pub fn new(
+        site: Site<'_>,
+        devices: &Devices,
+        nvidia: Option<&Nvidia>,
+        shared: bool,
+    ) -> Result<(Self, Option<String>), RunError> {
         let slots = site.settings.runs.cpu_slots;
         let name = |index: u32| {
             let gpu = nvidia.and_then(|it| it.gpus.iter().find(|gpu| gpu.index == index));
@@ -66,7 +77,8 @@ impl Claim {
             }
             Devices::Cpu { .. } => Places::Slots(slots),
         };
-        Self { folder: folder(site.host, site.workspace), places, shared }
+        let (folder, warning) = folder(site.host, site.workspace)?;
+        Ok((Self { folder, places, shared }, warning))
     }
 
     /// Takes what the run computes on, for a `purpose` by which others will know us, or says who has it.
@@ -176,8 +188,27 @@ impl Claim {
 }
 
 /// One for all workspaces: `DPGUI_STATE_DIR`, else `dpgui` in `XDG_STATE_HOME` or `~/.local/state`, else, without a home,
-/// the workspace's own.
-fn folder(host: &Host, workspace: &Workspace) -> PathBuf {
+/// the workspace's own. Where that has no locks, one of the machine's, which is said.
+fn folder(host: &Host, workspace: &Workspace) -> Result<(PathBuf, Option<String>), RunError> {
+    let usual = usual_folder(host, workspace);
+    fs::create_dir_all(&usual)?;
+    match Lock::attempt(&usual.join("probe.lock"), "dpgui train", true) {
+        Err(LockError::Unsupported { .. }) => {
+            let own = Path::new("/dev/shm").join(format!("dpgui-{}", system::user_id())).join("leases");
+            fs::create_private_dir(&own)?;
+            let warning = format!(
+                "the file system of `{}` has no locks: who computes where is settled in `{}`, for this machine alone",
+                usual.display(),
+                own.display()
+            );
+            Ok((own, Some(warning)))
+        }
+        // Whatever else is wrong there is told of when it is used.
+        _ => Ok((usual, None)),
+    }
+}
+
+fn usual_folder(host: &Host, workspace: &Workspace) -> PathBuf {
     // A relative path in these counts as none: XDG base directory specification 0.8.
     let absolute = |name: &str| Some(PathBuf::from(host.env.get(name)?)).filter(|path| path.is_absolute());
     let own = || absolute("DPGUI_STATE_DIR");

@@ -145,7 +145,8 @@ pub fn start(site: Site<'_>, request: &Request, _setup: &Lock) -> Result<Started
         warnings.extend(continued.newer_checkpoints());
     }
     let live = live(workspace)?;
-    let claim = Claim::new(site, &devices, nvidia.as_ref(), request.share);
+    let (claim, elsewhere) = Claim::new(site, &devices, nvidia.as_ref(), request.share)?;
+    warnings.extend(elsewhere);
     warnings.extend(strangers::on(host, &devices).iter().map(Stranger::sentence));
     warnings.extend(at_logout(session::at_logout(host)));
     let plan = Plan {

@@ -17,6 +17,7 @@ What it does is chosen by environment variables, all optional:
     FAKE_LAST=TEXT     what a training says that ends with an exit code
     FAKE_ANEW=yes      a training that is resumed begins anew, as the real one does in a folder that it does not find
     FAKE_NAN=N         from step N on the loss is not a number
+    FAKE_EAT=MB        after the first step rank 0 takes so much memory
     FAKE_HANG=N        nothing happens any more after step N
     FAKE_CLAIM=FOLDER  a file there for each device while it is used; `clash` tells of two that used one at once
     FAKE_GREET=yes     every rank says who it is, and the launcher that it has ended
@@ -215,6 +216,9 @@ def train(number, config, resumed):
         loss = float("nan") if step >= int(knob("NAN", "1000000")) else 1 / step
         say(f"steps: {step} loss: {loss:0.4f} iter time (s): {seconds:0.3f} samples/sec: {1 / seconds:0.3f}")
         time.sleep(min(seconds / 4, 0.05))
+        if step == 1 and knob("EAT"):
+            eaten = b"x" * (int(knob("EAT")) << 20)
+            say(f"took {len(eaten)} bytes")
         if step == int(knob("HANG", "-1")):
             time.sleep(1000)
         if step % int(knob("CHECKPOINT", "1000000")) == 0:

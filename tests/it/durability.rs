@@ -5,11 +5,10 @@ use std::{
     collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
-    process::Command,
-    sync::OnceLock,
 };
 
 use crate::support::{
+    preload::library,
     sandbox::{Said, Sandbox},
     small_world::SmallWorld,
 };
@@ -24,26 +23,13 @@ struct Note {
     other: PathBuf,
 }
 
-fn library() -> &'static Path {
-    static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
-    LIBRARY.get_or_init(|| {
-        let built =
-            Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("durability-{}.so", std::process::id()));
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/durability.c");
-        let status =
-            Command::new("cc").args(["-shared", "-fPIC", "-O1", "-o"]).arg(&built).arg(source).status();
-        assert!(status.expect("cc starts, as it links Rust").success());
-        built
-    })
-}
-
 /// Runs a command that must end well, and tells what it named without having it on the disk.
 #[track_caller]
 fn everything_named_is_on_the_disk(sandbox: &Sandbox, args: &[&str]) -> BTreeSet<String> {
     let list = sandbox.path("notes");
     let _ = fs::remove_file(&list);
     let mut command = sandbox.command(args);
-    command.env("LD_PRELOAD", library()).env("TEST_NOTES", &list);
+    command.env("LD_PRELOAD", library(sandbox, "durability")).env("TEST_NOTES", &list);
     Said::from(command.output().expect("it starts")).ok();
     let text = fs::read_to_string(&list).expect("it named something");
     let notes: Vec<Note> = text.lines().map(note).collect();

@@ -1,6 +1,7 @@
 //! The integration tests, one binary: the real program against real servers, processes and files.
 #![expect(clippy::disallowed_methods, reason = "tests look at the world as the program left it")]
 
+mod adversity;
 mod archives;
 mod cached;
 mod clean;

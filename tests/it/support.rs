@@ -9,6 +9,7 @@ pub(crate) mod lab;
 pub(crate) mod media;
 pub(crate) mod old_toml;
 pub(crate) mod package_index;
+pub(crate) mod preload;
 pub(crate) mod random;
 pub(crate) mod raw_tar;
 pub(crate) mod raw_zip;

@@ -78,8 +78,8 @@ fn rehearse(site: Site<'_>, look: &Look) -> Result<Vec<String>, RunError> {
     // What may be wrong with the configuration is said at the head as well.
     let _ = start::check_config(&config, Some(invitation.part.ranks()), &invitation.args)?;
     let devices = devices?;
-    let claim = Claim::new(site, &devices, nvidia.as_ref(), invitation.share);
+    let (claim, elsewhere) = Claim::new(site, &devices, nvidia.as_ref(), invitation.share)?;
     drop(claim.take("dpgui train")??);
     let strangers = strangers::on(host, &devices);
-    Ok(strangers.iter().map(Stranger::sentence).collect())
+    Ok(elsewhere.into_iter().chain(strangers.iter().map(Stranger::sentence)).collect())
 }
