@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::{
     diagnosis::Diagnosis,
     output::{Event, Line},
-    platform::{Host, clock::Stopwatch, fifo, watch::Watch},
+    platform::{Host, clock::Stopwatch, fifo, fs, watch::Watch},
 };
 
 use super::{
@@ -23,6 +23,9 @@ use super::{
 
 /// How long a request is repeated before somebody should hear of it.
 const ANSWER: Duration = Duration::from_secs(5);
+
+/// A disk with less room than this is full, in bytes.
+const LEAST_ROOM: u64 = 1 << 16;
 
 /// Between two requests for the same.
 pub(super) const ASK_EVERY: Duration = Duration::from_secs(1);
@@ -83,9 +86,14 @@ pub fn request(host: &Host, dir: &RunDir, manner: Manner) -> Result<bool, RunErr
     Ok(false)
 }
 
-/// What to tell people meanwhile.
+/// What to tell people meanwhile; why, if that can be seen.
 pub fn silence(dir: &RunDir) -> String {
-    format!("the supervisor of {} has not answered for {} s", dir.id(), ANSWER.as_secs())
+    let silent = format!("the supervisor of {} has not answered for {} s", dir.id(), ANSWER.as_secs());
+    // Its answer is in a file.
+    match fs::available_bytes(dir.path()) {
+        Ok(..LEAST_ROOM) => format!("{silent}: the disk of `{}` is full, make room", dir.path().display()),
+        _ => silent,
+    }
 }
 
 /// Waits until no process of the run is left, showing `on_state` how far that is.

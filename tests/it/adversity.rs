@@ -115,6 +115,23 @@ fn where_the_home_has_no_locks_gpus_are_shared_out_by_those_of_the_machine() {
 }
 
 #[test]
+fn a_stop_while_the_disk_is_full_ends_the_run_all_the_same() {
+    let mut lab = Lab::new(&[("STEPS", "0"), ("IGNORE", "INT")]);
+    let (preload, full) = (library(&lab.sandbox, "system_faults"), lab.sandbox.path("full"));
+    let below = lab.sandbox.path("w/runs");
+    lab.sandbox.env("LD_PRELOAD", preload).env("TEST_FULL", &full).env("TEST_FULL_BELOW", below);
+    let run = lab.detached(&[]);
+    run.wait_for_log("steps: 1 ");
+    lab.sandbox.write("full", "");
+    let stopping = lab.spawn(&["stop", "--now", &run.id()]);
+    until("nobody computes any more", || run.processes_with("rank").is_empty().then_some(()));
+    fs::remove_file(&full).expect("there");
+    stopping.end();
+    assert_eq!(run.outcome()["outcome"], "stopped", "{:?}", run.history());
+    run.assert_nobody_left();
+}
+
+#[test]
 fn memory_that_the_kernel_takes_back_is_an_end_of_its_own() {
     let lab = Lab::new(&[("STEPS", "0"), ("EAT", "600")]);
     let Some(group) = Group::with_memory(300 << 20) else {

@@ -1,11 +1,7 @@
 //! What gets its real name is on the disk before that, and the name is after: else a power cut could leave the name of a
 //! file without its bytes. A library between the program and the system writes down both, in their order.
 
-use std::{
-    collections::BTreeSet,
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeSet, fs, path::PathBuf};
 
 use crate::support::{
     preload::library,
