@@ -33,14 +33,17 @@ pub mod update;
 pub mod watch;
 mod when;
 
-use std::path::{Path, PathBuf};
+use std::{
+    ffi::{OsStr, OsString},
+    path::{Path, PathBuf},
+};
 
 use crate::{
     config::{ConfigError, meant},
     error::{Error, Kind},
     install::{self, IfLocked},
     output::Output,
-    platform::{Host, fs},
+    platform::{Host, fs, process::as_typed},
     run::{RunDir, adopt},
     workspace::{Settings, SettingsError, Workspace},
 };
@@ -87,6 +90,16 @@ impl Context {
             self.output.status("Finished", "the switch of an update that had been killed");
         }
         Ok(())
+    }
+
+    /// A command of ours for this workspace, as one would type it here.
+    fn command(&self, words: impl IntoIterator<Item = impl AsRef<OsStr>>) -> String {
+        let mut all: Vec<OsString> = vec!["dpgui".into()];
+        if Workspace::find(&self.host, None).root() != self.workspace.root() {
+            all.extend(["-C".into(), self.workspace.root().into()]);
+        }
+        all.extend(words.into_iter().map(|it| it.as_ref().to_owned()));
+        as_typed(all)
     }
 
     /// `typed`, which is relative to the working directory, as the absolute path of a file that is there.

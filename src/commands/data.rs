@@ -6,6 +6,7 @@ mod rows;
 mod table;
 
 use std::{
+    ffi::OsString,
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -95,13 +96,30 @@ fn check(args: &Check, context: &Context) -> Result<(), Error> {
     if errors > 0 {
         let message = format!("`{file}` cannot be trained with: {}", counted(errors, "error"));
         let error = Error::new(Kind::Usage, message);
-        let hint = format!("see them all: `dpgui data check {file}`");
+        let hint = format!("see them all: `{}`", context.command(again(args)));
         return Err(if args.list.is_some() { error.with_hint(hint) } else { error });
     }
     if output.mode() != Mode::Json {
         output.status("Checked", format_args!("`{file}`: no errors, {}", counted(warnings, "warning")));
     }
     Ok(())
+}
+
+/// The same look, without a list and a report.
+fn again(args: &Check) -> Vec<OsString> {
+    let mut words: Vec<OsString> = vec!["data".into(), "check".into(), args.file.clone().into()];
+    if let Some(config) = &args.config {
+        words.extend(["--config".into(), config.into()]);
+    }
+    if let Some(gpus) = args.gpus {
+        words.extend(["--gpus".into(), gpus.to_string().into()]);
+    }
+    words
+}
+
+/// What is wrong with a configuration is another command's.
+fn in_config(file: &Path, context: &Context) -> String {
+    format!("see `{}`", context.command(["config".as_ref(), "check".as_ref(), file.as_os_str()]))
 }
 
 /// A report takes the place of an older one and of nothing else; asked before anything takes its time.
@@ -202,7 +220,7 @@ fn surveys(subject: &Subject, gpus: Option<u32>, context: &Context) -> Result<Ve
             Kind::Usage,
             format!("`{}` names no model type that the trainer has", config.path().display()),
         )
-        .with_hint(format!("see `dpgui config check {}`", config.path().display()))
+        .with_hint(in_config(config.path(), context))
     })?;
     let ranks = gpus.unwrap_or_else(|| ranks(config, context));
     let mut all = vec![];
@@ -220,9 +238,8 @@ fn surveys(subject: &Subject, gpus: Option<u32>, context: &Context) -> Result<Ve
         all.push((Purpose::Training, data::survey_for(config, used, model.clone(), ranks, site)));
     }
     if all.is_empty() {
-        let file = config.path().display();
-        return Err(Error::new(Kind::Usage, format!("`{file}` names no dataset file that can be read"))
-            .with_hint(format!("see `dpgui config check {file}`")));
+        let message = format!("`{}` names no dataset file that can be read", config.path().display());
+        return Err(Error::new(Kind::Usage, message).with_hint(in_config(config.path(), context)));
     }
     Ok(all)
 }

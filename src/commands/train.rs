@@ -14,7 +14,7 @@ use crate::{
     error::{Error, Kind},
     install::IfLocked,
     output::{Event, Line, Mode, Output, Waiting, screen::Screen},
-    platform::lock::Lock,
+    platform::{lock::Lock, process::as_typed},
     run::{
         self, Outcome, Request, Resume, RunDir, RunId, RunName, Site, Started,
         data::DataSummary,
@@ -340,8 +340,9 @@ fn explained(dir: &RunDir, outcome: &Outcome, kind: Kind, diagnosis: &Diagnosis)
 impl Event for DataSummary {
     fn line(&self) -> Option<Line> {
         let all = self.files == self.files_trained && self.samples == self.samples_trained;
-        let more =
-            if all { String::new() } else { format!(": `dpgui data check {}`", self.dataset.display()) };
+        let look =
+            || as_typed(["dpgui".as_ref(), "data".as_ref(), "check".as_ref(), self.config.as_os_str()]);
+        let more = if all { String::new() } else { format!(": `{}`", look()) };
         Some(Line { verb: "Data", text: format!("{}{more}", self.text) })
     }
 }

@@ -70,7 +70,12 @@ pub fn set_in(
     text: &str,
 ) -> Result<(String, Changed), ConfigError> {
     let root = View::root(source);
-    let target = Target::find(&root, part.unwrap_or_else(|| Part::of(&root)), key)?;
+    let target = Target::find(&root, part.unwrap_or_else(|| Part::of(&root)), key).map_err(|mut cause| {
+        if let SettingError::Elsewhere { value, .. } = &mut cause {
+            *value = Some(text.trim().to_owned()).filter(|it| secret::shown(key, it) == it);
+        }
+        cause
+    })?;
     let value = target.value(key, text)?;
     let file = source.path().to_owned();
     let place = edit::Place { file, steps: target.steps, key: target.name.to_owned() };
@@ -153,7 +158,7 @@ fn or_elsewhere(error: SettingError, root: &View, part: Part) -> SettingError {
         let parts = [Section::Dataset, Section::Directory];
         ("dataset", root.text("dataset").map(str::to_owned), address::is_in(name, parts.into_iter()))
     };
-    if is_there { SettingError::Elsewhere { name: name.clone(), kind, file } } else { error }
+    if is_there { SettingError::Elsewhere { name: name.clone(), kind, file, value: None } } else { error }
 }
 
 fn tables<'a>(root: &View<'a>, part: Part) -> Vec<Table<'a>> {
@@ -244,9 +249,15 @@ mod tests {
         };
         let of_dataset = |key: &str| format!("`{key}` is a key of the dataset file, and this is none");
         let there = |key: &str| format!("set it there: `dpgui config set configs/d.toml {key} VALUE`");
-        for key in ["resolutions", "num_repeats", "directory[1].path"] {
+        for key in ["resolutions", "num_repeats"] {
             check(&training, key, (&of_dataset(key), &there(key)));
         }
+        // As a shell takes it.
+        check(
+            &training,
+            "directory[1].path",
+            (&of_dataset("directory[1].path"), &there("'directory[1].path'")),
+        );
         check(
             TRAINING,
             "resolutions",
@@ -256,6 +267,18 @@ mod tests {
             let message = format!("`{key}` is a key of the training file, and this is none");
             let hint = format!("set it there: `dpgui config set TRAINING.toml {key} VALUE`");
             check(dataset, key, (&message, &hint));
+        }
+        let source = Source::parse(Path::new("t"), dataset.to_owned()).expect("TOML");
+        let hint = |key: &str, value: &str| {
+            let error = set_in(&source, None, key, value).map(|_| ()).expect_err("there is no such key");
+            crate::error::Report::hint(&error).expect("a hint")
+        };
+        for (key, value, expected) in [
+            ("model.dtype", "two words", "model.dtype 'two words'"),
+            ("monitoring.wandb_api_key", "0123", "monitoring.wandb_api_key VALUE"),
+        ] {
+            let expected = format!("set it there: `dpgui config set TRAINING.toml {expected}`");
+            assert_eq!(hint(key, value), expected);
         }
         // Not if this file has a key of that name.
         check(

@@ -7,7 +7,7 @@ use std::{
 
 use toml_edit::{ArrayOfTables, DocumentMut, InlineTable, Item, Key, Table, TableLike, Value};
 
-use super::{ConfigError, portable, source::Source};
+use super::{ConfigError, portable, removal, source::Source};
 
 /// How to get one level deeper.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +44,7 @@ pub enum Edit {
         was: String,
         value: String,
     },
+    /// The comments around it stay: they may be about more than this key.
     Remove {
         place: Place,
     },
@@ -87,7 +88,7 @@ impl Edit {
 /// When the outcome is no TOML; then there was a bug of ours, and nothing should be written.
 pub fn apply<'e>(source: &Source, edits: &'e [Edit]) -> Result<(String, Vec<&'e Edit>), ConfigError> {
     let mut done = vec![];
-    let text = replaced(source.text(), edits, &mut done);
+    let text = replaced(source, edits, &mut done);
     let mut document: DocumentMut =
         text.parse().map_err(|cause| ConfigError::syntax(source.path(), &text, &cause))?;
     let mut readable = false;
@@ -95,10 +96,12 @@ pub fn apply<'e>(source: &Source, edits: &'e [Edit]) -> Result<(String, Vec<&'e 
         let did = match edit {
             Edit::Readable { .. } => !std::mem::replace(&mut readable, true),
             Edit::Replace { .. } => continue,
+            Edit::Remove { place } if removal::lines(source, place).is_some() => continue,
             edit => apply_one(&mut document, edit).is_some(),
         };
         done.extend(did.then_some(edit));
     }
+    done.sort_by_key(|it| edits.iter().position(|edit| std::ptr::eq(edit, *it)));
     let edited = Source::parse(source.path(), document.to_string())?;
     let text = if readable {
         portable::rewrite(&edited, &portable::Replaced::new()).0
@@ -109,12 +112,18 @@ pub fn apply<'e>(source: &Source, edits: &'e [Edit]) -> Result<(String, Vec<&'e 
 }
 
 /// The text with what goes by place in it, from its end, so that the places stay.
-fn replaced<'e>(text: &str, edits: &'e [Edit], done: &mut Vec<&'e Edit>) -> String {
-    let mut text = text.to_owned();
+fn replaced<'e>(source: &Source, edits: &'e [Edit], done: &mut Vec<&'e Edit>) -> String {
+    let mut text = source.text().to_owned();
     let mut by_place: Vec<_> = edits
         .iter()
         .filter_map(|edit| match edit {
-            Edit::Replace { span, was, value, .. } => Some((span, was, value, edit)),
+            Edit::Replace { span, was, value, .. } => {
+                Some((span.clone(), was.as_str(), value.as_str(), edit))
+            }
+            Edit::Remove { place } => {
+                let lines = removal::lines(source, place)?;
+                Some((lines.clone(), &source.text()[lines], "", edit))
+            }
             _ => None,
         })
         .collect();
@@ -295,6 +304,25 @@ mod tests {
             &[Edit::Remove { place: place(&[key("o")], "alpha") }, Edit::Readable { file: "t.toml".into() }],
             "[o]\nbetas = [0.0, 0.99]\n",
         );
+    }
+
+    #[test]
+    fn a_key_is_removed_and_no_comment_but_its_own() {
+        let remove = |steps: &[Step], name| [Edit::Remove { place: place(steps, name) }];
+        check(
+            "# head\n\n# about a\na = 1 # one\n# after\nb = 2\n",
+            &remove(&[], "a"),
+            "# head\n\n# about a\n# after\nb = 2\n",
+        );
+        let in_o = remove(&[key("o")], "a");
+        check("[o]\n# why\na = 1 # one", &in_o, "[o]\n# why\n");
+        check(
+            "[o] # o\n# why\na = [ # open\n  1, # first\n]\n\n# t\n[t]\nc = 1\n# end\n",
+            &in_o,
+            "[o] # o\n# why\n\n# t\n[t]\nc = 1\n# end\n",
+        );
+        check("# why\no.a = 1 # one\n# b\no.b = 2\n", &in_o, "# why\n# b\no.b = 2\n");
+        check("# why\no = { a = 1, b = 2 } # both\n", &in_o, "# why\no = { b = 2 } # both\n");
     }
 
     #[test]

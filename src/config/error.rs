@@ -54,7 +54,7 @@ pub enum ConfigError {
     #[error(transparent)]
     Setting(#[from] SettingError),
     #[error("`{}` is there already", path.display())]
-    Exists { path: PathBuf },
+    Exists { path: PathBuf, free: String },
     #[error("the path `{}` is no UTF-8 text, so no TOML file can name it", path.display())]
     PathNotText { path: PathBuf },
     #[error("`{key}` is a table in this file, not a value")]
@@ -142,7 +142,7 @@ impl Report for ConfigError {
             Self::NoPreset { preset, has, .. } => Some(no_preset(*preset, has)),
             Self::PresetIsFor { full_finetune: true, .. } => Some("add `--full-finetune`".to_owned()),
             Self::Setting(cause) => Some(cause.hint()),
-            Self::Exists { .. } => Some("choose another name: `dpgui config new MODEL NAME`".to_owned()),
+            Self::Exists { free, .. } => Some(format!("choose another name after the model's, as `{free}`")),
             Self::PathNotText { .. } => {
                 Some("rename it, or choose another workspace with `-C DIR`".to_owned())
             }

@@ -23,9 +23,7 @@ pub fn without(source: &Source, key: &str) -> Result<String, ConfigError> {
     let text = source.text();
     let cut = match (&item, &steps[..]) {
         (Found::Item(item @ Item::Value(_)), [.., Step::Key(name)]) => {
-            let start = key_span(parent, name).ok_or_else(unknown)?.start;
-            let end = item.span().map_or(start, |span| span.end);
-            own_lines(text, start, end)
+            own_lines(text, parent, name, item).map(|lines| comment_above(text, lines.start)..lines.end)
         }
         (Found::Item(Item::Table(table)), _) => table.span().map(|span| whole_table(text, span, table)),
         (Found::Table(table), _) => table.span().map(|span| whole_table(text, span, table)),
@@ -44,6 +42,15 @@ pub fn without(source: &Source, key: &str) -> Result<String, ConfigError> {
         (None, _) => return Err(ConfigError::NotAValue { key: key.to_owned() }),
     };
     Ok(edit::apply(source, &[edit])?.0)
+}
+
+/// The lines of a key without the comment above it, which may be about more than that; `None` if it shares them.
+pub(super) fn lines(source: &Source, place: &Place) -> Option<Range<usize>> {
+    let steps = [&place.steps[..], &[Step::Key(place.key.clone())]].concat();
+    match find(source.root(), &steps)? {
+        (Found::Item(item @ Item::Value(_)), parent) => own_lines(source.text(), parent, &place.key, item),
+        _ => None,
+    }
 }
 
 /// What a name leads to.
@@ -88,13 +95,16 @@ fn find<'a>(root: &'a dyn TableLike, steps: &[Step]) -> Option<(Found<'a>, &'a d
     }
 }
 
-/// The lines of a key and of the comment above it, unless it shares them with others.
-fn own_lines(text: &str, start: usize, end: usize) -> Option<Range<usize>> {
-    let first = line_start(text, start);
-    let last = line_end(text, end);
-    let after = text[end..last].trim();
-    let is_alone = text[first..start].trim().is_empty() && (after.is_empty() || after.starts_with('#'));
-    is_alone.then(|| comment_above(text, first)..last)
+/// The lines of a key, unless it shares them with others.
+fn own_lines(text: &str, parent: &dyn TableLike, key: &str, item: &Item) -> Option<Range<usize>> {
+    let start = key_span(parent, key)?.start;
+    let end = item.span()?.end;
+    let (first, last) = (line_start(text, start), line_end(text, end));
+    let (before, after) = (text[first..start].trim(), text[end..last].trim());
+    // `adapter.` of `adapter.rank = 8` is nobody else's.
+    let is_its_own =
+        before.is_empty() || before.ends_with('.') && !before.contains(['=', '{', '[', '"', '\'']);
+    (is_its_own && (after.is_empty() || after.starts_with('#'))).then_some(first..last)
 }
 
 /// From the comment above its header to what belongs to the next one.
@@ -212,6 +222,7 @@ path = 'b'
         check(TEXT, "model.type", &TEXT.replace("type = 'wan'\n", ""));
         check(TEXT, "directory[1].path", &TEXT.replace("# The second.\npath = 'b'\n", ""));
         check("a = 1\r\nb = 2\r\n", "a", "b = 2\r\n");
+        check("# About b.\na.b = 1 # b\na.c = 2\n", "a.b", "a.c = 2\n");
         check("m = { a = 1, b = 2 } # m\n", "m.b", "m = { a = 1} # m\n");
         check("l = [{ a = 1, b = 2 }]\n", "l[0].a", "l = [{ b = 2 }]\n");
     }

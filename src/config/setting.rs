@@ -2,6 +2,8 @@
 
 use toml::Value;
 
+use crate::platform::process::as_typed;
+
 use super::{
     address::{self, Place},
     draft::{Draft, Part},
@@ -28,6 +30,8 @@ pub enum SettingError {
         kind: &'static str,
         /// The file, where that is known.
         file: Option<String>,
+        /// What it was to be, but no secret.
+        value: Option<String>,
     },
     #[error("`{name}` is a key of more than one part")]
     Ambiguous { name: String, of: Vec<String> },
@@ -49,9 +53,10 @@ impl SettingError {
             Self::Unknown { name, nearest: None } => {
                 format!("look for it with `dpgui config explain {name}`")
             }
-            Self::Elsewhere { name, kind, file } => {
+            Self::Elsewhere { name, kind, file, value } => {
                 let file = file.clone().unwrap_or_else(|| format!("{}.toml", kind.to_uppercase()));
-                format!("set it there: `dpgui config set {file} {name} VALUE`")
+                let value = value.as_deref().unwrap_or("VALUE");
+                format!("set it there: `{}`", as_typed(["dpgui", "config", "set", &file, name, value]))
             }
             Self::Ambiguous { of, .. } => format!("say which: `{}`", of.join("` or `")),
             Self::Value { name, .. } => format!("`dpgui config explain {name}` says what it may be"),

@@ -129,10 +129,13 @@ fn text_of(draft: &Draft) -> Result<String, ConfigError> {
 /// # Errors
 /// When one of them is there already, or cannot be written.
 pub fn write(workspace: &Workspace, name: &str, pair: &Pair) -> Result<[PathBuf; 2], ConfigError> {
-    let files = files(workspace, name);
-    if let Some(path) = files.iter().find(|path| fs::exists(path)) {
-        return Err(ConfigError::Exists { path: path.clone() });
+    let taken = |name: &str| files(workspace, name).into_iter().find(|path| fs::exists(path));
+    if let Some(path) = taken(name) {
+        let mut free = (2..).map(|number| format!("{name}-{number}"));
+        let free = free.find(|it| taken(it).is_none()).unwrap_or_default();
+        return Err(ConfigError::Exists { path, free });
     }
+    let files = files(workspace, name);
     fs::create_dir_all(&workspace.configs())?;
     // The training file last: it is the one that people and commands look for.
     fs::write_atomic(&files[1], &pair.dataset)?;

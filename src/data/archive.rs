@@ -8,7 +8,8 @@ use std::{
     io::{self, BufReader, Read, Seek, SeekFrom},
     ops::Range,
     os::unix::ffi::{OsStrExt, OsStringExt},
-    path::{Path, PathBuf},
+    path::Path,
+    sync::Arc,
 };
 
 use crate::platform::fs;
@@ -16,20 +17,28 @@ use crate::platform::fs;
 use super::media::{self, Flaw, Media};
 
 /// Members of one archive that are looked at, about 200 bytes of memory each.
-const MOST_MEMBERS: usize = 1_000_000;
+pub(super) const MOST_MEMBERS: usize = 1_000_000;
 
 /// A member that is taken for an item.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Member {
-    archive: PathBuf,
+    archive: Arc<Path>,
     /// As the archive has it.
     pub(super) name: OsString,
     /// Where its bytes are; `None` for a folder or a link.
     content: Option<Range<u64>>,
 }
 
-/// All members, or why the trainer cannot read the archive.
-pub(super) fn members(path: &Path) -> Result<Vec<Member>, String> {
+/// How many members of an archive were looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Extent {
+    pub(super) members: usize,
+    /// There are more, of which nothing is known.
+    pub(super) has_more: bool,
+}
+
+/// The members, at most so many, and whether there are more; or why the trainer cannot read the archive.
+pub(super) fn members(path: &Path, most: usize) -> Result<(Vec<Member>, Extent), String> {
     let file = fs::open_regular(path).map_err(|cause| crate::error::in_one_line(&cause))?;
     let length = file.metadata().map_or(0, |it| it.len());
     if length == 0 {
@@ -37,14 +46,20 @@ pub(super) fn members(path: &Path) -> Result<Vec<Member>, String> {
     }
     let mut archive = tar::Archive::new(BufReader::new(file));
     let mut members: Vec<Member> = vec![];
+    let mut has_more = false;
+    let path: Arc<Path> = path.into();
     let entries = archive.entries_with_seek().map_err(|cause| cause.to_string())?;
-    for entry in entries.take(MOST_MEMBERS) {
+    for entry in entries {
         let entry = match entry {
             Ok(entry) => entry,
             Err(_) if members.is_empty() => return Err("no tar archive, or a packed one".to_owned()),
             // What is damaged later on is taken for the end.
             Err(_) => break,
         };
+        if members.len() == most {
+            has_more = true;
+            break;
+        }
         let start = entry.raw_file_position();
         let end = start.saturating_add(entry.size());
         if end > length {
@@ -53,12 +68,13 @@ pub(super) fn members(path: &Path) -> Result<Vec<Member>, String> {
         let name = entry.path_bytes();
         let name = name.strip_suffix(b"/").unwrap_or(&name).to_vec();
         members.push(Member {
-            archive: path.to_owned(),
+            archive: Arc::clone(&path),
             name: OsString::from_vec(name),
             content: entry.header().entry_type().is_file().then_some(start..end),
         });
     }
-    Ok(members)
+    let extent = Extent { members: members.len(), has_more };
+    Ok((members, extent))
 }
 
 impl Member {
@@ -115,5 +131,27 @@ impl<R: Seek> Seek for Part<R> {
         let at = at.filter(|it| *it >= self.content.start).ok_or(io::ErrorKind::InvalidInput)?;
         self.at = self.inner.seek(SeekFrom::Start(at))?;
         Ok(self.at - self.content.start)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_an_archive_with_more_members_than_are_looked_at_it_is_known_that_there_are_more() {
+        let dir = tempfile::tempdir().expect("a temp dir");
+        let path = dir.path().join("a.tar");
+        let mut archive = tar::Builder::new(vec![]);
+        for name in ["a.png", "b.png", "c.png"] {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(0);
+            archive.append_data(&mut header, name, io::empty()).expect("appended");
+        }
+        fs::write_atomic(&path, archive.into_inner().expect("finished")).expect("written");
+        for (most, members, has_more) in [(2, 2, true), (3, 3, false), (4, 3, false)] {
+            let (list, extent) = super::members(&path, most).expect("an archive");
+            assert_eq!((list.len(), extent), (members, Extent { members, has_more }), "at most {most}");
+        }
     }
 }

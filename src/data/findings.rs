@@ -14,6 +14,7 @@ use crate::{
 };
 
 use super::{
+    archive::{Extent, MOST_MEMBERS},
     buckets::SizeBucket,
     cache::CaptionText,
     model::DEMO,
@@ -125,7 +126,10 @@ impl Folder<'_> {
     fn archives(&mut self, folder: &str) {
         let archives = &self.directory.faults.archives;
         let broken = archives.iter().find_map(|(name, it)| Some((plain::name(name), it.clone().err()?)));
-        let members: usize = archives.iter().filter_map(|(_, it)| it.as_ref().ok()).sum();
+        let extents = archives.iter().filter_map(|(_, it)| it.as_ref().ok());
+        let members: usize = extents.map(|it| it.members).sum();
+        let has_more = |it: &Result<Extent, String>| matches!(it, Ok(Extent { has_more: true, .. }));
+        let longer = self.files(archives.iter().filter(|(_, it)| has_more(it)).map(|(name, _)| name));
         let whole = self.files(archives.iter().filter(|(_, it)| it.is_ok()).map(|(name, _)| name));
         if let Some((name, why)) = broken {
             let message = format!("an archive on which the trainer gives up, {why}: `{name}` in `{folder}`");
@@ -137,6 +141,13 @@ impl Folder<'_> {
                 counted(members, "member")
             );
             self.found.push(Finding::note("archive-members", self.at(), message));
+        }
+        if let Some(files) = longer {
+            let message = format!(
+                "more than {} members in one archive, the rest of which is not looked at, nor counted in what is said here: {files}",
+                grouped(MOST_MEMBERS)
+            );
+            self.warning("archive-too-long", message, "make several archives of it");
         }
     }
 
@@ -260,4 +271,47 @@ impl Folder<'_> {
 
 fn is_blown_up(width: u32, height: u32, bucket: &SizeBucket) -> bool {
     bucket.pixels() > f64::from(width) * f64::from(height) * BLOWN_UP
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::{batch::Batches, model::DataModel, survey},
+        *,
+    };
+    use crate::{
+        config::{Base, source::Source},
+        output::{Mode, Output},
+        platform::{Env, fs},
+        workspace::Workspace,
+    };
+
+    #[test]
+    fn of_an_archive_that_is_not_looked_at_to_its_end_that_is_said() {
+        let dir = tempfile::tempdir().expect("a temp dir");
+        let mut archive = tar::Builder::new(vec![]);
+        let mut header = tar::Header::new_gnu();
+        header.set_size(0);
+        archive.append_data(&mut header, "a.png", std::io::empty()).expect("appended");
+        fs::write_atomic(&dir.path().join("a.tar"), archive.into_inner().expect("finished"))
+            .expect("written");
+        let text = format!("resolutions = [512]\n[[directory]]\npath = '{}'\n", dir.path().display());
+        let source = Source::parse(&dir.path().join("d.toml"), text).expect("TOML");
+        let (workspace, env, output) = (Workspace::at(dir.path()), Env::default(), Output::new(Mode::Plain));
+        let site = super::super::Site { workspace: &workspace, env: &env, output: &output };
+        let base = Base::of(&workspace, &env);
+        let mut survey = survey::survey(&source, &base, DataModel::UNKNOWN, Batches::single(), site);
+        let mut check = |has_more: bool, expected: &[&str]| {
+            survey.directories[0].faults.archives[0].1 = Ok(Extent { members: 1, has_more });
+            let found = of(&survey).into_iter().filter(|it| it.id == "archive-too-long");
+            let found: Vec<String> = found.map(|it| it.message).collect();
+            assert_eq!(found, expected);
+        };
+        check(false, &[]);
+        let expected = format!(
+            "more than 1,000,000 members in one archive, the rest of which is not looked at, nor counted in what is said here: `a.tar` in `{}`",
+            dir.path().display()
+        );
+        check(true, &[&expected]);
+    }
 }

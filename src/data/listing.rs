@@ -15,7 +15,7 @@ use crate::{
 };
 
 use super::{
-    archive::{self, Member},
+    archive::{self, Extent, MOST_MEMBERS, Member},
     spec::DirectorySpec,
 };
 
@@ -29,7 +29,7 @@ pub(super) const CAPTIONS: &str = "captions.json";
 pub(super) struct Listing {
     pub(super) items: Vec<Listed>,
     /// `.tar` archives, and how many members each has, or why it cannot be read. The members are items.
-    pub(super) archives: Vec<(OsString, Result<usize, String>)>,
+    pub(super) archives: Vec<(OsString, Result<Extent, String>)>,
     pub(super) has_captions_json: bool,
     /// Masks and control images of one stem: which one the trainer takes is chance.
     pub(super) ambiguous: Vec<String>,
@@ -89,9 +89,10 @@ pub(super) fn list(spec: &DirectorySpec) -> Result<Listing, FsError> {
             continue;
         }
         if suffix(name) == b".tar" {
-            let members = archive::members(&spec.path.join(name));
-            archives.push((name.clone(), members.as_ref().map(Vec::len).map_err(Clone::clone)));
-            let members = members.into_iter().flatten();
+            let (members, extent) = archive::members(&spec.path.join(name), MOST_MEMBERS)
+                .map_or_else(|why| (vec![], Err(why)), |(members, extent)| (members, Ok(extent)));
+            archives.push((name.clone(), extent));
+            let members = members.into_iter();
             items.extend(members.map(|it| listed(name, Some(it), spec, [masks.as_ref(), controls.as_ref()])));
             continue;
         }

@@ -13,6 +13,7 @@ use crate::{
 };
 
 use super::{
+    archive::Extent,
     batch::Batches,
     buckets::Group,
     cache::CaptionText,
@@ -173,7 +174,7 @@ impl Drop {
 pub(super) struct Faults {
     pub(super) unlisted: Option<String>,
     /// `.tar` files: how many members, or what is the matter.
-    pub(super) archives: Vec<(OsString, Result<usize, String>)>,
+    pub(super) archives: Vec<(OsString, Result<Extent, String>)>,
     pub(super) ambiguous: Vec<String>,
     /// Names that are no files.
     pub(super) strange: Vec<(OsString, Entry)>,

@@ -18,6 +18,9 @@ use super::{RunError, start::Site};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "event", rename = "data")]
 pub struct DataSummary {
+    /// The training file that names the dataset.
+    #[serde(skip)]
+    pub config: PathBuf,
     pub dataset: PathBuf,
     pub files: usize,
     pub files_trained: usize,
@@ -57,6 +60,7 @@ pub(super) fn check(site: Site<'_>, config: &TrainConfig, ranks: u32) -> Result<
         }
         let (files_trained, files) = survey.files();
         looked.summaries.push(DataSummary {
+            config: config.path().to_owned(),
             dataset: source.path().to_owned(),
             files,
             files_trained,

@@ -55,7 +55,7 @@ fn a_configuration_is_never_overwritten() {
     assert_eq!(
         neutral(&sandbox, &said),
         "---\nerror: `DIR/w/configs/demo-dataset.toml` is there already\n\n\
-         hint: choose another name: `dpgui config new MODEL NAME`\n"
+         hint: choose another name after the model's, as `demo-2`\n"
     );
     assert_eq!(fs::read_to_string(&dataset).expect("read"), "mine\n");
     assert!(!sandbox.path("w/configs/demo.toml").exists());

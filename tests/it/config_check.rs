@@ -130,7 +130,7 @@ fn nothing_is_changed_unless_asked_for() {
     assert_eq!(
         said.stderr,
         "error: `t.toml` cannot be trained with: 9 errors, 4 warnings\n\n\
-         hint: mend 10 of them with `dpgui config check --fix`\n"
+         hint: mend 10 of them with `dpgui config check --fix t.toml`\n"
     );
     let said = sandbox.dpgui(&["config", "check", "t.toml", "--json"]);
     let events = said.events();
@@ -233,7 +233,7 @@ path = 'DIR/w/data' # d.toml:4
 # what follows
 2 copies of the model, each on 1 GPU
 4 examples in each step: 2 at once × 1 accumulated × 2 side by side
-steps: see `dpgui data check`
+steps: see `dpgui data check t.toml`
 about 16000 weights are trained
 about 31.2 KiB for each saved model
 ---
@@ -407,7 +407,7 @@ d.toml:2:1: warning[unknown-key]: unknown key `frame_bucket`, did you mean `fram
      Checked `d.toml`: no errors, 1 warning
 error: `d.tmol`, `../w/none.toml`: 2 errors, 1 warning
 
-hint: mend 1 of them with `dpgui config check --fix`
+hint: mend 1 of them with `dpgui config check --fix d.toml`
 ");
 }
 

@@ -57,6 +57,9 @@ const KEYS: [&str; 14] = [
     "wandb_api_key",
 ];
 
+/// How a comment of somebody's begins.
+const NOTE: &str = "# note";
+
 /// One thing that goes wrong while a file is edited. The number chooses the line.
 #[derive(Clone, Debug)]
 enum Slip {
@@ -67,6 +70,7 @@ enum Slip {
     Misspelt(usize, usize),
     OtherValue(usize, &'static str),
     NewKey(usize, &'static str, &'static str),
+    Comment(usize),
     WindowsLines,
     ByteOrderMark,
 }
@@ -81,7 +85,8 @@ fn slip() -> impl Strategy<Value = Slip> {
         2 => (line.clone(), line.clone()).prop_map(|(from, to)| Slip::Moved(from, to)),
         3 => (line.clone(), 0..12_usize).prop_map(|(line, letter)| Slip::Misspelt(line, letter)),
         4 => (line.clone(), value.clone()).prop_map(|(line, value)| Slip::OtherValue(line, value)),
-        3 => (line, key, value).prop_map(|(line, key, value)| Slip::NewKey(line, key, value)),
+        3 => (line.clone(), key, value).prop_map(|(line, key, value)| Slip::NewKey(line, key, value)),
+        3 => line.prop_map(Slip::Comment),
         1 => Just(Slip::WindowsLines),
         1 => Just(Slip::ByteOrderMark),
     ]
@@ -114,6 +119,7 @@ fn slipped(text: &str, slips: &[Slip]) -> String {
                 }
             }
             Slip::NewKey(at, key, value) => lines.insert(at % count, format!("{key} = {value}")),
+            Slip::Comment(at) => lines.insert(at % count, format!("{NOTE} {at}")),
             Slip::WindowsLines => end = "\r\n",
             Slip::ByteOrderMark => mark = "\u{feff}",
         }
@@ -151,6 +157,17 @@ impl World {
             .map(|it| fs::read(self.dir.path().join(it)).expect("read"))
     }
 
+    /// The comments that somebody wrote, sorted.
+    fn notes(&self) -> [Vec<String>; 2] {
+        self.texts().map(|text| {
+            let text = String::from_utf8(text).expect("UTF-8");
+            let mut notes: Vec<String> =
+                text.lines().filter(|it| it.starts_with(NOTE)).map(str::to_owned).collect();
+            notes.sort();
+            notes
+        })
+    }
+
     fn look(&self, file: &str) -> Checked {
         config::check(&self.dir.path().join(file), &self.workspace(), &Env::default(), Some(2))
     }
@@ -182,13 +199,13 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(192) })]
 
     #[test]
-    fn what_is_mended_is_no_worse_and_mended_once(
+    fn what_is_mended_is_no_worse_and_mended_once_and_keeps_every_comment(
         model in model(),
         of_training in prop::collection::vec(slip(), 0..6),
         of_dataset in prop::collection::vec(slip(), 0..4),
     ) {
         let world = World::new(model, &of_training, &of_dataset);
-        let before = world.wrong();
+        let (before, notes) = (world.wrong(), world.notes());
         let mut rounds = 0;
         while !config::mend(&world.check()).expect("mended").is_empty() {
             rounds += 1;
@@ -198,6 +215,7 @@ proptest! {
         prop_assert!(after.len() <= before.len(), "before:{}\nafter:{}", shown(&before), shown(&after));
         prop_assert!(world.check().findings.iter().all(|it| it.edit.is_none()), "not mended:{}", shown(&after));
         prop_assert_eq!(world.texts(), mended);
+        prop_assert_eq!(world.notes(), notes);
     }
 
     #[test]

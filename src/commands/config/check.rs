@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeSet,
+    ffi::OsStr,
     path::{Path, PathBuf},
 };
 
@@ -37,6 +38,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Error> {
     // Several training files may name one dataset file.
     let mut said = BTreeSet::new();
     let (mut errors, mut warnings, mut mendable) = (0, 0, 0);
+    let mut to_mend = vec![];
     for file in &args.files {
         let findings = match context.configuration(file) {
             Ok(path) => mended(args, &path, context)?,
@@ -54,7 +56,11 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Error> {
         let of = |severity| move |it: &&Finding| it.severity == severity;
         errors += new.iter().copied().filter(of(Severity::Error)).count();
         warnings += new.iter().copied().filter(of(Severity::Warning)).count();
-        mendable += new.iter().filter(|it| it.edit.is_some()).count();
+        let of_these = new.iter().filter(|it| it.edit.is_some()).count();
+        mendable += of_these;
+        if of_these > 0 {
+            to_mend.push(file.as_os_str());
+        }
         // What was said of another file is as bad for this one.
         let bad = findings.iter().filter(of(Severity::Error)).count();
         let poor = findings.iter().filter(of(Severity::Warning)).count();
@@ -74,7 +80,10 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Error> {
     let error = Error::new(Kind::Usage, message);
     Err(match mendable {
         0 => error,
-        count => error.with_hint(format!("mend {count} of them with `dpgui config check --fix`")),
+        count => {
+            let words = ["config", "check", "--fix"].map(OsStr::new).into_iter().chain(to_mend);
+            error.with_hint(format!("mend {count} of them with `{}`", context.command(words)))
+        }
     })
 }
 

@@ -195,8 +195,12 @@ fn report(files: &[PathBuf; 2], found: &[Found], context: &Context) -> Result<()
             output.note(format_args!("  {}", shown(finding, &host.cwd)));
         }
     }
-    let file = relative(&files[0], &host.cwd).display();
-    output.note(format_args!("\nnext: `dpgui config check {file}`, then `dpgui train {file}`"));
+    let file = relative(&files[0], &host.cwd).as_os_str();
+    output.note(format_args!(
+        "\nnext: `{}`, then `{}`",
+        context.command(["config".as_ref(), "check".as_ref(), file]),
+        context.command(["train".as_ref(), file])
+    ));
     Ok(())
 }
 

@@ -46,7 +46,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Error> {
     }
     if let Some(derived) = &derived {
         output.data("\n# what follows");
-        for line in derived_lines(derived) {
+        for line in derived_lines(derived, args, context) {
             output.data(line);
         }
     }
@@ -82,7 +82,7 @@ fn table(settings: &[Setting], cwd: &Path) -> Vec<String> {
     lines
 }
 
-fn derived_lines(it: &Derived) -> Vec<String> {
+fn derived_lines(it: &Derived, args: &Args, context: &Context) -> Vec<String> {
     let mut lines = vec![];
     match (it.gpus, it.copies) {
         (None, _) => lines.push(format!(
@@ -116,7 +116,10 @@ fn derived_lines(it: &Derived) -> Vec<String> {
             lines.push(format!("{} in each epoch, {all} in all", counted(each, "step")));
         }
         (Some(each), None) => lines.push(format!("{} in each epoch", counted(each, "step"))),
-        _ => lines.push("steps: see `dpgui data check`".to_owned()),
+        _ => {
+            let look = ["data".as_ref(), "check".as_ref(), args.file.as_os_str()];
+            lines.push(format!("steps: see `{}`", context.command(look)));
+        }
     }
     if let Some(why) = it.size_unknown {
         lines.push(format!("what is saved takes an unknown size: {why}"));

@@ -97,7 +97,7 @@ fn resolutions_at_most_three(d: &Dataset, found: &mut Vec<Finding>) {
             found.push(
                 table
                     .error("resolutions-at-most-three", "resolutions", message)
-                    .fix("keep at most 3, or pass `--i_know_what_i_am_doing` on: `dpgui train CONFIG -- --i_know_what_i_am_doing`"),
+                    .fix("keep at most 3, or add `-- --i_know_what_i_am_doing` to `dpgui train`"),
             );
         }
     }

@@ -71,7 +71,7 @@ pub(super) fn of(survey: &Survey) -> Vec<Finding> {
             epoch.before
         );
         let finding = Finding::warning("buckets-hold-a-batch", at, message);
-        found.push(finding.fix("take one of the proposals of `dpgui data check`"));
+        found.push(finding.fix("take one of the proposals below, or add files"));
     }
     found.extend(mixed(survey).map(|bucket| {
         let message =
