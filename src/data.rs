@@ -22,4 +22,4 @@ mod thumbnail;
 pub use captions::{Beside, beside, in_json as captions_in_json};
 pub use findings::counted;
 pub use survey::{Directory, Drop, Fate, Item, Site, Survey, survey, survey_for};
-pub use thumbnail::{MOST_BYTES as LARGEST_PICTURE, thumbnail, thumbnail_of};
+pub use thumbnail::{NoPicture, Thumbnails};

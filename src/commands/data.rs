@@ -13,7 +13,7 @@ use std::{
 
 use crate::{
     config::{Base, ConfigError, Finding, Purpose, Severity, TrainConfig, source::Source},
-    data::{self, Site, Survey, batch::Batches, counted, model::DataModel},
+    data::{self, Site, Survey, Thumbnails, batch::Batches, counted, model::DataModel},
     error::{Error, Kind},
     output::{Mode, html as report, plain},
     platform::{fs, gpu},
@@ -85,7 +85,7 @@ fn check(args: &Check, context: &Context) -> Result<(), Error> {
         }
     }
     if let Some(file) = report {
-        fs::write_atomic(&file, html::report(&surveys))?;
+        fs::write_atomic(&file, html::report(&surveys, &Thumbnails::on_path(&context.host.env)))?;
         output.status("Wrote", format_args!("`{}`", file.display()));
     }
     let count = |severity| {

@@ -1,12 +1,13 @@
 //! What was found in files is kept: as long as size and time of a file are the same, it is not opened again.
 //!
-//! One text file for each folder, in the workspace. It can be deleted at any time.
+//! One text file for each folder, in the workspace, with a line for each file, sorted. It can be deleted at any time.
+//! Folders hold a million files, so the text is all that is in memory: nothing is made of a line before it is asked for.
 
 use std::{
-    collections::HashMap,
-    ffi::{OsStr, OsString},
+    cmp::Ordering,
+    ffi::OsStr,
     fmt::Write as _,
-    os::unix::ffi::{OsStrExt, OsStringExt},
+    os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
 };
 
@@ -18,7 +19,7 @@ use crate::{
 use super::media::{Flaw, Media, Rate};
 
 /// The first line. Other lines are not understood, so whoever changes them changes this.
-const VERSION: &str = "dpgui probes 3";
+const VERSION: &str = "dpgui probes 4\n";
 
 /// What can be known of a file.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,7 +48,26 @@ pub(super) type Stamp = (u64, i128);
 #[derive(Debug, Default)]
 pub(super) struct Cache {
     file: PathBuf,
-    known: HashMap<OsString, (Stamp, Known)>,
+    text: String,
+    /// Where each line begins.
+    lines: Vec<usize>,
+}
+
+/// What is known now. As long as that is what was known before, no text is made of it.
+#[derive(Debug)]
+pub(super) struct Next<'a> {
+    before: &'a Cache,
+    /// Bytes of the text before that are the same.
+    same: usize,
+    /// From there on.
+    new: String,
+}
+
+/// A list of its own, because a caption and an item may have one name. In this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum List {
+    Media,
+    Captions,
 }
 
 impl Cache {
@@ -56,30 +76,54 @@ impl Cache {
         let name = Sha256::of(dir.as_os_str().as_bytes()).to_string();
         let file = workspace.internal().join("probes").join(&name[..16]);
         let text = fs::read_optional(&file).ok().flatten().unwrap_or_default();
-        let mut lines = text.lines();
-        let is_ours = lines.next() == Some(VERSION);
-        let known = lines.take_while(|_| is_ours).filter_map(entry).collect();
-        Self { file, known }
-    }
-
-    pub(super) fn get(&self, name: &OsStr, stamp: Stamp) -> Option<&Known> {
-        self.known.get(name).filter(|(of, _)| *of == stamp).map(|(_, known)| known)
-    }
-
-    /// Replaces everything by what was found now, and keeps it if it differs. That it cannot be written costs time
-    /// only.
-    pub(super) fn replace(self, now: impl Iterator<Item = (OsString, Stamp, Known)>) {
-        let mut text = format!("{VERSION}\n");
-        let (mut count, mut changed) = (0_usize, false);
-        for (name, stamp, known) in now.filter(|(_, _, known)| is_lasting(known)) {
-            changed |= self.get(&name, stamp) != Some(&known);
-            count += 1;
-            write_entry(&mut text, &name, stamp, &known);
+        let mut lines = vec![];
+        if text.starts_with(VERSION) {
+            let ends = memchr::memchr_iter(b'\n', text.as_bytes());
+            lines.extend(ends.map(|it| it + 1).filter(|it| *it < text.len()));
         }
-        if (changed || count != self.known.len())
-            && let Some(dir) = self.file.parent()
+        Self { file, text, lines }
+    }
+
+    pub(super) fn get(&self, list: List, name: &OsStr, stamp: Stamp) -> Option<Known> {
+        let line = |start: usize| self.text[start..].lines().next().unwrap_or_default();
+        let found = self.lines.binary_search_by(|start| compare(line(*start), (list, name)));
+        let (of, known) = entry(line(self.lines[found.ok()?]))?;
+        (of == stamp).then_some(known)
+    }
+
+    /// Takes what is known now, in the order of the lists and of the names there.
+    pub(super) fn next(&self) -> Next<'_> {
+        let mut next = Next { before: self, same: 0, new: String::new() };
+        next.push(VERSION);
+        next
+    }
+}
+
+impl Next<'_> {
+    pub(super) fn add(&mut self, list: List, name: &OsStr, stamp: Stamp, known: &Known) {
+        if is_lasting(known) {
+            let mut line = String::new();
+            write_entry(&mut line, (list, name), stamp, known);
+            self.push(&line);
+        }
+    }
+
+    /// Replaces what was known before, if it differs. That it cannot be written costs time only.
+    pub(super) fn keep(self) {
+        let same = &self.before.text[..self.same];
+        if (same.len() < self.before.text.len() || !self.new.is_empty())
+            && let Some(dir) = self.before.file.parent()
         {
-            let _ = fs::create_dir_all(dir).and_then(|()| fs::write_snapshot(&self.file, text));
+            let write = || fs::write_snapshot_of(&self.before.file, [same, &self.new].into_iter());
+            let _ = fs::create_dir_all(dir).and_then(|()| write());
+        }
+    }
+
+    fn push(&mut self, line: &str) {
+        if self.new.is_empty() && self.before.text.as_bytes()[self.same..].starts_with(line.as_bytes()) {
+            self.same += line.len();
+        } else {
+            self.new.push_str(line);
         }
     }
 }
@@ -111,85 +155,90 @@ const FLAWS: [(char, Flaw); 12] = [
 const CAPTIONS: [(char, CaptionText); 3] =
     [('g', CaptionText::Good), ('e', CaptionText::Empty), ('u', CaptionText::NotUtf8)];
 
-fn write_entry(text: &mut String, name: &OsStr, (size, time): Stamp, known: &Known) {
+/// `m a.png i 640 480 0 1234 1700000000`: list, name, what is known, size and time.
+fn write_entry(text: &mut String, (list, name): (List, &OsStr), (size, time): Stamp, known: &Known) {
     let letter = |flaw: &Flaw| FLAWS.iter().find(|(_, it)| it == flaw).map_or('?', |(letter, _)| *letter);
-    // Writing to a string does not fail.
-    let _ = match known {
-        Known::Media(Media::Image { width, height, turned }) => {
-            write!(text, "i {width} {height} {}", u8::from(*turned))
-        }
-        Known::Media(Media::Video { width, height, frames, there, rate }) => {
-            write!(text, "v {width} {height} {frames} {there} {} {}", rate.numerator, rate.denominator)
-        }
-        Known::Media(Media::Unusable(flaw)) => write!(text, "x {}", letter(flaw)),
-        Known::Caption(caption) => {
-            let letter = CAPTIONS.iter().find(|(_, it)| it == caption).map_or('?', |(letter, _)| *letter);
-            write!(text, "t {letter}")
-        }
-    };
-    let _ = write!(text, " {size} {time} ");
+    text.push_str(if list == List::Media { "m " } else { "t " });
     for byte in name.as_bytes() {
-        // Names may hold anything, line breaks too.
+        // Names may hold anything, line breaks too. Writing to a string does not fail.
         match byte {
-            b'%' | 0..=31 | 127.. => {
+            b'%' | 0..=b' ' | 127.. => {
                 let _ = write!(text, "%{byte:02x}");
             }
             byte => text.push(char::from(*byte)),
         }
     }
-    text.push('\n');
+    let _ = match known {
+        Known::Media(Media::Image { width, height, turned }) => {
+            write!(text, " i {width} {height} {}", u8::from(*turned))
+        }
+        Known::Media(Media::Video { width, height, frames, there, rate }) => {
+            write!(text, " v {width} {height} {frames} {there} {} {}", rate.numerator, rate.denominator)
+        }
+        Known::Media(Media::Unusable(flaw)) => write!(text, " x {}", letter(flaw)),
+        Known::Caption(caption) => {
+            let letter = CAPTIONS.iter().find(|(_, it)| it == caption).map_or('?', |(letter, _)| *letter);
+            write!(text, " t {letter}")
+        }
+    };
+    let _ = writeln!(text, " {size} {time}");
 }
 
-fn entry(line: &str) -> Option<(OsString, (Stamp, Known))> {
-    let (kind, rest) = line.split_once(' ')?;
-    let count = match kind {
-        "i" => 3,
-        "v" => 6,
-        "x" | "t" => 1,
+fn entry(line: &str) -> Option<(Stamp, Known)> {
+    let mut words = line.split(' ').skip(2);
+    let mut next = || words.next();
+    let known = match next()? {
+        "i" => Known::Media(Media::Image {
+            width: number(next())?,
+            height: number(next())?,
+            turned: next()? == "1",
+        }),
+        "v" => Known::Media(Media::Video {
+            width: number(next())?,
+            height: number(next())?,
+            frames: number(next())?,
+            there: number(next())?,
+            rate: Rate { numerator: number(next())?, denominator: number(next())? },
+        }),
+        "x" => Known::Media(Media::Unusable(of_letter(&FLAWS, next()?)?)),
+        "t" => Known::Caption(of_letter(&CAPTIONS, next()?)?),
         _ => return None,
     };
-    let mut words = rest.splitn(count + 3, ' ');
-    let mut fields = [""; 6];
-    for field in fields.iter_mut().take(count) {
-        *field = words.next()?;
-    }
-    let number = |index: usize| fields[index].parse::<u32>().ok();
-    let long = |index: usize| fields[index].parse::<u64>().ok();
-    let is = |letter: char| fields[0].chars().eq([letter]);
-    let known = match kind {
-        "i" => Known::Media(Media::Image { width: number(0)?, height: number(1)?, turned: fields[2] == "1" }),
-        "v" => Known::Media(Media::Video {
-            width: number(0)?,
-            height: number(1)?,
-            frames: long(2)?,
-            there: long(3)?,
-            rate: Rate { numerator: long(4)?, denominator: long(5)? },
-        }),
-        "x" => Known::Media(Media::Unusable(FLAWS.iter().find(|(letter, _)| is(*letter))?.1)),
-        _ => Known::Caption(CAPTIONS.iter().find(|(letter, _)| is(*letter))?.1),
-    };
-    let stamp = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
-    Some((plain(words.next()?)?, (stamp, known)))
+    let stamp = (number(next())?, number(next())?);
+    next().is_none().then_some((stamp, known))
 }
 
-/// A name as it was before [`write_entry`].
-fn plain(text: &str) -> Option<OsString> {
-    if !text.contains('%') {
-        return Some(text.into());
-    }
-    let mut bytes = vec![];
-    let mut rest = text.as_bytes();
-    while let Some((first, after)) = rest.split_first() {
-        rest = after;
-        if *first != b'%' {
-            bytes.push(*first);
-            continue;
-        }
-        let digits = str::from_utf8(rest.get(..2)?).ok()?;
-        bytes.push(u8::from_str_radix(digits, 16).ok()?);
-        rest = &rest[2..];
-    }
-    Some(OsString::from_vec(bytes))
+fn number<T: std::str::FromStr>(word: Option<&str>) -> Option<T> {
+    word?.parse().ok()
+}
+
+fn of_letter<T: Copy>(all: &[(char, T)], word: &str) -> Option<T> {
+    all.iter().find(|(letter, _)| word.chars().eq([*letter])).map(|(_, it)| *it)
+}
+
+/// The line's list and name with others, in the order of names as they are on the disk.
+fn compare(line: &str, (list, name): (List, &OsStr)) -> Ordering {
+    let (of, rest) = line.split_at_checked(2).unwrap_or((line, ""));
+    let of = if of == "m " { List::Media } else { List::Captions };
+    let spelt = rest.split(' ').next().unwrap_or_default().as_bytes();
+    of.cmp(&list).then_with(|| match memchr::memchr(b'%', spelt) {
+        None => spelt.cmp(name.as_bytes()),
+        Some(_) => plain(spelt).cmp(name.as_bytes().iter().copied()),
+    })
+}
+
+/// The bytes of a name before [`write_entry`].
+fn plain(mut spelt: &[u8]) -> impl Iterator<Item = u8> {
+    std::iter::from_fn(move || {
+        let (first, after) = spelt.split_first()?;
+        let code = after.get(..2).filter(|_| *first == b'%').and_then(|it| str::from_utf8(it).ok());
+        let (byte, rest) = match code.and_then(|it| u8::from_str_radix(it, 16).ok()) {
+            Some(byte) => (byte, &after[2..]),
+            None => (*first, after),
+        };
+        spelt = rest;
+        Some(byte)
+    })
 }
 
 #[cfg(test)]
@@ -201,26 +250,64 @@ mod tests {
         let dir = tempfile::tempdir().expect("a temp dir");
         let workspace = Workspace::at(dir.path());
         let rate = Rate { numerator: 30_000, denominator: 1001 };
-        let all = [
-            ("a b.png", Known::Media(Media::Image { width: 3, height: 4, turned: true })),
-            ("100%\n.mp4", Known::Media(Media::Video { width: 1, height: 2, frames: 9, there: 8, rate })),
-            ("é.webp", Known::Media(Media::Unusable(Flaw::AnimatedWebp))),
-            ("a.txt", Known::Caption(CaptionText::NotUtf8)),
+        let mut all = [
+            (List::Media, "a b.png", Known::Media(Media::Image { width: 3, height: 4, turned: true })),
+            (List::Media, "a!b.png", Known::Media(Media::Image { width: 3, height: 5, turned: false })),
+            (List::Media, "a.txt", Known::Media(Media::Unusable(Flaw::NoMedia))),
+            (
+                List::Media,
+                "100%\n.mp4",
+                Known::Media(Media::Video { width: 1, height: 2, frames: 9, there: 8, rate }),
+            ),
+            (List::Media, "100%", Known::Media(Media::Unusable(Flaw::CutOff))),
+            (List::Media, "é.webp", Known::Media(Media::Unusable(Flaw::AnimatedWebp))),
+            (List::Captions, "a.txt", Known::Caption(CaptionText::NotUtf8)),
+            (List::Captions, "100%25.txt", Known::Caption(CaptionText::Empty)),
         ];
-        let now = all.iter().map(|(name, known)| (OsString::from(name), (7, -3), known.clone()));
-        Cache::load(&workspace, Path::new("/data")).replace(now);
-        let cache = Cache::load(&workspace, Path::new("/data"));
-        for (name, known) in &all {
-            assert_eq!(cache.get(OsStr::new(name), (7, -3)), Some(known));
-            assert_eq!(cache.get(OsStr::new(name), (7, -2)), None);
+        all.sort_by_key(|(list, name, _)| (*list, *name));
+        let fill = |count: usize| {
+            let cache = Cache::load(&workspace, Path::new("/data"));
+            let mut next = cache.next();
+            for (list, name, known) in &all[..count] {
+                next.add(*list, OsStr::new(name), (7, -3), known);
+            }
+            next.keep();
+        };
+        // All at first, then without the last ones, then with them again.
+        for count in [8, 3, 8] {
+            fill(count);
+            let cache = Cache::load(&workspace, Path::new("/data"));
+            for (index, (list, name, known)) in all.iter().enumerate() {
+                let expected = (index < count).then(|| known.clone());
+                assert_eq!(cache.get(*list, OsStr::new(name), (7, -3)), expected, "{name} of {count}");
+                assert_eq!(cache.get(*list, OsStr::new(name), (7, -2)), None);
+            }
+            let before = fs::stamp(&cache.file).expect("there");
+            fill(count);
+            assert_eq!(fs::stamp(&cache.file).expect("there"), before, "written although it is the same");
         }
-        assert_eq!(Cache::load(&workspace, Path::new("/other")).known.len(), 0);
+        assert_eq!(Cache::load(&workspace, Path::new("/other")).lines, [] as [usize; 0]);
     }
 
     #[test]
     fn a_damaged_cache_is_an_empty_one() {
-        for line in ["", "i 1 2", "i 1 2 0 3 4 %zz", "v 1 2 3", "x ? 1 2 a", "i a b c 1 2 a", "q 1"] {
+        for line in [
+            "",
+            "m",
+            "m a i 1 2",
+            "m a i 1 2 0 3 4 5",
+            "m a v 1 2 3",
+            "m a x ? 1 2",
+            "m a x ee 1 2",
+            "m a i a b c 1 2",
+            "m a q 1",
+        ] {
             assert_eq!(entry(line), None, "{line}");
+            let text = format!("{VERSION}{line}");
+            let cache = Cache { file: PathBuf::new(), lines: vec![VERSION.len()], text };
+            assert_eq!(cache.get(List::Media, OsStr::new("a"), (1, 2)), None, "{line}");
         }
+        assert_eq!(compare("é", (List::Media, OsStr::new("a"))), Ordering::Greater);
+        assert_eq!(plain(b"a%zz%4").collect::<Vec<u8>>(), b"a%zz%4");
     }
 }

@@ -3,7 +3,7 @@
 //! Source: `DirectoryDataset._get_ungrouped_metadata` in diffusion-pipe's `utils/dataset.py`.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     ffi::{OsStr, OsString},
     os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
@@ -71,35 +71,37 @@ pub(super) fn list(spec: &DirectorySpec) -> Result<Listing, FsError> {
     let controls = spec.control_path.as_deref().map(|dir| by_stem(dir, &mut ambiguous)).transpose()?;
     // `os.path.exists`: a folder would do as well.
     let exists = |entry: &Entry| !matches!(entry, Entry::Dangling | Entry::Forbidden);
-    let there = || entries.iter().filter(|(_, entry)| exists(entry)).map(|(name, _)| name.as_os_str());
-    let texts: HashSet<&OsStr> = there().filter(|name| suffix(name) == b".txt").collect();
-    let has_captions_json = there().any(|name| name == CAPTIONS);
+    // They are sorted.
+    let is_there = |name: &OsStr| {
+        let found = entries.binary_search_by(|(it, _)| it.as_os_str().cmp(name));
+        found.is_ok_and(|index| exists(&entries[index].1))
+    };
+    let has_captions_json = is_there(CAPTIONS.as_ref());
+    let is_item = |name: &OsStr, entry: Entry| entry == Entry::File && !is_companion(name);
+    let has_text: Vec<bool> = entries
+        .iter()
+        .map(|(name, entry)| is_item(name, *entry) && is_there(&with_text_suffix(name)))
+        .collect();
+    let companions = [masks.as_ref(), controls.as_ref()];
     let (mut items, mut archives, mut strange) = (vec![], vec![], vec![]);
-    for (name, entry) in &entries {
-        match entry {
-            // The trainer looks behind every link, whatever it is called.
-            Entry::Forbidden => strange.push((name.clone(), *entry)),
-            Entry::Dangling if !is_companion(name) || suffix(name) == b".txt" => {
-                strange.push((name.clone(), *entry));
-            }
-            Entry::Special if !is_companion(name) => strange.push((name.clone(), *entry)),
-            Entry::File | Entry::Dangling | Entry::Special | Entry::Directory => {}
-        }
-        if *entry != Entry::File || is_companion(name) {
-            continue;
-        }
-        if suffix(name) == b".tar" {
-            let (members, extent) = archive::members(&spec.path.join(name), MOST_MEMBERS)
+    for ((name, entry), has_text) in entries.into_iter().zip(has_text) {
+        if !is_item(&name, entry) {
+            let is_strange = match entry {
+                // The trainer looks behind every link, whatever it is called.
+                Entry::Forbidden => true,
+                Entry::Dangling => !is_companion(&name) || suffix(&name) == b".txt",
+                Entry::Special => !is_companion(&name),
+                Entry::File | Entry::Directory => false,
+            };
+            strange.extend(is_strange.then_some((name, entry)));
+        } else if suffix(&name) == b".tar" {
+            let (members, extent) = archive::members(&spec.path.join(&name), MOST_MEMBERS)
                 .map_or_else(|why| (vec![], Err(why)), |(members, extent)| (members, Ok(extent)));
-            archives.push((name.clone(), extent));
-            let members = members.into_iter();
-            items.extend(members.map(|it| listed(name, Some(it), spec, [masks.as_ref(), controls.as_ref()])));
-            continue;
+            items.extend(members.into_iter().map(|it| listed(&name, Some(it), spec, companions)));
+            archives.push((name, extent));
+        } else {
+            items.push(Listed { has_text, ..listed(&name, None, spec, companions) });
         }
-        items.push(Listed {
-            has_text: texts.contains(with_text_suffix(name).as_os_str()),
-            ..listed(name, None, spec, [masks.as_ref(), controls.as_ref()])
-        });
     }
     Ok(Listing { items, archives, has_captions_json, ambiguous, strange })
 }

@@ -3,7 +3,11 @@
 mod companions;
 mod probes;
 
-use std::{ffi::OsString, path::PathBuf, sync::OnceLock};
+use std::{
+    ffi::{OsStr, OsString},
+    path::PathBuf,
+    sync::OnceLock,
+};
 
 use crate::{
     config::{Base, Finding, Purpose, Severity, TrainConfig, source::Source},
@@ -257,12 +261,19 @@ fn look(
     if let Some(CaptionsJson::Broken(why)) = &json {
         directory.faults.captions_json = Some(why.clone());
     }
-    let probes = Probes::of(spec, &items, json.is_none(), ffprobe, site);
-    for listed in items {
-        let captions = caption_count(&listed, spec, json.as_ref(), &probes, &mut directory.faults);
-        let item = judge(listed, captions, model, counted, &probes);
-        companions::note(&item.1, &item.0, &probes, &mut directory.faults);
-        directory.items.push(item.0);
+    let mut probes = Probes::of(spec, &items, json.is_none(), ffprobe, site);
+    directory.items.reserve_exact(items.len());
+    for (index, listed) in items.into_iter().enumerate() {
+        let text = probes.caption(index);
+        let captions = caption_count(&listed, spec, json.as_ref(), text, &mut directory.faults);
+        let (media, frames, fate) = match captions {
+            Some(count) => judge(&listed.name, count, probes.take_media(index), model, counted),
+            None => (None, 1, Fate::Dropped(Drop::NoCaption)),
+        };
+        let Listed { name, mask, control, .. } = listed;
+        let item = Item { name, media, frames, captions: captions.unwrap_or(0), fate };
+        companions::note([&mask, &control], &item, &probes, &mut directory.faults);
+        directory.items.push(item);
     }
     directory
 }
@@ -272,7 +283,7 @@ fn caption_count(
     listed: &Listed,
     spec: &DirectorySpec,
     json: Option<&CaptionsJson>,
-    probes: &Probes,
+    text: CaptionText,
     faults: &mut Faults,
 ) -> Option<u64> {
     let found = match json.map(|json| json.of(listed.member.as_ref().map_or(&listed.name, |it| &it.name))) {
@@ -287,7 +298,7 @@ fn caption_count(
             None
         }
         None if listed.has_text => {
-            match probes.caption(&listed.name) {
+            match text {
                 CaptionText::Good => {}
                 CaptionText::Empty => faults.empty_texts += 1,
                 bad => faults.bad_texts.push((listed.name.clone(), bad)),
@@ -299,44 +310,31 @@ fn caption_count(
     found.or_else(|| (!spec.skip_empty_caption).then_some(1))
 }
 
-/// What becomes of the item.
+/// What becomes of an item with so many captions, and its frames.
 fn judge(
-    listed: Listed,
-    captions: Option<u64>,
+    name: &OsStr,
+    captions: u64,
+    media: Media,
     model: &DataModel,
     counted: &mut Counted,
-    probes: &Probes,
-) -> (Item, Listed) {
-    let item = |media, frames, fate| Item {
-        name: listed.name.clone(),
-        media,
-        frames,
-        captions: captions.unwrap_or(0),
-        fate,
-    };
-    let Some(count) = captions else {
-        return (item(None, 1, Fate::Dropped(Drop::NoCaption)), listed);
-    };
-    let media = probes.media(&listed.name);
+) -> (Option<Media>, i64, Fate) {
     let (width, height, frames) = match (&media, model.video) {
         (Media::Image { width, height, .. }, _) => (*width, *height, 1),
         (Media::Video { width, height, frames, rate, .. }, Some(video)) => {
             (*width, *height, plan::retimed(*frames, *rate, video))
         }
-        (Media::Video { .. }, None) => {
-            return (item(Some(media), 0, Fate::Dropped(Drop::VideoForImageModel)), listed);
-        }
+        (Media::Video { .. }, None) => return (Some(media), 0, Fate::Dropped(Drop::VideoForImageModel)),
         // Without a rate to which it could be re-timed, the trainer leaves out every video.
-        (Media::Unusable(Flaw::CutOff), None) if media::is_video_name(&listed.name) => {
-            return (item(Some(media), 0, Fate::Dropped(Drop::VideoForImageModel)), listed);
+        (Media::Unusable(Flaw::CutOff), None) if media::is_video_name(name) => {
+            return (Some(media), 0, Fate::Dropped(Drop::VideoForImageModel));
         }
-        (Media::Unusable(_), _) => return (item(Some(media), 0, Fate::Dropped(Drop::Unusable)), listed),
+        (Media::Unusable(_), _) => return (Some(media), 0, Fate::Dropped(Drop::Unusable)),
     };
-    let fate = match counted.take(&Sample { width, height, frames, captions: count }, 1) {
-        Ok(_) if count == 0 => Fate::Dropped(Drop::EmptyList),
+    let fate = match counted.take(&Sample { width, height, frames, captions }, 1) {
+        Ok(_) if captions == 0 => Fate::Dropped(Drop::EmptyList),
         Ok(group) => Fate::Trains(group),
         Err(_) if matches!(media, Media::Image { .. }) => Fate::Dropped(Drop::NoImageBucket),
         Err(_) => Fate::Dropped(Drop::TooShort),
     };
-    (item(Some(media), frames, fate), listed)
+    (Some(media), frames, fate)
 }

@@ -2,6 +2,7 @@
 
 use std::{
     ffi::{OsStr, OsString},
+    fs::File,
     io::{self, BufRead, BufReader, Read},
     os::{
         fd::{AsFd, AsRawFd, BorrowedFd},
@@ -146,7 +147,32 @@ impl CommandSpec {
             return Err(ProcessError::TimedOut { program: self.program.clone(), limit });
         };
         let status = self.read(child.wait())?;
-        Ok(Captured { status, stdout, stderr })
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        Ok(Captured { status, stdout: text(stdout), stderr: text(stderr) })
+    }
+
+    /// Runs to the end with `input` as its own and returns what it printed, as bytes; `None` if it failed, or printed more
+    /// than `most`.
+    ///
+    /// # Errors
+    /// As [`Self::capture`].
+    pub fn filter(&self, input: File, limit: Duration, most: u64) -> Result<Option<Vec<u8>>, ProcessError> {
+        let mut command = self.command();
+        command.stdin(input).stdout(Stdio::piped()).stderr(Stdio::null()).process_group(0);
+        end_with_parent(&mut command);
+        let mut child = self.started(spawn(&mut command))?;
+        let stdout = read_in_background(child.stdout.take().map(|it| it.take(most + 1)));
+        let Ok(bytes) = stdout.recv_timeout(limit) else {
+            kill_group(&child);
+            let _ = child.wait();
+            return Err(ProcessError::TimedOut { program: self.program.clone(), limit });
+        };
+        let is_all = bytes.len() as u64 <= most;
+        if !is_all {
+            kill_group(&child);
+        }
+        let status = self.read(child.wait())?;
+        Ok((is_all && status.success()).then_some(bytes))
     }
 
     /// Runs to the end, handing over its process number once and each line of stdout and stderr as it appears. It ends
@@ -320,14 +346,14 @@ pub fn describe(status: ExitStatus) -> String {
     }
 }
 
-fn read_in_background(stream: Option<impl Read + Send + 'static>) -> mpsc::Receiver<String> {
+fn read_in_background(stream: Option<impl Read + Send + 'static>) -> mpsc::Receiver<Vec<u8>> {
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
         let mut bytes = Vec::new();
         if let Some(mut stream) = stream {
             let _ = stream.read_to_end(&mut bytes);
         }
-        let _ = sender.send(String::from_utf8_lossy(&bytes).into_owned());
+        let _ = sender.send(bytes);
     });
     receiver
 }
@@ -343,6 +369,24 @@ fn quoted(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_a_filter_there_is_all_that_it_prints_or_nothing() {
+        let input = || {
+            let mut file = tempfile::tempfile().expect("a file");
+            io::Write::write_all(&mut file, b"ab\xff").expect("written");
+            io::Seek::rewind(&mut file).expect("rewound");
+            file
+        };
+        let said =
+            |script: &str, most| shell(script).filter(input(), Duration::from_secs(20), most).expect("ran");
+        assert_eq!(said("cat", 3), Some(b"ab\xff".to_vec()));
+        assert_eq!(said("cat", 2), None);
+        assert_eq!(said("cat /dev/zero", 1000), None);
+        assert_eq!(said("cat; exit 1", 3), None);
+        let slow = shell("sleep 60").filter(input(), Duration::from_millis(200), 3).expect_err("too slow");
+        assert!(matches!(slow, ProcessError::TimedOut { .. }), "{slow}");
+    }
     use crate::platform::{clock::Stopwatch, procfs::ProcessId};
 
     fn shell(script: &str) -> CommandSpec {

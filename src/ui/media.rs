@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
 use crate::{
-    data::{self, Beside, media::is_media_name},
+    data::{self, Beside, NoPicture, Thumbnails, media::is_media_name},
     error::{Error, Kind},
     platform::digest::Sha256,
 };
@@ -51,7 +51,7 @@ pub struct OfFile {
     path: String,
 }
 
-/// A small picture of an image, as PNG.
+/// A small picture of an image or of a video's first frame, as PNG.
 pub async fn picture(State(app): State<App>, path: RawPathParams, query: RawQuery) -> Answer<Response> {
     let asked = params::<OfFile>(&path, &query)?;
     let turn = AT_ONCE.acquire().await;
@@ -59,17 +59,14 @@ pub async fn picture(State(app): State<App>, path: RawPathParams, query: RawQuer
         // Until it is made: a browser that does not wait for it does not end the work.
         let _turn = turn;
         let place = Roots::of(&app)?.find(Path::new(&asked.path))?;
-        let bytes = place.read(data::LARGEST_PICTURE)?;
-        data::thumbnail_of(&bytes, SIDE).ok_or_else(|| no_picture(&place.path))
+        let pictures = Thumbnails::on_path(&app.host.env);
+        pictures.of_file(place.file()?, SIDE).map_err(no_picture)
     });
     Ok(([(header::CONTENT_TYPE, "image/png")], bytes.await?).into_response())
 }
 
-fn no_picture(path: &Path) -> Failure {
-    let text = format!(
-        "no picture can be made of `{}`: it is no JPEG, PNG, WebP, GIF or BMP image, or a damaged one",
-        path.display()
-    );
+fn no_picture(why: NoPicture) -> Failure {
+    let text = format!("no picture: {}", why.sentence());
     Failure::http(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported", text)
 }
 

@@ -131,7 +131,8 @@ impl Granted {
         Some((self.root.folder(parent).map_err(|cause| self.changed(cause)), name))
     }
 
-    fn file(&self) -> Answer<File> {
+    /// A file, open to read.
+    pub fn file(&self) -> Answer<File> {
         self.root.file(&self.relative).map_err(|cause| self.changed(cause))
     }
 

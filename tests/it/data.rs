@@ -8,11 +8,17 @@ use std::{
 
 use serde_json::Value;
 
-use dpgui::data::media::{self, Ffprobe, Flaw, Media};
+use dpgui::{
+    data::{
+        NoPicture, Thumbnails,
+        media::{self, Ffprobe, Flaw, Media},
+    },
+    platform::Env,
+};
 
 use crate::support::{
     media::{avi, mp4, png},
-    sandbox::{Said, Sandbox},
+    sandbox::{Said, Sandbox, make_executable},
 };
 
 const TRAINING: &str = "output_dir = 'output'\ndataset = 'd.toml'\nepochs = 3\nsave_every_n_epochs = 1\n\
@@ -734,24 +740,80 @@ fn pictures_of_all_kinds_are_small_pngs_of_the_same_pixels() {
         let line = lines.iter().find(|it| it["name"] == name).expect("kept");
         let path = dir.path().join(name);
         fs::write(&path, unpacked(line["bytes"].as_str().expect("text"))).expect("written");
-        dpgui::data::thumbnail(&path)
+        Thumbnails::default().of(&path)
     };
     // The same noise, in formats that lose nothing.
     let expected = picture("png0-0.png").expect("a picture");
-    for name in ["bmp0-0.bmp", "webp1-0.webp"] {
-        assert_eq!(picture(name).as_ref(), Some(&expected), "{name}");
+    for name in ["bmp0-0.bmp", "webp1-0.webp", "tiff0-0.tiff", "tiff1-0.tiff"] {
+        assert_eq!(picture(name).as_ref(), Ok(&expected), "{name}");
     }
     let black = picture("plain.png").expect("a picture");
-    for name in ["plain.gif", "plain.bmp", "plain.jpg", "plain.webp", "lossless.webp", "two.gif", "two.webp"]
-    {
-        assert_eq!(picture(name).as_ref(), Some(&black), "{name}");
+    for name in [
+        "plain.gif",
+        "plain.bmp",
+        "plain.jpg",
+        "plain.webp",
+        "lossless.webp",
+        "two.gif",
+        "two.webp",
+        "plain.tiff",
+    ] {
+        assert_eq!(picture(name).as_ref(), Ok(&black), "{name}");
     }
-    for name in ["gif0-0.gif", "moving-0.gif", "webp0-0.webp", "clear.webp"] {
-        assert!(picture(name).is_some(), "{name}");
+    for name in ["gif0-0.gif", "moving-0.gif", "webp0-0.webp", "clear.webp", "tiff2-0.tiff"] {
+        assert!(picture(name).is_ok(), "{name}");
     }
-    for name in ["plain.tiff", "plain.avif", "film0.mp4", "palette-0.bmp"] {
-        assert_eq!(picture(name), None, "{name}");
+    // Of a TIFF alone, Pillow heeds the orientation.
+    assert_eq!(size_of(&picture("turned6.tiff").expect("a picture")), (13, 21));
+    for name in ["palette-0.bmp", "tiff1-1374.tiff"] {
+        assert_eq!(picture(name), Err(NoPicture::Undecodable), "{name}");
     }
+    for name in ["plain.avif", "film0.mp4"] {
+        assert_eq!(picture(name), Err(NoPicture::NeedsFfmpeg), "{name}");
+    }
+}
+
+/// Of a PNG.
+fn size_of(png: &[u8]) -> (u32, u32) {
+    let number = |at: usize| u32::from_be_bytes(png[at..at + 4].try_into().expect("four bytes"));
+    (number(16), number(20))
+}
+
+/// With the real FFmpeg, where there is one, and with a program that answers as it does.
+#[test]
+fn of_videos_and_avif_there_is_the_first_frame_where_ffmpeg_is_installed() {
+    let sandbox = sandbox(SIMPLE);
+    for (at, name) in ["h264-0.mp4", "film0.webm", "avif0-0.avif"].iter().enumerate() {
+        item(&sandbox, &format!("{at}{name}"), unpacked(kept(name)["bytes"].as_str().expect("text")));
+    }
+    let look = |path: &str| {
+        let mut env = Env::default();
+        env.set("PATH", path);
+        let pictures = Thumbnails::on_path(&env);
+        ["0h264-0.mp4", "1film0.webm", "2avif0-0.avif"]
+            .map(|name| pictures.of(&sandbox.path("w/a").join(name)).map(|png| size_of(&png)))
+    };
+    assert_eq!(look("/nowhere"), [Err(NoPicture::NeedsFfmpeg); 3]);
+    // The last one is shown in tiles, of which this is the first; the second cannot be decoded.
+    let fake = "#!/bin/sh\nif head -c 100 | grep -q webm; then echo broken >&2; exit 1; fi\n\
+                printf 'P6\\n32 16\\n255\\n'; head -c 1536 /dev/zero\n";
+    make_executable(&sandbox.write("fakes/ffmpeg", fake));
+    let path = format!("{}:/usr/bin:/bin", sandbox.path("fakes").display());
+    assert_eq!(look(&path), [Ok((32, 16)), Err(NoPicture::Undecodable), Err(NoPicture::Undecodable)]);
+    if which::which("ffmpeg").is_ok() {
+        let path = std::env::var("PATH").expect("a path");
+        assert_eq!(look(&path), [Ok((32, 16)), Ok((32, 16)), Ok((29, 23))]);
+    } else {
+        eprintln!("skipped in part: there is no ffmpeg");
+    }
+}
+
+/// A small real file, and what the trainer's libraries say of it.
+fn kept(name: &str) -> Value {
+    let kept = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/differential/media.jsonl");
+    let text = fs::read_to_string(kept).expect("read");
+    let mut lines = text.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+    lines.find(|it| it["name"] == name).expect("kept")
 }
 
 /// Base64.

@@ -6,10 +6,9 @@ use std::collections::BTreeMap;
 use crate::{
     config::Purpose,
     data::{
-        Survey,
+        Survey, Thumbnails,
         cut::{self, Key, Placed},
         media::Media,
-        thumbnail,
     },
     output::{
         html::{escaped, push},
@@ -40,7 +39,7 @@ figure{margin:0;width:160px}figcaption{font-size:11px;overflow-wrap:anywhere}svg
 pub(super) const MARK: &str = "<title>dpgui data check</title>";
 
 /// The whole file.
-pub(super) fn report(surveys: &[(Purpose, Survey)]) -> String {
+pub(super) fn report(surveys: &[(Purpose, Survey)], pictures: &Thumbnails) -> String {
     let mut html = HEAD.to_owned();
     for (purpose, survey) in surveys {
         let of = if *purpose == Purpose::Evaluation { " (evaluation)" } else { "" };
@@ -49,7 +48,7 @@ pub(super) fn report(surveys: &[(Purpose, Survey)]) -> String {
         push(&mut html, format_args!("<h1>{file}{of}{model}</h1>\n<p>{}</p>\n", escaped(&survey.summary())));
         table(&mut html, survey);
         findings(&mut html, survey);
-        sheets(&mut html, survey);
+        sheets(&mut html, survey, pictures);
     }
     html
 }
@@ -97,7 +96,7 @@ fn findings(html: &mut String, survey: &Survey) {
     html.push_str("</ul>\n");
 }
 
-fn sheets(html: &mut String, survey: &Survey) {
+fn sheets(html: &mut String, survey: &Survey, pictures: &Thumbnails) {
     let mut by_bucket: BTreeMap<Key, (Vec<Placed>, usize)> = BTreeMap::new();
     let mut left = MOST_PICTURES;
     cut::each_placed(survey, |place| {
@@ -115,7 +114,7 @@ fn sheets(html: &mut String, survey: &Survey) {
             more => format!(" <small>{more} more are not shown</small>"),
         };
         push(html, format_args!("<h2 id=\"{0}\">{0}{more}</h2>\n<div class=\"sheet\">\n", name(filled)));
-        for figure in cores::map(shown, |place| figure(survey, place)) {
+        for figure in cores::map(shown, |place| figure(survey, place, pictures)) {
             html.push_str(&figure);
         }
         html.push_str("</div>\n");
@@ -123,19 +122,22 @@ fn sheets(html: &mut String, survey: &Survey) {
 }
 
 /// A picture, dark where it is cut off.
-fn figure(survey: &Survey, place: &Placed) -> String {
+fn figure(survey: &Survey, place: &Placed, pictures: &Thumbnails) -> String {
     let folder = &survey.directories[place.directory].path;
     let Some((width, height)) = place.item.media.as_ref().and_then(Media::size) else { return String::new() };
     let [left, top, right, bottom] = place.crop;
     let stroke = f64::from(width.max(height)) / 80.0;
-    let decoded = thumbnail(&folder.join(&place.item.name));
-    // Others are not decoded here; an empty tile would look like a fault of the file.
-    let without =
-        if decoded.is_none() { "<br>no picture: only JPEG, PNG, WebP, GIF and BMP are shown" } else { "" };
-    let picture = decoded.map_or_else(String::new, |png| {
-        let data = base64(&png);
-        format!("<image href=\"data:image/png;base64,{data}\" width=\"{width}\" height=\"{height}\" preserveAspectRatio=\"none\"/>")
-    });
+    // An empty tile would look like a fault of the file.
+    let (picture, without) = match pictures.of(&folder.join(&place.item.name)) {
+        Ok(png) => {
+            let data = base64(&png);
+            let picture = format!(
+                "<image href=\"data:image/png;base64,{data}\" width=\"{width}\" height=\"{height}\" preserveAspectRatio=\"none\"/>"
+            );
+            (picture, String::new())
+        }
+        Err(why) => (no_picture(width, height), format!("<br>no picture: {}", escaped(why.sentence()))),
+    };
     let label = escaped(&plain::name(&place.item.name));
     let length = match &place.item.media {
         Some(Media::Video { .. }) => format!(", {} frames", place.item.frames),
@@ -148,6 +150,14 @@ fn figure(survey: &Survey, place: &Placed) -> String {
          stroke-width=\"{stroke:.1}\"/></svg><figcaption>{label}<br>{width}×{height}{length}{without}</figcaption></figure>\n",
         right - left,
         bottom - top,
+    )
+}
+
+/// Words in place of it, as large as they fit.
+fn no_picture(width: u32, height: u32) -> String {
+    let size = (f64::from(width) / 6.0).min(f64::from(height) / 2.0);
+    format!(
+        "<text x=\"50%\" y=\"50%\" text-anchor=\"middle\" dominant-baseline=\"middle\" font-size=\"{size:.1}\" fill=\"#888\">no picture</text>"
     )
 }
 

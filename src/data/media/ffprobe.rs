@@ -40,7 +40,17 @@ impl Ffprobe {
     pub(super) fn ask(&self, path: &Path) -> Result<Media, Flaw> {
         let Some((program, env)) = &self.0 else { return Err(Flaw::NeedsFfprobe) };
         let command = CommandSpec::new(program, env, Path::new("/"))
-            .args(["-v", "error", "-select_streams", "v:0", "-of", "json", "-show_entries"])
+            .args([
+                "-v",
+                "error",
+                "-protocol_whitelist",
+                "file",
+                "-select_streams",
+                "v:0",
+                "-of",
+                "json",
+                "-show_entries",
+            ])
             .arg("stream=width,height,avg_frame_rate,nb_frames")
             .arg("-i")
             .arg(path);

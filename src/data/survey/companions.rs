@@ -7,22 +7,27 @@ use std::{
 
 use super::{
     super::{
-        listing::{Companion, Listed},
+        listing::Companion,
         media::{Flaw, Media},
     },
     Fate, Faults, Item, Probes,
 };
 
 /// Masks of another size and control images that are not there stop the trainer.
-pub(super) fn note(listed: &Listed, item: &Item, probes: &Probes, faults: &mut Faults) {
-    match &listed.control {
+pub(super) fn note(
+    [mask, control_image]: [&Companion; 2],
+    item: &Item,
+    probes: &Probes,
+    faults: &mut Faults,
+) {
+    match control_image {
         // Before anything else is known of the item.
-        Companion::Missing => faults.without_control.push(listed.name.clone()),
+        Companion::Missing => faults.without_control.push(item.name.clone()),
         Companion::At(path) if matches!(item.fate, Fate::Trains(_)) => control(path, item, probes, faults),
         _ => {}
     }
-    match (&listed.mask, &item.media) {
-        (Companion::Missing, Some(_)) => faults.without_mask.push(listed.name.clone()),
+    match (mask, &item.media) {
+        (Companion::Missing, Some(_)) => faults.without_mask.push(item.name.clone()),
         (
             Companion::At(path),
             Some(Media::Image { width, height, .. } | Media::Video { width, height, .. }),
@@ -36,7 +41,7 @@ pub(super) fn note(listed: &Listed, item: &Item, probes: &Probes, faults: &mut F
                 Some(Media::Unusable(flaw)) => flaw.sentence().to_owned(),
                 Some(Media::Video { .. }) | None => Flaw::NoMedia.sentence().to_owned(),
             };
-            faults.other_masks.push((listed.name.clone(), path.clone(), what));
+            faults.other_masks.push((item.name.clone(), path.clone(), what));
         }
         _ => {}
     }

@@ -1,8 +1,10 @@
 //! The files of a folder, each opened once: media, captions, masks and control images.
 
 use std::{
+    borrow::Cow,
     collections::HashMap,
-    ffi::OsString,
+    ffi::OsStr,
+    os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
     sync::atomic::{AtomicUsize, Ordering},
 };
@@ -14,19 +16,22 @@ use crate::{
 
 use super::{
     super::{
-        archive::Member,
-        cache::{Cache, CaptionText, Known, Stamp},
+        cache::{Cache, CaptionText, Known, List, Next, Stamp},
         captions,
-        listing::{Companion, Listed, with_text_suffix},
+        listing::{Companion, Listed, stem, with_text_suffix},
         media::{self, Ffprobe, Flaw, Media},
         spec::DirectorySpec,
     },
     Site, grouped,
 };
 
-/// What is known of the files that are to be opened, from the cache or from now.
+/// Files that are looked at before what was found is put in its place: a fraction of a large folder.
+const AT_ONCE: usize = 20_000;
+
+/// What is known of the files that are to be opened, from the cache or from now: by the items' places in the list.
 pub(super) struct Probes {
-    by_name: HashMap<OsString, Known>,
+    media: Vec<Option<Media>>,
+    captions: Vec<CaptionText>,
     companions: HashMap<PathBuf, Media>,
 }
 
@@ -38,51 +43,49 @@ impl Probes {
         ffprobe: &Ffprobe,
         site: Site,
     ) -> Self {
-        let opened = |it: &&Listed| !with_texts || it.has_text || !spec.skip_empty_caption;
-        let media = items
-            .iter()
-            .filter(opened)
-            .map(|it| (it.name.clone(), it.member.as_ref().map_or(Wanted::Media, |it| Wanted::Member(it))));
-        let texts = items.iter().filter(|it| with_texts && it.has_text);
-        let texts = texts.map(|it| (with_text_suffix(&it.name), Wanted::Caption));
-        let mut files: Vec<(OsString, Wanted)> = media.chain(texts).collect();
-        files.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
-        files.dedup_by(|(a, _), (b, _)| a == b);
+        let opened = |it: &Listed| !with_texts || it.has_text || !spec.skip_empty_caption;
+        let indices = |is: &dyn Fn(&Listed) -> bool| (0..items.len()).filter(|it| is(&items[*it])).collect();
+        let mut media: Vec<usize> = indices(&opened);
+        media.sort_by(|a, b| items[*a].name.cmp(&items[*b].name));
+        let mut texts: Vec<usize> = indices(&|it| with_texts && it.has_text);
+        let text = |index: usize| stem(&items[index].name).as_bytes().iter().chain(b".txt");
+        texts.sort_by(|a, b| text(*a).cmp(text(*b)));
         let cache = Cache::load(site.workspace, &spec.path);
-        let far = Far::of(files.len(), &spec.path, site.output);
-        let found = cores::map(&files, |(name, wanted)| {
-            far.one_more();
-            let path = spec.path.join(name);
-            let holder = if let Wanted::Member(member) = wanted { member.archive() } else { &path };
-            let stamp: Stamp = fs::stamp(holder).unwrap_or_default();
-            if let Some(known) = cache.get(name, stamp) {
-                return (stamp, known.clone());
-            }
-            let known = match wanted {
-                Wanted::Caption => Known::Caption(captions::read_text(&path)),
-                Wanted::Media => Known::Media(media::probe(&path, ffprobe)),
-                Wanted::Member(member) => Known::Media(member.probe()),
-            };
-            (stamp, known)
+        let look = Look {
+            items,
+            spec,
+            ffprobe,
+            cache: &cache,
+            far: Far::of(media.len() + texts.len(), &spec.path, site.output),
+        };
+        let mut next = cache.next();
+        let mut probes = Self {
+            media: vec![None; items.len()],
+            captions: vec![CaptionText::Unreadable; items.len()],
+            companions: companions(items, ffprobe),
+        };
+        // Two items of one name share what is found: the members of an archive, or the caption of two images.
+        let of_one_name = |a: &usize, b: &usize| items[*a].name == items[*b].name;
+        look.at(List::Media, media.chunk_by(of_one_name), &mut next, |index, known| {
+            probes.media[index] = if let Known::Media(media) = known { Some(media.clone()) } else { None };
         });
-        let all = || files.iter().zip(&found);
-        cache.replace(all().map(|((name, _), (stamp, known))| (name.clone(), *stamp, known.clone())));
-        let by_name = all().map(|((name, _), (_, known))| (name.clone(), known.clone())).collect();
-        Self { by_name, companions: companions(items, ffprobe) }
+        let of_one_stem = |a: &usize, b: &usize| stem(&items[*a].name) == stem(&items[*b].name);
+        look.at(List::Captions, texts.chunk_by(of_one_stem), &mut next, |index, known| {
+            if let Known::Caption(caption) = known {
+                probes.captions[index] = *caption;
+            }
+        });
+        next.keep();
+        probes
     }
 
-    pub(super) fn media(&self, name: &OsString) -> Media {
-        match self.by_name.get(name) {
-            Some(Known::Media(media)) => media.clone(),
-            _ => Media::Unusable(Flaw::Denied),
-        }
+    /// Of the item at this place, once.
+    pub(super) fn take_media(&mut self, index: usize) -> Media {
+        self.media[index].take().unwrap_or(Media::Unusable(Flaw::Denied))
     }
 
-    pub(super) fn caption(&self, name: &OsString) -> CaptionText {
-        match self.by_name.get(&with_text_suffix(name)) {
-            Some(Known::Caption(caption)) => *caption,
-            _ => CaptionText::Unreadable,
-        }
+    pub(super) fn caption(&self, index: usize) -> CaptionText {
+        self.captions[index]
     }
 
     pub(super) fn companion(&self, path: &Path) -> Option<&Media> {
@@ -90,12 +93,52 @@ impl Probes {
     }
 }
 
-/// What is to be known of a file.
-#[derive(Clone, Copy)]
-enum Wanted<'a> {
-    Media,
-    Member(&'a Member),
-    Caption,
+/// A look at a folder's files.
+struct Look<'a> {
+    items: &'a [Listed],
+    spec: &'a DirectorySpec,
+    ffprobe: &'a Ffprobe,
+    cache: &'a Cache,
+    far: Far,
+}
+
+impl Look<'_> {
+    /// Looks at one file for each group of items, in the order of their names, and has what is found put where it belongs.
+    fn at<'g>(
+        &self,
+        list: List,
+        groups: impl Iterator<Item = &'g [usize]>,
+        next: &mut Next,
+        mut put: impl FnMut(usize, &Known),
+    ) {
+        let groups: Vec<&[usize]> = groups.collect();
+        for groups in groups.chunks(AT_ONCE) {
+            // Of members of one name, Python's `tarfile` has the last one.
+            let found = cores::map(groups, |group| group.last().map(|it| self.one(list, *it)));
+            for (group, (name, stamp, known)) in groups.iter().zip(found).filter_map(|(a, b)| Some((a, b?))) {
+                next.add(list, &name, stamp, &known);
+                group.iter().for_each(|it| put(*it, &known));
+            }
+        }
+    }
+
+    fn one(&self, list: List, index: usize) -> (Cow<'_, OsStr>, Stamp, Known) {
+        self.far.one_more();
+        let item = &self.items[index];
+        let name: Cow<OsStr> = match list {
+            List::Media => Cow::Borrowed(&item.name),
+            List::Captions => Cow::Owned(with_text_suffix(&item.name)),
+        };
+        let path = self.spec.path.join(&name);
+        let holder = item.member.as_ref().map_or(&*path, |it| it.archive());
+        let stamp: Stamp = fs::stamp(holder).unwrap_or_default();
+        let known = self.cache.get(list, &name, stamp).unwrap_or_else(|| match (list, &item.member) {
+            (List::Captions, _) => Known::Caption(captions::read_text(&path)),
+            (List::Media, None) => Known::Media(media::probe(&path, self.ffprobe)),
+            (List::Media, Some(member)) => Known::Media(member.probe()),
+        });
+        (name, stamp, known)
+    }
 }
 
 /// The masks and control images, each opened once.

@@ -129,3 +129,6 @@ export const api = {
 
 export const logFile = (id: string, stream: string) => `/api/runs/${part(id)}/log/raw?stream=${part(stream)}`;
 export const thumbnail = (path: string) => `/api/media?path=${part(path)}`;
+/** Why there is no thumbnail: of a picture that fails, a browser does not say. */
+export const whyNoThumbnail = (path: string) =>
+  get<unknown>(thumbnail(path)).then(() => "no picture", (failure: unknown) => asApiError(failure).message);

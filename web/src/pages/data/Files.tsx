@@ -1,5 +1,5 @@
 import { useMemo, useState, type CSSProperties } from "react";
-import { thumbnail } from "../../api/client";
+import { thumbnail, whyNoThumbnail } from "../../api/client";
 import { Icon } from "../../components/Icon";
 import { useParam } from "../../components/useParam";
 import { cropBox, fits, isCaptionless, KINDS, type Bucket, type Item, type Kind } from "../../lib/data";
@@ -85,13 +85,13 @@ function frame({ width, height }: Item): CSSProperties | undefined {
 
 /** A thumbnail with what is cut out of it. */
 export function Picture({ item }: { item: Item }) {
-  const [failed, setFailed] = useState(false);
+  const [failed, setFailed] = useState<string | null>(null);
   const boxes = item.buckets.map((it) => cropBox(item, it)).filter((it) => it !== null);
-  if (failed) return <span className="picture none"><Icon name={item.isVideo ? "data" : "file"} /><span className="small muted">{item.isVideo ? "video" : "no picture"}</span></span>;
+  if (failed !== null) return <span className="picture none"><Icon name={item.isVideo ? "data" : "file"} /><span className="small muted">{failed}</span></span>;
   return (
     <span className="picture">
       <span className="frame" style={frame(item)}>
-        <img src={thumbnail(item.path)} alt="" loading="lazy" decoding="async" onError={() => setFailed(true)} />
+        <img src={thumbnail(item.path)} alt="" loading="lazy" decoding="async" onError={() => void whyNoThumbnail(item.path).then(setFailed)} />
         {boxes.map((box, index) => (
           <i key={index} className="crop" style={{ left: `${box.left}%`, top: `${box.top}%`, width: `${box.width}%`, height: `${box.height}%` }} />
         ))}
