@@ -1,230 +1,24 @@
-// The page in a real browser, against the real server and a real training of the demo.
+// The page in a real browser, against the real server and real trainings.
 //
-//   node run.mjs DPGUI WORKSPACE PAGE SHOTS
+//   node run.mjs DPGUI WORKSPACE PAGE SHOTS [SCENE...]
 //
-// WORKSPACE is one that `dpgui demo` has set up; PAGE a built page; screenshots of every page go to SHOTS. It fails with
-// the first thing that is not as it should be.
-import assert from "node:assert/strict";
-import { spawn, execFileSync } from "node:child_process";
-import { mkdirSync, readFileSync, writeFileSync, rmSync, existsSync } from "node:fs";
-import { createRequire } from "node:module";
+// WORKSPACE is one that `dpgui demo` has set up; PAGE a built page; screenshots go to SHOTS. Without a SCENE all are played
+// but `setup`, whose WORKSPACE is one that knows where to fetch from: tests/it/ui_page.rs makes it. It fails with the first
+// thing that is not as it should be.
 import { join } from "node:path";
-import { createInterface } from "node:readline";
-import { chromium } from "playwright-core";
+import { conflict, wrongPath } from "./editing.mjs";
+import { deleted, hostile } from "./hostile.mjs";
+import { setup } from "./setup.mjs";
+import { launch, say, shots } from "./support.mjs";
+import { visit } from "./visit.mjs";
 
-const [dpgui, workspace, page, shots] = process.argv.slice(2);
-const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
-const programs = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
-const executablePath = process.env.CHROMIUM ?? programs.find(existsSync);
-assert(executablePath, "no Chromium: install it, or name it in CHROMIUM");
-mkdirSync(shots, { recursive: true });
+const scenes = { visit, hostile, deleted, wrongPath, conflict, setup };
+const wanted = process.argv.slice(6);
+const names = wanted.length > 0 ? wanted : Object.keys(scenes).filter((name) => name !== "setup");
 
-const begun = Date.now();
-const say = (text) => console.log(`${String(Math.round((Date.now() - begun) / 1000)).padStart(6)} s  ${text}`);
-const run = (...args) => execFileSync(dpgui, ["-C", workspace, ...args], { encoding: "utf8", stdio: "pipe" });
-
-/** The server as a process of its own; `link` signs a browser in. */
-async function serve(port) {
-  const child = spawn(dpgui, ["-C", workspace, "--json", "ui", "--port", String(port), "--page", page], { stdio: ["ignore", "pipe", "inherit"] });
-  for await (const line of createInterface({ input: child.stdout })) {
-    const event = JSON.parse(line);
-    if (event.event === "serving") return { child, link: event.link, port: event.port };
-  }
-  throw new Error("the server ended");
-}
-
-async function until(what, look, patience = 60_000) {
-  const end = Date.now() + patience;
-  for (;;) {
-    const found = await look();
-    if (found) return found;
-    assert(Date.now() < end, `waited until ${what}`);
-    await new Promise((done) => setTimeout(done, 100));
-  }
-}
-
-const PATIENCE = 120_000;
-
-/** Every page must be a page: no errors in it, no request to anybody else, nothing that axe calls serious. */
-class Watch {
-  constructor(context, port) {
-    this.problems = [];
-    this.restarting = false;
-    context.on("page", (tab) => this.look(tab));
-    context.on("request", (request) => {
-      const url = new URL(request.url());
-      if (!["blob:", "data:"].includes(url.protocol) && url.host !== `localhost:${port}`) this.problems.push(`a request to ${url.host}`);
-    });
-  }
-  look(tab) {
-    tab.on("pageerror", (error) => this.problems.push(`${tab.url()}: ${error.message}`));
-    tab.on("console", (message) => {
-      // While the server is away, failed requests are what is tested.
-      if (message.type() === "error" && !this.restarting && !/401|WebSocket/.test(message.text())) this.problems.push(`${tab.url()}: ${message.text()}`);
-    });
-  }
-  none(where) {
-    assert.deepEqual(this.problems, [], where);
-  }
-}
-
-/** A page that hangs answers nothing, for ever. */
-async function soon(what, answer, patience = 60_000) {
-  let timer;
-  const late = new Promise((_, fail) => (timer = setTimeout(() => fail(new Error(`no answer: ${what}`)), patience)));
-  return Promise.race([answer, late]).finally(() => clearTimeout(timer));
-}
-
-async function accessible(tab, where) {
-  await soon(`axe on ${where}`, tab.evaluate(axe));
-  const asked = tab.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
-  const { violations } = await soon(`axe on ${where}`, asked);
-  const bad = violations.filter((it) => ["serious", "critical"].includes(it.impact));
-  const told = bad.map((it) => `${it.id}: ${it.nodes.slice(0, 3).map((node) => node.html.slice(0, 160)).join(" | ")}`);
-  assert.deepEqual(told, [], `axe on ${where}`);
-}
-
-/** Frames of a log as they come to the page: each begins where the one before ended. A page that has the log already asks for
- * what comes after that, and for nothing else. */
-class Frames {
-  constructor(tab) {
-    this.sockets = 0;
-    this.bytes = 0;
-    this.end = null;
-    this.hasLog = false;
-    tab.on("websocket", (socket) => {
-      if (!socket.url().includes("/log?")) return;
-      this.sockets += 1;
-      let next = null;
-      socket.on("framereceived", ({ payload }) => {
-        if (typeof payload === "string") {
-          const said = JSON.parse(payload);
-          if (said.type !== "start") return;
-          next = said.offset;
-          if (this.hasLog) assert.equal(next, this.end, "where the log goes on");
-          return;
-        }
-        assert.equal(Number(payload.readBigUInt64LE(0)), next, `a frame of socket ${this.sockets}`);
-        next += payload.length - 8;
-        this.end = next;
-        this.bytes += payload.length - 8;
-      });
-    });
-  }
-}
-
-let server = await serve(0);
-const origin = `http://localhost:${server.port}`;
-const browser = await chromium.launch({ executablePath, args: ["--no-sandbox"] });
+const browser = await launch();
 try {
-  const context = await browser.newContext({ viewport: { width: 1280, height: 800 } });
-  // Twenty tabs beside a training on two cores take their time.
-  context.setDefaultTimeout(PATIENCE);
-  const watch = new Watch(context, server.port);
-  const tab = await context.newPage();
-
-  say("whoever has no link is told how to get one");
-  await tab.goto(origin);
-  await tab.getByText("dpgui ui --link").first().waitFor();
-  await accessible(tab, "the page to sign in");
-
-  say("a link signs in once, and is nowhere afterwards");
-  const since = Date.now();
-  await tab.goto(server.link);
-  await tab.getByRole("heading", { level: 1, name: "Overview" }).waitFor();
-  say(`interactive after ${Date.now() - since} ms`);
-  assert(!tab.url().includes("#"), tab.url());
-  await tab.reload();
-  await tab.getByRole("heading", { level: 1, name: "Overview" }).waitFor();
-  const stranger = await browser.newContext();
-  const other = await stranger.newPage();
-  await other.goto(server.link);
-  await other.getByText("dpgui ui --link").first().waitFor();
-  await stranger.close();
-
-  say("a training is started from its configuration");
-  const config = readFileSync(join(workspace, "configs/demo.toml"), "utf8");
-  writeFileSync(join(workspace, "configs/long.toml"), config.replace(/^epochs = .*$/m, "epochs = 400"));
-  await tab.goto(`${origin}/configs/long.toml`);
-  await tab.getByRole("button", { name: "Start…" }).click();
-  await tab.getByRole("dialog").getByRole("button", { name: "Start", exact: true }).click();
-  await tab.waitForURL(/\/runs\/.*long/);
-  const id = new URL(tab.url()).pathname.split("/").pop();
-
-  say("its log is live, also after a reload and after the server was killed, without a gap and without a duplicate");
-  const frames = new Frames(tab);
-  await tab.goto(`${origin}/runs/${id}?tab=log`);
-  await tab.getByText("live", { exact: true }).first().waitFor();
-  await until("steps are printed", () => frames.bytes > 3000, 120_000);
-  const had = frames.sockets;
-  await tab.reload();
-  await tab.getByText("live", { exact: true }).first().waitFor();
-  await until("the log is there again", () => frames.sockets > had && frames.end > 3000);
-  frames.hasLog = true;
-  const before = frames.end;
-  watch.restarting = true;
-  server.child.kill("SIGKILL");
-  await tab.getByText(/reconnecting|connection/i).first().waitFor();
-  server = await serve(server.port);
-  await until("the log goes on", () => frames.end > before + 500, 90_000);
-  frames.hasLog = false;
-  await tab.getByText("live", { exact: true }).first().waitFor();
-  watch.restarting = false;
-
-  say("its losses are drawn");
-  await tab.goto(`${origin}/runs/${id}?tab=charts`);
-  await tab.locator("canvas").first().waitFor();
-
-  say("twenty tabs at once");
-  const tabs = [];
-  for (let count = 0; count < 20; count += 1) {
-    const more = await context.newPage();
-    await more.goto(`${origin}/runs/${id}?tab=log`);
-    tabs.push(more);
-  }
-  await Promise.all(tabs.map((it) => it.getByText("live", { exact: true }).first().waitFor()));
-  const memory = Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${server.child.pid}/status`, "utf8"))[1]);
-  say(`the server has ${(memory / 1024).toFixed(0)} MiB with 21 tabs`);
-  await Promise.all(tabs.map((it) => it.close()));
-
-  say("every page in light and dark, wide and narrow, and nothing that axe calls serious");
-  const pages = {
-    overview: "/", runs: "/runs", log: `/runs/${id}?tab=log`, charts: `/runs/${id}?tab=charts`, checkpoints: `/runs/${id}?tab=checkpoints`,
-    files: `/runs/${id}?tab=config`, compare: `/runs/compare?ids=${id}`, queue: "/queue", new: "/new", configs: "/configs", config: "/configs/demo.toml",
-    data: "/data", settings: "/settings",
-  };
-  for (const colorScheme of ["light", "dark"]) {
-    await tab.emulateMedia({ colorScheme, reducedMotion: "reduce" });
-    for (const [name, path] of Object.entries(pages)) {
-      for (const width of [1280, 390]) {
-        await tab.setViewportSize({ width, height: 800 });
-        await tab.goto(origin + path);
-        await tab.getByRole("heading", { level: 1 }).first().waitFor();
-        await tab.waitForTimeout(600);
-        const wide = tab.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-        const overflow = await soon(`the width of ${name}`, wide);
-        assert(overflow <= 0, `${name} at ${width} is ${overflow} px too wide`);
-        await tab.screenshot({ path: join(shots, `${name}-${colorScheme}-${width}.png`) });
-        await accessible(tab, `${name}, ${colorScheme}, ${width} px`);
-      }
-    }
-  }
-  await tab.setViewportSize({ width: 1280, height: 800 });
-
-  say("it is stopped, which saves, and goes on from there");
-  await tab.goto(`${origin}/runs/${id}`);
-  await tab.getByRole("button", { name: "Stop…" }).click();
-  await tab.getByRole("dialog").getByRole("button").last().click();
-  await tab.getByText("stopped", { exact: true }).first().waitFor();
-  await tab.getByRole("button", { name: "Resume" }).click();
-  await tab.waitForURL((url) => /\/runs\/.*long/.test(url.pathname) && !url.pathname.includes(id));
-  const next = new URL(tab.url()).pathname.split("/").pop();
-  await tab.goto(`${origin}/runs/${next}?tab=log`);
-  await until("it trains again", () => JSON.parse(run("--json", "runs").split("\n")[0]).step > 0, 120_000);
-  run("stop", "--now", next);
-  await tab.getByText("stopped", { exact: true }).first().waitFor();
-
-  watch.none("the whole visit");
+  for (const name of names) await scenes[name](browser);
 } catch (problem) {
   // What was to be seen says more than a line of code.
   for (const [at, it] of browser.contexts().flatMap((context) => context.pages()).entries()) {
@@ -234,12 +28,5 @@ try {
   throw problem;
 } finally {
   await browser.close();
-  server.child.kill("SIGINT");
-  rmSync(join(workspace, "configs/long.toml"), { force: true });
-  try {
-    run("stop", "--now");
-  } catch {
-    // Nothing runs any more.
-  }
 }
 say("all is as it should be");

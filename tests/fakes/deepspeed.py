@@ -11,6 +11,7 @@ What it does is chosen by environment variables, all optional:
     FAKE_SAVE=no       do not look for `save_quit`
     FAKE_DAEMON=yes    rank 0 leaves a process behind in a session of its own, its output closed
     FAKE_PRINT=WHAT    before the first step: flood (FAKE_BYTES of numbered lines), bars (carriage returns), garbage
+    FAKE_SAY=FILE      what is in the file, before the first step
     FAKE_CACHE=SECONDS of caching before the first step; FAKE_CACHE=dies: the process that does it, unseen
     FAKE_AGAIN=HOW     as FAKE_END, for a training that is resumed
     FAKE_CHECKPOINT=N  a checkpoint every N steps
@@ -191,6 +192,8 @@ def show():
     if knob("PRINT") == "garbage":
         say(b"\xff\xfe broken \xc3( \x1b]0;title\x07\x00 end")
         say("x" * 200_000)
+    if knob("SAY"):
+        say(Path(knob("SAY")).read_bytes())
 
 
 def train(number, config, resumed):

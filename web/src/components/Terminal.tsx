@@ -36,7 +36,11 @@ function tame({ parser }: Xterm) {
   for (const final of ["h", "l"]) parser.registerCsiHandler({ prefix: "?", final }, ([mode]) => mode !== 25 && mode !== 7);
   parser.registerCsiHandler({ final: "J" }, ([what]) => what === 2 || what === 3);
   for (const final of ["n", "c", "t"]) parser.registerCsiHandler({ final }, ignore);
-  parser.registerEscHandler({ final: "c" }, ignore);
+  // Bars go up some lines and back to the left; nobody else goes anywhere, least of all to what was said long before.
+  for (const final of ["H", "f", "d", "r", "u"]) parser.registerCsiHandler({ final }, ignore);
+  for (const final of ["c", "8"]) parser.registerEscHandler({ final }, ignore);
+  // Letters that are drawn as lines from here on.
+  for (const intermediates of ["(", ")", "*", "+"]) parser.registerEscHandler({ intermediates, final: "0" }, ignore);
   for (const code of [0, 1, 2, 4, 8, 10, 11, 12, 52]) parser.registerOscHandler(code, ignore);
 }
 

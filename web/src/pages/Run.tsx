@@ -1,6 +1,7 @@
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { lazy, Suspense, useEffect, type ReactNode } from "react";
 import { Link, useParams } from "wouter";
+import { asApiError } from "../api/client";
 import { keys, run, runs } from "../api/queries";
 import type { RunDetail, RunRow } from "../api/types";
 import { ErrorNote } from "../components/ErrorNote";
@@ -34,16 +35,19 @@ export function Run() {
     if (happened) void client.invalidateQueries({ queryKey: keys.run(id) });
   }, [happened, client, id]);
 
-  const it = detail.data && { ...detail.data, ...row };
+  // It was there, and is not any more: what may be done with it and what it prints is over as well.
+  const wasDeleted = detail.data !== undefined && detail.error !== null && asApiError(detail.error).status === 404;
+  const it = wasDeleted ? undefined : detail.data && { ...detail.data, ...row };
   return (
     <Page
-      title={it ? it.name : id}
-      heading={it ? <>{it.name} <StateBadge run={it} /></> : id}
+      title={detail.data?.name ?? id}
+      heading={it && <>{it.name} <StateBadge run={it} /></>}
       lead={<span className="mono small">{id}</span>}
       up={{ href: links.runs, text: "Runs" }}
       actions={it && <RunActions run={it} />}
     >
-      {detail.error && (
+      {wasDeleted && <ErrorNote error={deleted(detail.data)} />}
+      {detail.error && !wasDeleted && (
         <div className="stack">
           <ErrorNote error={detail.error} retry={() => void detail.refetch()} />
         </div>
@@ -52,6 +56,14 @@ export function Run() {
     </Page>
   );
 }
+
+/** What a deleted run's page says. */
+const deleted = (run: RunDetail) => ({
+  kind: "not-found",
+  message: `the run \`${run.id}\` was deleted while you looked`,
+  causes: [`its folder \`${run.folder}\` is not there any more`],
+  hint: `checkpoints and adapters that it saved are in \`${run.output_dir}\`, unless they were deleted as well`,
+});
 
 function Body({ run: it }: { run: RunDetail }) {
   const tabs: Tab[] = [

@@ -1,0 +1,2 @@
+export async function wrongPath() {}
+export async function conflict() {}
