@@ -22,3 +22,7 @@ made=target/tmp/page
     cmp src/api/types.gen.ts "$OLDPWD/target/tmp/types.gen.ts" || { echo "the page's types are not those of web/openapi.json"; exit 1; }
 )
 (cd tests/browser && npm ci --silent && timeout 1200 node run.mjs "$dpgui" "$workspace" "$OLDPWD/$made/.dpgui/page" "$OLDPWD/target/tmp/screenshots")
+# A setup from the page needs mirrors of everything, which the other tests have.
+export DPGUI_TEST_PAGE="$PWD/$made/.dpgui/page" DPGUI_TEST_SHOTS="$PWD/target/tmp/screenshots" DPGUI_TEST_NODE
+DPGUI_TEST_NODE=$(command -v node)
+cargo test --locked --quiet --test it ui_page -- --ignored

@@ -1,1 +1,64 @@
-export async function setup() {}
+// A workspace with nothing in it is set up from the page; `tests/it/ui_page.rs` makes one that knows where to fetch from.
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { accessible, say, serve, shots, until, visitor, workspace } from "./support.mjs";
+
+/** Notes every state that the page shows of a step, in order. */
+const note = () => {
+  window.seen = {};
+  const look = () => {
+    for (const row of document.querySelectorAll(".setup-steps li")) {
+      const states = (window.seen[row.querySelector("strong").textContent] ??= []);
+      const state = row.querySelector(".badge").textContent;
+      if (states.at(-1) !== state) states.push(state);
+    }
+  };
+  new MutationObserver(look).observe(document.body, { subtree: true, childList: true, characterData: true, attributes: true });
+  look();
+};
+
+export async function setup(browser) {
+  const server = await serve(workspace);
+  try {
+    const { context, watch } = await visitor(browser, server);
+    const tab = await context.newPage();
+    await tab.goto(server.link);
+
+    say("what is missing is said before anything is done");
+    const panel = (name) => tab.getByRole("region", { name });
+    await panel(/^Setup: \d+ steps to do/).waitFor();
+    await tab.getByRole("heading", { name: "Set up this machine" }).waitFor();
+    await tab.evaluate(note);
+    const missing = await tab.locator(".setup-steps li").allInnerTexts();
+    assert(missing.length >= 7, missing.join("\n"));
+    await accessible(tab, "a workspace with nothing in it");
+    await tab.screenshot({ path: join(shots, "setup-missing.png") });
+
+    say("the button sets it up, and each step is seen on its way");
+    await panel(/^Setup: /).getByRole("button", { name: "Set up", exact: true }).click();
+    await panel("Setting up…").waitFor();
+    await until("a step runs", () => tab.evaluate(() => Object.values(window.seen).some((it) => it.includes("running"))));
+    await tab.screenshot({ path: join(shots, "setup-running.png") });
+    assert.equal(await tab.getByRole("heading", { name: "Set up this machine" }).count(), 0);
+    await panel("Everything is set up").waitFor({ timeout: 180_000 });
+    const seen = await tab.evaluate(() => window.seen);
+    for (const [step, states] of Object.entries(seen)) {
+      say(`  ${step}: ${states.join(", ")}`);
+      // A new look at everything follows; in between nobody knows.
+      if (states[0] === "pending") assert.match(states.join(" "), /^pending (running )?done( there)?$/, step);
+    }
+    const ran = Object.values(seen).filter((states) => states.includes("running"));
+    assert(ran.length >= 3, "steps were seen at work");
+
+    say("what is to be done next is something else now, also for whoever comes later");
+    await tab.getByRole("heading", { name: "Make your first training" }).waitFor();
+    await tab.reload();
+    await panel("Everything is set up").waitFor();
+    await tab.screenshot({ path: join(shots, "setup-done.png") });
+    await accessible(tab, "a workspace that is set up");
+    watch.none("a setup");
+    await context.close();
+  } finally {
+    server.child.kill("SIGINT");
+  }
+}

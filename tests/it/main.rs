@@ -54,5 +54,6 @@ mod train;
 mod ui;
 mod ui_configs;
 mod ui_guard;
+mod ui_page;
 mod update;
 mod watching;

@@ -39,10 +39,10 @@ export function Setup({ setup: { state, missing, running, last, start } }: { set
             <li key={it.id}>
               <span className={`badge ${TONES[it.state]}`}><span className="hidden">{it.state}</span></span>
               <div className="grow">
-                <div className="row" style={{ gap: "0 8px" }}><strong>{it.id}</strong> <span className="small muted wrap">{it.what}</span></div>
-                {it.state === "pending" && <p className="small muted clip" title={it.why}>{it.why}</p>}
-                {it.state === "running" && it.doing && <p className="small muted clip">{it.doing}</p>}
-                {it.state === "failed" && <p className="small bad">{it.doing}</p>}
+                <div className="row" style={{ gap: "0 8px" }}><strong>{it.id}</strong> <span className="small muted wrap"><Prose text={it.what} /></span></div>
+                {it.state === "pending" && <p className="small muted clip" title={it.why}><Prose text={it.why} /></p>}
+                {it.state === "running" && it.doing && <p className="small muted clip"><Prose text={it.doing} /></p>}
+                {it.state === "failed" && <p className="small bad"><Prose text={it.doing} /></p>}
                 {it.state === "running" && <Meter value={it.far && percent(it.far.bytes, it.far.total)} label={it.id} />}
               </div>
               {it.state === "pending" && it.bytes !== null && it.bytes > 0 && <span className="small muted nowrap">{bytes(it.bytes)}</span>}

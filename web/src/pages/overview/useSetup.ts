@@ -20,14 +20,18 @@ export function useSetup(): SetupView {
   const all = useQuery(jobs).data;
   const last = all?.find((it) => it.kind === "setup") ?? null;
   const running = last?.state === "running" ? last : null;
-  const plan = useFresh("setup-plan", { kind: "setup-plan" }, ["setup", "demo"]);
+  const newest = useFresh("setup-plan", { kind: "setup-plan" }, ["setup", "demo"]);
+  // While a new look is taken after a setup, the one before it and what the setup has done say the same.
+  const earlier = all?.find((it) => it.kind === "setup-plan" && it.state === "done");
+  const plan = newest?.state === "running" && earlier && last && last.started > earlier.started ? earlier : newest;
+  const since = plan && last && last.started > plan.started ? last : null;
   const planned = useQuery(jobLog(plan?.id)).data;
-  const ran = useQuery(jobLog(running?.id)).data;
+  const ran = useQuery(jobLog(since?.id)).data;
   const state = useMemo(() => {
-    if (!planned) return null;
+    if (!planned || (since && !ran)) return null;
     // A setup tells what it does; what was there before only the plan knows.
     return setupState([...planned.events, ...(ran?.events ?? [])]);
-  }, [planned, ran]);
+  }, [planned, since, ran]);
   const done = plan !== null && plan.state !== "running" && state !== null;
   const missing = done ? state.steps.filter((it) => it.state !== "there" && it.state !== "done").length : null;
   const start = async () => {
