@@ -1,2 +1,159 @@
-export async function wrongPath() {}
-export async function conflict() {}
+// A configuration is made and changed in forms, by one and by two at once.
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { Lab } from "./lab.mjs";
+import { accessible, dpgui, say, serve, shots, until, visitor } from "./support.mjs";
+
+/** What the terminal says of a configuration: its exit code and the findings. */
+function checked(lab, name) {
+  try {
+    return { code: 0, findings: findings(execFileSync(dpgui, ["--json", "-C", lab.root, "config", "check", lab.path(`configs/${name}`)], { encoding: "utf8", stdio: "pipe" })) };
+  } catch ({ status, stdout }) {
+    return { code: status, findings: findings(stdout) };
+  }
+}
+
+const findings = (text) => text.split("\n").filter(Boolean).map((line) => JSON.parse(line)).filter((it) => it.event === "finding");
+
+const field = (tab, key) => tab.locator(".form-row", { has: tab.getByLabel(key) });
+
+/** Presses Save, and waits until it is. */
+async function save(tab) {
+  await tab.getByRole("button", { name: "Save", exact: true }).click();
+  await tab.getByRole("heading", { level: 1 }).locator("..").getByText(/· saved/).waitFor();
+}
+
+export async function wrongPath(browser) {
+  const lab = new Lab();
+  mkdirSync(lab.path("models/mine"), { recursive: true });
+  const server = await serve(lab.root);
+  try {
+    const { context, watch } = await visitor(browser, server);
+    // The picker begins at the nearest folder that is there.
+    watch.expected = /404/;
+    const tab = await context.newPage();
+    await tab.goto(server.link);
+
+    say("a wan configuration by the form: a path that leads nowhere is said at its field");
+    await tab.getByRole("link", { name: "New training" }).first().click();
+    await tab.getByLabel("Find a model").fill("wan");
+    await tab.locator(".card", { has: tab.locator("code", { hasText: /^wan$/ }) }).click();
+    await tab.getByRole("dialog").getByLabel("Name").fill("clip");
+    await tab.getByRole("button", { name: "Go on" }).click();
+    const model = field(tab, "model.ckpt_path");
+    const path = field(tab, "directory[0].path");
+    await model.getByText("there is no folder").waitFor();
+    await path.getByText("there is no folder").waitFor();
+    assert.equal(await model.getByLabel("model.ckpt_path").getAttribute("aria-invalid"), "true");
+    await tab.getByRole("button", { name: "Start…" }).and(tab.locator("[aria-disabled=true]")).waitFor();
+    await tab.screenshot({ path: join(shots, "wrong-path.png") });
+    await accessible(tab, "a form with a wrong path");
+
+    say("it is mended, with the picker and by typing, and saved");
+    await model.getByRole("button", { name: "Choose ckpt_path" }).click();
+    await tab.getByRole("dialog").getByRole("button", { name: "mine" }).click();
+    await tab.getByRole("dialog").getByText("It is empty").waitFor();
+    await tab.screenshot({ path: join(shots, "folder-picker.png") });
+    await tab.getByRole("dialog").getByRole("button", { name: "Choose this folder" }).click();
+    await until("the finding is gone", async () => (await model.getByText("there is no folder").count()) === 0);
+    assert.equal(await model.getByLabel("model.ckpt_path").inputValue(), lab.path("models/mine"));
+    await path.getByLabel("directory[0].path").fill(lab.path("data"));
+    await until("this one as well", async () => (await path.getByText("there is no folder").count()) === 0);
+    await tab.getByRole("button", { name: "Save", exact: true }).click();
+    await tab.waitForURL(/\/configs\/clip\.toml/);
+    const said = checked(lab, "clip.toml");
+    assert.equal(said.code, 0, JSON.stringify(said.findings));
+    assert.match(lab.read("configs/clip.toml"), new RegExp(`^ckpt_path = '${lab.path("models/mine")}'$`, "m"));
+
+    say("what was saved is changed and saved again");
+    await tab.getByRole("region", { name: "Required" }).getByLabel("epochs").fill("7");
+    await save(tab);
+    assert.match(lab.read("configs/clip.toml"), /^epochs = 7$/m);
+    watch.none("a configuration by the form");
+    await context.close();
+  } finally {
+    server.child.kill("SIGINT");
+    lab.close();
+  }
+}
+
+export async function conflict(browser) {
+  const lab = new Lab();
+  const server = await serve(lab.root);
+  try {
+    const { context, watch } = await visitor(browser, server);
+    watch.expected = /409/;
+    const [one, other] = [await context.newPage(), await context.newPage()];
+    await one.goto(server.link);
+    await one.getByRole("heading", { level: 1, name: "Overview" }).waitFor();
+    const epochs = (tab) => tab.getByRole("region", { name: "Required" }).getByLabel("epochs");
+    const open = async (tab) => {
+      await tab.goto(`${server.origin}/configs/tiny.toml`);
+      await epochs(tab).waitFor();
+    };
+
+    say("two tabs edit one configuration: the second to save is told, and nothing is lost");
+    await open(one);
+    await open(other);
+    await epochs(one).fill("11");
+    await save(one);
+    await epochs(other).fill("22");
+    await other.getByText("changed, not saved").waitFor();
+    await other.getByRole("button", { name: "Save", exact: true }).click();
+    await other.getByRole("alert").getByText("was changed by somebody else meanwhile").waitFor();
+    assert.match(lab.read("configs/tiny.toml"), /^epochs = 11$/m);
+    await accessible(other, "a conflict");
+
+    say("it is saved under another name");
+    await other.getByRole("button", { name: "Save under another name…" }).click();
+    assert.equal(await other.getByRole("dialog").getByLabel("Name").inputValue(), "tiny-2");
+    await accessible(other, "a conflict's other name");
+    await other.getByRole("dialog").getByRole("button", { name: "Save", exact: true }).click();
+    await other.waitForURL(/\/configs\/tiny-2\.toml/);
+    assert.match(lab.read("configs/tiny.toml"), /^epochs = 11$/m);
+    assert.match(lab.read("configs/tiny-2.toml"), /^epochs = 22$/m);
+    assert.match(lab.read("configs/tiny-2.toml"), /^dataset = 'configs\/tiny-2-dataset\.toml'$/m);
+    assert.equal(lab.read("configs/tiny-2-dataset.toml"), lab.read("configs/tiny-dataset.toml"));
+    assert.equal(checked(lab, "tiny-2.toml").code, 0);
+
+    say("or it overwrites what it has looked at, and that alone");
+    await open(other);
+    await epochs(one).fill("33");
+    await save(one);
+    await epochs(other).fill("44");
+    await other.getByText("changed, not saved").waitFor();
+    await other.getByRole("button", { name: "Save", exact: true }).click();
+    await other.getByRole("button", { name: "See the difference…" }).click();
+    const dialog = other.getByRole("dialog");
+    await dialog.getByText("− epochs = 33").waitFor();
+    await dialog.getByText("+ epochs = 44").waitFor();
+    await other.screenshot({ path: join(shots, "conflict.png") });
+    await accessible(other, "a difference");
+    await epochs(one).fill("55");
+    await save(one);
+    await dialog.getByRole("button", { name: "Overwrite it with yours" }).click();
+    await other.getByText("was changed by somebody else meanwhile").nth(1).waitFor();
+    assert.match(lab.read("configs/tiny.toml"), /^epochs = 55$/m);
+    await dialog.getByRole("button", { name: "Decide later" }).click();
+    await other.getByRole("button", { name: "See the difference…" }).click();
+    await dialog.getByText("− epochs = 55").waitFor();
+    await dialog.getByRole("button", { name: "Overwrite it with yours" }).click();
+    await dialog.waitFor({ state: "detached" });
+    assert.match(lab.read("configs/tiny.toml"), /^epochs = 44$/m);
+
+    say("or it takes what is on the disk");
+    await epochs(one).fill("66");
+    await one.getByText("changed, not saved").waitFor();
+    await one.getByRole("button", { name: "Save", exact: true }).click();
+    await one.getByRole("button", { name: "Take what is on the disk" }).click();
+    await until("it has that", async () => (await epochs(one).inputValue()) === "44");
+    assert.match(lab.read("configs/tiny.toml"), /^epochs = 44$/m);
+    watch.none("a conflict");
+    await context.close();
+  } finally {
+    server.child.kill("SIGINT");
+    lab.close();
+  }
+}

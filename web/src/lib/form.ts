@@ -96,6 +96,18 @@ export const fits = (field: Placed, words: string): boolean => {
   return words.toLowerCase().split(/\s+/).every((word) => text.includes(word));
 };
 
+/** What a configuration may be called. */
+export const NAME = /^[\p{L}\p{N}][\p{L}\p{N}\-_. ]*$/u;
+export const NAME_RULE = "A name begins with a letter or digit, and has letters, digits, -, _, . and spaces.";
+
+export const stem = (name: string) => name.replace(/\.toml$/, "");
+
+/** The dataset file of another training file, in the folder of the one that is named now. */
+export function datasetFor(name: string, now: string): string {
+  const folder = now.includes("/") ? now.slice(0, now.lastIndexOf("/") + 1) : "";
+  return `${folder}${stem(name)}-dataset.toml`;
+}
+
 /** A name that no file has: `wan`, `wan-2`, … */
 export function freeName(wish: string, names: string[]): string {
   const taken = (it: string) => names.includes(`${it}.toml`) || names.includes(`${it}-dataset.toml`);

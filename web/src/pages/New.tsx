@@ -12,11 +12,8 @@ import { forget, taken } from "../lib/imported";
 import { links } from "../lib/links";
 import { Editor } from "./config/Editor";
 import { ModelDialog } from "./config/ModelDialog";
-import type { Origin } from "./config/useDraft";
+import { NOTHING, type Origin } from "./config/useDraft";
 import { ModelCards } from "./config/ModelCards";
-
-/** Nothing of it is on the disk yet: digests that say so keep somebody's file of that name. */
-const FRESH = { training: null, dataset: null };
 
 export function New() {
   const [model] = useParam("model");
@@ -51,7 +48,7 @@ function Drafted({ model, name }: { model: string; name: string }) {
   const [full] = useParam("full");
   const wish = { model, name, ...(preset === "" ? {} : { preset }), ...(full === "" ? {} : { full_finetune: true }) };
   const { data, error, refetch } = useQuery({ queryKey: ["draft", wish], queryFn: () => api.draft(wish), staleTime: Infinity });
-  const origin = useMemo((): Origin | null => data ? { name: `${name}.toml`, saved: null, start: data, digests: FRESH } : null, [data, name]);
+  const origin = useMemo((): Origin | null => data ? { name: `${name}.toml`, saved: null, start: data, digests: NOTHING } : null, [data, name]);
   if (origin) return <Editor origin={origin} />;
   return (
     <Page title="New training" up={{ href: links.fresh(), text: "Models" }}>
@@ -67,7 +64,7 @@ function Imported() {
   const origin = useMemo((): Origin | null => {
     if (!it || !files) return null;
     const name = `${freeName(it.name, files.map((file) => file.name))}.toml`;
-    return { name, saved: null, start: { training: it.training ?? "", dataset: it.dataset }, digests: FRESH };
+    return { name, saved: null, start: { training: it.training ?? "", dataset: it.dataset }, digests: NOTHING };
   }, [it, files]);
   return origin && <Editor origin={origin} />;
 }

@@ -1,7 +1,7 @@
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 import { Link, useLocation } from "wouter";
-import { api, asApiError } from "../../api/client";
+import { asApiError } from "../../api/client";
 import { form as formOf, machine } from "../../api/queries";
 import type { Finding } from "../../api/types";
 import { Action } from "../../components/Action";
@@ -13,6 +13,7 @@ import { plural } from "../../lib/format";
 import { shown } from "../../lib/toml";
 import { valueAt } from "../../lib/form";
 import { links } from "../../lib/links";
+import { Conflict } from "./Conflict";
 import { DerivedNumbers } from "./DerivedNumbers";
 import { DraftForm } from "./DraftForm";
 import { StartDialog } from "./StartDialog";
@@ -61,10 +62,13 @@ export function Editor({ origin }: { origin: Origin }) {
     tell.say(`Saved \`configs/${draft.name}\`.`);
     if (draft.isNew) navigate(links.config(draft.name), { replace: true });
   };
-  const load = async () => {
-    const it = await api.config(draft.name);
-    draft.revert({ training: it.training.text, dataset: it.dataset?.text ?? null }, { training: it.training.digest, dataset: it.dataset?.digest ?? null });
+  const settle = () => {
     setConflict(null);
+    if (draft.isNew) navigate(links.config(draft.name), { replace: true });
+  };
+  const renamed = (name: string) => {
+    tell.say(`Saved \`configs/${name}\`.`);
+    navigate(links.config(name), { replace: true });
   };
   const mend = async () => {
     const changes = await draft.mend();
@@ -86,12 +90,7 @@ export function Editor({ origin }: { origin: Origin }) {
       }
     >
       <div className="stack">
-        {conflict !== null && (
-          <div className="stack tight">
-            <ErrorNote error={conflict} />
-            <div className="row"><Action act={load}>Take what is on the disk</Action><span className="small muted">Your changes here are lost then; copy what you need first.</span></div>
-          </div>
-        )}
+        {conflict !== null && <Conflict error={conflict} draft={draft} over={settle} renamed={renamed} />}
         {draft.checkError !== null && <ErrorNote error={draft.checkError} />}
         <DerivedNumbers it={checked?.derived} gpus={gpus} setGpus={(it) => setGpus(it)} />
         <div className="row view-switch" role="group" aria-label="What to see">

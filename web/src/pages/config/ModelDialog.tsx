@@ -3,6 +3,7 @@ import { useLocation } from "wouter";
 import type { Model } from "../../api/types";
 import { Dialog } from "../../components/Dialog";
 import { Prose } from "../../components/Prose";
+import { NAME, NAME_RULE } from "../../lib/form";
 import { links } from "../../lib/links";
 
 type Choice = { name: string; preset: string; full: boolean };
@@ -22,8 +23,8 @@ export function ModelDialog({ model, name, close }: { model: Model; name: string
         <label className="field">
           <span className="label">Name</span>
           <input className="input" aria-invalid={formState.errors.name !== undefined} autoFocus
-            {...register("name", { required: true, pattern: { value: /^[\p{L}\p{N}][\p{L}\p{N}\-_. ]*$/u, message: "letters, digits, `-`, `_`, `.` and spaces" } })} />
-          {formState.errors.name && <span className="small bad">A name begins with a letter or digit, and has letters, digits, -, _, . and spaces.</span>}
+            {...register("name", { required: true, pattern: NAME })} />
+          {formState.errors.name && <span className="small bad">{NAME_RULE}</span>}
         </label>
         {model.presets.length > 0 && (
           <fieldset className="stack tight">

@@ -9,6 +9,7 @@ import { Dialog } from "../../components/Dialog";
 import { ErrorNote } from "../../components/ErrorNote";
 import { useTell } from "../../components/Toasts";
 import { bytes } from "../../lib/format";
+import { stem } from "../../lib/form";
 import { links } from "../../lib/links";
 
 type Choice = { name: string; gpus: string[]; queue: boolean; share: boolean; restarts: string; on_nan: "keep" | "stop"; on_stall: "notify" | "stop" | "restart" };
@@ -20,7 +21,6 @@ export function StartDialog({ config, save, close }: { config: string; save: (()
   const [, navigate] = useLocation();
   const [error, setError] = useState<unknown>(null);
   const tell = useTell();
-  const stem = config.replace(/\.toml$/, "");
   const { register, handleSubmit, formState } = useForm<Choice>({
     defaultValues: { name: "", gpus: [], queue: busy, share: false, restarts: "0", on_nan: "keep", on_stall: "notify" },
   });
@@ -60,7 +60,7 @@ export function StartDialog({ config, save, close }: { config: string; save: (()
         )}
         <label className="check"><input type="checkbox" {...register("queue")} /><span>Wait in the queue if they are busy<br /><span className="small muted">It starts by itself when its turn comes.</span></span></label>
         <label className="check"><input type="checkbox" {...register("share")} /><span>Share GPUs with another training<br /><span className="small muted">Both may run out of memory.</span></span></label>
-        <label className="field"><span className="label">Name</span><input className="input" placeholder={stem} {...register("name")} /></label>
+        <label className="field"><span className="label">Name</span><input className="input" placeholder={stem(config)} {...register("name")} /></label>
         <details>
           <summary className="label">When something goes wrong</summary>
           <div className="stack tight" style={{ marginTop: 10 }}>

@@ -3,10 +3,13 @@ import { useCallback, useEffect, useRef, useState } from "react";
 import { api } from "../../api/client";
 import { keys } from "../../api/queries";
 import type { Checked, Digests } from "../../api/types";
-import type { File } from "../../lib/form";
+import { datasetFor, valueAt, type File } from "../../lib/form";
+import { shown } from "../../lib/toml";
 
 export type Texts = { training: string; dataset: string | null };
 export type Origin = { name: string; saved: Texts | null; start: Texts; digests: Digests };
+
+export type OnDisk = { texts: Texts; digests: Digests };
 
 export type Draft = {
   name: string;
@@ -19,12 +22,18 @@ export type Draft = {
   setText: (file: File, text: string) => void;
   setKey: (file: File, key: string, value: string | null) => Promise<void>;
   mend: () => Promise<string[]>;
-  save: () => Promise<void>;
+  /** Over files that are as `over` says; without it, as they were when they were loaded. */
+  save: (over?: Digests) => Promise<void>;
+  /** As a new pair of files; those of the old name stay as they are. */
+  saveAs: (name: string) => Promise<void>;
   /** Takes what the disk has. */
-  revert: (to: Texts, digests: Digests) => void;
+  revert: (to: OnDisk) => void;
 };
 
 const PAUSE_MS = 300;
+
+/** Of files that are not there. */
+export const NOTHING: Digests = { training: null, dataset: null };
 
 /** What was changed and not saved, while the page is open: leaving the editor and coming back loses nothing. */
 const unsaved = new Map<string, { from: Origin["start"]; texts: Texts; digests: Digests }>();
@@ -99,21 +108,36 @@ export function useDraft(origin: Origin, gpus: number | undefined): Draft {
     put({ training, dataset });
     return changes;
   };
-  const save = async () => {
-    await edits.current;
-    const these = now.current;
-    digests.current = await api.saveConfig(origin.name, { ...these, digests: digests.current });
-    setSaved(these);
+  const look = () => {
     void client.invalidateQueries({ queryKey: keys.configs });
     void client.invalidateQueries({ queryKey: keys.machine });
   };
-  const revert = (to: Texts, of: Digests) => {
-    digests.current = of;
-    setSaved(to);
-    put(to);
+  const save = async (over: Digests = digests.current) => {
+    await edits.current;
+    const these = now.current;
+    digests.current = await api.saveConfig(origin.name, { ...these, digests: over });
+    // Now, and not when it is drawn: whoever leaves at once would come back to what was, with its digests.
+    unsaved.delete(origin.name);
+    setSaved(these);
+    look();
+  };
+  const saveAs = async (name: string) => {
+    await edits.current;
+    const { training, dataset } = now.current;
+    const named = datasetFor(name, shown(valueAt(check.data?.values, "dataset")));
+    const text = dataset === null ? training : (await api.set("training", training, "dataset", named)).text;
+    await api.saveConfig(name, { training: text, dataset, digests: NOTHING });
+    unsaved.delete(origin.name);
+    look();
+  };
+  const revert = (to: OnDisk) => {
+    digests.current = to.digests;
+    unsaved.delete(origin.name);
+    setSaved(to.texts);
+    put(to.texts);
   };
   return {
     name: origin.name, texts, isNew: saved === null, isChanged, checked: check.data, isChecking: check.isFetching || settled !== texts, checkError: check.error,
-    setText: (file, text) => put({ ...now.current, [file]: text }), setKey, mend, save, revert,
+    setText: (file, text) => put({ ...now.current, [file]: text }), setKey, mend, save, saveAs, revert,
   };
 }

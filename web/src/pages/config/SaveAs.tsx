@@ -1,0 +1,44 @@
+import { useQuery } from "@tanstack/react-query";
+import { useState } from "react";
+import { useForm } from "react-hook-form";
+import { configs } from "../../api/queries";
+import { Dialog } from "../../components/Dialog";
+import { ErrorNote } from "../../components/ErrorNote";
+import { freeName, NAME, NAME_RULE, stem } from "../../lib/form";
+import type { Draft } from "./useDraft";
+
+/** The pair under a name that no file has; the files of the old name stay as they are. */
+export function SaveAs({ draft, close, done }: { draft: Draft; close: () => void; done: (name: string) => void }) {
+  const names = useQuery(configs).data?.map((it) => it.name);
+  return names && <Form draft={draft} close={close} done={done} free={freeName(stem(draft.name), names)} />;
+}
+
+function Form({ draft, close, done, free }: { draft: Draft; close: () => void; done: (name: string) => void; free: string }) {
+  const [error, setError] = useState<unknown>(null);
+  const { register, handleSubmit, formState } = useForm({ defaultValues: { name: free } });
+  const save = handleSubmit(async (it) => {
+    setError(null);
+    const name = `${stem(it.name.trim())}.toml`;
+    try {
+      await draft.saveAs(name);
+      done(name);
+    } catch (failure) {
+      setError(failure);
+    }
+  });
+  return (
+    <Dialog title="Save under another name" close={close}
+      footer={<><button className="button" onClick={close}>Back</button><button className="button primary" disabled={formState.isSubmitting} onClick={() => void save()}>Save</button></>}>
+      <form className="stack" onSubmit={(event) => void save(event)}>
+        {error !== null && <ErrorNote error={error} />}
+        <label className="field">
+          <span className="label">Name</span>
+          <input className="input" aria-invalid={formState.errors.name !== undefined} {...register("name", { required: true, pattern: NAME })} />
+          {formState.errors.name && <span className="small bad">{NAME_RULE}</span>}
+        </label>
+        {draft.texts.dataset !== null && <p className="small muted">The dataset file is saved beside it, under the name <code>NAME-dataset.toml</code>.</p>}
+        <button type="submit" hidden />
+      </form>
+    </Dialog>
+  );
+}
