@@ -28,6 +28,7 @@ async function save(tab) {
 export async function wrongPath(browser) {
   const lab = new Lab();
   mkdirSync(lab.path("models/mine"), { recursive: true });
+  for (const name of ["b", "c", "d", "e", "f"]) lab.picture(name);
   const server = await serve(lab.root);
   try {
     const { context, watch } = await visitor(browser, server);
@@ -71,6 +72,23 @@ export async function wrongPath(browser) {
     await tab.getByRole("region", { name: "Required" }).getByLabel("epochs").fill("7");
     await save(tab);
     assert.match(lab.read("configs/clip.toml"), /^epochs = 7$/m);
+
+    say("the steps are counted by a look at the data, and follow what is changed as far as they can");
+    const number = (name) => tab.locator(".stats > div", { hasText: name }).locator("dd").innerText();
+    assert.equal(await number("Steps in all"), "–");
+    await tab.getByRole("button", { name: "Count", exact: true }).click();
+    await until("the steps are there", async () => (await number("Steps per epoch")) === "6");
+    await until("all of them", async () => (await number("Steps in all")) === "42");
+    await tab.getByRole("region", { name: "Required" }).getByLabel("epochs").fill("9");
+    await until("more epochs count", async () => (await number("Steps in all")) === "54");
+    await tab.screenshot({ path: join(shots, "counted.png") });
+    await accessible(tab, "counted steps");
+    await tab.getByLabel("On GPUs").fill("2");
+    await tab.getByRole("button", { name: "Save and count" }).click();
+    await until("half as many", async () => (await number("Steps per epoch")) === "3");
+    await until("half of all", async () => (await number("Steps in all")) === "27");
+    assert.equal(await number("Global batch"), "2");
+    assert.match(lab.read("configs/clip.toml"), /^epochs = 9$/m);
     watch.none("a configuration by the form");
     await context.close();
   } finally {

@@ -31,8 +31,12 @@ export class Lab {
     this.write("vendor/diffusion-pipe/train.py", "");
     this.write("configs/tiny.toml", TRAINING);
     this.write("configs/tiny-dataset.toml", "resolutions = [16]\n[[directory]]\npath = 'data'\n");
-    this.write("data/a.png", PICTURE);
-    this.write("data/a.txt", "a");
+    this.picture("a");
+  }
+  /** With a caption. */
+  picture(name) {
+    this.write(`data/${name}.png`, PICTURE);
+    this.write(`data/${name}.txt`, name);
   }
   path(name) {
     return join(this.root, name);

@@ -78,6 +78,8 @@ pub struct CheckRequest {
     dataset: Option<String>,
     /// On how many GPUs it shall train.
     gpus: Option<u32>,
+    /// What a data check has counted, with as many GPUs: its `steps`.
+    batches_per_epoch: Option<u64>,
 }
 
 /// What `dpgui config check` and `config show` know of it.
@@ -150,7 +152,7 @@ pub fn check(app: &App, _: &Nothing, body: &CheckRequest) -> Answer<CheckedPair>
         findings: checked.findings.iter().map(|it| Finding::of(it, &checked, &pair)).collect(),
         values: values(pair.path()),
         dataset_values: values(pair.dataset()),
-        derived: pair.config().ok().map(|it| Derived::of(&derived::derive(&it, gpus, None))),
+        derived: pair.config().ok().map(|it| Derived::of(&derived::derive(&it, gpus, body.batches_per_epoch))),
     })
 }
 

@@ -23,6 +23,9 @@ pub enum JobRequest {
     DataCheck {
         /// A name in `configs`.
         config: String,
+        /// On how many it shall train; on all that there are, unless it is said.
+        #[serde(default)]
+        gpus: Option<std::num::NonZeroU32>,
     },
     Export {
         #[schemars(with = "String")]
@@ -65,7 +68,7 @@ impl JobRequest {
     pub(super) fn subject(&self) -> Option<String> {
         match self {
             Self::SetupPlan {} | Self::Setup {} | Self::Doctor { .. } | Self::Demo {} => None,
-            Self::DataCheck { config } => Some(config.clone()),
+            Self::DataCheck { config, .. } => Some(config.clone()),
             Self::Export { run, .. } | Self::Stop { run, .. } | Self::Save { run } => Some(run.to_string()),
         }
     }
@@ -81,9 +84,11 @@ impl JobRequest {
                 let given = options.into_iter().filter(|(_, is)| *is).map(|(name, _)| name.to_owned());
                 words(&["doctor", "--verbose"]).into_iter().chain(given).collect()
             }
-            Self::DataCheck { config } => {
+            Self::DataCheck { config, gpus } => {
                 let file = format!("configs/{config}");
-                words(&["data", "check", &file, "--list", "all"])
+                let gpus = gpus.map(|it| ["--gpus".to_owned(), it.to_string()]);
+                let options = gpus.into_iter().flatten();
+                words(&["data", "check", &file, "--list", "all"]).into_iter().chain(options).collect()
             }
             Self::Export { run, step } => {
                 let run = run.to_string();
@@ -105,7 +110,7 @@ impl JobRequest {
 
     pub(super) fn check(&self, workspace: &Workspace) -> Answer<()> {
         match self {
-            Self::DataCheck { config } => configs::file(workspace, config).map(drop),
+            Self::DataCheck { config, .. } => configs::file(workspace, config).map(drop),
             Self::Export { run, .. } | Self::Stop { run, .. } | Self::Save { run } => {
                 runs::dir(workspace, run).map(drop)
             }

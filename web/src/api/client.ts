@@ -111,7 +111,7 @@ export const api = {
   form: (model: string) => get<Form>(`/api/models/${part(model)}/form`),
   draft: (wish: { model: string; name?: string; preset?: string; full_finetune?: boolean }) =>
     ask<Pair>("POST", "/api/configs/draft", wish),
-  check: (it: { name?: string; training: string; dataset: string | null; gpus?: number }, signal?: AbortSignal) =>
+  check: (it: { name?: string; training: string; dataset: string | null; gpus?: number; batches_per_epoch?: number | undefined }, signal?: AbortSignal) =>
     ask<Checked>("POST", "/api/configs/check", it, { signal }),
   set: (file: "training" | "dataset", text: string, key: string, value: string | null) =>
     ask<{ text: string }>("POST", "/api/configs/set", { file, text, key, value }),

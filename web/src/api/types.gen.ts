@@ -785,6 +785,12 @@ export interface components {
             kind: "data-check";
             /** @description A name in `configs`. */
             config: string;
+            /**
+             * Format: uint32
+             * @description On how many it shall train; on all that there are, unless it is said.
+             * @default null
+             */
+            gpus?: number | null;
         } | {
             /** @constant */
             kind: "export";
@@ -1196,6 +1202,11 @@ export interface components {
              * @description On how many GPUs it shall train.
              */
             gpus?: number | null;
+            /**
+             * Format: uint64
+             * @description What a data check has counted, with as many GPUs: its `steps`.
+             */
+            batches_per_epoch?: number | null;
         };
         /** @description What `dpgui config check` and `config show` know of it. */
         CheckedPair: {

@@ -1,11 +1,16 @@
-import type { Derived } from "../../api/types";
-import { bytes, compact, count, NONE } from "../../lib/format";
+import { Action } from "../../components/Action";
+import { bytes, compact, count, moment, NONE } from "../../lib/format";
+import type { Steps } from "./useSteps";
+
+type Props = { steps: Steps; gpus: number | undefined; setGpus: (it: string) => void; countSteps: () => Promise<void>; saves: boolean };
 
 /** What follows from the settings together. */
-export function DerivedNumbers({ it, gpus, setGpus }: { it: Derived | null | undefined; gpus: number | undefined; setGpus: (it: string) => void }) {
+export function DerivedNumbers({ steps: { derived: it, counted, job }, gpus, setGpus, countSteps, saves }: Props) {
   // 2 × 1: two copies of the model, each whole on one GPU.
   const copies = it?.copies != null && it.pipeline_stages != null ? `${it.copies} × ${it.pipeline_stages}` : NONE;
-  const disk = it?.saved_bytes != null ? `${bytes(it.saved_bytes)}` : NONE;
+  const disk = it?.saved_bytes != null && it.saved_models != null ? bytes(it.saved_bytes * it.saved_models) : NONE;
+  const counting = job?.state === "running";
+  const what = `Looks at every file as the trainer would${saves ? "; what you changed is saved first" : ""}`;
   return (
     <dl className="stats" title={it?.size_unknown ?? undefined}>
       <div>
@@ -14,10 +19,13 @@ export function DerivedNumbers({ it, gpus, setGpus }: { it: Derived | null | und
           <small title="copies of the model × stages of each"> {copies}</small></dd>
       </div>
       <div><dt>Global batch</dt><dd>{count(it?.global_batch)}</dd></div>
-      <div><dt>Steps per epoch</dt><dd>{count(it?.steps_per_epoch)}</dd></div>
+      <div><dt>Steps per epoch</dt>
+        <dd>{counted
+          ? <span title={`counted ${moment(job?.started)}, with the model trained ${counted.copies} times side by side`}>{count(counted.steps)}</span>
+          : <Action className="small" act={countSteps} not={counting ? "it is being counted" : null} title={what}>{counting ? "Counting…" : saves ? "Save and count" : "Count"}</Action>}</dd></div>
       <div><dt>Steps in all</dt><dd>{count(it?.total_steps)}</dd></div>
       <div><dt>Trained weights</dt><dd>{compact(it?.trained_weights)}</dd></div>
-      <div><dt>Saved models</dt><dd>{count(it?.saved_models)}<small> {disk}</small></dd></div>
+      <div><dt>Saved models</dt><dd title={it?.saved_bytes != null ? `${bytes(it.saved_bytes)} each` : undefined}>{count(it?.saved_models)}<small> {disk}</small></dd></div>
       <div><dt>A checkpoint</dt><dd>{bytes(it?.checkpoint_bytes)}</dd></div>
     </dl>
   );

@@ -1,11 +1,12 @@
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 import { Link, useLocation } from "wouter";
-import { asApiError } from "../../api/client";
+import { api, asApiError } from "../../api/client";
 import { form as formOf, machine } from "../../api/queries";
 import type { Finding } from "../../api/types";
 import { Action } from "../../components/Action";
 import { ErrorNote } from "../../components/ErrorNote";
+import { JobsOf } from "../../components/JobsOf";
 import { Page } from "../../components/Page";
 import { useTell } from "../../components/Toasts";
 import { useParam } from "../../components/useParam";
@@ -19,6 +20,7 @@ import { DraftForm } from "./DraftForm";
 import { StartDialog } from "./StartDialog";
 import { Texts } from "./Texts";
 import { useDraft, type Origin } from "./useDraft";
+import { useSteps } from "./useSteps";
 
 const NONE: Finding[] = [];
 
@@ -29,6 +31,7 @@ export function Editor({ origin }: { origin: Origin }) {
   // Without a GPU here nobody knows how many there will be, until it is said: it may be another machine that trains.
   const gpus = Number(wanted) > 0 ? Number(wanted) : here || undefined;
   const draft = useDraft(origin, gpus);
+  const steps = useSteps(draft, gpus);
   const [view, setView] = useParam("view");
   const [starting, setStarting] = useState(false);
   const [conflict, setConflict] = useState<unknown>(null);
@@ -62,6 +65,11 @@ export function Editor({ origin }: { origin: Origin }) {
     tell.say(`Saved \`configs/${draft.name}\`.`);
     if (draft.isNew) navigate(links.config(draft.name), { replace: true });
   };
+  const countSteps = async () => {
+    if (draft.isChanged) await save();
+    await api.startJob({ kind: "data-check", config: draft.name, ...(gpus === undefined ? {} : { gpus }) });
+    if (draft.isNew) navigate(links.config(draft.name), { replace: true });
+  };
   const settle = () => {
     setConflict(null);
     if (draft.isNew) navigate(links.config(draft.name), { replace: true });
@@ -92,7 +100,8 @@ export function Editor({ origin }: { origin: Origin }) {
       <div className="stack">
         {conflict !== null && <Conflict error={conflict} draft={draft} over={settle} renamed={renamed} />}
         {draft.checkError !== null && <ErrorNote error={draft.checkError} />}
-        <DerivedNumbers it={checked?.derived} gpus={gpus} setGpus={(it) => setGpus(it)} />
+        <DerivedNumbers steps={steps} gpus={gpus} setGpus={setGpus} countSteps={countSteps} saves={draft.isChanged} />
+        <JobsOf kind="data-check" subject={draft.name} only="at work or failed" />
         <div className="row view-switch" role="group" aria-label="What to see">
           <button className="button small" aria-pressed={view !== "toml"} onClick={() => setView("")}>Form</button>
           <button className="button small" aria-pressed={view === "toml"} onClick={() => setView("toml")}>TOML</button>

@@ -14,6 +14,8 @@ export type OnDisk = { texts: Texts; digests: Digests };
 export type Draft = {
   name: string;
   texts: Texts;
+  /** As they were checked: a moment behind whoever types. */
+  settled: Texts;
   isNew: boolean;
   isChanged: boolean;
   checked: Checked | undefined;
@@ -137,7 +139,7 @@ export function useDraft(origin: Origin, gpus: number | undefined): Draft {
     put(to.texts);
   };
   return {
-    name: origin.name, texts, isNew: saved === null, isChanged, checked: check.data, isChecking: check.isFetching || settled !== texts, checkError: check.error,
+    name: origin.name, texts, settled, isNew: saved === null, isChanged, checked: check.data, isChecking: check.isFetching || settled !== texts, checkError: check.error,
     setText: (file, text) => put({ ...now.current, [file]: text }), setKey, mend, save, saveAs, revert,
   };
 }
