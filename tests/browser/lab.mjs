@@ -51,11 +51,14 @@ export class Lab {
   run(...args) {
     return execFileSync(dpgui, ["-C", this.root, ...args], { encoding: "utf8", stdio: "pipe" });
   }
-  /** Starts a training; `knobs` are those of the stand-in, without `FAKE_`. */
-  train(knobs, args = []) {
+  /** `knobs` are those of the stand-in, without `FAKE_`. */
+  env(knobs) {
     const named = Object.fromEntries(Object.entries(knobs).map(([name, value]) => [`FAKE_${name}`, value]));
-    const env = { ...process.env, DPGUI_GPU_SOURCE: "none", ...named };
-    return execFileSync(dpgui, ["-C", this.root, "train", this.path("configs/tiny.toml"), "--detach", ...args], { encoding: "utf8", stdio: "pipe", env }).trim();
+    return { ...process.env, DPGUI_GPU_SOURCE: "none", ...named };
+  }
+  /** Starts a training. */
+  train(knobs, args = []) {
+    return execFileSync(dpgui, ["-C", this.root, "train", this.path("configs/tiny.toml"), "--detach", ...args], { encoding: "utf8", stdio: "pipe", env: this.env(knobs) }).trim();
   }
   /** Ends what runs, and leaves nothing. */
   close() {

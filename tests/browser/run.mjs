@@ -6,13 +6,14 @@
 // but `setup`, whose WORKSPACE is one that knows where to fetch from: tests/it/ui_page.rs makes it. It fails with the first
 // thing that is not as it should be.
 import { join } from "node:path";
+import { advice } from "./advice.mjs";
 import { conflict, wrongPath } from "./editing.mjs";
 import { deleted, hostile } from "./hostile.mjs";
 import { setup } from "./setup.mjs";
 import { launch, say, shots } from "./support.mjs";
 import { visit } from "./visit.mjs";
 
-const scenes = { visit, hostile, deleted, wrongPath, conflict, setup };
+const scenes = { visit, hostile, deleted, wrongPath, conflict, advice, setup };
 const wanted = process.argv.slice(6);
 const names = wanted.length > 0 ? wanted : Object.keys(scenes).filter((name) => name !== "setup");
 

@@ -21,8 +21,8 @@ export function launch(args = []) {
 }
 
 /** The server as a process of its own; `link` signs a browser in. */
-export async function serve(root, port = 0) {
-  const child = spawn(dpgui, ["-C", root, "--json", "ui", "--port", String(port), "--page", page], { stdio: ["ignore", "pipe", "inherit"] });
+export async function serve(root, port = 0, env = process.env) {
+  const child = spawn(dpgui, ["-C", root, "--json", "ui", "--port", String(port), "--page", page], { stdio: ["ignore", "pipe", "inherit"], env });
   for await (const line of createInterface({ input: child.stdout })) {
     const event = JSON.parse(line);
     if (event.event === "serving") return { child, link: event.link, port: event.port, origin: `http://localhost:${event.port}` };
@@ -40,7 +40,8 @@ export async function until(what, look, patience = 60_000) {
   }
 }
 
-const PATIENCE = 120_000;
+/** Milliseconds; while one writes a scene, less is more. */
+const PATIENCE = Number(process.env.PATIENCE ?? 120_000);
 
 /** Every page must be a page: no errors in it, no request to anybody else, nothing that axe calls serious. */
 export class Watch {

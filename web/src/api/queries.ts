@@ -2,8 +2,9 @@
 import { queryOptions } from "@tanstack/react-query";
 import { api, asApiError } from "./client";
 import type { JobLog } from "./events";
-import type { Job, JobEvent, Metrics, Sample } from "./types";
+import type { ConfigRow, Job, JobEvent, Metrics, Sample } from "./types";
 import { joined } from "../lib/metrics";
+import type { Newest } from "../lib/next";
 import { counted, type Counted } from "../lib/steps";
 
 export const keys = {
@@ -70,6 +71,22 @@ export const jobLog = (id: string | undefined) =>
       }
     },
   });
+
+/** The configuration that was changed last, with what a check says of it. */
+export const newestConfig = (rows: ConfigRow[] | undefined) => {
+  const mine = rows?.filter((it) => it.kind !== "dataset") ?? [];
+  const it = mine.toSorted((a, b) => (b.modified ?? "").localeCompare(a.modified ?? ""))[0];
+  return queryOptions({
+    queryKey: ["newest-config", it?.name, it?.modified],
+    enabled: it !== undefined,
+    queryFn: async (): Promise<Newest> => {
+      const name = it?.name ?? "";
+      const { training, dataset } = await api.config(name);
+      const { findings } = await api.check({ name, training: training.text, dataset: dataset?.text ?? null });
+      return { name, errors: findings.filter((one) => one.severity === "error").length };
+    },
+  });
+};
 
 /** Events in which a data check's count is looked for at once: it is among the last, unless it was of many evaluation files. */
 const END = 200;

@@ -1,6 +1,7 @@
 // An error as the terminal shows it: what failed, why, and one thing to do.
 import { asApiError } from "../api/client";
 import type { ApiErrorBody } from "../api/types";
+import { Advice } from "./Advice";
 import { Prose } from "./Prose";
 
 export function ErrorNote({ error, retry }: { error: unknown; retry?: () => void }) {
@@ -13,7 +14,7 @@ export function ErrorNote({ error, retry }: { error: unknown; retry?: () => void
           {causes.map((cause, index) => <li key={index}><Prose text={cause} /></li>)}
         </ul>
       )}
-      {hint && <p><span className="muted">hint:</span> <Prose text={hint} /></p>}
+      {hint && <p><span className="muted">hint:</span> <Advice text={hint} /></p>}
       {retry && <div><button className="button small" onClick={retry}>Try again</button></div>}
     </div>
   );

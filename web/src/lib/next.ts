@@ -1,14 +1,18 @@
 // The one thing that somebody should do now.
 import type { Machine, RunRow } from "../api/types";
+import { plural } from "./format";
 import { links } from "./links";
 import { tone } from "./runs";
 
 export type Next = { text: string; why: string; do: { href: string; title: string } | { job: "setup" | "demo"; title: string } };
 
-type Known = { machine: Machine; runs: RunRow[]; setupMissing: number | null; setupRunning: boolean };
+/** The configuration that was changed last; nobody is told of what was left alone long ago. */
+export type Newest = { name: string; errors: number };
+
+type Known = { machine: Machine; runs: RunRow[]; newest: Newest | null; setupMissing: number | null; setupRunning: boolean };
 
 /** `null`: everything is under way, or not enough is known. */
-export function next({ machine, runs, setupMissing, setupRunning }: Known): Next | null {
+export function next({ machine, runs, newest, setupMissing, setupRunning }: Known): Next | null {
   const live = runs.find((run) => run.live && !run.queued);
   const failed = runs[0] && !runs[0].live && tone(runs[0]) === "bad" ? runs[0] : null;
   if (setupRunning || setupMissing === null) return null;
@@ -32,6 +36,13 @@ export function next({ machine, runs, setupMissing, setupRunning }: Known): Next
       text: "Make your first training",
       why: "Choose a model type; the form knows every setting of it, and says what is wrong before anything runs.",
       do: { href: links.fresh(), title: "New training" },
+    };
+  }
+  if (newest && newest.errors > 0) {
+    return {
+      text: `Mend ${newest.name}`,
+      why: `It cannot be trained with: ${plural(newest.errors, "error")}. The form says at each field what is wrong and what would be right.`,
+      do: { href: links.config(newest.name), title: "Mend it" },
     };
   }
   if (runs.length === 0) {

@@ -4,6 +4,7 @@ import { Link } from "wouter";
 import { api } from "../api/client";
 import { configs, jobLog, jobs } from "../api/queries";
 import { Action } from "../components/Action";
+import { Advice } from "../components/Advice";
 import { ErrorNote } from "../components/ErrorNote";
 import { Page } from "../components/Page";
 import { Prose } from "../components/Prose";
@@ -101,7 +102,7 @@ function Found({ it }: { it: Report }) {
               <span className={`badge plain tone-${finding.severity === "error" ? "bad" : finding.severity === "warning" ? "warn" : "info"}`}>{finding.severity}</span>
               <div className="grow">
                 <p className="wrap"><Prose text={finding.message} /></p>
-                {finding.fix && <p className="small muted wrap"><Prose text={finding.fix} /></p>}
+                {finding.fix && <p className="small muted wrap"><Advice text={finding.fix} /></p>}
               </div>
             </li>
           ))}

@@ -1,7 +1,7 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link, useLocation } from "wouter";
 import { api } from "../api/client";
-import { machine, runs } from "../api/queries";
+import { configs, machine, newestConfig, runs } from "../api/queries";
 import { Action } from "../components/Action";
 import { ErrorNote } from "../components/ErrorNote";
 import { Page } from "../components/Page";
@@ -20,8 +20,9 @@ export function Overview() {
   const rows = useQuery(runs);
   const setup = useSetup();
   const [, navigate] = useLocation();
+  const newest = useQuery(newestConfig(useQuery(configs).data)).data ?? null;
   const it = about.data;
-  const todo = it && rows.data && next({ machine: it, runs: rows.data, setupMissing: setup.missing, setupRunning: setup.running !== null });
+  const todo = it && rows.data && next({ machine: it, runs: rows.data, newest, setupMissing: setup.missing, setupRunning: setup.running !== null });
   const demo = async () => {
     await api.startJob({ kind: "demo" });
     navigate(links.overview);

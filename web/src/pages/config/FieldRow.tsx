@@ -2,6 +2,7 @@ import { memo, useEffect, useId, useRef, useState } from "react";
 import { useController, useFormContext } from "react-hook-form";
 import { asApiError } from "../../api/client";
 import type { Finding } from "../../api/types";
+import { Advice } from "../../components/Advice";
 import { FolderPicker } from "../../components/FolderPicker";
 import { Icon } from "../../components/Icon";
 import { Prose } from "../../components/Prose";
@@ -61,7 +62,7 @@ export const FieldRow = memo(function FieldRow({ field, findings, setKey, whole 
             {refused && <li className="bad"><Prose text={refused} /></li>}
             {findings.map((it, index) => (
               <li key={index} className={{ error: "bad", warning: "warn", note: "muted" }[it.severity]}>
-                <Prose text={it.message} />{it.fix && <span className="muted"> <Prose text={it.fix} /></span>}
+                <Prose text={it.message} />{it.fix && <span className="muted"> <Advice text={it.fix} /></span>}
               </li>
             ))}
           </ul>

@@ -5,10 +5,12 @@ import { useLocation } from "wouter";
 import { api } from "../../api/client";
 import { machine, runs } from "../../api/queries";
 import type { StartRequest } from "../../api/types";
+import { Controls } from "../../components/Advice";
 import { Dialog } from "../../components/Dialog";
 import { ErrorNote } from "../../components/ErrorNote";
 import { useTell } from "../../components/Toasts";
 import { bytes } from "../../lib/format";
+import { START_FLAGS } from "../../lib/here";
 import { stem } from "../../lib/form";
 import { links } from "../../lib/links";
 
@@ -49,7 +51,7 @@ export function StartDialog({ config, save, close }: { config: string; save: (()
         </>
       }>
       <form className="stack" onSubmit={(event) => void start(event)}>
-        {error !== null && <ErrorNote error={error} />}
+        {error !== null && <Controls value={START_FLAGS}><ErrorNote error={error} /></Controls>}
         {gpus.length > 0 && (
           <fieldset className="stack tight">
             <legend className="label">GPUs <span className="muted small">none ticked: all that are free</span></legend>

@@ -1,5 +1,6 @@
 import { useEffect, useState } from "react";
 import type { Finding } from "../../api/types";
+import { Advice } from "../../components/Advice";
 import { Prose } from "../../components/Prose";
 import { byWeight, type File } from "../../lib/form";
 import { TomlEditor } from "./TomlEditor";
@@ -46,7 +47,7 @@ export function Texts({ draft, findings }: { draft: Draft; findings: Finding[] }
               <div className="grow small">
                 <p className="wrap"><Prose text={it.message} /></p>
                 {it.outcome && <p className="muted wrap"><Prose text={it.outcome} /></p>}
-                {it.fix && <p className="muted wrap"><Prose text={it.fix} /></p>}
+                {it.fix && <p className="muted wrap"><Advice text={it.fix} /></p>}
                 {it.file === "other" || (it.file === "dataset" && !has)
                   ? <span className="muted wrap">{it.path ?? "dataset"} line {it.line}</span>
                   : <button className="link small" onClick={() => go(it)}>{it.file} line {it.line}</button>} <span className="faint mono">{it.id}</span>

@@ -3,6 +3,7 @@ import { useMemo, useState } from "react";
 import { api } from "../../api/client";
 import { jobLog, jobs } from "../../api/queries";
 import { Action } from "../../components/Action";
+import { Advice } from "../../components/Advice";
 import { ErrorNote } from "../../components/ErrorNote";
 import { Panel } from "../../components/Panel";
 import { Prose } from "../../components/Prose";
@@ -39,7 +40,7 @@ export function Doctor() {
             <span className={`badge plain ${TONES[it.verdict]}`}>{it.verdict}</span>
             <div className="grow">
               <p className="wrap"><Prose text={it.found} /></p>
-              {it.advice && <p className="small muted wrap"><Prose text={it.advice} /></p>}
+              {it.advice && <p className="small muted wrap"><Advice text={it.advice} /></p>}
               <p className="small faint mono">{it.group}/{it.id}{it.subject && ` ${it.subject}`}</p>
             </div>
           </li>

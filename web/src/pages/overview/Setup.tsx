@@ -10,7 +10,7 @@ import type { SetupView } from "./useSetup";
 
 const TONES: Record<Step["state"], string> = { there: "tone-ok", done: "tone-ok", pending: "tone-idle", running: "tone-live live", failed: "tone-bad" };
 
-export function Setup({ setup: { state, missing, running, last, start } }: { setup: SetupView }) {
+export function Setup({ setup: { state, missing, refused, running, last, start } }: { setup: SetupView }) {
   const total = state?.total;
   const overall = running && state?.overall;
   const short = total?.free != null && total.disk > total.free;
@@ -18,7 +18,7 @@ export function Setup({ setup: { state, missing, running, last, start } }: { set
     ? <Action className="small" act={() => api.cancelJob(running.id)} title="What is done stays done; the next setup goes on from there">Cancel</Action>
     : missing !== null && missing > 0 && <Action className="small primary" act={start}>Set up</Action>;
   return (
-    <Panel title={title(missing, running !== null)} actions={actions} flush>
+    <Panel title={title(refused ? null : missing, running !== null)} actions={actions} flush>
       {overall && (
         <div className="setup-total">
           <div className="row small"><span className="grow">{bytes(overall.bytes)} of {bytes(overall.total)}</span>
@@ -33,7 +33,8 @@ export function Setup({ setup: { state, missing, running, last, start } }: { set
           {state.torch && <> PyTorch: <Prose text={state.torch.because} />.</>}
         </p>
       )}
-      {state === null ? <p className="empty" role="status">Looking at what is there…</p> : state.steps.length === 0 ? <p className="empty">There is nothing to do.</p> : (
+      {refused && <p className="empty"><Prose text={refused.message} /></p>}
+      {refused ? null : state === null || (missing === null && state.steps.length === 0) ? <p className="empty" role="status">Looking at what is there…</p> : state.steps.length === 0 ? <p className="empty">There is nothing to do.</p> : (
         <ul className="list setup-steps">
           {state.steps.map((it) => (
             <li key={it.id}>

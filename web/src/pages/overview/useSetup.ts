@@ -10,6 +10,8 @@ export type SetupView = {
   state: SetupState | null;
   /** Steps that have something to do; `null`: nobody has looked yet. */
   missing: number | null;
+  /** Why nothing can be set up here. */
+  refused: Job["error"];
   running: Job | null;
   last: Job | null;
   start: () => Promise<void>;
@@ -33,9 +35,10 @@ export function useSetup(): SetupView {
     return setupState([...planned.events, ...(ran?.events ?? [])]);
   }, [planned, since, ran]);
   const done = plan !== null && plan.state !== "running" && state !== null;
+  const refused = plan?.state === "failed" && state?.steps.length === 0 ? plan.error : null;
   const missing = done ? state.steps.filter((it) => it.state !== "there" && it.state !== "done").length : null;
   const start = async () => {
     await api.startJob({ kind: "setup" });
   };
-  return { state, missing, running, last, start };
+  return { state, missing, refused, running, last, start };
 }

@@ -9,23 +9,20 @@ import { Dialog } from "../../components/Dialog";
 import { useTell } from "../../components/Toasts";
 import { STOPS } from "../../lib/actions";
 import { links } from "../../lib/links";
+import { useResume } from "./useResume";
 
 export function RunActions({ run }: { run: RunDetail }) {
   const [stopping, setStopping] = useState(false);
   const [, navigate] = useLocation();
   const client = useQueryClient();
   const tell = useTell();
+  const [resume, waiting] = useResume(run);
   const again = () => client.invalidateQueries({ queryKey: keys.run(run.id) });
 
   const save = async () => {
     await api.save(run.id);
     tell.say("The trainer writes a checkpoint after its next step, and goes on.");
     await again();
-  };
-  const resume = async () => {
-    const it = await api.resume(run.id, {});
-    tell.say(it.resumes_step === null ? `${it.run} has started.` : `${it.run} goes on from step ${it.resumes_step}.`);
-    navigate(links.run(it.run));
   };
   const exporting = async () => {
     await api.startJob({ kind: "export", run: run.id });
@@ -39,12 +36,13 @@ export function RunActions({ run }: { run: RunDetail }) {
         <Action act={save} not={run.may.save} title="Write a checkpoint after the next step, and go on">Save</Action>
       )}
       {!run.live && (
-        <Action act={resume} not={run.may.resume} className="primary" title="Go on from the newest checkpoint, in a new run">Resume</Action>
+        <Action act={() => resume()} not={run.may.resume} className="primary" title="Go on from the newest checkpoint, in a new run">Resume</Action>
       )}
       <Action act={exporting} not={run.may.export} title="Make an adapter of the newest checkpoint, as the trainer would save it">Export</Action>
       {run.live && (
         <Action act={() => setStopping(true)} not={run.may.stop} className="danger" title="Choose how it ends">Stop…</Action>
       )}
+      {waiting}
       {stopping && <StopDialog run={run} close={() => setStopping(false)} done={() => void again()} />}
     </>
   );

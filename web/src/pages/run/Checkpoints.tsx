@@ -1,5 +1,4 @@
 import { useQueryClient } from "@tanstack/react-query";
-import { useLocation } from "wouter";
 import { api } from "../../api/client";
 import { keys } from "../../api/queries";
 import type { Kept, RunDetail } from "../../api/types";
@@ -8,26 +7,20 @@ import { Copy } from "../../components/Copy";
 import { JobsOf } from "../../components/JobsOf";
 import { Panel } from "../../components/Panel";
 import { Prose } from "../../components/Prose";
-import { useTell } from "../../components/Toasts";
 import { bytes, moment } from "../../lib/format";
-import { links } from "../../lib/links";
+import { useResume } from "./useResume";
 
 export function Checkpoints({ run }: { run: RunDetail }) {
-  const [, navigate] = useLocation();
   const client = useQueryClient();
-  const tell = useTell();
+  const [resume, waiting] = useResume(run);
   const stepOf = (it: Kept) => (it.step === null ? {} : { step: it.step });
-  const resume = async (from: Kept) => {
-    const it = await api.resume(run.id, stepOf(from));
-    tell.say(`${it.run} goes on from ${from.name}.`);
-    navigate(links.run(it.run));
-  };
   const exporting = async (from: Kept) => {
     await api.startJob({ kind: "export", run: run.id, ...stepOf(from) });
     await client.invalidateQueries({ queryKey: keys.jobs });
   };
   return (
     <div className="stack">
+      {waiting}
       <JobsOf kind="export" subject={run.id} />
       <Panel title="Checkpoints" flush>
         {run.checkpoints.length === 0 ? <p className="empty">None was written yet. What a run can go on from appears here.</p> : (
@@ -43,7 +36,7 @@ export function Checkpoints({ run }: { run: RunDetail }) {
                     <td><Where path={it.path} />{it.fault && <p className="small bad"><Prose text={it.fault} /></p>}</td>
                     <td>
                       <div className="row" style={{ justifyContent: "flex-end", flexWrap: "nowrap" }}>
-                        <Action className="small" act={() => resume(it)} not={it.fault ? `it is damaged: ${it.fault}` : run.may.resume}>Resume from here</Action>
+                        <Action className="small" act={() => resume(it.step === null ? undefined : { step: it.step })} not={it.fault ? `it is damaged: ${it.fault}` : run.may.resume}>Resume from here</Action>
                         <Action className="small" act={() => exporting(it)} not={it.fault ? `it is damaged: ${it.fault}` : run.may.export}>Export</Action>
                       </div>
                     </td>

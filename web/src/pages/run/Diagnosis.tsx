@@ -1,4 +1,5 @@
 import type { RunDetail } from "../../api/types";
+import { Advice } from "../../components/Advice";
 import { Panel } from "../../components/Panel";
 import { Prose } from "../../components/Prose";
 import { Code } from "../../components/Scroll";
@@ -17,7 +18,7 @@ export function Diagnosis({ run }: { run: RunDetail }) {
       <Panel title={<Prose text={it.cause} />}>
         <h3>What to do</h3>
         {it.advice.length === 0 ? <p className="muted">No advice is known for this cause.</p> : (
-          <ol className="steps">{it.advice.map((text, index) => <li key={index}><Prose text={text} /></li>)}</ol>
+          <ol className="steps">{it.advice.map((text, index) => <li key={index}><Advice text={text} /></li>)}</ol>
         )}
         <h3>What shows it</h3>
         <Code label="What shows it">{it.evidence.join("\n")}</Code>
