@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { Lab } from "./lab.mjs";
-import { accessible, say, serve, shots, until, visitor } from "./support.mjs";
+import { narrow, say, serve, shots, until, visitor } from "./support.mjs";
 
 export async function advice(browser) {
   const lab = new Lab();
@@ -27,7 +27,7 @@ export async function advice(browser) {
     await doctor.locator("strong", { hasText: "Set up" }).first().waitFor();
     await doctor.scrollIntoViewIfNeeded();
     await tab.screenshot({ path: join(shots, "advice.png") });
-    await accessible(tab, "advice");
+    await narrow(tab, "advice");
 
     say("a training that finds the GPUs busy is told of by the names of what stands there");
     const first = lab.train(endless);
@@ -42,7 +42,7 @@ export async function advice(browser) {
     await told.getByText("Share GPUs with another training").waitFor();
     assert.doesNotMatch(await told.innerText(), /--/);
     await tab.screenshot({ path: join(shots, "busy.png") });
-    await accessible(tab, "a start that finds the GPUs busy");
+    await narrow(tab, "busy");
     await waits.check();
     await dialog.getByRole("button", { name: "Start", exact: true }).click();
     await tab.waitForURL(/\/runs\//);

@@ -4,7 +4,7 @@ import { execFileSync } from "node:child_process";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { Lab } from "./lab.mjs";
-import { accessible, dpgui, say, serve, shots, until, visitor } from "./support.mjs";
+import { accessible, dpgui, narrow, say, serve, shots, until, visitor } from "./support.mjs";
 
 /** What the terminal says of a configuration: its exit code and the findings. */
 function checked(lab, name) {
@@ -82,7 +82,7 @@ export async function wrongPath(browser) {
     await tab.getByRole("region", { name: "Required" }).getByLabel("epochs").fill("9");
     await until("more epochs count", async () => (await number("Steps in all")) === "54");
     await tab.screenshot({ path: join(shots, "counted.png") });
-    await accessible(tab, "counted steps");
+    await narrow(tab, "counted");
     await tab.getByLabel("On GPUs").fill("2");
     await tab.getByRole("button", { name: "Save and count" }).click();
     await until("half as many", async () => (await number("Steps per epoch")) === "3");
@@ -122,7 +122,7 @@ export async function conflict(browser) {
     await other.getByRole("button", { name: "Save", exact: true }).click();
     await other.getByRole("alert").getByText("was changed by somebody else meanwhile").waitFor();
     assert.match(lab.read("configs/tiny.toml"), /^epochs = 11$/m);
-    await accessible(other, "a conflict");
+    await narrow(other, "conflict-note");
 
     say("it is saved under another name");
     await other.getByRole("button", { name: "Save under another name…" }).click();
@@ -148,7 +148,7 @@ export async function conflict(browser) {
     await dialog.getByText("− epochs = 33").waitFor();
     await dialog.getByText("+ epochs = 44").waitFor();
     await other.screenshot({ path: join(shots, "conflict.png") });
-    await accessible(other, "a difference");
+    await narrow(other, "conflict");
     await epochs(one).fill("55");
     await save(one);
     await dialog.getByRole("button", { name: "Overwrite it with yours" }).click();

@@ -57,8 +57,8 @@ export class Lab {
     return { ...process.env, DPGUI_GPU_SOURCE: "none", ...named };
   }
   /** Starts a training. */
-  train(knobs, args = []) {
-    return execFileSync(dpgui, ["-C", this.root, "train", this.path("configs/tiny.toml"), "--detach", ...args], { encoding: "utf8", stdio: "pipe", env: this.env(knobs) }).trim();
+  train(knobs, args = [], more = {}) {
+    return execFileSync(dpgui, ["-C", this.root, "train", this.path("configs/tiny.toml"), "--detach", ...args], { encoding: "utf8", stdio: "pipe", env: { ...this.env(knobs), ...more } }).trim();
   }
   /** Ends what runs, and leaves nothing. */
   close() {

@@ -32,7 +32,7 @@ export async function setup(browser) {
     await tab.evaluate(note);
     const missing = await tab.locator(".setup-steps li").allInnerTexts();
     assert(missing.length >= 7, missing.join("\n"));
-    await accessible(tab, "a workspace with nothing in it");
+    await narrow(tab, "setup-missing");
     await tab.screenshot({ path: join(shots, "setup-missing.png") });
 
     say("the button sets it up, and each step is seen on its way");

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
+import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { chromium } from "playwright-core";
 
@@ -81,6 +82,20 @@ export async function soon(what, answer, patience = 60_000) {
   let timer;
   const late = new Promise((_, fail) => (timer = setTimeout(() => fail(new Error(`no answer: ${what}`)), patience)));
   return Promise.race([answer, late]).finally(() => clearTimeout(timer));
+}
+
+/** As wide as a phone, in light and dark: nothing is too wide, nothing that axe calls serious. */
+export async function narrow(tab, name) {
+  const size = tab.viewportSize();
+  await tab.setViewportSize({ width: 390, height: 800 });
+  for (const colorScheme of ["dark", "light"]) {
+    await tab.emulateMedia({ colorScheme, reducedMotion: "reduce" });
+    const overflow = await soon(`the width of ${name}`, tab.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth));
+    assert(overflow <= 0, `${name} is ${overflow} px too wide`);
+    await tab.screenshot({ path: join(shots, `${name}-${colorScheme}-390.png`) });
+    await accessible(tab, `${name}, ${colorScheme}, 390 px`);
+  }
+  await tab.setViewportSize(size);
 }
 
 export async function accessible(tab, where) {
