@@ -10,8 +10,8 @@ use crate::support::small_world::SmallWorld;
 fn a_setup_is_started_and_watched_on_the_page() {
     let world = SmallWorld::start();
     let mut sandbox = world.sandbox();
-    let [page, shots] =
-        ["DPGUI_TEST_PAGE", "DPGUI_TEST_SHOTS"].map(|name| std::env::var_os(name).expect("tests/browser.sh sets it"));
+    let [page, shots] = ["DPGUI_TEST_PAGE", "DPGUI_TEST_SHOTS"]
+        .map(|name| std::env::var_os(name).expect("tests/browser.sh sets it"));
     for name in ["CHROMIUM", "TMPDIR"] {
         if let Some(value) = std::env::var_os(name) {
             sandbox.env(name, value);

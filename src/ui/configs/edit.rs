@@ -144,7 +144,7 @@ pub struct Derived {
 
 pub fn check(app: &App, _: &Nothing, body: &CheckRequest) -> Answer<CheckedPair> {
     let path = path(app, body.name.as_deref())?;
-    let gpus = body.gpus.filter(|it| *it > 0);
+    let (gpus, steps) = (body.gpus.filter(|it| *it > 0), body.batches_per_epoch);
     let pair = unsaved(app, &path, body.training.clone(), body.dataset.clone());
     let checked = pair.check(gpus);
     let values = |path: &Path| pair.source(path).map_or(Value::Null, |it| written_values(&it));
@@ -152,7 +152,7 @@ pub fn check(app: &App, _: &Nothing, body: &CheckRequest) -> Answer<CheckedPair>
         findings: checked.findings.iter().map(|it| Finding::of(it, &checked, &pair)).collect(),
         values: values(pair.path()),
         dataset_values: values(pair.dataset()),
-        derived: pair.config().ok().map(|it| Derived::of(&derived::derive(&it, gpus, body.batches_per_epoch))),
+        derived: pair.config().ok().map(|it| Derived::of(&derived::derive(&it, gpus, steps))),
     })
 }
 
