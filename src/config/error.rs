@@ -71,7 +71,10 @@ pub struct SyntaxProblem {
     pub at: Position,
     /// The line, without what nobody should see.
     pub line: String,
+    /// Where the parser's own words say little, others.
     pub message: String,
+    /// A number begins with its point.
+    pub(super) lacks_digit: bool,
 }
 
 /// Problems of one file that are shown: who has more has no TOML file.
@@ -96,11 +99,18 @@ impl ConfigError {
 impl SyntaxProblem {
     fn at(text: &str, span: Option<Range<usize>>, message: &str) -> Self {
         let at = position(text, span.map_or(0, |span| span.start));
-        Self { at, line: shown(text, at), message: message.trim_end().replace('\n', ", ") }
+        let line = shown(text, at);
+        let lacks_digit = lacks_digit(&line, at);
+        let message = if lacks_digit {
+            "a number needs a digit before its point: `0.5`, not `.5`".to_owned()
+        } else {
+            in_plain_words(&line, message).unwrap_or_else(|| message.trim_end().replace('\n', ", "))
+        };
+        Self { at, line, message, lacks_digit }
     }
 
     fn shown(&self, path: &Path) -> String {
-        let Self { at, line, message } = self;
+        let Self { at, line, message, .. } = self;
         format!("\n{}:{}:{}: {message}\n{}", path.display(), at.line, at.column, excerpt(line, *at))
     }
 }
@@ -167,6 +177,29 @@ fn no_preset(preset: Preset, has: &[Preset]) -> String {
             format!("choose `--preset {names}`, or {without}")
         }
     }
+}
+
+fn lacks_digit(line: &str, at: Position) -> bool {
+    let Some((_, value)) = line.split_once('=') else { return false };
+    let before: String = line.chars().take(at.column.saturating_sub(1)).collect();
+    let here = line.chars().skip(at.column.saturating_sub(1)).collect::<String>();
+    value.trim_start().starts_with('.')
+        || here.starts_with('.') && before.trim_end().ends_with([',', '[', '-'])
+}
+
+/// What people write who know Python better than TOML, and what they write twice.
+fn in_plain_words(line: &str, message: &str) -> Option<String> {
+    if message.contains("recursion") || message.contains("recurse") {
+        return Some("nested too deeply".to_owned());
+    }
+    let value = line.split_once('=')?.1.trim_start();
+    for (python, toml) in [("True", "true"), ("False", "false")] {
+        if value.starts_with(python) {
+            return Some(format!("`{python}` is written `{toml}` in TOML"));
+        }
+    }
+    let twice = message.contains("duplicate key");
+    twice.then(|| format!("`{}` is there twice", line.split_once('=').map_or(line, |it| it.0).trim()))
 }
 
 /// The line, without a secret that begins there or in a line before it.

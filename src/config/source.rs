@@ -7,6 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use nix::errno::Errno;
 use toml_edit::Document;
 
 use crate::platform::fs::{self, FsError};
@@ -108,12 +109,17 @@ impl Source {
 }
 
 fn read(path: &Path) -> Result<String, ConfigError> {
-    let failed = |source: FsError| match source.source.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => match fs::link_target(path) {
-            Some(target) => ConfigError::Dangling { path: path.to_owned(), target },
-            None => ConfigError::Missing { path: path.to_owned(), meant: None },
-        },
-        _ => ConfigError::Fs(source),
+    let failed = |source: FsError| {
+        let leads_nowhere =
+            matches!(source.source.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory);
+        let leads_round = source.source.raw_os_error() == Some(Errno::ELOOP as i32);
+        match fs::link_target(path) {
+            Some(target) if leads_nowhere || leads_round => {
+                ConfigError::Dangling { path: path.to_owned(), target }
+            }
+            None if leads_nowhere => ConfigError::Missing { path: path.to_owned(), meant: None },
+            _ => ConfigError::Fs(source),
+        }
     };
     if fs::is_dir(path) {
         return Err(ConfigError::IsFolder { path: path.to_owned() });

@@ -10,7 +10,10 @@ use std::{ffi::OsString, path::Path};
 use crate::{
     config::{Finding, Position},
     output::plain,
-    platform::{fs::Entry, mounts},
+    platform::{
+        fs::{self, Entry},
+        mounts,
+    },
 };
 
 use super::{
@@ -105,7 +108,9 @@ impl Folder<'_> {
     fn as_a_whole(&mut self) {
         let folder = plain::name(&self.directory.path);
         if let Some(why) = self.directory.faults.unlisted.clone() {
-            return self.error("directory-exists", why, "put the folder there, or correct the path");
+            let is_there = fs::is_dir(&self.directory.path);
+            let message = if is_there { why } else { format!("there is no folder `{folder}`") };
+            return self.error("directory-exists", message, "put the folder there, or correct the path");
         }
         if !mounts::is_writable(&self.directory.path.join(CACHE)) {
             let message = format!("the trainer may not write its cache into `{folder}`");

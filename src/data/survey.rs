@@ -132,6 +132,7 @@ impl Survey {
         let (trained, all) = self.files();
         let epoch = &self.epoch;
         let files = match all - trained {
+            0 if all == 0 => "no files".to_owned(),
             0 => format!("all {} train", counted(all, "file")),
             dropped => format!(
                 "{} of {} train, {} dropped",

@@ -158,6 +158,11 @@ fn a_file_that_cannot_be_read_as_toml_is_one_error_that_says_where() {
     sandbox.write("w/deep.toml", deep);
     let said = sandbox.dpgui(&["config", "check", "deep.toml"]);
     assert_eq!(said.code, Some(2), "{said}");
+    let nested = "deep.toml:1:85: error[toml-syntax]: nested too deeply\n    fix: mend line 1\n";
+    assert!(said.stdout.starts_with(nested), "{said}");
+    sandbox.write("w/deep.toml", format!("[{}a]\nb = 1\n", "a.".repeat(10_000)));
+    let said = sandbox.dpgui(&["config", "check", "deep.toml"]);
+    assert!(said.stdout.starts_with("deep.toml:1:1: error[toml-syntax]: nested too deeply\n"), "{said}");
 }
 
 #[test]

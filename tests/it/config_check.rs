@@ -386,6 +386,12 @@ fn whatever_is_no_configuration_is_one_finding_that_says_what_it_is() {
     check("file-readable");
     let said = sandbox.dpgui(&["config", "check", "bad.toml"]);
     assert!(said.stdout.contains("bad.toml` is a link to `nowhere.toml`, where nothing is"), "{said}");
+
+    fs::remove_file(sandbox.path("w/bad.toml")).expect("there");
+    std::os::unix::fs::symlink("bad.toml", sandbox.path("w/bad.toml")).expect("linked");
+    check("file-readable");
+    let said = sandbox.dpgui(&["config", "check", "bad.toml"]);
+    assert!(said.stdout.contains("bad.toml` is a link to `bad.toml`, where nothing is"), "{said}");
 }
 
 #[test]

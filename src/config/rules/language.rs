@@ -51,36 +51,8 @@ pub fn unreadable_itself(cause: &ConfigError, path: &Path) -> Vec<Finding> {
 }
 
 fn syntax(path: &Path, problem: &SyntaxProblem) -> Finding {
-    let SyntaxProblem { at, line, message } = problem;
-    let place = (path, *at);
-    let finding = if lacks_digit(line, *at) {
-        let message = "a number needs a digit before its point: `0.5`, not `.5`";
-        Finding::error("toml-no-leading-dot-float", place, message)
-    } else {
-        let message = in_plain_words(line, message);
-        Finding::error("toml-syntax", place, message.as_ref().unwrap_or(&problem.message))
-    };
-    finding.fix(format!("mend line {}", at.line))
-}
-
-fn lacks_digit(line: &str, at: Position) -> bool {
-    let Some((_, value)) = line.split_once('=') else { return false };
-    let before: String = line.chars().take(at.column.saturating_sub(1)).collect();
-    let here = line.chars().skip(at.column.saturating_sub(1)).collect::<String>();
-    value.trim_start().starts_with('.')
-        || here.starts_with('.') && before.trim_end().ends_with([',', '[', '-'])
-}
-
-/// What people write who know Python better than TOML, and what they write twice.
-fn in_plain_words(line: &str, message: &str) -> Option<String> {
-    let value = line.split_once('=')?.1.trim_start();
-    for (python, toml) in [("True", "true"), ("False", "false")] {
-        if value.starts_with(python) {
-            return Some(format!("`{python}` is written `{toml}` in TOML"));
-        }
-    }
-    let twice = message.contains("duplicate key");
-    twice.then(|| format!("`{}` is there twice", line.split_once('=').map_or(line, |it| it.0).trim()))
+    let id = if problem.lacks_digit { "toml-no-leading-dot-float" } else { "toml-syntax" };
+    Finding::error(id, (path, problem.at), &problem.message).fix(format!("mend line {}", problem.at.line))
 }
 
 #[cfg(test)]
