@@ -39,7 +39,8 @@ const CONTROLS: [command: RegExp, name: string, href: (found: string | undefined
 
 /** What a piece of an advice in backticks is here. */
 export function here(text: string, flags: Flags = {}): Here {
-  const flag = flags[text];
+  // `--gpus 0,1` as well.
+  const flag = flags[text.split(" ", 1)[0] ?? ""];
   if (flag !== undefined) return { is: "control", name: flag, href: null };
   for (const [command, name, href] of CONTROLS) {
     const found = command.exec(text);

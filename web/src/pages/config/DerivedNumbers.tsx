@@ -9,6 +9,7 @@ export function DerivedNumbers({ steps: { derived: it, counted, job }, gpus, set
   // 2 × 1: two copies of the model, each whole on one GPU.
   const copies = it?.copies != null && it.pipeline_stages != null ? `${it.copies} × ${it.pipeline_stages}` : NONE;
   const disk = it?.saved_bytes != null && it.saved_models != null ? bytes(it.saved_bytes * it.saved_models) : NONE;
+  const each = it && it.micro_batch_size * it.gradient_accumulation_steps;
   const counting = job?.state === "running";
   const what = `Looks at every file as the trainer would${saves ? "; what you changed is saved first" : ""}`;
   return (
@@ -18,7 +19,7 @@ export function DerivedNumbers({ steps: { derived: it, counted, job }, gpus, set
         <dd><input id="gpus" className="input gpus" type="number" min={1} max={1024} placeholder="?" value={gpus ?? ""} onChange={(event) => setGpus(event.target.value)} />
           <small title="copies of the model × stages of each"> {copies}</small></dd>
       </div>
-      <div><dt>Global batch</dt><dd>{count(it?.global_batch)}</dd></div>
+      <div><dt>Global batch</dt><dd>{it && it.global_batch === null ? <>{count(each)}<small title="as many as there are copies of the model"> × copies</small></> : count(it?.global_batch)}</dd></div>
       <div><dt>Steps per epoch</dt>
         <dd>{counted
           ? <span title={`counted ${moment(job?.started)}, with the model trained ${counted.copies} times side by side`}>{count(counted.steps)}</span>

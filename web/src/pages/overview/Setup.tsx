@@ -33,7 +33,7 @@ export function Setup({ setup: { state, missing, refused, running, last, start }
           {state.torch && <> PyTorch: <Prose text={state.torch.because} />.</>}
         </p>
       )}
-      {refused && <p className="empty"><Prose text={refused.message} /></p>}
+      {refused && <p className="empty"><span><Prose text={refused.message} /></span></p>}
       {refused ? null : state === null || (missing === null && state.steps.length === 0) ? <p className="empty" role="status">Looking at what is there…</p> : state.steps.length === 0 ? <p className="empty">There is nothing to do.</p> : (
         <ul className="list setup-steps">
           {state.steps.map((it) => (
