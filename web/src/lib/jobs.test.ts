@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import { checks, lineOf, setupState } from "./jobs";
+import type { Job } from "../api/types";
+import { checks, lineOf, setupJobs, setupState } from "./jobs";
 
 const plan = (step: string, pending: boolean) => ({ event: "plan", step, pending, missing: pending, what: `${step} 1`, why: "not there", bytes: 10, disk: 20 });
 
@@ -36,4 +37,17 @@ test("events have a line where people read them", () => {
     { event: "plan-total" },
   ];
   expect(events.map(lineOf)).toEqual(["venv: 1.00 KiB of 2.00 KiB torch", "uv: not installed", null]);
+});
+
+test("what a setup has done counts until a later plan is whole", () => {
+  const job = (kind: string, started: string, state = "done") => ({ kind, started, state }) as Job;
+  const [before, setup, after] = [job("setup-plan", "1"), job("setup", "2"), job("setup-plan", "3")];
+  expect(setupJobs([before], before)).toEqual({ plan: before, since: null });
+  expect(setupJobs([setup, before], before)).toEqual({ plan: before, since: setup });
+  const looking = job("setup-plan", "3", "running");
+  expect(setupJobs([looking, setup, before], looking)).toEqual({ plan: before, since: setup });
+  expect(setupJobs([after, setup, before], after)).toEqual({ plan: after, since: null });
+  // A look that nobody's setup came before may be of what somebody has changed in the terminal.
+  expect(setupJobs([looking, before], looking)).toEqual({ plan: looking, since: null });
+  expect(setupJobs([], null)).toEqual({ plan: null, since: null });
 });

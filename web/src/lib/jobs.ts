@@ -1,5 +1,5 @@
 // What a command says while it works, as the page shows it. The shapes are those of `dpgui --json`.
-import type { JobEvent } from "../api/types";
+import type { Job, JobEvent } from "../api/types";
 import { bytes } from "./format";
 
 const text = (it: unknown): string => (typeof it === "string" ? it : "");
@@ -101,6 +101,15 @@ function move(steps: Map<string, Step>, event: JobEvent) {
   const [done, total] = [number(event.bytes), number(event.total)];
   step.far = done !== null && total ? { bytes: done, total } : null;
   step.doing = text(event.doing);
+}
+
+/** Of which plan, and of which setup that began after it, the steps are told. */
+export function setupJobs(all: Job[], newest: Job | null): { plan: Job | null; since: Job | null } {
+  const last = all.find((it) => it.kind === "setup") ?? null;
+  // While a new look is taken after a setup, the one before it and what the setup has done say the same.
+  const earlier = all.find((it) => it.kind === "setup-plan" && it.state === "done");
+  const plan = newest?.state === "running" && earlier && last && last.started > earlier.started ? earlier : newest;
+  return { plan, since: plan && last && last.started > plan.started ? last : null };
 }
 
 export type Check = {

@@ -3,7 +3,7 @@ import { useMemo } from "react";
 import { api } from "../../api/client";
 import { jobLog, jobs } from "../../api/queries";
 import type { Job } from "../../api/types";
-import { setupState, type SetupState } from "../../lib/jobs";
+import { setupJobs, setupState, type SetupState } from "../../lib/jobs";
 import { useFresh } from "./useFresh";
 
 export type SetupView = {
@@ -23,10 +23,7 @@ export function useSetup(): SetupView {
   const last = all?.find((it) => it.kind === "setup") ?? null;
   const running = last?.state === "running" ? last : null;
   const newest = useFresh("setup-plan", { kind: "setup-plan" }, ["setup", "demo"]);
-  // While a new look is taken after a setup, the one before it and what the setup has done say the same.
-  const earlier = all?.find((it) => it.kind === "setup-plan" && it.state === "done");
-  const plan = newest?.state === "running" && earlier && last && last.started > earlier.started ? earlier : newest;
-  const since = plan && last && last.started > plan.started ? last : null;
+  const { plan, since } = setupJobs(all ?? [], newest);
   const planned = useQuery(jobLog(plan?.id)).data;
   const ran = useQuery(jobLog(since?.id)).data;
   const state = useMemo(() => {
