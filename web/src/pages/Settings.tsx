@@ -3,6 +3,7 @@ import { useState } from "react";
 import { api } from "../api/client";
 import { settings } from "../api/queries";
 import { Action } from "../components/Action";
+import { Advice } from "../components/Advice";
 import { Copy } from "../components/Copy";
 import { Dialog } from "../components/Dialog";
 import { ErrorNote } from "../components/ErrorNote";
@@ -95,11 +96,11 @@ function Access() {
         <Action act={signOut} title="This browser alone">Log out</Action>
         <Action act={() => setAsking(true)} className="danger">New key…</Action>
       </div>
-      <p className="small muted">A new key ends every session and makes the old link useless; <code>dpgui ui --link</code> prints the new one.</p>
+      <p className="small muted"><Advice text="A new key ends every session and makes the old link useless; `dpgui ui --link` prints the new one." /></p>
       {asking && (
         <Dialog title="Make a new key?" close={() => setAsking(false)}
           footer={<><button className="button" onClick={() => setAsking(false)}>Keep the old one</button><Action act={rotate} className="danger">Make a new key</Action></>}>
-          <p>Every browser and script is logged out, this one too. You come back with the link that <code>dpgui ui --link</code> prints.</p>
+          <p>Every browser and script is logged out, this one too. <Advice text="You come back with the link that `dpgui ui --link` prints." /></p>
         </Dialog>
       )}
     </Panel>
