@@ -62,7 +62,6 @@ export async function advice(browser) {
     await context.close();
   } finally {
     server.child.kill("SIGINT");
-    lab.run("queue", "hold");
     lab.close();
   }
 }

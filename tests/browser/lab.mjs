@@ -63,6 +63,8 @@ export class Lab {
   /** Ends what runs, and leaves nothing. */
   close() {
     try {
+      // Or the next one would begin.
+      this.run("queue", "hold");
       this.run("stop", "--now");
     } catch {
       // Nothing runs any more.
