@@ -154,7 +154,16 @@ pub struct Journal {
     outcome: Option<Outcome>,
 }
 
-/// A line of `events.jsonl` as far as it is read back.
+/// What earlier supervisors put into `events.jsonl`, as far as it is read back. A power cut may have torn its end.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Past {
+    /// Lines.
+    pub seq: u64,
+    pub outcome: Option<Outcome>,
+    /// The last line has no end: what comes next must not become a part of it.
+    pub is_torn: bool,
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "event")]
 enum Recorded {
@@ -195,17 +204,26 @@ impl Snapshot {
     }
 }
 
+impl Past {
+    /// Of the file's bytes. What is no event of ours, or damaged, counts as a line and no more.
+    pub fn read(bytes: &[u8]) -> Self {
+        let outcome = |line: &[u8]| match serde_json::from_slice(line) {
+            Ok(Recorded::Ended { outcome }) => Some(outcome),
+            Ok(Recorded::Other) | Err(_) => None,
+        };
+        let is_torn = bytes.last().is_some_and(|it| *it != b'\n');
+        let lines = memchr::memchr_iter(b'\n', bytes).count() + usize::from(is_torn);
+        Self { seq: lines as u64, outcome: bytes.split(|it| *it == b'\n').find_map(outcome), is_torn }
+    }
+}
+
 impl Journal {
     pub fn open(dir: &RunDir) -> Result<Self, FsError> {
         let events = fs::open_append(&dir.events())?;
         // A snapshot may be older than the last line.
-        let text = fs::read_text(&dir.events())?;
-        let seq = text.lines().count() as u64;
-        let outcome = text.lines().find_map(|line| match serde_json::from_str(line) {
-            Ok(Recorded::Ended { outcome }) => Some(outcome),
-            Ok(Recorded::Other) | Err(_) => None,
-        });
-        Ok(Self { dir: dir.clone(), events, pending: String::new(), seq, saved: None, outcome })
+        let Past { seq, outcome, is_torn } = Past::read(&fs::read(&dir.events())?);
+        let pending = if is_torn { "\n" } else { "" }.to_owned();
+        Ok(Self { dir: dir.clone(), events, pending, seq, saved: None, outcome })
     }
 
     /// The end of the run as an earlier supervisor recorded it.
@@ -266,5 +284,27 @@ impl Journal {
         {
             self.pending.clear();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_torn_or_damaged_costs_a_line_and_nothing_after_it() {
+        let ended = serde_json::to_string(&Record::Ended { outcome: Outcome::Lost }).expect("JSON");
+        let check = |bytes: &[u8], seq, has_ended: bool, is_torn| {
+            let outcome = has_ended.then_some(Outcome::Lost);
+            assert_eq!(Past::read(bytes), Past { seq, outcome, is_torn });
+        };
+        let line = |text: &str| [text.as_bytes(), b"\n"].concat();
+        check(b"", 0, false, false);
+        check(&line("{\"event\":\"adopted\"}"), 1, false, false);
+        check(b"{\"event\":\"adop", 1, false, true);
+        // As a new supervisor goes on after it.
+        check(&[&line("{\"event\":\"adop")[..], &line(&ended)].concat(), 2, true, false);
+        check(&[&line("\u{0}\u{0}")[..], b"\xff\xfe\n", ended.as_bytes()].concat(), 3, true, true);
+        check(&ended.as_bytes()[..ended.len() - 1], 1, false, true);
     }
 }
