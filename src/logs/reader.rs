@@ -29,6 +29,9 @@ const BATCH: usize = 10_000;
 /// Between two questions whether the run has ended, where no change of a file says so.
 const LONGEST_WAIT: Duration = Duration::from_millis(200);
 
+/// Between two looks at a log that grows: at a thousand lines a second each finds three, for a third of the work.
+const GATHER: Duration = Duration::from_millis(3);
+
 /// A line of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry<'a> {
@@ -220,9 +223,9 @@ impl<E: FnMut() -> bool> Waiting<E> {
             return false;
         }
         self.is_last = (self.ended)();
-        match &self.watch {
+        match &mut self.watch {
             _ if self.is_last => {}
-            Some(watch) => watch.wait(LONGEST_WAIT),
+            Some(watch) => watch.wait_paced(LONGEST_WAIT, GATHER),
             // Once round without waiting: the bytes that came before the watch was there.
             None => self.watch = Some(Watch::over(folders)),
         }

@@ -7,7 +7,7 @@ use nix::{
     sys::inotify::{AddWatchFlags, InitFlags, Inotify},
 };
 
-use super::clock;
+use super::clock::{self, Stopwatch};
 
 /// What changes a log and what ends a run: bytes written, files created, renamed or closed by whoever wrote them (the
 /// kernel closes them for a process that was killed).
@@ -21,6 +21,8 @@ const CHANGES: AddWatchFlags = AddWatchFlags::IN_MODIFY
 pub struct Watch {
     /// `None` where the kernel's watches are used up or the file system has none: there every wait takes its full time.
     inotify: Option<Inotify>,
+    /// When the last paced wait ended.
+    woken: Option<Stopwatch>,
 }
 
 impl Watch {
@@ -33,7 +35,7 @@ impl Watch {
         let inotify = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC).ok();
         let watches =
             |inotify: &Inotify| dirs.into_iter().all(|dir| inotify.add_watch(dir.as_ref(), CHANGES).is_ok());
-        Self { inotify: inotify.filter(watches) }
+        Self { inotify: inotify.filter(watches), woken: None }
     }
 
     /// Returns at a change, and after `longest` at the latest: a change made on another machine of a network file
@@ -47,6 +49,15 @@ impl Watch {
             let _ = inotify.read_events();
         }
     }
+
+    /// The same, and not sooner than `apart` after the last time: a change that comes alone is told at once, and those that
+    /// come thick are told together.
+    pub fn wait_paced(&mut self, longest: Duration, apart: Duration) {
+        self.wait(longest);
+        let since = self.woken.map_or(apart, Stopwatch::elapsed);
+        clock::pause(apart.saturating_sub(since));
+        self.woken = Some(Stopwatch::start());
+    }
 }
 
 /// The other end of the pipe or terminal that `writer` writes to is closed.
@@ -59,7 +70,7 @@ pub fn reader_has_gone(writer: impl AsFd) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use crate::platform::{clock::Stopwatch, fs};
+    use crate::platform::fs;
 
     use super::*;
 
@@ -79,6 +90,21 @@ mod tests {
         let clock = Stopwatch::start();
         watch.wait(Duration::from_millis(20));
         assert!(clock.elapsed() >= Duration::from_millis(20));
+    }
+
+    #[test]
+    fn changes_that_come_thick_are_told_together_and_one_alone_at_once() {
+        let dir = tempfile::tempdir().expect("a temp dir");
+        let mut watch = Watch::new(dir.path());
+        let change = || fs::write_snapshot(&dir.path().join("a"), "").expect("written");
+        let apart = Duration::from_secs(2);
+        change();
+        let clock = Stopwatch::start();
+        watch.wait_paced(Duration::from_mins(1), apart);
+        assert!(clock.elapsed() < apart);
+        change();
+        watch.wait_paced(Duration::from_mins(1), apart);
+        assert!(clock.elapsed() >= apart);
     }
 
     #[test]
