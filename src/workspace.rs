@@ -129,6 +129,23 @@ impl Workspace {
         self.installed().join("venv")
     }
 
+    /// Where Python packages are installed; `None` before setup.
+    pub fn site_packages(&self) -> Option<PathBuf> {
+        let lib = self.venv().join("lib");
+        let versions = fs::names(&lib).ok()?;
+        versions.into_iter().map(|it| lib.join(it).join("site-packages")).find(|it| fs::is_dir(it))
+    }
+
+    /// The version of the Python package `name` that is installed, as the name of its `dist-info` says.
+    pub fn package_version(&self, name: &str) -> Option<String> {
+        let names = fs::names(&self.site_packages()?).ok()?;
+        let version = |it: &std::ffi::OsString| {
+            let rest = it.to_str()?.strip_prefix(name)?.strip_prefix('-')?;
+            rest.strip_suffix(".dist-info").map(str::to_owned)
+        };
+        names.iter().find_map(version)
+    }
+
     pub fn python(&self) -> PathBuf {
         self.installed().join("venv/bin/python")
     }

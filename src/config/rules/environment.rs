@@ -12,11 +12,8 @@ pub(super) const RULES: &[Rule] = &[
     one(&["offload-torchao-path"], offload_torchao_path),
 ];
 
-/// Where Python packages are installed; `None` before `dpgui setup`.
 fn site_packages(s: &Subject) -> Option<PathBuf> {
-    let lib = Workspace::at(&s.base.root).venv().join("lib");
-    let versions = fs::names(&lib).ok()?;
-    versions.into_iter().map(|it| lib.join(it).join("site-packages")).find(|it| fs::is_dir(it))
+    Workspace::at(&s.base.root).site_packages()
 }
 
 fn flash_attn_needed(s: &Subject) -> Option<Finding> {
@@ -48,12 +45,8 @@ fn is_type(s: &Subject, name: &str) -> bool {
 }
 
 fn kahan_needs_old_bitsandbytes(s: &Subject) -> Option<Finding> {
-    let packages = site_packages(s).filter(|_| is_type(s, "adamw8bitkahan"))?;
-    let names = fs::names(&packages).ok()?;
-    let version = names.iter().find_map(|name| {
-        let name = name.to_str()?.strip_prefix("bitsandbytes-")?.strip_suffix(".dist-info")?;
-        Some(name.to_owned())
-    })?;
+    let workspace = Some(Workspace::at(&s.base.root)).filter(|_| is_type(s, "adamw8bitkahan"))?;
+    let version = workspace.package_version("bitsandbytes")?;
     let mut numbers = version.split('.').map(|it| it.parse::<u32>().unwrap_or(0));
     let is_new = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) >= (0, 50);
     is_new.then(|| {
