@@ -51,7 +51,7 @@ impl Queue {
             }
             None => Self::default(),
         };
-        queue.entries.retain(|entry| is_queued(&RunDir::new(workspace, entry.run.clone())));
+        queue.entries.retain(|entry| still_waits(&RunDir::new(workspace, entry.run.clone())));
         Ok(queue)
     }
 
@@ -146,7 +146,7 @@ pub fn withdraw(host: &Host, dir: &RunDir) -> Result<bool, RunError> {
 }
 
 /// It has not begun. One that is just being queued has no state yet.
-fn is_queued(dir: &RunDir) -> bool {
+fn still_waits(dir: &RunDir) -> bool {
     let waits = |state: Option<RunState>| state.is_none_or(|state| state == RunState::Queued);
     fs::exists(&dir.spec_file()) && dir.snapshot().is_ok_and(|it| waits(it.map(|it| it.state)))
 }
