@@ -12,7 +12,7 @@ seconds="${1:-15}"
 seed="${DPGUI_FUZZ_SEED:-1}"
 shift || true
 targets=("$@")
-((${#targets[@]})) || targets=(unpack_tar_gz unpack_wheel bundle lock sources requirements media config safetensors diagnosis)
+((${#targets[@]})) || targets=(unpack_tar_gz unpack_wheel bundle lock sources requirements media config safetensors diagnosis follow events)
 
 # The triple keeps these flags from build scripts and macros, which have no fuzzer to link with.
 triple="$(rustc -vV | sed -n 's/^host: //p')"
@@ -32,7 +32,7 @@ trap 'rm -rf "$TMPDIR"' EXIT
 
 # What to start from, made of what is in the repository. The first byte says how the unpackers take the rest.
 work="$CARGO_TARGET_DIR/fuzz"
-mkdir -p "$work"/{corpus,found,seeds}/{bundle,config,diagnosis,lock,media,requirements,safetensors,sources,unpack_tar_gz,unpack_wheel}
+mkdir -p "$work"/{corpus,found,seeds}/{bundle,config,diagnosis,events,follow,lock,media,requirements,safetensors,sources,unpack_tar_gz,unpack_wheel}
 python3 - "$work/seeds/diagnosis" ../templates/failures/*.toml <<'END'
 import pathlib, sys, tomllib
 for file in sys.argv[2:]:
@@ -40,6 +40,11 @@ for file in sys.argv[2:]:
         for number, sample in enumerate(cause.get("samples", [])):
             pathlib.Path(sys.argv[1], f"{cause['id']}-{number}").write_bytes(b"\7\0" + sample.encode())
 END
+# A query, a range, and frames: a text, a ping, a close, one that claims to be long.
+printf '\0\1from=9&tail=1&lag=4&stream=rank0\nbytes=-9\n\201\202\0\0\0\0ab\211\200\0\0\0\0\210\202\0\0\0\0\3\350\202\377\0\0\0\1' \
+    >"$work/seeds/follow/asked"
+printf '\60\0{"seq":1,"event":"started","pid":7}\n{"seq":2,"event":"ended","outcome":{"outcome":"lost"}}\n{"seq":3,"ev' \
+    >"$work/seeds/events/torn"
 cp ../vendor/dpgui.lock "$work/seeds/lock/shipped"
 python3 - "$work/seeds/media" ../tests/data/differential/media.jsonl <<'END'
 import base64, json, pathlib, sys

@@ -59,7 +59,7 @@ pub use nearby::meant;
 pub use paths::Base;
 pub use resolve::{Resolved, Secret};
 pub use rules::{unreadable_itself as not_there, without_control, without_directories, without_resolutions};
-pub use texts::Unsaved;
+pub use texts::{MayRead, Unsaved};
 pub use training::{EvalDataset, Every, Resume, Training};
 
 /// A training file and the dataset files that it names.

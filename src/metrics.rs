@@ -5,6 +5,7 @@
 //! what people ask: how it goes, how fast, how long yet.
 
 mod crc;
+mod curve;
 pub mod events;
 pub mod figures;
 mod protobuf;
@@ -12,6 +13,7 @@ mod rate;
 mod record;
 pub mod store;
 
+pub use curve::{Curve, Part};
 pub use events::Scalar;
 pub use rate::Rate;
 pub use record::Record;

@@ -104,7 +104,10 @@ pub struct Inner {
     /// Where the page is looked for, if not where setup builds it.
     chosen_page: Option<PathBuf>,
     over: Over,
-    /// Logs that can be followed at once: each takes a thread and one of the kernel's watches.
+    curves: runs::numbers::Curves,
+    /// Logs that are followed.
+    feeds: log::Feeds,
+    /// How many more can be.
     log_places: Arc<Semaphore>,
     /// The OpenAPI document.
     description: Value,
@@ -202,6 +205,16 @@ fn folder(workspace: &Workspace) -> PathBuf {
     workspace.internal().join("ui")
 }
 
+/// Its keys, and the folder that they are in, which is made if it is not there; a workspace is not.
+fn keys(workspace: &Workspace) -> Result<(PathBuf, Keys), UiError> {
+    if !fs::is_dir(workspace.root()) {
+        return Err(UiError::NoWorkspace { root: workspace.root().to_owned() });
+    }
+    let folder = folder(workspace);
+    let keys = Keys::of(&folder)?;
+    Ok((folder, keys))
+}
+
 /// A server that has its port and serves when it is [run](Self::run).
 #[derive(Debug)]
 pub struct Server {
@@ -221,18 +234,17 @@ impl Server {
     /// # Errors
     /// When there is no workspace, another server in it, or no such port to be had.
     pub fn bind(host: &Host, workspace: &Workspace, output: &Output, wish: &Wish) -> Result<Self, UiError> {
-        if !fs::is_dir(workspace.root()) {
-            return Err(UiError::NoWorkspace { root: workspace.root().to_owned() });
-        }
-        let folder = folder(workspace);
-        let keys = Keys::of(&folder)?;
+        let (folder, keys) = keys(workspace)?;
+        // One: what takes long is done beside it, and two would wake each other for every line of a log.
         let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
+            .worker_threads(1)
             .enable_all()
             .build()
             .map_err(UiError::Runtime)?;
         let alone = Lock::exclusive(&folder.join("server.lock"), "dpgui ui", Wait::No);
         let alone = alone.map_err(|cause| served(cause, &folder))?;
+        // What cannot be finished now is told to the next who saves.
+        let _ = configs::pair::finish(workspace);
         let (listeners, port) = runtime.block_on(listen::bind(wish.address, wish.port))?;
         fs::write_private(&address_file(&folder), authority(wish.address, port))?;
         let (hub, observer) = Hub::new(host, workspace);
@@ -250,6 +262,8 @@ impl Server {
             page: Page::of(workspace, wish.page.as_deref()),
             chosen_page: wish.page.clone(),
             over: Over::default(),
+            curves: runs::numbers::Curves::default(),
+            feeds: log::Feeds::default(),
             log_places: Arc::new(Semaphore::new(LOGS)),
             description,
         }));
@@ -317,8 +331,7 @@ impl App {
 /// # Errors
 /// When its keys cannot be read.
 pub fn another_link(workspace: &Workspace, usual: (IpAddr, u16)) -> Result<(String, bool), UiError> {
-    let folder = folder(workspace);
-    let keys = Keys::of(&folder)?;
+    let (folder, keys) = keys(workspace)?;
     let serves = Lock::is_held(&folder.join("server.lock"));
     let known = fs::read_optional(&address_file(&folder))?.filter(|_| serves);
     Ok((link(&known.unwrap_or_else(|| authority(usual.0, usual.1)), &keys)?, serves))
@@ -329,7 +342,7 @@ pub fn another_link(workspace: &Workspace, usual: (IpAddr, u16)) -> Result<(Stri
 /// # Errors
 /// When it cannot be read.
 pub fn token(workspace: &Workspace) -> Result<String, UiError> {
-    Ok(Keys::of(&folder(workspace))?.token())
+    Ok(keys(workspace)?.1.token())
 }
 
 /// Ends all sessions and links.
@@ -337,7 +350,7 @@ pub fn token(workspace: &Workspace) -> Result<String, UiError> {
 /// # Errors
 /// When the new token cannot be written.
 pub fn rotate(workspace: &Workspace) -> Result<(), UiError> {
-    Ok(Keys::of(&folder(workspace))?.rotate()?)
+    Ok(keys(workspace)?.1.rotate()?)
 }
 
 /// The OpenAPI document.

@@ -23,6 +23,8 @@ pub enum ConfigError {
     Missing { path: PathBuf, meant: Option<PathBuf> },
     #[error("`{}` is a link to `{}`, where nothing is", path.display(), target.display())]
     Dangling { path: PathBuf, target: PathBuf },
+    #[error("`{}` is in no folder that may be looked into from here, so what is in it was not checked", path.display())]
+    Hidden { path: PathBuf },
     #[error("there is no workspace `{}`", root.display())]
     NoWorkspace { root: PathBuf },
     #[error("`{}` was changed by somebody else since it was checked; it is as they left it", path.display())]
@@ -128,6 +130,9 @@ impl Report for ConfigError {
             Self::Missing { meant: Some(meant), .. } => Some(format!("did you mean `{}`?", meant.display())),
             Self::Missing { meant: None, .. } => Some("make one with `dpgui config new MODEL`".to_owned()),
             Self::Dangling { .. } => Some("put the file there, or correct the link".to_owned()),
+            Self::Hidden { .. } => {
+                Some("grant its folder in `dpgui.toml`: `ui.roots = [\"/FOLDER\"]`".to_owned())
+            }
             Self::NoWorkspace { .. } => Some("name one that is there with `-C DIR`".to_owned()),
             Self::Changed { .. } => Some("run the same command again".to_owned()),
             Self::NotAFile { .. } => Some("write it to a file, and name that".to_owned()),

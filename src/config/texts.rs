@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     fmt,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use crate::{platform::Env, workspace::Workspace};
@@ -16,13 +17,21 @@ use super::{
 
 /// What takes the place of the files on the disk, by their paths.
 #[derive(Clone, Default)]
-pub(super) struct Texts(BTreeMap<PathBuf, String>);
+pub(super) struct Texts {
+    texts: BTreeMap<PathBuf, String>,
+    /// Which others may be read, where not all may.
+    may_read: Option<MayRead>,
+}
+
+/// Whether the file at a path may be read for who asks.
+pub type MayRead = Arc<dyn Fn(&Path) -> bool + Send + Sync>;
 
 impl Texts {
     pub(super) fn source(&self, path: &Path) -> Result<Source, ConfigError> {
-        match self.0.get(path) {
-            Some(text) => Source::parse(path, text.clone()),
-            None => Source::read(path),
+        match (self.texts.get(path), &self.may_read) {
+            (Some(text), _) => Source::parse(path, text.clone()),
+            (None, Some(may_read)) if !may_read(path) => Err(ConfigError::Hidden { path: path.to_owned() }),
+            (None, _) => Source::read(path),
         }
     }
 }
@@ -52,10 +61,17 @@ impl Unsaved {
         let usual = || path.with_file_name(format!("{}-dataset.toml", stem(path)));
         let place = named.unwrap_or_else(usual);
         let mut texts = Texts::default();
-        texts.0.extend(dataset.map(|text| (place.clone(), text)));
+        texts.texts.extend(dataset.map(|text| (place.clone(), text)));
         // The last word, should a training file name itself.
-        texts.0.insert(path.to_owned(), training);
+        texts.texts.insert(path.to_owned(), training);
         Self { training: path.to_owned(), dataset: place, texts, base }
+    }
+
+    /// For who may not read every file: of the others, what they say is not told.
+    #[must_use]
+    pub fn seeing(mut self, may_read: MayRead) -> Self {
+        self.texts.may_read = Some(may_read);
+        self
     }
 
     /// Where the dataset file is, or would be.
@@ -64,7 +80,7 @@ impl Unsaved {
     }
 
     pub fn texts(&self) -> (&str, Option<&str>) {
-        let text = |path: &Path| self.texts.0.get(path).map(String::as_str);
+        let text = |path: &Path| self.texts.texts.get(path).map(String::as_str);
         let dataset = if self.dataset == self.training { None } else { text(&self.dataset) };
         (text(&self.training).unwrap_or_default(), dataset)
     }
@@ -77,7 +93,7 @@ impl Unsaved {
 
     /// One of the two as TOML, which is either there or not.
     pub fn source(&self, path: &Path) -> Option<Source> {
-        self.texts.0.get(path).and_then(|text| Source::parse(path, text.clone()).ok())
+        self.texts.texts.get(path).and_then(|text| Source::parse(path, text.clone()).ok())
     }
 
     pub fn path(&self) -> &Path {
@@ -106,13 +122,14 @@ impl Unsaved {
         for _ in 0..mend::ROUNDS {
             let mended = mend::texts(&self.check(None))?;
             // Files that are on the disk only, as those for evaluation, are none of the pair.
-            let ours: Vec<_> = mended.into_iter().filter(|it| self.texts.0.contains_key(&it.file)).collect();
+            let ours: Vec<_> =
+                mended.into_iter().filter(|it| self.texts.texts.contains_key(&it.file)).collect();
             if ours.is_empty() {
                 break;
             }
             for it in ours {
                 changes.extend(it.changes);
-                self.texts.0.insert(it.file, it.text);
+                self.texts.texts.insert(it.file, it.text);
             }
         }
         Ok(changes)

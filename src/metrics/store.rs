@@ -83,33 +83,52 @@ pub struct Reader {
 
 impl Reader {
     pub fn new(path: &Path) -> Self {
-        Self { path: path.to_owned(), file: None, offset: HEADER.len() as u64 }
+        Self::at(path, HEADER.len() as u64)
+    }
+
+    /// One that begins at `offset`, where a record does.
+    pub fn at(path: &Path, offset: u64) -> Self {
+        Self { path: path.to_owned(), file: None, offset }
+    }
+
+    /// Of the next record.
+    pub const fn offset(&self) -> u64 {
+        self.offset
     }
 
     /// The records that are whole by now and were not read yet. One that is damaged is left out.
     pub fn read(&mut self) -> Result<Vec<Record>, StoreError> {
         let mut records = vec![];
+        loop {
+            let before = self.offset;
+            records.extend(self.piece()?.into_iter().map(|(_, record)| record));
+            if self.offset == before {
+                return Ok(records);
+            }
+        }
+    }
+
+    /// Some of them, each with its offset. The last ones have been read when [`Self::offset`] stays where it is: all of a
+    /// piece may be damaged.
+    pub fn piece(&mut self) -> Result<Vec<(u64, Record)>, StoreError> {
         let file = match &mut self.file {
             Some(file) => file,
-            None if !fs::exists(&self.path) => return Ok(records),
+            None if !fs::exists(&self.path) => return Ok(vec![]),
             none => {
                 let mut file = fs::open(&self.path)?;
                 if fs::length(&file, &self.path)? < HEADER.len() as u64 {
-                    return Ok(records);
+                    return Ok(vec![]);
                 }
                 check_header(&mut file, &self.path)?;
                 none.insert(file)
             }
         };
-        loop {
-            let bytes = fs::read_at(file, &self.path, self.offset, PIECE)?;
-            let (whole, _) = bytes.as_chunks::<SIZE>();
-            if whole.is_empty() {
-                return Ok(records);
-            }
-            self.offset += (whole.len() * SIZE) as u64;
-            records.extend(whole.iter().filter_map(Record::decode));
-        }
+        let bytes = fs::read_at(file, &self.path, self.offset, PIECE)?;
+        let (whole, _) = bytes.as_chunks::<SIZE>();
+        let start = self.offset;
+        self.offset += (whole.len() * SIZE) as u64;
+        let offsets = (start..).step_by(SIZE);
+        Ok(offsets.zip(whole).filter_map(|(offset, bytes)| Some((offset, Record::decode(bytes)?))).collect())
     }
 }
 

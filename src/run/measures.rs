@@ -2,9 +2,14 @@
 
 use serde::Serialize;
 
-use crate::metrics::{Record, Scalar, events::EventFolder, figures};
+use std::collections::HashMap;
 
-use super::{RunError, dir::RunDir, folder::TrainerFolder, gauge};
+use crate::{
+    metrics::{Curve, Part, Record, Scalar, events::EventFolder, figures},
+    platform::fs,
+};
+
+use super::{RunError, dir::RunDir, folder::TrainerFolder, gauge, spec::Spec};
 
 /// TensorBoard's name of the loss that the log prints too.
 const LOSS: &str = "train/loss";
@@ -17,6 +22,23 @@ pub struct Measures {
     pub steps: Vec<Record>,
     /// What is nowhere in the log: evaluations, losses of epochs.
     pub scalars: Vec<Scalar>,
+}
+
+/// The same while it grows, for whoever asks again and again: what is new is read, and hardly more.
+#[derive(Debug)]
+pub struct Growing {
+    dir: RunDir,
+    curve: Curve,
+    logged: Logged,
+}
+
+/// What the trainer's files for TensorBoard say of one run.
+#[derive(Debug, Default)]
+struct Logged {
+    folder: Option<EventFolder>,
+    /// Of the gradient, by the step.
+    norms: HashMap<u64, f64>,
+    scalars: Vec<Scalar>,
 }
 
 /// All of it in a few numbers.
@@ -34,17 +56,10 @@ pub struct Summary {
 impl Measures {
     pub fn of(dir: &RunDir) -> Result<Self, RunError> {
         let mut steps = gauge::records(dir)?;
-        let mut scalars = vec![];
-        let spec = dir.spec()?;
-        if let Some(folder) = TrainerFolder::find(&spec)? {
-            scalars = EventFolder::new(folder.path()).read()?;
-        }
-        // A run that continues in an old folder finds the files of the runs before it there.
-        let created = spec.created.as_duration().as_secs_f64();
-        scalars.retain(|it| it.time >= created);
-        join(&mut steps, &scalars);
-        scalars.retain(|it| it.tag != LOSS && it.tag != GRAD_NORM);
-        Ok(Self { steps, scalars })
+        let mut logged = Logged::default();
+        logged.refresh(&dir.spec()?)?;
+        logged.join(&mut steps);
+        Ok(Self { steps, scalars: logged.scalars })
     }
 
     /// What was logged last under the name `tag`, and the lowest of all, for people: `0.1234 at 50, lowest 0.1200 at 40`.
@@ -71,12 +86,53 @@ impl Measures {
     }
 }
 
-/// Gives each step the norm that was logged for it.
-fn join(steps: &mut [Record], scalars: &[Scalar]) {
-    let norms: std::collections::HashMap<u64, f64> =
-        scalars.iter().filter(|it| it.tag == GRAD_NORM).map(|it| (it.step, it.value)).collect();
-    for record in steps {
-        record.grad_norm = norms.get(&record.step).copied().unwrap_or(record.grad_norm);
+impl Growing {
+    pub fn of(dir: &RunDir) -> Self {
+        Self { dir: dir.clone(), curve: Curve::of(&dir.metrics()), logged: Logged::default() }
+    }
+
+    /// The steps from the one with the number `from` on, counted from 0 and not as the trainer counts.
+    pub fn from(&mut self, from: usize) -> Result<Part, RunError> {
+        self.logged.refresh(&self.dir.spec()?)?;
+        let mut part = self.curve.from(from)?;
+        // By a dpgui that stored none. Where there is a file, a step that it has not yet comes with the next question.
+        if part.next == 0 && !fs::exists(&self.dir.metrics()) {
+            part = Part::of(gauge::records(&self.dir)?, from);
+        }
+        self.logged.join(&mut part.steps);
+        Ok(part)
+    }
+
+    pub fn scalars(&self) -> &[Scalar] {
+        &self.logged.scalars
+    }
+}
+
+impl Logged {
+    /// Reads what was written since the last time.
+    fn refresh(&mut self, spec: &Spec) -> Result<(), RunError> {
+        // One that waits for its turn has written nothing, and it is not known yet when it begins.
+        if self.folder.is_none() && !spec.queued {
+            self.folder = TrainerFolder::find(spec)?.map(|it| EventFolder::new(it.path()));
+        }
+        let Some(folder) = &mut self.folder else { return Ok(()) };
+        // A run that continues in an old folder finds the files of the runs before it there.
+        let created = spec.created.as_duration().as_secs_f64();
+        for scalar in folder.read()?.into_iter().filter(|it| it.time >= created) {
+            match &*scalar.tag {
+                GRAD_NORM => drop(self.norms.insert(scalar.step, scalar.value)),
+                LOSS => {}
+                _ => self.scalars.push(scalar),
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives each step the norm that was logged for it.
+    fn join(&self, steps: &mut [Record]) {
+        for record in steps {
+            record.grad_norm = self.norms.get(&record.step).copied().unwrap_or(record.grad_norm);
+        }
     }
 }
 
@@ -110,8 +166,7 @@ mod tests {
     #[test]
     fn the_best_loss_is_a_smoothed_one_and_a_step_gets_its_norm() {
         let mut steps = vec![record(1, 1.0), record(2, 0.1), record(3, f64::NAN), record(4, 1.5)];
-        let norm = Scalar { tag: GRAD_NORM.to_owned(), step: 2, time: 0.0, value: 7.5 };
-        join(&mut steps, &[norm]);
+        Logged { norms: [(2, 7.5)].into(), ..Logged::default() }.join(&mut steps);
         assert_eq!(
             steps.iter().map(|it| it.grad_norm.is_nan()).collect::<Vec<_>>(),
             [true, false, true, true]

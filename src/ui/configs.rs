@@ -3,6 +3,7 @@
 pub mod catalog;
 pub mod edit;
 pub mod files;
+pub mod pair;
 
 use std::path::PathBuf;
 

@@ -1,8 +1,9 @@
 //! The one stream of what is going on: the whole state to whoever comes, then what changes.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, pin::pin};
 
 use axum::{
+    Extension,
     extract::{
         State, WebSocketUpgrade,
         ws::{Message, WebSocket},
@@ -15,8 +16,9 @@ use super::{
     App,
     hub::{News, Watcher},
     jobs::{Events, Job, JobState},
+    log::listening,
     routes::aside,
-    session::Session,
+    session::{Pass, Session},
 };
 
 /// Events of a job that go out at once.
@@ -25,21 +27,31 @@ const BATCH: usize = 500;
 /// The page has gone.
 struct Gone;
 
-pub async fn follow(State(app): State<App>, upgrade: WebSocketUpgrade) -> Response {
-    upgrade.max_message_size(1024).on_upgrade(async move |socket| {
+pub async fn follow(
+    State(app): State<App>,
+    Extension(pass): Extension<Pass>,
+    upgrade: WebSocketUpgrade,
+) -> Response {
+    listening(upgrade).on_upgrade(async move |socket| {
+        let session = Session::of(&app, pass);
         let watcher = app.hub.watch();
-        let _ = serve(&app, socket, watcher).await;
+        let _ = serve(&app, &session, socket, watcher).await;
     })
 }
 
-async fn serve(app: &App, mut socket: WebSocket, mut watcher: Watcher) -> Result<(), Gone> {
+async fn serve(
+    app: &App,
+    session: &Session,
+    mut socket: WebSocket,
+    mut watcher: Watcher,
+) -> Result<(), Gone> {
     say(&mut socket, &News::Server { version: env!("CARGO_PKG_VERSION").to_owned() }).await?;
     // Everything that is there already counts as new.
     watcher.runs.mark_changed();
     watcher.queue.mark_changed();
     watcher.jobs.mark_changed();
     watcher.sample.mark_changed();
-    let session = Session::of(app);
+    let (mut ended, mut over) = (pin!(session.ended()), pin!(app.over.cancelled()));
     let mut readers: HashMap<String, (Events, usize)> = HashMap::new();
     loop {
         let news = tokio::select! {
@@ -58,11 +70,11 @@ async fn serve(app: &App, mut socket: WebSocket, mut watcher: Watcher) -> Result
                 Some(Ok(_)) => continue,
                 Some(Err(_)) | None => return Err(Gone),
             },
-            () = session.ended() => {
+            () = &mut ended => {
                 session.close(&mut socket).await;
                 return Err(Gone);
             }
-            () = app.over.cancelled() => {
+            () = &mut over => {
                 let _ = socket.send(Message::Close(None)).await;
                 return Err(Gone);
             }

@@ -14,7 +14,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use super::{App, failure::Failure, keys::Keys};
+use super::{App, failure::Failure, keys::Keys, session::Pass};
 
 /// A form of another site cannot send it, and a script of another site may not.
 pub const CUSTOM: HeaderName = HeaderName::from_static("x-dpgui");
@@ -75,16 +75,21 @@ impl Names {
 }
 
 /// The middleware around all routes.
-pub async fn guard(State(app): State<App>, request: Request, next: Next) -> Response {
+pub async fn guard(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let asked = Asked { method: &method, path: &path, headers: request.headers() };
     let judged = asked.judge(&app.names, &app.keys);
     let mut response = match judged {
-        Ok(()) if asked_to_change(&method) => match with_body(request, &path).await {
-            Ok(request) => next.run(request).await,
-            Err(refused) => refused.into_response(),
-        },
-        Ok(()) => next.run(request).await,
+        Ok(pass) => {
+            if let Some(pass) = pass {
+                request.extensions_mut().insert(pass);
+            }
+            let changes = asked_to_change(&method);
+            match if changes { with_body(request, &path).await } else { Ok(request) } {
+                Ok(request) => in_our_words(next.run(request).await).await,
+                Err(refused) => refused.into_response(),
+            }
+        }
         Err(refused) => {
             // So that nobody can try many tokens in little time.
             if refused.status() == StatusCode::UNAUTHORIZED && !asked_for_nothing(&request) {
@@ -112,6 +117,31 @@ async fn with_body(request: Request, path: &str) -> Result<Request, Failure> {
             Err(Failure::http(StatusCode::REQUEST_TIMEOUT, "usage", "the request has not come to its end"))
         }
     }
+}
+
+/// What axum refuses by itself, as a method or an upgrade, it refuses as plain text or without a word. All of it is said
+/// as everything is.
+async fn in_our_words(response: Response) -> Response {
+    let status = response.status();
+    let kind = response.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+    let is_foreign = kind.is_empty() || kind.starts_with(b"text/plain");
+    if !is_foreign || !(status.is_client_error() || status.is_server_error()) {
+        return response;
+    }
+    let (parts, body) = response.into_parts();
+    let text = to_bytes(body, SMALL).await.unwrap_or_default();
+    let usual = || status.canonical_reason().unwrap_or("refused").to_lowercase();
+    let text = Some(String::from_utf8_lossy(&text).into_owned()).filter(|it| !it.is_empty());
+    let mut said = match status {
+        StatusCode::METHOD_NOT_ALLOWED => not_allowed(),
+        StatusCode::NOT_FOUND => Failure::http(status, "not-found", "there is no such file"),
+        _ => Failure::http(status, "usage", text.unwrap_or_else(usual)),
+    }
+    .into_response();
+    for name in [header::ALLOW, header::UPGRADE] {
+        said.headers_mut().extend(parts.headers.get(&name).map(|it| (name.clone(), it.clone())));
+    }
+    said
 }
 
 fn asked_to_change(method: &Method) -> bool {
@@ -143,26 +173,30 @@ fn harden(headers: &mut HeaderMap, is_api: bool) {
 }
 
 impl Asked<'_> {
-    fn judge(&self, names: &Names, keys: &Keys) -> Result<(), Failure> {
+    /// What lets it in; `None` where nothing need be brought.
+    fn judge(&self, names: &Names, keys: &Keys) -> Result<Option<Pass>, Failure> {
         self.host(names)?;
         let bearer =
             self.one(&header::AUTHORIZATION)?.map(|it| it.strip_prefix("Bearer ").unwrap_or_default());
         self.origin(names, bearer.is_some())?;
         if !self.path.starts_with("/api/") && self.path != "/api" {
             let reads = [Method::GET, Method::HEAD].contains(self.method);
-            return if reads { Ok(()) } else { Err(not_allowed()) };
+            return if reads { Ok(None) } else { Err(not_allowed()) };
         }
         if self.changes() {
             self.is_ours_to_change()?;
         }
         if self.path == SESSION && *self.method == Method::POST {
-            return Ok(());
+            return Ok(None);
         }
-        let let_in = match bearer {
-            Some(token) => keys.is_token(token),
-            None => self.cookies(&names.cookie()).any(|it| keys.is_cookie(it)),
+        let brought = bearer.map(|it| Pass::Token(it.to_owned()));
+        let name = names.cookie();
+        let mut cookies = self.cookies(&name).map(|it| Pass::Cookie(it.to_owned()));
+        let pass = match brought {
+            Some(token) => Some(token).filter(|it| it.is_good(keys)),
+            None => cookies.find(|it| it.is_good(keys)),
         };
-        if let_in { Ok(()) } else { Err(unauthorised()) }
+        pass.map(Some).ok_or_else(unauthorised)
     }
 
     /// Exactly one, and one of ours: a site that was rebound to this machine comes with its own name.
@@ -237,7 +271,7 @@ fn forbidden(message: &str) -> Failure {
 }
 
 fn not_allowed() -> Failure {
-    Failure::http(StatusCode::METHOD_NOT_ALLOWED, "usage", "this can only be read")
+    Failure::http(StatusCode::METHOD_NOT_ALLOWED, "usage", "this cannot be done with what is at this address")
 }
 
 pub fn unauthorised() -> Failure {

@@ -154,30 +154,11 @@ impl Jobs {
         let id = format!("{}-{}", clock::now().strftime("%Y%m%d-%H%M%S%3f"), &procfs::random_id()[..6]);
         let folder = self.folder.join(&id);
         fs::create_private_dir(&folder)?;
-        let lock = Lock::exclusive(&folder.join("lock"), "a job of the page", Wait::No)?;
-        let words = request.words();
-        let typed = std::iter::once("dpgui").chain(words.iter().map(String::as_str));
-        let mut record = Record {
-            request: request.clone(),
-            command: as_typed(typed),
-            started: clock::now(),
-            process: None,
-            cancelled: false,
-        };
-        let mut env = host.env.clone();
-        env.set(DONE, folder.join("done"));
-        let spec = CommandSpec::new(&host.program, &env, workspace.root())
-            .arg("--json")
-            .arg("-C")
-            .arg(workspace.root())
-            .args(&words);
-        let (events, talk) =
-            (fs::create(&folder.join("events.jsonl"))?, fs::create(&folder.join("talk.log"))?);
-        let mut child = spec.spawn(Apart::Session, &[&lock], events, talk)?;
-        record.process = i32::try_from(child.id()).ok().and_then(ProcessId::of);
-        write(&folder, &record)?;
-        // Somebody has to ask how it ended, or it would stay in the table of processes.
-        std::thread::spawn(move || drop(child.wait()));
+        if let Err(cause) = begin(&folder, host, workspace, request) {
+            // What nobody knows of as a job is none.
+            let _ = fs::remove_tree(&folder);
+            return Err(cause);
+        }
         self.forget_old()?;
         self.job(&id)
     }
@@ -311,6 +292,37 @@ fn killed() -> ApiError {
         causes: vec![],
         hint: Some("start it again: what it had done by then stays done".to_owned()),
     }
+}
+
+/// Starts the command of a job in its folder.
+fn begin(folder: &Path, host: &Host, workspace: &Workspace, request: &JobRequest) -> Answer<()> {
+    let lock = Lock::exclusive(&folder.join("lock"), "a job of the page", Wait::No)?;
+    let words = request.words();
+    let typed = std::iter::once("dpgui").chain(words.iter().map(String::as_str));
+    let command = as_typed(typed);
+    let request = request.clone();
+    let mut record = Record { request, command, started: clock::now(), process: None, cancelled: false };
+    let mut env = host.env.clone();
+    env.set(DONE, folder.join("done"));
+    let spec = CommandSpec::new(&host.program, &env, workspace.root())
+        .arg("--json")
+        .arg("-C")
+        .arg(workspace.root())
+        .args(&words);
+    // Before there is a process: without room for the record there is to be none.
+    write(folder, &record)?;
+    let (events, talk) = (fs::create(&folder.join("events.jsonl"))?, fs::create(&folder.join("talk.log"))?);
+    let mut child = spec.spawn(Apart::Session, &[&lock], events, talk)?;
+    record.process = i32::try_from(child.id()).ok().and_then(ProcessId::of);
+    let noted = write(folder, &record);
+    if noted.is_err()
+        && let Some(process) = record.process
+    {
+        signal::send(process, Force::Kill);
+    }
+    // Somebody has to ask how it ended, or it would stay in the table of processes.
+    std::thread::spawn(move || drop(child.wait()));
+    noted
 }
 
 fn write(folder: &Path, record: &Record) -> Answer<()> {

@@ -1,9 +1,11 @@
 //! Who may come in: the token of a workspace, the links that bring it into a browser, and the cookies made of it.
 //!
 //! The token is a file that only its user can read. A link holds a code that was signed with it, good once and for half a
-//! day; the page gives it for a cookie, signed as well. So a new token ends every session and every link.
+//! day; the page gives it for a cookie, signed as well, each with a number of its own. So a new token ends every session and
+//! every link, and whoever signs out ends his own.
 
 use std::{
+    collections::HashSet,
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
     time::Duration,
@@ -39,6 +41,8 @@ struct State {
     token: String,
     /// Nonces of links that were used and would still be good.
     used: Vec<String>,
+    /// Nonces of cookies that were signed out. Only who is signed in can add one, and a new token ends all of them.
+    ended: HashSet<String>,
 }
 
 impl Keys {
@@ -55,7 +59,9 @@ impl Keys {
         };
         let used = fs::read_optional(&used_file(folder))?.unwrap_or_default();
         let used = used.lines().map(str::to_owned).collect();
-        Ok(Self { folder: folder.to_owned(), state: Mutex::new(State { token, used }) })
+        let ended = fs::read_optional(&ended_file(folder))?.unwrap_or_default();
+        let ended = ended.lines().map(str::to_owned).collect();
+        Ok(Self { folder: folder.to_owned(), state: Mutex::new(State { token, used, ended }) })
     }
 
     /// What scripts send as `Authorization: Bearer`.
@@ -66,8 +72,11 @@ impl Keys {
     /// Ends all sessions and links.
     pub fn rotate(&self) -> Result<(), FsError> {
         let token = renew(&token_file(&self.folder))?;
-        self.state().token = token;
-        Ok(())
+        let mut state = self.state();
+        state.token = token;
+        // Nobody comes in with an old cookie any more, so those need not be known.
+        state.ended.clear();
+        fs::remove_tree(&ended_file(&self.folder))
     }
 
     /// Something that lets a browser in, once.
@@ -106,12 +115,33 @@ impl Keys {
     }
 
     /// What a browser keeps.
-    pub fn cookie(&self) -> String {
-        self.sign(&["session"])
+    ///
+    /// # Errors
+    /// When there are no random numbers to be had.
+    pub fn cookie(&self) -> Result<String, FsError> {
+        let nonce = random()?;
+        let nonce = &nonce[..NONCE];
+        Ok(format!("{nonce}{}", self.sign(&["session", nonce])))
     }
 
     pub fn is_cookie(&self, given: &str) -> bool {
-        same(given, &self.cookie())
+        given.split_at_checked(NONCE).is_some_and(|(nonce, signature)| {
+            same(signature, &self.sign(&["session", nonce])) && !self.state().ended.contains(nonce)
+        })
+    }
+
+    /// Ends the session of this cookie, if it is one, for whoever has a copy of it too.
+    ///
+    /// # Errors
+    /// When that cannot be noted: then a server that is started later would let it in again.
+    pub fn end(&self, cookie: &str) -> Result<(), FsError> {
+        if !self.is_cookie(cookie) {
+            return Ok(());
+        }
+        let mut state = self.state();
+        state.ended.insert(cookie[..NONCE].to_owned());
+        let all: Vec<&str> = state.ended.iter().map(String::as_str).collect();
+        fs::write_private(&ended_file(&self.folder), all.join("\n"))
     }
 
     pub fn is_token(&self, given: &str) -> bool {
@@ -147,6 +177,10 @@ fn token_file(folder: &Path) -> PathBuf {
 
 fn used_file(folder: &Path) -> PathBuf {
     folder.join("used-links")
+}
+
+fn ended_file(folder: &Path) -> PathBuf {
+    folder.join("ended-sessions")
 }
 
 fn renew(file: &Path) -> Result<String, FsError> {
@@ -215,10 +249,27 @@ mod tests {
     #[test]
     fn a_new_token_ends_all_sessions_and_links() {
         let (_dir, keys) = keys();
-        let (token, cookie, code) = (keys.token(), keys.cookie(), keys.link_code().expect("made"));
+        let cookie = keys.cookie().expect("made");
+        let (token, code) = (keys.token(), keys.link_code().expect("made"));
         assert!(keys.is_cookie(&cookie) && keys.is_token(&token) && !keys.is_cookie(&token));
         keys.rotate().expect("written");
         assert!(!keys.is_cookie(&cookie) && !keys.is_token(&token) && !keys.take_code(&code).expect("asked"));
+    }
+
+    #[test]
+    fn who_signs_out_ends_his_own_session_also_for_the_next_server() {
+        let (dir, keys) = keys();
+        let [one, other] = [(); 2].map(|()| keys.cookie().expect("made"));
+        keys.end(&one).expect("noted");
+        keys.end("ä").expect("no cookie");
+        keys.end(&"0".repeat(one.len())).expect("no cookie of ours");
+        let again = Keys::of(&dir.path().join("ui")).expect("read");
+        for keys in [&keys, &again] {
+            assert!(!keys.is_cookie(&one) && keys.is_cookie(&other));
+        }
+        keys.rotate().expect("written");
+        assert!(!keys.is_cookie(&other));
+        assert_eq!(fs::read_optional(&ended_file(&dir.path().join("ui"))).expect("read"), None);
     }
 
     #[test]

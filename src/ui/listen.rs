@@ -3,7 +3,9 @@
 use std::{
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    pin::Pin,
     sync::Arc,
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -13,8 +15,10 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use tokio::{
-    net::TcpListener,
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::{TcpListener, TcpStream},
     sync::{Semaphore, watch},
+    time::Sleep,
 };
 
 use crate::platform::ports::{self, Port};
@@ -29,6 +33,9 @@ const HEAD: Duration = Duration::from_secs(10);
 
 /// Bytes of a request's head.
 const HEAD_BYTES: usize = 32 * 1024;
+
+/// A client that has taken nothing of what is there for it for so long has gone, and its place is another's.
+const UNREAD: Duration = Duration::from_mins(1);
 
 /// For what is under way when the server ends.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -88,10 +95,17 @@ fn refused(address: IpAddr, port: u16, source: io::Error) -> UiError {
 
 /// Serves until `over`.
 pub async fn serve(listeners: Vec<TcpListener>, router: &Router, over: &Over) {
+    serve_with(listeners, router, over, UNREAD).await;
+}
+
+async fn serve_with(listeners: Vec<TcpListener>, router: &Router, over: &Over, unread: Duration) {
     let places = Arc::new(Semaphore::new(MOST));
     let accepting: Vec<_> = listeners
         .into_iter()
-        .map(|listener| tokio::spawn(accept(listener, router.clone(), over.clone(), Arc::clone(&places))))
+        .map(|listener| {
+            let places = Arc::clone(&places);
+            tokio::spawn(accept(listener, router.clone(), over.clone(), places, unread))
+        })
         .collect();
     for one in accepting {
         // It ends with the server.
@@ -102,7 +116,74 @@ pub async fn serve(listeners: Vec<TcpListener>, router: &Router, over: &Over) {
     let _ = tokio::time::timeout(FAREWELL, places.acquire_many(all)).await;
 }
 
-async fn accept(listener: TcpListener, router: Router, over: Over, places: Arc<Semaphore>) {
+/// A connection on which nothing may lie unread for too long.
+struct Client {
+    stream: TcpStream,
+    patience: Duration,
+    /// While it takes nothing.
+    until: Option<Pin<Box<Sleep>>>,
+}
+
+impl Client {
+    const fn new(stream: TcpStream, patience: Duration) -> Self {
+        Self { stream, patience, until: None }
+    }
+
+    /// `wrote`, unless that has been nothing for too long.
+    fn judge<T>(&mut self, wrote: Poll<io::Result<T>>, context: &mut Context<'_>) -> Poll<io::Result<T>> {
+        if wrote.is_ready() {
+            self.until = None;
+            return wrote;
+        }
+        let patience = self.patience;
+        let until = self.until.get_or_insert_with(|| Box::pin(tokio::time::sleep(patience)));
+        until.as_mut().poll(context).map(|()| Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl AsyncRead for Client {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, bytes)
+    }
+}
+
+impl AsyncWrite for Client {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let wrote = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.judge(wrote, context)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        pieces: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let wrote = Pin::new(&mut self.stream).poll_write_vectored(context, pieces);
+        self.judge(wrote, context)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+async fn accept(listener: TcpListener, router: Router, over: Over, places: Arc<Semaphore>, unread: Duration) {
     let mut http = hyper::server::conn::http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(HEAD_BYTES).keep_alive(true);
     loop {
@@ -122,7 +203,8 @@ async fn accept(listener: TcpListener, router: Router, over: Over, places: Arc<S
         // Lines that were gathered already need not be gathered again.
         let _ = stream.set_nodelay(true);
         let service = TowerToHyperService::new(router.clone());
-        let connection = http.serve_connection(TokioIo::new(stream), service).with_upgrades();
+        let connection =
+            http.serve_connection(TokioIo::new(Client::new(stream, unread)), service).with_upgrades();
         let over = over.clone();
         tokio::spawn(async move {
             let mut connection = std::pin::pin!(connection);
@@ -136,5 +218,74 @@ async fn accept(listener: TcpListener, router: Router, over: Over, places: Arc<S
             }
             drop(place);
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{Read, Write},
+        net::TcpStream as Plain,
+        sync::atomic::{AtomicBool, Ordering},
+    };
+
+    use axum::{body::Body, routing::get};
+
+    use crate::platform::clock::Stopwatch;
+
+    use super::*;
+
+    /// A body without an end, which tells when it is dropped.
+    struct Endless(Arc<AtomicBool>);
+
+    impl futures_core::Stream for Endless {
+        type Item = io::Result<Vec<u8>>;
+
+        fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+            Poll::Ready(Some(Ok(vec![b'x'; 64 * 1024])))
+        }
+    }
+
+    impl Drop for Endless {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::SeqCst);
+        }
+    }
+
+    #[test]
+    fn who_does_not_read_what_he_asked_for_is_dropped_and_who_does_is_not() {
+        let dropped = Arc::new(AtomicBool::new(false));
+        let of_route = Arc::clone(&dropped);
+        let endless = get(async move || Body::from_stream(Endless(Arc::clone(&of_route))));
+        let router = Router::new().route("/", endless);
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        let (listeners, port) = runtime.block_on(bind(IpAddr::V4(Ipv4Addr::LOCALHOST), 0)).expect("a port");
+        let over = Over::default();
+        let ends = over.clone();
+        let patience = Duration::from_millis(500);
+        let served = runtime.spawn(async move { serve_with(listeners, &router, &ends, patience).await });
+        let ask = || {
+            let mut client = Plain::connect(("127.0.0.1", port)).expect("it listens");
+            client.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").expect("sent");
+            client
+        };
+        // One that reads for longer than the other one is waited for.
+        let (mut reader, mut bytes) = (ask(), vec![0; 64 * 1024]);
+        let since = Stopwatch::start();
+        while since.elapsed() < 2 * patience {
+            assert!(reader.read(&mut bytes).expect("it goes on") > 0);
+        }
+        assert!(!dropped.load(Ordering::SeqCst));
+        drop(reader);
+        while !dropped.swap(false, Ordering::SeqCst) {}
+        let mut asleep = ask();
+        while !dropped.load(Ordering::SeqCst) {
+            assert!(since.elapsed() < Duration::from_secs(30), "it is still held");
+            std::thread::yield_now();
+        }
+        // What was under way can be read, and then it is over.
+        while asleep.read(&mut bytes).is_ok_and(|it| it > 0) {}
+        over.end();
+        runtime.block_on(served).expect("it ends");
     }
 }

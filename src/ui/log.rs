@@ -1,11 +1,17 @@
-//! A run's log as it grows, by byte offset: what was there and what comes is one loop, so a page that comes back with the
-//! offset it had misses nothing and sees nothing twice. Nobody is waited for: a slow reader reads later, from the file.
+//! A run's log as it grows, by byte offset: what was there and what comes is one sequence, so a page that comes back with
+//! the offset it had misses nothing and sees nothing twice. Nobody is waited for: a slow reader reads later, from the file.
+//!
+//! Whoever is at the end of a log is sent what was read there once for all ([`feed`]); whoever is further back reads for
+//! himself until he is there ([`behind`]).
 
+mod behind;
+mod feed;
 mod raw;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use axum::{
+    Extension,
     body::Bytes,
     extract::{
         RawPathParams, RawQuery, State, WebSocketUpgrade,
@@ -16,16 +22,11 @@ use axum::{
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use crate::{
-    logs::{Stream, StreamLog, index::Times, store::Found, streams},
-    platform::{
-        clock::{self, Stopwatch},
-        fs::{self, FsError},
-        limits::{self, Priority},
-        watch::Watch,
-    },
+    logs::{Stream, StreamLog, streams},
+    platform::fs::FsError,
     run::{RunDir, RunId},
 };
 
@@ -34,28 +35,26 @@ use super::{
     failure::{Answer, Failure},
     routes::{aside, params},
     runs::dir,
-    session::Session,
+    session::{Pass, Session},
 };
 
-pub use raw::{Whole, raw};
+use behind::Behind;
+use feed::{Feed, Recent, Rest};
+
+pub use feed::Feeds;
+pub use raw::{Whole, range, raw};
 
 /// Bytes of a frame at most.
 const FRAME: usize = 64 * 1024;
 
-/// A line that comes after such a silence is sent at once; then lines are gathered for a moment: as long as a screen
-/// takes for a picture where they come in floods.
-const SILENCE: Duration = Duration::from_millis(20);
-const GATHER: Duration = Duration::from_millis(2);
-const GATHER_FLOOD: Duration = Duration::from_millis(16);
-
-/// Bytes in one go that are a flood.
-const FLOOD: u64 = 8 * 1024;
-
-/// Between two looks whether the run is over or the page gone, where no change of a file says so.
-const LONGEST_WAIT: Duration = Duration::from_millis(500);
-
 /// A page that has taken nothing for so long has gone.
 const STALLED: Duration = Duration::from_mins(1);
+
+/// For a last word to somebody who may not listen.
+const FAREWELL: Duration = Duration::from_millis(20);
+
+/// Bytes of what a page may say.
+pub const LONGEST_WORD: usize = 1024;
 
 /// "Try again later".
 const AGAIN: u16 = 1013;
@@ -93,33 +92,45 @@ pub enum Said {
     Failed { message: String },
 }
 
+/// Bytes of the log, as they go out.
+#[derive(Clone, Debug)]
+struct Frame {
+    start: u64,
+    /// Before this offset in it bytes are missing, which never reached the log.
+    gap: Option<u64>,
+    /// The offset of the first byte, little end first, and the bytes.
+    message: Bytes,
+}
+
 /// One piece of what goes to the page.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Piece {
-    /// Where it begins in the log, and the bytes.
-    Bytes(u64, Vec<u8>),
+    Frame(Frame),
     Said(Said),
 }
 
-/// Follows one stream of one run.
+/// Somebody who follows one stream of one run.
 struct Follower {
     dir: RunDir,
     stream: Stream,
-    log: StreamLog,
-    times: Times,
+    feed: Arc<Feed>,
+    recent: watch::Receiver<Recent>,
+    /// Offset of the next byte.
     at: u64,
     lag: Option<u64>,
-    out: mpsc::Sender<Piece>,
-    sent: Stopwatch,
+    ready: VecDeque<Piece>,
+    /// What is read from the file, while he is not at the end.
+    behind: Option<mpsc::Receiver<Piece>>,
+    /// Since the last time he was behind there was nothing to read: it is waited for.
+    stuck: bool,
+    is_over: bool,
 }
-
-/// The page has gone.
-struct Gone;
 
 pub async fn follow(
     State(app): State<App>,
     path: RawPathParams,
     query: RawQuery,
+    Extension(pass): Extension<Pass>,
     upgrade: WebSocketUpgrade,
 ) -> Response {
     let asked = match params::<Follow>(&path, &query) {
@@ -132,28 +143,28 @@ pub async fn follow(
             .with_hint("close some of the pages")
             .into_response();
     };
-    let (out, pieces) = mpsc::channel(4);
     let looking = app.clone();
-    let made = aside(move || Follower::new(&looking, &asked, out)).await;
+    let made = aside(move || Follower::new(&looking, &asked)).await;
     match made {
-        Ok(follower) => upgrade.max_message_size(1024).on_upgrade(async move |socket| {
-            serve(&app, socket, follower, pieces).await;
+        Ok(follower) => listening(upgrade).on_upgrade(async move |socket| {
+            serve(&Session::of(&app, pass), socket, follower).await;
             drop(place);
         }),
         Err(failure) => failure.into_response(),
     }
 }
 
-async fn serve(app: &App, mut socket: WebSocket, follower: Follower, mut pieces: mpsc::Receiver<Piece>) {
-    let session = Session::of(app);
-    std::thread::spawn(move || {
-        // Whoever trains goes first.
-        limits::stand_back(Priority::AfterTraining);
-        follower.run();
-    });
+/// What pages say is short: nobody is to have memory kept for more.
+pub fn listening(upgrade: WebSocketUpgrade) -> WebSocketUpgrade {
+    // The buffer is cleared each time that somebody looks whether there is a word.
+    upgrade.max_message_size(LONGEST_WORD).max_frame_size(LONGEST_WORD).read_buffer_size(LONGEST_WORD)
+}
+
+async fn serve(session: &Session, mut socket: WebSocket, mut follower: Follower) {
+    let mut ended = std::pin::pin!(session.ended());
     loop {
         let message = tokio::select! {
-            piece = pieces.recv() => match piece {
+            piece = follower.next() => match piece {
                 Some(piece) => piece.message(),
                 None => break,
             },
@@ -162,14 +173,14 @@ async fn serve(app: &App, mut socket: WebSocket, follower: Follower, mut pieces:
                 Some(Ok(_)) => continue,
                 Some(Err(_)) | None => return,
             },
-            () = session.ended() => return session.close(&mut socket).await,
+            () = &mut ended => return session.close(&mut socket).await,
         };
         match tokio::time::timeout(STALLED, socket.send(message)).await {
             Ok(Ok(())) => {}
             Ok(Err(_)) => return,
             Err(_) => {
                 let close = CloseFrame { code: AGAIN, reason: Utf8Bytes::from_static("too slow") };
-                let _ = tokio::time::timeout(SILENCE, socket.send(Message::Close(Some(close)))).await;
+                let _ = tokio::time::timeout(FAREWELL, socket.send(Message::Close(Some(close)))).await;
                 return;
             }
         }
@@ -177,23 +188,50 @@ async fn serve(app: &App, mut socket: WebSocket, follower: Follower, mut pieces:
     let _ = socket.send(Message::Close(None)).await;
 }
 
+impl Frame {
+    fn new(start: u64, bytes: &[u8], gap: Option<u64>) -> Self {
+        let mut message = Vec::with_capacity(8 + bytes.len());
+        message.extend_from_slice(&start.to_le_bytes());
+        message.extend_from_slice(bytes);
+        Self { start, gap, message: Bytes::from(message) }
+    }
+
+    fn end(&self) -> u64 {
+        self.start + self.message.len() as u64 - 8
+    }
+
+    /// What of it comes from `at` on, which is in it.
+    fn from(&self, at: u64) -> Self {
+        if at <= self.start {
+            return self.clone();
+        }
+        let skipped = usize::try_from(at - self.start).unwrap_or(usize::MAX).min(self.message.len() - 8);
+        Self::new(at, &self.message[8 + skipped..], self.gap.filter(|it| *it >= at))
+    }
+}
+
 impl Piece {
-    /// Bytes go out as they are, after the offset of the first, little end first.
     fn message(self) -> Message {
         match self {
-            Self::Bytes(start, bytes) => {
-                let mut frame = Vec::with_capacity(8 + bytes.len());
-                frame.extend_from_slice(&start.to_le_bytes());
-                frame.extend_from_slice(&bytes);
-                Message::Binary(Bytes::from(frame))
-            }
+            Self::Frame(frame) => Message::Binary(frame.message),
             Self::Said(said) => Message::Text(serde_json::to_string(&said).unwrap_or_default().into()),
+        }
+    }
+
+    /// Where who was sent it goes on.
+    fn end(&self) -> Option<u64> {
+        match self {
+            Self::Frame(frame) => Some(frame.end()),
+            Self::Said(Said::Gap { to, lost: false, .. } | Said::Trimmed { to }) => Some(*to),
+            Self::Said(Said::Gap { .. } | Said::Start { .. } | Said::End { .. } | Said::Failed { .. }) => {
+                None
+            }
         }
     }
 }
 
 impl Follower {
-    fn new(app: &App, asked: &Follow, out: mpsc::Sender<Piece>) -> Answer<Self> {
+    fn new(app: &App, asked: &Follow) -> Answer<Self> {
         let dir = dir(&app.workspace, &asked.id)?;
         let stream = stream(&dir, asked.stream.as_deref())?;
         let mut log = StreamLog::new(&stream.folder(&dir.log()));
@@ -203,98 +241,72 @@ impl Follower {
             (None, Some(tail)) => beginning(&mut log, size, tail)?,
             (None, None) => 0,
         };
-        let times = Times::new(log.folder());
-        Ok(Self { dir, stream, log, times, at, lag: asked.lag, out, sent: Stopwatch::start() })
+        let feed = app.feeds.of(&dir, stream, size);
+        Ok(Self {
+            recent: feed.watch(),
+            feed,
+            dir,
+            stream,
+            at,
+            lag: asked.lag,
+            ready: [Piece::Said(Said::Start { offset: at, size })].into(),
+            behind: None,
+            stuck: false,
+            is_over: false,
+        })
     }
 
-    fn run(mut self) {
-        // Only a page that has gone ends it early.
-        let _ = self.follow();
-    }
-
-    fn follow(&mut self) -> Result<(), Gone> {
-        let watch = Watch::over([self.dir.path(), &self.stream.folder(&self.dir.log())]);
-        let size = self.log.end().unwrap_or(self.at);
-        self.say(Said::Start { offset: self.at, size })?;
+    /// What is to be sent next; `None` after the last. Nothing is lost when this is broken off and asked again.
+    async fn next(&mut self) -> Option<Piece> {
         loop {
-            let before = self.at;
-            self.drain()?;
-            if self.out.is_closed() {
-                return Err(Gone);
+            if let Some(piece) = self.ready.pop_front() {
+                return Some(piece);
             }
-            if self.at > before && self.sent.elapsed() < SILENCE {
-                clock::pause(if self.at - before < FLOOD { GATHER } else { GATHER_FLOOD });
-                continue;
+            if self.is_over {
+                return None;
             }
-            if !fs::exists(&self.dir.spec_file()) {
-                return self.say(Said::Failed { message: "the run was deleted".to_owned() });
+            if let Some(pieces) = &mut self.behind {
+                let Some(piece) = pieces.recv().await else {
+                    self.behind = None;
+                    continue;
+                };
+                self.stuck = false;
+                self.at = piece.end().unwrap_or(self.at);
+                self.is_over = matches!(piece, Piece::Said(Said::Failed { .. }));
+                return Some(piece);
             }
-            if self.dir.snapshot().ok().flatten().is_some_and(|it| it.state.outcome().is_some()) {
-                // What was written before the end is there now.
-                self.drain()?;
-                let size = self.at;
-                return self.say(Said::End { size });
-            }
-            watch.wait(LONGEST_WAIT);
-        }
-    }
-
-    /// Sends all that is there.
-    fn drain(&mut self) -> Result<(), Gone> {
-        loop {
-            let mut bytes = vec![];
-            match self.log.read(self.at, FRAME, &mut bytes) {
-                Ok(Found::Bytes) => {
-                    cut_at_line_end(&mut bytes);
-                    let (start, count) = (self.at, bytes.len() as u64);
-                    self.tell_of_lost(start, start + count)?;
-                    self.put(Piece::Bytes(start, bytes))?;
-                    self.at += count;
-                    self.sent = Stopwatch::start();
-                    self.skip_if_far_behind()?;
+            let rest = self.recent.borrow_and_update().after(self.at, self.lag);
+            match rest {
+                Rest::Frames(frames) => self.take(frames),
+                Rest::Behind if !self.stuck => {
+                    self.stuck = true;
+                    self.behind = Some(Behind::begin(self));
                 }
-                Ok(Found::Nothing) => return Ok(()),
-                Ok(Found::Trimmed { up_to }) => {
-                    self.at = up_to;
-                    self.say(Said::Trimmed { to: up_to })?;
+                // What should be there is not: the file was cut, or removed.
+                Rest::Behind if self.recent.borrow().is_over() => {
+                    self.ready.push_back(Piece::Said(Said::End { size: self.at }));
+                    self.is_over = true;
                 }
-                Err(cause) => {
-                    self.say(Said::Failed { message: cause.to_string() })?;
-                    return Err(Gone);
+                Rest::Behind | Rest::Nothing => {
+                    self.stuck = false;
+                    // The feed lives as long as somebody follows it.
+                    let _ = self.recent.changed().await;
+                }
+                Rest::Over(said) => {
+                    self.ready.push_back(Piece::Said(said));
+                    self.is_over = true;
                 }
             }
         }
     }
 
-    /// Bytes that never reached the log, because the disk was full, are told of where they would be.
-    fn tell_of_lost(&mut self, from: u64, to: u64) -> Result<(), Gone> {
-        let Some(segment) = self.log.segment() else { return Ok(()) };
-        self.times.refresh(segment);
-        // Asked for what it forgets: what is before.
-        self.times.at(from);
-        match self.times.gap(from, to) {
-            Some(at) => self.say(Said::Gap { from: at, to: at, lost: true }),
-            None => Ok(()),
+    fn take(&mut self, frames: Vec<Frame>) {
+        for frame in frames {
+            let frame = frame.from(self.at);
+            self.at = frame.end();
+            self.ready.extend(frame.gap.map(|at| Piece::Said(Said::Gap { from: at, to: at, lost: true })));
+            self.ready.push_back(Piece::Frame(frame));
         }
-    }
-
-    fn skip_if_far_behind(&mut self) -> Result<(), Gone> {
-        let Some(lag) = self.lag else { return Ok(()) };
-        let Ok(size) = self.log.end() else { return Ok(()) };
-        if size.saturating_sub(self.at) <= lag {
-            return Ok(());
-        }
-        let to = beginning(&mut self.log, size, (lag / 8).max(FRAME as u64)).unwrap_or(size);
-        let from = std::mem::replace(&mut self.at, to);
-        self.say(Said::Gap { from, to, lost: false })
-    }
-
-    fn say(&self, said: Said) -> Result<(), Gone> {
-        self.put(Piece::Said(said))
-    }
-
-    fn put(&self, piece: Piece) -> Result<(), Gone> {
-        self.out.blocking_send(piece).map_err(|_| Gone)
     }
 }
 

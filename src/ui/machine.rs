@@ -27,6 +27,8 @@ pub struct Machine {
     wsl: bool,
     /// NVIDIA's.
     driver: Option<String>,
+    /// The version that is installed, with what it was built for; `null` before setup.
+    torch: Option<String>,
     gpus: Vec<GpuModel>,
     /// Files in `configs`.
     configs: usize,
@@ -116,6 +118,7 @@ pub fn show(app: &App, _: &Nothing) -> Answer<Machine> {
         cores: std::thread::available_parallelism().map_or(1, usize::from),
         wsl: system::wsl().is_some(),
         driver: nvidia.as_ref().map(|it| it.driver.to_string()),
+        torch: app.workspace.package_version("torch"),
         gpus: gpus
             .iter()
             .map(|it| GpuModel {

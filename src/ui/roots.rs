@@ -94,6 +94,18 @@ impl Roots {
         })
     }
 
+    /// Whether what is at `path`, or would be, is inside.
+    pub fn covers(&self, path: &Path) -> bool {
+        let below = |roots: &[PathBuf]| roots.iter().any(|root| path.starts_with(root));
+        match fs::resolved(path) {
+            Ok(_) => self.has(path),
+            Err(_) => {
+                !path.components().any(|it| it == Component::ParentDir)
+                    && (below(&self.named) || below(&self.real))
+            }
+        }
+    }
+
     /// The folder above, if that is granted too.
     pub fn above(&self, path: &Path) -> Option<PathBuf> {
         path.parent().filter(|it| self.has(it)).map(Path::to_owned)

@@ -160,6 +160,17 @@ pub async fn aside<T: Send + 'static>(work: impl FnOnce() -> Answer<T> + Send + 
 
 /// Those of the path and those of the query as one, so that a handler has one place to look.
 pub fn params<P: DeserializeOwned>(path: &RawPathParams, RawQuery(query): &RawQuery) -> Answer<P> {
+    read(path, query.as_deref())
+}
+
+/// The same of pairs.
+///
+/// # Errors
+/// When something is missing, unknown, twice there or no such value.
+pub fn read<'a, P: DeserializeOwned>(
+    path: impl IntoIterator<Item = (&'a str, &'a str)>,
+    query: Option<&str>,
+) -> Answer<P> {
     let mut all: BTreeMap<String, String> = BTreeMap::new();
     let mut put = |name: &str, value: &str| match all.insert(name.to_owned(), value.to_owned()) {
         None => Ok(()),
@@ -168,7 +179,7 @@ pub fn params<P: DeserializeOwned>(path: &RawPathParams, RawQuery(query): &RawQu
     for (name, value) in path {
         put(name, value)?;
     }
-    for (name, value) in url::form_urlencoded::parse(query.as_deref().unwrap_or_default().as_bytes()) {
+    for (name, value) in url::form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
         put(&name, &value)?;
     }
     // axum's own reader knows that all of it is text.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use axum::{
+    Extension,
     body::Bytes,
     extract::{
         State,
@@ -18,6 +19,7 @@ use super::{
     App,
     failure::Answer,
     guard,
+    keys::Keys,
     routes::{aside, parsed},
 };
 
@@ -29,27 +31,43 @@ pub struct SignIn {
     token: String,
 }
 
-/// What a stream was opened with. It ends with the token that let it in.
+/// What somebody came in with.
+#[derive(Clone, Debug)]
+pub enum Pass {
+    Token(String),
+    Cookie(String),
+}
+
+/// That of a stream, which ends with it.
 #[derive(Debug)]
 pub struct Session {
     app: App,
-    cookie: String,
+    pass: Pass,
 }
 
-/// Between two looks whether the token is still the same.
+/// Between two looks whether it is still good.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// "Policy violation".
 const ENDED: u16 = 1008;
 
+impl Pass {
+    pub fn is_good(&self, keys: &Keys) -> bool {
+        match self {
+            Self::Token(token) => keys.is_token(token),
+            Self::Cookie(cookie) => keys.is_cookie(cookie),
+        }
+    }
+}
+
 impl Session {
-    pub fn of(app: &App) -> Self {
-        Self { app: app.clone(), cookie: app.keys.cookie() }
+    pub fn of(app: &App, pass: Pass) -> Self {
+        Self { app: app.clone(), pass }
     }
 
-    /// Returns when there is another token.
+    /// Returns when it does not let anybody in any more.
     pub async fn ended(&self) {
-        while self.app.keys.is_cookie(&self.cookie) {
+        while self.pass.is_good(&self.app.keys) {
             tokio::time::sleep(LOOK_EVERY).await;
         }
     }
@@ -70,7 +88,7 @@ pub async fn sign_in(State(app): State<App>, body: Bytes) -> Answer<Response> {
         tokio::time::sleep(super::REFUSAL).await;
         return Err(guard::unauthorised());
     }
-    Ok(with_cookie(&app, &app.keys.cookie(), ""))
+    Ok(with_cookie(&app, &app.keys.cookie()?, ""))
 }
 
 /// Whether one is signed in: the guard has answered already.
@@ -78,8 +96,13 @@ pub async fn show() -> StatusCode {
     StatusCode::NO_CONTENT
 }
 
-pub async fn sign_out(State(app): State<App>) -> Response {
-    with_cookie(&app, "", "; Max-Age=0")
+/// Ends this session, and takes the cookie away. Who came with the token has none.
+pub async fn sign_out(State(app): State<App>, Extension(pass): Extension<Pass>) -> Answer<Response> {
+    if let Pass::Cookie(cookie) = pass {
+        let asking = app.clone();
+        aside(move || Ok(asking.keys.end(&cookie)?)).await?;
+    }
+    Ok(with_cookie(&app, "", "; Max-Age=0"))
 }
 
 /// Ends all sessions, this one too.

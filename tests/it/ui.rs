@@ -130,6 +130,150 @@ fn a_run_is_started_watched_and_stopped_from_the_page() {
 }
 
 #[test]
+fn the_numbers_of_a_run_in_pieces_are_those_of_the_whole() {
+    let lab = Lab::new(&[("STEPS", "200"), ("STEP_TIME", "0.005")]);
+    let served = Served::start(&lab.sandbox, &[]);
+    let run = lab.detached(&[]);
+    let ask = |from: u64| served.get(&format!("/api/runs/{}/metrics?from={from}", run.id())).ok();
+    let columns = ["step", "time", "loss", "smoothed", "seconds_per_step", "lr", "grad_norm", "epoch"];
+    let mut pieces: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
+    let (mut next, mut asked) = (0, 0);
+    loop {
+        let is_over = run.json("state.json").is_some_and(|it| it["state"].get("ended").is_some());
+        let part = ask(next);
+        for name in columns {
+            pieces.entry(name).or_default().extend(part[name].as_array().expect("a column").clone());
+        }
+        asked += u64::from(part["next"] != next);
+        next = part["next"].as_u64().expect("a number");
+        if is_over {
+            break;
+        }
+    }
+    let whole = ask(0);
+    assert!(asked > 3 && next == 200, "{asked} pieces of {next} steps");
+    for name in columns {
+        assert_eq!(Value::from(pieces[name].clone()), whole[name], "{name}");
+    }
+    assert_eq!((&ask(199)["step"], &ask(999)["step"]), (&json!([200]), &json!([])));
+}
+
+/// A workspace on a small disk of its own, and its server; the path is that of the workspace for us.
+fn on_a_small_disk(lab: &Lab) -> (Served, std::path::PathBuf) {
+    let script = "set -e; mkdir ../disk; mount -t tmpfs -o size=4m none ../disk; cp -a . ../disk; cd ../disk
+        exec \"$0\" --json ui --port 0";
+    let usual = lab.sandbox.command(&[]);
+    let mut command = std::process::Command::new("/usr/bin/unshare");
+    command.args(["--map-root-user", "--mount", "/bin/sh", "-c", script, env!("CARGO_BIN_EXE_dpgui")]);
+    command.env_clear().envs(usual.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    command.current_dir(lab.sandbox.root());
+    let mut root = std::path::PathBuf::new();
+    let served = Served::by(command, |pid| {
+        let disk = lab.sandbox.path("disk");
+        root = std::path::Path::new(&format!("/proc/{pid}/root"))
+            .join(disk.strip_prefix("/").expect("absolute"));
+        std::fs::read_to_string(root.join(".dpgui/ui/token")).expect("a token")
+    });
+    (served, root)
+}
+
+/// All files with what is in them, but for the server's own locks.
+fn tree(root: &std::path::Path) -> BTreeMap<std::path::PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    let mut folders = vec![root.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).expect("read").flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                folders.push(path.clone());
+                found.insert(path, vec![]);
+            } else if path.extension().is_none_or(|it| it != "lock") {
+                found.insert(path.clone(), std::fs::read(&path).unwrap_or_default());
+            }
+        }
+    }
+    found
+}
+
+/// One change of each kind, each with more than was there.
+fn changes(served: &Served, disk: &str) -> [(&'static str, &'static str, Value); 6] {
+    let loaded = served.get("/api/configs/tiny.toml").ok();
+    let (training, dataset) = (&loaded["training"], &loaded["dataset"]);
+    let digests = json!({ "training": training["digest"], "dataset": dataset["digest"] });
+    let text = |it: &Value| format!("{}# {}\n", it["text"].as_str().expect("a text"), "x".repeat(5000));
+    let both = json!({ "training": text(training), "dataset": text(dataset), "digests": digests });
+    let none = json!({ "training": null, "dataset": null });
+    let one = json!({ "training": "epochs = 1\n", "dataset": null, "digests": none });
+    let image = format!("{disk}/data/a.png");
+    let caption = served.get(&format!("/api/caption?path={image}")).ok();
+    let caption = json!({ "path": image, "text": "b".repeat(5000), "digest": caption["digest"] });
+    [
+        ("PUT", "/api/configs/tiny.toml", both),
+        ("PUT", "/api/configs/new.toml", one),
+        ("PUT", "/api/caption", caption),
+        ("POST", "/api/queue", json!({ "held": true })),
+        ("POST", "/api/runs", json!({ "config": "tiny.toml" })),
+        ("POST", "/api/jobs", json!({ "kind": "data-check", "config": "tiny.toml" })),
+    ]
+}
+
+#[test]
+fn on_a_full_disk_each_change_is_refused_with_a_word_and_done_once_there_is_room() {
+    let lab = Lab::new(&[("STEPS", "3")]);
+    // Folders without anything in them are no halves of anything.
+    for folder in ["runs", ".dpgui/probes", ".dpgui/ui/jobs"] {
+        std::fs::create_dir_all(lab.sandbox.root().join(folder)).expect("made");
+    }
+    let (served, root) = on_a_small_disk(&lab);
+    let changes = changes(&served, &lab.sandbox.path("disk").display().to_string());
+    // To the last page.
+    let filler = root.join("filler");
+    let mut fill = std::fs::File::create(&filler).expect("made");
+    while std::io::Write::write(&mut fill, &[b'x'; 4096]).is_ok() {}
+    let before = tree(&root);
+    for (method, path, body) in &changes {
+        let reply = served.send(method, path, body);
+        let error = &reply.json()["error"];
+        assert_eq!((reply.status, &error["kind"]), (507, &json!("disk")), "{method} {path}: {error}");
+        assert!(error.to_string().contains("No space left"), "{method} {path}: {error}");
+        assert!(error["hint"].as_str().is_some_and(|it| it.contains("space")), "{method} {path}: {error}");
+        let after = tree(&root);
+        let half: Vec<_> = after.keys().filter(|it| before.get(*it) != after.get(*it)).collect();
+        assert!(half.is_empty(), "{method} {path} left {half:?}");
+        assert_eq!(before.len(), after.len(), "{method} {path} took something away");
+    }
+    // What is only asked is answered.
+    for path in ["/api/runs", "/api/settings", "/api/machine", "/api/configs", "/api/queue"] {
+        served.get(path).ok();
+    }
+    std::fs::remove_file(filler).expect("removed");
+    drop(fill);
+    for (method, path, body) in &changes {
+        let reply = served.send(method, path, body);
+        assert!((200..300).contains(&reply.status), "{method} {path}: {reply:?}");
+    }
+    let job = served.get("/api/jobs").ok();
+    assert_eq!(job.as_array().map(Vec::len), Some(1), "{job}");
+    assert_eq!(job_end(&served, &job[0])["state"], "done");
+    let run = until("the run ends", || {
+        let runs = served.get("/api/runs").ok();
+        (runs[0]["live"] == false).then(|| runs[0].clone())
+    });
+    assert_eq!(run["state"], "completed", "{run}");
+}
+
+#[test]
+fn the_machine_tells_which_torch_is_installed_without_asking_it() {
+    let lab = Lab::new(&[]);
+    let served = Served::start(&lab.sandbox, &[]);
+    assert_eq!(served.get("/api/machine").ok()["torch"], Value::Null);
+    for name in ["torchvision-0.28.0+cpu", "torch-2.13.0+cpu", "torch_fidelity-0.3.0"] {
+        lab.sandbox.write(format!("w/venv/lib/python3.12/site-packages/{name}.dist-info/METADATA"), "");
+    }
+    assert_eq!(served.get("/api/machine").ok()["torch"], "2.13.0+cpu");
+}
+
+#[test]
 fn a_job_that_is_killed_has_failed_whatever_it_had_said() {
     let lab = Lab::new(&[("STEPS", "0"), ("IGNORE", "INT,TERM"), ("SAVE", "no")]);
     let served = Served::start(&lab.sandbox, &[]);

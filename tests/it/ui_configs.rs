@@ -3,6 +3,7 @@
 
 use std::{fs, os::unix::fs::symlink, path::Path};
 
+use dpgui::platform::digest::Sha256;
 use serde_json::{Value, json};
 
 use crate::support::{
@@ -433,6 +434,110 @@ fn no_name_of_a_configuration_leads_out() {
     let names: Vec<_> = fs::read_dir(sandbox.path("w/configs")).expect("there").collect();
     assert_eq!(names.len(), 3, "{names:?}");
     nothing_happened_outside(&sandbox);
+}
+
+#[test]
+fn what_is_in_a_dataset_file_elsewhere_is_not_told() {
+    let sandbox = with_links_out();
+    sandbox.write("outside/x.toml", format!("{CANARY} = 1\nresolutions = [16]\n"));
+    let served = Served::start(&sandbox, &[]);
+    let (training, _) = pair(&served, "demo");
+    let outside = sandbox.path("outside/x.toml").display().to_string();
+    let no_such = sandbox.path("outside/y.toml").display().to_string();
+    for name in [&*outside, "../outside/x.toml", "configs/link.toml", "data/out/x.toml", &no_such] {
+        let training = set(&served, &training, "dataset", &json!(name));
+        let training = training.as_str().expect("a text");
+        let checked = checked(&served, training, None);
+        let text = checked.to_string();
+        assert!(!text.contains(CANARY), "{name}: {text}");
+        let hidden = |it: &&Value| it["message"].as_str().is_some_and(|it| it.contains("may be looked into"));
+        let finding = checked["findings"].as_array().expect("a list").iter().find(hidden).expect(name);
+        assert_eq!(
+            (&finding["severity"], &finding["key"]),
+            (&json!("warning"), &json!("dataset")),
+            "{finding}"
+        );
+        assert!(finding["fix"].as_str().is_some_and(|it| it.contains("ui.roots")), "{finding}");
+        let body = json!({ "name": "t.toml", "training": training, "dataset": null });
+        let mended = served.send("POST", "/api/configs/mend", &body);
+        assert!(!String::from_utf8_lossy(&mended.body).contains(CANARY), "{name}");
+    }
+    // Once it is granted, and on the terminal, it is read as any other.
+    sandbox.write(
+        "w/configs/t.toml",
+        set(&served, &training, "dataset", &json!(outside)).as_str().expect("a text"),
+    );
+    let said = sandbox.dpgui(&["config", "check", "configs/t.toml"]);
+    assert!(said.stdout.contains(CANARY) || said.stderr.contains(CANARY), "{said}");
+    let folder = sandbox.path("outside").display().to_string();
+    sandbox.write("w/dpgui.toml", format!("ui.roots = ['{folder}']\n"));
+    let training = set(&served, &training, "dataset", &json!(outside));
+    let found = checked(&served, training.as_str().expect("a text"), None).to_string();
+    assert!(found.contains(CANARY), "{found}");
+}
+
+/// The training file and the dataset file as they are on the disk.
+fn on_disk(sandbox: &Sandbox) -> [Option<String>; 2] {
+    ["tiny.toml", "tiny-dataset.toml"].map(|it| fs::read_to_string(sandbox.path("w/configs").join(it)).ok())
+}
+
+#[test]
+fn a_pair_is_written_whole_or_not_at_all_wherever_the_server_is_killed() {
+    const NAMED: &str = "dataset = 'configs/tiny-dataset.toml'\n";
+    let new = [format!("epochs = 2\n{NAMED}"), "resolutions = [32]\n".to_owned()];
+    for before in [None, Some([format!("epochs = 1\n{NAMED}"), "resolutions = [16]\n".to_owned()])] {
+        let (mut first, mut reached): (usize, Vec<String>) = (0, vec![]);
+        // The first time round nobody is killed, and what is reached on the way is noted.
+        for at in 0.. {
+            let mut sandbox = Sandbox::new();
+            for (name, text) in ["tiny.toml", "tiny-dataset.toml"].iter().zip(before.iter().flatten()) {
+                sandbox.write(format!("w/configs/{name}"), text);
+            }
+            let list = sandbox.path("reached");
+            let noted = || {
+                fs::read_to_string(&list).unwrap_or_default().lines().map(str::to_owned).collect::<Vec<_>>()
+            };
+            if at == 0 {
+                sandbox.env("DPGUI_TEST_CHECKPOINTS", &list);
+            } else {
+                let Some(name) = reached.get(first + at - 1) else { break };
+                let nth = reached[..first + at].iter().filter(|it| *it == name).count();
+                sandbox.env("DPGUI_TEST_KILL_AT", format!("{name}:{nth}"));
+            }
+            let served = Served::start(&sandbox, &[]);
+            let begins = noted().len();
+            let digest = |at: usize| before.as_ref().map(|it| Sha256::of(&it[at]).to_string());
+            let digests = json!({ "training": digest(0), "dataset": digest(1) });
+            let body = json!({ "training": new[0], "dataset": new[1], "digests": digests });
+            let reply = served.send("PUT", "/api/configs/tiny.toml", &body);
+            if at == 0 {
+                assert_eq!(reply.status, 200, "{reply:?}");
+                (first, reached) = (begins, noted());
+                assert!(reached.len() >= first + 5, "{reached:?}");
+                assert_eq!(on_disk(&sandbox), new.each_ref().map(|it| Some(it.clone())));
+                continue;
+            }
+            assert_eq!(reply.status, 0, "it was killed: {reply:?}");
+            drop(served);
+            sandbox.env("DPGUI_TEST_KILL_AT", "");
+            let half = on_disk(&sandbox);
+            assert!(
+                half[0] != Some(new[0].clone()) || half[1] == Some(new[1].clone()),
+                "it names what is there"
+            );
+            let served = Served::start(&sandbox, &[]);
+            let found = on_disk(&sandbox);
+            let old = [0, 1].map(|at| before.as_ref().map(|it| it[at].clone()));
+            let whole = new.each_ref().map(|it| Some(it.clone()));
+            assert!(found == old || found == whole, "{}: {found:?}", reached[first + at - 1]);
+            assert!(half == old || found == whole, "what had begun is finished");
+            // And it can be saved from there.
+            let digest = |text: &Option<String>| text.as_ref().map(|it| Sha256::of(it).to_string());
+            let digests = json!({ "training": digest(&found[0]), "dataset": digest(&found[1]) });
+            let body = json!({ "training": new[0], "dataset": new[1], "digests": digests });
+            served.send("PUT", "/api/configs/tiny.toml", &body).ok();
+        }
+    }
 }
 
 #[test]

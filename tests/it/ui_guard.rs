@@ -426,3 +426,95 @@ fn frames_that_are_none_end_their_own_stream_only() {
     assert!(matches!(next(&mut other), Frame::Said(_)));
     served.get("/api/queue").ok();
 }
+
+#[test]
+fn what_is_refused_before_a_route_is_reached_is_said_as_everything_is() {
+    let (_lab, served) = served();
+    let bearer = served.bearer();
+    let headers = [("Authorization", &*bearer), CHANGE[0], CHANGE[1]];
+    let check = |method: &str, path: &str, status, kind: &str| {
+        let reply = served.ask(method, path, &headers, if method == "GET" { b"" } else { b"{}" });
+        let said = (reply.status, reply.header("content-type"));
+        assert_eq!(said, (status, Some("application/json")), "{method} {path}: {reply:?}");
+        let error = &reply.json()["error"];
+        assert_eq!(error["kind"], kind, "{method} {path}");
+        assert!(error["message"].as_str().is_some_and(|it| !it.is_empty()), "{method} {path}: {error}");
+        reply
+    };
+    let allowed = check("DELETE", "/api/runs", 405, "usage");
+    assert!(allowed.header("allow").is_some_and(|it| it.contains("POST")), "{allowed:?}");
+    check("POST", "/", 405, "usage");
+    check("PATCH", "/api/queue", 405, "usage");
+    check("GET", "/api/nothing", 404, "not-found");
+    check("POST", "/api/nothing", 404, "not-found");
+    check("GET", "/api/runs/%ff", 400, "usage");
+    // As a page that is no WebSocket, in a version that nobody speaks, and without a key.
+    for path in ["/api/events", "/api/runs/20260101T000000Z-a/log"] {
+        check("GET", path, 400, "usage");
+        for more in ["Sec-WebSocket-Version: 7\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n", ""] {
+            let head = format!(
+                "GET {path} HTTP/1.1\r\nHost: localhost:{}\r\nAuthorization: {bearer}\r\nConnection: Upgrade\r\n\
+                 Upgrade: websocket\r\n{more}\r\n",
+                served.port
+            );
+            let mut stream = served.connect();
+            stream.write_all(head.as_bytes()).expect("sent");
+            stream.shutdown(std::net::Shutdown::Write).expect("said");
+            let mut all = String::new();
+            let _ = stream.read_to_string(&mut all);
+            assert!(
+                all.starts_with("HTTP/1.1 400") && all.contains("{\"error\":{\"kind\":\"usage\""),
+                "{all}"
+            );
+        }
+    }
+}
+
+#[test]
+fn who_signs_out_is_out_wherever_his_cookie_went_and_nobody_else_is() {
+    let (lab, served) = served();
+    let origin = format!("http://localhost:{}", served.port);
+    let value = session(&served);
+    let mine = format!("dpgui-{}={value}", served.port);
+    let link = lab.sandbox.dpgui(&["ui", "--link"]).ok().stdout;
+    let code = json!({ "token": link.trim().split_once("#t=").expect("a code").1 }).to_string();
+    let headers = [&CHANGE[..], &[("Origin", &*origin)]].concat();
+    let reply = served.ask("POST", "/api/session", &headers, code.as_bytes());
+    let other = reply.header("set-cookie").and_then(|it| it.split(';').next()).expect("a cookie").to_owned();
+    assert_ne!(mine, other);
+    let asks =
+        |served: &Served, cookie: &str| served.ask("GET", "/api/session", &[("Cookie", cookie)], b"").status;
+    let mut news = served.socket("/api/events", &[("Cookie", &*mine), ("Origin", &*origin)]).expect("let in");
+    let mut others =
+        served.socket("/api/events", &[("Cookie", &*other), ("Origin", &*origin)]).expect("let in");
+    let headers = [&headers[..], &[("Cookie", &*mine)]].concat();
+    let reply = served.ask("DELETE", "/api/session", &headers, b"{}");
+    assert_eq!(reply.status, 204, "{reply:?}");
+    assert!(reply.header("set-cookie").is_some_and(|it| it.contains("Max-Age=0")), "{reply:?}");
+    assert_eq!((asks(&served, &mine), asks(&served, &other)), (401, 204));
+    assert!((0..20).any(|_| matches!(next(&mut news), Frame::Closed)), "a stream ends with its session");
+    for _ in 0..3 {
+        assert!(matches!(next(&mut others), Frame::Said(_)), "and no other does");
+    }
+    // Who comes with the token has no session to end.
+    assert_eq!(served.send("DELETE", "/api/session", &json!({})).status, 204);
+    assert_eq!(served.get("/api/runs").status, 200);
+    let others_value = other.split_once('=').expect("a pair").1.to_owned();
+    drop(served);
+    // The next server knows it too.
+    let served = Served::start(&lab.sandbox, &[]);
+    let asks = |value: &str| asks(&served, &format!("dpgui-{}={value}", served.port));
+    assert_eq!((asks(&value), asks(&others_value)), (401, 204));
+}
+
+#[test]
+fn a_folder_that_is_not_there_is_not_made_by_asking_for_its_keys() {
+    let lab = Lab::new(&[]);
+    let nowhere = lab.sandbox.path("nowhere");
+    for option in ["--token", "--link", "--rotate-token"] {
+        let said = lab.sandbox.dpgui(&["-C", &nowhere.to_string_lossy(), "ui", option]);
+        assert_eq!(said.code, Some(2), "{option}: {said}");
+        assert!(said.stderr.contains("there is no workspace"), "{option}: {said}");
+        assert!(!nowhere.exists(), "{option}");
+    }
+}

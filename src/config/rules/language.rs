@@ -31,6 +31,10 @@ pub(in crate::config) fn unreadable(cause: &ConfigError, at: (&Path, Position)) 
             let fix = "name a dataset file, relative to the workspace";
             vec![Finding::error("dataset-exists", at, cause).fix(fix)]
         }
+        // The trainer reads it all the same.
+        ConfigError::Hidden { .. } => {
+            vec![Finding::warning("file-readable", at, cause).fix(cause.hint().unwrap_or_default())]
+        }
         ConfigError::Fs(cause) => {
             let message = error::in_one_line(cause);
             vec![Finding::error("file-readable", at, message).fix("make it readable")]

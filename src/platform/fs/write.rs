@@ -4,7 +4,7 @@ use std::{
     fs::{self, DirBuilder, File},
     io::{self, BufWriter, Read, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use super::{
@@ -22,8 +22,34 @@ pub fn write_stream(path: &Path, content: &mut dyn Read, mode: u32) -> Result<u6
     options.open(path).and_then(|mut file| io::copy(content, &mut file)).map_err(context("write", path))
 }
 
+/// A file that is written and synced beside its place. Without [taking it](Self::take_place) it is gone again.
+#[derive(Debug)]
+#[must_use]
+pub struct Staged {
+    temporary: PathBuf,
+    path: PathBuf,
+}
+
+impl Staged {
+    pub fn take_place(self) -> Result<()> {
+        rename(&self.temporary, &self.path)
+    }
+}
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        // One that has taken its place has no other any more.
+        let _ = fs::remove_file(&self.temporary);
+    }
+}
+
 /// Writes the whole file or nothing: a temporary one beside it, synced, renamed over it.
 pub fn write_atomic(path: &Path, bytes: impl AsRef<[u8]>) -> Result<()> {
+    stage(path, bytes)?.take_place()
+}
+
+/// The first half of [`write_atomic`], all that a full disk may refuse.
+pub fn stage(path: &Path, bytes: impl AsRef<[u8]>) -> Result<Staged> {
     let temporary = draft(path);
     let written = File::create(&temporary).and_then(|mut file| {
         // Who hid the old one from others means the new one too.
@@ -38,7 +64,7 @@ pub fn write_atomic(path: &Path, bytes: impl AsRef<[u8]>) -> Result<()> {
         return Err(context("write", path)(cause));
     }
     reach(Checkpoint::Written);
-    rename(&temporary, path)
+    Ok(Staged { temporary, path: path.to_owned() })
 }
 
 /// Like [`write_atomic`], and nobody else may ever read it.

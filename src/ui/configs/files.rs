@@ -27,7 +27,9 @@ use super::{
         roots::Roots,
         routes::Nothing,
     },
-    file, place,
+    file,
+    pair::{self, Change},
+    place,
 };
 
 /// Files that are listed: a folder with more is none of configurations.
@@ -186,9 +188,10 @@ pub fn save(app: &App, asked: &OfConfig, body: &SaveRequest) -> Answer<Digests> 
             .to_owned()
     };
     let _alone = WRITING.lock();
+    pair::finish(&app.workspace)?;
     fs::create_dir_all(&app.workspace.configs())?;
     let roots = Roots::with_configs(app)?;
-    let training = Change::of(&roots, &path, &body.training, body.digests.training.as_ref())?;
+    let training = change(&roots, &path, &body.training, body.digests.training.as_ref())?;
     let Some(text) = &body.dataset else {
         training.write()?;
         return Ok(Digests { training: Some(training.digest()), dataset: None });
@@ -203,63 +206,36 @@ pub fn save(app: &App, asked: &OfConfig, body: &SaveRequest) -> Answer<Digests> 
             "save the training file alone, or name one there: `dataset = 'configs/NAME-dataset.toml'`",
         ));
     }
-    let dataset = Change::of(&roots, &dataset_path, text, body.digests.dataset.as_ref())?;
+    let dataset = change(&roots, &dataset_path, text, body.digests.dataset.as_ref())?;
     // The training file last: it is the one that people and commands look for.
-    dataset.write()?;
-    if let Err(cause) = training.write() {
-        dataset.undo();
-        return Err(cause);
-    }
-    Ok(Digests { training: Some(training.digest()), dataset: Some(dataset.digest()) })
+    let pair = [dataset, training];
+    pair::write(&app.workspace, &pair)?;
+    let [dataset, training] = pair.map(|it| Some(it.digest()));
+    Ok(Digests { training, dataset })
 }
 
-/// A file that shall have another text.
-struct Change {
-    /// Behind a link, which stays one.
-    path: PathBuf,
-    before: Option<String>,
-    after: String,
-}
-
-impl Change {
-    /// `digest` is that of the file which the page had loaded.
-    fn of(roots: &Roots, path: &Path, text: &str, digest: Option<&String>) -> Answer<Self> {
-        // A link to nothing would become a file wherever it leads.
-        if fs::exists(path) && fs::resolved(path).is_err() {
-            let text = format!("`{}` is a link that leads nowhere", path.display());
-            return Err(Failure::conflict(Error::new(Kind::Usage, text).with_hint("remove it")));
-        }
-        let found = fs::exists(path).then(|| roots.find(path)).transpose()?;
-        let before = found.as_ref().map(|it| it.read_text(LARGEST)).transpose()?;
-        if before.as_ref().map(|it| Sha256::of(it).to_string()).as_ref() != digest {
-            let name = path.file_name().unwrap_or_default().display();
-            let text = match (&before, digest) {
-                (Some(_), None) => format!("there is a `{name}` already"),
-                (None, _) => format!("`{name}` was removed meanwhile"),
-                (Some(_), Some(_)) => format!("`{name}` was changed by somebody else meanwhile"),
-            };
-            let error = Error::new(Kind::Usage, text).with_hint("load it again, or save under another name");
-            return Err(Failure::conflict(error));
-        }
-        let after = masked::unmask(text, before.as_deref().unwrap_or_default()).map_err(unknown)?;
-        Ok(Self { path: found.map_or_else(|| path.to_owned(), |it| it.path), before, after })
+/// What shall become of the file at `path`; `digest` is that of the file which the page had loaded.
+fn change(roots: &Roots, path: &Path, text: &str, digest: Option<&String>) -> Answer<Change> {
+    // A link to nothing would become a file wherever it leads.
+    if fs::exists(path) && fs::resolved(path).is_err() {
+        let text = format!("`{}` is a link that leads nowhere", path.display());
+        return Err(Failure::conflict(Error::new(Kind::Usage, text).with_hint("remove it")));
     }
-
-    fn write(&self) -> Answer<()> {
-        Ok(fs::write_atomic(&self.path, &self.after)?)
-    }
-
-    /// As it was, as far as that is possible.
-    fn undo(&self) {
-        let _ = match &self.before {
-            Some(text) => fs::write_atomic(&self.path, text),
-            None => fs::remove_tree(&self.path),
+    let found = fs::exists(path).then(|| roots.find(path)).transpose()?;
+    let before = found.as_ref().map(|it| it.read_text(LARGEST)).transpose()?;
+    if before.as_ref().map(|it| Sha256::of(it).to_string()).as_ref() != digest {
+        let name = path.file_name().unwrap_or_default().display();
+        let text = match (&before, digest) {
+            (Some(_), None) => format!("there is a `{name}` already"),
+            (None, _) => format!("`{name}` was removed meanwhile"),
+            (Some(_), Some(_)) => format!("`{name}` was changed by somebody else meanwhile"),
         };
+        let error = Error::new(Kind::Usage, text).with_hint("load it again, or save under another name");
+        return Err(Failure::conflict(error));
     }
-
-    fn digest(&self) -> String {
-        Sha256::of(&self.after).to_string()
-    }
+    let after = masked::unmask(text, before.as_deref().unwrap_or_default()).map_err(unknown)?;
+    // Behind a link, which stays one.
+    Ok(Change { path: found.map_or_else(|| path.to_owned(), |it| it.path), before, after })
 }
 
 fn unknown(cause: Unknown) -> Failure {

@@ -81,7 +81,10 @@ pub async fn raw(
 }
 
 /// `bytes=a-b`, `bytes=a-` or `bytes=-n`, as a half-open range. Several ranges are none.
-fn range(header: Option<&str>, size: u64) -> Answer<Option<(u64, u64)>> {
+///
+/// # Errors
+/// When there are no such bytes among `size`.
+pub fn range(header: Option<&str>, size: u64) -> Answer<Option<(u64, u64)>> {
     let Some(text) = header else { return Ok(None) };
     let wrong = || Failure::http(StatusCode::RANGE_NOT_SATISFIABLE, "usage", "there are no such bytes");
     let (first, last) = text.strip_prefix("bytes=").and_then(|it| it.split_once('-')).ok_or_else(wrong)?;

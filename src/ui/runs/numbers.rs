@@ -1,16 +1,21 @@
 //! What runs measured: one run's numbers by columns, several runs side by side.
 
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, PoisonError},
+};
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     config::effective,
-    metrics::{Record, figures},
+    metrics::{Part, Record},
     output::plain,
     run::{
-        Outcome, RunError, RunId,
+        Outcome, RunDir, RunError, RunId,
         comparison::{self, Account},
-        measures::Measures,
+        measures::Growing,
     },
 };
 
@@ -54,19 +59,40 @@ pub struct Scalars {
     value: Vec<Option<f64>>,
 }
 
+/// Runs whose numbers are remembered: those that somebody looks at.
+const KEPT: usize = 8;
+
+/// What was read of the numbers of the runs that were asked for last.
+#[derive(Debug, Default)]
+pub struct Curves(Mutex<VecDeque<(RunId, Arc<Mutex<Growing>>)>>);
+
+impl Curves {
+    fn of(&self, dir: &RunDir) -> Arc<Mutex<Growing>> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = all.iter().position(|(id, _)| id == dir.id()).and_then(|at| all.remove(at));
+        let (id, curve) = match known {
+            Some(known) => known,
+            None => (dir.id().clone(), Arc::new(Mutex::new(Growing::of(dir)))),
+        };
+        all.push_back((id, Arc::clone(&curve)));
+        while all.len() > KEPT {
+            all.pop_front();
+        }
+        curve
+    }
+}
+
 fn finite(value: f64) -> Option<f64> {
     Some(value).filter(|it| it.is_finite())
 }
 
 pub fn metrics(app: &App, asked: &MetricsOf) -> Answer<Metrics> {
-    let dir = dir(&app.workspace, &asked.id)?;
-    let measures = Measures::of(&dir)?;
-    let smoothed = figures::smoothed(measures.steps.iter().map(|it| it.loss));
-    let from = asked.from.min(measures.steps.len());
-    let steps = &measures.steps[from..];
+    let curve = app.curves.of(&dir(&app.workspace, &asked.id)?);
+    let mut curve = curve.lock().unwrap_or_else(PoisonError::into_inner);
+    let Part { steps, smoothed, next } = curve.from(asked.from)?;
     let column = |of: fn(&Record) -> f64| steps.iter().map(|it| finite(of(it))).collect();
     let mut scalars: Vec<Scalars> = vec![];
-    for scalar in measures.scalars.iter().filter(|_| asked.from == 0) {
+    for scalar in curve.scalars().iter().filter(|_| asked.from == 0) {
         let at = scalars.iter().position(|it| it.tag == scalar.tag).unwrap_or_else(|| {
             scalars.push(Scalars { tag: scalar.tag.clone(), step: vec![], value: vec![] });
             scalars.len() - 1
@@ -75,11 +101,11 @@ pub fn metrics(app: &App, asked: &MetricsOf) -> Answer<Metrics> {
         scalars[at].value.push(finite(scalar.value));
     }
     Ok(Metrics {
-        next: measures.steps.len(),
+        next,
         step: steps.iter().map(|it| it.step).collect(),
         time: steps.iter().map(|it| it.time).collect(),
         loss: column(|it| it.loss),
-        smoothed: smoothed[from..].iter().copied().map(finite).collect(),
+        smoothed: smoothed.iter().copied().map(finite).collect(),
         seconds_per_step: steps.iter().map(|it| it.seconds_per_step).collect(),
         lr: column(|it| it.lr),
         grad_norm: column(|it| it.grad_norm),

@@ -3,7 +3,7 @@
 use std::{
     io::{Read, Write},
     net::TcpStream,
-    process::{Child, Stdio},
+    process::{Child, Command, Stdio},
     time::Duration,
 };
 
@@ -34,7 +34,12 @@ pub(crate) struct Reply {
 
 impl Served {
     pub(crate) fn start(sandbox: &Sandbox, args: &[&str]) -> Self {
-        let mut command = sandbox.command(&[&["--json", "ui", "--port", "0"], args].concat());
+        let command = sandbox.command(&[&["--json", "ui", "--port", "0"], args].concat());
+        Self::by(command, |_| sandbox.dpgui(&["ui", "--token"]).ok().stdout)
+    }
+
+    /// Started by a command that becomes the server; its token comes from `token`, which is given its process id.
+    pub(crate) fn by(mut command: Command, token: impl FnOnce(u32) -> String) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("it starts");
         let mut line = String::new();
         let mut events = std::io::BufReader::new(child.stdout.take().expect("piped"));
@@ -47,7 +52,7 @@ impl Served {
                 break event;
             }
         };
-        let token = sandbox.dpgui(&["ui", "--token"]).ok().stdout.trim().to_owned();
+        let token = token(child.id()).trim().to_owned();
         Self {
             child,
             port: u16::try_from(serving["port"].as_u64().expect("a port")).expect("a port"),

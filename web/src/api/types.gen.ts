@@ -590,6 +590,8 @@ export interface components {
             wsl: boolean;
             /** @description NVIDIA's. */
             driver?: string | null;
+            /** @description The version that is installed, with what it was built for; `null` before setup. */
+            torch?: string | null;
             gpus: components["schemas"]["GpuModel"][];
             /**
              * Format: uint
