@@ -58,6 +58,12 @@ impl Roots {
         Ok(Self::new(named, &app.workspace.internal()))
     }
 
+    /// What can be seen while a broken `dpgui.toml` grants nothing.
+    pub fn of_workspace(app: &App) -> Self {
+        let named = vec![app.workspace.root().to_owned(), app.workspace.configs()];
+        Self::new(named, &app.workspace.internal())
+    }
+
     fn new(named: Vec<PathBuf>, internal: &Path) -> Self {
         let real = named.iter().map(|it| fs::real_path(it)).collect();
         Self { named, real, internal: fs::real_path(internal) }

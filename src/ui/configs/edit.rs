@@ -148,7 +148,7 @@ pub struct Derived {
 pub fn check(app: &App, _: &Nothing, body: &CheckRequest) -> Answer<CheckedPair> {
     let path = path(app, body.name.as_deref())?;
     let (gpus, steps) = (body.gpus.filter(|it| *it > 0), body.batches_per_epoch);
-    let pair = unsaved(app, &path, body.training.clone(), body.dataset.clone())?;
+    let pair = unsaved(app, &path, body.training.clone(), body.dataset.clone());
     let checked = pair.check(gpus);
     let values = |path: &Path| pair.source(path).map_or(Value::Null, |it| written_values(&it));
     Ok(CheckedPair {
@@ -165,10 +165,10 @@ fn path(app: &App, name: Option<&str>) -> Answer<PathBuf> {
 }
 
 /// Files that it names are read where the page may see them: what is in others is nobody's business here.
-fn unsaved(app: &App, path: &Path, training: String, dataset: Option<String>) -> Answer<Unsaved> {
-    let roots = Roots::with_configs(app)?;
+fn unsaved(app: &App, path: &Path, training: String, dataset: Option<String>) -> Unsaved {
+    let roots = Roots::with_configs(app).unwrap_or_else(|_| Roots::of_workspace(app));
     let pair = Unsaved::new(path, training, dataset, &app.workspace, &app.host.env);
-    Ok(pair.seeing(Arc::new(move |path| roots.covers(path))))
+    pair.seeing(Arc::new(move |path| roots.covers(path)))
 }
 
 impl Finding {
@@ -265,7 +265,7 @@ pub struct MendedPair {
 /// Mends what can be mended without a choice, as `dpgui config check --fix`.
 pub fn mend(app: &App, _: &Nothing, body: &MendRequest) -> Answer<MendedPair> {
     let path = path(app, body.name.as_deref())?;
-    let mut pair = unsaved(app, &path, body.training.clone(), body.dataset.clone())?;
+    let mut pair = unsaved(app, &path, body.training.clone(), body.dataset.clone());
     let changes = pair.mend()?;
     let (training, dataset) = pair.texts();
     Ok(MendedPair { training: training.to_owned(), dataset: dataset.map(str::to_owned), changes })
