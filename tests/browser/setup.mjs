@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { accessible, say, serve, shots, until, visitor, workspace } from "./support.mjs";
+import { accessible, narrow, say, serve, shots, until, visitor, workspace } from "./support.mjs";
 
 /** Notes every state that the page shows of a step, in order. */
 const note = () => {
