@@ -16,12 +16,13 @@ use crate::{
         index_settings::PipSettings,
         lock::{Locks, Policy, Scope},
         packages::CpuIndex,
+        page::Page,
         plan::{Selection, Total},
         step::Site,
         torch::Profile,
         verify::Imported,
     },
-    platform::{fs, lock::Lock, net::Http, patience::Patience, process::as_typed},
+    platform::{fs, lock::Lock, net::Http, patience::Patience, process::as_typed, signal},
     vendor::{lock::LockFile, sources::Sources},
     workspace::{Settings, remember::Choices},
 };
@@ -93,6 +94,7 @@ struct PolicyArgs {
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
     let settings = context.settings()?;
     if !args.plan {
+        say_what_an_interrupt_means(context)?;
         context.finish_switch(args.lock.if_locked())?;
     }
     let wish = wish(args, context, &settings)?;
@@ -119,6 +121,10 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
         return repair::run(args.repair, context, (setup, &wish, choices), args.lock.if_locked());
     }
     setup.require_all_here()?;
+    if matches!(wish.purpose, Purpose::Trainer { .. }) && Page::is_left_out_offline(&site) {
+        let why = "the web page is left out, for its packages come from the network";
+        context.output.note(format_args!("{why}: `dpgui setup` with one builds it"));
+    }
     let done = setup.apply(args.lock.if_locked(), choices)?;
     context.output.event(&done);
     // A part of a setup is no workspace to train in yet.
@@ -126,6 +132,17 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
         next(context);
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Ctrl-C ends a setup as a kill does. It deserves a word, and nothing else.
+fn say_what_an_interrupt_means(context: &Context) -> Result<(), Error> {
+    let output = context.output.clone();
+    let on_interrupt = move |_| {
+        output.note("\ninterrupted: the same command goes on where this one was");
+        signal::end_interrupted();
+    };
+    signal::catch_interrupts(on_interrupt)
+        .map_err(|cause| Error::new(Kind::Bug, format!("cannot wait for Ctrl-C: {cause}")))
 }
 
 impl DownloadArgs {

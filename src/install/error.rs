@@ -71,6 +71,8 @@ pub enum InstallError {
     NotUtf8 { root: PathBuf },
     #[error("offline, and {} missing that a setup needs", if *count == 1 { "1 thing is".to_owned() } else { format!("{count} things are") })]
     Offline { count: usize },
+    #[error("there is no bundle `{}`", path.display())]
+    MissingBundle { path: PathBuf },
     #[error("the bundle `{}` is damaged: {problem}", path.display())]
     BadBundle { path: PathBuf, problem: String },
     #[error("`{}` is for {of}, and this machine is {here}", path.display())]
@@ -164,6 +166,7 @@ impl Report for InstallError {
             | Self::NotUtf8 { .. }
             | Self::BadPython { .. }
             | Self::NoBundle { .. }
+            | Self::MissingBundle { .. }
             | Self::UnknownStep(..) => Kind::Usage,
             Self::Program { kind, .. } => *kind,
             Self::Verify { .. } | Self::Surprise | Self::Switched | Self::GivenUp => Kind::Failed,
@@ -202,7 +205,8 @@ impl Report for InstallError {
             Self::Cache { source, .. } => Some(another_cache(source.is_full())),
             Self::CacheFull { .. } => Some(another_cache(true)),
             Self::WrongDigest { .. } | Self::WrongSize { .. } | Self::TooLong { .. } => Some(
-                "do not use this mirror, or pin its file's digest under `[sources]` in `dpgui.toml`"
+                "this place sends something else, a login page perhaps: name another one with `places` under `[sources]` \
+                 in `dpgui.toml`, or pin its file's digest there if you know that it is right"
                     .to_owned(),
             ),
             Self::BadArchive { .. } => Some("get the archive from its publisher".to_owned()),
@@ -210,12 +214,15 @@ impl Report for InstallError {
                 Some("free some space, or choose another workspace with `-C DIR`".to_owned())
             }
             Self::NoPython { wanted, why, .. } => {
-                Some(format!("install Python {wanted} or newer, or give one with `--python PATH` ({why})"))
+                Some(format!("install Python {wanted} or newer, or give one with `dpgui setup --python PATH` ({why})"))
             }
             Self::BadPython { .. } => {
-                Some("give the path of a real interpreter with `--python PATH`".to_owned())
+                Some("give the path of a real interpreter with `dpgui setup --python PATH`".to_owned())
             }
             Self::NoBundle { hint, .. } => Some((*hint).to_owned()),
+            Self::MissingBundle { .. } => {
+                Some("make one with `dpgui bundle create FILE` on a machine with a network".to_owned())
+            }
             Self::NoPip => {
                 Some("install pip (Debian: `apt install python3-pip`), then run this again".to_owned())
             }

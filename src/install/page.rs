@@ -58,9 +58,17 @@ impl<'a> Page<'a> {
     /// `None` where there is no need for it: the binary has the page, an update is being prepared, or nobody wants it.
     /// Without a network it is left out, for a training goes without it.
     pub fn wanted(site: &'a Site) -> Result<Option<Self>, InstallError> {
-        let no = site.host.env.text(WANTED).is_some_and(|it| ["0", "no", "off", "false"].contains(&it));
-        let leaves_out = no || cfg!(feature = "page") || !site.workspace.is_live() || site.http.is_offline();
+        let leaves_out = is_unwanted(site)
+            || cfg!(feature = "page")
+            || !site.workspace.is_live()
+            || site.http.is_offline();
         Ok(if leaves_out { None } else { Some(Self { site, node: Node::new(site)? }) })
+    }
+
+    /// It would be built if there were a network.
+    pub fn is_left_out_offline(site: &Site) -> bool {
+        let is_there = fs::is_file(&site.workspace.page().join("index.html"));
+        site.http.is_offline() && !is_there && !cfg!(feature = "page") && !is_unwanted(site)
     }
 
     fn inputs() -> Sha256 {
@@ -111,6 +119,10 @@ impl<'a> Page<'a> {
         turn.go_on()?;
         program::run(self.site.http.halt(), command, what, &mut |_| ())
     }
+}
+
+fn is_unwanted(site: &Site) -> bool {
+    site.host.env.text(WANTED).is_some_and(|it| ["0", "no", "off", "false"].contains(&it))
 }
 
 /// Writes `x.js.gz` beside each `x.js`, so that the server need not compress.

@@ -173,6 +173,11 @@ impl Receipt {
     }
 }
 
+/// It was made by a setup, and nobody can read any more what from.
+pub fn is_damaged(dir: &Path) -> bool {
+    fs::exists(&dir.join(NAME)) && Receipt::of(dir).is_none()
+}
+
 /// What the artefact in `dir` was made from counts for nothing any more, so the next setup makes it anew, whoever is
 /// killed before.
 pub fn revoke(dir: &Path) -> Result<(), FsError> {
@@ -206,7 +211,7 @@ pub fn stage<F: Into<Filled>>(
     live: &Path,
     fill: impl FnOnce(&Path) -> Result<F, InstallError>,
 ) -> Result<Receipt, InstallError> {
-    if !fs::names(live)?.is_empty() && Receipt::of(live).is_none() {
+    if !fs::names(live)?.is_empty() && Receipt::of(live).is_none() && !is_damaged(live) {
         return Err(InstallError::Foreign { path: live.to_owned() });
     }
     // A link to a bigger disk is the user's: what it leads to is replaced, and staged there too.
@@ -322,6 +327,18 @@ mod tests {
             stage(&live, |_| Ok(Receipt::new(inputs(&"1.0"), "thing", "here"))).expect_err("not ours");
         assert_eq!(error.to_string(), format!("`{}` is there, and no setup made it", live.display()));
         assert_eq!(fs::names(&live).expect("listed"), ["mine"]);
+    }
+
+    #[test]
+    fn what_has_a_damaged_receipt_is_made_anew() {
+        let dir = tempfile::tempdir().expect("a temp dir");
+        let live = dir.path().join("venv");
+        fs::create_dir_all(&live).expect("created");
+        for name in [NAME, "half"] {
+            fs::write_atomic(&live.join(name), "{").expect("written");
+        }
+        stage(&live, |_| Ok(Receipt::new(inputs(&"1.0"), "thing", "here"))).expect("made");
+        assert_eq!(fs::names(&live).expect("listed"), [".dpgui-manifest", NAME]);
     }
 
     #[test]

@@ -251,6 +251,12 @@ impl Venv<'_> {
         answer.packages.0.iter().filter_map(look).collect()
     }
 
+    /// The environment is there, and what it links to is not.
+    fn lacks_only_python(&self) -> bool {
+        let venv = self.site.workspace.venv();
+        Receipt::of(&venv).is_some() && !receipt::is_revoked(&venv) && self.python.interpreter().is_none()
+    }
+
     /// Packages whose absence shows that somebody took the environment apart.
     fn is_whole(&self) -> bool {
         let libs = self.site.workspace.venv().join("lib");
@@ -286,10 +292,11 @@ impl Step for Venv<'_> {
         let what = self.what();
         let missing = |why: &str| Status::Missing { what: what.clone(), why: why.to_owned() };
         let Some(receipt) = Receipt::of(&self.site.workspace.venv()) else {
-            return Ok(missing("not installed"));
+            let is_damaged = receipt::is_damaged(&self.site.workspace.venv());
+            return Ok(missing(if is_damaged { "its receipt cannot be read" } else { "not installed" }));
         };
         let Some(interpreter) = self.python.interpreter() else {
-            return Ok(missing("the Python that it is made from is missing"));
+            return Ok(missing("its Python is missing: it stays as it is if the same one comes back"));
         };
         let is_made_of = |it: &Answer| receipt.inputs == self.inputs(&interpreter, &it.packages);
         let answers = self.answers()?;
@@ -305,6 +312,9 @@ impl Step for Venv<'_> {
     }
 
     fn cost(&self) -> Cost {
+        if self.lacks_only_python() {
+            return Cost { bytes: Some(0), disk: Some(0) };
+        }
         // The one that will be installed: PyTorch's CPU index has a tenth of the bytes, and may not answer.
         let answers = self.answers().unwrap_or_default();
         let answer = match &answers[..] {
@@ -327,6 +337,12 @@ impl Step for Venv<'_> {
 
     fn apply(&self, turn: &Turn) -> Result<String, InstallError> {
         update::give_back(&self.site.workspace)?;
+        if self.lacks_only_python() {
+            turn.wait_for(&StepId::Python)?;
+            if let Status::Satisfied { what } = self.inspect()? {
+                return Ok(format!("{what}, as it was"));
+            }
+        }
         // What pip is set up for takes a second or two to find out: uv is on its way meanwhile.
         index_settings::uv_env(self.site);
         turn.wait_for(&StepId::Uv)?;

@@ -54,7 +54,7 @@ pub enum NetError {
     Unreachable { url: String, source: reqwest::Error },
     #[error("the certificate of `{url}` is not trusted")]
     Certificate { url: String, source: reqwest::Error },
-    #[error("`{url}` answered {status}")]
+    #[error("`{url}` answered {status}{}", asks_for(*retry_after))]
     Status { url: String, status: StatusCode, retry_after: Option<Duration> },
     #[error("the connection to `{url}` broke off")]
     Broken { url: String, source: io::Error },
@@ -64,6 +64,12 @@ pub enum NetError {
     Encoded { url: String, encoding: String },
     #[error("`{url}` sends another part of its file than the one it was asked for: {problem}")]
     WrongPart { url: String, problem: String },
+}
+
+/// `, and asks to come back in 60 min`
+fn asks_for(pause: Option<Duration>) -> String {
+    let long = pause.filter(|it| *it >= Duration::from_mins(1));
+    long.map(|it| format!(", and asks to come back in {} min", it.as_secs().div_ceil(60))).unwrap_or_default()
 }
 
 impl NetError {
@@ -106,6 +112,9 @@ impl Report for NetError {
             }
             Self::Redirects { .. } | Self::Encoded { .. } | Self::WrongPart { .. } => {
                 "a proxy may be in the way; name a mirror under `[sources]` in `dpgui.toml`".to_owned()
+            }
+            Self::Status { retry_after: Some(pause), .. } if *pause >= Duration::from_mins(1) => {
+                "run the same command then: what has come stays".to_owned()
             }
             Self::Unreachable { .. } | Self::Broken { .. } | Self::Status { .. } => {
                 "check the network and the proxy settings, or name a mirror under `[sources]` in `dpgui.toml`"

@@ -13,6 +13,9 @@ const TRIES: u32 = 5;
 /// Tries where nobody answers and there is another way to the same thing.
 const TRIES_WITH_ANOTHER_WAY: u32 = 2;
 
+/// Who asks for a longer pause is not asked again: the user knows better what to do meanwhile.
+const TOO_LONG: Duration = Duration::from_mins(10);
+
 /// The tries at one thing.
 #[derive(Clone, Debug)]
 pub struct Retries {
@@ -39,7 +42,7 @@ impl Retries {
             return None;
         }
         if let NetError::Status { retry_after: Some(asked), .. } = error {
-            return Some((*asked).min(self.patience.longest_asked));
+            return (*asked <= TOO_LONG).then(|| (*asked).min(self.patience.longest_asked));
         }
         let limit = self.patience.first_pause.saturating_mul(1 << (self.failed - 1));
         Some(limit.min(self.patience.longest_pause).mul_f64(self.random.fraction()))
@@ -102,15 +105,16 @@ mod tests {
 
     #[test]
     fn a_server_that_says_when_to_come_back_is_obeyed_within_reason() {
-        let check = |asked, expected| {
+        let check = |asked, expected: &[Duration]| {
             let status = StatusCode::TOO_MANY_REQUESTS;
             let error = NetError::Status { url: String::new(), status, retry_after: Some(asked) };
             let mut retries = Retries::new(false, Patience::default());
             let pauses: Vec<_> = std::iter::from_fn(|| retries.after(&error)).collect();
-            assert_eq!(pauses, [expected; 4]);
+            assert_eq!(pauses, expected);
         };
-        check(Duration::from_secs(3), Duration::from_secs(3));
-        check(Duration::from_hours(1), Duration::from_mins(2));
+        check(Duration::from_secs(3), &[Duration::from_secs(3); 4]);
+        check(Duration::from_mins(5), &[Duration::from_mins(2); 4]);
+        check(Duration::from_hours(1), &[]);
     }
 
     #[test]

@@ -145,6 +145,11 @@ pub fn catch_interrupts(mut on_interrupt: impl FnMut(u32) + Send + 'static) -> i
     Ok(())
 }
 
+/// Ends this process by SIGINT, as if it had not been caught: whoever started it can tell.
+pub fn end_interrupted() {
+    let _ = signal_hook::low_level::emulate_default_handler(Signal::SIGINT as i32);
+}
+
 /// SIGHUP: the terminal is gone.
 pub const HANG_UP: i32 = Signal::SIGHUP as i32;
 

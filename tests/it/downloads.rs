@@ -226,15 +226,18 @@ fn what_cannot_be_had_is_an_error_with_the_next_step_and_what_is_good_of_it_is_k
     const MIRROR: &str = "\n\nhint: check the network and the proxy settings, or name a mirror under `[sources]` in `dpgui.toml`";
     const PROXY: &str =
         "\n\nhint: a proxy may be in the way; name a mirror under `[sources]` in `dpgui.toml`";
-    const PIN: &str =
-        "\n\nhint: do not use this mirror, or pin its file's digest under `[sources]` in `dpgui.toml`";
+    const PIN: &str = "\n\nhint: this place sends something else, a login page perhaps: name another one with `places` under `[sources]` in `dpgui.toml`, or pin its file's digest there if you know that it is right";
+    const LATER: &str = "\n\nhint: run the same command then: what has come stays";
     let network = |told: &str, hint: &str| format!("error: `SERVER/file` {told}{hint}");
     let five = ["0"; 5];
     let busy = network("answered 500 Internal Server Error", MIRROR);
     check_failure(&Fault::Status(500, "Oops"), None, (3, &busy), &five, 0);
-    let many = network("answered 429 Too Many Requests", MIRROR);
+    let many = network("answered 429 Too Many Requests, and asks to come back in 2 min", LATER);
     let later = Fault::StatusWith(429, "Slow down", "Retry-After: 100".to_owned());
     check_failure(&later, None, (3, &many), &five, 0);
+    let many = network("answered 503 Service Unavailable, and asks to come back in 60 min", LATER);
+    let much_later = Fault::StatusWith(503, "Closed", "Retry-After: 3600".to_owned());
+    check_failure(&much_later, None, (3, &many), &["0"], 0);
     for (status, told) in
         [(404, "404 Not Found"), (410, "410 Gone"), (401, "401 Unauthorized"), (403, "403 Forbidden")]
     {
@@ -290,7 +293,11 @@ fn a_busy_server_is_asked_again_when_it_says_and_what_came_before_is_kept() {
     // The second is cut to the longest that this test has patience for.
     assert_eq!(
         pauses,
-        ["; trying again in 0.0 s", "; trying again in 0.1 s", "; trying again in 0.0 s"],
+        [
+            "; trying again in 0.0 s",
+            ", and asks to come back in 2 min; trying again in 0.1 s",
+            "; trying again in 0.0 s"
+        ],
         "{said:?}"
     );
     world.server.always(None);
@@ -327,7 +334,7 @@ fn a_wrong_file_is_worse_news_than_a_missing_one() {
     let told = format!(
         "error: no place to get `file` from is left\n  caused by: `SERVER/wrong` is not the file that is pinned: its \
          sha256 is {found}, expected {expected}\n\n\
-         hint: do not use this mirror, or pin its file's digest under `[sources]` in `dpgui.toml`"
+         hint: this place sends something else, a login page perhaps: name another one with `places` under `[sources]` in `dpgui.toml`, or pin its file's digest there if you know that it is right"
     );
     assert_eq!(world.told(error), (4, told));
     assert_eq!(world.left(), Vec::<String>::new());
@@ -340,7 +347,7 @@ fn a_file_of_known_size_is_cut_off_where_it_goes_on() {
     world.server.always(EndChunks(usize::MAX));
     let error = world.fetch(Some(LENGTH), &["/long"]).expect_err("too long");
     let told = "error: `SERVER/long` is not the file that is pinned: it goes on after the expected 300000 bytes\n\n\
-                hint: do not use this mirror, or pin its file's digest under `[sources]` in `dpgui.toml`";
+                hint: this place sends something else, a login page perhaps: name another one with `places` under `[sources]` in `dpgui.toml`, or pin its file's digest there if you know that it is right";
     assert_eq!(world.told(error), (4, told.to_owned()));
     assert_eq!(world.left(), Vec::<String>::new());
     world.server.always(None);

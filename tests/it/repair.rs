@@ -4,6 +4,7 @@ use std::{fs, path::PathBuf};
 
 use crate::support::{
     git_repository::say,
+    lab::{kill, until},
     sandbox::{Said, Sandbox},
     small_world::SmallWorld,
 };
@@ -185,4 +186,64 @@ fn what_is_not_there_at_all_is_missing_and_a_repair_makes_it() {
     for args in [&["setup", "--full"][..], &["setup", "--discard"], &["setup", "--verify", "--plan"]] {
         assert_eq!(sandbox.dpgui(args).code, Some(2), "{args:?}");
     }
+}
+
+#[test]
+fn an_environment_whose_python_was_gone_for_a_while_is_kept() {
+    let world = SmallWorld::start();
+    let sandbox = world.sandbox();
+    sandbox.dpgui(&["setup"]).ok();
+    let receipt = || fs::read_to_string(sandbox.path("w/venv/.dpgui-receipt.json")).expect("there");
+    let before = receipt();
+    fs::remove_file(sandbox.path("w/.dpgui/receipts/python.json")).expect("there");
+    let planned = sandbox.dpgui(&["setup", "--plan"]).ok();
+    assert!(planned.stderr.contains("it stays as it is if the same one comes back"), "{planned}");
+    let requests = world.index.server.requests().len();
+    let said = sandbox.dpgui(&["setup"]).ok();
+    assert!(said.stderr.contains(", as it was"), "{said}");
+    let fetched: Vec<_> = world
+        .index
+        .server
+        .requests()
+        .split_off(requests)
+        .into_iter()
+        .filter(|it| it.contains(".whl "))
+        .collect();
+    assert_eq!((fetched, receipt()), (vec![], before), "{said}");
+}
+
+#[test]
+fn a_receipt_that_cannot_be_read_costs_its_part_and_nothing_else() {
+    let world = SmallWorld::start();
+    let sandbox = world.sandbox();
+    sandbox.dpgui(&["setup"]).ok();
+    sandbox.write("w/tools/node/.dpgui-receipt.json", "{");
+    let checks = sandbox.dpgui(&["doctor", "--json"]).events();
+    let found: Vec<_> =
+        checks.iter().filter(|it| it["id"] == "receipt" && it["verdict"] == "warning").collect();
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(
+        (&found[0]["subject"], &found[0]["advice"]),
+        (&"node".into(), &"run `dpgui setup`, which makes it anew".into())
+    );
+    assert_eq!(done(&sandbox, &[]), ["node"]);
+}
+
+#[test]
+fn whoever_interrupts_a_setup_is_told_that_it_goes_on() {
+    let world = SmallWorld::start();
+    let sandbox = world.sandbox();
+    let mut command = sandbox.command(&["setup"]);
+    let child = command.stderr(std::process::Stdio::piped()).spawn().expect("it starts");
+    until("it has begun", || sandbox.path("w/.dpgui").exists().then_some(()));
+    kill(child.id(), "INT");
+    let ended = child.wait_with_output().expect("it ends");
+    assert_eq!(
+        std::os::unix::process::ExitStatusExt::signal(&ended.status),
+        Some(2),
+        "as a shell expects it"
+    );
+    let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert!(said.contains("interrupted: the same command goes on where this one was"), "{said}");
+    sandbox.dpgui(&["setup"]).ok();
 }

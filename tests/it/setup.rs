@@ -154,7 +154,7 @@ fn a_wrong_digest_is_refused_and_leaves_nothing() {
     let said = setup_node(&sandbox);
     assert_eq!(said.code, Some(4), "{said}");
     assert!(said.stderr.contains("is not the file that is pinned: its sha256 is"), "{said}");
-    assert!(said.stderr.contains("\nhint: do not use this mirror"), "{said}");
+    assert!(said.stderr.contains("\nhint: this place sends something else"), "{said}");
     assert!(!sandbox.path("w/tools/node").exists());
     assert_eq!(fs::read_dir(sandbox.path("home/.cache/dpgui/downloads")).expect("there").count(), 0);
 }
@@ -583,7 +583,7 @@ fn a_python_that_is_none_is_refused_with_its_reason_and_in_few_words() {
         assert_eq!(said.code, Some(2), "{said}");
         assert!(!sandbox.path("w/dpgui.toml").exists(), "it is not remembered: {said}");
         let error = said.stderr.split_once("error: ").expect("an error").1;
-        let hint = "\n\nhint: give the path of a real interpreter with `--python PATH`\n";
+        let hint = "\n\nhint: give the path of a real interpreter with `dpgui setup --python PATH`\n";
         assert_eq!(
             error,
             format!("`{python}` cannot be used as the Python of the environment: {expected}{hint}")

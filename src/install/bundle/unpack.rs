@@ -64,6 +64,9 @@ fn bring_all(inlet: &mut Inlet<'_>, arch: Arch, progress: &Progress) -> Result<B
     let path = inlet.path;
     let bad = |problem: String| refusal(path, &problem);
     let unreadable = |cause: std::io::Error| bad(in_one_line(&cause));
+    if fs::is_missing(path) {
+        return Err(InstallError::MissingBundle { path: path.to_owned() });
+    }
     let mut archive = tar::Archive::new(BufReader::with_capacity(1 << 20, fs::open(path)?));
     let mut entries = archive.entries().map_err(unreadable)?;
     let first = entries.next().ok_or_else(|| bad("it is empty".to_owned()))?.map_err(unreadable)?;

@@ -16,7 +16,7 @@ use super::{
     super::{
         cache::sweep::{Sweep, Swept},
         leftovers, purpose_of,
-        receipt::Receipt,
+        receipt::{self, Receipt},
     },
     Scene,
     check::{Check, Fix},
@@ -110,7 +110,7 @@ fn interpreter(workspace: &Workspace) -> Check {
     }
     let lost = fs::link_target(&python).map_or(String::new(), |it| format!(", a link to `{}`", it.display()));
     Check::problem("interpreter", format_args!("`{}`{lost} leads nowhere", python.display()))
-        .advise("remove the folder `venv` and run `dpgui setup`")
+        .advise("run `dpgui setup`, which brings its Python back or makes it anew")
 }
 
 /// Receipts that nobody can read: what they vouch for counts as not there.
@@ -138,10 +138,12 @@ pub(super) fn receipts(scene: &Scene) -> Vec<Check> {
 fn judge_receipt(dir: &Path, receipt: Option<String>) -> Check {
     let check = match receipt {
         Some(what) => Check::ok("receipt", what),
-        None => {
-            Check::warning("receipt", format_args!("`{}` has no receipt that can be read", dir.display()))
-                .advise("if it is yours, leave it; if dpgui made it, remove the folder and run `dpgui setup`")
+        None if receipt::is_damaged(dir) => {
+            Check::warning("receipt", format_args!("the receipt of `{}` cannot be read", dir.display()))
+                .advise("run `dpgui setup`, which makes it anew")
         }
+        None => Check::warning("receipt", format_args!("`{}` has no receipt", dir.display()))
+            .advise("if it is yours, leave it; if dpgui made it, remove the folder and run `dpgui setup`"),
     };
     check.about(dir.file_name().unwrap_or_default().display())
 }
@@ -171,7 +173,8 @@ fn judge_checkout(name: &str, state: Result<State, GitError>) -> Check {
                 Check::warning("checkout", what)
             };
             check.advise(format_args!(
-                "`git -C vendor/{name} diff` shows them; `git -C vendor/{name} checkout .` undoes them"
+                "`git -C vendor/{name} diff` shows them; `dpgui setup --repair --discard` undoes all edits and keeps them \
+                 as patches"
             ))
         }
         Ok(State::AtCommit) => Check::ok("checkout", "as committed"),
