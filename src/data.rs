@@ -20,6 +20,6 @@ pub mod survey;
 mod thumbnail;
 
 pub use captions::{Beside, beside, in_json as captions_in_json};
-pub use findings::counted;
+pub use findings::{counted, grouped};
 pub use survey::{Directory, Drop, Fate, Item, Site, Survey, survey, survey_for};
 pub use thumbnail::{NoPicture, Thumbnails};

@@ -56,7 +56,7 @@ pub fn counted(count: usize, what: &str) -> String {
 }
 
 /// `1,234`.
-pub(super) fn grouped(count: usize) -> String {
+pub fn grouped(count: usize) -> String {
     let digits = count.to_string();
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {

@@ -15,6 +15,8 @@ use dpgui::{
 };
 use serde_json::Value;
 
+use crate::support::oracle;
+
 /// About what is on the disk of whoever asks: the trainer was asked without model files and without media.
 const OF_THE_DISK: [&str; 10] = [
     "adapter-files-exist",
@@ -71,13 +73,17 @@ const VALUES_READ_LATER: [(&str, &str); 20] = [
 
 /// What the trainer was not asked for, because a stand-in took that part (`tests/differential/README.md`), or takes
 /// although it is nonsense.
-const NOT_ASKED: [&str; 9] = [
+const NOT_ASKED: [&str; 11] = [
     "activation-checkpointing-value",
+    // The schedulers are stand-ins, which do not calculate with it.
+    "cosmos-predict2-optimizer-lr",
     // A training that `max_steps` ends before its first epoch does.
     "epochs-present",
     "full-finetune-cannot-save",
     "full-finetune-no-names",
     "key-present",
+    // Noticed by the first save, for which the question may be too short.
+    "lokr-not-for-flux",
     // Of torchao's nothing is asked.
     "optimizer-kwargs",
     "partition-split-required",
@@ -144,9 +150,28 @@ fn is_of_the_start(fact: Fact) -> bool {
 
 #[test]
 fn what_the_trainer_refuses_at_its_start_is_an_error_and_what_it_takes_is_none() {
+    compare_starts(include_str!("../data/differential/config.jsonl"), &[]);
+}
+
+/// Of values that nobody means, Python happens to take some: `'True'` for true, -1 for fewer than none. Which ones these
+/// are is known, key by key, of the questions that are kept, and not of new ones.
+const HARMLESS: [&str; 3] = ["dataset-directory-list", "invalid-value", "wrong-type"];
+
+/// With `DPGUI_DIFFUSION_PIPE=CHECKOUT`, the trainer itself is asked about new configurations.
+#[test]
+fn new_configurations_are_judged_as_the_trainer_at_hand_judges_them() {
+    if !oracle::is_at_hand() {
+        eprintln!("skipped: DPGUI_DIFFUSION_PIPE names no checkout of the trainer");
+        return;
+    }
+    compare_starts(&oracle::pairs("config", &["--count", "300"]), &HARMLESS);
+    compare_runs(&oracle::pairs("run", &["--count", "150"]), &HARMLESS);
+}
+
+fn compare_starts(lines: &str, harmless: &[&str]) {
     let mut wrong: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let (mut refused, mut taken) = (0, 0);
-    for (ask, answer) in cases(include_str!("../data/differential/config.jsonl")) {
+    for (ask, answer) in cases(lines) {
         let found = findings(&ask);
         let of_disk = |it: &&Finding| OF_THE_DISK.contains(&it.id);
         if let Some(error) = answer["error"].as_object() {
@@ -163,6 +188,9 @@ fn what_the_trainer_refuses_at_its_start_is_an_error_and_what_it_takes_is_none()
             let errors = found.iter().filter(|it| it.severity == Severity::Error);
             let is_exempt = |it: &&Finding| is_exempt(it, &READ_LATER, &VALUES_READ_LATER);
             for finding in errors.filter(at_start).filter(|it| !of_disk(it) && !is_exempt(it)) {
+                if harmless.contains(&finding.id) {
+                    continue;
+                }
                 let key = format!("false: {} {}", finding.id, finding.message);
                 wrong.entry(key).or_default().push(ask["id"].to_string());
             }
@@ -176,9 +204,13 @@ fn what_the_trainer_refuses_at_its_start_is_an_error_and_what_it_takes_is_none()
 
 #[test]
 fn what_breaks_a_training_is_said_before_and_what_goes_to_its_end_is_no_error() {
+    compare_runs(include_str!("../data/differential/run.jsonl"), &[]);
+}
+
+fn compare_runs(lines: &str, harmless: &[&str]) {
     let mut wrong: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let (mut broken, mut whole) = (0, 0);
-    for (ask, answer) in cases(include_str!("../data/differential/run.jsonl")) {
+    for (ask, answer) in cases(lines) {
         let found = findings(&ask);
         if let Some(error) = answer["error"].as_object() {
             broken += 1;
@@ -192,12 +224,15 @@ fn what_breaks_a_training_is_said_before_and_what_goes_to_its_end_is_no_error() 
             let errors = found.iter().filter(|it| it.severity == Severity::Error);
             let is_exempt = |it: &&Finding| is_exempt(it, &NOT_ASKED, &VALUES_NOT_ASKED);
             for finding in errors.filter(|it| !OF_THE_DISK.contains(&it.id) && !is_exempt(it)) {
+                if harmless.contains(&finding.id) {
+                    continue;
+                }
                 let key = format!("false: {} {}", finding.id, finding.message);
                 wrong.entry(key).or_default().push(ask["id"].to_string());
             }
         }
     }
-    assert!(broken > 50 && whole > 50, "{broken} broken, {whole} whole");
+    assert!(broken > 20 && whole > 20, "{broken} broken, {whole} whole");
     let lines: Vec<_> =
         wrong.iter().map(|(key, ids)| format!("\n{key}: {} times, {}", ids.len(), ids[0])).collect();
     assert!(lines.is_empty(), "{}", lines.concat());

@@ -1,11 +1,6 @@
 //! The buckets and batches of `dpgui::data`, against the trainer's own answers.
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    path::Path,
-    process::{Command, Stdio},
-};
+use std::{collections::BTreeMap, fs, path::Path};
 
 use serde_json::{Value, json};
 use toml_edit::DocumentMut;
@@ -28,6 +23,8 @@ use dpgui::{
     workspace::Workspace,
 };
 
+use crate::support::oracle;
+
 /// How many questions and items were compared.
 #[derive(Default)]
 struct Compared {
@@ -46,32 +43,11 @@ fn every_item_goes_where_the_trainer_puts_it() {
 /// of `DPGUI_ORACLE_PYTHON`, which has the packages of `tests/differential/requirements.txt`.
 #[test]
 fn new_items_go_where_the_trainer_at_hand_puts_them() {
-    if std::env::var_os("DPGUI_DIFFUSION_PIPE").is_none() {
+    if !oracle::is_at_hand() {
         eprintln!("skipped: DPGUI_DIFFUSION_PIPE names no checkout of the trainer");
         return;
     }
-    let python = std::env::var("DPGUI_ORACLE_PYTHON").unwrap_or_else(|_| "python3".to_owned());
-    let seed = std::env::var("DPGUI_ORACLE_SEED").unwrap_or_else(|_| "20261127".to_owned());
-    let oracle = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/differential/oracle");
-    let dir = tempfile::tempdir().expect("a temp dir");
-    let asks = dir.path().join("asks");
-    let run = |script: &str, args: &[&str], input: Stdio| {
-        let script = format!("{oracle}/{script}");
-        let output =
-            Command::new(&python).arg(script).args(args).stdin(input).output().expect("Python starts");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).expect("UTF-8")
-    };
-    let questions =
-        run("generate.py", &["plan", "--seed", &seed, "--count", "8000", "--items", "30"], Stdio::null());
-    fs::write(&asks, &questions).expect("written");
-    let answers = run("answer.py", &["plan"], fs::File::open(&asks).expect("opened").into());
-    let pairs: Vec<String> = questions
-        .lines()
-        .zip(answers.lines())
-        .map(|(ask, answer)| format!(r#"{{"ask":{ask},"answer":{answer}}}"#))
-        .collect();
-    let compared = compare(&pairs.join("\n"));
+    let compared = compare(&oracle::pairs("plan", &["--count", "8000", "--items", "30"]));
     eprintln!("compared {} items of {} datasets", compared.items, compared.questions);
     assert!(compared.items > 100_000, "only {} items were compared", compared.items);
 }

@@ -8,6 +8,7 @@ pub(crate) mod git_server;
 pub(crate) mod lab;
 pub(crate) mod media;
 pub(crate) mod old_toml;
+pub(crate) mod oracle;
 pub(crate) mod package_index;
 pub(crate) mod preload;
 pub(crate) mod random;

@@ -7,6 +7,7 @@ use crate::{
     data::{
         Directory, Drop, Fate, Survey, counted,
         cut::{self, Cut},
+        grouped,
         plan::Filled,
         proposals::{Change, Proposal},
     },
@@ -61,7 +62,8 @@ fn folder(directory: &Directory, path: &str) -> String {
         }
     }
     let files = counted(directory.items.len(), "file");
-    let why: Vec<String> = dropped.iter().map(|(why, count)| format!("{count} {}", why.sentence())).collect();
+    let why: Vec<String> =
+        dropped.iter().map(|(why, count)| format!("{} {}", grouped(*count), why.sentence())).collect();
     if why.is_empty() {
         format!("{path}: {files}")
     } else {
