@@ -161,6 +161,8 @@ impl World {
     fn notes(&self) -> [Vec<String>; 2] {
         self.texts().map(|text| {
             let text = String::from_utf8(text).expect("UTF-8");
+            // The mark goes, the line stays.
+            let text = text.trim_start_matches('\u{feff}');
             let mut notes: Vec<String> =
                 text.lines().filter(|it| it.starts_with(NOTE)).map(str::to_owned).collect();
             notes.sort();
