@@ -365,7 +365,12 @@ impl Step for Lock<'_> {
         fs::write_atomic(&self.site.workspace.lock_file(), lock.to_string())?;
         reach(Checkpoint::LockWritten);
         let (environments, sources) = (lock.python.len(), lock.repositories.len() + lock.archives.len());
-        Ok(format!("{environments} environments and {sources} sources in `dpgui.lock`"))
+        let environments = if environments == 1 {
+            "1 environment".to_owned()
+        } else {
+            format!("{environments} environments")
+        };
+        Ok(format!("{environments} and {sources} sources in `dpgui.lock`"))
     }
 }
 
