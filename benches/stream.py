@@ -374,7 +374,7 @@ def last_lines(dpgui, root):
     run = Run(dpgui, root, "lines")
     run.go()
     run.times()
-    while "training" in run.call("runs", "--json").splitlines()[0]:
+    while not json.loads(run.call("runs", "--json").splitlines()[0])["ended"]:
         time.sleep(0.2)
     taken = []
     for _ in range(20):
