@@ -16,7 +16,8 @@ fn in_zone(text: &str, now: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
     if let Ok(exact) = text.parse() {
         return Some(exact);
     }
-    if let Some(ago) = duration(text) {
+    // `10:00:30` would be a duration to the parser.
+    if let Some(ago) = duration(text).filter(|_| !text.contains(':')) {
         return now.checked_sub(ago).ok();
     }
     // A bare number is a time to the parser, and a slip of the hand to everybody else.
@@ -53,9 +54,10 @@ mod tests {
         check("1h30m", Some("2026-11-27T08:00:00Z"));
         check("1d", Some("2026-11-26T09:30:00Z"));
         check("10:00", Some("2026-11-27T08:00:00Z"));
+        check("10:00:30", Some("2026-11-27T08:00:30Z"));
         check("2026-11-27T10:00", Some("2026-11-27T08:00:00Z"));
         check("2026-11-27T10:00:00.123Z", Some("2026-11-27T10:00:00.123Z"));
-        for wrong in ["", "m", "-1m", "ten", "25:00", "10", "10y", "é"] {
+        for wrong in ["", "m", "-1m", "ten", "25:00", "25:00:00", "10", "10y", "é"] {
             check(wrong, None);
         }
     }
