@@ -287,6 +287,20 @@ impl Journal {
     }
 }
 
+/// Its supervisor was told to end, as a machine does that goes down in order, and no user had asked for that.
+pub fn ended_with_its_machine(dir: &RunDir) -> bool {
+    #[derive(Deserialize)]
+    struct Named {
+        event: String,
+    }
+    let text = fs::read(&dir.events()).unwrap_or_default();
+    let lines = text.split(|byte| *byte == b'\n');
+    let names: Vec<String> =
+        lines.filter_map(|it| serde_json::from_slice::<Named>(it).ok()).map(|it| it.event).collect();
+    let has = |name: &str| names.iter().any(|it| it == name);
+    has("supervisor-signalled") && !has("stop-requested")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -271,6 +271,25 @@ fn after_a_reboot_what_was_cut_off_goes_on_as_it_was_started_and_only_once() {
     assert!(lab.sandbox.dpgui(&["resume", "--all"]).ok().stderr.contains("no run was cut off"));
 }
 
+#[test]
+fn after_a_reboot_in_order_what_nobody_had_stopped_goes_on() {
+    let lab = Lab::new(&[("STEPS", "30"), ("STEP_TIME", "0.05"), ("CHECKPOINT", "3")]);
+    for (is_told_by_user, expected) in [(true, "no run was cut off"), (false, "Training")] {
+        let run = lab.detached(&["--name", if is_told_by_user { "stopped" } else { "cut" }]);
+        run.wait_for_log("steps: 5 ");
+        if is_told_by_user {
+            lab.sandbox.dpgui(&["stop", "--now", &run.id()]).ok();
+        } else {
+            kill(run.supervisor(), "TERM");
+        }
+        assert_eq!(run.outcome(), json!({ "outcome": "stopped", "saved": false }));
+        until("its supervisor has gone", || (!run.is_supervised()).then_some(()));
+        let said = lab.sandbox.dpgui(&["resume", "--all"]).ok();
+        assert!(said.stderr.contains(expected), "{said}");
+    }
+    lab.sandbox.dpgui(&["stop", "--now", "cut"]).ok();
+}
+
 /// Programs that answer as those of systemd do, and write down what they were asked.
 fn with_systemd(lab: &mut Lab, kills: &str) {
     lab.sandbox.env("XDG_SESSION_ID", "1");
