@@ -32,8 +32,7 @@ impl Interrupts {
             pressed.count = count;
             pressed.stop(&with);
         };
-        signal::catch_interrupts(on_interrupt)
-            .map_err(|cause| Error::new(Kind::Bug, format!("cannot wait for Ctrl-C: {cause}")))?;
+        catch(on_interrupt)?;
         Ok(Self { context: context.clone(), pressed })
     }
 
@@ -43,6 +42,12 @@ impl Interrupts {
         pressed.dir = Some(dir.clone());
         pressed.stop(&self.context);
     }
+}
+
+/// From now on Ctrl-C calls this, with how often it was pressed, and does nothing else.
+pub(super) fn catch(on_interrupt: impl FnMut(u32) + Send + 'static) -> Result<(), Error> {
+    signal::catch_interrupts(on_interrupt)
+        .map_err(|cause| Error::new(Kind::Bug, format!("cannot wait for Ctrl-C: {cause}")))
 }
 
 impl Pressed {

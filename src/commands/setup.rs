@@ -27,7 +27,7 @@ use crate::{
     workspace::{Settings, remember::Choices},
 };
 
-use super::{Context, LockArgs};
+use super::{Context, LockArgs, interrupts};
 
 /// Install everything that a training needs; a second run does nothing
 #[derive(Debug, clap::Args)]
@@ -137,12 +137,10 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
 /// Ctrl-C ends a setup as a kill does. It deserves a word, and nothing else.
 fn say_what_an_interrupt_means(context: &Context) -> Result<(), Error> {
     let output = context.output.clone();
-    let on_interrupt = move |_| {
+    interrupts::catch(move |_| {
         output.note("\ninterrupted: the same command goes on where this one was");
         signal::end_interrupted();
-    };
-    signal::catch_interrupts(on_interrupt)
-        .map_err(|cause| Error::new(Kind::Bug, format!("cannot wait for Ctrl-C: {cause}")))
+    })
 }
 
 impl DownloadArgs {
