@@ -170,8 +170,15 @@ enum Recorded {
     Ended {
         outcome: Outcome,
     },
+    StopRequested,
+    SupervisorSignalled,
     #[serde(other)]
     Other,
+}
+
+/// What can be read back of the file's bytes. What is no event of ours, or damaged, is none.
+fn recorded(bytes: &[u8]) -> impl Iterator<Item = Recorded> {
+    bytes.split(|it| *it == b'\n').filter_map(|line| serde_json::from_slice(line).ok())
 }
 
 #[derive(Serialize)]
@@ -207,13 +214,10 @@ impl Snapshot {
 impl Past {
     /// Of the file's bytes. What is no event of ours, or damaged, counts as a line and no more.
     pub fn read(bytes: &[u8]) -> Self {
-        let outcome = |line: &[u8]| match serde_json::from_slice(line) {
-            Ok(Recorded::Ended { outcome }) => Some(outcome),
-            Ok(Recorded::Other) | Err(_) => None,
-        };
+        let outcome = |it| if let Recorded::Ended { outcome } = it { Some(outcome) } else { None };
         let is_torn = bytes.last().is_some_and(|it| *it != b'\n');
         let lines = memchr::memchr_iter(b'\n', bytes).count() + usize::from(is_torn);
-        Self { seq: lines as u64, outcome: bytes.split(|it| *it == b'\n').find_map(outcome), is_torn }
+        Self { seq: lines as u64, outcome: recorded(bytes).find_map(outcome), is_torn }
     }
 }
 
@@ -289,16 +293,9 @@ impl Journal {
 
 /// Its supervisor was told to end, as a machine does that goes down in order, and no user had asked for that.
 pub fn ended_with_its_machine(dir: &RunDir) -> bool {
-    #[derive(Deserialize)]
-    struct Named {
-        event: String,
-    }
-    let text = fs::read(&dir.events()).unwrap_or_default();
-    let lines = text.split(|byte| *byte == b'\n');
-    let names: Vec<String> =
-        lines.filter_map(|it| serde_json::from_slice::<Named>(it).ok()).map(|it| it.event).collect();
-    let has = |name: &str| names.iter().any(|it| it == name);
-    has("supervisor-signalled") && !has("stop-requested")
+    let bytes = fs::read(&dir.events()).unwrap_or_default();
+    let has = |wanted: fn(&Recorded) -> bool| recorded(&bytes).any(|it| wanted(&it));
+    has(|it| matches!(it, Recorded::SupervisorSignalled)) && !has(|it| matches!(it, Recorded::StopRequested))
 }
 
 #[cfg(test)]
