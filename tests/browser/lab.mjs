@@ -21,8 +21,10 @@ type = 'adamw'
 `;
 
 export class Lab {
-  constructor() {
-    this.root = mkdtempSync(join(tmpdir(), "dpgui-page-"));
+  /** Its workspace is a folder `name` of its own, if one is named. */
+  constructor(name = "") {
+    this.own = mkdtempSync(join(tmpdir(), "dpgui-page-"));
+    this.root = join(this.own, name);
     const fake = readFileSync(new URL("../fakes/deepspeed.py", import.meta.url), "utf8");
     this.write("dpgui.toml", "");
     this.write("venv/bin/deepspeed", fake);
@@ -69,7 +71,7 @@ export class Lab {
     } catch {
       // Nothing runs any more.
     }
-    rmSync(this.root, { recursive: true, force: true, maxRetries: 5 });
+    rmSync(this.own, { recursive: true, force: true, maxRetries: 5 });
   }
 }
 

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { accessible, dpgui, say, serve, shots, soon, until, visitor, workspace } from "./support.mjs";
+import { accessible, dpgui, say, serve, shots, until, visitor, workspace } from "./support.mjs";
 
 const run = (...args) => execFileSync(dpgui, ["-C", workspace, ...args], { encoding: "utf8", stdio: "pipe" });
 
@@ -134,9 +134,7 @@ async function look(browser, server, restart) {
         await tab.goto(origin + path);
         await tab.getByRole("heading", { level: 1 }).first().waitFor();
         await tab.waitForTimeout(600);
-        const wide = tab.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-        const overflow = await soon(`the width of ${name}`, wide);
-        assert(overflow <= 0, `${name} at ${width} is ${overflow} px too wide`);
+        await fits(tab, name);
         await tab.screenshot({ path: join(shots, `${name}-${colorScheme}-${width}.png`) });
         await accessible(tab, `${name}, ${colorScheme}, ${width} px`);
       }
