@@ -123,6 +123,14 @@ impl Output {
         self.data(serde_json::to_string(value).unwrap_or_default());
     }
 
+    /// A result that people get as a text, and scripts as an object.
+    pub fn result(&self, value: &impl Serialize, text: impl Display) {
+        if self.mode == Mode::Json {
+            return self.json(value);
+        }
+        self.data(text);
+    }
+
     /// A part of a long result, as it is. `Break` when nobody reads it any more (`| head`), which is no error.
     ///
     /// # Errors

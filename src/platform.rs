@@ -25,6 +25,7 @@ pub mod meeting;
 pub mod memory;
 pub mod mounts;
 pub mod net;
+pub mod pager;
 pub mod patience;
 pub mod place;
 pub mod ports;

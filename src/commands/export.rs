@@ -61,8 +61,9 @@ pub(super) fn after_stop_saying(context: &Context, dir: &RunDir, outcome: &Outco
         None => {}
         Some(Ok(exported)) => output.event(&exported),
         Some(Err(cause)) => {
-            let cause = Error::from(cause).messages().join(": ");
-            output.warn(format_args!("{cause}; try again with `dpgui export {}`", dir.id()));
+            // What Python said besides is for whoever asks for it.
+            let why = cause.to_string();
+            output.warn(format_args!("{why}; try again with `dpgui export {}`", dir.id()));
         }
     }
     Ok(())

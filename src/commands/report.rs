@@ -19,7 +19,7 @@ use crate::{
         reader::{last_lines, read_through},
     },
     output::{Event, Line, Mode, redact::Redactor, size},
-    platform::{fs, gpu, system},
+    platform::{fs, gpu, pager, system},
     run::{RunDir, diagnose, list},
 };
 
@@ -36,10 +36,10 @@ const LOG_BYTES: usize = 512 * 1024;
 pub struct Args {
     /// The run: its id, the beginning of it, or its name [default: the newest, if there is one]
     run: Option<String>,
-    /// Where to write it [default: `dpgui-report-RUN.txt` here]
+    /// Where to write it, `-` for standard output [default: `dpgui-report-RUN.txt` here]
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Write it without asking
+    /// Write it without showing it first
     #[arg(long)]
     yes: bool,
 }
@@ -60,6 +60,13 @@ struct Written<'a> {
     hidden: &'a std::collections::BTreeMap<String, usize>,
 }
 
+#[derive(Serialize)]
+#[serde(tag = "event", rename = "report")]
+struct Printed<'a> {
+    text: &'a str,
+    hidden: &'a std::collections::BTreeMap<String, usize>,
+}
+
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
     let output = &context.output;
     let asks = matches!(output.mode(), Mode::Terminal { .. });
@@ -77,7 +84,8 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
         .as_ref()
         .map_or_else(|| "dpgui-report.txt".to_owned(), |it| format!("dpgui-report-{}.txt", it.id()));
     let file = context.host.absolute(args.output.as_deref().unwrap_or(Path::new(&name)));
-    if fs::exists(&file) {
+    let prints = args.output.as_deref() == Some(Path::new("-"));
+    if !prints && fs::exists(&file) {
         let message = format!("`{}` is there already", file.display());
         return Err(Error::new(Kind::Usage, message).with_hint("choose another place with `--output FILE`"));
     }
@@ -88,6 +96,14 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
         .map(|part| Part { text: redactor.redact(&part.text), ..part })
         .collect();
     let text = whole(&parts);
+    if prints {
+        output.result(&Printed { text: &text, hidden: &redactor.hidden }, text.trim_end());
+        return Ok(ExitCode::SUCCESS);
+    }
+    let asks = asks && !args.yes;
+    if asks && !pager::show(&context.host.env, &text).map_err(|cause| unseen(&cause))? {
+        output.data(&text);
+    }
     for part in &parts {
         output.note(format_args!("  {:<28} {}", part.name, size::bytes(part.text.len() as u64)));
     }
@@ -97,13 +113,18 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
     if redactor.hidden.is_empty() {
         output.note("  no secret was found in it");
     }
-    if asks && !args.yes && !output.confirm(format_args!("Write it to `{}`?", file.display())) {
+    if asks && !output.confirm(format_args!("Write it to `{}`?", file.display())) {
         output.note("nothing was written");
         return Ok(ExitCode::SUCCESS);
     }
     fs::write_atomic(&file, &text)?;
     output.event(&Written { file: &file, bytes: text.len(), hidden: &redactor.hidden });
     Ok(ExitCode::SUCCESS)
+}
+
+fn unseen(cause: &std::io::Error) -> Error {
+    Error::new(Kind::Failed, format!("the report cannot be shown: {cause}"))
+        .with_hint("choose another pager in `PAGER`, or write it unseen with `--yes`")
 }
 
 /// What is a secret here by its name: variables, and keys of the configurations.

@@ -1,6 +1,8 @@
 //! `dpgui service`: goes on after a reboot by itself.
 
-use std::process::ExitCode;
+use std::{path::Path, process::ExitCode};
+
+use serde::Serialize;
 
 use crate::{
     error::Error,
@@ -21,6 +23,14 @@ pub enum Command {
     Status,
 }
 
+#[derive(Serialize)]
+#[serde(tag = "event", rename = "service")]
+struct State<'a> {
+    installed: bool,
+    #[serde(serialize_with = "crate::output::lossy")]
+    unit: &'a Path,
+}
+
 pub fn run(command: &Command, context: &Context) -> Result<ExitCode, Error> {
     let Context { host, workspace, output } = context;
     let service = Service::of(host, workspace)?;
@@ -38,8 +48,10 @@ pub fn run(command: &Command, context: &Context) -> Result<ExitCode, Error> {
             output.status("Removed", service.file.display());
         }
         Command::Status => {
-            let state = if service.is_installed() { "installed" } else { "not installed" };
-            output.data(format_args!("{state}: {}", service.file.display()));
+            let installed = service.is_installed();
+            let said = if installed { "installed" } else { "not installed" };
+            let state = State { installed, unit: &service.file };
+            output.result(&state, format_args!("{said}: {}", service.file.display()));
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -2,6 +2,8 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
+use serde::Serialize;
+
 use crate::{
     error::Error,
     run::slurm::{self, Job},
@@ -34,9 +36,16 @@ pub struct Args {
     passed_on: Vec<String>,
 }
 
+#[derive(Serialize)]
+#[serde(tag = "event", rename = "batch-script")]
+struct Written<'a> {
+    /// For `sbatch`.
+    script: &'a str,
+}
+
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
     let config = context.configuration(&args.config)?;
-    context.output.data(slurm::script(&Job {
+    let script = slurm::script(&Job {
         program: &context.host.program,
         workspace: context.workspace.root(),
         config: &config,
@@ -46,6 +55,7 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
         partition: args.partition.as_deref(),
         more: &args.sbatch,
         args: &args.passed_on,
-    }));
+    });
+    context.output.result(&Written { script: &script }, &script);
     Ok(ExitCode::SUCCESS)
 }

@@ -23,7 +23,7 @@ use crate::{
         restart, resume,
         spec::Launcher,
         stop::Ended,
-        typed,
+        typed::{self, Starter},
         watch::{self, Show},
         watchdog::{OnNan, OnStall},
     },
@@ -77,8 +77,11 @@ pub struct Args {
     #[arg(long)]
     name: Option<RunName>,
     /// Who starts the ranks: `deepspeed`, its own launcher, or dpgui itself, `direct`: sooner, with less memory
+    ///
+    /// With `--print-command --hostfile FILE` also another one of DeepSpeed's: `pdsh`, `openmpi`, `mpich`, `impi`,
+    /// `mvapich`, `slurm`.
     #[arg(long, value_name = "WHO", default_value = "deepspeed", hide_default_value = true)]
-    launcher: Launcher,
+    launcher: Starter,
     /// Wait for the GPUs that it needs, behind those that wait already; prints its id and leaves
     #[arg(long, conflicts_with_all = ["watch", "share"])]
     queue: bool,
@@ -106,6 +109,14 @@ struct Queued<'a> {
     folder: PathBuf,
     on: String,
     place: usize,
+}
+
+/// What one could type.
+#[derive(Debug, Serialize)]
+#[serde(tag = "event", rename = "command")]
+struct Command<'a> {
+    /// A line for a shell.
+    command: &'a str,
 }
 
 /// A run has begun.
@@ -138,7 +149,7 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
         name: args.name.clone(),
         resume,
         step,
-        launcher: args.launcher,
+        launcher: args.launcher()?,
         queue: args.queue,
         share: args.share,
         args: args.passed_on.clone(),
@@ -150,12 +161,13 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
     };
     if args.print_command {
         let site = Site { host, workspace, settings: &settings, output };
-        if args.launcher == Launcher::Direct {
+        if request.launcher == Launcher::Direct {
             output.note(
                 "this is DeepSpeed's own launcher; with `--launcher direct` dpgui starts the ranks itself",
             );
         }
-        output.data(typed::command(site, &request, hostfile.as_deref())?);
+        let command = typed::command(site, &request, hostfile.as_deref(), args.launcher)?;
+        output.result(&Command { command: &command }, &command);
         return Ok(ExitCode::SUCCESS);
     }
     if args.watch && Screen::is_possible(output) {
@@ -192,6 +204,20 @@ impl Args {
     /// To restart after a stall is to restart.
     fn restarts(&self) -> Option<u32> {
         self.restart.or((self.on_stall == OnStall::Restart).then_some(restart::USUAL))
+    }
+
+    fn launcher(&self) -> Result<Launcher, Error> {
+        match self.launcher {
+            Starter::Supervised(launcher) => Ok(launcher),
+            Starter::Foreign(_) if self.print_command && self.hostfile.is_some() => Ok(Launcher::Deepspeed),
+            Starter::Foreign(name) => {
+                let message = format!("what `{name}` starts on other machines, dpgui cannot see to its end");
+                Err(Error::new(Kind::Usage, message).with_hint(
+                    "leave out `--launcher`: with `--hostfile FILE` dpgui starts and supervises the ranks of every \
+                     machine; or have the command printed with `--print-command --hostfile FILE`",
+                ))
+            }
+        }
     }
 
     /// `--resume CONFIG` means `--resume` and CONFIG: what follows an option is taken for its value.

@@ -69,7 +69,7 @@ pub enum RunError {
     #[error("no adapter can be made of the checkpoint at step {step}: {why}")]
     CannotExport { step: u64, why: String },
     #[error("no adapter was made of the checkpoint at step {step}: {said}")]
-    NotExported { step: u64, said: String },
+    NotExported { step: u64, said: String, source: Option<super::export::Traceback> },
     #[error("`{id}` is still running in the folder that is to be continued")]
     StillRunning { id: RunId },
     #[error("`{id}` is already complete, at step {step}")]

@@ -42,6 +42,11 @@ pub struct Source {
     pub config: PathBuf,
 }
 
+/// What Python said of a fault that nobody foresaw.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Traceback(String);
+
 /// It was done.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "event", rename = "exported")]
@@ -127,9 +132,14 @@ impl Source {
         if said.success() {
             return Ok(());
         }
-        let refusal = said.stderr.lines().rev().find_map(|line| line.strip_prefix("error: "));
         let step = self.checkpoint.step;
-        Err(RunError::NotExported { step, said: refusal.map_or_else(|| said.tail(), str::to_owned) })
+        let last = said.stderr.trim_end().lines().next_back().unwrap_or("Python said nothing");
+        Err(match last.strip_prefix("error: ") {
+            Some(refusal) => RunError::NotExported { step, said: refusal.to_owned(), source: None },
+            None => {
+                RunError::NotExported { step, said: last.to_owned(), source: Some(Traceback(said.tail())) }
+            }
+        })
     }
 
     /// What the script is asked, as JSON.
@@ -164,8 +174,10 @@ impl Source {
 
     /// Puts what was written into its place, all at once; the weights' path comes back.
     fn place(&self, staged: &Path, place: &Path, is_file: bool) -> Result<PathBuf, RunError> {
-        let missing =
-            || RunError::NotExported { step: self.checkpoint.step, said: "no file was written".to_owned() };
+        let missing = || {
+            let said = "no file was written".to_owned();
+            RunError::NotExported { step: self.checkpoint.step, said, source: None }
+        };
         let names = fs::names(staged)?;
         let weights =
             names.iter().find(|it| it.to_string_lossy().ends_with(".safetensors")).ok_or_else(missing)?;

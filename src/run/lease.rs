@@ -224,8 +224,8 @@ impl Report for Busy {
     }
 
     fn hint(&self) -> Option<String> {
-        Some("`--queue` waits for it, `--gpus` chooses others, `--share` uses it beside the other; `[runs] cpu-slots` in \
-             `dpgui.toml` says how many may train without a GPU".to_owned())
+        Some("`dpgui train --queue` waits for it, `--gpus` chooses others, `--share` uses it beside the other; `[runs] \
+             cpu-slots` in `dpgui.toml` says how many may train without a GPU".to_owned())
     }
 }
 

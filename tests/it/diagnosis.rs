@@ -12,7 +12,7 @@ use dpgui::{
     platform::signal::Exit,
 };
 
-use crate::support::{lab::Lab, sandbox::Sandbox};
+use crate::support::{lab::Lab, sandbox::Sandbox, terminal::Terminal};
 
 /// What stands before the end of a log: the beginning of a real one.
 const BEGINNING: &str = include_str!("../data/diagnosis/beginning.log");
@@ -371,6 +371,37 @@ fn a_report_holds_what_is_needed_and_no_secret() {
         assert!(text.contains(&format!("===== {part} =====")), "{part}");
     }
     assert!(text.contains("ValueError: nobody told me"));
+}
+
+#[test]
+fn a_report_is_shown_before_it_is_written() {
+    let mut lab = Lab::new(&[("END", "3")]);
+    lab.train(&[]);
+    let printed = lab.sandbox.dpgui(&["report", "--output", "-"]).ok().stdout;
+    assert!(printed.contains("===== versions =====") && printed.contains("ValueError: nobody told me"));
+    let seen = lab.sandbox.path("seen");
+    lab.sandbox.env("PAGER", format!("cat > {}", seen.display()));
+    let Some(terminal) = Terminal::open(&lab, &["report", "--output", "report.txt"], (120, 24)) else {
+        return;
+    };
+    terminal.wait_for("Write it to");
+    let text = std::fs::read_to_string(&seen).expect("shown");
+    assert!(text.contains("===== doctor =====") && text.contains("ValueError: nobody told me"), "{text}");
+    terminal.press("Enter");
+    terminal.wait_for("nothing was written");
+    assert!(!lab.sandbox.root().join("report.txt").exists());
+    drop(terminal);
+    let Some(terminal) = Terminal::open(&lab, &["report", "--output", "report.txt"], (120, 24)) else {
+        return;
+    };
+    terminal.wait_for("Write it to");
+    terminal.press("y");
+    terminal.press("Enter");
+    terminal.wait_for("left with 0");
+    let (written, shown) = [lab.sandbox.root().join("report.txt"), seen]
+        .map(|it| std::fs::read_to_string(it).expect("there"))
+        .into();
+    assert_eq!(written, shown);
 }
 
 /// An ordinary log is read at 100 MB/s and more: `cargo nextest run --release --run-ignored all -E 'test(the_speed_of)'`.

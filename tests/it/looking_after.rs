@@ -322,6 +322,25 @@ fn where_a_logout_kills_processes_the_run_lives_in_a_scope_of_its_own_and_that_i
 }
 
 #[test]
+fn an_adapter_that_cannot_be_made_costs_a_stop_one_line() {
+    let lab = Lab::new(&[("STEPS", "0")]);
+    lab.train(&["--detach"]).ok();
+    let run = lab.only_run();
+    run.wait_for_log("steps: 2 ");
+    lab.sandbox
+        .write("w/venv/bin/python", "#!/bin/sh\nexec python3 -c 'def adapter(): return 1 / 0\nadapter()'\n");
+    let said = lab.sandbox.dpgui(&["stop"]).ok();
+    assert!(
+        said.stderr.contains("at step")
+            && said.stderr.contains("ZeroDivisionError: division by zero; try again"),
+        "{said}"
+    );
+    assert!(!said.stderr.contains("Traceback"), "{said}");
+    let said = lab.sandbox.dpgui(&["export"]);
+    assert!(said.code == Some(1) && said.stderr.contains("in adapter"), "{said}");
+}
+
+#[test]
 fn the_service_is_a_unit_that_resumes_everything_and_goes_without_a_trace() {
     let mut lab = Lab::new(&[]);
     let said = lab.sandbox.dpgui(&["service", "install"]);
@@ -334,6 +353,7 @@ fn the_service_is_a_unit_that_resumes_everything_and_goes_without_a_trace() {
     lab.sandbox.dpgui(&["service", "install"]).ok();
     assert_eq!(count(), 1);
     assert!(lab.sandbox.dpgui(&["service", "status"]).ok().stdout.starts_with("installed: "));
+    assert_eq!(lab.sandbox.dpgui(&["--json", "service", "status"]).ok().events()[0]["installed"], true);
     let asked = fs::read_to_string(lab.sandbox.path("home").join("systemctl")).expect("asked");
     assert!(asked.contains("--user daemon-reload\n--user enable dpgui-"), "{asked}");
     lab.sandbox.dpgui(&["service", "remove"]).ok();

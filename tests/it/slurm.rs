@@ -29,6 +29,14 @@ fn signal(child: &Child, name: &str) {
 }
 
 #[test]
+fn a_program_gets_the_script_in_an_object() {
+    let lab = Lab::new(&[]);
+    let text = script(&lab, &[]);
+    let said = lab.sandbox.dpgui(&["--json", "slurm", "configs/tiny.toml"]).ok();
+    assert_eq!(said.events()[0]["script"].as_str().map(str::trim_end), Some(text.trim_end()));
+}
+
+#[test]
 fn a_job_whose_time_is_over_saves_is_requeued_and_goes_on() {
     let mut lab = Lab::new(&[("STEPS", "0")]);
     let told = lab.sandbox.path("told");

@@ -97,6 +97,23 @@ fn the_command_that_is_printed_trains_as_it_would() {
 }
 
 #[test]
+fn other_launchers_of_deepspeeds_are_printed_and_not_run() {
+    let lab = Lab::new(&[]);
+    let refused = lab.train(&["--launcher", "openmpi"]);
+    assert!(refused.code == Some(2) && refused.stderr.contains("--print-command --hostfile"), "{refused}");
+    let print = |hosts| ["--launcher", "openmpi", "--hostfile", hosts, "--print-command"];
+    let refused = lab.train(&print("nowhere"));
+    assert!(refused.code == Some(2) && refused.stderr.contains("HOST slots=NUMBER"), "{refused}");
+    let hosts = lab.sandbox.write("w/hosts", "a slots=1\nb slots=1\n");
+    let said = lab.train(&[&print("hosts")[..], &["--json"]].concat()).ok();
+    let line = said.events()[0]["command"].as_str().expect("a line").to_owned();
+    let (begin, rest) = line.split_once(" --launcher openmpi ").expect("passed on");
+    assert!(begin.ends_with("venv/bin/deepspeed"), "{begin}");
+    assert!(rest.starts_with(&format!("--hostfile {} ", hosts.display())), "{rest}");
+    assert!(!lab.sandbox.path("w/runs").exists(), "nothing was started");
+}
+
+#[test]
 fn a_log_is_cut_compressed_and_kept_within_its_room() {
     let lab = Lab::new(&[("PRINT", "flood"), ("BYTES", "30000000")]);
     lab.sandbox.write("w/dpgui.toml", "[logs]\nsegment = '1 MB'\nkeep = '3 MB'\n");

@@ -16,3 +16,4 @@ pub(crate) mod raw_tar;
 pub(crate) mod raw_zip;
 pub(crate) mod sandbox;
 pub(crate) mod small_world;
+pub(crate) mod terminal;

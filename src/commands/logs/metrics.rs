@@ -1,4 +1,4 @@
-//! `dpgui logs --metrics --csv`: every step of a run with all that is known of it, for a spreadsheet.
+//! `dpgui logs --csv`: every step of a run with all that is known of it, for a spreadsheet.
 
 use std::fmt::Write as _;
 
@@ -11,8 +11,8 @@ use crate::{
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Export {
-    /// With --metrics: all that is known of each step so far, as comma-separated values
-    #[arg(long, requires = "metrics", conflicts_with_all = ["follow", "json"])]
+    /// All that is known of each step so far, as comma-separated values
+    #[arg(long, conflicts_with_all = ["follow", "json", "raw", "timestamps", "since", "until", "rank", "grep"])]
     pub(super) csv: bool,
 }
 

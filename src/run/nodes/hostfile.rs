@@ -18,6 +18,8 @@ use super::part::Node;
 /// More in one machine is a slip: the largest that are built have 16.
 const MOST_SLOTS: u32 = 128;
 
+const FORM: &str = "write `HOST slots=NUMBER`, one machine a line, this one first";
+
 /// The machines of a run, in the order of their ranks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hostfile(Vec<Node>);
@@ -26,6 +28,8 @@ pub struct Hostfile(Vec<Node>);
 pub enum HostfileError {
     #[error("`{}`, line {line}: {what}", path.display())]
     Line { path: PathBuf, line: usize, what: String, hint: &'static str },
+    #[error("there is no file `{}`", path.display())]
+    Missing { path: PathBuf },
     #[error("`{}` names no machine", path.display())]
     Empty { path: PathBuf },
     #[error("`{}` names one machine only", path.display())]
@@ -36,7 +40,9 @@ pub enum HostfileError {
 
 impl Hostfile {
     pub fn load(path: &Path) -> Result<Self, HostfileError> {
-        Self::parse(path, &fs::read_text(path)?)
+        let text =
+            fs::read_optional(path)?.ok_or_else(|| HostfileError::Missing { path: path.to_owned() })?;
+        Self::parse(path, &text)
     }
 
     /// As DeepSpeed reads it (`launcher/runner.py`, `_parse_hostfile`), but that it takes no notice of what follows the
@@ -106,7 +112,9 @@ fn node(line: &str) -> Result<Node, (String, &'static str)> {
 impl Report for HostfileError {
     fn kind(&self) -> Kind {
         match self {
-            Self::Line { .. } | Self::Empty { .. } | Self::Single { .. } => Kind::Usage,
+            Self::Line { .. } | Self::Empty { .. } | Self::Single { .. } | Self::Missing { .. } => {
+                Kind::Usage
+            }
             Self::Fs(cause) => cause.kind(),
         }
     }
@@ -114,9 +122,7 @@ impl Report for HostfileError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Line { hint, .. } => Some((*hint).to_owned()),
-            Self::Empty { .. } => {
-                Some("write `HOST slots=NUMBER`, one machine a line, this one first".to_owned())
-            }
+            Self::Empty { .. } | Self::Missing { .. } => Some(FORM.to_owned()),
             Self::Single { .. } => {
                 Some("leave out `--hostfile`: `--gpus` chooses among the GPUs of one machine".to_owned())
             }
