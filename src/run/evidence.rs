@@ -14,6 +14,9 @@ use super::outcome::{Concern, Manner, Memory, Outcome};
 /// Least and most time that a requested save gets.
 const SAVE: (Duration, Duration) = (Duration::from_mins(1), Duration::from_mins(15));
 
+/// SIGTERM.
+const TERM: i32 = 15;
+
 /// What one line of the log tells the supervisor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sight {
@@ -64,8 +67,17 @@ pub struct NodeFailure {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Asked {
     pub manner: Manner,
-    /// Why dpgui ends it by itself; nobody else is asked for reasons.
-    pub concern: Option<Concern>,
+    pub by: By,
+}
+
+/// Who wants a run to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum By {
+    User,
+    /// It goes down in order: the supervisor was told to end. What it ends is to go on when it is back.
+    Machine,
+    Dpgui(Concern),
 }
 
 /// The trainer's own word on how it leaves.
@@ -135,13 +147,28 @@ impl Evidence {
         expected.clamp(SAVE.0, SAVE.1)
     }
 
+    /// How long it will take, by what was measured: to the middle of the next step, to its end, and the save itself.
+    /// `None` while there is nothing to save.
+    pub fn save_takes(&self) -> Option<Duration> {
+        match &self.phase {
+            Phase::Training(pace) => Some(pace.step * 2 + pace.save),
+            Phase::Loading | Phase::Caching => None,
+        }
+    }
+
+    /// It was told to end, and neither a user nor dpgui had asked for that. A machine that goes down does it.
+    pub fn was_terminated(&self) -> bool {
+        self.outcome(None) == Outcome::Killed { signal: Some(TERM) }
+    }
+
     /// Why the run ended, now that nothing of it is left. `stop` is how it was asked to, if it was.
     pub fn outcome(&self, stop: Option<Asked>) -> Outcome {
-        match (self.proof, stop) {
+        match (self.proof, stop.map(|it| it.by)) {
             (Some(Proof::Complete), _) => return Outcome::Completed,
-            (_, Some(Asked { concern: Some(concern), .. })) => return Outcome::Abandoned { concern },
-            (Some(Proof::Saved), _) => return Outcome::Stopped { saved: true },
-            (None, Some(_)) => return Outcome::Stopped { saved: false },
+            (_, Some(By::Dpgui(concern))) => return Outcome::Abandoned { concern },
+            (_, Some(By::Machine)) => return Outcome::Interrupted,
+            (Some(Proof::Saved), None | Some(By::User)) => return Outcome::Stopped { saved: true },
+            (None, Some(By::User)) => return Outcome::Stopped { saved: false },
             (None, None) => {}
         }
         if let Some(NodeFailure { host, end }) = &self.node {
@@ -171,7 +198,7 @@ impl NodeFailure {
 
 impl From<Manner> for Asked {
     fn from(manner: Manner) -> Self {
-        Self { manner, concern: None }
+        Self { manner, by: By::User }
     }
 }
 
@@ -239,9 +266,13 @@ mod tests {
         let killed = || Evidence { out_of_memory: Some(memory), ..exited(Exit::Code(247)) };
         check(killed(), None, Outcome::OutOfMemory { memory });
         check(killed(), Some(Manner::Now), Outcome::Stopped { saved: false });
-        let stalled = Asked { manner: Manner::NoSave, concern: Some(Concern::Stalled) };
+        let asked = |by| Some(Asked { manner: Manner::Graceful, by });
         let expected = Outcome::Abandoned { concern: Concern::Stalled };
-        assert_eq!(exited(Exit::Code(254)).outcome(Some(stalled)), expected);
+        assert_eq!(exited(Exit::Code(254)).outcome(asked(By::Dpgui(Concern::Stalled))), expected);
+        for proof in [None, Some(Proof::Saved)] {
+            let ended = Evidence { proof, ..exited(Exit::Code(254)) };
+            assert_eq!(ended.outcome(asked(By::Machine)), Outcome::Interrupted);
+        }
     }
 
     #[test]

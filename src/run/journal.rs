@@ -170,8 +170,6 @@ enum Recorded {
     Ended {
         outcome: Outcome,
     },
-    StopRequested,
-    SupervisorSignalled,
     #[serde(other)]
     Other,
 }
@@ -289,13 +287,6 @@ impl Journal {
             self.pending.clear();
         }
     }
-}
-
-/// Its supervisor was told to end, as a machine does that goes down in order, and no user had asked for that.
-pub fn ended_with_its_machine(dir: &RunDir) -> bool {
-    let bytes = fs::read(&dir.events()).unwrap_or_default();
-    let has = |wanted: fn(&Recorded) -> bool| recorded(&bytes).any(|it| wanted(&it));
-    has(|it| matches!(it, Recorded::SupervisorSignalled)) && !has(|it| matches!(it, Recorded::StopRequested))
 }
 
 #[cfg(test)]

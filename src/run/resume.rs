@@ -16,7 +16,7 @@ use super::{
     checkpoints::{self, Checkpoint, Contents},
     dir::RunDir,
     folder::TrainerFolder,
-    journal::{self, Journal},
+    journal::Journal,
     list,
     outcome::Outcome,
     request::{Request, Resume},
@@ -75,11 +75,7 @@ pub fn cut_off(workspace: &Workspace) -> Result<Vec<RunDir>, RunError> {
         }
         seen.push(place);
         let outcome = dir.snapshot().ok().flatten().and_then(|it| it.state.outcome().cloned());
-        let is_cut_off = match outcome {
-            Some(Outcome::Interrupted | Outcome::Lost) => true,
-            Some(Outcome::Completed) | None => false,
-            Some(_) => journal::ended_with_its_machine(&dir),
-        };
+        let is_cut_off = matches!(outcome, Some(Outcome::Interrupted | Outcome::Lost));
         if is_cut_off && folder.checkpoint().ok().flatten().is_some() {
             found.push(dir);
         }

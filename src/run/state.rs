@@ -32,6 +32,8 @@ const AFTER_TERM_NOW: Duration = Duration::from_secs(3);
 const AFTER_KILL: Duration = Duration::from_millis(200);
 /// For the others to follow when the program that we started has ended.
 const LINGER: Duration = Duration::from_secs(1);
+/// For a save while the machine goes down: systemd gives its processes 90 s, of which the ranks need the rest to end.
+const SAVE_AT_SHUTDOWN: Duration = Duration::from_secs(50);
 /// Most time between a step line and the request to save.
 const ASK_AFTER: Duration = Duration::from_secs(1);
 
@@ -340,6 +342,15 @@ fn first_degree(evidence: &Evidence, manner: Manner) -> (Degree, Vec<Action>) {
     }
 }
 
+/// A save that was measured to take longer than the machine waits would only be torn.
+fn at_shutdown(evidence: &Evidence) -> (Degree, Vec<Action>) {
+    if evidence.save_takes().is_some_and(|it| it <= SAVE_AT_SHUTDOWN) {
+        (Degree::Save, vec![Action::Arm(SAVE_AT_SHUTDOWN)])
+    } else {
+        (Degree::Interrupt, interrupt())
+    }
+}
+
 /// Asks the trainer to save, if a step that has just been done says when.
 ///
 /// Every rank looks for the file by itself, right after a step, and they must all find it or all miss it: the middle of
@@ -590,6 +601,50 @@ mod tests {
         let (_, done) =
             play([Event::Spawned(CHILD), Event::Seen(Sight::Step), graceful(), no_save(), graceful()]);
         assert_eq!((&done[3][..], &done[4][..]), (&expected[..], &[][..]));
+    }
+
+    #[test]
+    fn a_machine_that_goes_down_gets_a_save_if_that_fits_and_has_cut_the_run_off() {
+        let steps = |count| (0..count).map(|_| Event::Seen(Sight::Step));
+        let training = |count| std::iter::once(Event::Spawned(CHILD)).chain(steps(count));
+        let gone = || [Event::ChildExited(Exit::Code(254)), Event::OutputClosed, Event::NobodyLeft(None)];
+        let interrupted = RunState::Ended(Outcome::Interrupted);
+        let noted = Action::Record(Record::SupervisorSignalled);
+        let (state, done) = play(
+            training(3)
+                .chain([Event::Signalled, Event::Seen(Sight::Step), Event::Seen(Sight::Quit)])
+                .chain(gone()),
+        );
+        assert_eq!(done[4], [noted.clone(), Action::Arm(SAVE_AT_SHUTDOWN)]);
+        assert!(matches!(done[5][..], [Action::RequestSave { .. }]), "{:?}", done[5]);
+        assert_eq!(state, interrupted);
+        // One that was measured to take longer, and one that would have nothing in it.
+        let long = Event::Seen(Sight::Saving);
+        let waits = (0..SAVE_AT_SHUTDOWN.as_secs()).map(|_| Event::DeadlinePassed);
+        for before in
+            [training(2).chain([long]).chain(waits).chain(steps(1)).collect(), vec![Event::Spawned(CHILD)]]
+        {
+            let (state, done) = play(before.into_iter().chain([Event::Signalled]).chain(gone()));
+            let told = &done[done.len() - 4];
+            assert!(told[0] == noted && told.contains(&Action::Signal(Force::Int)), "{told:?}");
+            assert_eq!(state, interrupted);
+        }
+        // All processes are told at once: who hears of it first is chance.
+        let term = || Event::ChildExited(Exit::Signal(15));
+        let rest = || [Event::OutputClosed, Event::NobodyLeft(None)];
+        for both in [[term(), Event::Signalled], [Event::Signalled, term()]] {
+            assert_eq!(play(training(3).chain(both).chain(rest())).0, interrupted);
+        }
+        let (state, _) = play(training(3).chain([term()]).chain(rest()));
+        assert_eq!(state, RunState::Ended(Outcome::Killed { signal: Some(15) }));
+        let failed = [Event::ChildExited(Exit::Code(1)), Event::Signalled];
+        let (state, _) = play(training(3).chain(failed).chain(rest()));
+        assert_eq!(state, RunState::Ended(Outcome::Failed { exit: Exit::Code(1) }), "that was before");
+        // What the user has stopped is not brought back.
+        let stop = [graceful(), Event::Signalled, Event::Seen(Sight::Quit)];
+        let (state, done) = play(training(3).chain(stop).chain(gone()));
+        assert_eq!(done[5], [noted, Action::Arm(SAVE_AT_SHUTDOWN)]);
+        assert_eq!(state, RunState::Ended(Outcome::Stopped { saved: true }));
     }
 
     #[test]

@@ -34,7 +34,7 @@ use super::{
     ranks::Ranks,
     spec::Spec,
     start,
-    state::{Action, Event, RunState},
+    state::{Action, Event, RunState, Stopping},
     strangers::Stranger,
     watchdog::Watchdog,
 };
@@ -57,6 +57,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// The same when the end is near and somebody waits for it.
 const LOOK_SOON: Duration = Duration::from_millis(20);
+
+/// Between the end of ranks that were told to end and our hearing of the shutdown that told them.
+const WORD_OF_SHUTDOWN: Duration = Duration::from_millis(500);
 
 /// Why a supervisor is started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,7 +103,7 @@ struct Supervisor {
     is_behind: bool,
     /// Those that we started, if we did.
     ranks: Ranks,
-    /// When nobody was left, if bytes wait for room on the disk.
+    /// When nobody was left, if the end waits for room on the disk or for news of a shutdown.
     nobody_left: Option<Stopwatch>,
     folder_gone: bool,
     begin: Begin,
@@ -269,10 +272,9 @@ impl Supervisor {
 
     /// What has to be looked for because no event will come.
     fn look(&mut self) {
-        if self.now.state == RunState::Queued {
-            // Nothing of it is there to be looked at.
-        } else if !self.is_parent && !self.has_exit() {
-            if self.child_is_gone() {
+        // Of one that is queued nothing is there to be looked at.
+        if self.now.state != RunState::Queued && !self.has_exit() {
+            if !self.is_parent && self.child_is_gone() {
                 let exit = if self.has_rebooted() { Exit::Reboot } else { Exit::Unknown };
                 self.tell(Event::ChildExited(exit));
             } else {
@@ -286,7 +288,8 @@ impl Supervisor {
             self.tell(Event::StopRequested(Manner::Graceful));
         }
         self.stay_in_touch();
-        if self.is_near_end() && self.marks.find().is_empty() && !self.waits_for_room() {
+        let is_over = self.is_near_end() && self.marks.find().is_empty();
+        if is_over && !self.waits_for_room() && !self.may_go_down() {
             self.part_is_done();
             self.diagnose();
             let again = self.again();
@@ -299,6 +302,15 @@ impl Supervisor {
     /// All that is missing is that nobody is left.
     fn is_near_end(&self) -> bool {
         self.has_exit() && self.is_output_closed()
+    }
+
+    /// A machine that goes down tells all its processes at once; the ranks may be gone before we hear of it.
+    fn may_go_down(&mut self) -> bool {
+        let RunState::Stopping(Stopping { asked: None, evidence, .. }) = &self.now.state else {
+            return false;
+        };
+        evidence.was_terminated()
+            && self.nobody_left.get_or_insert_with(Stopwatch::start).elapsed() < WORD_OF_SHUTDOWN
     }
 
     /// Nothing of it runs, and its supervisor may go.

@@ -272,22 +272,56 @@ fn after_a_reboot_what_was_cut_off_goes_on_as_it_was_started_and_only_once() {
 }
 
 #[test]
-fn after_a_reboot_in_order_what_nobody_had_stopped_goes_on() {
-    let lab = Lab::new(&[("STEPS", "30"), ("STEP_TIME", "0.05"), ("CHECKPOINT", "3")]);
-    for (is_told_by_user, expected) in [(true, "no run was cut off"), (false, "Training")] {
-        let run = lab.detached(&["--name", if is_told_by_user { "stopped" } else { "cut" }]);
+fn what_the_machine_ended_in_order_was_saved_and_goes_on_and_what_a_user_stopped_does_not() {
+    let lab = Lab::new(&[("STEPS", "0"), ("STEP_TIME", "0.05")]);
+    for (name, expected) in [("stopped", "no run was cut off"), ("cut", "Training")] {
+        let run = lab.detached(&["--name", name]);
         run.wait_for_log("steps: 5 ");
-        if is_told_by_user {
+        if name == "stopped" {
             lab.sandbox.dpgui(&["stop", "--now", &run.id()]).ok();
+            assert_eq!(run.outcome(), json!({ "outcome": "stopped", "saved": false }));
         } else {
             kill(run.supervisor(), "TERM");
+            assert_eq!(run.outcome(), json!({ "outcome": "interrupted" }), "{:?}", run.history());
+            let happened = run.events();
+            assert!(happened.iter().any(|it| it == "save-requested"), "{happened:?}");
+            assert!(!happened.iter().any(|it| it == "signalled"), "it left in order: {happened:?}");
         }
-        assert_eq!(run.outcome(), json!({ "outcome": "stopped", "saved": false }));
         until("its supervisor has gone", || (!run.is_supervised()).then_some(()));
+        run.assert_nobody_left();
         let said = lab.sandbox.dpgui(&["resume", "--all"]).ok();
         assert!(said.stderr.contains(expected), "{said}");
     }
     lab.sandbox.dpgui(&["stop", "--now", "cut"]).ok();
+}
+
+/// What systemd does to all processes of a control group, in whatever order.
+#[test]
+fn where_a_shutdown_reaches_the_ranks_first_the_run_was_cut_off_by_it_all_the_same() {
+    for launcher in ["deepspeed", "direct"] {
+        for is_supervisor_first in [true, false] {
+            let lab = Lab::new(&[("STEPS", "0"), ("STEP_TIME", "0.05"), ("CHECKPOINT", "3")]);
+            let run = lab.detached(&["--launcher", launcher]);
+            run.wait_for_log("steps: 5 ");
+            // What it starts has its cookie, as it has not itself.
+            let mut all = [run.keepers(), run.processes()].concat();
+            if is_supervisor_first {
+                all.insert(0, run.supervisor());
+            } else {
+                all.push(run.supervisor());
+            }
+            for pid in all {
+                kill(pid, "TERM");
+            }
+            let what = format!("{launcher}, {is_supervisor_first}: {:?}", run.history());
+            assert_eq!(run.outcome(), json!({ "outcome": "interrupted" }), "{what}");
+            until("its supervisor has gone", || (!run.is_supervised()).then_some(()));
+            run.assert_nobody_left();
+            let said = lab.sandbox.dpgui(&["resume", "--all"]).ok();
+            assert!(said.stderr.contains("Training"), "{what}: {said}");
+            lab.sandbox.dpgui(&["stop", "--now", &lab.other_run(&run).id()]).ok();
+        }
+    }
 }
 
 /// Programs that answer as those of systemd do, and write down what they were asked.

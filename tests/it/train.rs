@@ -287,12 +287,12 @@ fn killing_any_process_of_a_run_ends_all_of_it() {
 }
 
 #[test]
-fn a_shutdown_of_the_machine_interrupts_the_ranks() {
-    let lab = Lab::new(&[("STEPS", "0")]);
+fn a_shutdown_of_the_machine_interrupts_ranks_that_have_nothing_to_save() {
+    let lab = Lab::new(&[("CACHE", "1000")]);
     let run = lab.detached(&[]);
-    run.wait_for_log("steps: 1 ");
+    run.wait_for_log("caching");
     kill(run.supervisor(), "TERM");
-    assert_eq!(run.outcome(), json!({ "outcome": "stopped", "saved": false }));
+    assert_eq!(run.outcome(), json!({ "outcome": "interrupted" }));
     assert_eq!(run.events()[2..4], ["supervisor-signalled", "signalled"]);
     run.assert_nobody_left();
 }

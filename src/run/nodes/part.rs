@@ -133,7 +133,7 @@ impl Ended {
     pub const fn is_failure(&self, goes_on: bool) -> bool {
         match self {
             Self::Over(Outcome::Completed) => false,
-            Self::Over(Outcome::Stopped { .. }) => goes_on,
+            Self::Over(Outcome::Stopped { .. } | Outcome::Interrupted) => goes_on,
             Self::Over(_) | Self::Lost { .. } => true,
         }
     }

@@ -4,14 +4,14 @@
 use std::time::Duration;
 
 use crate::run::{
-    evidence::{Asked, Phase, Sight},
+    evidence::{Asked, By, Phase, Sight},
     journal::Record,
     outcome::Manner,
 };
 
 use super::{
-    AFTER_TERM, Action, Degree, Event, LINGER, Next, RunState, Running, Save, adopted, first_degree,
-    interrupt, request_save, stopping, terminate,
+    AFTER_TERM, Action, Degree, Event, LINGER, Next, RunState, Running, Save, adopted, at_shutdown,
+    first_degree, interrupt, request_save, stopping, terminate,
 };
 
 impl Running {
@@ -44,7 +44,7 @@ impl Running {
                 let mut actions = vec![Action::Record(Record::Concerned { concern })];
                 actions.extend(interrupt());
                 // What is on disk is worth more than what it would save now.
-                let asked = Asked { manner: Manner::NoSave, concern: Some(concern) };
+                let asked = Asked { manner: Manner::NoSave, by: By::Dpgui(concern) };
                 return (stopping(self.evidence, Degree::Interrupt, Some(asked)), actions);
             }
             Event::NodeFailed(ref failure) => {
@@ -55,10 +55,10 @@ impl Running {
                 return (stopping(self.evidence, Degree::Terminate, None), actions);
             }
             Event::Signalled => {
-                let mut actions = vec![Action::Record(Record::SupervisorSignalled)];
-                actions.extend(interrupt());
-                let asked = Asked::from(Manner::Graceful);
-                return (stopping(self.evidence, Degree::Interrupt, Some(asked)), actions);
+                let (degree, mut actions) = at_shutdown(&self.evidence);
+                actions.insert(0, Action::Record(Record::SupervisorSignalled));
+                let asked = Asked { manner: Manner::Graceful, by: By::Machine };
+                return (stopping(self.evidence, degree, Some(asked)), actions);
             }
             Event::Adopted => return adopted(self),
             Event::SaveWanted => self.save_wanted(),

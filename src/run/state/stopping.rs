@@ -4,13 +4,13 @@
 use std::time::Duration;
 
 use super::{
-    AFTER_KILL, AFTER_TERM, AFTER_TERM_NOW, Action, Degree, Event, LINGER, Next, RunState, Stopping, ended,
-    interrupt, request_save, signal, terminate, waiting,
+    AFTER_KILL, AFTER_TERM, AFTER_TERM_NOW, Action, Degree, Event, LINGER, Next, RunState, Stopping,
+    at_shutdown, ended, interrupt, request_save, signal, terminate, waiting,
 };
 use crate::{
     platform::signal::Force,
     run::{
-        evidence::{Asked, Sight},
+        evidence::{Asked, By, Sight},
         journal::Record,
         outcome::{Manner, Outcome},
     },
@@ -58,8 +58,9 @@ impl Stopping {
                 self.save_requested = true;
                 vec![Action::Record(Record::SaveRequested)]
             }
-            Event::SaveFailed | Event::Signalled if self.degree == Degree::Save => self.rise(),
+            Event::SaveFailed if self.degree == Degree::Save => self.rise(),
             Event::DeadlinePassed => self.rise(),
+            Event::Signalled => self.signalled(),
             Event::Adopted => {
                 // The old deadline died with its supervisor.
                 let patience = if self.degree == Degree::Save { self.evidence.patience() } else { LINGER };
@@ -73,8 +74,7 @@ impl Stopping {
             | Event::Concerned(_)
             | Event::SaveWanted
             | Event::SaveFailed
-            | Event::Turn
-            | Event::Signalled => vec![],
+            | Event::Turn => vec![],
         };
         (RunState::Stopping(self), actions)
     }
@@ -102,7 +102,7 @@ impl Stopping {
 
     /// The user has not asked for the end.
     const fn may_go_on(&self) -> bool {
-        matches!(self.asked, None | Some(Asked { concern: Some(_), .. }))
+        matches!(self.asked, None | Some(Asked { by: By::Dpgui(_), .. }))
     }
 
     /// Asking for this once more would change nothing.
@@ -113,7 +113,7 @@ impl Stopping {
             Manner::NoSave => self.degree >= Degree::Interrupt,
             Manner::Now => self.degree >= Degree::Terminate,
         };
-        (by_itself && harder) || self.asked.is_some_and(|it| it.concern.is_none() && it.manner >= manner)
+        (by_itself && harder) || self.asked.is_some_and(|it| it.by == By::User && it.manner >= manner)
     }
 
     fn asked_again(&mut self, manner: Manner) -> Vec<Action> {
@@ -137,6 +137,27 @@ impl Stopping {
                 actions.extend(interrupt());
             }
             (Manner::Graceful | Manner::NoSave | Manner::Now, _) => {}
+        }
+        actions
+    }
+
+    /// The machine goes down: what it ends is its doing, and what is asked for already has less time.
+    fn signalled(&mut self) -> Vec<Action> {
+        let mut actions = vec![Action::Record(Record::SupervisorSignalled)];
+        match self.asked {
+            // All processes are told at once, and the ranks were faster.
+            None if self.evidence.was_terminated() => {
+                self.asked = Some(Asked { manner: Manner::Graceful, by: By::Machine });
+            }
+            Some(Asked { by: By::User | By::Dpgui(_), .. }) if self.degree == Degree::Save => {
+                match at_shutdown(&self.evidence) {
+                    (Degree::Save, shorter) => actions.extend(shorter),
+                    _ => actions.extend(self.rise()),
+                }
+            }
+            // Told twice: somebody is in a hurry.
+            Some(Asked { by: By::Machine, .. }) if self.degree == Degree::Save => actions.extend(self.rise()),
+            Some(_) | None => {}
         }
         actions
     }
