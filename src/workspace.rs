@@ -1,6 +1,8 @@
 //! The workspace: one directory with everything of one user's training, and the only builder of paths in it.
 
+pub mod change;
 pub mod commit;
+mod document;
 pub mod remember;
 pub mod settings;
 pub mod switch;

@@ -105,11 +105,14 @@ pub async fn sign_out(State(app): State<App>, Extension(pass): Extension<Pass>) 
     Ok(with_cookie(&app, "", "; Max-Age=0"))
 }
 
-/// Ends all sessions, this one too.
-pub async fn rotate(State(app): State<App>) -> Answer<Response> {
+/// Makes a new token, which ends all sessions; the browser that asked for it gets a new one.
+pub async fn rotate(State(app): State<App>, Extension(pass): Extension<Pass>) -> Answer<Response> {
     let asking = app.clone();
     aside(move || Ok(asking.keys.rotate()?)).await?;
-    Ok(with_cookie(&app, "", "; Max-Age=0"))
+    match pass {
+        Pass::Cookie(_) => Ok(with_cookie(&app, &app.keys.cookie()?, "")),
+        Pass::Token(_) => Ok(with_cookie(&app, "", "; Max-Age=0")),
+    }
 }
 
 fn with_cookie(app: &App, value: &str, more: &str) -> Response {

@@ -1,4 +1,6 @@
-//! What is set, and where: paths, mirrors, whether there are secrets; no secret itself.
+//! What is set, and where: paths, mirrors, whether there are secrets; no secret itself. Some of it can be changed ([`edit`]).
+
+pub mod edit;
 
 use std::path::Path;
 
@@ -10,7 +12,7 @@ use crate::{
     install::{cache::Cache, doctor::detours},
     output::redact::{self, Redactor},
     platform::{Env, fs},
-    workspace::Settings,
+    workspace::{Settings, change},
 };
 
 use super::{
@@ -19,6 +21,8 @@ use super::{
     roots::Roots,
     routes::Nothing,
 };
+
+use edit::{ByHand, Field};
 
 /// Those that a training may need.
 const SECRETS: [&str; 4] = ["HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "WANDB_API_KEY", "CIVITAI_TOKEN"];
@@ -34,6 +38,12 @@ pub struct Shown {
     settings_text: Option<String>,
     /// What is wrong with it.
     settings_problem: Option<String>,
+    /// Of the file, for whoever changes it; `null` if there is none.
+    digest: Option<String>,
+    /// What can be changed here, in the order to show it.
+    fields: Vec<Field>,
+    /// What is for an editor or the terminal.
+    by_hand: Vec<ByHand>,
     cache_dir: String,
     /// What the page may see.
     roots: Vec<String>,
@@ -77,6 +87,9 @@ pub fn show(app: &App, _: &Nothing) -> Answer<Shown> {
     Ok(Shown {
         workspace: path(app.workspace.root()),
         settings_file: path(&file),
+        digest: text.as_ref().map(change::digest),
+        fields: edit::fields(text.as_deref().unwrap_or_default()),
+        by_hand: edit::by_hand(),
         settings_text: text.map(|it| shown_text(&it, &loaded)),
         settings_problem: problem,
         cache_dir: path(Cache::of(&app.host, &app.workspace, &loaded).dir()),

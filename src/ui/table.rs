@@ -40,7 +40,12 @@ fn sessions(r: &mut Routes) {
     r.own::<Nothing, _, _>((READ, at), "Whether one is signed in", nothing(), session::show);
     r.own::<Nothing, _, _>((Method::DELETE, at), "Sign out", nothing(), session::sign_out);
     let rotate = (Method::POST, "/api/session/rotate");
-    r.own::<Nothing, _, _>(rotate, "End all sessions", nothing(), session::rotate);
+    r.own::<Nothing, _, _>(
+        rotate,
+        "Make a new token, which ends all other sessions",
+        nothing(),
+        session::rotate,
+    );
     r.get("/api/openapi.json", "This description", |app: &App, _: &Nothing| Ok(app.description.clone()));
 }
 
@@ -101,4 +106,6 @@ fn files_and_settings(r: &mut Routes) {
     r.get("/api/caption", "What an image is trained with", media::caption);
     r.change(REPLACED, "/api/caption", "Write a caption", media::write);
     r.get("/api/settings", "What is set", settings::show);
+    r.change(REPLACED, "/api/settings", "Set some of it", settings::edit::save);
+    r.change(ANSWERED, "/api/settings/check", "What of it cannot be so", settings::edit::check);
 }

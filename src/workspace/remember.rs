@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use toml_edit::{Array, DocumentMut, Item, value};
+use toml_edit::{Array, DocumentMut, Item, TomlError, Value};
 
 use crate::platform::{
     checkpoint::{Checkpoint, reach},
@@ -10,7 +10,7 @@ use crate::platform::{
     lock::Lock,
 };
 
-use super::{Settings, SettingsError, Workspace};
+use super::{Settings, SettingsError, Workspace, change, document};
 
 /// What was chosen; what is `None` or empty was not.
 #[derive(Clone, Copy, Debug)]
@@ -36,63 +36,75 @@ impl Choices<'_> {
 }
 
 /// Writes the choices into the workspace's settings, everything else in the file left as it is. What changed comes
-/// back, as it stands in the file. For who holds the setup's lock: two at a time would lose what one of them chose.
+/// back, as it stands in the file. For who holds the setup's lock.
 pub fn remember(
     workspace: &Workspace,
     choices: Choices<'_>,
     _lock: &Lock,
 ) -> Result<Vec<String>, SettingsError> {
     Settings::mark(workspace)?;
-    let (document, changed) = lay_over(workspace, choices)?;
+    // Two at a time would lose what one of them chose.
+    let _alone = change::alone(workspace)?;
+    let (text, changed) = lay_over(workspace, choices)?;
     if !changed.is_empty() {
-        fs::write_atomic(&workspace.settings_file(), document.to_string())?;
+        fs::write_atomic(&workspace.settings_file(), text)?;
         reach(Checkpoint::Remembered);
     }
     Ok(changed)
 }
 
 /// The settings with the choices in them, and what changed.
-fn lay_over(
-    workspace: &Workspace,
-    choices: Choices<'_>,
-) -> Result<(DocumentMut, Vec<String>), SettingsError> {
+fn lay_over(workspace: &Workspace, choices: Choices<'_>) -> Result<(String, Vec<String>), SettingsError> {
     let path = workspace.settings_file();
     let text = fs::read_text(&path)?;
-    let mut document: DocumentMut = text
-        .parse()
-        .map_err(|cause: toml_edit::TomlError| SettingsError::Toml { path, details: cause.to_string() })?;
-    let mut changed = vec![];
+    let broken = |cause: TomlError| SettingsError::Toml { path: path.clone(), details: cause.to_string() };
+    let mut draft = Draft { text, changed: vec![] };
     if let Some(profile) = choices.torch {
-        let torch = document.entry("torch").or_insert(toml_edit::table());
-        set(torch, "profile", profile, &mut changed);
+        draft.set(&["torch", "profile"], profile).map_err(broken)?;
     }
     if let Some(python) = choices.python {
-        set(document.as_item_mut(), "python", &python.to_string_lossy(), &mut changed);
+        draft.set(&["python"], &python.to_string_lossy()).map_err(broken)?;
     }
-    add(document.as_item_mut(), "models", choices.models, &mut changed);
-    add(document.as_item_mut(), "submodules", choices.submodules, &mut changed);
-    Ok((document, changed))
+    draft.add("models", choices.models).map_err(broken)?;
+    draft.add("submodules", choices.submodules).map_err(broken)?;
+    Ok((draft.text, draft.changed))
 }
 
-fn set(table: &mut Item, key: &str, text: &str, changed: &mut Vec<String>) {
-    if table.get(key).and_then(Item::as_str) != Some(text) {
-        table[key] = value(text);
-        changed.push(format!("{key} = {}", table[key].to_string().trim()));
-    }
+/// The file as it shall be.
+struct Draft {
+    text: String,
+    changed: Vec<String>,
 }
 
-fn add(table: &mut Item, key: &str, names: &[String], changed: &mut Vec<String>) {
-    let mut list = table.get(key).and_then(Item::as_array).cloned().unwrap_or_else(Array::new);
-    let before = list.len();
-    for name in names {
-        if !list.iter().any(|it| it.as_str() == Some(name)) {
-            list.push(name);
+impl Draft {
+    fn set(&mut self, path: &[&str], text: &str) -> Result<(), TomlError> {
+        let document: DocumentMut = self.text.parse()?;
+        if document::find(document.as_table(), path).and_then(Item::as_str) != Some(text) {
+            self.put(path, text.into())?;
         }
+        Ok(())
     }
-    if list.len() > before {
-        let names: Vec<&str> = list.iter().filter_map(|it| it.as_str()).collect();
-        changed.push(format!("{key} = {names:?}"));
-        table[key] = value(list);
+
+    fn add(&mut self, key: &str, names: &[String]) -> Result<(), TomlError> {
+        let document: DocumentMut = self.text.parse()?;
+        let mut list = document.get(key).and_then(Item::as_array).cloned().unwrap_or_else(Array::new);
+        let before = list.len();
+        for name in names {
+            if !list.iter().any(|it| it.as_str() == Some(name)) {
+                list.push(name);
+            }
+        }
+        if list.len() > before {
+            self.put(&[key], list.into())?;
+        }
+        Ok(())
+    }
+
+    fn put(&mut self, path: &[&str], value: Value) -> Result<(), TomlError> {
+        self.text = document::put(&self.text, path, value.clone())?;
+        let value = value.decorated("", "");
+        self.changed.extend(path.last().map(|key| format!("{key} = {value}")));
+        Ok(())
     }
 }
 

@@ -18,6 +18,7 @@ use crate::{
         checkpoint::{Checkpoint, reach},
         digest::Sha256,
         fs::{self, FsError},
+        lock::LockError,
         place::PlaceTemplate,
     },
 };
@@ -190,12 +191,15 @@ pub enum SettingsError {
     NotUtf8 { path: PathBuf, line: usize },
     #[error("`{}` is not a valid dpgui.toml\n{details}", path.display())]
     Toml { path: PathBuf, details: String },
+    #[error(transparent)]
+    Lock(#[from] LockError),
 }
 
 impl Report for SettingsError {
     fn kind(&self) -> Kind {
         match self {
             Self::Fs(cause) => cause.kind(),
+            Self::Lock(cause) => cause.kind(),
             Self::NotUtf8 { .. } | Self::Toml { .. } => Kind::Usage,
         }
     }
@@ -203,6 +207,7 @@ impl Report for SettingsError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Fs(cause) => cause.hint(),
+            Self::Lock(cause) => cause.hint(),
             Self::NotUtf8 { line, .. } => {
                 Some(format!("save it as UTF-8 in your editor, or retype what is not ASCII in line {line}"))
             }

@@ -10,11 +10,12 @@ import { advice } from "./advice.mjs";
 import { conflict, wrongPath } from "./editing.mjs";
 import { deep } from "./deep.mjs";
 import { deleted, hostile } from "./hostile.mjs";
+import { settings } from "./settings.mjs";
 import { setup } from "./setup.mjs";
 import { launch, say, shots } from "./support.mjs";
 import { visit } from "./visit.mjs";
 
-const scenes = { visit, hostile, deleted, wrongPath, conflict, advice, deep, setup };
+const scenes = { visit, hostile, deleted, wrongPath, conflict, advice, settings, deep, setup };
 const wanted = process.argv.slice(6);
 const names = wanted.length > 0 ? wanted : Object.keys(scenes).filter((name) => name !== "setup");
 

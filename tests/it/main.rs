@@ -55,5 +55,6 @@ mod ui;
 mod ui_configs;
 mod ui_guard;
 mod ui_page;
+mod ui_settings;
 mod update;
 mod watching;

@@ -180,6 +180,36 @@ fn a_page_of_another_site_can_change_nothing() {
     drop(lab);
 }
 
+#[test]
+fn the_browser_that_asks_for_a_new_token_stays_signed_in_and_no_other_does() {
+    let (lab, served) = served();
+    let name = format!("dpgui-{}", served.port);
+    let (mine, other) =
+        (format!("{name}={}", session(&served)), format!("{name}={}", another_session(&lab, &served)));
+    let origin = format!("http://localhost:{}", served.port);
+    let asks = |cookie: &str| served.ask("GET", "/api/session", &[("Cookie", cookie)], b"").status;
+    assert_eq!((asks(&mine), asks(&other)), (204, 204));
+    let headers = [&CHANGE[..], &[("Origin", &*origin), ("Cookie", &*mine)]].concat();
+    let reply = served.ask("POST", "/api/session/rotate", &headers, b"{}");
+    assert_eq!(reply.status, 204, "{reply:?}");
+    let cookie = reply.header("set-cookie").expect("a cookie");
+    assert!(cookie.contains("HttpOnly") && cookie.contains("SameSite=Strict"), "{cookie}");
+    let renewed = cookie.split(';').next().expect("a pair").to_owned();
+    assert_eq!((asks(&renewed), asks(&mine), asks(&other)), (204, 401, 401));
+    assert_eq!(served.get("/api/runs").status, 401, "the old token");
+}
+
+/// That of another browser.
+fn another_session(lab: &Lab, served: &Served) -> String {
+    let link = lab.sandbox.dpgui(&["ui", "--link"]).ok().stdout;
+    let code = link.trim().split_once("#t=").expect("a code").1.to_owned();
+    let origin = format!("http://localhost:{}", served.port);
+    let headers = [&CHANGE[..], &[("Origin", &*origin)]].concat();
+    let reply = served.ask("POST", "/api/session", &headers, json!({ "token": code }).to_string().as_bytes());
+    let cookie = reply.header("set-cookie").expect("a cookie");
+    cookie.split(';').next().expect("a pair").split_once('=').expect("a pair").1.to_owned()
+}
+
 /// The cookie's value, for the link's code.
 fn session(served: &Served) -> String {
     let code = served.link.split_once("#t=").expect("a code").1.to_owned();

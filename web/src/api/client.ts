@@ -2,7 +2,7 @@
 import axios, { type AxiosRequestConfig } from "axios";
 import type {
   ApiErrorBody, Caption, Checked, Comparison, ConfigFile, ConfigRow, Digests, Folder, Form, Job, JobEvents, JobRequest,
-  Machine, Metrics, Model, Pair, Queue, RunDetail, RunRow, Sample, SaveRequest, Settings, Started, StartRequest,
+  Machine, Metrics, Model, Pair, Queue, RunDetail, RunRow, Sample, SaveRequest, SettingChange, Settings, Started, StartRequest,
   StopManner,
 } from "./types";
 
@@ -79,6 +79,10 @@ export const api = {
   machine: () => get<Machine>("/api/machine"),
   samples: () => get<Sample[]>("/api/samples"),
   settings: () => get<Settings>("/api/settings"),
+  checkSettings: (changes: SettingChange[]) =>
+    ask<{ findings: { key: string; message: string }[] }>("POST", "/api/settings/check", { changes }),
+  saveSettings: (changes: SettingChange[], digest: string | null) =>
+    ask<{ digest: string }>("PUT", "/api/settings", { changes, digest }),
 
   jobs: () => get<Job[]>("/api/jobs"),
   job: (id: string, from: number, limit: number) => get<JobEvents>(`/api/jobs/${part(id)}/events`, { from, limit }),

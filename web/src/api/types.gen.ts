@@ -32,7 +32,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** End all sessions */
+        /** Make a new token, which ends all other sessions */
         post: operations["post-api-session-rotate"];
         delete?: never;
         options?: never;
@@ -565,8 +565,26 @@ export interface paths {
         };
         /** What is set */
         get: operations["get-api-settings"];
-        put?: never;
+        /** Set some of it */
+        put: operations["put-api-settings"];
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/settings/check": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** What of it cannot be so */
+        post: operations["post-api-settings-check"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1391,6 +1409,12 @@ export interface components {
             settings_text?: string | null;
             /** @description What is wrong with it. */
             settings_problem?: string | null;
+            /** @description Of the file, for whoever changes it; `null` if there is none. */
+            digest?: string | null;
+            /** @description What can be changed here, in the order to show it. */
+            fields: components["schemas"]["Field2"][];
+            /** @description What is for an editor or the terminal. */
+            by_hand: components["schemas"]["ByHand"][];
             cache_dir: string;
             /** @description What the page may see. */
             roots: string[];
@@ -1403,6 +1427,33 @@ export interface components {
             port: number;
             version: string;
         };
+        /** @description A key that can be changed. */
+        Field2: {
+            /** @description As it is sent back. */
+            key: string;
+            title: string;
+            about: string;
+            kind: components["schemas"]["FieldKind"];
+            /** @description Of a choice. */
+            choices: string[];
+            /** @description What it is where the file does not say. */
+            usual: string;
+            /** @description What the file says; secrets in it are hidden. */
+            value?: string | null;
+            counts: components["schemas"]["CountsFrom"];
+        };
+        FieldKind: ("choice" | "yes-or-no" | "number" | "text") | "lines";
+        /**
+         * @description From when on a change counts.
+         * @enum {string}
+         */
+        CountsFrom: "next-setup" | "next-run" | "next-server";
+        /** @description A key that is not changed here. */
+        ByHand: {
+            key: string;
+            about: string;
+            how: string;
+        };
         Mirror: {
             name: string;
             value: string;
@@ -1411,6 +1462,29 @@ export interface components {
         Secret: {
             name: string;
             set: boolean;
+        };
+        SaveSettings: {
+            changes: components["schemas"]["SettingChange"][];
+            /** @description Of the file that the page had loaded; `null` if there was none. */
+            digest?: string | null;
+        };
+        SettingChange: {
+            key: string;
+            /** @description `null` has it as usual again. */
+            value?: string | null;
+        };
+        SettingsSaved: {
+            digest: string;
+        };
+        CheckSettings: {
+            changes: components["schemas"]["SettingChange"][];
+        };
+        SettingsChecked: {
+            findings: components["schemas"]["SettingFinding"][];
+        };
+        SettingFinding: {
+            key: string;
+            message: string;
         };
         /** @description What every answer is that is no success. */
         Failed: {
@@ -2707,6 +2781,72 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Shown"];
+                };
+            };
+            /** @description it was not done */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failed"];
+                };
+            };
+        };
+    };
+    "put-api-settings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SaveSettings"];
+            };
+        };
+        responses: {
+            /** @description done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SettingsSaved"];
+                };
+            };
+            /** @description it was not done */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failed"];
+                };
+            };
+        };
+    };
+    "post-api-settings-check": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CheckSettings"];
+            };
+        };
+        responses: {
+            /** @description done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SettingsChecked"];
                 };
             };
             /** @description it was not done */

@@ -69,3 +69,5 @@ export type Digests = Answer<"/api/configs/{name}", "put">;
 export type Folder = Answer<"/api/folders">;
 export type Caption = Answer<"/api/caption">;
 export type Settings = Answer<"/api/settings">;
+export type SettingField = Settings["fields"][number];
+export type SettingChange = Body<"/api/settings", "put">["changes"][number];

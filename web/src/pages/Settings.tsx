@@ -1,11 +1,8 @@
 import { useQuery } from "@tanstack/react-query";
 import { useState } from "react";
-import { api } from "../api/client";
 import { settings } from "../api/queries";
-import { Action } from "../components/Action";
-import { Advice } from "../components/Advice";
+import type { Settings as Shown } from "../api/types";
 import { Copy } from "../components/Copy";
-import { Dialog } from "../components/Dialog";
 import { ErrorNote } from "../components/ErrorNote";
 import { Page } from "../components/Page";
 import { Panel } from "../components/Panel";
@@ -13,13 +10,15 @@ import { Prose } from "../components/Prose";
 import { Code } from "../components/Scroll";
 import { Toml } from "../components/Toml";
 import { setTheme, theme, type Theme } from "../lib/theme";
+import { Access } from "./settings/Access";
+import { SettingsForm } from "./settings/Form";
 
 const THEMES: [Theme, string][] = [["system", "As the system"], ["dark", "Dark"], ["light", "Light"]];
 
 export function Settings() {
   const { data, error, refetch } = useQuery(settings);
   return (
-    <Page title="Settings" lead={<>What dpgui goes by. It is set in <code>dpgui.toml</code> and in the environment of <code>dpgui ui</code>.</>}>
+    <Page title="Settings" lead={<>What dpgui goes by: <code>dpgui.toml</code>, and the environment of <code>dpgui ui</code>.</>}>
       <div className="stack">
         {error && <ErrorNote error={error} retry={() => void refetch()} />}
         <div className="columns">
@@ -28,36 +27,16 @@ export function Settings() {
         </div>
         {data && (
           <>
-            <Panel title="Paths">
-              <dl className="facts">
-                <dt>Workspace</dt><dd><Path text={data.workspace} /></dd>
-                <dt>Settings</dt><dd><Path text={data.settings_file} /></dd>
-                <dt>Cache</dt><dd><Path text={data.cache_dir} /></dd>
-                <dt>Folders you may choose</dt><dd>{data.roots.map((it) => <div key={it}><Path text={it} /></div>)}</dd>
-              </dl>
-            </Panel>
-            <div className="columns">
-              <Panel title="Where things come from">
-                <dl className="facts">
-                  <dt>PyTorch</dt><dd>{data.torch_profile}</dd>
-                  {data.mirrors.map((it) => <Fact key={it.name} name={it.name} value={it.value} />)}
-                </dl>
-              </Panel>
-              <Panel title="Secrets">
-                {data.secrets.length === 0 ? <p className="muted">None is known.</p> : (
-                  <dl className="facts">
-                    {data.secrets.map((it) => (
-                      <div key={it.name} style={{ display: "contents" }}><dt><code>{it.name}</code></dt><dd>{it.set ? <span className="badge tone-ok">set</span> : <span className="badge tone-idle">not set</span>}</dd></div>
-                    ))}
-                  </dl>
-                )}
-                <p className="small muted">Their values never leave the machine, nor get to this page.</p>
-              </Panel>
-            </div>
             {data.settings_problem && <div className="note tone-bad"><p><Prose text={data.settings_problem} /></p></div>}
+            <SettingsForm shown={data} />
+            <ByHand shown={data} />
+            <div className="columns">
+              <Paths shown={data} />
+              <Environment shown={data} />
+            </div>
             <Panel title="dpgui.toml" actions={data.settings_text !== null && <Copy text={data.settings_text} label="Copy dpgui.toml" />}>
               {data.settings_text === null
-                ? <p className="muted">There is none: everything is as usual. Make it at <code>{data.settings_file}</code> to change that.</p>
+                ? <p className="muted">There is none: everything is as usual.</p>
                 : <Code label="dpgui.toml"><Toml text={data.settings_text} /></Code>}
             </Panel>
             <p className="small muted">dpgui {data.version} at {data.host}:{data.port}</p>
@@ -68,8 +47,49 @@ export function Settings() {
   );
 }
 
+/** What would let the page reach or run more is not for the page. */
+function ByHand({ shown }: { shown: Shown }) {
+  return (
+    <Panel title="In the terminal alone">
+      <p className="small muted">What decides what runs here, who may come in and what this page may see is not set from the page: write it in <code>{shown.settings_file}</code>, or use the command.</p>
+      <dl className="by-hand">
+        {shown.by_hand.map((it) => (
+          <div key={it.key}><dt>{it.about}</dt><dd className="small"><Prose text={it.how} /></dd></div>
+        ))}
+      </dl>
+    </Panel>
+  );
+}
+
+function Paths({ shown }: { shown: Shown }) {
+  return (
+    <Panel title="Paths">
+      <dl className="facts">
+        <dt>Workspace</dt><dd><Path text={shown.workspace} /></dd>
+        <dt>Settings</dt><dd><Path text={shown.settings_file} /></dd>
+        <dt>Cache</dt><dd><Path text={shown.cache_dir} /></dd>
+        <dt>Folders you may choose</dt><dd>{shown.roots.map((it) => <div key={it}><Path text={it} /></div>)}</dd>
+      </dl>
+    </Panel>
+  );
+}
+
+function Environment({ shown }: { shown: Shown }) {
+  return (
+    <Panel title="Environment">
+      <dl className="facts">
+        {shown.mirrors.map((it) => <Fact key={`${it.name} ${it.value}`} name={it.name}><code>{it.value}</code></Fact>)}
+        {shown.secrets.map((it) => (
+          <Fact key={it.name} name={<code>{it.name}</code>}>{it.set ? <span className="badge tone-ok">set</span> : <span className="badge tone-idle">not set</span>}</Fact>
+        ))}
+      </dl>
+      <p className="small muted">Variables of <code>dpgui ui</code> and where things come from by them. What a secret is never gets to this page.</p>
+    </Panel>
+  );
+}
+
 const Path = ({ text }: { text: string }) => <span className="row" style={{ gap: 2 }}><code>{text}</code><Copy text={text} label={`Copy ${text}`} /></span>;
-const Fact = ({ name, value }: { name: string; value: string }) => <><dt>{name}</dt><dd><code>{value}</code></dd></>;
+const Fact = ({ name, children }: { name: React.ReactNode; children: React.ReactNode }) => <><dt>{name}</dt><dd>{children}</dd></>;
 
 function Appearance() {
   const [chosen, setChosen] = useState(theme);
@@ -81,28 +101,6 @@ function Appearance() {
           <label key={it} className="check"><input type="radio" name="theme" checked={chosen === it} onChange={() => { setTheme(it); setChosen(it); }} />{title}</label>
         ))}
       </fieldset>
-    </Panel>
-  );
-}
-
-function Access() {
-  const [asking, setAsking] = useState(false);
-  const leave = () => location.assign("/");
-  const signOut = async () => { await api.signOut(); leave(); };
-  const rotate = async () => { await api.rotate(); leave(); };
-  return (
-    <Panel title="Access">
-      <div className="row">
-        <Action act={signOut} title="This browser alone">Log out</Action>
-        <Action act={() => setAsking(true)} className="danger">New key…</Action>
-      </div>
-      <p className="small muted"><Advice text="A new key ends every session and makes the old link useless; `dpgui ui --link` prints the new one." /></p>
-      {asking && (
-        <Dialog title="Make a new key?" close={() => setAsking(false)}
-          footer={<><button className="button" onClick={() => setAsking(false)}>Keep the old one</button><Action act={rotate} className="danger">Make a new key</Action></>}>
-          <p>Every browser and script is logged out, this one too. <Advice text="You come back with the link that `dpgui ui --link` prints." /></p>
-        </Dialog>
-      )}
     </Panel>
   );
 }
