@@ -9,7 +9,11 @@ use crate::{
     error::{Error, Kind},
     output::Mode,
     platform::fs::{self, FsError},
-    run::{RunId, diagnose, list},
+    run::{
+        RunId,
+        diagnose::{self, Verdict},
+        list,
+    },
 };
 
 use super::Context;
@@ -30,6 +34,9 @@ struct Answer<'a> {
     file: Option<&'a str>,
     /// Nothing went wrong, as far as can be seen.
     ok: bool,
+    /// What became of a run that has no cause to fail.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    says: Option<&'a str>,
     #[serde(flatten)]
     diagnosis: Option<&'a Diagnosis>,
 }
@@ -39,19 +46,19 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
     match what {
         Some("-") => {
             let found = of_log(std::io::stdin().lock(), Path::new("/dev/stdin"))?;
-            answer(context, None, Some("-"), found.as_ref());
+            answer(context, None, Some("-"), &found.into());
         }
         // A path is one by its looks, or because there is no run of that name and a file is.
         Some(text) if text.contains('/') || is_a_file_only(text, context) => {
             let path = context.host.absolute(Path::new(text));
             let found = of_file(&path)?;
-            answer(context, None, Some(text), found.as_ref());
+            answer(context, None, Some(text), &found.into());
         }
         run => {
             context.adopt_runs()?;
             let dir = list::find_or_newest(&context.workspace, run)?;
             let found = diagnose::of_run(&dir)?;
-            answer(context, Some(dir.id()), None, found.as_ref());
+            answer(context, Some(dir.id()), None, &found);
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -87,16 +94,14 @@ fn of_log(mut log: impl Read, path: &Path) -> Result<Option<Diagnosis>, Error> {
     of_reader(first.as_slice().chain(log), 0, &Numbers::default()).map_err(cannot_read)
 }
 
-fn answer(context: &Context, run: Option<&RunId>, file: Option<&str>, found: Option<&Diagnosis>) {
+fn answer(context: &Context, run: Option<&RunId>, file: Option<&str>, found: &Verdict) {
     let output = &context.output;
     if output.mode() == Mode::Json {
-        return output.json(&Answer { run, file, ok: found.is_none(), diagnosis: found });
+        let (says, diagnosis) = (found.says.as_deref(), found.diagnosis.as_ref());
+        return output.json(&Answer { run, file, ok: found.ok, says, diagnosis });
     }
     if let Some(run) = run {
         output.status("Diagnosis", run);
     }
-    match found {
-        Some(diagnosis) => output.data(diagnosis),
-        None => output.data("Nothing wrong was seen"),
-    }
+    output.data(found);
 }

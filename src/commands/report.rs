@@ -176,8 +176,7 @@ fn parts(context: &Context, dir: Option<&RunDir>) -> Vec<Part> {
     let mut parts = vec![part("versions", versions(context))];
     if let Some(dir) = dir {
         let why = diagnose::of_run(dir).map_err(Error::from);
-        let why = why.map(|it| it.map_or_else(|| "Nothing wrong was seen".to_owned(), |it| it.to_string()));
-        parts.push(part("diagnosis", or_why(why)));
+        parts.push(part("diagnosis", or_why(why.map(|it| it.to_string()))));
         let files = [
             ("spec.json", dir.spec_file()),
             ("state.json", dir.snapshot_file()),

@@ -26,6 +26,8 @@ pub struct Cause {
     pub matter: Option<Matter>,
     /// The signal that shows it when it ended the trainer, also without any text.
     pub signal: Option<i32>,
+    /// The cause that it is where the kernel counts its kills for lack of memory and has counted none.
+    pub without_oom: Option<String>,
     /// It may work when it is tried again as it is.
     #[serde(default)]
     pub recoverable: bool,

@@ -21,9 +21,11 @@ pub struct Numbers {
     pub returned: Option<i32>,
     /// The trainer's own word that it was done is missing.
     pub ended_early: bool,
+    /// The program that starts the ranks was gone before them, so its exit code is not theirs.
+    pub launcher_lost: bool,
     /// Processes that the kernel killed for lack of memory while the run was going on, in its control group or else on
-    /// the machine.
-    pub oom_kills: u64,
+    /// the machine; `None` where nobody counts them.
+    pub oom_kills: Option<u64>,
     pub disks: Vec<Disk>,
     /// GPUs that the driver says it has lost.
     pub lost_gpus: Vec<u32>,
@@ -59,11 +61,10 @@ impl Numbers {
             let ids: Vec<String> = self.lost_gpus.iter().map(u32::to_string).collect();
             shown.push((Matter::Gpu, "gpu_lost", format!("the driver has lost GPU {}", ids.join(", "))));
         }
-        if self.oom_kills > 0 {
-            let times = if self.oom_kills == 1 { "a process" } else { "processes" };
+        if let Some(kills @ 1..) = self.oom_kills {
+            let times = if kills == 1 { "a process" } else { "processes" };
             let text = format!(
-                "the kernel killed {times} for lack of memory while it ran (`oom_kill` rose by {})",
-                self.oom_kills
+                "the kernel killed {times} for lack of memory while it ran (`oom_kill` rose by {kills})"
             );
             shown.push((Matter::Memory, "host_oom", text));
         }
@@ -81,6 +82,9 @@ impl Numbers {
 
     /// How it ended, in words.
     pub(super) fn end(&self) -> Option<String> {
+        if self.launcher_lost {
+            return Some("its launcher was gone while ranks went on".to_owned());
+        }
         let code = match (self.signal(), self.exit) {
             (Some(signal), _) => return Some(format!("ended by signal {signal}")),
             (None, Some(Exit::Code(code))) => code,

@@ -15,6 +15,12 @@ const MOST_EVIDENCE: usize = 6;
 /// The cause that an exit code of 0 shows when the trainer was not done.
 const EXITED_EARLY: &str = "exited_early";
 
+/// The cause that ranks without their launcher show.
+const LAUNCHER_KILLED: &str = "launcher_killed";
+
+/// Said where something else than the kernel must have killed a process.
+const NO_OOM: &str = "the kernel killed no process for lack of memory while it ran (`oom_kill` did not rise)";
+
 type Rank = Option<u32>;
 
 impl Diagnoser<'_> {
@@ -36,6 +42,10 @@ impl Diagnoser<'_> {
             return Some(self.seen(cause, rank, sight, numbers));
         }
         if let Some(cause) = killed_by(Kind::Primary) {
+            return Some(self.counted(cause, self.lines(|_| true), numbers));
+        }
+        // What ranks print that are ended with it is no cause.
+        if let Some(cause) = self.catalogue.find(LAUNCHER_KILLED).filter(|_| numbers.launcher_lost) {
             return Some(told(cause, self.lines(|_| true), numbers));
         }
         if let Some((rank, sight)) = self.last_raised() {
@@ -72,7 +82,24 @@ impl Diagnoser<'_> {
 
     fn seen(&self, cause: &Cause, rank: Rank, sight: &Sight, numbers: &Numbers) -> Diagnosis {
         let others = self.lines(|it| it.id != cause.id);
-        told(cause, [line(rank, sight)].into_iter().chain(others), numbers)
+        self.counted(cause, [line(rank, sight)].into_iter().chain(others), numbers)
+    }
+
+    /// The cause, unless it is about memory and the kernel says that it was not.
+    fn counted(
+        &self,
+        cause: &Cause,
+        lines: impl IntoIterator<Item = Evidence>,
+        numbers: &Numbers,
+    ) -> Diagnosis {
+        let other = cause.without_oom.as_deref().filter(|_| numbers.oom_kills == Some(0));
+        match other.and_then(|it| self.catalogue.find(it)) {
+            Some(other) => {
+                let fact = Evidence::Fact { text: NO_OOM.to_owned() };
+                told(other, [fact].into_iter().chain(lines), numbers)
+            }
+            None => told(cause, lines, numbers),
+        }
     }
 
     /// The first that was seen of a kind and that the training did not survive.

@@ -34,10 +34,10 @@ impl OomKills {
         Self { group: kills_in(Path::new(ROOT), &groups), machine: machine.and_then(|it| kills(&it)) }
     }
 
-    /// Those since `before`: of the group if it counts them, else of the machine.
-    pub fn since(self, before: Self) -> u64 {
+    /// Those since `before`: of the group if it counts them, else of the machine. `None` if nobody does.
+    pub fn since(self, before: Self) -> Option<u64> {
         let rise = |now: Option<u64>, before: Option<u64>| Some(now?.saturating_sub(before?));
-        rise(self.group, before.group).or_else(|| rise(self.machine, before.machine)).unwrap_or(0)
+        rise(self.group, before.group).or_else(|| rise(self.machine, before.machine))
     }
 }
 
@@ -117,9 +117,9 @@ mod tests {
         check("4:memory:/d\n", Some(5));
         check("1:name=systemd:/\n", None);
         let counted = |group, machine| OomKills { group, machine };
-        assert_eq!(counted(Some(5), Some(50)).since(counted(Some(3), Some(10))), 2);
-        assert_eq!(counted(None, Some(50)).since(counted(None, Some(49))), 1);
-        assert_eq!(counted(None, None).since(counted(Some(3), None)), 0);
+        assert_eq!(counted(Some(5), Some(50)).since(counted(Some(3), Some(10))), Some(2));
+        assert_eq!(counted(None, Some(50)).since(counted(None, Some(49))), Some(1));
+        assert_eq!(counted(None, None).since(counted(Some(3), None)), None);
     }
 
     #[test]

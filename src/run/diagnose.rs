@@ -1,6 +1,6 @@
 //! Why a run failed: its log and the numbers of the machine, brought to [`crate::diagnosis`].
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use serde::Serialize;
 
@@ -20,12 +20,12 @@ use super::{
     RunError,
     devices::Devices,
     dir::RunDir,
-    evidence::Evidence,
+    evidence::{By, Evidence},
     id::RunId,
     journal::{Parsed, Snapshot},
     outcome::Outcome,
     spec::Spec,
-    state::Stopping,
+    state::{RunState, Stopping},
 };
 
 /// Bytes of the log's end that are looked at when a run ends: well under a second. `dpgui diagnose` looks at all of it.
@@ -62,17 +62,45 @@ pub(super) fn at_end(dir: &RunDir, from: &Parsed, numbers: &Numbers) -> Option<D
     of_log(dir, from, AT_THE_END, numbers).unwrap_or_else(|_| Diagnoser::new().judge(numbers))
 }
 
-/// Why the run failed, by all of its log and what was counted when it ended; `None` if nothing is wrong.
+/// What there is to be said of a run about which somebody asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// What became of it, as far as that needs no cause, or is what was asked for.
+    pub says: Option<String>,
+    /// Nothing went wrong, as far as can be seen.
+    pub ok: bool,
+    /// Why it failed.
+    pub diagnosis: Option<Diagnosis>,
+}
+
+/// Why the run failed, by all of its log and what was counted when it ended, or that it did not.
 ///
 /// # Errors
 /// When its files cannot be read.
-pub fn of_run(dir: &RunDir) -> Result<Option<Diagnosis>, RunError> {
+pub fn of_run(dir: &RunDir) -> Result<Verdict, RunError> {
     let snapshot = dir.snapshot()?;
-    let known = snapshot.as_ref().and_then(|it| it.numbers.clone());
-    // One that was stopped may have printed what a stop makes ranks print.
-    if snapshot.as_ref().and_then(|it| it.state.outcome()).is_some_and(|it| !has_a_cause(it)) {
-        return Ok(None);
+    let without_cause = |says: String, ok| Verdict { says: Some(says), ok, diagnosis: None };
+    // One that is stopped may have printed what a stop makes ranks print.
+    match snapshot.as_ref().map(|it| &it.state) {
+        Some(RunState::Ended(outcome)) if !has_a_cause(outcome) => {
+            return Ok(without_cause(format!("The training {}", outcome.sentence()), is_fine(outcome)));
+        }
+        Some(RunState::Stopping(stopping)) if !has_a_cause(&stopping.outcome()) => {
+            let why = match stopping.asked.map(|it| it.by) {
+                Some(By::Dpgui(concern)) => format!("because {}", concern.sentence()),
+                Some(By::Machine) => "because the machine goes down".to_owned(),
+                Some(By::User) | None => "on request".to_owned(),
+            };
+            let says = format!("The training is being stopped {why}: {}", stopping.degree.sentence());
+            return Ok(without_cause(says, is_fine(&stopping.outcome())));
+        }
+        Some(_) | None => {}
     }
+    Ok(cause_of(dir, snapshot)?.into())
+}
+
+fn cause_of(dir: &RunDir, snapshot: Option<Snapshot>) -> Result<Option<Diagnosis>, RunError> {
+    let known = snapshot.as_ref().and_then(|it| it.numbers.clone());
     let numbers = known.unwrap_or_else(|| of_snapshot(snapshot.as_ref()));
     // Of several attempts the last one is what the run failed with.
     let from = snapshot.map(|it| it.attempt.log_from).unwrap_or_default();
@@ -95,6 +123,11 @@ const fn has_a_cause(outcome: &Outcome) -> bool {
         | Outcome::Withdrawn
         | Outcome::Interrupted => false,
     }
+}
+
+/// Nothing of it is the training's fault.
+const fn is_fine(outcome: &Outcome) -> bool {
+    !has_a_cause(outcome) && !matches!(outcome, Outcome::Abandoned { .. } | Outcome::NotStarted { .. })
 }
 
 /// By at most so many last bytes of each stream.
@@ -142,9 +175,10 @@ fn numbers(
     let has_gpus = matches!(spec.devices, Devices::Gpus(_));
     Numbers {
         exit: evidence.and_then(|it| it.exit),
+        launcher_lost: evidence.is_some_and(|it| it.outcome(None) == Outcome::Killed { signal: None }),
         returned: evidence.and_then(|it| it.returned),
         ended_early: true,
-        oom_kills: before.map_or(0, |before| OomKills::sample().since(before)),
+        oom_kills: before.and_then(|before| OomKills::sample().since(before)),
         disks: [spec.output_dir.as_path(), dir.path()].into_iter().filter_map(disk).collect(),
         lost_gpus: if has_gpus { gpu::lost(env) } else { vec![] },
     }
@@ -153,13 +187,32 @@ fn numbers(
 /// Of a run that goes on, or that ended before this was counted: how it ended, if it did.
 fn of_snapshot(snapshot: Option<&Snapshot>) -> Numbers {
     use crate::platform::signal::Exit;
-    let exit = match snapshot.and_then(|it| it.state.outcome()) {
+    let outcome = snapshot.and_then(|it| it.state.outcome());
+    let exit = match outcome {
         Some(Outcome::Failed { exit }) => Some(*exit),
         Some(Outcome::Killed { signal: Some(signal) }) => Some(Exit::Signal(*signal)),
-        Some(Outcome::ExitedEarly) => Some(Exit::Code(0)),
+        Some(Outcome::ExitedEarly | Outcome::Killed { signal: None }) => Some(Exit::Code(0)),
         _ => None,
     };
-    Numbers { exit, ended_early: exit.is_some(), ..Numbers::default() }
+    let launcher_lost = outcome == Some(&Outcome::Killed { signal: None });
+    Numbers { exit, ended_early: exit.is_some(), launcher_lost, ..Numbers::default() }
+}
+
+impl From<Option<Diagnosis>> for Verdict {
+    fn from(diagnosis: Option<Diagnosis>) -> Self {
+        Self { says: None, ok: diagnosis.is_none(), diagnosis }
+    }
+}
+
+/// For people, who want to know of a failure.
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.diagnosis, &self.says) {
+            (Some(diagnosis), _) => diagnosis.fmt(f),
+            (None, Some(says)) => f.write_str(says),
+            (None, None) => f.write_str("Nothing wrong was seen"),
+        }
+    }
 }
 
 impl Event for Diagnosed {

@@ -12,7 +12,11 @@ use dpgui::{
     platform::signal::Exit,
 };
 
-use crate::support::{lab::Lab, sandbox::Sandbox, terminal::Terminal};
+use crate::support::{
+    lab::{Lab, kill, until},
+    sandbox::Sandbox,
+    terminal::Terminal,
+};
 
 /// What stands before the end of a log: the beginning of a real one.
 const BEGINNING: &str = include_str!("../data/diagnosis/beginning.log");
@@ -247,10 +251,29 @@ fn numbers_come_before_text() {
     };
     let none = Numbers::default;
     let exit = |code| Some(Exit::Code(code));
-    check("", Numbers { exit: exit(247), oom_kills: 1, ..none() }, "host_oom");
+    check("", Numbers { exit: exit(247), oom_kills: Some(1), ..none() }, "host_oom");
     check("", Numbers { exit: exit(247), ..none() }, "rank_killed");
+    let none_killed = || Numbers { exit: exit(247), oom_kills: Some(0), ..none() };
+    check("", none_killed(), "killed_from_outside");
+    for (counted_by_kernel, else_wise) in
+        [("rank_killed", "killed_from_outside"), ("worker_killed", "worker_lost")]
+    {
+        let samples = &Catalogue::get().find(counted_by_kernel).expect("there").samples;
+        for sample in samples {
+            check(sample, none_killed(), else_wise);
+        }
+    }
+    let launcher_lost = || Numbers { exit: exit(0), ended_early: true, launcher_lost: true, ..none() };
+    check("", launcher_lost(), "launcher_killed");
+    check(
+        "Traceback (most recent call last):\n  File \"a.py\"\nKeyboardInterrupt\n",
+        launcher_lost(),
+        "launcher_killed",
+    );
+    check("", Numbers { oom_kills: Some(1), ..launcher_lost() }, "host_oom");
+    check(oom, launcher_lost(), "cuda_oom");
     check("", Numbers { exit: Some(Exit::Signal(11)), ..none() }, "segfault");
-    check(oom, Numbers { exit: exit(1), oom_kills: 1, ..none() }, "cuda_oom");
+    check(oom, Numbers { exit: exit(1), oom_kills: Some(1), ..none() }, "cuda_oom");
     check(oom, Numbers { exit: exit(1), disks: vec![disk(0)], ..none() }, "cuda_oom");
     check("", Numbers { exit: exit(1), disks: vec![disk(1 << 20)], ..none() }, "disk_full");
     check("", Numbers { exit: exit(1), disks: vec![disk(1 << 40)], ..none() }, UNKNOWN);
@@ -331,6 +354,46 @@ fn a_run_that_fails_says_why_wherever_it_is_looked_at() {
     assert!(told.stderr.contains(cause), "{told}");
     let told = lab.sandbox.dpgui(&["runs", "--json"]).ok();
     assert_eq!(told.events()[0]["diagnosis"]["id"], UNKNOWN, "{told}");
+}
+
+#[test]
+fn what_was_killed_from_outside_is_not_said_to_have_left_or_to_have_had_too_little_memory() {
+    for (word, launcher, expected) in [
+        ("launcher", "deepspeed", ("launcher_killed", "launcher was gone")),
+        ("rank", "deepspeed", ("killed_from_outside", "`oom_kill` did not rise")),
+        ("rank", "direct", ("killed_from_outside", "`oom_kill` did not rise")),
+    ] {
+        let lab = Lab::new(&[("STEPS", "0")]);
+        let run = lab.detached(&["--launcher", launcher]);
+        run.wait_for_log("steps: 1 ");
+        kill(run.process(word), "KILL");
+        assert_eq!(run.outcome()["outcome"], "killed");
+        let told = lab.sandbox.dpgui(&["diagnose", "--json"]).ok();
+        assert_eq!(told.events()[0]["id"], expected.0, "{word}, {launcher}: {told}");
+        assert!(told.stdout.contains(expected.1) && !told.stdout.contains("cache_only"), "{told}");
+    }
+}
+
+/// A stop makes ranks print what looks like a failure.
+#[test]
+fn a_run_that_is_stopped_or_stopping_has_no_cause() {
+    let mut lab = Lab::new(&[("STEPS", "0"), ("IGNORE", "INT")]);
+    let gloo = &Catalogue::get().find("gloo").expect("there").samples[0];
+    let said =
+        lab.sandbox.write("said", format!("Traceback (most recent call last):\n  File \"a.py\"\n{gloo}"));
+    lab.sandbox.env("FAKE_SAY", said);
+    let run = lab.detached(&[]);
+    run.wait_for_log("steps: 1 ");
+    let stop = lab.spawn(&["stop", "--no-save"]);
+    until("it stops", || run.state().get("stopping").map(|_| ()));
+    let told = lab.sandbox.dpgui(&["diagnose"]).ok();
+    assert!(told.stdout.contains("is being stopped") && !told.stdout.contains("gloo"), "{told}");
+    let told = lab.sandbox.dpgui(&["diagnose", "--json"]).ok();
+    assert!(told.events()[0]["ok"] == true && told.events()[0]["id"].is_null(), "{told}");
+    lab.sandbox.dpgui(&["stop", "--now"]).ok();
+    stop.end().ok();
+    let told = lab.sandbox.dpgui(&["diagnose"]).ok();
+    assert!(told.stdout.contains("was stopped") && !told.stdout.contains("gloo"), "{told}");
 }
 
 #[test]
