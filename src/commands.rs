@@ -44,7 +44,7 @@ use crate::{
     install::{self, IfLocked},
     output::Output,
     platform::{Host, fs, process::as_typed},
-    run::{RunDir, adopt},
+    run::{RunDir, RunError, adopt},
     workspace::{Settings, SettingsError, Workspace},
 };
 
@@ -78,10 +78,14 @@ fn run_folder(path: &Path) -> Result<RunDir, Error> {
 impl Context {
     /// Looks after the runs whose supervisors were killed, before anything is said about any run.
     fn adopt_runs(&self) -> Result<(), Error> {
-        for cause in adopt::adopt_all(&self.host, &self.workspace)? {
+        self.say_why_not(adopt::adopt_all(&self.host, &self.workspace)?);
+        Ok(())
+    }
+
+    fn say_why_not(&self, adopted: Vec<RunError>) {
+        for cause in adopted {
             self.output.warn(Error::from(cause).messages().join(": "));
         }
-        Ok(())
     }
 
     /// Brings an update to its end that was killed while it switched, before anything is read of what is installed.

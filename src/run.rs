@@ -22,6 +22,7 @@ pub mod journal;
 pub mod keeper;
 pub mod launch;
 pub mod lease;
+pub mod lineage;
 pub mod list;
 pub mod measures;
 pub mod nodes;

@@ -34,6 +34,9 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
     let settings = context.settings()?;
     let site = Site { host, workspace, settings: &settings, output: &context.output };
     let source = source(args, context)?;
+    if let Some(note) = &source.note {
+        output.warn(note);
+    }
     let place = args.output.as_deref().map(|it| host.absolute(it));
     if let Some(place) = place.as_deref().filter(|it| fs::exists(it)) {
         let message = format!("`{}` is there already", place.display());

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use crate::{
     error::{Error, Kind},
-    run::{self, Request, RunDir, Site, list, resume},
+    run::{self, Request, RunDir, RunError, Site, Started, adopt, list, queue::Queue, resume},
 };
 
 use super::{Context, train};
@@ -21,34 +21,58 @@ pub struct Args {
 }
 
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
-    let Context { workspace, output, .. } = context;
-    context.adopt_runs()?;
+    let Context { host, workspace, output } = context;
     let Some(name) = &args.run else {
+        // What was cut off comes before those who wait: it had begun already.
+        context.say_why_not(adopt::adopt_begun(host, workspace)?);
         let runs = resume::cut_off(workspace)?;
         if runs.is_empty() {
             output.note("no run was cut off that has a checkpoint");
         }
+        let mut queued = 0;
+        let mut failed: Vec<Error> = vec![];
         // One that cannot go on does not keep the others from it.
-        let failed: Vec<Error> = runs.iter().filter_map(|dir| go_on(dir, context).err()).collect();
+        for dir in runs {
+            match go_on(&dir, context, Some(queued)) {
+                Ok(started) => queued += usize::from(started.spec.queued),
+                Err(cause) => failed.push(cause),
+            }
+        }
         for failure in &failed {
             output.error(failure);
         }
+        context.adopt_runs()?;
         return Ok(ExitCode::from(failed.first().map_or(0, |it| it.kind().exit_code())));
     };
-    go_on(&list::find(workspace, name)?, context)?;
+    context.adopt_runs()?;
+    go_on(&list::find(workspace, name)?, context, None)?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn go_on(dir: &RunDir, context: &Context) -> Result<(), Error> {
+/// Where it computed somebody else may compute by now: then it waits at the place `waits` in the queue, if it may.
+fn go_on(dir: &RunDir, context: &Context, waits: Option<usize>) -> Result<Started, Error> {
     let Context { host, workspace, .. } = context;
     let settings = context.settings()?;
     let site = Site { host, workspace, settings: &settings, output: &context.output };
     let request = Request::again(dir)?;
     let setup = train::hold_setup(context, site)?;
-    let started = run::start(site, &request, &setup).map_err(|cause| {
+    let refused = |cause: RunError| {
         let cause = Error::from(cause);
-        Error::new(Kind::Failed, format!("{} cannot go on: {}", dir.id(), cause.messages().join(": ")))
-    })?;
+        let said = format!("{} cannot go on: {}", dir.id(), cause.messages().join(": "));
+        match cause.hint() {
+            Some(hint) => Error::new(Kind::Failed, said).with_hint(hint),
+            None => Error::new(Kind::Failed, said),
+        }
+    };
+    let started = match (run::start(site, &request, &setup), waits) {
+        (Err(RunError::Busy(_)), Some(place)) if request.part.is_none() => {
+            let queued = Request { queue: true, ..request };
+            let started = run::start(site, &queued, &setup).map_err(refused)?;
+            Queue::change(workspace, |queue| Ok(queue.put(started.dir.id(), place)))?;
+            started
+        }
+        (started, _) => started.map_err(refused)?,
+    };
     train::announce(&started, &context.output);
-    Ok(())
+    Ok(started)
 }

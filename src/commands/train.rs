@@ -22,7 +22,7 @@ use crate::{
         queue::Queue,
         restart, resume,
         spec::Launcher,
-        stop::Ended,
+        stop::{Ended, Kept},
         typed::{self, Starter},
         watch::{self, Show},
         watchdog::{OnNan, OnStall},
@@ -145,6 +145,7 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
     let part = machines.map(|it| Part::at_head(it, settings.runs.node_patience));
     let request = Request {
         config: context.configuration(&config)?,
+        kept: None,
         gpus: args.gpus.clone(),
         name: args.name.clone(),
         resume,
@@ -339,7 +340,11 @@ fn failure(dir: &RunDir, outcome: &Outcome, kind: Kind, seen: bool) -> Result<Er
     }
     let has_trained = snapshot.is_some_and(|it| it.last_step.is_some());
     let lacks_module = cause.starts_with("ModuleNotFoundError:") || cause.starts_with("ImportError:");
-    let hint = if lacks_module && !has_trained {
+    let goes_on =
+        matches!(outcome, Outcome::Interrupted | Outcome::Lost) && Kept::of(dir)?.checkpoint.is_some();
+    let hint = if goes_on {
+        format!("go on from its checkpoint with `dpgui resume {}`", dir.id())
+    } else if lacks_module && !has_trained {
         "mend the environment with `dpgui setup`".to_owned()
     } else {
         format!("see all of it with `dpgui logs {}`", dir.id())

@@ -12,7 +12,7 @@ use crate::{
     workspace::Workspace,
 };
 
-use super::{RunError, dir::RunDir, id::RunId, spec::COOKIE, supervise::Begin};
+use super::{RunError, dir::RunDir, id::RunId, spec::COOKIE, state::RunState, supervise::Begin};
 
 /// A run this young without a state is one that somebody else is starting right now.
 const STARTING: jiff::SignedDuration = jiff::SignedDuration::from_secs(10);
@@ -23,6 +23,14 @@ const STARTING: jiff::SignedDuration = jiff::SignedDuration::from_secs(10);
 /// A run that cannot be looked after does not keep the others from it: why is returned.
 pub fn adopt_all(host: &Host, workspace: &Workspace) -> Result<Vec<RunError>, RunError> {
     Ok(RunDir::all(workspace)?.iter().filter_map(|dir| adopt(host, dir).err()).collect())
+}
+
+/// The same for those that have begun. Whoever waits for its turn waits on: others may have been there before it.
+pub fn adopt_begun(host: &Host, workspace: &Workspace) -> Result<Vec<RunError>, RunError> {
+    let waits =
+        |dir: &RunDir| dir.snapshot().is_ok_and(|it| it.is_some_and(|it| it.state == RunState::Queued));
+    let begun = RunDir::all(workspace)?.into_iter().filter(|dir| !waits(dir));
+    Ok(begun.filter_map(|dir| adopt(host, &dir).err()).collect())
 }
 
 /// The same for one run. Nothing to do is fine.

@@ -134,25 +134,42 @@ impl Contents {
         self.checkpoints.iter().find(|it| it.step == step)
     }
 
-    /// The whole checkpoint of `step`, or the one that the trainer would load. `place` is what it belongs to, `command` what
-    /// names it there, up to an `@`.
+    /// The one to go on from: what the trainer would load, or, where that is not whole, the last whole one that was written.
+    /// A power cut empties files, `latest` among them; what was saved before is there all the same.
+    pub fn usable(&self) -> Option<&Checkpoint> {
+        self.latest().filter(|it| it.is_whole()).or_else(|| self.whole().next())
+    }
+
+    /// Why it is not what the trainer would have loaded, if it is not.
+    pub fn passed_over(&self) -> Option<String> {
+        let usable = self.usable()?;
+        let instead = format!("the one at step {} is used", usable.step);
+        match self.latest() {
+            Some(latest) => {
+                let fault = latest.fault.as_ref()?;
+                Some(format!("the checkpoint at step {} is not whole: {fault}; {instead}", latest.step))
+            }
+            None => Some(format!("the file `latest` names no checkpoint that is there; {instead}")),
+        }
+    }
+
+    /// The whole checkpoint of `step`, or the one to go on from. `place` is what it belongs to, `command` what names it there,
+    /// up to an `@`.
     ///
     /// # Errors
     /// It is not there, or not whole; then another one may be.
     pub fn pick(&self, place: &str, command: &str, step: Option<u64>) -> Result<&Checkpoint, RunError> {
-        let other = || self.whole().next().map(|it| it.step);
-        let (place, command) = (place.to_owned(), command.to_owned());
+        let place = place.to_owned();
         let found = match step {
             Some(step) => self.at(step).ok_or_else(|| {
                 let steps = self.whole().map(|it| it.step).collect();
                 RunError::NoSuchCheckpoint { place: place.clone(), step, steps }
             })?,
-            // A kill may have emptied the file that names it.
-            None => match (self.latest(), other()) {
-                (Some(latest), _) => latest,
-                (None, Some(other)) => return Err(RunError::NoLatest { place, other, command }),
-                (None, None) => return Err(RunError::NoCheckpoint { folder: place }),
-            },
+            None => self
+                .usable()
+                .or_else(|| self.latest())
+                .or_else(|| self.checkpoints.last())
+                .ok_or_else(|| RunError::NoCheckpoint { folder: place.clone() })?,
         };
         match &found.fault {
             None => Ok(found),
@@ -160,8 +177,8 @@ impl Contents {
                 place,
                 step: found.step,
                 fault: fault.clone(),
-                other: other(),
-                command,
+                other: self.usable().map(|it| it.step),
+                command: command.to_owned(),
             }),
         }
     }

@@ -15,8 +15,8 @@ use super::{
     RunError,
     checkpoints::Contents,
     dir::RunDir,
-    folder::TrainerFolder,
     id::RunId,
+    lineage::Lineage,
     measures::{Measures, Summary},
     outcome::Outcome,
     state::RunState,
@@ -38,6 +38,8 @@ pub struct Account {
     pub started: Timestamp,
     /// From its start to its end, or until now.
     pub seconds: f64,
+    /// `RUN@STEP`.
+    pub goes_on_from: Option<String>,
     /// Tries after the first one.
     pub restarts: u32,
     #[serde(flatten)]
@@ -67,7 +69,8 @@ impl Account {
         let spec = dir.spec()?;
         let snapshot = dir.snapshot()?;
         let measures = Measures::of(dir)?;
-        let contents = TrainerFolder::find(&spec)?.map(|it| it.contents()).transpose()?.unwrap_or_default();
+        let lineage = Lineage::of(dir, &spec)?;
+        let contents = lineage.contents()?;
         let state = snapshot.as_ref().map_or(RunState::Starting, |it| it.state.clone());
         let updated = snapshot.as_ref().map_or(spec.created, |it| it.updated);
         let until = if state.outcome().is_some() { updated } else { clock::now() };
@@ -79,6 +82,7 @@ impl Account {
             outcome: state.outcome().cloned(),
             restarts: snapshot.as_ref().map_or(0, |it| it.attempt.number),
             diagnosis: snapshot.and_then(|it| it.diagnosis),
+            goes_on_from: lineage.before.zip(spec.resumes_step).map(|(run, step)| format!("{run}@{step}")),
             config: spec.source,
             devices: spec.devices.to_string(),
             started: spec.created,

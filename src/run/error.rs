@@ -60,8 +60,6 @@ pub enum RunError {
     NoSuchCheckpoint { place: String, step: u64, steps: Vec<u64> },
     #[error("the checkpoint of {place} at step {step} is not whole: {fault}")]
     BrokenCheckpoint { place: String, step: u64, fault: Fault, other: Option<u64>, command: String },
-    #[error("the file `latest` of {place} names no checkpoint that is there")]
-    NoLatest { place: String, other: u64, command: String },
     #[error("`{text}` names no step: it has to be a number, or `latest`")]
     NotAStep { text: String },
     #[error("{place} has nothing that could be exported")]
@@ -148,7 +146,6 @@ impl Report for RunError {
             | Self::ChangedTooMuch(_)
             | Self::NoSuchCheckpoint { .. }
             | Self::BrokenCheckpoint { .. }
-            | Self::NoLatest { .. }
             | Self::NotAStep { .. }
             | Self::NothingToExport { .. }
             | Self::NoVisibleGpu { .. }
@@ -220,7 +217,7 @@ impl Report for RunError {
                 let steps: Vec<String> = steps.iter().map(u64::to_string).collect();
                 format!("it has whole ones at steps {}", steps.join(", "))
             }
-            Self::BrokenCheckpoint { command, other: Some(other), .. } | Self::NoLatest { command, other, .. } => {
+            Self::BrokenCheckpoint { command, other: Some(other), .. } => {
                 format!("take the newest whole one: `{command}@{other}`")
             }
             Self::BrokenCheckpoint { other: None, .. } => "there is no other whole one: start anew".to_owned(),

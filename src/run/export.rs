@@ -40,6 +40,8 @@ pub struct Source {
     pub checkpoint: Checkpoint,
     /// With what it was trained.
     pub config: PathBuf,
+    /// Why it is not the newest checkpoint.
+    pub note: Option<String>,
 }
 
 /// What Python said of a fault that nobody foresaw.
@@ -69,11 +71,11 @@ impl Source {
         let spec = dir.spec()?;
         let folder = TrainerFolder::find(&spec)?;
         let folder = folder.ok_or_else(|| RunError::NothingToExport { place: dir.id().to_string() })?;
-        let checkpoint = folder
-            .contents()?
-            .pick(&dir.id().to_string(), &format!("dpgui export {}", dir.id()), step)?
-            .clone();
-        Ok(Self { checkpoint, config: spec.config })
+        let contents = folder.contents()?;
+        let checkpoint =
+            contents.pick(&dir.id().to_string(), &format!("dpgui export {}", dir.id()), step)?.clone();
+        let note = contents.passed_over().filter(|_| step.is_none());
+        Ok(Self { checkpoint, config: spec.config, note })
     }
 
     /// From a trainer's folder, or one checkpoint in it. The configuration is the trainer's copy.
@@ -81,9 +83,11 @@ impl Source {
         let named = path.file_name().and_then(|it| it.to_str()?.strip_prefix("global_step")?.parse().ok());
         let folder = if named.is_some() { path.parent().unwrap_or(path) } else { path };
         let place = folder.display().to_string();
-        let checkpoint = Contents::of(folder)?.pick(&place, "dpgui export RUN", named.or(step))?.clone();
+        let (contents, step) = (Contents::of(folder)?, named.or(step));
+        let checkpoint = contents.pick(&place, "dpgui export RUN", step)?.clone();
+        let note = contents.passed_over().filter(|_| step.is_none());
         let config = super::checkpoints::configuration(folder).ok_or(RunError::NothingToExport { place })?;
-        Ok(Self { checkpoint, config })
+        Ok(Self { checkpoint, config, note })
     }
 
     /// Makes the adapter. `output` is a file for the weights alone, or a folder; without it, one beside the checkpoint
@@ -96,6 +100,8 @@ impl Source {
         let place =
             output.map_or_else(|| folder.join(format!("step{}", self.checkpoint.step)), Path::to_owned);
         let is_file = place.extension().is_some_and(|it| it == "safetensors");
+        // Of two at once the second finds what the first has made.
+        let _alone = Lock::wait(&site.workspace.internal().join("export.lock"))?;
         if output.is_none()
             && let Some(adapter) = whole_model(folder, &place)
         {

@@ -132,8 +132,8 @@ impl TrainerFolder {
         Ok(Some(Rewound { event: "latest-rewritten", from, to }))
     }
 
-    /// The checkpoint that the trainer would load, if it is whole.
+    /// The checkpoint to go on from.
     pub fn checkpoint(&self) -> Result<Option<Checkpoint>, FsError> {
-        Ok(self.contents()?.latest().filter(|it| it.is_whole()).cloned())
+        Ok(self.contents()?.usable().cloned())
     }
 }

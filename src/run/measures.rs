@@ -1,15 +1,16 @@
 //! What a run measured of itself, whole: its steps, its evaluations, and what both come to.
 
-use serde::Serialize;
-
 use std::collections::HashMap;
+
+use jiff::Timestamp;
+use serde::Serialize;
 
 use crate::{
     metrics::{Curve, Part, Record, Scalar, events::EventFolder, figures},
     platform::fs,
 };
 
-use super::{RunError, dir::RunDir, folder::TrainerFolder, gauge, spec::Spec};
+use super::{RunError, dir::RunDir, gauge, lineage::Lineage};
 
 /// TensorBoard's name of the loss that the log prints too.
 const LOSS: &str = "train/loss";
@@ -36,6 +37,8 @@ pub struct Growing {
 #[derive(Debug, Default)]
 struct Logged {
     folder: Option<EventFolder>,
+    /// Seconds since 1970, if another run went on in the folder.
+    until: Option<f64>,
     /// Of the gradient, by the step.
     norms: HashMap<u64, f64>,
     scalars: Vec<Scalar>,
@@ -57,7 +60,7 @@ impl Measures {
     pub fn of(dir: &RunDir) -> Result<Self, RunError> {
         let mut steps = gauge::records(dir)?;
         let mut logged = Logged::default();
-        logged.refresh(&dir.spec()?)?;
+        logged.refresh(dir)?;
         logged.join(&mut steps);
         Ok(Self { steps, scalars: logged.scalars })
     }
@@ -93,7 +96,7 @@ impl Growing {
 
     /// The steps from the one with the number `from` on, counted from 0 and not as the trainer counts.
     pub fn from(&mut self, from: usize) -> Result<Part, RunError> {
-        self.logged.refresh(&self.dir.spec()?)?;
+        self.logged.refresh(&self.dir)?;
         let mut part = self.curve.from(from)?;
         // By a dpgui that stored none. Where there is a file, a step that it has not yet comes with the next question.
         if part.next == 0 && !fs::exists(&self.dir.metrics()) {
@@ -110,15 +113,19 @@ impl Growing {
 
 impl Logged {
     /// Reads what was written since the last time.
-    fn refresh(&mut self, spec: &Spec) -> Result<(), RunError> {
+    fn refresh(&mut self, dir: &RunDir) -> Result<(), RunError> {
+        let spec = dir.spec()?;
+        let seconds = |time: Timestamp| time.as_duration().as_secs_f64();
         // One that waits for its turn has written nothing, and it is not known yet when it begins.
         if self.folder.is_none() && !spec.queued {
-            self.folder = TrainerFolder::find(spec)?.map(|it| EventFolder::new(it.path()));
+            let lineage = Lineage::of(dir, &spec)?;
+            self.folder = lineage.folder.map(|it| EventFolder::new(it.path()));
+            self.until = lineage.until.map(seconds);
         }
         let Some(folder) = &mut self.folder else { return Ok(()) };
-        // A run that continues in an old folder finds the files of the runs before it there.
-        let created = spec.created.as_duration().as_secs_f64();
-        for scalar in folder.read()?.into_iter().filter(|it| it.time >= created) {
+        // A run that continues in an old folder finds the files of the runs before it there, and leaves it to those after.
+        let (created, until) = (seconds(spec.created), self.until.unwrap_or(f64::INFINITY));
+        for scalar in folder.read()?.into_iter().filter(|it| (created..until).contains(&it.time)) {
             match &*scalar.tag {
                 GRAD_NORM => drop(self.norms.insert(scalar.step, scalar.value)),
                 LOSS => {}

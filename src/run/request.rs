@@ -2,8 +2,6 @@
 
 use std::path::PathBuf;
 
-use crate::platform::fs;
-
 use super::{
     RunError,
     devices::Devices,
@@ -20,6 +18,8 @@ use super::{
 pub struct Request {
     /// Absolute.
     pub config: PathBuf,
+    /// A copy of it. Where the file says something else by now, this one counts.
+    pub kept: Option<PathBuf>,
     /// Instead of all that there are.
     pub gpus: Option<Vec<u32>>,
     /// Instead of the configuration's own.
@@ -51,10 +51,9 @@ impl Request {
         if let Some(origin) = spec.part.as_ref().and_then(|it| it.of.clone()) {
             return Err(NodesError::IsPart { id: dir.id().clone(), of: origin.run }.into());
         }
-        // The file may have been moved since; what it said is kept.
-        let config = if fs::is_file(&spec.source) { spec.source } else { spec.config };
         Ok(Self {
-            config,
+            config: spec.source,
+            kept: Some(spec.config),
             gpus: if let Devices::Gpus(ids) = spec.devices { Some(ids) } else { None },
             name: Some(dir.id().name().clone()),
             resume: Some(Resume::Run(dir.id().to_string())),

@@ -1,10 +1,10 @@
 //! The run that a new one goes on from.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::{
     config::{
-        Resume as ConfigResume, TrainConfig,
+        Resume as ConfigResume, Secret, TrainConfig,
         on_resume::{self, Change},
     },
     platform::fs,
@@ -33,6 +33,48 @@ pub struct Continued {
     pub contents: Contents,
     /// Whose it is; unknown where the configuration names a folder.
     pub run: Option<RunDir>,
+    /// The user named its step.
+    pub is_named: bool,
+}
+
+/// What a run is trained with.
+pub(super) struct Chosen {
+    pub(super) config: TrainConfig,
+    /// The file that the user named.
+    pub(super) source: PathBuf,
+    /// Keys are in the user's file alone, and in no copy of it.
+    pub(super) secrets: Option<Vec<Secret>>,
+    pub(super) warning: Option<String>,
+}
+
+impl Chosen {
+    /// The user's file; or the copy of it, if there is one and the file is gone or says something else by now: what was
+    /// started goes on as it was, whatever is tried out next.
+    pub(super) fn of(site: Site<'_>, request: &Request) -> Result<Self, RunError> {
+        let load = |path: &Path| TrainConfig::load(path, site.workspace, &site.host.env);
+        let (source, theirs) = (request.config.clone(), load(&request.config));
+        let Some(kept) = &request.kept else {
+            return Ok(Self { config: theirs?, source, secrets: None, warning: None });
+        };
+        let kept = load(kept)?;
+        let (keys, secrets) = match &theirs {
+            Ok(theirs) => {
+                let changed = on_resume::changes(&kept, theirs, &request.args);
+                let keys: Vec<String> = changed.into_iter().map(|it| format!("`{}`", it.key)).collect();
+                (keys.join(", "), Some(theirs.secrets()))
+            }
+            Err(_) => ("it cannot be read".to_owned(), None),
+        };
+        if let (Ok(config), true) = (theirs, keys.is_empty()) {
+            return Ok(Self { config, source, secrets: None, warning: None });
+        }
+        let file = source.display();
+        let warning = format!(
+            "`{file}` is not what it was ({keys}): the training goes on as it was started; `dpgui train {file} --resume` \
+             goes on with what the file says now"
+        );
+        Ok(Self { config: kept, source, secrets, warning: Some(warning) })
+    }
 }
 
 /// The folder to go on in. The trainer itself would make an empty one of a wrong name, and start from step 1.
@@ -60,7 +102,7 @@ pub fn find(site: Site<'_>, config: &TrainConfig, request: &Request) -> Result<O
 }
 
 /// Runs that the machine's end cut off, or that vanished, with a checkpoint to go on from: each trainer's folder once,
-/// unless a later run went on in it.
+/// unless a later run went on in it; those that were started first come first.
 pub fn cut_off(workspace: &Workspace) -> Result<Vec<RunDir>, RunError> {
     let mut seen = vec![];
     let mut found = vec![];
@@ -80,6 +122,7 @@ pub fn cut_off(workspace: &Workspace) -> Result<Vec<RunDir>, RunError> {
             found.push(dir);
         }
     }
+    found.reverse();
     Ok(found)
 }
 
@@ -158,7 +201,7 @@ impl Continued {
             run.as_ref().map_or_else(|| folder.path().display().to_string(), |it| it.id().to_string());
         let command = format!("dpgui train {} --resume {place}", asked.config.display());
         let checkpoint = contents.pick(&place, &command, asked.step)?.clone();
-        Ok(Self { folder, checkpoint, contents, run })
+        Ok(Self { folder, checkpoint, contents, run, is_named: asked.step.is_some() })
     }
 
     /// What is not as it was when the checkpoint was written. The trainer's own copy is of the folder's first run.
@@ -186,8 +229,14 @@ impl Continued {
         Ok(said)
     }
 
+    /// What there is to know of the checkpoint that was chosen.
+    pub(super) fn notes(&self) -> Vec<String> {
+        let passed_over = self.contents.passed_over().filter(|_| !self.is_named);
+        passed_over.into_iter().chain(self.newer_checkpoints()).collect()
+    }
+
     /// What becomes of the checkpoints beyond the step from which it goes on.
-    pub(super) fn newer_checkpoints(&self) -> Option<String> {
+    fn newer_checkpoints(&self) -> Option<String> {
         let step = self.checkpoint.step;
         let mut newer: Vec<u64> =
             self.contents.checkpoints.iter().map(|it| it.step).filter(|it| *it > step).collect();

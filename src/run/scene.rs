@@ -155,7 +155,8 @@ impl Look {
         self.read_metrics()?;
         self.sample();
         let updated = snapshot.as_ref().map_or_else(clock::now, |it| it.updated);
-        self.scene.alarm = snapshot.as_ref().and_then(|it| it.alarm);
+        let lives = snapshot.as_ref().filter(|it| it.state.outcome().is_none());
+        self.scene.alarm = lives.and_then(|it| it.alarm);
         let state = snapshot.map_or(RunState::Starting, |it| it.state);
         self.take_state(&state, updated);
         Ok(())

@@ -34,7 +34,7 @@ use super::{
     queue,
     request::Request,
     restart::Policy,
-    resume::{self, Continued},
+    resume::{self, Chosen, Continued},
     spec::{self, Spec},
     state::RunState,
     strangers::{self, Stranger},
@@ -70,7 +70,7 @@ pub struct Site<'a> {
 struct Plan<'a> {
     site: Site<'a>,
     request: &'a Request,
-    config: &'a TrainConfig,
+    chosen: &'a Chosen,
     script: &'a Path,
     devices: &'a Devices,
     nvidia: Option<&'a Nvidia>,
@@ -118,7 +118,8 @@ pub(super) fn share_setup(dir: &RunDir, begin: Begin) -> Result<Option<Lock>, Ru
 pub fn start(site: Site<'_>, request: &Request, _setup: &Lock) -> Result<Started, RunError> {
     let Site { host, workspace, settings, .. } = site;
     let script = settings.trainer_script(workspace);
-    let config = TrainConfig::load(&request.config, workspace, &host.env)?;
+    let chosen = Chosen::of(site, request)?;
+    let config = &chosen.config;
     let nvidia = gpu::detect(host);
     let found: &[Gpu] = nvidia.as_ref().map_or(&[], |it| &it.gpus);
     let devices = match &request.part {
@@ -127,22 +128,23 @@ pub fn start(site: Site<'_>, request: &Request, _setup: &Lock) -> Result<Started
     };
     let ranks = |devices: &Devices| request.part.as_ref().map_or_else(|| devices.ranks(), Part::ranks);
     // What is wrong with the files is said first: another GPU would not mend it.
-    let mut warnings = check_config(&config, devices.as_ref().ok().map(ranks), &request.args)?;
+    let mut warnings = check_config(config, devices.as_ref().ok().map(ranks), &request.args)?;
     let devices = devices?;
-    let looked = data::check(site, &config, ranks(&devices))?;
-    warnings.extend(preflight::check(site, request, (&config, &script))?);
+    warnings.extend(chosen.warning.clone());
+    let looked = data::check(site, config, ranks(&devices))?;
+    warnings.extend(preflight::check(site, request, (config, &script))?);
 
     // One start at a time, until the others can read in the run's folder what it uses.
     fs::create_dir_all(&workspace.internal())?;
     let starting = Lock::wait(&lock(workspace))?;
-    let continued = resume::find(site, &config, request)?;
-    let changes = continued.as_ref().map_or(vec![], |it| it.changes(site, &config, &request.args));
+    let continued = resume::find(site, config, request)?;
+    let changes = continued.as_ref().map_or(vec![], |it| it.changes(site, config, &request.args));
     if changes.iter().any(|it| it.effect == Effect::Fails) {
         return Err(RunError::ChangedTooMuch(changes));
     }
     if let Some(continued) = &continued {
         warnings.extend(continued.clean()?);
-        warnings.extend(continued.newer_checkpoints());
+        warnings.extend(continued.notes());
     }
     let live = live(workspace)?;
     let (claim, elsewhere) = Claim::new(site, &devices, nvidia.as_ref(), request.share)?;
@@ -152,7 +154,7 @@ pub fn start(site: Site<'_>, request: &Request, _setup: &Lock) -> Result<Started
     let plan = Plan {
         site,
         request,
-        config: &config,
+        chosen: &chosen,
         script: &script,
         devices: &devices,
         nvidia: nvidia.as_ref(),
@@ -283,7 +285,7 @@ impl Plan<'_> {
     /// Everything in the folder, the spec last, which makes it a run.
     fn prepare(&self, dir: &RunDir) -> Result<(Spec, Env), RunError> {
         let Site { host, workspace, .. } = self.site;
-        let resolved = self.config.resolve_into(&dir.config())?;
+        let resolved = self.chosen.config.resolve_into(&dir.config())?;
         // Tells this run's folder under `output_dir` from those of its siblings, see `TrainerFolder::find`.
         let mut copy = fs::open_append(&resolved.config)?;
         fs::append(&mut copy, &resolved.config, format!("\n# dpgui run {}\n", dir.id()))?;
@@ -310,7 +312,8 @@ impl Plan<'_> {
             part: part.map(|part| (part, &*hostfile)),
             wrapper: [&host.program, dir.path()],
         };
-        let env = launch::env(workspace, self.devices, &host.env, self.nvidia, &resolved.secrets);
+        let secrets = self.chosen.secrets.as_ref().unwrap_or(&resolved.secrets);
+        let env = launch::env(workspace, self.devices, &host.env, self.nvidia, secrets);
         let spec = self.spec_of(dir, &launch, &resolved.output_dir, (&env, &host.env))?;
         let mut targets = self.site.settings.runs.notify.clone();
         targets.extend(
@@ -352,14 +355,14 @@ impl Plan<'_> {
             passed_on: self.request.args.clone(),
             cwd: launch.script.parent().unwrap_or(Path::new("/")).to_owned(),
             environment: env.changes_since(before).map(|name| name.to_string_lossy().into_owned()).collect(),
-            source: self.config.path().to_owned(),
+            source: self.chosen.source.clone(),
             config: launch.config.to_owned(),
             output_dir: output_dir.to_owned(),
             resumes: launch.resumes.map(str::to_owned),
             resumes_step: self.continued.map(|it| it.checkpoint.step),
-            epochs: self.config.training.epochs,
+            epochs: self.chosen.config.training.epochs,
             epoch_steps: self.epoch_steps,
-            max_steps: self.config.training.max_steps,
+            max_steps: self.chosen.config.training.max_steps,
             devices: launch.devices.clone(),
             launcher: launch.launcher,
             queued: self.request.queue,

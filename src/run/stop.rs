@@ -13,8 +13,8 @@ use crate::{
 use super::{
     RunError, adopt,
     dir::RunDir,
-    folder::TrainerFolder,
     id::RunId,
+    lineage::Lineage,
     outcome::{Manner, Outcome},
     sight::LastStep,
     state::RunState,
@@ -122,10 +122,8 @@ impl Ended {
 
 impl Kept {
     pub fn of(dir: &RunDir) -> Result<Self, RunError> {
-        let folder = TrainerFolder::find(&dir.spec()?)?;
-        let Some(folder) = folder else { return Ok(Self::default()) };
-        let contents = folder.contents()?;
-        let checkpoint = contents.latest().filter(|it| it.is_whole());
+        let contents = Lineage::of(dir, &dir.spec()?)?.contents()?;
+        let checkpoint = contents.usable();
         Ok(Self {
             checkpoint_step: checkpoint.map(|it| it.step),
             checkpoint: checkpoint.map(|it| it.path.clone()),

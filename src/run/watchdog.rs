@@ -203,6 +203,11 @@ impl Watchdog {
         alarms
     }
 
+    /// Its steps take long, and it was said.
+    pub const fn is_slow(&self) -> bool {
+        self.raised.slower
+    }
+
     /// What `alarm` means for the run, if the user wants it ended then.
     pub fn concern(&mut self, alarm: Alarm) -> Option<Concern> {
         let concern = match alarm {
@@ -469,5 +474,12 @@ mod tests {
             told.extend(dog.check(at, &training(), None));
         }
         assert_eq!(told, [Alarm::Slower { seconds: 5.0, usual_seconds: 2.0 }]);
+        assert!(dog.is_slow());
+        for _ in 0..40 {
+            at += seconds(2);
+            dog.step(at, 1, Some(0.1), seconds(2));
+            assert_eq!(dog.check(at, &training(), None), []);
+        }
+        assert!(!dog.is_slow(), "it has become as fast as it was");
     }
 }

@@ -272,6 +272,36 @@ fn after_a_reboot_what_was_cut_off_goes_on_as_it_was_started_and_only_once() {
 }
 
 #[test]
+fn after_a_reboot_what_was_cut_off_comes_before_what_had_waited_for_it() {
+    let lab = Lab::new(&[("STEPS", "0"), ("STEP_TIME", "0.05"), ("CHECKPOINT", "3")]);
+    let cut = lab.detached(&["--name", "cut"]);
+    cut.wait_for_log("steps: 4 ");
+    let waits = lab.run(lab.train(&["--queue", "--name", "waits"]).ok().stdout.trim());
+    let state = |run: &Run| -> String {
+        let text = fs::read_to_string(run.path.join("state.json")).unwrap_or_default();
+        serde_json::from_str(&text).map_or(String::new(), |it: serde_json::Value| it["state"].to_string())
+    };
+    until("it waits", || (state(&waits) == "\"queued\"").then_some(()));
+    waits.kill_supervisor();
+    reboot(&cut);
+    lab.sandbox.dpgui(&["resume", "--all"]).ok();
+    assert_eq!(cut.outcome(), json!({ "outcome": "interrupted" }));
+    let next = lab.other_runs(&[&cut, &waits]).pop().expect("it goes on");
+    next.wait_for_log("Resuming training from checkpoint");
+    assert_eq!(state(&waits), "\"queued\"");
+    // Whoever types another command first sets the queue going: what was cut off is next then.
+    reboot(&next);
+    lab.sandbox.dpgui(&["runs"]).ok();
+    waits.wait_for_log("steps: 2 ");
+    let said = lab.sandbox.dpgui(&["resume", "--all"]).ok();
+    assert!(said.stderr.contains("Queued"), "{said}");
+    lab.sandbox.dpgui(&["stop", "--now", "waits"]).ok();
+    let last = lab.other_runs(&[&cut, &waits, &next]).pop().expect("it goes on");
+    last.wait_for_log("Resuming training from checkpoint");
+    lab.sandbox.dpgui(&["stop", "--now", &last.id()]).ok();
+}
+
+#[test]
 fn what_the_machine_ended_in_order_was_saved_and_goes_on_and_what_a_user_stopped_does_not() {
     let lab = Lab::new(&[("STEPS", "0"), ("STEP_TIME", "0.05")]);
     for (name, expected) in [("stopped", "no run was cut off"), ("cut", "Training")] {

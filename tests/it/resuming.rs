@@ -57,20 +57,79 @@ fn a_training_goes_on_from_the_step_that_is_named() {
 }
 
 #[test]
-fn a_broken_checkpoint_is_refused_and_the_whole_one_before_it_named() {
+fn a_broken_checkpoint_is_passed_over_with_a_word_and_refused_only_when_it_is_named() {
     let lab = Lab::new(&[("STEPS", "0")]);
     let (run, folder, step) = stopped(&lab);
     cut(&folder.join(format!("global_step{step}/mp_rank_01_model_states.pt")));
-    for resume in [&["--resume"][..], &["--resume", "tiny@latest"]] {
-        let said = lab.train(resume);
-        assert_eq!(said.code, Some(2), "{said}");
-        assert!(said.stderr.contains("the end of `mp_rank_01_model_states.pt` is missing"), "{said}");
-        assert!(said.stderr.contains(&format!("configs/tiny.toml --resume {}@1`", run.id())), "{said}");
-    }
-    fs::write(folder.join("latest"), "").expect("written");
-    let said = lab.train(&["--resume"]);
+    let said = lab.train(&["--resume", &format!("tiny@{step}")]);
     assert_eq!(said.code, Some(2), "{said}");
-    assert!(said.stderr.contains(&format!("--resume {}@1`", run.id())), "{said}");
+    assert!(said.stderr.contains("the end of `mp_rank_01_model_states.pt` is missing"), "{said}");
+    assert!(said.stderr.contains(&format!("configs/tiny.toml --resume {}@1`", run.id())), "{said}");
+    for resume in [&["--resume"][..], &["--resume", "tiny@latest"], &["--resume-or-start", "tiny"]] {
+        fs::write(folder.join("latest"), format!("global_step{step}")).expect("written");
+        let name = format!("again{}", resume.concat().len());
+        let said = lab.train(&[resume, &["--detach", "--name", &name]].concat()).ok();
+        let again = lab.run(said.stdout.trim());
+        again.wait_for_log("Resuming training from checkpoint. Resuming at epoch: 1, step: 2");
+        assert!(said.stderr.contains("the end of `mp_rank_01_model_states.pt` is missing"), "{said}");
+        assert!(said.stderr.contains("the one at step 1 is used"), "{said}");
+        lab.sandbox.dpgui(&["stop", "--now"]).ok();
+    }
+    // A power cut empties this one as well.
+    fs::write(folder.join("latest"), "").expect("written");
+    let said = lab.sandbox.dpgui(&["resume", "tiny"]).ok();
+    assert!(said.stderr.contains("`latest` names no checkpoint"), "{said}");
+    lab.sandbox.dpgui(&["stop", "--now"]).ok();
+    // Where none is whole nothing begins anew either.
+    for file in fs::read_dir(folder.join("global_step1")).expect("there").flatten() {
+        fs::write(file.path(), "").expect("written");
+    }
+    let said = lab.train(&["--resume", "tiny"]);
+    assert!(said.code == Some(2) && said.stderr.contains("is empty"), "{said}");
+}
+
+#[test]
+fn what_a_later_run_made_is_not_said_of_the_one_before_it() {
+    let lab = Lab::new(&[("STEPS", "0")]);
+    let (first, _, step) = stopped(&lab);
+    let said = lab.train(&["--resume", "--detach", "--name", "second"]).ok();
+    let second = lab.run(said.stdout.trim());
+    second.wait_for_log(&format!("steps: {} ", step + 2));
+    lab.sandbox.dpgui(&["stop", "second"]).ok();
+    let shown = |run: &Run| {
+        let said = lab.sandbox.dpgui(&["--json", "runs", "show", &run.id()]).ok();
+        said.events().into_iter().find(|it| it["run"] == run.id()).expect("told of")
+    };
+    let steps = |run: &Run| -> Vec<u64> {
+        let shown = shown(run);
+        let all = shown["checkpoints"].as_array().expect("a list").iter();
+        all.map(|it| it["step"].as_u64().expect("a step")).collect()
+    };
+    assert!(steps(&first).iter().all(|it| *it <= step), "{:?}", steps(&first));
+    assert!(steps(&second).iter().any(|it| *it > step), "{:?}", steps(&second));
+    assert_eq!(shown(&second)["goes_on_from"], format!("{}@{step}", first.id()));
+    assert_eq!(shown(&first)["goes_on_from"], serde_json::Value::Null);
+}
+
+#[test]
+fn a_run_goes_on_as_it_was_started_whatever_is_in_the_file_by_now() {
+    let lab = Lab::new(&[("STEPS", "0")]);
+    let (_, _, step) = stopped(&lab);
+    let resume = |expected: &str| {
+        let said = lab.sandbox.dpgui(&["resume", "tiny"]).ok();
+        assert!(said.stderr.contains(expected), "no `{expected}` in {said}");
+        lab.sandbox.dpgui(&["stop", "--now"]).ok();
+        said
+    };
+    let said = resume(&format!("from the checkpoint at step {step}"));
+    assert!(!said.stderr.contains("is not what it was"), "{said}");
+    lab.change("configs/tiny.toml", "rank = 4", "rank = 8");
+    lab.change("configs/tiny.toml", "max_steps = 400", "max_steps = 500");
+    resume("is not what it was (`max_steps`, `adapter.rank`)");
+    lab.change("configs/tiny.toml", "rank = 8", "rank = = 8");
+    resume("is not what it was (it cannot be read)");
+    fs::remove_file(lab.sandbox.root().join("configs/tiny.toml")).expect("there");
+    resume("is not what it was (it cannot be read)");
 }
 
 #[test]

@@ -89,13 +89,14 @@ pub(super) fn rows(accounts: &[Account]) -> Vec<Vec<String>> {
     let mut row = |name: &str, of: &dyn Fn(&Account) -> String| {
         rows.push(std::iter::once(name.to_owned()).chain(accounts.iter().map(of)).collect());
     };
-    let texts: [(&str, Of); 7] = [
+    let texts: [(&str, Of); 8] = [
         ("run", |it| it.run.to_string()),
         ("state", |it| it.outcome.as_ref().map_or_else(|| it.state.to_owned(), |it| it.word().to_owned())),
         ("config", |it| plain::name(&it.config)),
         ("on", |it| it.devices.clone()),
         ("started", |it| it.started.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string()),
         ("duration", |it| duration(it.seconds)),
+        ("goes on from", |it| it.goes_on_from.clone().unwrap_or_else(|| "-".to_owned())),
         ("restarts", |it| it.restarts.to_string()),
     ];
     for (name, of) in texts {

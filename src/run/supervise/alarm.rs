@@ -16,7 +16,7 @@ use crate::{
         notify::{self, About, Notice},
         sight::Told,
         state::{Event, RunState},
-        watchdog::Activity,
+        watchdog::{Activity, Alarm},
     },
 };
 
@@ -51,7 +51,14 @@ impl Supervisor {
                 self.watchdog.step(at, step.step, step.loss, took);
             }
         }
-        if recovered && self.now.alarm.take().is_some() {
+        if recovered {
+            self.recovered();
+        }
+    }
+
+    /// What was missed has come; unless the run is being ended: what it says then is about its end.
+    fn recovered(&mut self) {
+        if matches!(self.now.state, RunState::Running(_)) && self.now.alarm.take().is_some() {
             self.announce(&Record::Recovered);
         }
     }
@@ -68,6 +75,9 @@ impl Supervisor {
             if let Some(concern) = self.watchdog.concern(alarm) {
                 self.tell(Event::Concerned(concern));
             }
+        }
+        if matches!(self.now.alarm, Some(Alarm::Slower { .. })) && !self.watchdog.is_slow() {
+            self.recovered();
         }
     }
 

@@ -12,7 +12,7 @@ use crate::{
     run::{
         RunError,
         checkpoints::{Checkpoint, Contents, Model},
-        folder::TrainerFolder,
+        lineage::Lineage,
         spec::Spec,
         state::RunState,
     },
@@ -103,7 +103,7 @@ pub fn show(app: &App, asked: &OfRun) -> Answer<RunDetail> {
         row.take_pace(known);
     }
     let snapshot = dir.snapshot()?;
-    let contents = TrainerFolder::find(&spec)?.map(|it| it.contents()).transpose()?.unwrap_or_default();
+    let contents = Lineage::of(&dir, &spec)?.contents()?;
     let state = snapshot.as_ref().map_or(RunState::Starting, |it| it.state.clone());
     let stopping = match &state {
         RunState::Stopping(stopping) => Some(stopping.degree.sentence().to_owned()),

@@ -99,6 +99,13 @@ impl Lab {
         Run { path }
     }
 
+    /// Those that are none of `runs`.
+    pub(crate) fn other_runs(&self, runs: &[&Run]) -> Vec<Run> {
+        let all = fs::read_dir(self.sandbox.root().join("runs")).expect("runs").flatten();
+        let others = all.map(|it| it.path()).filter(|path| runs.iter().all(|run| run.path != *path));
+        others.map(|path| Run { path }).collect()
+    }
+
     /// `dpgui train configs/tiny.toml ARGS`, to its end.
     pub(crate) fn train(&self, args: &[&str]) -> Said {
         self.sandbox.dpgui(&[&["train", "configs/tiny.toml"], args].concat())
