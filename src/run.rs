@@ -34,6 +34,7 @@ pub mod rank;
 mod ranks;
 mod recorder;
 mod request;
+mod reserve;
 pub mod restart;
 pub mod resume;
 pub mod save;

@@ -7,7 +7,7 @@ use crate::{
     run::{list, save},
 };
 
-use super::Context;
+use super::{Context, stop};
 
 /// Let a run write a checkpoint and go on; returns when it is written
 #[derive(Debug, clap::Args)]
@@ -20,6 +20,9 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
     let Context { host, workspace, output } = context;
     context.adopt_runs()?;
     let dir = list::find_or_running(workspace, args.run.as_deref())?;
+    if !list::is_live(&dir) {
+        return stop::already(context, &dir);
+    }
     let progress = output.progress("saving");
     let saved = save::save(host, &dir, |stage| progress.doing(stage))?;
     drop(progress);

@@ -37,35 +37,41 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
         (false, true) => Manner::NoSave,
         (false, false) => Manner::Graceful,
     };
-    let was_live = list::is_live(&dir);
+    if !list::is_live(&dir) {
+        return already(context, &dir);
+    }
     let devices = dir.spec()?.devices;
     let before = vram::in_use(host, &devices);
-    if was_live {
-        if manner == Manner::Graceful {
-            output.status("Stopping", format_args!("{}, {}", dir.id(), patience(&dir)?));
-        }
-        let progress = output.progress("stopping");
-        while !stop::request(host, &dir, manner)? {
-            output.warn(format_args!("{}; asking again", stop::silence(&dir)));
-        }
-        stop::wait(host, &dir, |state| {
-            if let RunState::Stopping(stopping) = state {
-                progress.doing(stopping.degree.sentence());
-            }
-        })?;
-    } else {
-        output.status("Already", format_args!("{} is not running", dir.id()));
+    if manner == Manner::Graceful {
+        output.status("Stopping", format_args!("{}, {}", dir.id(), patience(&dir)?));
     }
-    let outcome = stop::wait(host, &dir, |_| {})?;
-    if was_live && !args.now {
+    let progress = output.progress("stopping");
+    while !stop::request(host, &dir, manner)? {
+        output.warn(format_args!("{}; asking again", stop::silence(&dir)));
+    }
+    let outcome = stop::wait(host, &dir, |state| {
+        if let RunState::Stopping(stopping) = state {
+            progress.doing(stopping.degree.sentence());
+        }
+    })?;
+    drop(progress);
+    if !args.now {
         export::after_stop_saying(context, &dir, &outcome)?;
     }
     output.event(&Ended::new(&dir, outcome)?);
-    if was_live {
-        for freed in vram::in_use(host, &devices).freed_since(&before) {
-            output.event(&freed);
-        }
+    for freed in vram::in_use(host, &devices).freed_since(&before) {
+        output.event(&freed);
     }
+    stop::is_written(&dir)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What there is to say to whoever wants something of a run that is over: how it ended, and what it left.
+pub(super) fn already(context: &Context, dir: &RunDir) -> Result<ExitCode, Error> {
+    let outcome = stop::wait(&context.host, dir, |_| {})?;
+    context.output.status("Already", format_args!("{} is not running", dir.id()));
+    context.output.event(&Ended::new(dir, outcome)?);
+    stop::is_written(dir)?;
     Ok(ExitCode::SUCCESS)
 }
 

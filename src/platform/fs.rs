@@ -25,8 +25,8 @@ use super::checkpoint::{Checkpoint, reach};
 pub use super::leftovers::{beside, is_another, leftovers, remove_leftovers};
 pub use look::{Entry, entries, open_regular, read_start};
 pub use write::{
-    Staged, append, create_private_dir, stage, write_atomic, write_new, write_new_synced, write_private,
-    write_snapshot, write_snapshot_of, write_stream,
+    Staged, append, create_private_dir, overwrite, stage, write_atomic, write_new, write_new_synced,
+    write_private, write_snapshot, write_snapshot_of, write_stream,
 };
 
 /// A file operation that failed: the action, the path, the system's reason.

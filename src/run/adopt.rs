@@ -79,7 +79,8 @@ fn standing(dir: &RunDir) -> Result<Standing, RunError> {
         return Ok(Standing::LookedAfter);
     }
     let young = clock::now().duration_since(dir.id().created()) < STARTING;
-    Ok(match dir.snapshot()? {
+    // Until its end is written where it belongs, somebody has to look after that.
+    Ok(match dir.written()? {
         Some(snapshot) if snapshot.state.outcome().is_some() => Standing::Over,
         None if young => Standing::LookedAfter,
         Some(_) | None => Standing::Lost,

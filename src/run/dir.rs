@@ -17,6 +17,7 @@ use super::{
     RunError,
     id::RunId,
     journal::Snapshot,
+    reserve,
     spec::{self, Spec},
 };
 
@@ -115,6 +116,11 @@ impl RunDir {
         self.path.join("state.json")
     }
 
+    /// Room for the state where a full disk has none.
+    pub fn reserve(&self) -> PathBuf {
+        self.path.join("state.reserve")
+    }
+
     /// Whom to tell of the run.
     pub fn notify_file(&self) -> PathBuf {
         self.path.join("notify.json")
@@ -130,8 +136,22 @@ impl RunDir {
         read_json(&path, &fs::read_text(&path)?)
     }
 
-    /// The last state on disk; `None` until the supervisor has written one.
+    /// The last state that the supervisor could put anywhere; `None` until there is one.
     pub fn snapshot(&self) -> Result<Option<Snapshot>, RunError> {
+        let written = self.written()?;
+        if written.as_ref().is_some_and(|it| it.state.outcome().is_some()) {
+            return Ok(written);
+        }
+        let reserved = reserve::read(&self.reserve());
+        // One that was put aside and outlived by a state in the usual place means nothing any more.
+        Ok(match (reserved, written) {
+            (Some(reserved), Some(written)) if reserved.updated < written.updated => Some(written),
+            (reserved, written) => reserved.or(written),
+        })
+    }
+
+    /// What is in `state.json`. A full disk may have kept what came after it out.
+    pub fn written(&self) -> Result<Option<Snapshot>, RunError> {
         let path = self.snapshot_file();
         fs::read_optional(&path)?.map(|text| read_json(&path, &text)).transpose()
     }

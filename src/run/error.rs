@@ -78,6 +78,8 @@ pub enum RunError {
     NotSaved { id: RunId, after: Duration },
     #[error("`{id}` has ended")]
     EndedMeanwhile { id: RunId },
+    #[error("nothing of `{id}` is left, and how it ended cannot be written: the disk of `{}` is full", folder.display())]
+    EndNotWritten { id: RunId, folder: PathBuf },
     #[error("`HOME` is not set: nobody knows where your units are")]
     NoHome,
     #[error("your systemd cannot be told of the unit: {said}")]
@@ -168,6 +170,7 @@ impl Report for RunError {
             | Self::SupervisorDied { .. }
             | Self::Supervisor(_)
             | Self::NoPort(_) => Kind::Failed,
+            Self::EndNotWritten { .. } => Kind::Disk,
             Self::Nodes(cause) => cause.kind(),
             Self::StillRunning { .. } => Kind::Locked,
             Self::Busy(cause) => cause.kind(),
@@ -202,10 +205,9 @@ impl Report for RunError {
                 "start anew without `--resume`; `checkpoint_every_n_minutes` in the configuration makes checkpoints"
                     .to_owned()
             }
-            Self::NothingToSave { id, .. } | Self::NotSaved { id, .. } => {
-                format!("see what it does with `dpgui logs -f {id}`")
-            }
+            Self::NothingToSave { id, .. } | Self::NotSaved { id, .. } => format!("look on with `dpgui logs -f {id}`"),
             Self::EndedMeanwhile { id } => format!("see how with `dpgui runs`, and its log with `dpgui logs {id}`"),
+            Self::EndNotWritten { .. } => "make room there: its supervisor waits for that and writes it then".to_owned(),
             Self::NoHome => "set `HOME`".to_owned(),
             Self::NoUserManager { .. } => {
                 "without systemd, have `dpgui -C WORKSPACE resume --all` run at boot, as by `@reboot` in `crontab -e`"

@@ -22,6 +22,7 @@ use super::{
     gauge::Gauge,
     nodes::NodeState,
     outcome::{Concern, Manner, Outcome},
+    reserve,
     restart::{Attempt, Refusal},
     sight::LastStep,
     spec,
@@ -150,6 +151,8 @@ pub struct Journal {
     seq: u64,
     /// The last snapshot on disk, and when it was written.
     saved: Option<(Snapshot, Stopwatch)>,
+    /// The same of one that found no room there, and is in the run's reserve.
+    put_aside: Option<(Snapshot, Stopwatch)>,
     /// How the run ended, if a line of `events.jsonl` says so: there may have been room for it and not for a snapshot.
     outcome: Option<Outcome>,
 }
@@ -225,7 +228,10 @@ impl Journal {
         // A snapshot may be older than the last line.
         let Past { seq, outcome, is_torn } = Past::read(&fs::read(&dir.events())?);
         let pending = if is_torn { "\n" } else { "" }.to_owned();
-        Ok(Self { dir: dir.clone(), events, pending, seq, saved: None, outcome })
+        // Without it a full disk keeps the state from those who read it, and nothing else.
+        let _ = reserve::make(&dir.reserve());
+        let put_aside = reserve::read(&dir.reserve()).map(|it| (it, Stopwatch::start()));
+        Ok(Self { dir: dir.clone(), events, pending, seq, saved: None, put_aside, outcome })
     }
 
     /// The end of the run as an earlier supervisor recorded it.
@@ -245,16 +251,14 @@ impl Journal {
     /// Brings the files up to date with `now`, as far as it is due.
     pub fn save(&mut self, now: &Snapshot) {
         self.flush();
-        let due = self.saved.as_ref().is_none_or(|(saved, since)| {
-            saved.state.stage() != now.state.stage()
-                || saved.alarm != now.alarm
-                || saved.ranks != now.ranks
-                || saved.nodes != now.nodes
-                || since.elapsed() >= SNAPSHOT_EVERY
-        });
-        if due && self.is_stale(now) {
+        if is_due(self.saved.as_ref(), now) && self.is_stale(now) {
             self.write(now);
         }
+    }
+
+    /// All is written: what was there for a full disk is not needed any more.
+    pub fn close(self) {
+        let _ = fs::remove_tree(&self.dir.reserve());
     }
 
     /// What is on disk is not the whole truth: call [`Self::save`] again.
@@ -277,7 +281,12 @@ impl Journal {
         let now = Snapshot { updated, ..now.clone() };
         let text = serde_json::to_string_pretty(&now).unwrap_or_default();
         if fs::write_snapshot(&self.dir.snapshot_file(), text).is_ok() {
+            if self.put_aside.take().is_some() {
+                let _ = reserve::clear(&self.dir.reserve());
+            }
             self.saved = Some((now, Stopwatch::start()));
+        } else if is_due(self.put_aside.as_ref(), &now) && reserve::put(&self.dir.reserve(), &now).is_ok() {
+            self.put_aside = Some((now, Stopwatch::start()));
         }
     }
 
@@ -287,6 +296,17 @@ impl Journal {
             self.pending.clear();
         }
     }
+}
+
+/// The last one that was written lacks something that cannot wait, or is some time ago.
+fn is_due(last: Option<&(Snapshot, Stopwatch)>, now: &Snapshot) -> bool {
+    last.is_none_or(|(last, since)| {
+        last.state.stage() != now.state.stage()
+            || last.alarm != now.alarm
+            || last.ranks != now.ranks
+            || last.nodes != now.nodes
+            || since.elapsed() >= SNAPSHOT_EVERY
+    })
 }
 
 #[cfg(test)]

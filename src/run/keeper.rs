@@ -15,7 +15,7 @@ use crate::platform::{
     procfs::ProcessId,
 };
 
-use super::{RunError, adopt, dir::RunDir, list};
+use super::{RunError, adopt, dir::RunDir, journal::Snapshot};
 
 /// The pauses between supervisors that die as soon as they are there.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_mins(1));
@@ -54,7 +54,8 @@ pub fn keep(host: &Host, dir: &RunDir) -> Result<(), RunError> {
     loop {
         let life = Stopwatch::start();
         Lock::wait_until_free(&dir.lock())?;
-        if fs::is_missing(&dir.spec_file()) || !list::is_live(dir) {
+        let has_ended = |it: Option<Snapshot>| it.is_some_and(|it| it.state.outcome().is_some());
+        if fs::is_missing(&dir.spec_file()) || dir.written().map_or(true, has_ended) {
             return Ok(());
         }
         pause = if life.elapsed() < GOOD_LIFE { (pause * 2).min(PAUSE.1) } else { PAUSE.0 };

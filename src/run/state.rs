@@ -32,8 +32,6 @@ const AFTER_TERM_NOW: Duration = Duration::from_secs(3);
 const AFTER_KILL: Duration = Duration::from_millis(200);
 /// For the others to follow when the program that we started has ended.
 const LINGER: Duration = Duration::from_secs(1);
-/// For a save while the machine goes down: systemd gives its processes 90 s, of which the ranks need the rest to end.
-const SAVE_AT_SHUTDOWN: Duration = Duration::from_secs(50);
 /// Most time between a step line and the request to save.
 const ASK_AFTER: Duration = Duration::from_secs(1);
 
@@ -342,15 +340,6 @@ fn first_degree(evidence: &Evidence, manner: Manner) -> (Degree, Vec<Action>) {
     }
 }
 
-/// A save that was measured to take longer than the machine waits would only be torn.
-fn at_shutdown(evidence: &Evidence) -> (Degree, Vec<Action>) {
-    if evidence.save_takes().is_some_and(|it| it <= SAVE_AT_SHUTDOWN) {
-        (Degree::Save, vec![Action::Arm(SAVE_AT_SHUTDOWN)])
-    } else {
-        (Degree::Interrupt, interrupt())
-    }
-}
-
 /// Asks the trainer to save, if a step that has just been done says when.
 ///
 /// Every rank looks for the file by itself, right after a step, and they must all find it or all miss it: the middle of
@@ -404,7 +393,7 @@ fn ended(outcome: Outcome) -> Next {
 mod tests {
     use proptest::prelude::*;
 
-    use super::*;
+    use super::{stopping::SAVE_AT_SHUTDOWN, *};
 
     const CHILD: ProcessId = ProcessId { pid: 7, started: 1 };
 

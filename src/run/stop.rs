@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::{
     diagnosis::Diagnosis,
     output::{Event, Line},
-    platform::{Host, clock::Stopwatch, fifo, fs, watch::Watch},
+    platform::{Host, clock::Stopwatch, fifo, fs, procfs, watch::Watch},
 };
 
 use super::{
@@ -17,12 +17,16 @@ use super::{
     lineage::Lineage,
     outcome::{Manner, Outcome},
     sight::LastStep,
+    spec::COOKIE,
     state::RunState,
     supervise::Command,
 };
 
 /// How long a request is repeated before somebody should hear of it.
 const ANSWER: Duration = Duration::from_secs(5);
+
+/// For a supervisor to say how a run has ended of which nobody is left: longer than it hopes for room.
+const UNTOLD: Duration = Duration::from_secs(15);
 
 /// A disk with less room than this is full, in bytes.
 const LEAST_ROOM: u64 = 1 << 16;
@@ -83,7 +87,35 @@ pub fn request(host: &Host, dir: &RunDir, manner: Manner) -> Result<bool, RunErr
             Some(_) | None => {}
         }
     }
+    if is_left_untold(dir)? {
+        return Err(not_written(dir));
+    }
     Ok(false)
+}
+
+/// Nothing of it is left, and no room to write that.
+fn is_left_untold(dir: &RunDir) -> Result<bool, RunError> {
+    let is_full = matches!(fs::available_bytes(dir.path()), Ok(..LEAST_ROOM));
+    if !is_full {
+        return Ok(false);
+    }
+    let cookie = dir.spec()?.cookie;
+    Ok(!procfs::processes().iter().any(|it| it.variable(COOKIE).as_deref() == Some(&cookie)))
+}
+
+fn not_written(dir: &RunDir) -> RunError {
+    RunError::EndNotWritten { id: dir.id().clone(), folder: dir.path().to_owned() }
+}
+
+/// Its end is where it is to be.
+///
+/// # Errors
+/// When a full disk keeps it from there.
+pub fn is_written(dir: &RunDir) -> Result<(), RunError> {
+    if dir.written()?.is_none_or(|it| it.state.outcome().is_none()) {
+        return Err(not_written(dir));
+    }
+    Ok(())
 }
 
 /// What to tell people meanwhile; why, if that can be seen.
@@ -99,12 +131,18 @@ pub fn silence(dir: &RunDir) -> String {
 /// Waits until no process of the run is left, showing `on_state` how far that is.
 pub fn wait(host: &Host, dir: &RunDir, mut on_state: impl FnMut(&RunState)) -> Result<Outcome, RunError> {
     let watch = Watch::new(dir.path());
+    let mut untold: Option<Stopwatch> = None;
     loop {
         if let Some(snapshot) = dir.snapshot()? {
             on_state(&snapshot.state);
             if let RunState::Ended(outcome) = snapshot.state {
                 return Ok(outcome);
             }
+        }
+        if !is_left_untold(dir)? {
+            untold = None;
+        } else if untold.get_or_insert_with(Stopwatch::start).elapsed() > UNTOLD {
+            return Err(not_written(dir));
         }
         adopt::adopt(host, dir)?;
         watch.wait(LOOK_EVERY);

@@ -28,7 +28,7 @@ use super::{
     dir::RunDir,
     folder::TrainerFolder,
     gauge::Meter,
-    journal::{Journal, Snapshot},
+    journal::{Journal, Record, Snapshot},
     outcome::Manner,
     processes::Marks,
     ranks::Ranks,
@@ -146,6 +146,9 @@ impl Supervisor {
         };
         if let Some(outcome) = journal.outcome() {
             now.state = RunState::Ended(outcome.clone());
+        } else if let RunState::Ended(outcome) = &now.state {
+            // Whoever knew that died while there was no room for it.
+            journal.record(&Record::Ended { outcome: outcome.clone() });
         }
         let spec = dir.spec()?.for_attempt(&now.attempt);
         let marks = Marks {
@@ -203,8 +206,7 @@ impl Supervisor {
         signals::replace_stdout(&fs::open_null()?).map_err(RunError::Supervisor)?;
 
         let mut look = Instant::now() + LOOK_SOON;
-        // A full disk may keep the end waiting: nobody else would know it.
-        while !self.is_over() || (self.journal.is_stale(&self.now) && !self.folder_gone) {
+        while !self.is_over() || self.is_unwritten() {
             if self.is_near_end() {
                 look = look.min(Instant::now() + LOOK_SOON);
             }
@@ -239,6 +241,9 @@ impl Supervisor {
         self.give_way();
         self.streams.finish(&mut |note| self.journal.record(note));
         self.journal.save(&self.now);
+        if self.is_over() {
+            self.journal.close();
+        }
         Ok(())
     }
 
@@ -290,6 +295,10 @@ impl Supervisor {
         self.stay_in_touch();
         let is_over = self.is_near_end() && self.marks.find().is_empty();
         if is_over && !self.waits_for_room() && !self.may_go_down() {
+            if !self.journal.is_stale(&self.now) {
+                // There is room for all but the log.
+                self.give_up();
+            }
             self.part_is_done();
             self.diagnose();
             let again = self.again();

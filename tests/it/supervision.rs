@@ -34,8 +34,14 @@ fn a_run_that_ends_while_the_disk_is_full_is_known_once_there_is_room() {
             while grep -q \"DPGUI_RUN_ID=$cookie\" /proc/[0-9]*/environ 2>/dev/null; do sleep 0.05; done
             {lose}
             for again in 1 2 3; do \"$0\" runs >&2; done
+            # It is known at once how it ended; what has no room is what comes after that.
+            for again in $(seq 100); do
+                \"$0\" runs --json > said; grep -q '\"state\":\"completed\"' said && break; sleep 0.1
+            done
+            cat said >&2; grep -q '\"state\":\"completed\"' said
             rm runs/filler
             until grep -q ended $run/state.json; do sleep 0.05; done
+            until grep -q ended $run/events.jsonl; do sleep 0.05; done
             \"$0\" runs --json; cat $run/state.json $run/events.jsonl >&2"
         );
         let usual = lab.sandbox.command(&[]);
@@ -46,6 +52,33 @@ fn a_run_that_ends_while_the_disk_is_full_is_known_once_there_is_room() {
             Said::from(command.current_dir(lab.sandbox.root()).output().expect("unshare is there")).ok();
         assert_eq!(said.events()[0]["state"], "completed", "{said}");
     }
+}
+
+#[test]
+fn a_stop_on_a_full_disk_ends_the_run_and_says_what_it_cannot_write() {
+    let lab = Lab::new(&[("STEPS", "0")]);
+    let script = "mkdir runs; mount -t tmpfs -o size=1m none runs || exit 7
+        run=runs/$(\"$0\" train configs/tiny.toml --detach)
+        cookie=$(sed -n 's/.*\"cookie\": *\"\\([0-9a-f]*\\)\".*/\\1/p' $run/spec.json)
+        until grep -q 'steps: 2 ' $run/log/rank0/*.log; do sleep 0.05; done
+        if cat /dev/zero > runs/filler 2>/dev/null; then exit 9; fi
+        \"$0\" stop --now 2> said; code=$?; cat said >&2
+        if grep -q \"DPGUI_RUN_ID=$cookie\" /proc/[0-9]*/environ 2>/dev/null; then exit 11; fi
+        test $code = 6 || exit 10
+        grep -q 'Stopped' said || exit 12
+        grep -q 'how it ended cannot be written: the disk of' said || exit 13
+        \"$0\" runs --json
+        \"$0\" stop; test $? = 2 || exit 14
+        rm runs/filler
+        until grep -q ended $run/state.json; do sleep 0.05; done
+        grep -q ended $run/events.jsonl || exit 16
+        \"$0\" stop ${run#runs/} >&2 || exit 15";
+    let usual = lab.sandbox.command(&[]);
+    let mut command = Command::new("/usr/bin/unshare");
+    command.args(["--map-root-user", "--mount", "/bin/sh", "-c", script, env!("CARGO_BIN_EXE_dpgui")]);
+    command.env_clear().envs(usual.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let said = Said::from(command.current_dir(lab.sandbox.root()).output().expect("unshare is there")).ok();
+    assert_eq!(said.events()[0]["state"], "stopped", "{said}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::{
     fs::{self, DirBuilder, File},
     io::{self, BufWriter, Read, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
+    os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
@@ -119,6 +119,12 @@ pub fn append(file: &mut File, path: &Path, bytes: impl AsRef<[u8]>) -> Result<(
         let _ = file.set_len(before);
         context("write", path)(cause)
     })
+}
+
+/// Writes over the first bytes of a file that is there, for which most file systems need no new room.
+pub fn overwrite(path: &Path, bytes: impl AsRef<[u8]>) -> Result<()> {
+    let file = File::options().write(true).open(path);
+    file.and_then(|file| file.write_all_at(bytes.as_ref(), 0)).map_err(context("write", path))
 }
 
 /// Creates the file only if nothing of that name is there.

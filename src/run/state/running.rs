@@ -10,8 +10,8 @@ use crate::run::{
 };
 
 use super::{
-    AFTER_TERM, Action, Degree, Event, LINGER, Next, RunState, Running, Save, adopted, at_shutdown,
-    first_degree, interrupt, request_save, stopping, terminate,
+    AFTER_TERM, Action, Degree, Event, LINGER, Next, RunState, Running, Save, adopted, first_degree,
+    interrupt, request_save, stopping, stopping::at_shutdown, terminate,
 };
 
 impl Running {

@@ -4,17 +4,20 @@
 use std::time::Duration;
 
 use super::{
-    AFTER_KILL, AFTER_TERM, AFTER_TERM_NOW, Action, Degree, Event, LINGER, Next, RunState, Stopping,
-    at_shutdown, ended, interrupt, request_save, signal, terminate, waiting,
+    AFTER_KILL, AFTER_TERM, AFTER_TERM_NOW, Action, Degree, Event, LINGER, Next, RunState, Stopping, ended,
+    interrupt, request_save, signal, terminate, waiting,
 };
 use crate::{
     platform::signal::Force,
     run::{
-        evidence::{Asked, By, Sight},
+        evidence::{Asked, By, Evidence, Sight},
         journal::Record,
         outcome::{Manner, Outcome},
     },
 };
+
+/// For a save while the machine goes down: systemd gives its processes 90 s, of which the ranks need the rest to end.
+pub(super) const SAVE_AT_SHUTDOWN: Duration = Duration::from_secs(50);
 
 impl Stopping {
     pub(super) fn on(mut self, event: &Event, at: Option<Duration>) -> Next {
@@ -179,5 +182,14 @@ impl Stopping {
         };
         self.degree = degree;
         actions
+    }
+}
+
+/// A save that was measured to take longer than the machine waits would only be torn.
+pub(super) fn at_shutdown(evidence: &Evidence) -> (Degree, Vec<Action>) {
+    if evidence.save_takes().is_some_and(|it| it <= SAVE_AT_SHUTDOWN) {
+        (Degree::Save, vec![Action::Arm(SAVE_AT_SHUTDOWN)])
+    } else {
+        (Degree::Interrupt, interrupt())
     }
 }

@@ -68,6 +68,7 @@ impl Supervisor {
         if let Err(cause) = self.prepare_again(again) {
             return self.tell(Event::SpawnFailed { reason: super::chain(&cause) });
         }
+        self.give_up();
         (self.now.child, self.now.alarm, self.now.diagnosis, self.now.numbers) = (None, None, None, None);
         self.now.attempt.log_from = self.now.parsed.clone();
         self.nobody_left = None;

@@ -10,7 +10,7 @@ use crate::{
 
 use super::Supervisor;
 
-/// For room on a disk that takes what else is written, after the trainer's end. What waits for it is lost then.
+/// For room on the disk after the trainer's end: before that end is told, and again for the log once the state is written.
 const ROOM: Duration = Duration::from_secs(5);
 
 impl Supervisor {
@@ -51,18 +51,38 @@ impl Supervisor {
         self.now.parsed = self.streams.parsed();
     }
 
-    /// The end of the log may still find room. Where nothing can be written, the end of the run cannot be either.
+    /// The end of the log may still find room before it is said why the run ended.
     pub(super) fn waits_for_room(&mut self) -> bool {
-        if !self.streams.are_waiting() {
+        self.streams.are_waiting()
+            && !self.folder_gone
+            && self.nobody_left.get_or_insert_with(Stopwatch::start).elapsed() <= ROOM
+    }
+
+    /// Something of a run that is over waits for room on the disk, and nobody else has it.
+    pub(super) fn is_unwritten(&mut self) -> bool {
+        if self.folder_gone {
             return false;
         }
-        let waited = self.nobody_left.get_or_insert_with(Stopwatch::start).elapsed() > ROOM;
-        if !self.folder_gone && (!waited || self.journal.is_stale(&self.now)) {
+        if self.leases.is_some() {
+            // Whoever waits for room has no use for what it computed on.
+            self.give_way();
+        }
+        if self.journal.is_stale(&self.now) {
+            self.nobody_left = Some(Stopwatch::start());
             return true;
         }
+        // There is room again, if not for all that was printed.
+        let waits = self.waits_for_room();
+        if !waits {
+            self.give_up();
+        }
+        waits || self.journal.is_stale(&self.now)
+    }
+
+    /// What found no room is lost.
+    pub(super) fn give_up(&mut self) {
         for note in self.streams.give_up() {
             self.journal.record(&note);
         }
-        false
     }
 }

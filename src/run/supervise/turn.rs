@@ -130,7 +130,7 @@ impl Supervisor {
 
     /// What it computes on is free: others may have waited for it.
     pub(super) fn give_way(&mut self) {
-        self.leases = None;
+        (self.leases, self.using) = (None, None);
         queue::wake(&self.dir.workspace());
     }
 }
