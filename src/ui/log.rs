@@ -2,10 +2,11 @@
 //! the offset it had misses nothing and sees nothing twice. Nobody is waited for: a slow reader reads later, from the file.
 //!
 //! Whoever is at the end of a log is sent what was read there once for all ([`feed`]); whoever is further back reads for
-//! himself until he is there ([`behind`]).
+//! himself until he is there ([`behind`]). All streams of a run as one are read for each page ([`merged`]).
 
 mod behind;
 mod feed;
+pub mod merged;
 mod raw;
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
@@ -22,7 +23,7 @@ use axum::{
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 
 use crate::{
     logs::{Stream, StreamLog, streams},
@@ -137,11 +138,9 @@ pub async fn follow(
         Ok(asked) => asked,
         Err(failure) => return failure.into_response(),
     };
-    let Ok(place) = Arc::clone(&app.log_places).try_acquire_owned() else {
-        let text = "as many logs are being followed as this server can";
-        return Failure::http(StatusCode::SERVICE_UNAVAILABLE, "busy", text)
-            .with_hint("close some of the pages")
-            .into_response();
+    let place = match place(&app) {
+        Ok(place) => place,
+        Err(failure) => return failure.into_response(),
     };
     let looking = app.clone();
     let made = aside(move || Follower::new(&looking, &asked)).await;
@@ -154,18 +153,32 @@ pub async fn follow(
     }
 }
 
+/// One of those that can follow a log at once.
+fn place(app: &App) -> Answer<OwnedSemaphorePermit> {
+    Arc::clone(&app.log_places).try_acquire_owned().map_err(|_| {
+        let text = "as many logs are being followed as this server can";
+        Failure::http(StatusCode::SERVICE_UNAVAILABLE, "busy", text).with_hint("close some of the pages")
+    })
+}
+
 /// What pages say is short: nobody is to have memory kept for more.
 pub fn listening(upgrade: WebSocketUpgrade) -> WebSocketUpgrade {
     // The buffer is cleared each time that somebody looks whether there is a word.
     upgrade.max_message_size(LONGEST_WORD).max_frame_size(LONGEST_WORD).read_buffer_size(LONGEST_WORD)
 }
 
-async fn serve(session: &Session, mut socket: WebSocket, mut follower: Follower) {
+/// What is sent piece by piece.
+trait Pieces: Send {
+    /// `None` after the last. Nothing is lost when this is broken off and asked again.
+    fn next(&mut self) -> impl Future<Output = Option<Message>> + Send;
+}
+
+async fn serve(session: &Session, mut socket: WebSocket, mut pieces: impl Pieces) {
     let mut ended = std::pin::pin!(session.ended());
     loop {
         let message = tokio::select! {
-            piece = follower.next() => match piece {
-                Some(piece) => piece.message(),
+            message = pieces.next() => match message {
+                Some(message) => message,
                 None => break,
             },
             // What pages say is pings, which are answered, and that they go.
@@ -230,6 +243,12 @@ impl Piece {
     }
 }
 
+impl Pieces for Follower {
+    async fn next(&mut self) -> Option<Message> {
+        self.piece().await.map(Piece::message)
+    }
+}
+
 impl Follower {
     fn new(app: &App, asked: &Follow) -> Answer<Self> {
         let dir = dir(&app.workspace, &asked.id)?;
@@ -256,8 +275,7 @@ impl Follower {
         })
     }
 
-    /// What is to be sent next; `None` after the last. Nothing is lost when this is broken off and asked again.
-    async fn next(&mut self) -> Option<Piece> {
+    async fn piece(&mut self) -> Option<Piece> {
         loop {
             if let Some(piece) = self.ready.pop_front() {
                 return Some(piece);

@@ -76,6 +76,9 @@ fn runs_and_logs(r: &mut Routes) {
     r.change(CREATED, "/api/runs/{id}/export", "Make an adapter of a checkpoint", runs::begin::export);
     let said = Success::Stream(r.schemas.subschema_for::<log::Said>());
     r.own::<log::Follow, _, _>((READ, "/api/runs/{id}/log"), "Follow its log", said, log::follow);
+    let said = Success::Stream(r.schemas.subschema_for::<log::merged::SaidOfAll>());
+    let merged = (READ, "/api/runs/{id}/log/merged");
+    r.own::<log::merged::FollowAll, _, _>(merged, "Follow all that it prints", said, log::merged::follow);
     let raw = (READ, "/api/runs/{id}/log/raw");
     r.own::<log::Whole, _, _>(raw, "Its log as a file", Success::Bytes("text/plain"), log::raw);
 }

@@ -3,7 +3,7 @@
 //   node run.mjs DPGUI WORKSPACE PAGE SHOTS [SCENE...]
 //
 // WORKSPACE is one that `dpgui demo` has set up; PAGE a built page; screenshots go to SHOTS. Without a SCENE all are played
-// but `setup`, whose WORKSPACE is one that knows where to fetch from: tests/it/ui_page.rs makes it. It fails with the first
+// but `merged` and `setup`, whose WORKSPACE is one that tests/it/ui_page.rs makes: two ranks train there, or nothing is set up. It fails with the first
 // thing that is not as it should be.
 import { join } from "node:path";
 import { advice } from "./advice.mjs";
@@ -12,12 +12,13 @@ import { deep } from "./deep.mjs";
 import { deleted, hostile } from "./hostile.mjs";
 import { settings } from "./settings.mjs";
 import { setup } from "./setup.mjs";
+import { merged } from "./merged.mjs";
 import { launch, say, shots } from "./support.mjs";
 import { visit } from "./visit.mjs";
 
-const scenes = { visit, hostile, deleted, wrongPath, conflict, advice, settings, deep, setup };
+const scenes = { visit, hostile, deleted, wrongPath, conflict, advice, settings, deep, merged, setup };
 const wanted = process.argv.slice(6);
-const names = wanted.length > 0 ? wanted : Object.keys(scenes).filter((name) => name !== "setup");
+const names = wanted.length > 0 ? wanted : Object.keys(scenes).filter((name) => !["merged", "setup"].includes(name));
 
 const browser = await launch();
 try {

@@ -21,6 +21,7 @@ What it does is chosen by environment variables, all optional:
     FAKE_EAT=MB        after the first step rank 0 takes so much memory
     FAKE_HANG=N        nothing happens any more after step N
     FAKE_CLAIM=FOLDER  a file there for each device while it is used; `clash` tells of two that used one at once
+    FAKE_ALL=yes       every rank says at which step it is
     FAKE_GREET=yes     every rank says who it is, and the launcher that it has ended
 """
 
@@ -213,6 +214,8 @@ def train(number, config, resumed):
         step += 1
         time.sleep(seconds)
         if number != 0:
+            if knob("ALL"):
+                say(f"rank {number} is at step {step}")
             if leave.exists():
                 sys.exit(0)
             continue

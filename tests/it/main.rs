@@ -54,6 +54,7 @@ mod train;
 mod ui;
 mod ui_configs;
 mod ui_guard;
+mod ui_merged;
 mod ui_page;
 mod ui_settings;
 mod update;

@@ -2,14 +2,10 @@
 
 use std::{path::Path, process::Command};
 
-use crate::support::small_world::SmallWorld;
+use crate::support::{lab::Lab, sandbox::Sandbox, small_world::SmallWorld};
 
 /// `tests/browser/run.mjs` needs Node, a Chromium, a built page and the packages beside it.
-#[test]
-#[ignore = "needs a browser and a built page: tests/browser.sh has them"]
-fn a_setup_is_started_and_watched_on_the_page() {
-    let world = SmallWorld::start();
-    let mut sandbox = world.sandbox();
+fn visit(sandbox: &mut Sandbox, scene: &str) {
     let [page, shots] = ["DPGUI_TEST_PAGE", "DPGUI_TEST_SHOTS"]
         .map(|name| std::env::var_os(name).expect("tests/browser.sh sets it"));
     for name in ["CHROMIUM", "TMPDIR"] {
@@ -22,7 +18,25 @@ fn a_setup_is_started_and_watched_on_the_page() {
     let mut visit = Command::new(node);
     let usual = sandbox.command(&[]);
     visit.env_clear().envs(usual.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    visit.arg(script).arg(env!("CARGO_BIN_EXE_dpgui")).arg(sandbox.root()).arg(page).arg(shots).arg("setup");
+    visit.arg(script).arg(env!("CARGO_BIN_EXE_dpgui")).arg(sandbox.root()).arg(page).arg(shots).arg(scene);
     assert!(visit.status().expect("node starts").success(), "the visit failed");
+}
+
+#[test]
+#[ignore = "needs a browser and a built page: tests/browser.sh has them"]
+fn a_setup_is_started_and_watched_on_the_page() {
+    let world = SmallWorld::start();
+    let mut sandbox = world.sandbox();
+    visit(&mut sandbox, "setup");
     sandbox.dpgui(&["setup", "--plan", "--detailed-exitcode"]).ok();
+}
+
+#[test]
+#[ignore = "needs a browser and a built page: tests/browser.sh has them"]
+fn all_ranks_are_watched_together_on_the_page() {
+    let mut lab = Lab::new(&[("STEPS", "0"), ("STEP_TIME", "0.05"), ("ALL", "yes")]);
+    let run = lab.detached(&[]);
+    run.wait_for_log("steps: 2 ");
+    visit(&mut lab.sandbox, "merged");
+    lab.sandbox.dpgui(&["stop", "--now"]).ok();
 }

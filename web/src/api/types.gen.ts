@@ -314,6 +314,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/runs/{id}/log/merged": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Follow all that it prints */
+        get: operations["get-api-runs-id-log-merged"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/runs/{id}/log/raw": {
         parameters: {
             query?: never;
@@ -1103,6 +1120,30 @@ export interface components {
             type: "end";
             /** Format: uint64 */
             size: number;
+        } | {
+            /** @constant */
+            type: "failed";
+            message: string;
+        };
+        /** @description What is said between the pieces. */
+        SaidOfAll: {
+            /** @constant */
+            type: "start";
+            at: string;
+        } | {
+            /** @constant */
+            type: "lost";
+            stream: string;
+        } | {
+            /** @constant */
+            type: "trimmed";
+            stream: string;
+            /** Format: uint64 */
+            to: number;
+            at: string;
+        } | {
+            /** @constant */
+            type: "end";
         } | {
             /** @constant */
             type: "failed";
@@ -2177,6 +2218,42 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Said"];
+                };
+            };
+            /** @description it was not done */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failed"];
+                };
+            };
+        };
+    };
+    "get-api-runs-id-log-merged": {
+        parameters: {
+            query?: {
+                /** @description As the last piece or `start` said it: `launcher:0,rank0:1234`. */
+                from?: string | null;
+                /** @description So many lines of each from the end. */
+                lines?: number | null;
+            };
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description a WebSocket with such text frames */
+            101: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SaidOfAll"];
                 };
             };
             /** @description it was not done */

@@ -44,6 +44,7 @@ export type Queue = Answer<"/api/queue">;
 type News = Answer<"/api/events">;
 export type StreamEvent = Exclude<News, { type: "job-events" }> | (Omit<Extract<News, { type: "job-events" }>, "events"> & { events: JobEvent[] });
 export type LogNotice = Answer<"/api/runs/{id}/log">;
+export type MergedNotice = Answer<"/api/runs/{id}/log/merged">;
 
 export type Model = Answer<"/api/models">[number];
 export type Form = Answer<"/api/models/{name}/form">;

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { fresh, lines, piece, tail } from "./frames";
+import { fresh, lines, merged, piece, tail } from "./frames";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 const text = (it: Uint8Array) => new TextDecoder().decode(it);
@@ -21,6 +21,17 @@ test("a frame is an offset and bytes", () => {
 test("what is no frame is none", () => {
   expect(piece(new ArrayBuffer(7))).toBeNull();
   expect(piece(frame(2n ** 60n, ""))).toBeNull();
+});
+
+test("a frame of several streams is a place and lines", () => {
+  const body = bytes("launcher:0,rank0:7[rank0] a\n");
+  const buffer = new ArrayBuffer(4 + body.length);
+  new DataView(buffer).setUint32(0, 18, true);
+  new Uint8Array(buffer, 4).set(body);
+  const it = merged(buffer);
+  expect([it?.at, text(it!.bytes)]).toEqual(["launcher:0,rank0:7", "[rank0] a\n"]);
+  new DataView(buffer).setUint32(0, 1000, true);
+  expect([merged(buffer), merged(new ArrayBuffer(3))]).toEqual([null, null]);
 });
 
 test("what came before is not shown twice, and what is missing is counted", () => {

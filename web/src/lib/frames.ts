@@ -11,6 +11,17 @@ export function piece(frame: ArrayBuffer): Piece | null {
   return Number.isSafeInteger(offset) ? { offset, bytes: new Uint8Array(frame, HEADER) } : null;
 }
 
+/** Lines of several streams, and where each of those is after them. */
+export type Merged = { at: string; bytes: Uint8Array };
+
+/** A binary frame of them: how long the place is as a little-endian u32, the place, the lines. `null` if it is none. */
+export function merged(frame: ArrayBuffer): Merged | null {
+  if (frame.byteLength < 4) return null;
+  const length = new DataView(frame).getUint32(0, true);
+  if (4 + length > frame.byteLength) return null;
+  return { at: new TextDecoder().decode(new Uint8Array(frame, 4, length)), bytes: new Uint8Array(frame, 4 + length) };
+}
+
 /** What of a piece is new to somebody who has everything before `have`; `lost` is how much was left out before it. */
 export function fresh(it: Piece, have: number): { bytes: Uint8Array; lost: number } {
   if (it.offset >= have) return { bytes: it.bytes, lost: it.offset - have };

@@ -1,5 +1,5 @@
 import { useCallback, useRef, useState } from "react";
-import { LogStream, type LogState, type Missing } from "../../api/log";
+import { ALL, LogStream, MergedLog, type LogSink, type LogState, type Missing } from "../../api/log";
 import { Icon } from "../../components/Icon";
 import { SCROLLBACK, Terminal, type Screen } from "../../components/Terminal";
 import { bytes, count } from "../../lib/format";
@@ -20,14 +20,16 @@ const WORDS: Record<LogState, string> = {
 /** A line of ours between those of the run; the screen shows it turned around. */
 const marker = (text: string) => new TextEncoder().encode(`\r\n\x1b[0;7m ${text} \x1b[0m\r\n`);
 
+const of = (it: { stream?: string }) => (it.stream === undefined ? "" : ` of ${it.stream}`);
+
 function said(it: Missing): string {
   switch (it.why) {
     case "slow":
       return `${bytes(it.to - it.from)} came faster than a page can show; the download has them`;
     case "lost":
-      return "here something is missing: there was no room on the disk for it";
+      return `here something${of(it)} is missing: there was no room on the disk for it`;
     case "trimmed":
-      return `the first ${bytes(it.to)} are not kept any more`;
+      return `the first ${bytes(it.to)}${of(it)} are not kept any more`;
     case "failed":
       return `the log cannot be read on: ${it.message}`;
   }
@@ -54,16 +56,17 @@ export function LiveLog({ run, stream, words, setWords, tools, earlier }: LogPro
       },
       soon,
     );
-    const log = new LogStream(run, stream, {
+    const sink: LogSink = {
       start: (offset) => reach.current.add(offset, 0),
-      bytes: (it, offset) => {
-        reach.current.add(offset, lines(it));
+      bytes: (it, offset, place) => {
+        if (offset !== null) reach.current.add(offset, lines(it));
         pump.push(it);
-        if (frame.current) frame.current.dataset.offset = String(offset + it.length);
+        if (frame.current) frame.current.dataset.offset = place;
       },
       missing: (what) => pump.push(marker(said(what))),
       state: setState,
-    });
+    };
+    const log = stream === ALL ? new MergedLog(run, sink) : new LogStream(run, stream, sink);
     // Twice a second is as often as anybody reads a count; where the view stands is seen at once.
     const look = () => setFollowing(term.buffer.active.viewportY >= term.buffer.active.baseY);
     const tick = setInterval(() => {

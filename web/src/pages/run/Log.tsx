@@ -1,6 +1,8 @@
 import { lazy, Suspense, useState } from "react";
 import { logFile } from "../../api/client";
+import { ALL } from "../../api/log";
 import type { RunDetail } from "../../api/types";
+import { Action } from "../../components/Action";
 import { Icon } from "../../components/Icon";
 import { useParam } from "../../components/useParam";
 import { LiveLog } from "./LiveLog";
@@ -15,8 +17,8 @@ export function Log({ run }: { run: RunDetail }) {
   const [at, setAt] = useParam("at");
   // Where there are several processes, the first one tells how the training goes; the launcher only who was started.
   const usual = streams.find((it) => it === "rank0") ?? streams[0] ?? "launcher";
-  const stream = streams.includes(wanted) ? wanted : usual;
-  const piece = /^\d+$/.test(at) ? Number(at) : null;
+  const stream = streams.includes(wanted) || (wanted === ALL && streams.length > 1) ? wanted : usual;
+  const piece = /^\d+$/.test(at) && stream !== ALL ? Number(at) : null;
   const [loss, setLoss] = useParam("loss");
   const [words, setWords] = useState("");
 
@@ -26,11 +28,14 @@ export function Log({ run }: { run: RunDetail }) {
       {streams.length > 1 && (
         <select className="input" style={{ width: "auto" }} aria-label="Which output" value={stream}
           onChange={(event) => { setAt(""); setStream(event.target.value); }}>
+          <option value={ALL}>all together</option>
           {streams.map((it) => <option key={it}>{it}</option>)}
         </select>
       )}
       <button className="button small" aria-pressed={loss !== ""} onClick={() => setLoss(loss === "" ? "1" : "")}>Loss</button>
-      <a className="button small" href={logFile(run.id, stream)} download={`${run.id}-${stream}.log`}><Icon name="download" /> All of it</a>
+      {stream === ALL
+        ? <Action act={() => {}} className="small" not="each output is a file of its own: choose one first"><Icon name="download" /> All of it</Action>
+        : <a className="button small" href={logFile(run.id, stream)} download={`${run.id}-${stream}.log`}><Icon name="download" /> All of it</a>}
     </>
   );
   const shared = { run: run.id, stream, words, setWords, tools };
