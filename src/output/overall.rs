@@ -14,7 +14,7 @@ use crate::platform::clock::Stopwatch;
 
 use super::{
     Mode, Output,
-    progress::{Far, JSON_EVERY, LABEL, LINE_EVERY, columns, style},
+    progress::{Far, JSON_EVERY, LABEL, LINE_EVERY, SETTLED, columns, style},
 };
 
 /// Between two looks at how fast it goes.
@@ -38,6 +38,8 @@ pub(super) struct Sum(Arc<Mutex<Option<State>>>);
 struct State {
     parts: BTreeMap<String, Part>,
     pace: Pace,
+    /// Since the first bytes came.
+    since_first: Option<Stopwatch>,
     since_sample: Stopwatch,
     since_said: Stopwatch,
 }
@@ -50,12 +52,14 @@ struct Part {
     begun: bool,
 }
 
-/// Bytes per second, smoothed.
+/// Bytes per second, smoothed: a mean of the samples, the later ones weighing more.
 #[derive(Clone, Copy, Debug, Default)]
 struct Pace {
     /// Bytes since the last sample.
     fresh: u64,
-    rate: Option<f64>,
+    sum: f64,
+    /// Of all samples, so that the first ones count equally and none of them is taken for the truth.
+    weight: f64,
 }
 
 #[derive(Serialize)]
@@ -74,6 +78,7 @@ impl Overall {
         let state = State {
             parts: expected.into_iter().map(part).collect(),
             pace: Pace::default(),
+            since_first: None,
             since_sample: Stopwatch::start(),
             since_said: Stopwatch::start(),
         };
@@ -114,7 +119,10 @@ impl Drop for Overall {
 impl Said {
     const fn of(far: &Far) -> Self {
         let Far { done: bytes, total, rate: bytes_per_second, left } = *far;
-        let seconds_left = if bytes_per_second > 0 { Some(left.as_secs()) } else { None };
+        let seconds_left = match left {
+            Some(left) => Some(left.as_secs()),
+            None => None,
+        };
         Self { event: "progress-total", bytes, total, bytes_per_second, seconds_left }
     }
 }
@@ -180,8 +188,9 @@ impl Sum {
 impl State {
     fn take(&mut self, label: &str, done: u64) {
         let part = self.parts.entry(label.to_owned()).or_default();
-        if part.begun {
-            self.pace.fresh += done.saturating_sub(part.done);
+        if part.begun && done > part.done {
+            self.pace.fresh += done - part.done;
+            self.since_first.get_or_insert_with(Stopwatch::start);
         }
         self.set(label, done);
     }
@@ -200,9 +209,14 @@ impl State {
         let (done, total) =
             self.parts.values().fold((0, 0), |(done, total), it| (done + it.done, total + it.total));
         let rate = self.pace.bytes_per_second();
-        let left = Duration::from_secs((total - done).checked_div(rate).unwrap_or(0));
-        Far { done, total, rate, left }
+        let since_first = self.since_first.map_or(Duration::ZERO, Stopwatch::elapsed);
+        Far { done, total, rate, left: foretell(total - done, rate, since_first) }
     }
+}
+
+/// How long `bytes` will take, once it is known how fast they come.
+fn foretell(bytes: u64, rate: u64, since_first: Duration) -> Option<Duration> {
+    if since_first < SETTLED { None } else { bytes.checked_div(rate).map(Duration::from_secs) }
 }
 
 impl Pace {
@@ -210,8 +224,9 @@ impl Pace {
     fn sample(&mut self, elapsed: Duration) {
         #[expect(clippy::cast_precision_loss, reason = "a rate of bytes, for the eye")]
         let now = self.fresh as f64 / elapsed.as_secs_f64();
-        let weight = 1.0 - (-elapsed.as_secs_f64() / MEMORY.as_secs_f64()).exp();
-        self.rate = Some(self.rate.map_or(now, |before| before + (now - before) * weight));
+        let kept = (-elapsed.as_secs_f64() / MEMORY.as_secs_f64()).exp();
+        self.sum = self.sum.mul_add(kept, now * (1.0 - kept));
+        self.weight = self.weight.mul_add(kept, 1.0 - kept);
         self.fresh = 0;
     }
 
@@ -221,7 +236,7 @@ impl Pace {
             clippy::cast_sign_loss,
             reason = "a rate is never negative"
         )]
-        let rate = self.rate.unwrap_or(0.0) as u64;
+        let rate = if self.weight > 0.0 { self.sum / self.weight } else { 0.0 } as u64;
         rate
     }
 }
@@ -282,13 +297,39 @@ mod tests {
     }
 
     #[test]
+    fn the_end_is_foretold_once_enough_has_been_seen() {
+        let check = |since_first, rate, expected: Option<u64>| {
+            let left = foretell(1000, rate, Duration::from_secs(since_first));
+            assert_eq!(left, expected.map(Duration::from_secs), "{since_first} s, {rate} B/s");
+        };
+        check(0, 10, None);
+        check(4, 10, None);
+        check(5, 10, Some(100));
+        check(60, 0, None);
+        let output = Output::new(Mode::Plain);
+        let _overall = output.overall([("node".to_owned(), 100)]);
+        for done in [0, 50] {
+            output.sum.at("node", done, &output);
+        }
+        let far = output.sum.far().expect("something is known");
+        assert_eq!((far.left, far.text()), (None, "50 B of 100 B".to_owned()));
+    }
+
+    #[test]
     fn a_rate_follows_slowly_and_what_was_there_before_is_no_speed() {
         let second = Duration::from_secs(1);
-        let mut pace = Pace { fresh: 1000, rate: None };
-        pace.sample(second);
-        assert_eq!(pace.bytes_per_second(), 1000);
-        pace.sample(second);
-        assert_eq!(pace.bytes_per_second(), 904, "one second of nothing is not the end");
+        let mut pace = Pace::default();
+        let mut sample = |fresh| {
+            pace.fresh = fresh;
+            pace.sample(second);
+            pace.bytes_per_second()
+        };
+        let first = [sample(1000), sample(0), sample(1000)];
+        assert_eq!(first, [1000, 475, 667], "none of the first ones is taken for all");
+        for _ in 0..60 {
+            sample(1000);
+        }
+        assert_eq!(sample(0), 904, "one second of nothing is not the end");
         pace.sample(Duration::from_mins(2));
         assert_eq!(pace.bytes_per_second(), 0);
 

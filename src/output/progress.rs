@@ -23,6 +23,10 @@ pub(super) const LINE_EVERY: Duration = Duration::from_secs(10);
 /// Between two objects of the same thing for scripts.
 pub(super) const JSON_EVERY: Duration = Duration::from_secs(1);
 
+/// How long a transfer goes on before its end is foretold: the first seconds are those of slow starts and of what was there
+/// already.
+pub(super) const SETTLED: Duration = Duration::from_secs(5);
+
 /// Columns that labels are aligned to.
 pub(super) const LABEL: usize = 12;
 
@@ -46,7 +50,8 @@ pub(super) struct Far {
     pub(super) total: u64,
     /// Bytes per second.
     pub(super) rate: u64,
-    pub(super) left: Duration,
+    /// `None` while it cannot be foretold.
+    pub(super) left: Option<Duration>,
 }
 
 #[derive(Serialize)]
@@ -90,8 +95,9 @@ impl Progress {
         self.bar.set_length(total);
         // The label and the spaces around what is drawn here.
         let taken = self.label.chars().count().max(LABEL) + 2;
+        let since = Stopwatch::start();
         let draw = move |state: &ProgressState, to: &mut dyn fmt::Write| {
-            let far = Far::of(state, total);
+            let far = Far::of(state, total, since.elapsed());
             // A line that cannot be drawn is drawn 120 ms later.
             let _ = to.write_str(&far.line(columns().saturating_sub(taken)));
         };
@@ -173,26 +179,25 @@ impl Drop for Progress {
 }
 
 impl Far {
-    fn of(state: &ProgressState, total: u64) -> Self {
+    fn of(state: &ProgressState, total: u64, elapsed: Duration) -> Self {
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
             reason = "a rate of bytes, for the eye"
         )]
         let rate = state.per_sec() as u64;
-        Self { done: state.pos(), total, rate, left: state.eta() }
+        let left = (elapsed >= SETTLED).then(|| state.eta());
+        Self { done: state.pos(), total, rate, left }
     }
 
     /// In at most `room` columns: the counts always, then the rate, the time left and the bar as they fit.
     pub(super) fn line(&self, room: usize) -> String {
         let mut text = format!("{} of {}", size::bytes(self.done), size::bytes(self.total));
-        let further = [
-            format!(", {}/s", size::bytes(self.rate)),
-            format!(", {} left", size::duration(Duration::from_secs(self.left.as_secs()))),
-        ];
+        let rate = format!(", {}/s", size::bytes(self.rate));
+        let further = [Some(rate), self.left.map(time_left)];
         // The brackets and the space after them.
         let frame = 3;
-        for more in further.into_iter().take_while(|_| self.is_moving()) {
+        for more in further.into_iter().flatten().take_while(|_| self.is_moving()) {
             if text.len() + more.len() + frame + BAR[0] <= room {
                 text += &more;
             }
@@ -210,8 +215,8 @@ impl Far {
         if !self.is_moving() {
             return counts;
         }
-        let left = size::duration(Duration::from_secs(self.left.as_secs()));
-        format!("{counts}, {}/s, {left} left", size::bytes(self.rate))
+        let left = self.left.map(time_left).unwrap_or_default();
+        format!("{counts}, {}/s{left}", size::bytes(self.rate))
     }
 
     /// Else there is no end to foretell: it stands still, does not tell how fast it is, or is through.
@@ -225,6 +230,10 @@ impl Far {
             .map_or(columns, |it| it as usize);
         "█".repeat(filled) + &"░".repeat(columns - filled)
     }
+}
+
+fn time_left(left: Duration) -> String {
+    format!(", {} left", size::duration(Duration::from_secs(left.as_secs())))
 }
 
 /// The terminal's, now: people change the size of windows.
@@ -242,14 +251,18 @@ mod tests {
 
     #[test]
     fn a_transfer_fits_one_line_of_any_width_and_says_more_where_there_is_room() {
-        let far = Far { done: 57 << 20, total: 114 << 20, rate: 3 << 20, left: Duration::from_secs(19) };
+        let far =
+            Far { done: 57 << 20, total: 114 << 20, rate: 3 << 20, left: Some(Duration::from_secs(19)) };
         let check = |room, expected: &str| assert_eq!(far.line(room), expected, "{room} columns");
         check(97, "[██████████████░░░░░░░░░░░░░░] 57.0 MiB of 114 MiB, 3.00 MiB/s, 19 s left");
         check(67, "[███████████░░░░░░░░░░░] 57.0 MiB of 114 MiB, 3.00 MiB/s, 19 s left");
         check(47, "[██████░░░░░░░] 57.0 MiB of 114 MiB, 3.00 MiB/s");
         check(31, "[████░░░░░] 57.0 MiB of 114 MiB");
         check(27, "57.0 MiB of 114 MiB");
-        let far = Far { rate: 0, left: Duration::ZERO, ..far };
+        let early = Far { left: None, ..far };
+        assert_eq!(early.line(67), "[██████████████░░░░░░░░░░░░░░] 57.0 MiB of 114 MiB, 3.00 MiB/s");
+        assert_eq!(early.text(), "57.0 MiB of 114 MiB, 3.00 MiB/s");
+        let far = Far { rate: 0, left: None, ..far };
         assert_eq!(far.line(97), "[██████████████░░░░░░░░░░░░░░] 57.0 MiB of 114 MiB");
         let far = Far { rate: 5, done: far.total, ..far };
         assert_eq!((far.text(), far.line(19)), ("114 MiB of 114 MiB".to_owned(), far.text()));
@@ -257,7 +270,7 @@ mod tests {
 
     #[test]
     fn the_bar_of_nothing_is_full_and_one_of_too_much_is_no_longer() {
-        let bar = |done, total| Far { done, total, rate: 0, left: Duration::ZERO }.bar(8);
+        let bar = |done, total| Far { done, total, rate: 0, left: None }.bar(8);
         assert_eq!([bar(0, 0), bar(9, 8)], ["█".repeat(8), "█".repeat(8)]);
         assert_eq!(bar(0, 8), "░".repeat(8));
     }
