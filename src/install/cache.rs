@@ -67,7 +67,7 @@ impl Cache {
         let absolute = |path: PathBuf| Some(path).filter(|it| it.is_absolute());
         let named = || Some(host.absolute(Path::new(host.env.get("DPGUI_CACHE_DIR")?)));
         let xdg = || Some(absolute(host.env.get("XDG_CACHE_HOME")?.into())?.join("dpgui"));
-        let home = || Some(absolute(host.env.home()?)?.join(".cache/dpgui"));
+        let home = || Some(host.env.existing_home()?.join(".cache/dpgui"));
         let dir = named().or_else(xdg).or_else(home).unwrap_or_else(|| workspace.internal().join("cache"));
         Self { dir, limit: settings.cache.limit }
     }
@@ -306,15 +306,16 @@ mod tests {
             let cache = Cache::of(&host, &Workspace::at("/w"), &Settings::default());
             assert_eq!((cache.dir(), cache.limit), (Path::new(expected), 30_000_000_000));
         };
-        let (home, xdg) = (("HOME", "/home/u"), ("XDG_CACHE_HOME", "/x"));
+        let (home, xdg) = (("HOME", "/usr"), ("XDG_CACHE_HOME", "/x"));
         check(&[], "/w/.dpgui/cache");
-        check(&[home], "/home/u/.cache/dpgui");
+        check(&[home], "/usr/.cache/dpgui");
         check(&[home, xdg], "/x/dpgui");
         check(&[home, xdg, ("DPGUI_CACHE_DIR", "/c")], "/c");
         check(&[home, xdg, ("DPGUI_CACHE_DIR", "c")], "/cwd/c");
-        check(&[home, xdg, ("DPGUI_CACHE_DIR", "~/c")], "/home/u/c");
+        check(&[home, xdg, ("DPGUI_CACHE_DIR", "~/c")], "/usr/c");
         check(&[home, xdg, ("DPGUI_CACHE_DIR", "")], "/x/dpgui");
-        check(&[home, ("XDG_CACHE_HOME", "x")], "/home/u/.cache/dpgui");
+        check(&[home, ("XDG_CACHE_HOME", "x")], "/usr/.cache/dpgui");
+        check(&[("HOME", "/nonexistent")], "/w/.dpgui/cache");
         check(&[("HOME", "u")], "/w/.dpgui/cache");
     }
 

@@ -31,6 +31,10 @@ pub fn uv_env(site: &Site) -> Env {
     if site.http.is_offline() {
         env.set("UV_OFFLINE", "1");
     }
+    // Who has no home is not to be given one.
+    if env.existing_home().is_none() && env.first(&["UV_CACHE_DIR", "XDG_CACHE_HOME"]).is_none() {
+        env.set("UV_CACHE_DIR", site.workspace.internal().join("uv-cache"));
+    }
     env
 }
 

@@ -123,6 +123,11 @@ impl Env {
         self.get("HOME").map(PathBuf::from)
     }
 
+    /// The home directory, if there is one: who has none is not to be given one.
+    pub fn existing_home(&self) -> Option<PathBuf> {
+        self.home().filter(|it| it.is_absolute() && it.is_dir())
+    }
+
     /// The directories of `PATH`.
     pub fn path_dirs(&self) -> Vec<PathBuf> {
         self.get("PATH").map(|path| std::env::split_paths(path).collect()).unwrap_or_default()

@@ -213,7 +213,7 @@ fn usual_folder(host: &Host, workspace: &Workspace) -> PathBuf {
     let absolute = |name: &str| Some(PathBuf::from(host.env.get(name)?)).filter(|path| path.is_absolute());
     let own = || absolute("DPGUI_STATE_DIR");
     let xdg = || Some(absolute("XDG_STATE_HOME")?.join("dpgui"));
-    let home = || Some(host.env.home().filter(|it| it.is_absolute())?.join(".local/state/dpgui"));
+    let home = || Some(host.env.existing_home()?.join(".local/state/dpgui"));
     let root = own().or_else(xdg).or_else(home).unwrap_or_else(|| workspace.internal());
     root.join("leases")
 }

@@ -28,7 +28,7 @@ impl Service {
     /// # Errors
     /// When nobody knows where the user's units are.
     pub fn of(host: &Host, workspace: &Workspace) -> Result<Self, RunError> {
-        let home = host.env.text("HOME").map(|home| Path::new(home).join(".config"));
+        let home = host.env.existing_home().map(|home| home.join(".config"));
         let config = host.env.text("XDG_CONFIG_HOME").map(PathBuf::from).or(home).ok_or(RunError::NoHome)?;
         let place = fs::real_path(workspace.root());
         let name =

@@ -632,11 +632,17 @@ fn without_a_home_the_cache_is_in_the_workspace() {
     Said::from(command.env_remove("HOME").output().expect("it starts")).ok();
     assert!(sandbox.path("w/.dpgui/cache/downloads").join(Sha256::of(&archive).to_string()).exists());
 
+    let (sandbox, archive) = node_workspace(&server, &server.url(NODE));
+    let (mut command, nowhere) = (sandbox.command(&["setup", "--only", "node"]), sandbox.path("nobody"));
+    Said::from(command.env("HOME", &nowhere).output().expect("it starts")).ok();
+    assert!(sandbox.path("w/.dpgui/cache/downloads").join(Sha256::of(&archive).to_string()).exists());
+    assert!(!nowhere.exists(), "nobody gets a home");
+
     let (sandbox, _) = node_workspace(&server, &server.url(NODE));
     let mut command = sandbox.command(&["setup", "--only", "node"]);
-    let said = Said::from(command.env("HOME", "/proc/nobody").output().expect("it starts"));
+    let said = Said::from(command.env("HOME", "/proc").output().expect("it starts"));
     assert_eq!(said.code, Some(6), "{said}");
-    let expected = "error: the download cache `/proc/nobody/.cache/dpgui` cannot be used\n";
+    let expected = "error: the download cache `/proc/.cache/dpgui` cannot be used\n";
     assert!(said.stderr.contains(expected) && said.stderr.contains("hint: set `DPGUI_CACHE_DIR`"), "{said}");
 }
 
