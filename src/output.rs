@@ -168,6 +168,11 @@ impl Output {
         }
     }
 
+    /// Whoever reads it wants everything, and no summary.
+    pub fn is_for_scripts(&self) -> bool {
+        self.mode == Mode::Json
+    }
+
     /// A line of talk that is no event of its own; scripts do not get it.
     pub fn status(&self, verb: &str, text: impl Display) {
         if self.mode != Mode::Json {

@@ -1,6 +1,6 @@
 //! `dpgui clean`: gives back the disk that downloads and killed setups take.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{fmt, path::PathBuf, process::ExitCode};
 
 use serde::Serialize;
 
@@ -44,6 +44,23 @@ pub struct Args {
     /// Say what would be removed, and remove nothing
     #[arg(long)]
     dry_run: bool,
+    /// Name every single thing, as --json does, rather than count those of a kind
+    #[arg(long, short)]
+    verbose: bool,
+}
+
+/// So many things are named one by one; more are counted.
+const NAMED: usize = 10;
+
+/// Things of one kind that one thing became of, in one line.
+#[derive(Debug, PartialEq, Eq)]
+struct Kind {
+    verb: &'static str,
+    what: &'static str,
+    count: usize,
+    bytes: u64,
+    /// The first one.
+    path: PathBuf,
 }
 
 /// The end of it.
@@ -93,8 +110,16 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
         swept.extend(of_workspace(args, context)?);
     }
     let mut done = Done { dry_run: args.dry_run, ..Done::default() };
+    if args.verbose || context.output.is_for_scripts() || swept.len() <= NAMED {
+        for event in &swept {
+            context.output.event(event);
+        }
+    } else {
+        for kind in kinds(&swept) {
+            context.output.status(kind.verb, &kind);
+        }
+    }
     for event in &swept {
-        context.output.event(event);
         match event {
             Swept::Removed(junk) | Swept::WouldRemove(junk) => {
                 (done.removed, done.bytes) = (done.removed + 1, done.bytes + junk.bytes);
@@ -104,6 +129,33 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
     }
     context.output.event(&done);
     Ok(ExitCode::SUCCESS)
+}
+
+fn kinds(swept: &[Swept]) -> Vec<Kind> {
+    let mut kinds: Vec<Kind> = vec![];
+    for event in swept {
+        let (verb, Junk { what, path, bytes }) = match event {
+            Swept::Removed(junk) => ("Removed", junk),
+            Swept::WouldRemove(junk) => ("Would remove", junk),
+            Swept::InUse(junk) => ("In use", junk),
+        };
+        match kinds.iter_mut().find(|it| it.verb == verb && it.what == *what) {
+            Some(kind) => (kind.count, kind.bytes) = (kind.count + 1, kind.bytes + bytes),
+            None => kinds.push(Kind { verb, what, count: 1, bytes: *bytes, path: path.clone() }),
+        }
+    }
+    kinds
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { what, count, bytes, path, .. } = self;
+        let (path, bytes) = (path.display(), size::bytes(*bytes));
+        match count {
+            1 => write!(f, "{what} `{path}`, {bytes}"),
+            count => write!(f, "{what} `{path}` and {} more, {bytes}", count - 1),
+        }
+    }
 }
 
 /// What killed setups left in this workspace. A setup that is running may be making just that.
@@ -163,4 +215,27 @@ fn copies(args: &Args, workspace: &Workspace) -> Vec<(&'static str, PathBuf)> {
         found.push(("what the last update replaced", previous));
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_things_of_a_kind_are_one_line() {
+        let junk = |what, name: &str, bytes| Junk { what, path: PathBuf::from("/c").join(name), bytes };
+        let swept = [
+            Swept::WouldRemove(junk("download", "a", 1 << 20)),
+            Swept::WouldRemove(junk("leftover of a setup", "x", 5)),
+            Swept::WouldRemove(junk("download", "b", 2 << 20)),
+            Swept::InUse(junk("download", "c", 7)),
+        ];
+        let lines: Vec<String> = kinds(&swept).iter().map(|it| format!("{} {it}", it.verb)).collect();
+        let expected = [
+            "Would remove download `/c/a` and 1 more, 3.00 MiB",
+            "Would remove leftover of a setup `/c/x`, 5 B",
+            "In use download `/c/c`, 7 B",
+        ];
+        assert_eq!(lines, expected);
+    }
 }

@@ -253,3 +253,20 @@ fn where_nothing_was_ever_set_up_nothing_is_touched() {
     let said = sandbox.dpgui(&["clean", "--all", "--cache"]);
     assert_eq!(said.code, Some(2), "one thing at a time: {said}");
 }
+
+#[test]
+fn many_things_are_counted_unless_each_is_asked_for() {
+    let world = World::new();
+    for number in 0..80 {
+        world.put(&world.cache.file(Sha256::of(number.to_string())), 1 << 10, 1);
+    }
+    let lines = |args: &[&str]| {
+        let said = world.clean(&[&["--cache", "--dry-run"], args].concat());
+        said.stderr.lines().chain(said.stdout.lines()).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let short = lines(&[]);
+    assert_eq!(short.len(), 3, "{short:#?}");
+    assert!(short[0].starts_with("Would remove download `") && short[0].ends_with("` and 81 more, 84.9 KiB"));
+    assert_eq!(short[2], "  Would free 85.0 KiB by removing 83 things");
+    assert_eq!([lines(&["--verbose"]).len(), lines(&["--json"]).len()], [84, 84]);
+}
