@@ -4,7 +4,12 @@ use std::{path::PathBuf, process::ExitCode};
 
 use crate::{
     error::Error,
-    install::{InstallError, Setup, bundle, lock::Policy, plan::Selection},
+    install::{
+        InstallError, Setup,
+        bundle::{self, Afterwards},
+        lock::Policy,
+        plan::Selection,
+    },
     output::Waiting,
     platform::{fs, lock::Lock},
 };
@@ -21,13 +26,16 @@ pub enum Command {
     Create {
         /// Where to: some gigabytes
         file: PathBuf,
+        /// Remove from the download cache what had to be fetched for this alone
+        #[arg(long)]
+        drop_downloads: bool,
         #[command(flatten)]
         lock: LockArgs,
     },
 }
 
 pub fn run(command: &Command, context: &Context) -> Result<ExitCode, Error> {
-    let Command::Create { file, lock } = command;
+    let Command::Create { file, drop_downloads, lock } = command;
     let (file, workspace) = (context.host.absolute(file), &context.workspace);
     // Before gigabytes are fetched.
     if fs::is_dir(&file) {
@@ -50,7 +58,8 @@ pub fn run(command: &Command, context: &Context) -> Result<ExitCode, Error> {
     let setup = Setup::new(&site, &wish, &Selection::default())?;
     let venv = setup.environment(&wish)?;
     let progress = context.output.progress("bundle");
-    let bundled = bundle::create(&site, &venv, &file, &progress)?;
+    let afterwards = if *drop_downloads { Afterwards::Drop } else { Afterwards::Keep };
+    let bundled = bundle::create(&site, &venv, &file, (afterwards, &progress))?;
     drop(progress);
     context.output.event(&bundled);
     Ok(ExitCode::SUCCESS)

@@ -1,5 +1,6 @@
 //! `dpgui setup`: fills the workspace with everything that a training needs.
 
+mod against;
 mod repair;
 
 use std::{
@@ -108,18 +109,23 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
     let mut site = site(context, &settings, args.policy.policy())?;
     site.http = site.http.offline(args.downloads.is_offline() || is_offline(context));
     let setup = Setup::new(&site, &wish, &selection)?;
-    if args.plan {
-        return plan(args, context, &setup);
-    }
     let choices = Choices {
         torch: args.torch.as_deref(),
         python: wish.python.as_deref().filter(|_| args.python.is_some()),
         models: &args.models,
         submodules: &args.submodules,
     };
-    if args.repair.is_given() {
-        return repair::run(args.repair, context, (setup, &wish, choices), args.lock.if_locked());
+    let mut work = repair::Work { setup, wish: &wish, choices };
+    if args.plan {
+        if args.repair.is_given() {
+            repair::foresee(&args.repair, context, &mut work)?;
+        }
+        return plan(args, context, &work.setup);
     }
+    if args.repair.is_given() {
+        return repair::run(&args.repair, context, work, args.lock.if_locked());
+    }
+    let setup = work.setup;
     setup.require_all_here()?;
     if matches!(wish.purpose, Purpose::Trainer { .. }) && Page::is_left_out_offline(&site) {
         let why = "the web page is left out, for its packages come from the network";

@@ -20,7 +20,11 @@ use crate::{
     platform::{Arch, digest::Sha256},
 };
 
-pub use self::{draft::abandoned, pack::create, unpack::bring};
+pub use self::{
+    draft::abandoned,
+    pack::{Afterwards, create},
+    unpack::bring,
+};
 
 /// Raised when an older dpgui could misread a newer bundle.
 const SCHEMA: u32 = 1;
@@ -62,17 +66,37 @@ struct Entry {
 #[derive(Debug, Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub enum Bundled {
-    BundleMade { path: PathBuf, files: usize, bytes: u64 },
-    BundleBrought { path: PathBuf, files: usize, bytes: u64 },
+    BundleMade {
+        path: PathBuf,
+        files: usize,
+        bytes: u64,
+        /// Bytes of packages that were fetched for it, and are still in the cache.
+        left_in_cache: u64,
+    },
+    BundleBrought {
+        path: PathBuf,
+        files: usize,
+        bytes: u64,
+    },
 }
 
 impl Event for Bundled {
     fn line(&self) -> Option<Line> {
-        let (verb, path, files, bytes) = match self {
-            Self::BundleMade { path, files, bytes } => ("Bundled", path, files, bytes),
-            Self::BundleBrought { path, files, bytes } => ("Brought", path, files, bytes),
+        let (verb, path, files, bytes, left) = match self {
+            Self::BundleMade { path, files, bytes, left_in_cache } => {
+                ("Bundled", path, files, bytes, *left_in_cache)
+            }
+            Self::BundleBrought { path, files, bytes } => ("Brought", path, files, bytes, 0),
         };
-        Some(Line { verb, text: format!("{files} files, {} in `{}`", size::bytes(*bytes), path.display()) })
+        let left = match left {
+            0 => String::new(),
+            left => format!(
+                "; {} that were fetched for it stay in the cache until `dpgui clean --cache`",
+                size::bytes(left)
+            ),
+        };
+        let bytes = size::bytes(*bytes);
+        Some(Line { verb, text: format!("{files} files, {bytes} in `{}`{left}", path.display()) })
     }
 }
 

@@ -79,8 +79,9 @@ pub enum InstallError {
     OtherArch { path: PathBuf, of: Arch, here: Arch },
     #[error("the step `{step}` broke off: {message}")]
     Panicked { step: String, message: String },
-    #[error("unknown step `{0}`")]
-    UnknownStep(String, Vec<String>),
+    /// `what`: a step or a checkout.
+    #[error("unknown {what} `{name}`")]
+    Unknown { what: &'static str, name: String, known: Vec<String> },
     #[error(transparent)]
     Locked(#[from] LockedError),
     /// Only ever seen by the step that has to begin again.
@@ -167,7 +168,7 @@ impl Report for InstallError {
             | Self::BadPython { .. }
             | Self::NoBundle { .. }
             | Self::MissingBundle { .. }
-            | Self::UnknownStep(..) => Kind::Usage,
+            | Self::Unknown { .. } => Kind::Usage,
             Self::Program { kind, .. } => *kind,
             Self::Verify { .. } | Self::Surprise | Self::Switched | Self::GivenUp => Kind::Failed,
             Self::Offline { .. } => Kind::Offline,
@@ -245,7 +246,7 @@ impl Report for InstallError {
                     .to_owned(),
             ),
             Self::Panicked { .. } => Some("this is a bug of dpgui; please report it".to_owned()),
-            Self::UnknownStep(_, known) => Some(format!("the steps are {}", known.join(", "))),
+            Self::Unknown { what, known, .. } => Some(format!("the {what}s are {}", known.join(", "))),
             _ => self.cause()?.hint(),
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::{
     platform::checkpoint::{Checkpoint, reach},
-    vendor::farm::{self, Entry, Links},
+    vendor::farm::{self, Entry, FarmError, Links},
 };
 
 use super::{
@@ -56,7 +56,17 @@ impl Step for Farm<'_> {
         if farm::is_complete(&self.site.workspace.libs(), &self.entries) && self.ours() == self.links() {
             return Ok(Status::Satisfied { what });
         }
-        Ok(Status::Missing { what, why: "links are missing or lead elsewhere".to_owned() })
+        let libs = self.site.workspace.libs();
+        let why = match farm::in_the_way(&libs, &self.entries, &self.ours()) {
+            Some(path) => format!("`{}` is in the way of a link", path.display()),
+            None => "links are missing or lead elsewhere".to_owned(),
+        };
+        Ok(Status::Missing { what, why })
+    }
+
+    fn obstacle(&self) -> Option<InstallError> {
+        let path = farm::in_the_way(&self.site.workspace.libs(), &self.entries, &self.ours())?;
+        Some(FarmError::InTheWay { path }.into())
     }
 
     fn cost(&self) -> Cost {

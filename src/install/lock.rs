@@ -27,7 +27,7 @@ use super::{
     InstallError,
     offline::Missing,
     packages::{self, List, Question, Requirements, TorchIndex, tag},
-    plan::{Cost, Status, StepId},
+    plan::{Cost, Status, StepId, Tie},
     python::{Python, Version},
     step::{Site, Step, Turn},
     torch::Profile,
@@ -320,6 +320,10 @@ impl Step for Lock<'_> {
             needs.push(StepId::Requirements);
         }
         needs
+    }
+
+    fn tie(&self, need: &StepId) -> Tie {
+        if *need == StepId::Uv { Tie::Tool } else { Tie::Perhaps }
     }
 
     fn inspect(&self) -> Result<Status, InstallError> {

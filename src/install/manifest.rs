@@ -17,6 +17,7 @@
 
 mod check;
 mod known;
+mod owner;
 
 use std::{
     collections::HashSet,
@@ -34,6 +35,7 @@ use crate::platform::{
 
 pub use check::{Comparison, Depth, Difference, Wrong};
 pub use known::Known;
+pub use owner::Owner;
 
 /// Where it lies in the artefact.
 pub const NAME: &str = ".dpgui-manifest";
@@ -105,6 +107,12 @@ impl Manifest {
         hasher.finish()
     }
 
+    /// What of it stands at these paths.
+    #[must_use]
+    pub fn part(&self, paths: &HashSet<PathBuf>) -> Self {
+        Self { entries: self.entries.iter().filter(|(path, _)| paths.contains(path)).cloned().collect() }
+    }
+
     pub fn entries(&self) -> &[(PathBuf, Entry)] {
         &self.entries
     }
@@ -159,10 +167,20 @@ fn entry(dir: &Path, path: &Path, known: &Known) -> Result<Option<Entry>, FsErro
 
 /// What is no part of the artefact, or speaks about it.
 fn is_left_out(path: &Path) -> bool {
-    let ours = [NAME, super::receipt::NAME];
     path.file_name().is_some_and(|it| it == "__pycache__")
         || path.extension().is_some_and(|it| it == "pyc")
-        || ours.iter().any(|it| path == Path::new(it))
+        || is_about_the_artefact(path)
+}
+
+/// Our own receipt and the list itself.
+pub fn is_about_the_artefact(path: &Path) -> bool {
+    [NAME, super::receipt::NAME].iter().any(|it| path == Path::new(it))
+}
+
+/// A package's own list of its files.
+pub fn is_record(path: &Path) -> bool {
+    let in_info = path.parent().and_then(Path::extension).is_some_and(|it| it == "dist-info");
+    in_info && path.file_name().is_some_and(|it| it == "RECORD")
 }
 
 fn is_bound_to_the_machine(path: &Path, entry: &Entry) -> bool {

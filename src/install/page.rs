@@ -15,7 +15,7 @@ use crate::platform::{
 use super::{
     InstallError,
     node::Node,
-    plan::{Cost, Status, StepId},
+    plan::{Cost, Status, StepId, Tie},
     program,
     receipt::{self, Receipt},
     step::{Site, Step, Turn},
@@ -151,6 +151,10 @@ impl Step for Page<'_> {
 
     fn needs(&self) -> Vec<StepId> {
         vec![StepId::Node]
+    }
+
+    fn tie(&self, _need: &StepId) -> Tie {
+        Tie::Tool
     }
 
     fn inspect(&self) -> Result<Status, InstallError> {

@@ -59,9 +59,22 @@ pub enum Status {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Observed {
     pub id: StepId,
-    pub needs: Vec<StepId>,
+    pub needs: Vec<(StepId, Tie)>,
     pub cost: Cost,
     pub status: Status,
+    /// It is missing, and may still turn out to be as it should be once what it needs is there.
+    pub may_stay: bool,
+}
+
+/// What becomes of a step when something that it needs is done anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tie {
+    /// Nothing: it is a tool.
+    Tool,
+    /// It may have to be done anew.
+    Perhaps,
+    /// It is done anew.
+    Always,
 }
 
 /// What a step costs, as far as that is known before.
@@ -76,12 +89,15 @@ pub struct Cost {
 /// What a plan says of one step.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "event", rename = "plan")]
+#[expect(clippy::struct_excessive_bools, reason = "what scripts read, each by its own name")]
 pub struct Planned {
     pub step: StepId,
     /// Something has to be done.
     pub pending: bool,
     /// By itself, rather than because of something that it is made from.
     pub missing: bool,
+    /// It is pending, and nothing can turn out so that it need not be done.
+    pub certain: bool,
     pub what: String,
     pub why: String,
     #[serde(flatten)]
@@ -139,7 +155,11 @@ impl Event for Total {
 
 impl Event for Planned {
     fn line(&self) -> Option<Line> {
-        let verb = if self.pending { "Would do" } else { "Up to date" };
+        let verb = match (self.pending, self.certain) {
+            (true, true) => "Would do",
+            (true, false) => "Might do",
+            (false, _) => "Up to date",
+        };
         let why = if self.pending { format!(" ({})", self.why) } else { String::new() };
         let size = |bytes: u64, of: &str| {
             if bytes == 0 { String::new() } else { format!(", {} {of}", size::bytes(bytes)) }
@@ -173,7 +193,7 @@ impl Selection {
     pub fn check(&self, steps: &[StepId]) -> Result<(), InstallError> {
         let known: Vec<String> = steps.iter().map(ToString::to_string).collect();
         match self.only.iter().chain(&self.skip).find(|name| !known.contains(name)) {
-            Some(unknown) => Err(InstallError::UnknownStep(unknown.clone(), known)),
+            Some(name) => Err(InstallError::Unknown { what: "step", name: name.clone(), known }),
             None => Ok(()),
         }
     }
@@ -184,9 +204,11 @@ impl Selection {
 /// `observed` lists every step after the ones it needs.
 pub fn plan(observed: &[Observed]) -> Vec<Planned> {
     let mut planned: Vec<Planned> = vec![];
-    for Observed { id, needs, cost, status } in observed {
-        let first = planned.iter().find(|it| it.pending && needs.contains(&it.step));
-        let after = first.map(|it| format!("after {}", it.step));
+    for Observed { id, needs, cost, status, may_stay } in observed {
+        let tie = |it: &Planned| needs.iter().find(|(need, _)| *need == it.step).map(|(_, tie)| *tie);
+        let is_touched = |it: &&Planned| it.pending && tie(it).is_some_and(|it| it != Tie::Tool);
+        let after = planned.iter().find(is_touched).map(|it| format!("after {}", it.step));
+        let is_redone = planned.iter().any(|it| it.certain && tie(it) == Some(Tie::Always));
         let (pending, what, why) = match (status, after) {
             (Status::Missing { what, why }, _) => (true, what, why.clone()),
             (Status::Satisfied { what }, Some(after)) => (true, what, after),
@@ -194,7 +216,8 @@ pub fn plan(observed: &[Observed]) -> Vec<Planned> {
         };
         let (step, what, cost) = (id.clone(), what.clone(), if pending { *cost } else { Cost::default() });
         let missing = matches!(status, Status::Missing { .. });
-        planned.push(Planned { step, pending, missing, what, why, cost });
+        let certain = if missing { !may_stay } else { is_redone };
+        planned.push(Planned { step, pending, missing, certain, what, why, cost });
     }
     planned
 }
@@ -209,7 +232,8 @@ mod tests {
             Some(why) => Status::Missing { what, why: why.to_owned() },
             None => Status::Satisfied { what },
         };
-        Observed { id, needs: needs.to_vec(), cost: Cost::default(), status }
+        let needs = needs.iter().map(|it| (it.clone(), Tie::Perhaps)).collect();
+        Observed { id, needs, cost: Cost::default(), status, may_stay: false }
     }
 
     fn check(observed: &[Observed], expected: &[(&str, bool, &str)]) {
@@ -240,6 +264,54 @@ mod tests {
     }
 
     #[test]
+    fn only_what_will_be_done_is_called_certain() {
+        let tied = |id, needs: &[(StepId, Tie)], missing| Observed {
+            needs: needs.to_vec(),
+            ..observed(id, &[], missing)
+        };
+        let check = |uv, python, may_stay, expected: &[&str]| {
+            let venv_needs = [(StepId::Uv, Tie::Tool), (StepId::Python, Tie::Perhaps)];
+            let steps = [
+                observed(StepId::Uv, &[], uv),
+                Observed { may_stay, ..observed(StepId::Python, &[], python) },
+                tied(StepId::Venv, &venv_needs, None),
+                tied(StepId::Verify, &[(StepId::Venv, Tie::Always)], None),
+                tied(StepId::Farm, &[(StepId::Python, Tie::Always)], None),
+            ];
+            let lines = plan(&steps)
+                .into_iter()
+                .filter_map(|it| it.line())
+                .map(|it| format!("{} {}", it.verb, it.text));
+            assert_eq!(lines.collect::<Vec<_>>(), expected);
+        };
+        let (well, gone) = (None, Some("gone"));
+        check(
+            gone,
+            well,
+            false,
+            &[
+                "Would do uv: uv (gone), of unknown size",
+                "Up to date python: python",
+                "Up to date venv: venv",
+                "Up to date verify: verify",
+                "Up to date farm: farm",
+            ],
+        );
+        let then = |python: &'static str, farm| {
+            [
+                "Up to date uv: uv",
+                python,
+                "Might do venv: venv (after python)",
+                "Might do verify: verify (after venv)",
+                farm,
+            ]
+        };
+        let (would, might) = ("Would do farm: farm (after python)", "Might do farm: farm (after python)");
+        check(well, gone, false, &then("Would do python: python (gone), of unknown size", would));
+        check(well, gone, true, &then("Might do python: python (gone), of unknown size", might));
+    }
+
+    #[test]
     fn costs_are_told_step_by_step_and_added_up_where_they_are_known() {
         let cost =
             |id, bytes, disk| Observed { cost: Cost { bytes, disk }, ..observed(id, &[], Some("new")) };
@@ -250,7 +322,8 @@ mod tests {
             observed(StepId::Python, &[], None),
             cost(StepId::Venv, Some(1 << 30), Some(3 << 30)),
         ];
-        observed.push(Observed { needs: vec![StepId::Venv], ..observed_well(StepId::Verify) });
+        observed
+            .push(Observed { needs: vec![(StepId::Venv, Tie::Perhaps)], ..observed_well(StepId::Verify) });
         let plan = plan(&observed);
         let lines: Vec<String> = plan.iter().filter_map(Event::line).map(|it| it.text).collect();
         let expected = [

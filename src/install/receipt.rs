@@ -76,8 +76,17 @@ pub struct Durations {
 #[derive(Debug)]
 pub struct Filled {
     receipt: Receipt,
-    known: Known,
+    listed: Listed,
     beside: Option<Beside>,
+}
+
+/// What is known of the files in it.
+#[derive(Debug)]
+enum Listed {
+    /// These digests, which need not be worked out again.
+    Partly(Known),
+    /// That they are this, which was looked at.
+    Wholly(Manifest),
 }
 
 /// Work in a staging directory that changes nothing of what counts there. It is waited for before the directory moves,
@@ -100,13 +109,20 @@ impl Drop for Beside {
 
 impl Filled {
     pub fn new(receipt: Receipt) -> Self {
-        Self { receipt, known: Known::default(), beside: None }
+        Self { receipt, listed: Listed::Partly(Known::default()), beside: None }
     }
 
     /// Digests that need not be worked out again.
     #[must_use]
     pub fn with_known(mut self, known: Known) -> Self {
-        self.known = known;
+        self.listed = Listed::Partly(known);
+        self
+    }
+
+    /// It was compared with this, and is as this says. Whatever else lies there is somebody else's.
+    #[must_use]
+    pub fn as_listed(mut self, manifest: Manifest) -> Self {
+        self.listed = Listed::Wholly(manifest);
         self
     }
 
@@ -236,9 +252,9 @@ fn finish<F: Into<Filled>>(
     fill: impl FnOnce(&Path) -> Result<F, InstallError>,
 ) -> Result<Receipt, InstallError> {
     let (filled, fill) = timed(|| fill(staged));
-    let Filled { mut receipt, known, beside } = filled?.into();
+    let Filled { mut receipt, listed, beside } = filled?.into();
     reach(Checkpoint::Filled);
-    let (contents, manifest) = timed(|| describe(staged, known));
+    let (contents, manifest) = timed(|| describe(staged, listed));
     receipt.contents = Some(contents?);
     reach(Checkpoint::Listed);
     let (synced, sync) = timed(|| fs::sync_filesystem(staged));
@@ -250,9 +266,11 @@ fn finish<F: Into<Filled>>(
     Ok(receipt)
 }
 
-fn describe(staged: &Path, known: Known) -> Result<Contents, FsError> {
-    let manifest = Manifest::of_tree(staged, &known)?;
-    drop(known);
+fn describe(staged: &Path, listed: Listed) -> Result<Contents, FsError> {
+    let manifest = match listed {
+        Listed::Partly(known) => Manifest::of_tree(staged, &known)?,
+        Listed::Wholly(manifest) => manifest,
+    };
     let (files, bytes) = (manifest.files(), manifest.bytes());
     Ok(Contents { manifest: manifest.store(staged)?, portable: manifest.portable(), files, bytes })
 }

@@ -8,7 +8,7 @@ use std::{path::PathBuf, thread};
 use serde::Serialize;
 
 use crate::{
-    output::{Event, Line},
+    output::{Event, Line, Progress},
     platform::{
         checkpoint::{Checkpoint, reach},
         clock, fs,
@@ -23,11 +23,11 @@ use super::{
         self, Check, Scene, Verdict,
         files::{self, Damage, Looked},
     },
-    manifest::Depth,
+    manifest::{Depth, Difference},
     offline::Missing,
-    plan::{Cost, Selection, Status, StepId},
+    plan::{Cost, Selection, Status, StepId, Tie},
     receipt,
-    step::{Site, Step, Turn},
+    step::{Extent, Site, Step, Turn},
 };
 
 /// Checks of the environment by which it counts as damaged; the others are about the machine.
@@ -46,6 +46,9 @@ pub struct Findings {
 pub struct Whole {
     pub step: StepId,
     pub what: String,
+    /// Equal on every machine that has the same, whatever it is bound to there: a digest or a commit. `None`: an older dpgui
+    /// made it.
+    pub digest: Option<String>,
 }
 
 /// A part that is not.
@@ -57,6 +60,9 @@ pub struct Broken {
     pub cure: Cure,
     #[serde(skip)]
     place: PathBuf,
+    /// Relative to `place`.
+    #[serde(skip)]
+    differences: Vec<Difference>,
 }
 
 /// What mends it.
@@ -96,9 +102,12 @@ impl Setup<'_> {
     /// # Errors
     /// When something cannot be looked at.
     pub fn verify(&self, wish: &Wish, depth: Depth) -> Result<Findings, InstallError> {
+        let progress = self.site.output.progress("looking");
         let (looked, failures) = thread::scope(|scope| {
             let failures = scope.spawn(|| self.ask_environment(wish));
-            (files::look_at_all(self.site, depth), failures.join())
+            let looked = files::look_at_all(self.site, depth, &progress);
+            progress.doing("whether torch can be imported");
+            (looked, failures.join())
         });
         let ids: Vec<StepId> = self.steps.iter().map(|it| it.id()).collect();
         let mut findings = Findings::default();
@@ -114,14 +123,26 @@ impl Setup<'_> {
                     what,
                     cure: Cure::Setup,
                     place: PathBuf::new(),
+                    differences: vec![],
                 });
             }
         }
-        self.judge_environment(&mut findings, &failures.unwrap_or_default(), depth)?;
+        self.judge_environment(&mut findings, &failures.unwrap_or_default(), (depth, &progress))?;
         let place = |step: &StepId| ids.iter().position(|it| it == step);
         findings.whole.sort_by_key(|it| place(&it.step));
         findings.broken.sort_by_key(|it| place(&it.step));
         Ok(findings)
+    }
+
+    /// # Errors
+    /// When one of `names` is no checkout of this setup.
+    pub fn check_checkouts(&self, names: &[String]) -> Result<(), InstallError> {
+        let of_checkout = |id: StepId| matches!(id, StepId::Repository(_)).then(|| id.to_string());
+        let known: Vec<String> = self.steps.iter().filter_map(|it| of_checkout(it.id())).collect();
+        match names.iter().find(|it| !known.contains(it)) {
+            Some(name) => Err(InstallError::Unknown { what: "checkout", name: name.clone(), known }),
+            None => Ok(()),
+        }
     }
 
     /// From now on these count as missing; an edited checkout if it is among them.
@@ -150,7 +171,7 @@ impl Setup<'_> {
         &self,
         findings: &mut Findings,
         checks: &[Check],
-        depth: Depth,
+        (depth, progress): (Depth, &Progress),
     ) -> Result<(), InstallError> {
         // What is not found in a checkout that is known to be damaged is no news.
         let all_there = findings.broken.is_empty();
@@ -168,16 +189,20 @@ impl Setup<'_> {
             return Ok(());
         };
         let place = self.site.workspace.venv();
-        let differs = |it: &Looked| matches!(it, Looked::Damaged(damage) if damage.step == step);
-        let is_damaged =
-            depth == Depth::Fast && files::look_at_all(self.site, Depth::Full)?.iter().any(differs);
-        let (cure, what) = if is_damaged {
-            (Cure::Rebuild, failed.found.clone())
-        } else {
+        let of_it = |it| match it {
+            Looked::Damaged(damage) if damage.step == step => Some(damage.differences),
+            Looked::Damaged(_) | Looked::Whole { .. } => None,
+        };
+        let closer =
+            if depth == Depth::Fast { files::look_at_all(self.site, Depth::Full, progress)? } else { vec![] };
+        let differences = closer.into_iter().find_map(of_it).unwrap_or_default();
+        let (cure, what) = if differences.is_empty() {
             (Cure::None, format!("{}; its files are as they were installed", failed.found))
+        } else {
+            (Cure::Rebuild, failed.found.clone())
         };
         findings.whole.retain(|it| it.step != step);
-        findings.broken.push(Broken { step, what, cure, place });
+        findings.broken.push(Broken { step, what, cure, place, differences });
         Ok(())
     }
 }
@@ -191,7 +216,7 @@ pub fn rebuild(site: &Site, wish: &Wish, steps: &[StepId]) -> Result<Vec<StepId>
     let mut setup = Setup::new(site, wish, &Selection::default())?;
     let broken = |it: Damage| {
         let what = it.describe();
-        Broken { step: it.step, what, cure: Cure::Rebuild, place: it.place }
+        Broken { step: it.step, what, cure: Cure::Rebuild, place: it.place, differences: it.differences }
     };
     let broken: Vec<Broken> = files::lacking(site, steps)?.into_iter().map(broken).collect();
     setup.mend(&broken.iter().collect::<Vec<_>>());
@@ -218,11 +243,14 @@ impl Findings {
     /// What none of these steps makes is not wanted here any more.
     fn take(&mut self, looked: Looked, steps: &[StepId]) {
         match looked {
-            Looked::Whole { step, what } if steps.contains(&step) => self.whole.push(Whole { step, what }),
+            Looked::Whole { step, what, digest } if steps.contains(&step) => {
+                self.whole.push(Whole { step, what, digest });
+            }
             Looked::Damaged(damage) if steps.contains(&damage.step) => {
                 let cure = if damage.is_edit() { Cure::Discard } else { Cure::Rebuild };
                 let what = damage.describe();
-                self.broken.push(Broken { step: damage.step, what, cure, place: damage.place });
+                let Damage { step, place, differences, .. } = damage;
+                self.broken.push(Broken { step, what, cure, place, differences });
             }
             Looked::Whole { .. } | Looked::Damaged(_) => {}
         }
@@ -237,8 +265,25 @@ struct Mend<'a> {
 }
 
 impl Mend<'_> {
+    fn extent(&self) -> Extent<'_> {
+        match self.broken.cure {
+            Cure::Rebuild => self.inner.extent(&self.broken.differences),
+            Cure::Discard | Cure::Setup | Cure::None => Extent::All,
+        }
+    }
+
     fn rebuild(&self, turn: &Turn) -> Result<String, InstallError> {
         let place = &self.broken.place;
+        if let Extent::Part(part) = self.extent() {
+            match part.apply(turn) {
+                Err(InstallError::Surprise) => self.site.output.warn(format_args!(
+                    "a part of {} does not come out as it was: all of it is made anew",
+                    self.broken.step
+                )),
+                // A part that failed, or was killed, is still damaged: it is found again.
+                done => return done,
+            }
+        }
         receipt::revoke(place)?;
         let done = self.inner.apply(turn)?;
         if receipt::is_revoked(place) {
@@ -246,6 +291,11 @@ impl Mend<'_> {
             fs::remove_tree(place)?;
         }
         Ok(done)
+    }
+
+    /// What is wanted is there, whatever became of it.
+    fn is_there(&self) -> bool {
+        matches!(self.inner.inspect(), Ok(Status::Satisfied { .. }))
     }
 
     fn discard(&self, turn: &Turn) -> Result<String, InstallError> {
@@ -279,8 +329,21 @@ impl Step for Mend<'_> {
     }
 
     fn inspect(&self) -> Result<Status, InstallError> {
-        let (Status::Satisfied { what } | Status::Missing { what, .. }) = self.inner.inspect()?;
-        Ok(Status::Missing { what, why: self.broken.what.clone() })
+        let why = self.broken.what.clone();
+        let extent = self.extent();
+        let looked = if let Extent::Part(part) = &extent { part.inspect()? } else { self.inner.inspect()? };
+        let (Status::Satisfied { what } | Status::Missing { what, .. }) = looked;
+        Ok(Status::Missing {
+            what,
+            why: match extent {
+                Extent::AllBecause(reason) => format!("{why}; all of it, because {reason}"),
+                Extent::All | Extent::Part(_) => why,
+            },
+        })
+    }
+
+    fn tie(&self, need: &StepId) -> Tie {
+        self.inner.tie(need)
     }
 
     fn begins_after(&self) -> Vec<StepId> {
@@ -288,13 +351,18 @@ impl Step for Mend<'_> {
     }
 
     fn cost(&self) -> Cost {
-        self.inner.cost()
+        // What was edited in a checkout comes back from its own objects.
+        match (self.broken.cure, self.extent()) {
+            (Cure::Discard, _) if self.is_there() => Cost::NONE,
+            (_, Extent::Part(part)) => part.cost(),
+            _ => self.inner.cost(),
+        }
     }
 
     fn missing(&self) -> Result<Vec<Missing>, InstallError> {
-        // What was edited in a checkout comes back from its own objects.
-        match (self.broken.cure, self.inner.inspect()?) {
-            (Cure::Discard, Status::Satisfied { .. }) => Ok(vec![]),
+        match (self.broken.cure, self.extent()) {
+            (Cure::Discard, _) if self.is_there() => Ok(vec![]),
+            (_, Extent::Part(part)) => part.missing(),
             _ => self.inner.missing(),
         }
     }

@@ -44,6 +44,11 @@ impl<'a> Checkout<'a> {
         self.site.workspace.vendor().join(self.name)
     }
 
+    /// Beside an update, what is installed.
+    fn live(&self) -> PathBuf {
+        self.site.workspace.live().vendor().join(self.name)
+    }
+
     /// What this must be. The trainer's own tree decides for its submodules, unless the user overrides it; before
     /// the trainer is there, the declaration stands in.
     fn pin(&self) -> Result<Pin, InstallError> {
@@ -63,7 +68,7 @@ impl<'a> Checkout<'a> {
     /// A repository of this machine that has the commit: the checkout that an update leaves at its commit, or what
     /// somebody brought.
     fn nearby(&self, commit: CommitId) -> Result<Option<PathBuf>, InstallError> {
-        let live = self.site.workspace.live().vendor().join(self.name);
+        let live = self.live();
         if live != self.dir() && git::head(&live)? == Some(commit) {
             return Ok(Some(live));
         }
@@ -192,6 +197,9 @@ impl Step for Checkout<'_> {
         Ok(match git::head(&self.dir())? {
             Some(head) if head == pin.commit => Status::Satisfied { what },
             Some(head) => Status::Missing { what, why: because(&format!("{} is checked out", head.short())) },
+            None if pin.nearby.as_ref() == Some(&self.live()) => {
+                Status::Missing { what, why: "the same as is installed, copied from there".to_owned() }
+            }
             None => Status::Missing { what, why: because("not cloned") },
         })
     }

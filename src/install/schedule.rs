@@ -233,7 +233,7 @@ mod tests {
 
     fn planned(step: StepId) -> Planned {
         let (what, why, cost) = (String::new(), "new".to_owned(), Cost::default());
-        Planned { step, pending: true, missing: true, what, why, cost }
+        Planned { step, pending: true, missing: true, certain: true, what, why, cost }
     }
 
     #[test]

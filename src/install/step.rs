@@ -12,9 +12,10 @@ use super::{
     cache::Cache,
     index_settings::PipSettings,
     lock::{Locks, Policy},
+    manifest::Difference,
     offline::Missing,
     packages::CpuIndex,
-    plan::{Cost, Observed, Status, StepId},
+    plan::{Cost, Observed, Status, StepId, Tie},
     schedule::Board,
     verify::Imported,
 };
@@ -57,6 +58,11 @@ pub trait Step: Sync {
     /// The steps whose results this one is made from.
     fn needs(&self) -> Vec<StepId>;
 
+    /// What becomes of it when this one of [`Self::needs`] is done anew.
+    fn tie(&self, _need: &StepId) -> Tie {
+        Tie::Perhaps
+    }
+
     /// Cheap: a plan of nothing to do takes milliseconds.
     fn inspect(&self) -> Result<Status, InstallError>;
 
@@ -64,6 +70,16 @@ pub trait Step: Sync {
     /// with [`Turn::wait_for`].
     fn begins_after(&self) -> Vec<StepId> {
         self.needs()
+    }
+
+    /// It counts as missing only because something is that it needs, and may be found as it should be then.
+    fn may_stay(&self) -> bool {
+        false
+    }
+
+    /// Why it will not be done: something of the user's is in its way.
+    fn obstacle(&self) -> Option<InstallError> {
+        None
     }
 
     /// What doing it costs, as far as that can be known.
@@ -76,8 +92,23 @@ pub trait Step: Sync {
         Ok(vec![])
     }
 
+    /// How much of it has to be made anew where its artefact has this damage.
+    fn extent(&self, _damage: &[Difference]) -> Extent<'_> {
+        Extent::All
+    }
+
     /// Does it, and says in a few words how.
     fn apply(&self, turn: &Turn) -> Result<String, InstallError>;
+}
+
+/// How much of something damaged is made anew.
+pub enum Extent<'a> {
+    /// It has no parts.
+    All,
+    /// It has parts, and this is why they will not do.
+    AllBecause(String),
+    /// What this step does.
+    Part(Box<dyn Step + 'a>),
 }
 
 /// What a step is given to act with.
@@ -112,7 +143,9 @@ pub fn observe(steps: &[Box<dyn Step + '_>]) -> Result<Vec<Observed>, InstallErr
             Status::Satisfied { .. } => Cost::default(),
             Status::Missing { .. } => step.cost(),
         };
-        Ok(Observed { id: step.id(), needs: step.needs(), cost, status })
+        let needs = step.needs().into_iter().map(|it| (it.clone(), step.tie(&it))).collect();
+        let may_stay = matches!(status, Status::Missing { .. }) && step.may_stay();
+        Ok(Observed { id: step.id(), needs, cost, status, may_stay })
     };
     steps.iter().map(|it| look(&**it)).collect()
 }

@@ -14,6 +14,7 @@ use crate::{
     output::{Event, Line, Output, Waiting},
     platform::{
         clock::Stopwatch,
+        fs,
         lock::{Lock, LockError},
         net,
     },
@@ -30,7 +31,7 @@ use crate::{
 
 use super::{
     IfLocked, InstallError, Setup, Wish,
-    plan::{Planned, Selection, StepId},
+    plan::{Cost, Planned, Selection, StepId},
     repositories,
     step::Site,
 };
@@ -175,7 +176,15 @@ impl<'a> Update<'a> {
     /// # Errors
     /// When what is there cannot be read.
     pub fn plan(&self) -> Result<Vec<Planned>, InstallError> {
-        self.setup(&[])?.plan()
+        let mut plan = self.setup(&[])?.plan()?;
+        let venv = plan.iter_mut().find(|it| it.step == StepId::Venv);
+        // Nobody knows before the commit is here, and most commits change no requirements.
+        if let Some(venv) = venv.filter(|it| it.pending && !fs::exists(&self.draft.workspace.venv())) {
+            (venv.certain, venv.missing, venv.cost) = (false, false, Cost::default());
+            "only if the commit asks for other packages than those that are installed"
+                .clone_into(&mut venv.why);
+        }
+        Ok(plan)
     }
 
     /// Makes the draft whole: checkouts, requirements, lock, environment, all verified.

@@ -11,45 +11,41 @@
 mod addresses;
 mod arrival;
 mod credentials;
+mod make;
 mod notes;
+mod part;
 mod passing;
 mod phase;
 mod wheelhouse;
 
-use std::{path::Path, sync::mpsc::Receiver, thread};
+use std::{path::Path, thread};
 
 use crate::{
     output::Progress,
-    platform::{
-        checkpoint::{Checkpoint, reach},
-        digest::Sha256,
-        fs,
-    },
+    platform::{digest::Sha256, fs},
     vendor::lock::{Package, Packages},
     workspace::Workspace,
 };
 
 use self::{
     arrival::{Arrived, Transfers},
-    wheelhouse::Wheelhouse,
+    part::Part,
 };
 use super::{
     InstallError,
     cache::{Held, There},
     index_settings,
     lock::{LockedError, Policy},
-    manifest::Known,
+    manifest::Difference,
     offline::Missing,
     packages::{self, Answer, List, Question, TorchIndex},
-    plan::{Cost, Status, StepId},
-    program,
+    plan::{Cost, Status, StepId, Tie},
     python::{Interpreter, Python},
-    receipt::{self, Filled, Receipt},
-    step::{Site, Step, Turn},
+    receipt::{self, Receipt},
+    step::{Extent, Site, Step, Turn},
     torch::Profile,
     update,
     uv::Uv,
-    verify,
 };
 
 /// How often what was foreseen may turn out otherwise while the environment is made: by another Python, by other
@@ -65,6 +61,17 @@ pub struct Venv<'a> {
     pub list: List,
     /// The downloaded files stay in the cache.
     pub keep_downloads: bool,
+}
+
+/// The files of an environment, in the cache.
+#[derive(Debug)]
+pub struct Collected {
+    /// Its name in the lock.
+    pub environment: String,
+    /// What holds them there.
+    pub held: Vec<Held>,
+    /// Those that were not there before.
+    pub fetched: Vec<Sha256>,
 }
 
 impl Venv<'_> {
@@ -121,81 +128,11 @@ impl Venv<'_> {
         format!("torch {torch} ({}) and DeepSpeed", self.profile)
     }
 
-    /// Fills `staged`, beginning with what is foreseen, and ends with what turned out to be wanted.
-    fn fill(&self, answer: &Answer, staged: &Path, turn: &Turn) -> Result<Filled, InstallError> {
-        let packages = &answer.packages.0;
-        turn.progress.doing("looking up where the packages are");
-        let missing: Vec<&Package> = packages.iter().filter(|it| !self.site.cache.has(it.sha256)).collect();
-        passing::note(&self.site.workspace, &missing)?;
-        let python = self.python.expected();
-        let look_up = |them: &[&Package]| addresses::find(self.site, &self.uv, (answer, python), them);
-        let transfers =
-            Transfers::new(self.site, packages, (&missing, &look_up), (turn.progress, self.keep_downloads))?;
-        thread::scope(|scope| {
-            let arrivals = transfers.start(scope);
-            let filled = self.install(answer, (&arrivals, staged), turn);
-            if filled.is_err() {
-                transfers.stop();
-            }
-            match filled {
-                // uv was ended because a transfer had failed, which says more.
-                Err(InstallError::GivenUp) => {
-                    Err(arrivals.iter().find_map(Result::err).unwrap_or(InstallError::GivenUp))
-                }
-                filled => filled,
-            }
-        })
-    }
-
-    fn install(
-        &self,
-        answer: &Answer,
-        (arrivals, staged): (&Receiver<Result<Arrived, InstallError>>, &Path),
-        turn: &Turn,
-    ) -> Result<Filled, InstallError> {
-        turn.wait_for(&StepId::Python)?;
-        let interpreter = self.python.required()?;
-        self.is_still(answer)?;
-        turn.progress.doing("making the environment");
-        let make = self.uv.command(&index_settings::uv_env(self.site))?;
-        let make = make.args(["venv", "--relocatable", "--allow-existing", "--python"]);
-        program::run(
-            self.site.http.halt(),
-            &make.arg(&interpreter.path).arg(staged),
-            "uv venv",
-            &mut |_| (),
-        )?;
-        reach(Checkpoint::EnvironmentMade);
-
-        let packages = &answer.packages;
-        let mut wheelhouse = Wheelhouse::new(self.site, &self.uv, staged)?;
-        wheelhouse.unpack_arrivals(packages, arrivals, turn)?;
-        let import = verify::import_early(self.site, staged);
-        wheelhouse.install_built(turn.progress)?;
-        turn.progress.doing("waiting for the checkouts' requirements");
-        turn.wait_for(&StepId::Lock)?;
-        self.is_still(answer)?;
-        wheelhouse.finish(packages, turn.progress)?;
-        notes::remove(staged)?;
-        turn.progress.doing("writing it to the disk");
-        let details = serde_json::json!({ "profile": self.profile, "locked": answer.key.to_string() });
-        let inputs = self.inputs(&interpreter, packages);
-        let receipt = Receipt::new(inputs, self.what(), "the package index").with_details(details);
-        Ok(Filled::new(receipt).with_known(Known::of_environment(staged)?).beside(import))
-    }
-
-    /// # Errors
-    /// [`InstallError::Surprise`] when another Python or other requirements were settled on meanwhile.
-    fn is_still(&self, answer: &Answer) -> Result<(), InstallError> {
-        let still = self.answers()?.contains(answer);
-        if still { Ok(()) } else { Err(InstallError::Surprise) }
-    }
-
-    /// Gets every file of the environment into the cache. Its name comes back, and what holds the files there.
+    /// Gets every file of the environment into the cache.
     ///
     /// # Errors
     /// When nothing is locked for it, or a file cannot be had.
-    pub fn fetch_all(&self, progress: &Progress) -> Result<(String, Vec<Held>), InstallError> {
+    pub fn fetch_all(&self, progress: &Progress) -> Result<Collected, InstallError> {
         let answer = self.answer()?.ok_or_else(nothing_locked)?;
         let (packages, python) = (&answer.packages.0, self.python.expected());
         let missing: Vec<&Package> = packages.iter().filter(|it| !self.site.cache.has(it.sha256)).collect();
@@ -212,7 +149,8 @@ impl Venv<'_> {
             };
             arrivals.iter().map(hold).collect::<Result<Vec<Held>, InstallError>>()
         })?;
-        Ok((answer.key.to_string(), held))
+        let fetched = missing.iter().map(|it| it.sha256).collect();
+        Ok(Collected { environment: answer.key.to_string(), held, fetched })
     }
 
     /// A setup that was killed has left what it fetched for the environment that is there, or somebody used it then.
@@ -232,8 +170,8 @@ impl Venv<'_> {
         passing::discard(&self.site.workspace, &self.site.cache)
     }
 
-    /// The files of `answer` that are not in the cache, or not what their names say.
-    fn to_fetch(&self, answer: &Answer) -> Result<Vec<Missing>, InstallError> {
+    /// The files of `packages` that are not in the cache, or not what their names say.
+    fn to_fetch(&self, packages: &Packages) -> Result<Vec<Missing>, InstallError> {
         let cache = &self.site.cache;
         let look = |it: &Package| match cache.look_into(it.sha256) {
             Ok(There::It) => None,
@@ -248,7 +186,12 @@ impl Venv<'_> {
             })),
             Err(error) => Some(Err(error)),
         };
-        answer.packages.0.iter().filter_map(look).collect()
+        packages.0.iter().filter_map(look).collect()
+    }
+
+    fn bytes_to_fetch(&self, packages: &Packages) -> u64 {
+        let bytes = |it: &Package| Some(it.size?.saturating_sub(self.site.cache.bytes_of(it.sha256)));
+        packages.0.iter().filter_map(bytes).sum()
     }
 
     /// The environment is there, and what it links to is not.
@@ -279,6 +222,14 @@ impl Step for Venv<'_> {
 
     fn needs(&self) -> Vec<StepId> {
         vec![StepId::Uv, StepId::Python, StepId::Lock]
+    }
+
+    fn tie(&self, need: &StepId) -> Tie {
+        if *need == StepId::Uv { Tie::Tool } else { Tie::Perhaps }
+    }
+
+    fn may_stay(&self) -> bool {
+        self.lacks_only_python()
     }
 
     /// uv knows where the packages are; they need neither Python nor the checkouts to be on their way.
@@ -325,14 +276,20 @@ impl Step for Venv<'_> {
         let Some(answer) = answer else {
             return Cost { bytes: None, disk: Some(disk_need(self.profile)) };
         };
-        let bytes = |it: &Package| Some(it.size?.saturating_sub(self.site.cache.bytes_of(it.sha256)));
-        let bytes = answer.packages.0.iter().filter_map(bytes).sum();
-        Cost { bytes: Some(bytes), disk: Some(unpacked(&answer.packages)) }
+        Cost { bytes: Some(self.bytes_to_fetch(&answer.packages)), disk: Some(unpacked(&answer.packages)) }
     }
 
     fn missing(&self) -> Result<Vec<Missing>, InstallError> {
-        let of_each = self.answers()?.iter().map(|it| self.to_fetch(it)).collect::<Result<Vec<_>, _>>()?;
+        let of_each =
+            self.answers()?.iter().map(|it| self.to_fetch(&it.packages)).collect::<Result<Vec<_>, _>>()?;
         Ok(of_each.into_iter().min_by_key(Vec::len).unwrap_or_default())
+    }
+
+    fn extent(&self, damage: &[Difference]) -> Extent<'_> {
+        match Part::of(self, damage) {
+            Ok(part) => Extent::Part(Box::new(part)),
+            Err(why) => Extent::AllBecause(why),
+        }
     }
 
     fn apply(&self, turn: &Turn) -> Result<String, InstallError> {

@@ -16,7 +16,7 @@ use crate::{
 
 use super::{
     InstallError,
-    plan::{Cost, Status, StepId},
+    plan::{Cost, Status, StepId, Tie},
     program,
     receipt::{self, Beside, Receipt},
     step::{Site, Step, Turn},
@@ -136,6 +136,11 @@ impl Step for Verify<'_> {
 
     fn needs(&self) -> Vec<StepId> {
         if self.repositories.is_empty() { vec![StepId::Venv] } else { vec![StepId::Venv, StepId::Farm] }
+    }
+
+    /// Whatever is new is verified.
+    fn tie(&self, _need: &StepId) -> Tie {
+        Tie::Always
     }
 
     fn inspect(&self) -> Result<Status, InstallError> {

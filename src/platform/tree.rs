@@ -74,6 +74,29 @@ pub fn walk(root: &Path, skip: &dyn Fn(&Path) -> bool) -> Result<Vec<Place>, FsE
     Ok(found)
 }
 
+/// Makes at `to`, which is there, the `places` of a walk through `from`: directories anew, links as they are written, and each
+/// file as a further name of the same one, or as a copy where a file system has no further names. Pipes and the like
+/// are left out.
+pub fn mirror(from: &Path, to: &Path, places: &[Place]) -> Result<(), FsError> {
+    for Place { path, is_dir } in places {
+        let (old, new) = (from.join(path), to.join(path));
+        if *is_dir {
+            fs::create_dir(&new).map_err(context("create the directory", &new))?;
+            continue;
+        }
+        match look(&old)? {
+            Some(Node::File { .. }) => fs::hard_link(&old, &new)
+                .or_else(|_| fs::copy(&old, &new).map(drop))
+                .map_err(context("copy", &old))?,
+            Some(Node::Link { target }) => {
+                std::os::unix::fs::symlink(target, &new).map_err(context("create the link", &new))?;
+            }
+            Some(Node::Directory | Node::Other) | None => {}
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -101,5 +124,30 @@ mod tests {
         check("a/b", Some(Node::Directory));
         check("a/c", None);
         check("a/file/d", None);
+    }
+
+    #[test]
+    fn a_mirror_has_the_same_files_and_links_and_not_what_was_skipped() {
+        let dir = tempfile::tempdir().expect("a temp dir");
+        let (from, to) = (dir.path().join("from"), dir.path().join("to"));
+        create_dir_all(&from.join("a/empty")).expect("created");
+        create_dir_all(&to).expect("created");
+        write_atomic(&from.join("a/file"), "four").expect("written");
+        write_atomic(&from.join("a/not"), "").expect("written");
+        symlink(Path::new("../elsewhere"), &from.join("a/link")).expect("linked");
+        let places = walk(&from, &|path| path.ends_with("not")).expect("walked");
+        mirror(&from, &to, &places).expect("mirrored");
+        let mut found = walk(&to, &|_| false).expect("walked");
+        let mut expected = places;
+        for places in [&mut found, &mut expected] {
+            places.sort_by(|one, other| one.path.cmp(&other.path));
+        }
+        assert_eq!(found, expected);
+        assert_eq!(
+            look(&to.join("a/link")).expect("looked"),
+            Some(Node::Link { target: "../elsewhere".into() })
+        );
+        let inode = |path: &Path| std::os::unix::fs::MetadataExt::ino(&fs::metadata(path).expect("there"));
+        assert_eq!(inode(&from.join("a/file")), inode(&to.join("a/file")));
     }
 }

@@ -118,16 +118,26 @@ pub fn strangers(libs: &Path, entries: &[Entry]) -> Result<Vec<PathBuf>, FsError
     Ok(names.filter(|name| !expected(&name.to_string_lossy())).map(|name| libs.join(name)).collect())
 }
 
+/// What stands where a link of `entries` is to be, and is none of `ours`: somebody else's.
+pub fn in_the_way(libs: &Path, entries: &[Entry], ours: &Links) -> Option<PathBuf> {
+    let is_in_the_way = |it: &&Entry| {
+        let link = libs.join(&it.name);
+        let target = fs::link_target(&link);
+        fs::exists(&link)
+            && target != Some(it.target())
+            && (target.is_none() || target.as_ref() != ours.get(&it.name))
+    };
+    entries.iter().find(is_in_the_way).map(|it| libs.join(&it.name))
+}
+
 /// Makes `libs` hold `entries`. `ours` are the links of an earlier farm; those not wanted any more go.
 pub fn build(libs: &Path, entries: &[Entry], ours: &Links) -> Result<(), FarmError> {
     let is_ours = |name: &String| ours.get(name) == fs::link_target(&libs.join(name)).as_ref();
     // Look at everything first: a farm is built whole or left as it was.
+    if let Some(path) = in_the_way(libs, entries, ours) {
+        return Err(FarmError::InTheWay { path });
+    }
     for entry in entries {
-        let link = libs.join(&entry.name);
-        let fits = fs::link_target(&link) == Some(entry.target());
-        if fs::exists(&link) && !fits && !is_ours(&entry.name) {
-            return Err(FarmError::InTheWay { path: link });
-        }
         let vendor = libs.parent().unwrap_or(libs);
         let (repository, target) =
             (vendor.join(&entry.repository), vendor.join(&entry.repository).join(&entry.path));

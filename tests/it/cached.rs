@@ -115,3 +115,22 @@ fn a_setup_removes_the_downloads_that_it_fetched_itself_and_no_others() {
     assert!(said.stderr.contains("nothing to do"), "{said}");
     assert!(!sandbox.path("w/.dpgui/derived/fetched.txt").exists());
 }
+
+#[test]
+fn what_was_fetched_for_a_bundle_alone_is_told_of_or_goes_with_it() {
+    let world = SmallWorld::start();
+    let sandbox = world.sandbox();
+    sandbox.dpgui(&["setup"]).ok();
+    let [numpy, torch] = [NUMPY, TORCH].map(|file| cached(&world, &sandbox, file));
+    assert!(!numpy.exists() && !torch.exists(), "a setup keeps none");
+    sandbox.dpgui(&["bundle", "create", "../dropped.tar", "--drop-downloads"]).ok();
+    assert!(!numpy.exists() && !torch.exists());
+    let said = sandbox.dpgui(&["bundle", "create", "../kept.tar"]).ok();
+    let told = "that were fetched for it stay in the cache until `dpgui clean --cache`";
+    assert!(said.stderr.contains(told) && numpy.exists() && torch.exists(), "{said}");
+    // What was there before is somebody's.
+    let said = sandbox.dpgui(&["bundle", "create", "../again.tar", "--drop-downloads"]).ok();
+    assert!(!said.stderr.contains(told) && numpy.exists() && torch.exists(), "{said}");
+    let size = |name: &str| fs::metadata(sandbox.path(name)).expect("there").len();
+    assert_eq!(size("dropped.tar"), size("kept.tar"));
+}

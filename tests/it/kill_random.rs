@@ -140,7 +140,7 @@ fn is_as_its_receipt_says(dir: &Path, what: &str) {
     };
     let manifest = Manifest::stored(dir, contents.manifest).expect("readable");
     let manifest = manifest.unwrap_or_else(|| panic!("{what}: the manifest in `{place}` is another one"));
-    assert_eq!(manifest.check(dir, Depth::Full), Comparison::default(), "{what}: `{place}`");
+    assert_eq!(manifest.check(dir, Depth::Full, &|_| ()), Comparison::default(), "{what}: `{place}`");
 }
 
 /// `DPGUI_TEST_SEED` repeats what failed; `DPGUI_TEST_KILLS` is how many there are.

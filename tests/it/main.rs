@@ -38,6 +38,7 @@ mod offline;
 mod private_index;
 mod queue;
 mod repair;
+mod repair_parts;
 mod resuming;
 mod runs;
 mod setup;

@@ -247,3 +247,124 @@ fn whoever_interrupts_a_setup_is_told_that_it_goes_on() {
     assert!(said.contains("interrupted: the same command goes on where this one was"), "{said}");
     sandbox.dpgui(&["setup"]).ok();
 }
+
+#[test]
+fn edits_are_undone_in_the_named_checkouts_alone_and_what_is_left_is_said_last() {
+    let world = SmallWorld::start();
+    let sandbox = world.sandbox();
+    sandbox.dpgui(&["setup"]).ok();
+    let files = ["diffusion-pipe/train.py", "ComfyUI/comfy/model_management.py"];
+    for file in files {
+        fs::write(sandbox.path("w/vendor").join(file), "mine = 1\n").expect("written");
+    }
+    let is_mine = || {
+        files
+            .map(|it| fs::read_to_string(sandbox.path("w/vendor").join(it)).ok() == Some("mine = 1\n".into()))
+    };
+    let unknown = sandbox.dpgui(&["setup", "--repair", "--discard", "comfy"]);
+    assert_eq!(unknown.code, Some(2), "{unknown}");
+    assert!(
+        unknown.stderr.contains("hint: the checkouts are diffusion-pipe, ComfyUI, HunyuanVideo"),
+        "{unknown}"
+    );
+
+    let plan = sandbox.dpgui(&["setup", "--plan", "--repair", "--discard", "ComfyUI", "--detailed-exitcode"]);
+    assert_eq!(plan.code, Some(10), "{plan}");
+    assert!(plan.stderr.contains("Would do ComfyUI: commit"), "{plan}");
+    assert!(plan.stderr.contains("Up to date diffusion-pipe: commit"), "{plan}");
+    assert!(plan.stderr.contains("In all 0 B to fetch; "), "{plan}");
+    assert_eq!(is_mine(), [true, true]);
+
+    let said = sandbox.dpgui(&["setup", "--repair", "--discard", "ComfyUI"]);
+    assert_eq!(said.code, Some(1), "{said}");
+    assert_eq!(is_mine(), [true, false], "{said}");
+    let last: Vec<&str> = said.stderr.lines().rev().take(2).collect();
+    assert_eq!(
+        last,
+        [
+            "        Left 1 of 2 damaged parts, see above",
+            "warning: `vendor/diffusion-pipe` is left as you edited it; `dpgui setup --repair --discard \
+             diffusion-pipe` keeps the edits as a patch and undoes them",
+        ]
+    );
+    sandbox.dpgui(&["setup", "--repair", "--discard", "diffusion-pipe"]).ok();
+    assert_eq!(is_mine(), [false, false]);
+}
+
+#[test]
+fn a_link_of_the_users_in_the_farm_is_left_and_the_advice_is_what_helps() {
+    let world = SmallWorld::start();
+    let sandbox = world.sandbox();
+    sandbox.dpgui(&["setup"]).ok();
+    let link = sandbox.path("w/vendor/libs/comfy");
+    fs::remove_file(&link).expect("removed");
+    std::os::unix::fs::symlink("../../my-comfy", &link).expect("linked");
+    let advice = format!("move `{}` elsewhere, then run `dpgui setup` again", link.display());
+    let checks = sandbox.dpgui(&["doctor", "--json"]).events();
+    let farm = checks.iter().find(|it| it["id"] == "setup" && it["subject"] == "farm").expect("a check");
+    assert_eq!((&farm["verdict"], &farm["advice"]), (&"warning".into(), &advice.as_str().into()));
+    for args in [&["setup"][..], &["setup", "--repair"]] {
+        let said = sandbox.dpgui(args);
+        assert_eq!(said.code, Some(2), "{said}");
+        assert!(said.stderr.contains(&format!("hint: {advice}")), "{said}");
+    }
+    fs::rename(&link, sandbox.path("w/mine")).expect("moved");
+    sandbox.dpgui(&["setup"]).ok();
+    assert_eq!(fs::read_link(&link).expect("a link"), PathBuf::from("../ComfyUI/comfy"));
+}
+
+#[test]
+fn a_plan_promises_no_more_than_is_done() {
+    let world = SmallWorld::start();
+    let mut sandbox = world.sandbox();
+    sandbox.dpgui(&["setup"]).ok();
+    let pending = |sandbox: &Sandbox| -> Vec<String> {
+        let plan = sandbox.dpgui(&["setup", "--plan", "--json"]).ok().events();
+        let pending = plan.iter().filter(|it| it["event"] == "plan" && it["pending"] == true);
+        pending.map(|it| format!("{} {}", it["step"].as_str().expect("a step"), it["certain"])).collect()
+    };
+    // What is made with uv does not change with it.
+    sandbox.env("PATH", "/usr/bin:/bin");
+    assert_eq!(pending(&sandbox), ["uv true"]);
+    let sandbox = world.sandbox();
+    sandbox.dpgui(&["setup"]).ok();
+    fs::remove_file(sandbox.path("w/.dpgui/derived/requirements.txt")).expect("there");
+    assert_eq!(pending(&sandbox), ["requirements true", "lock false", "venv false", "verify false"]);
+    assert_eq!(done(&sandbox, &[]), ["requirements"]);
+}
+
+#[test]
+fn two_machines_are_compared_part_by_part() {
+    let world = SmallWorld::start();
+    let (here, there) = (world.sandbox(), world.sandbox());
+    for sandbox in [&here, &there] {
+        sandbox.dpgui(&["setup"]).ok();
+    }
+    let said = there.dpgui(&["setup", "--verify", "--json"]).ok();
+    let digest = |said: &Said| {
+        let events = said.events();
+        let done = events.iter().find(|it| it["event"] == "verify-done").expect("the last word");
+        done["digest"].as_str().expect("all is whole").to_owned()
+    };
+    assert_eq!(digest(&here.dpgui(&["setup", "--verify", "--json"]).ok()), digest(&said));
+    here.write("w/there.jsonl", &said.stdout);
+    let compare = || here.dpgui(&["setup", "--verify", "--against", "there.jsonl"]);
+    let equal = compare().ok();
+    for part in ["node", "venv", "diffusion-pipe", "ComfyUI", "HunyuanVideo"] {
+        assert!(equal.stderr.contains(&format!("       Equal {part}: `")), "{equal}");
+    }
+
+    // An environment of the same packages that somebody has changed is another one.
+    let venv =
+        said.events().into_iter().find(|it| it["event"] == "whole" && it["step"] == "venv").expect("whole");
+    let venv = venv["digest"].as_str().expect("a digest").to_owned();
+    here.write("w/there.jsonl", said.stdout.replace(&venv, &"0".repeat(64)));
+    let other = compare();
+    assert_eq!(other.code, Some(1), "{other}");
+    let expected = format!("   Different venv: `{venv}` here, `{}` there", "0".repeat(64));
+    assert!(other.stderr.contains(expected.trim_start()), "{other}");
+    here.write("w/there.jsonl", "all is well");
+    let none = compare();
+    assert_eq!(none.code, Some(2), "{none}");
+    assert!(none.stderr.contains("`dpgui setup --verify --json > FILE`"), "{none}");
+}

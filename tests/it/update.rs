@@ -158,6 +158,10 @@ fn an_update_is_prepared_beside_what_trainings_use_and_switched_when_none_does()
     let moved = format!("diffusion-pipe from commit {} to {}", &old[..10], &newer[..10]);
     assert!(plan.stderr.contains(&format!("Updating {moved}")), "{plan}");
     assert!(plan.stderr.contains("Would do diffusion-pipe: commit"), "{plan}");
+    // The commit's requirements are not here yet, and most ask for what is installed.
+    assert!(plan.stderr.contains("Might do venv"), "{plan}");
+    assert!(plan.stderr.contains("only if the commit asks for other packages"), "{plan}");
+    assert!(plan.stderr.contains("the same as is installed, copied from there"), "{plan}");
     world.has_no_copies();
 
     let training = world.training();

@@ -1,6 +1,6 @@
 //! `dpgui setup --verify` and `--repair`: whether everything is as setup made it, and making so what is not.
 
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode};
 
 use serde::Serialize;
 
@@ -9,17 +9,21 @@ use crate::{
     install::{
         IfLocked, Setup, Wish,
         manifest::Depth,
+        plan::StepId,
         repair::{Broken, Cure, Findings},
     },
     output::{Event, Line, size},
-    platform::clock::Stopwatch,
+    platform::{clock::Stopwatch, digest::Sha256},
     workspace::remember::Choices,
 };
 
-use super::Context;
+use super::{
+    Context,
+    against::{Compared, Digests},
+};
 
 /// To look at what is there, file by file.
-#[derive(Clone, Copy, Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 #[group(skip)]
 pub(super) struct Args {
     #[command(flatten)]
@@ -34,20 +38,24 @@ struct What {
     /// Look at every file and try the environment; exit with 1 if anything is damaged
     #[arg(long, conflicts_with_all = ["plan", "only", "skip"])]
     verify: bool,
-    /// Look as --verify does, then make anew what is damaged, and nothing else
-    #[arg(long, conflicts_with_all = ["plan", "only", "skip"])]
+    /// Look as --verify does, then make anew what is damaged, and nothing else; with --plan: say what that would be
+    #[arg(long, conflicts_with_all = ["only", "skip"])]
     repair: bool,
 }
 
-#[derive(Clone, Copy, Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 #[group(skip)]
 struct How {
+    /// With --verify: compare with what `dpgui setup --verify --json` printed on another machine; exit with 1 if that has
+    /// something else
+    #[arg(long, requires = "verify", value_name = "FILE")]
+    against: Option<PathBuf>,
     /// With --verify or --repair: read every file, rather than look at its size
     #[arg(long, requires = "looking")]
     full: bool,
-    /// With --repair: undo edits in the checkouts too, after keeping them as patches
-    #[arg(long, requires = "repair")]
-    discard: bool,
+    /// With --repair: undo edits too, in these checkouts or in all, after keeping them as patches
+    #[arg(long, requires = "repair", value_name = "REPOSITORY", value_delimiter = ',', num_args = 0..)]
+    discard: Option<Vec<String>>,
 }
 
 /// The last word of a look.
@@ -57,6 +65,8 @@ struct Verified {
     whole: usize,
     damaged: usize,
     seconds: f64,
+    /// Of all parts together, if all are whole: equal on every machine that has the same.
+    digest: Option<Sha256>,
 }
 
 impl Event for Verified {
@@ -64,7 +74,13 @@ impl Event for Verified {
         let took = size::duration(std::time::Duration::from_secs_f64(self.seconds));
         let all = self.whole + self.damaged;
         Some(match self.damaged {
-            0 => Line { verb: "Verified", text: format!("all {all} parts are whole, looked in {took}") },
+            0 => {
+                let together = self.digest.map(|it| format!("; together `{it}`")).unwrap_or_default();
+                Line {
+                    verb: "Verified",
+                    text: format!("all {all} parts are whole, looked in {took}{together}"),
+                }
+            }
             damaged => Line {
                 verb: "Verified",
                 text: format!(
@@ -75,47 +91,101 @@ impl Event for Verified {
     }
 }
 
+/// The last word of a repair.
+#[derive(Debug, Serialize)]
+#[serde(tag = "event", rename = "repair-done")]
+struct Repaired {
+    mended: usize,
+    left: usize,
+}
+
+impl Event for Repaired {
+    fn line(&self) -> Option<Line> {
+        let all = self.mended + self.left;
+        Some(match (self.left, all) {
+            (0, 0) => Line { verb: "Repaired", text: "nothing: all parts are whole".to_owned() },
+            (0, all) => Line { verb: "Repaired", text: format!("{all} of {all} damaged parts") },
+            (left, all) => Line { verb: "Left", text: format!("{left} of {all} damaged parts, see above") },
+        })
+    }
+}
+
+/// What a repair works on.
+pub(super) struct Work<'a> {
+    pub setup: Setup<'a>,
+    pub wish: &'a Wish,
+    pub choices: Choices<'a>,
+}
+
 impl Args {
     /// Either of them was asked for.
-    pub(super) const fn is_given(self) -> bool {
+    pub(super) const fn is_given(&self) -> bool {
         self.what.verify || self.what.repair
     }
 
-    const fn depth(self) -> Depth {
+    const fn depth(&self) -> Depth {
         if self.how.full { Depth::Full } else { Depth::Fast }
+    }
+
+    /// What was edited in this checkout is to be undone, as far as the command line says.
+    fn discards(&self, step: &StepId) -> bool {
+        let named = |names: &Vec<String>| names.is_empty() || names.contains(&step.to_string());
+        self.how.discard.as_ref().is_some_and(named)
     }
 }
 
 pub(super) fn run(
-    args: Args,
+    args: &Args,
     context: &Context,
-    (mut setup, wish, choices): (Setup<'_>, &Wish, Choices<'_>),
+    mut work: Work<'_>,
     if_locked: IfLocked,
 ) -> Result<ExitCode, Error> {
+    work.setup.check_checkouts(args.how.discard.as_deref().unwrap_or_default())?;
+    let there = args.how.against.as_ref().map(|it| Digests::read(it, context)).transpose()?;
     let watch = Stopwatch::start();
-    let live = context.output.live();
-    live.show("looking at every file; to import torch takes a moment");
-    let findings = setup.verify(wish, args.depth())?;
-    drop(live);
+    let findings = look(args, context, &work)?;
     if args.what.verify {
-        return Ok(tell(context, &findings, watch));
+        let is_well = tell(context, &findings, watch);
+        let is_equal = there.is_none_or(|it| compare(context, &findings, &it));
+        return Ok(exit_code(is_well && is_equal));
     }
     for broken in &findings.broken {
         context.output.event(broken);
     }
-    let (mended, left): (Vec<&Broken>, Vec<&Broken>) =
-        findings.broken.iter().partition(|it| is_to_be_mended(args, context, it));
+    let (mended, left): (Vec<&Broken>, Vec<&Broken>) = findings
+        .broken
+        .iter()
+        .partition(|it| is_to_be_mended(args, it) || (it.cure == Cure::Discard && may_discard(context, it)));
+    work.setup.mend(&mended);
+    work.setup.require_all_here()?;
+    let done = work.setup.apply(if_locked, work.choices)?;
+    context.output.event(&done);
     for broken in &left {
         context.output.warn(why_left(broken));
     }
-    setup.mend(&mended);
-    setup.require_all_here()?;
-    let done = setup.apply(if_locked, choices)?;
-    context.output.event(&done);
+    context.output.event(&Repaired { mended: mended.len(), left: left.len() });
     Ok(exit_code(left.is_empty()))
 }
 
-fn tell(context: &Context, findings: &Findings, watch: Stopwatch) -> ExitCode {
+/// From now on `setup` is what a repair would do, which nobody is asked about.
+pub(super) fn foresee(args: &Args, context: &Context, work: &mut Work<'_>) -> Result<(), Error> {
+    work.setup.check_checkouts(args.how.discard.as_deref().unwrap_or_default())?;
+    let findings = look(args, context, work)?;
+    let (mended, left): (Vec<&Broken>, Vec<&Broken>) =
+        findings.broken.iter().partition(|it| is_to_be_mended(args, it));
+    for broken in &left {
+        context.output.warn(why_left(broken));
+    }
+    work.setup.mend(&mended);
+    Ok(())
+}
+
+fn look(args: &Args, context: &Context, work: &Work<'_>) -> Result<Findings, Error> {
+    context.output.status("Looking", "at every file, and whether torch can be imported");
+    Ok(work.setup.verify(work.wish, args.depth())?)
+}
+
+fn tell(context: &Context, findings: &Findings, watch: Stopwatch) -> bool {
     for whole in &findings.whole {
         context.output.event(whole);
     }
@@ -123,30 +193,38 @@ fn tell(context: &Context, findings: &Findings, watch: Stopwatch) -> ExitCode {
         context.output.event(broken);
     }
     let (whole, damaged) = (findings.whole.len(), findings.broken.len());
-    context.output.event(&Verified { whole, damaged, seconds: watch.elapsed().as_secs_f64() });
-    exit_code(damaged == 0)
+    let digest = (damaged == 0).then(|| Digests::of(&findings.whole).together());
+    context.output.event(&Verified { whole, damaged, seconds: watch.elapsed().as_secs_f64(), digest });
+    damaged == 0
 }
 
-fn is_to_be_mended(args: Args, context: &Context, broken: &Broken) -> bool {
+fn compare(context: &Context, findings: &Findings, there: &Digests) -> bool {
+    let compared = Digests::of(&findings.whole).compare(there);
+    for part in &compared {
+        context.output.event(part);
+    }
+    compared.iter().all(Compared::is_equal)
+}
+
+fn is_to_be_mended(args: &Args, broken: &Broken) -> bool {
     match broken.cure {
         Cure::Rebuild | Cure::Setup => true,
-        Cure::Discard => {
-            args.how.discard
-                || context.output.confirm(format_args!(
-                    "undo what was edited in `vendor/{}`, and keep it as a patch?",
-                    broken.step
-                ))
-        }
+        Cure::Discard => args.discards(&broken.step),
         Cure::None => false,
     }
+}
+
+fn may_discard(context: &Context, broken: &Broken) -> bool {
+    let question = format_args!("undo what was edited in `vendor/{}`, and keep it as a patch?", broken.step);
+    context.output.confirm(question)
 }
 
 fn why_left(broken: &Broken) -> String {
     let Broken { step, what, .. } = broken;
     match broken.cure {
         Cure::Discard => format!(
-            "`vendor/{step}` is left as you edited it; `dpgui setup --repair --discard` keeps the edits as a patch \
-             and undoes them"
+            "`vendor/{step}` is left as you edited it; `dpgui setup --repair --discard {step}` keeps the edits as a \
+             patch and undoes them"
         ),
         Cure::None | Cure::Rebuild | Cure::Setup => {
             format!("{step}: {what}, so making it anew would not help; `dpgui doctor` looks at the machine")

@@ -31,9 +31,22 @@ struct Source {
     executable: bool,
 }
 
+/// What becomes of the packages that were fetched for a bundle alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Afterwards {
+    /// They stay in the cache, for the next bundle and for setups.
+    Keep,
+    Drop,
+}
+
 /// # Errors
 /// When something cannot be fetched, `target` cannot be written, or the workspace is not set up.
-pub fn create(site: &Site, venv: &Venv, target: &Path, progress: &Progress) -> Result<Bundled, InstallError> {
+pub fn create(
+    site: &Site,
+    venv: &Venv,
+    target: &Path,
+    (fetched, progress): (Afterwards, &Progress),
+) -> Result<Bundled, InstallError> {
     let mut sources = vec![
         source(&site.host.program, Path::new(PROGRAM), true)?,
         source(&site.workspace.lock_file(), Path::new(LOCK), false)?,
@@ -50,8 +63,8 @@ pub fn create(site: &Site, venv: &Venv, target: &Path, progress: &Progress) -> R
             Err(error) => return Err(error),
         }
     }
-    let (environment, packages) = venv.fetch_all(progress)?;
-    held.extend(packages);
+    let packages = venv.fetch_all(progress)?;
+    held.extend(packages.held);
     progress.doing("listing what goes in");
     for file in &held {
         let digest = file.path.file_name().unwrap_or_default();
@@ -64,12 +77,22 @@ pub fn create(site: &Site, venv: &Venv, target: &Path, progress: &Progress) -> R
         schema: SCHEMA,
         dpgui: env!("CARGO_PKG_VERSION").to_owned(),
         arch: site.host.arch,
-        environments: vec![environment],
+        environments: vec![packages.environment],
         files: sources.iter().map(|it| it.entry.clone()).collect(),
     };
     write(site, target, (&contents, &sources), progress)?;
+    drop(held);
+    let left = match fetched {
+        Afterwards::Keep => packages.fetched,
+        Afterwards::Drop => {
+            let used =
+                |it: &Sha256| site.cache.discard(*it).map(|is_gone| (!is_gone).then_some(*it)).transpose();
+            packages.fetched.iter().filter_map(used).collect::<Result<_, _>>()?
+        }
+    };
+    let left_in_cache = left.iter().map(|it| site.cache.bytes_of(*it)).sum();
     let bytes = fs::size(target)?;
-    Ok(Bundled::BundleMade { path: target.to_owned(), files: sources.len(), bytes })
+    Ok(Bundled::BundleMade { path: target.to_owned(), files: sources.len(), bytes, left_in_cache })
 }
 
 fn source(from: &Path, path: &Path, executable: bool) -> Result<Source, InstallError> {

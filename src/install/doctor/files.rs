@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use crate::{
+    output::Progress,
     platform::fs::{self, FsError},
     vendor::git::{self, State},
     workspace::Workspace,
@@ -15,7 +16,7 @@ use crate::{
 use super::{
     super::{
         InstallError,
-        manifest::{Comparison, Depth, Difference, Manifest, NAME, Wrong},
+        manifest::{self, Comparison, Depth, Difference, Manifest, NAME, Wrong},
         plan::StepId,
         receipt::Receipt,
         step::Site,
@@ -58,6 +59,8 @@ pub enum Looked {
     Whole {
         step: StepId,
         what: String,
+        /// Equal on every machine that has the same.
+        digest: Option<String>,
     },
     Damaged(Damage),
 }
@@ -67,15 +70,21 @@ pub enum Looked {
 ///
 /// # Errors
 /// When a list of files, or a checkout, cannot be read.
-pub fn look_at_all(site: &Site, depth: Depth) -> Result<Vec<Looked>, InstallError> {
+pub fn look_at_all(site: &Site, depth: Depth, progress: &Progress) -> Result<Vec<Looked>, InstallError> {
     let mut looked = vec![];
     for (step, place) in artefacts(&site.workspace) {
-        let look = look(&place, depth)?;
+        progress.doing(format!("at {step}"));
+        let contents = Receipt::of(&place).and_then(|it| it.contents);
+        if let (Depth::Full, Some(contents)) = (depth, contents) {
+            progress.expect_bytes(contents.bytes);
+        }
+        let look = look(&place, depth, &|bytes| progress.bytes(bytes))?;
         let whole = judge(&look, depth).filter(|it| it.verdict == Verdict::Ok).map(|it| it.found);
         let differences = match (look, whole) {
             (Look::NotOurs | Look::Unlisted, _) => continue,
             (Look::Compared { .. }, Some(what)) => {
-                looked.push(Looked::Whole { step, what });
+                let digest = contents.map(|it| it.portable.to_string());
+                looked.push(Looked::Whole { step, what, digest });
                 continue;
             }
             (Look::ListLost, _) => vec![Difference { path: NAME.into(), what: Wrong::Missing }],
@@ -84,7 +93,9 @@ pub fn look_at_all(site: &Site, depth: Depth) -> Result<Vec<Looked>, InstallErro
         let count = differences.len();
         looked.push(Looked::Damaged(Damage { step, place, differences, count }));
     }
+    progress.expect_no_bytes();
     for name in site.sources.repositories.keys() {
+        progress.doing(format!("at {name}"));
         looked.extend(look_at_checkout(&site.workspace, name)?);
     }
     Ok(looked)
@@ -116,11 +127,11 @@ enum Look {
     },
 }
 
-fn look(place: &Path, depth: Depth) -> Result<Look, FsError> {
+fn look(place: &Path, depth: Depth, read: &(dyn Fn(u64) + Sync)) -> Result<Look, FsError> {
     let Some(receipt) = Receipt::of(place) else { return Ok(Look::NotOurs) };
     let Some(contents) = receipt.contents else { return Ok(Look::Unlisted) };
     let Some(manifest) = Manifest::stored(place, contents.manifest)? else { return Ok(Look::ListLost) };
-    Ok(Look::Compared { files: contents.files, comparison: manifest.check(place, depth) })
+    Ok(Look::Compared { files: contents.files, comparison: manifest.check(place, depth, read) })
 }
 
 /// The files of a checkout, and whether they are as committed.
@@ -131,7 +142,7 @@ fn look_at_checkout(workspace: &Workspace, name: &str) -> Result<Option<Looked>,
     // Against the commit that is there: another one is the step's business.
     let State::Edited { files, .. } = git::inspect(&place, &head)? else {
         let what = format!("commit {}, every file as committed", head.short());
-        return Ok(Some(Looked::Whole { step, what }));
+        return Ok(Some(Looked::Whole { step, what, digest: Some(head.to_string()) }));
     };
     let what = |name: &String| if fs::exists(&place.join(name)) { Wrong::Content } else { Wrong::Missing };
     let differences =
@@ -142,7 +153,7 @@ fn look_at_checkout(workspace: &Workspace, name: &str) -> Result<Option<Looked>,
 pub(super) fn checks(scene: &Scene) -> Vec<Check> {
     let depth = scene.depth;
     let of_artefact = |(step, place): (StepId, PathBuf)| {
-        let check = match look(&place, depth) {
+        let check = match look(&place, depth, &|_| ()) {
             Ok(look) => {
                 let check = judge(&look, depth)?;
                 if can_be_rebuilt(&look) {
@@ -198,7 +209,7 @@ fn judge(look: &Look, depth: Depth) -> Option<Check> {
 pub fn lacking(site: &Site, steps: &[StepId]) -> Result<Vec<Damage>, InstallError> {
     let mut found = vec![];
     for (step, place) in artefacts(&site.workspace).into_iter().filter(|(it, _)| steps.contains(it)) {
-        let look = look(&place, Depth::Full)?;
+        let look = look(&place, Depth::Full, &|_| ())?;
         if !can_be_rebuilt(&look) {
             continue;
         }
@@ -223,11 +234,7 @@ fn can_be_rebuilt(look: &Look) -> bool {
 
 /// Somebody changed packages by pip or uv, which rewrite this list of each; damage does not.
 fn by_pip(differences: &[Difference]) -> bool {
-    let is_record = |path: &Path| {
-        let in_info = path.parent().and_then(Path::extension).is_some_and(|it| it == "dist-info");
-        in_info && path.file_name().is_some_and(|it| it == "RECORD")
-    };
-    differences.iter().any(|it| is_record(&it.path))
+    differences.iter().any(|it| manifest::is_record(&it.path))
 }
 
 fn described(differences: &[Difference], count: usize) -> String {

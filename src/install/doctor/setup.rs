@@ -31,7 +31,13 @@ pub(super) fn checks(scene: &Scene) -> Vec<Check> {
     let workspace = &scene.site.workspace;
     checks.extend(setup.steps.iter().map(|step| {
         let is_there = place(workspace, &step.id()).is_none_or(|it| fs::exists(&it));
-        judge(&step.id(), step.inspect(), is_there)
+        let check = judge(&step.id(), step.inspect(), is_there);
+        // A setup would refuse: what it would say is the advice.
+        let hint = step.obstacle().and_then(|it| it.hint());
+        match hint {
+            Some(hint) => check.advise(hint),
+            None => check,
+        }
     }));
     checks
 }

@@ -4,6 +4,7 @@ use std::{
     collections::HashSet,
     fmt,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicU64, Ordering},
 };
 
 use serde::Serialize;
@@ -73,8 +74,8 @@ impl fmt::Display for Wrong {
 }
 
 impl Manifest {
-    /// Compares what is in `dir` with this.
-    pub fn check(&self, dir: &Path, depth: Depth) -> Comparison {
+    /// Compares what is in `dir` with this, and tells `read` how many bytes were read so far.
+    pub fn check(&self, dir: &Path, depth: Depth, read: &(dyn Fn(u64) + Sync)) -> Comparison {
         let wrong = cores::map(&self.entries, |(path, entry)| look(&dir.join(path), entry));
         let found = |(wrong, (path, _)): (Option<Wrong>, &(PathBuf, Entry))| {
             wrong.map(|what| Difference { path: path.clone(), what })
@@ -83,7 +84,7 @@ impl Manifest {
             wrong.iter().copied().zip(&self.entries).filter_map(found).collect();
         if depth == Depth::Full {
             let right = wrong.iter().zip(&self.entries).filter(|(wrong, _)| wrong.is_none());
-            differences.extend(read(dir, right.map(|(_, it)| it)));
+            differences.extend(unequal(dir, right.map(|(_, it)| it), read));
             differences.sort_by(|one, other| one.path.as_os_str().cmp(other.path.as_os_str()));
         }
         Comparison { differences, extra: self.extra(dir) }
@@ -119,22 +120,29 @@ fn look(path: &Path, expected: &Entry) -> Option<Wrong> {
 }
 
 /// Reads the files, the big ones first: the last one to be read is not to be a library of gigabytes.
-fn read<'a>(dir: &Path, entries: impl Iterator<Item = &'a (PathBuf, Entry)>) -> Vec<Difference> {
+fn unequal<'a>(
+    dir: &Path,
+    entries: impl Iterator<Item = &'a (PathBuf, Entry)>,
+    read: &(dyn Fn(u64) + Sync),
+) -> Vec<Difference> {
+    let bytes = AtomicU64::new(0);
     let file = |(path, entry): &'a (PathBuf, Entry)| match entry {
         Entry::File { size, sha256, .. } => Some((*size, path, *sha256)),
         Entry::Link { .. } | Entry::Directory => None,
     };
     let mut files: Vec<(u64, &PathBuf, Sha256)> = entries.filter_map(file).collect();
     files.sort_unstable_by_key(|(size, ..)| std::cmp::Reverse(*size));
-    let read = |(_, path, expected): &(u64, &PathBuf, Sha256)| {
-        let what = match Sha256::of_file(&dir.join(path)) {
+    let look = |(size, path, expected): &(u64, &PathBuf, Sha256)| {
+        let found = Sha256::of_file(&dir.join(path));
+        read(bytes.fetch_add(*size, Ordering::Relaxed) + size);
+        let what = match found {
             Ok(found) if found == *expected => return None,
             Ok(_) => Wrong::Content,
             Err(_) => Wrong::Unreadable,
         };
         Some(Difference { path: (*path).clone(), what })
     };
-    cores::map(&files, read).into_iter().flatten().collect()
+    cores::map(&files, look).into_iter().flatten().collect()
 }
 
 #[cfg(test)]
@@ -159,8 +167,11 @@ mod tests {
         fs::symlink(Path::new("right"), &at("link")).expect("linked");
         let manifest = Manifest::of_tree(root, &Known::default()).expect("told");
         let whole = Comparison { differences: vec![], extra: 0 };
-        assert_eq!(manifest.check(root, Depth::Fast), whole);
-        assert_eq!(manifest.check(root, Depth::Full), whole);
+        assert_eq!(manifest.check(root, Depth::Fast, &|_| ()), whole);
+        let bytes = AtomicU64::new(0);
+        let read = |count| _ = bytes.fetch_max(count, Ordering::Relaxed);
+        assert_eq!(manifest.check(root, Depth::Full, &read), whole);
+        assert_eq!(bytes.into_inner(), manifest.bytes());
 
         write("content", "4321");
         write("size", "12345");
@@ -173,7 +184,7 @@ mod tests {
         write("dir/added", "");
         write("__pycache__/added.pyc", "");
         let found = |depth| -> Vec<(String, Wrong)> {
-            let comparison = manifest.check(root, depth);
+            let comparison = manifest.check(root, depth, &|_| ());
             assert_eq!(comparison.extra, 1);
             let differences = comparison.differences.into_iter();
             differences.map(|it| (it.path.display().to_string(), it.what)).collect()

@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    ffi::OsStr,
     path::{Component, Path, PathBuf},
 };
 
@@ -31,24 +32,14 @@ impl Known {
     /// changes it where it changes a file.
     pub fn of_environment(dir: &Path) -> Result<Self, FsError> {
         let (mut known, mut disputed) = (Self::default(), vec![]);
-        for version in fs::names(&dir.join("lib"))? {
-            let packages = Path::new("lib").join(version).join("site-packages");
-            // `lib` holds other things than Pythons.
-            let names = fs::names(&dir.join(&packages)).unwrap_or_default();
-            for name in
-                names.iter().filter(|it| Path::new(it).extension().is_some_and(|it| it == "dist-info"))
-            {
-                let record = dir.join(&packages).join(name).join("RECORD");
-                // One that is missing or no text only means that more is read.
-                let Ok(text) = fs::read_text(&record) else { continue };
-                for (path, size, sha256) in text.lines().filter_map(|line| claim(&packages, line)) {
-                    match known.files.insert(path.clone(), (size, sha256)) {
-                        Some(other) if other != (size, sha256) => disputed.push(path),
-                        _ => {}
-                    }
+        each_record(dir, &mut |packages, _, text| {
+            for (path, size, sha256) in text.lines().filter_map(|line| claim(packages, line)) {
+                match known.files.insert(path.clone(), (size, sha256)) {
+                    Some(other) if other != (size, sha256) => disputed.push(path),
+                    _ => {}
                 }
             }
-        }
+        })?;
         // Two packages with a file of the same name: whose is there only the file itself can tell.
         for path in disputed {
             known.files.remove(&path);
@@ -61,12 +52,33 @@ impl Known {
     }
 }
 
-/// `PATH,sha256=DIGEST,SIZE`, as the packaging specification "Recording installed projects" has it. The path is
-/// relative to the packages, and quoted if it has a comma or a quote in it.
+/// Shows `see` the `RECORD` of each package of the Python environment in `dir`: the directory of the packages, the name of
+/// what is written about this one, the text. One that is missing or no text is left out.
+pub(super) fn each_record(dir: &Path, see: &mut dyn FnMut(&Path, &OsStr, &str)) -> Result<(), FsError> {
+    for version in fs::names(&dir.join("lib"))? {
+        let packages = Path::new("lib").join(version).join("site-packages");
+        // `lib` holds other things than Pythons.
+        let names = fs::names(&dir.join(&packages)).unwrap_or_default();
+        for name in names.iter().filter(|it| Path::new(it).extension().is_some_and(|it| it == "dist-info")) {
+            if let Ok(text) = fs::read_text(&dir.join(&packages).join(name).join("RECORD")) {
+                see(&packages, name, &text);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The digest and the size that a line of a `RECORD` vouches for, if it does.
 fn claim(packages: &Path, line: &str) -> Option<(PathBuf, u64, Sha256)> {
+    let (path, digest, size) = listed(packages, line)?;
+    Some((path, size.parse().ok()?, Sha256::from_base64(digest.strip_prefix("sha256=")?)?))
+}
+
+/// `PATH,sha256=DIGEST,SIZE`, as the packaging specification "Recording installed projects" has it; the last two may be
+/// empty. The path is relative to the packages, and quoted if it has a comma or a quote in it.
+pub(super) fn listed<'a>(packages: &Path, line: &'a str) -> Option<(PathBuf, &'a str, &'a str)> {
     let (rest, size) = line.trim_end().rsplit_once(',')?;
     let (path, digest) = rest.rsplit_once(',')?;
-    let sha256 = Sha256::from_base64(digest.strip_prefix("sha256=")?)?;
     let quoted = path.strip_prefix('"').and_then(|it| it.strip_suffix('"'));
     let path = quoted.map_or_else(|| path.to_owned(), |it| it.replace("\"\"", "\""));
     let mut inside = packages.to_owned();
@@ -78,7 +90,7 @@ fn claim(packages: &Path, line: &str) -> Option<(PathBuf, u64, Sha256)> {
             Component::RootDir | Component::Prefix(_) => return None,
         }
     }
-    Some((inside, size.parse().ok()?, sha256))
+    Some((inside, digest, size))
 }
 
 #[cfg(test)]

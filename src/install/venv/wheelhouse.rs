@@ -200,6 +200,18 @@ impl<'a> Wheelhouse<'a> {
         Ok(())
     }
 
+    /// Gets what uv alone can get of `packages`. What is there already stays as it is.
+    pub(super) fn get_the_rest(&self, packages: &Packages, progress: &Progress) -> Result<(), InstallError> {
+        if self.left_to_uv.is_empty() {
+            return Ok(());
+        }
+        let list = self.dir.join("rest.txt");
+        fs::write_atomic(&list, Packages::requirements(&packages.0))?;
+        let command =
+            self.uv(&["pip", "install", "--no-deps", "--require-hashes", "--requirement"], WHEELS)?;
+        self.run(&command.arg(&list), &self.left_to_uv, progress)
+    }
+
     /// Without hashes: each file was hashed as it came, nothing but those files is offered, and uv would hash them once
     /// more, one after the other (measured with 3.1 GB: 27 instead of 19 seconds).
     fn unpacking(&self, from: &str) -> Result<CommandSpec, InstallError> {

@@ -22,13 +22,19 @@ pub(crate) struct PackageIndex {
     pub(crate) server: FileServer,
     /// The digests of what is offered, by their paths on the server.
     pub(crate) digests: BTreeMap<String, Sha256>,
+    sizes: BTreeMap<String, u64>,
     packages: Vec<(String, Vec<String>)>,
 }
 
 impl PackageIndex {
     /// With everything that the small repositories of `setup_whole` require.
     pub(crate) fn start() -> Self {
-        let mut index = Self { server: FileServer::start(), digests: BTreeMap::new(), packages: vec![] };
+        let mut index = Self {
+            server: FileServer::start(),
+            digests: BTreeMap::new(),
+            sizes: BTreeMap::new(),
+            packages: vec![],
+        };
         let torch = [
             ("torch/__init__.py", TORCH),
             ("torch/cuda.py", "def is_available():\n    return False\n"),
@@ -49,6 +55,11 @@ impl PackageIndex {
 
     pub(crate) fn url(&self) -> String {
         self.server.url("/simple")
+    }
+
+    /// Bytes of what is offered at this path.
+    pub(crate) fn size(&self, path: &str) -> u64 {
+        self.sizes[path]
     }
 
     /// Offers a wheel for every Python with these files.
@@ -81,6 +92,7 @@ impl PackageIndex {
     fn offer(&mut self, name: &str, file: &str, content: Vec<u8>, metadata: Option<String>) {
         let digest = Sha256::of(&content);
         let path = format!("/files/{file}");
+        self.sizes.insert(path.clone(), content.len() as u64);
         let url = self.server.file(&path, content);
         self.digests.insert(path, digest);
         let mut link = format!("<a href=\"{url}#sha256={digest}\"");
