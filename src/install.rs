@@ -26,6 +26,7 @@ pub mod requirements;
 pub mod schedule;
 mod space;
 pub mod step;
+mod sweep;
 pub mod torch;
 pub mod update;
 pub mod uv;
@@ -41,10 +42,8 @@ use crate::{
     error::in_one_line,
     output::{Event, Line, Waiting, size},
     platform::{
-        checkpoint::{Checkpoint, reach},
         clock::Stopwatch,
-        fs::{self, FsError},
-        gpu,
+        fs, gpu,
         lock::{Lock, LockError, Wait},
     },
     workspace::{
@@ -73,6 +72,7 @@ use self::{
 };
 
 pub use error::InstallError;
+pub use sweep::leftovers;
 
 /// What a workspace is set up for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -128,8 +128,7 @@ pub struct Setup<'a> {
     site: &'a Site,
     purpose: &'static str,
     steps: Vec<Box<dyn Step + 'a>>,
-    /// Where it must not change, whichever steps take part.
-    lock: Option<LockStep<'a>>,
+    lock_step: LockStep<'a>,
     /// Likewise.
     venv: Venv<'a>,
     choice: Choice,
@@ -182,10 +181,9 @@ impl<'a> Setup<'a> {
         let ids: Vec<StepId> = steps.iter().map(|it| it.id()).collect();
         selection.check(&ids)?;
         steps.retain(|it| selection.includes(&it.id()));
-        let lock =
-            if site.policy == Policy::Locked { Some(lock_step(site, wish, choice.profile)?) } else { None };
+        let lock_step = lock_step(site, wish, choice.profile)?;
         let venv = environment(site, wish, choice.profile)?;
-        Ok(Self { site, purpose: wanted, steps, lock, venv, choice })
+        Ok(Self { site, purpose: wanted, steps, lock_step, venv, choice })
     }
 
     /// Which torch it is to be, and why.
@@ -198,10 +196,19 @@ impl<'a> Setup<'a> {
     /// # Errors
     /// Where the lock must not change and would.
     pub fn plan(&self) -> Result<Vec<Planned>, InstallError> {
-        if let Some(lock) = &self.lock {
-            lock.confirm()?;
+        // Whichever steps take part.
+        if self.site.policy == Policy::Locked {
+            self.lock_step.confirm()?;
         }
         Ok(plan::plan(&step::observe(&self.steps)?))
+    }
+
+    /// What its lock is to hold is known, and nothing has to be resolved.
+    ///
+    /// # Errors
+    /// When what is locked cannot be read.
+    pub fn knows_its_lock(&self) -> Result<bool, InstallError> {
+        self.lock_step.knows_all()
     }
 
     /// The environment that this setup makes.
@@ -241,7 +248,7 @@ impl<'a> Setup<'a> {
         let pending = is_news || plan.iter().any(|it| it.pending);
         let venv_is_there = plan.iter().any(|it| it.step == StepId::Venv && !it.pending);
         let has_downloads_to_go = venv_is_there && self.venv.has_downloads_to_go();
-        if !pending && !has_downloads_to_go && self.leftovers()?.is_empty() {
+        if !pending && !has_downloads_to_go && leftovers(&self.site.workspace)?.is_empty() {
             return Ok(done(0));
         }
         let lock = match self.lock(if pending { if_locked } else { IfLocked::Fail }) {
@@ -276,10 +283,7 @@ impl<'a> Setup<'a> {
     }
 
     fn work(&self) -> Result<usize, InstallError> {
-        for leftover in self.leftovers()? {
-            fs::remove_tree(&leftover)?;
-            reach(Checkpoint::LeftoverRemoved);
-        }
+        sweep::sweep(self.site)?;
         // Another setup may have finished between the look and the lock.
         let plan = self.plan()?;
         if plan.iter().any(|it| it.pending && it.step == StepId::Venv) {
@@ -311,10 +315,6 @@ impl<'a> Setup<'a> {
         }
     }
 
-    fn leftovers(&self) -> Result<Vec<PathBuf>, FsError> {
-        leftovers(&self.site.workspace)
-    }
-
     fn mark_purpose(&self) -> Result<(), InstallError> {
         if purpose_of(&self.site.workspace).is_none() {
             let path = receipt::loose(&self.site.workspace.internal(), PURPOSE);
@@ -323,20 +323,6 @@ impl<'a> Setup<'a> {
         }
         Ok(())
     }
-}
-
-/// What setups that were killed left behind: half an environment is gigabytes. For who holds the setup's lock.
-pub fn leftovers(workspace: &Workspace) -> Result<Vec<PathBuf>, FsError> {
-    let of_copy = ["", "receipts", "derived"].map(|name| workspace.records().join(name));
-    let shared = [workspace.root().to_owned(), workspace.tools()];
-    let shared = if workspace.is_live() { &shared[..] } else { &[] };
-    let dirs = [shared, &[workspace.vendor(), workspace.libs()], &of_copy].concat();
-    let found = dirs.iter().map(|dir| fs::leftovers(dir)).collect::<Result<Vec<_>, _>>()?;
-    // Where downloads were before they were shared.
-    let downloads = workspace.internal().join("downloads");
-    let downloads = Some(downloads).filter(|it| workspace.is_live() && fs::exists(it));
-    let bundles = if workspace.is_live() { bundle::abandoned(workspace)? } else { vec![] };
-    Ok(found.into_iter().flatten().chain(downloads).chain(bundles).collect())
 }
 
 /// The name of the receipt that says what a workspace is for.

@@ -38,13 +38,12 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
     if args.upgrade {
         site.sources = sources::Sources::load(&settings)?;
     }
-    let (purpose, mut only) = if demo::is_its_own(&settings) {
+    let (purpose, needs) = if demo::is_its_own(&settings) {
         (demo::PURPOSE, vec![])
     } else {
         let lists = Rules::load()?.precedence;
         (Purpose::Trainer { wanted: vec![] }, [lists, vec![StepId::Requirements.to_string()]].concat())
     };
-    only.extend([StepId::Uv, StepId::Python, StepId::Lock].map(|it| it.to_string()));
     let wish = Wish {
         purpose,
         profile: setup::profile(settings.torch.profile.as_deref())?,
@@ -57,6 +56,13 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
             (false, false) => Scope::Everywhere,
         },
     };
+    let lock = || vec![StepId::Lock.to_string()];
+    let mut only = lock();
+    // What was locked for these sources, by whomever, needs neither checkouts nor a Python to be written down.
+    if args.check || !Setup::new(&site, &wish, &Selection { only: lock(), skip: vec![] })?.knows_its_lock()? {
+        only.extend(needs);
+        only.extend([StepId::Uv, StepId::Python].map(|it| it.to_string()));
+    }
     let setup = Setup::new(&site, &wish, &Selection { only, skip: vec![] })?;
     if args.check {
         setup.plan()?;

@@ -1,5 +1,6 @@
 //! The step that keeps `dpgui.lock` true, and the locks that the other steps read.
 
+mod difference;
 mod error;
 pub mod resolve;
 
@@ -22,7 +23,7 @@ use crate::{
 };
 
 pub use self::error::LockedError;
-use self::resolve::Resolver;
+use self::{difference::difference, resolve::Resolver};
 use super::{
     InstallError,
     offline::Missing,
@@ -279,6 +280,11 @@ impl Lock<'_> {
         }
     }
 
+    /// What it is to hold is locked already, by the user or by us.
+    pub fn knows_all(&self) -> Result<bool, InstallError> {
+        Ok(self.scope != Scope::Upgrade && self.desired(&self.site.locks()?)?.is_some())
+    }
+
     fn resolve(&self, turn: &Turn) -> Result<LockFile, InstallError> {
         let mut locks = self.site.locks()?;
         if self.scope == Scope::Upgrade {
@@ -345,8 +351,7 @@ impl Step for Lock<'_> {
 
     /// Written from what is known, it asks nobody.
     fn cost(&self) -> Cost {
-        let is_known = self.site.locks().and_then(|it| self.desired(&it)).is_ok_and(|it| it.is_some());
-        if is_known && self.scope != Scope::Upgrade { Cost::NONE } else { Cost::default() }
+        if self.knows_all().unwrap_or(false) { Cost::NONE } else { Cost::default() }
     }
 
     fn missing(&self) -> Result<Vec<Missing>, InstallError> {
@@ -376,25 +381,6 @@ impl Step for Lock<'_> {
         };
         Ok(format!("{environments} and {sources} sources in `dpgui.lock`"))
     }
-}
-
-/// What in `own` is not as in `desired`, by its name in the file.
-fn difference(desired: &LockFile, own: &LockFile) -> Option<String> {
-    fn other<K: Ord + ToString, V: PartialEq>(
-        table: &str,
-        desired: &BTreeMap<K, V>,
-        own: &BTreeMap<K, V>,
-    ) -> Option<String> {
-        let key = desired.keys().chain(own.keys()).find(|it| desired.get(it) != own.get(it))?;
-        Some(format!("{table}.{}", key.to_string()))
-    }
-    let named = |differs: bool, name: &str| differs.then(|| name.to_owned());
-    other("repositories", &desired.repositories, &own.repositories)
-        .or_else(|| other("archives", &desired.archives, &own.archives))
-        .or_else(|| named(desired.requirements != own.requirements, "requirements"))
-        .or_else(|| named(desired.rules != own.rules, "rules"))
-        .or_else(|| other("python", &desired.python, &own.python))
-        .or_else(|| named(desired != own, "version"))
 }
 
 #[cfg(test)]

@@ -198,3 +198,25 @@ fn a_frozen_lock_without_this_environment_is_an_error_before_anything_is_done() 
         assert!(!second.path("w/.dpgui").exists(), "nothing was touched");
     }
 }
+
+#[test]
+fn what_dpgui_has_locked_itself_needs_no_network_no_checkout_and_no_python() {
+    let mut sandbox = Sandbox::new();
+    // Whoever asked somebody would get no answer.
+    for name in ["HTTPS_PROXY", "HTTP_PROXY", "https_proxy", "http_proxy"] {
+        sandbox.env(name, "http://127.0.0.1:9");
+    }
+    sandbox.env("PATH", "/nowhere");
+    let said = sandbox.dpgui(&["lock"]).ok();
+    let lock = lock_of(&sandbox);
+    for environment in
+        ["trainer-cu13-x86_64-cp312", "trainer-cu12-x86_64-cp312", "trainer-cu13-aarch64-cp312"]
+    {
+        assert!(lock.contains(&format!("[python.{environment}]")), "{environment}: {said}");
+    }
+    assert!(!sandbox.path("w/vendor").exists() && !sandbox.path("w/tools").exists(), "{said}");
+    sandbox.dpgui(&["lock", "--check"]).ok();
+    let again = sandbox.dpgui(&["lock"]).ok();
+    assert!(again.stderr.contains("nothing to do"), "{again}");
+    assert_eq!(lock_of(&sandbox), lock);
+}
