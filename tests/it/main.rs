@@ -35,6 +35,7 @@ mod looking_after;
 mod nodes;
 mod odd_machines;
 mod offline;
+mod page_build;
 mod private_index;
 mod queue;
 mod repair;
