@@ -1,4 +1,5 @@
-//! The one stream of what is going on: the whole state to whoever comes, then what changes.
+//! The one stream of what is going on: the whole state to whoever comes, then what changes. What commands say, which can be
+//! much, goes to those pages alone that have asked for it.
 
 use std::{collections::HashMap, pin::pin};
 
@@ -10,7 +11,7 @@ use axum::{
     },
     response::Response,
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{
     App,
@@ -23,6 +24,21 @@ use super::{
 
 /// Events of a job that go out at once.
 const BATCH: usize = 500;
+
+/// What a page says: the jobs whose events it wants, each from which one on. The last word counts.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Word {
+    jobs: HashMap<String, usize>,
+}
+
+/// What a page is told of jobs.
+#[derive(Default)]
+struct Telling {
+    wanted: HashMap<String, usize>,
+    /// Of each job how far it was read.
+    readers: HashMap<String, (Events, usize)>,
+}
 
 /// The page has gone.
 struct Gone;
@@ -52,14 +68,14 @@ async fn serve(
     watcher.jobs.mark_changed();
     watcher.sample.mark_changed();
     let (mut ended, mut over) = (pin!(session.ended()), pin!(app.over.cancelled()));
-    let mut readers: HashMap<String, (Events, usize)> = HashMap::new();
+    let mut telling = Telling::default();
     loop {
         let news = tokio::select! {
             Ok(()) = watcher.runs.changed() => News::Runs { runs: watcher.runs.borrow_and_update().clone() },
             Ok(()) = watcher.queue.changed() => News::Queue { queue: watcher.queue.borrow_and_update().clone() },
             Ok(()) = watcher.jobs.changed() => {
                 let jobs = watcher.jobs.borrow_and_update().clone();
-                tell_of_jobs(app, &mut socket, &jobs, &mut readers).await?;
+                telling.tell(app, &mut socket, &jobs).await?;
                 News::Jobs { jobs }
             }
             Ok(()) = watcher.sample.changed() => match watcher.sample.borrow_and_update().clone() {
@@ -67,6 +83,13 @@ async fn serve(
                 None => continue,
             },
             said = socket.recv() => match said {
+                Some(Ok(Message::Text(text))) => {
+                    if let Ok(Word { jobs }) = serde_json::from_str(&text) {
+                        telling.want(jobs);
+                        watcher.jobs.mark_changed();
+                    }
+                    continue;
+                }
                 Some(Ok(_)) => continue,
                 Some(Err(_)) | None => return Err(Gone),
             },
@@ -83,48 +106,41 @@ async fn serve(
     }
 }
 
-/// What the jobs have said since the last time. Those that were over before the page came are read by whoever wants to.
-async fn tell_of_jobs(
-    app: &App,
-    socket: &mut WebSocket,
-    jobs: &[Job],
-    readers: &mut HashMap<String, (Events, usize)>,
-) -> Result<(), Gone> {
-    readers.retain(|id, _| jobs.iter().any(|it| it.id == *id));
-    for job in jobs {
-        let running = job.state == JobState::Running;
-        if !running && !readers.contains_key(&job.id) {
-            continue;
-        }
-        let (mut events, mut from) = match readers.remove(&job.id) {
-            Some(known) => known,
-            None => match app.jobs.reader(&job.id) {
-                Ok(events) => (events, 0),
-                Err(_) => continue,
-            },
-        };
-        loop {
-            let Ok((reader, found)) = aside(move || {
-                let found = events.next(BATCH)?;
-                Ok((events, found))
-            })
-            .await
-            else {
-                return Ok(());
-            };
-            events = reader;
-            if found.is_empty() {
-                break;
-            }
-            let count = found.len();
-            say(socket, &News::JobEvents { job: job.id.clone(), from, events: found }).await?;
-            from += count;
-        }
-        if running {
-            readers.insert(job.id.clone(), (events, from));
-        }
+impl Telling {
+    fn want(&mut self, wanted: HashMap<String, usize>) {
+        self.readers.retain(|id, _| wanted.contains_key(id));
+        self.wanted = wanted;
     }
-    Ok(())
+
+    /// What the jobs that the page looks at have said since the last time.
+    async fn tell(&mut self, app: &App, socket: &mut WebSocket, jobs: &[Job]) -> Result<(), Gone> {
+        for job in jobs {
+            let Some(first) = self.wanted.get(&job.id) else { continue };
+            let (mut events, mut from) = match self.readers.remove(&job.id) {
+                Some(known) => known,
+                None => match app.jobs.reader(&job.id).and_then(|it| it.after(*first)) {
+                    Ok(events) => (events, *first),
+                    Err(_) => continue,
+                },
+            };
+            while job.state == JobState::Running || from < job.events {
+                let read = aside(move || {
+                    let found = events.next(BATCH)?;
+                    Ok((events, found))
+                });
+                let Ok((reader, found)) = read.await else { return Ok(()) };
+                events = reader;
+                if found.is_empty() {
+                    break;
+                }
+                let count = found.len();
+                say(socket, &News::JobEvents { job: job.id.clone(), from, events: found }).await?;
+                from += count;
+            }
+            self.readers.insert(job.id.clone(), (events, from));
+        }
+        Ok(())
+    }
 }
 
 async fn say(socket: &mut WebSocket, news: &impl Serialize) -> Result<(), Gone> {

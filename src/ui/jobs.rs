@@ -223,6 +223,19 @@ impl Events {
         Self { file: folder.join("events.jsonl"), at: 0 }
     }
 
+    /// Without the first `count`.
+    pub fn after(mut self, count: usize) -> Answer<Self> {
+        let file = fs::open(&self.file)?;
+        let mut reader = BufReader::new(file);
+        let mut line = vec![];
+        for _ in 0..count {
+            line.clear();
+            let failed = fs::context("read", &self.file);
+            self.at += reader.read_until(b'\n', &mut line).map_err(failed)? as u64;
+        }
+        Ok(self)
+    }
+
     /// Those that are new, at most `limit`. A line that is not whole yet waits for the next time.
     pub fn next(&mut self, limit: usize) -> Answer<Vec<Value>> {
         let mut file = fs::open(&self.file)?;

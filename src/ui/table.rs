@@ -54,7 +54,12 @@ fn machines(r: &mut Routes) {
     r.get("/api/samples", "What the machine did in the last hour", machine::samples);
     let news = Success::Stream(r.schemas.subschema_for::<News>());
     let events = (READ, "/api/events");
-    r.own::<Nothing, _, _>(events, "What is going on, and what changes", news, events::follow);
+    r.own::<Nothing, _, _>(
+        events,
+        "What is going on, and what changes; `{\"jobs\":{\"ID\":0}}` asks for what a command says",
+        news,
+        events::follow,
+    );
 }
 
 fn commands(r: &mut Routes) {

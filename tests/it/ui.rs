@@ -328,19 +328,31 @@ fn what_a_job_fails_with_is_the_terminals_error() {
     let said = lab.sandbox.dpgui(&["data", "check", "configs/bad.toml", "--list", "all"]);
     let message = ended["error"]["message"].as_str().expect("a message");
     assert!(said.stderr.contains(message), "{message}: {said}");
-    // Whoever watches sees its events too, numbered without a hole.
-    let mut seen = BTreeMap::new();
-    until("its end is told", || match next(&mut news) {
-        Frame::Said(it) if it["type"] == "job-events" => {
-            for (at, event) in it["events"].as_array()?.iter().enumerate() {
-                seen.insert(it["from"].as_u64()? + at as u64, event["event"].clone());
+    // Whoever looks at it sees its events too, from the one on that he lacks, numbered without a hole; nobody else does.
+    let count = ended["events"].as_u64().expect("a number");
+    assert!(count > 0, "{ended}");
+    for first in [0, count - 1] {
+        let word = json!({ "jobs": { job["id"].as_str().expect("an id"): first } }).to_string();
+        let mut looking = served.stream("/api/events");
+        looking.send(word.into()).expect("sent");
+        let mut seen = BTreeMap::new();
+        until("all of it is told", || {
+            if let Frame::Said(it) = next(&mut looking)
+                && it["type"] == "job-events"
+            {
+                for (at, event) in it["events"].as_array()?.iter().enumerate() {
+                    seen.insert(it["from"].as_u64()? + at as u64, event["event"].clone());
+                }
             }
-            None
-        }
+            (seen.len() as u64 == count - first).then_some(())
+        });
+        assert!(seen.keys().copied().eq(first..count), "{seen:?}");
+    }
+    until("its end is told", || match next(&mut news) {
+        Frame::Said(it) if it["type"] == "job-events" => panic!("nobody asked: {it}"),
         Frame::Said(it) if it["type"] == "jobs" => (it["jobs"][0]["state"] == "failed").then_some(()),
         _ => None,
     });
-    assert!(seen.keys().copied().eq(0..seen.len() as u64), "{seen:?}");
     for wrong in
         [json!({}), json!({ "kind": "sh", "command": "id" }), json!({ "kind": "setup", "args": ["x"] })]
     {

@@ -31,6 +31,18 @@ export function follow(client: QueryClient): () => void {
   let socket: WebSocket | null = null;
   let timer: ReturnType<typeof setTimeout> | undefined;
   let [tries, over] = [0, false];
+  /** The jobs that this page was said to look at. */
+  let told = "";
+
+  /** What commands say comes for those alone that somebody looks at here, from where this page is. */
+  const tell = () => {
+    const jobs = lookedAt(client);
+    const names = Object.keys(jobs).sort().join();
+    if (names === told || socket?.readyState !== WebSocket.OPEN) return;
+    told = names;
+    socket.send(JSON.stringify({ jobs }));
+  };
+  const unsubscribe = client.getQueryCache().subscribe(tell);
 
   const connect = () => {
     socket = new WebSocket(`${location.origin.replace(/^http/, "ws")}/api/events`);
@@ -40,6 +52,8 @@ export function follow(client: QueryClient): () => void {
       // What was missed meanwhile is asked for again; the stream itself brings runs, jobs and the queue.
       if (link === "lost") void client.invalidateQueries();
       setLink("live");
+      told = "";
+      tell();
     };
     socket.onmessage = ({ data }) => {
       tries = 0;
@@ -63,11 +77,21 @@ export function follow(client: QueryClient): () => void {
   connect();
   return () => {
     over = true;
+    unsubscribe();
     clearTimeout(timer);
     document.removeEventListener("visibilitychange", hurry);
     socket?.close();
     setLink("connecting");
   };
+}
+
+/** The jobs whose events are shown somewhere, with how many of them are there. */
+function lookedAt(client: QueryClient): Record<string, number> {
+  const shown = client.getQueryCache().findAll({ queryKey: ["job"], type: "active" });
+  return Object.fromEntries(shown.flatMap(({ queryKey, state }) => {
+    const log = state.data as JobLog | undefined;
+    return log ? [[String(queryKey[1]), log.next]] : [];
+  }));
 }
 
 /** Brings what happened into the cache. */

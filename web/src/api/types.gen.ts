@@ -98,7 +98,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** What is going on, and what changes */
+        /** What is going on, and what changes; `{"jobs":{"ID":0}}` asks for what a command says */
         get: operations["get-api-events"];
         put?: never;
         post?: never;

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { baseName, bytes, compact, count, duration, figure, moment, pace, percent, plural } from "./format";
+import { baseName, brief, bytes, compact, count, duration, figure, moment, pace, percent, plural } from "./format";
 
 test("sizes have three digits and a binary unit", () => {
   const sizes = [0, 1023, 1024, 1536, 20 * 1024 ** 2, 700 * 1024 ** 3, 5000 * 1024 ** 4, null];
@@ -41,4 +41,8 @@ test("small things", () => {
   expect([percent(1, 4), percent(5, 4), percent(1, 0), percent(null, 4)]).toEqual([25, 100, null, null]);
   expect(baseName("/a/b.toml")).toBe("b.toml");
   expect([plural(1, "run"), plural(2, "run")]).toEqual(["1 run", "2 runs"]);
+});
+
+test("what took less than a second is told in parts of one", () => {
+  expect([0.001, 0.031, 0.5, 4.26, 200].map(brief)).toEqual(["< 0.01s", "0.03s", "0.50s", "4.3s", duration(200)]);
 });

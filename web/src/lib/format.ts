@@ -75,3 +75,10 @@ export function moment(text: string | null | undefined, now: Date = new Date()):
 export const baseName = (path: string) => path.slice(path.lastIndexOf("/") + 1);
 
 export const plural = (it: number, one: string, many = `${one}s`) => `${count(it)} ${it === 1 ? one : many}`;
+
+/** A time that may be less than a second: `0.03s`, `4.2s`, `3m 20s`. */
+export function brief(seconds: number): string {
+  if (seconds < 0.01) return "< 0.01s";
+  if (seconds < 10) return `${seconds.toFixed(seconds < 1 ? 2 : 1)}s`;
+  return duration(seconds);
+}

@@ -14,8 +14,8 @@ test("a plan and what happens then make the state of each step", () => {
     { event: "progress", what: "node", bytes: 5, total: 10, doing: "unpacking" },
     { event: "step-done", step: "uv", what: "uv 2", seconds: 1.5 },
   ]);
-  expect(it.steps.map((step) => [step.id, step.state, step.what, step.far?.bytes ?? null])).toEqual([
-    ["node", "running", "node 1", 5], ["uv", "done", "uv 2", null], ["farm", "there", "farm 1", null],
+  expect(it.steps.map((step) => [step.id, step.state, step.what, step.far?.bytes ?? null, step.seconds])).toEqual([
+    ["node", "running", "node 1", 5, null], ["uv", "done", "uv 2", null, 1.5], ["farm", "there", "farm 1", null, null],
   ]);
   expect([it.total, it.torch]).toEqual([{ bytes: 20, disk: 40, free: 100 }, { because: "no GPU", warning: null }]);
 });
@@ -35,8 +35,9 @@ test("events have a line where people read them", () => {
     { event: "progress", what: "venv", bytes: 1024, total: 2048, doing: "torch" },
     { event: "step-started", step: "uv", why: "not installed" },
     { event: "plan-total" },
+    { event: "step-done", step: "farm", what: "24 links", seconds: 0.0312 },
   ];
-  expect(events.map(lineOf)).toEqual(["venv: 1.00 KiB of 2.00 KiB torch", "uv: not installed", null]);
+  expect(events.map(lineOf)).toEqual(["venv: 1.00 KiB of 2.00 KiB torch", "uv: not installed", null, "farm: 24 links, in 0.03s"]);
 });
 
 test("what a setup has done counts until a later plan is whole", () => {

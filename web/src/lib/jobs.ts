@@ -1,9 +1,11 @@
 // What a command says while it works, as the page shows it. The shapes are those of `dpgui --json`.
 import type { Job, JobEvent } from "../api/types";
-import { bytes } from "./format";
+import { bytes, brief } from "./format";
 
 const text = (it: unknown): string => (typeof it === "string" ? it : "");
 const number = (it: unknown): number | null => (typeof it === "number" ? it : null);
+
+const took = (seconds: number | null) => (seconds === null ? "" : `, in ${brief(seconds)}`);
 
 /** One line about an event, `null` if it is not for people to read one by one. */
 export function lineOf(it: JobEvent): string | null {
@@ -11,7 +13,7 @@ export function lineOf(it: JobEvent): string | null {
     case "step-started":
       return `${text(it.step)}: ${text(it.why)}`;
     case "step-done":
-      return `${text(it.step)}: ${text(it.what)}`;
+      return `${text(it.step)}: ${text(it.what)}${took(number(it.seconds))}`;
     case "step-failed":
     case "warning":
       return text(it.message);
@@ -35,6 +37,8 @@ export type Step = {
   /** How far it is, of what. */
   far: { bytes: number; total: number } | null;
   doing: string;
+  /** What it took, once it is done (s). */
+  seconds: number | null;
 };
 
 export type SetupState = {
@@ -50,7 +54,7 @@ export function setupState(events: JobEvent[]): SetupState {
   const steps = new Map<string, Step>();
   const it: SetupState = { steps: [], total: null, overall: null, torch: null, warnings: [] };
   const step = (id: string): Step => {
-    const known = steps.get(id) ?? { id, state: "pending", what: "", why: "", bytes: null, far: null, doing: "" };
+    const known = steps.get(id) ?? { id, state: "pending", what: "", why: "", bytes: null, far: null, doing: "", seconds: null };
     steps.set(id, known);
     return known;
   };
@@ -68,10 +72,10 @@ export function setupState(events: JobEvent[]): SetupState {
         it.torch = { because: text(event.because), warning: text(event.warning) || null };
         break;
       case "step-started":
-        Object.assign(step(text(event.step)), { state: "running", why: text(event.why) });
+        Object.assign(step(text(event.step)), { state: "running", why: text(event.why), seconds: null });
         break;
       case "step-done":
-        Object.assign(step(text(event.step)), { state: "done", what: text(event.what), far: null, doing: "" });
+        Object.assign(step(text(event.step)), { state: "done", what: text(event.what), far: null, doing: "", seconds: number(event.seconds) });
         break;
       case "step-failed":
         Object.assign(step(text(event.step)), { state: "failed", doing: text(event.message) });

@@ -4,7 +4,7 @@ import { ErrorNote } from "../../components/ErrorNote";
 import { Meter } from "../../components/Meter";
 import { Panel } from "../../components/Panel";
 import { Prose } from "../../components/Prose";
-import { bytes, duration, percent, plural } from "../../lib/format";
+import { bytes, duration, percent, plural, brief } from "../../lib/format";
 import type { Step } from "../../lib/jobs";
 import type { SetupView } from "./useSetup";
 
@@ -46,6 +46,7 @@ export function Setup({ setup: { state, missing, refused, running, last, start }
                 {it.state === "failed" && <p className="small bad"><Prose text={it.doing} /></p>}
                 {it.state === "running" && <Meter value={it.far && percent(it.far.bytes, it.far.total)} label={it.id} />}
               </div>
+              {it.state === "done" && it.seconds !== null && <span className="small muted nowrap">in {brief(it.seconds)}</span>}
               {it.state === "pending" && it.bytes !== null && it.bytes > 0 && <span className="small muted nowrap">{bytes(it.bytes)}</span>}
             </li>
           ))}
