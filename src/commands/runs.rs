@@ -9,8 +9,7 @@ use crate::{
     diagnosis::Diagnosis,
     error::Error,
     output::{Mode, size, table::table},
-    platform::clock,
-    run::{Outcome, RunDir, RunError, RunId, sight::LastStep, state::RunState},
+    run::{RunDir, RunError, RunId, brief::Brief, state::RunState},
 };
 
 use super::Context;
@@ -72,26 +71,18 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
 
 /// `None` for a damaged one, of which was said so already.
 fn row(dir: &RunDir) -> Option<Row> {
-    let snapshot = dir.snapshot().ok()?;
-    // To the millisecond, which the id is not.
-    let started = dir.spec().ok()?.created;
-    let (state, updated, last, diagnosis) = match snapshot {
-        Some(it) => (it.state, it.updated, it.last_step, it.diagnosis),
-        None => (RunState::Starting, started, None, None),
-    };
-    let ended = state.outcome().is_some();
-    let until = if ended { updated } else { clock::now() };
+    let run = Brief::of(dir).ok()?;
     Some(Row {
         id: dir.id().clone(),
-        state: state.word(),
-        began: state != RunState::Queued && state.outcome() != Some(&Outcome::Withdrawn),
-        details: state,
-        step: last.map(|it: LastStep| it.step),
-        loss: last.and_then(|it| it.loss),
-        started,
-        seconds: until.duration_since(started).as_secs_f64().max(0.0),
-        ended,
-        diagnosis,
+        state: run.state.word(),
+        step: run.step,
+        loss: run.loss,
+        started: run.spec.created,
+        began: run.began(),
+        seconds: run.seconds(),
+        ended: run.is_over(),
+        details: run.state,
+        diagnosis: run.diagnosis,
     })
 }
 

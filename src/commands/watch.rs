@@ -79,7 +79,10 @@ fn on_screen(context: &Context, dir: &RunDir) -> Result<Left, Error> {
     let mut prompt = Prompt::default();
     loop {
         match screen.next() {
-            Happening::Tick => look.refresh()?,
+            Happening::Tick => {
+                look.refresh()?;
+                look.find_what_it_waits_for();
+            }
             Happening::Resized => {}
             Happening::Ended(signal) => return Ok(Left::Signalled(signal)),
             Happening::Key(key) => match prompt.press(key) {

@@ -146,6 +146,13 @@ impl Look {
         &self.scene
     }
 
+    /// Finds out what a queued run waits for, for those who show it: it is a look at the locks of all.
+    pub fn find_what_it_waits_for(&mut self) {
+        if self.scene.doing == RunState::Queued.word() {
+            self.scene.waits_for = queue::waits_for(&self.dir);
+        }
+    }
+
     /// Looks after the run, as every reader does, and at all that is new.
     pub fn refresh(&mut self) -> Result<(), RunError> {
         adopt::adopt(&self.host, &self.dir)?;
@@ -174,9 +181,12 @@ impl Look {
             | RunState::Ended(_) => None,
         };
         scene.waits_for = match state {
-            RunState::Queued => queue::waits_for(&self.dir),
             RunState::Waiting(waiting) => Some(next_try(waiting.again, updated)),
-            RunState::Starting | RunState::Running(_) | RunState::Stopping(_) | RunState::Ended(_) => None,
+            RunState::Queued
+            | RunState::Starting
+            | RunState::Running(_)
+            | RunState::Stopping(_)
+            | RunState::Ended(_) => None,
         };
         // The log says more than the state while it trains: saving, evaluating.
         scene.doing = match state {

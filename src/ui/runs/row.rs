@@ -7,10 +7,9 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{
-    diagnosis::Diagnosis,
     output::plain,
     platform::Host,
-    run::{Outcome, RunDir, RunId, scene::Look, sight::LastStep, state::RunState},
+    run::{Outcome, RunDir, RunId, brief::Brief, scene::Look, state::RunState},
     workspace::Workspace,
 };
 
@@ -109,32 +108,26 @@ impl RunRow {
 
 /// `None` for a damaged one.
 pub(super) fn row(dir: &RunDir) -> Option<RunRow> {
-    let snapshot = dir.snapshot().ok()?;
-    let spec = dir.spec().ok()?;
-    let (state, updated, last, diagnosis) = match snapshot {
-        Some(it) => (it.state, it.updated, it.last_step, it.diagnosis),
-        None => (RunState::Starting, spec.created, None, None),
-    };
-    let outcome = state.outcome().cloned();
-    let took = || updated.duration_since(spec.created).as_secs_f64().max(0.0);
+    let run = Brief::of(dir).ok()?;
+    let outcome = run.state.outcome();
     Some(RunRow {
         id: dir.id().to_string(),
         name: dir.id().name().as_str().to_owned(),
-        state: outcome.as_ref().map_or_else(|| state.word(), Outcome::word).to_owned(),
+        state: run.state.word().to_owned(),
         live: outcome.is_none(),
-        queued: state == RunState::Queued,
-        sentence: outcome.as_ref().map(Outcome::sentence),
-        diagnosis: diagnosis.filter(Diagnosis::is_known).map(|it| it.cause.into_owned()),
+        queued: run.state == RunState::Queued,
+        sentence: outcome.map(Outcome::sentence),
+        diagnosis: run.diagnosis.as_ref().filter(|it| it.is_known()).map(|it| it.cause.to_string()),
         epoch: None,
         epochs: None,
-        step: last.map(|it: LastStep| it.step),
-        total_steps: spec.total_steps(),
-        loss: last.and_then(|it| it.loss).filter(|it| it.is_finite()),
+        step: run.step,
+        total_steps: run.spec.total_steps(),
+        loss: run.loss,
         pace: None,
         left_seconds: None,
-        devices: spec.devices.to_string(),
-        config: spec.source.file_name().map(plain::name).unwrap_or_default(),
-        started: spec.created,
-        seconds: outcome.is_some().then(took),
+        devices: run.spec.devices.to_string(),
+        config: run.spec.source.file_name().map(plain::name).unwrap_or_default(),
+        started: run.spec.created,
+        seconds: run.is_over().then(|| run.seconds()),
     })
 }

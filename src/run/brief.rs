@@ -1,0 +1,56 @@
+//! A run in short, by its files alone: what every list of runs is made from.
+
+use jiff::Timestamp;
+
+use crate::{diagnosis::Diagnosis, platform::clock};
+
+use super::{RunError, dir::RunDir, outcome::Outcome, spec::Spec, state::RunState};
+
+#[derive(Clone, Debug)]
+pub struct Brief {
+    pub spec: Spec,
+    pub state: RunState,
+    pub step: Option<u64>,
+    /// `None` as well where it is not a number.
+    pub loss: Option<f64>,
+    /// Why it failed.
+    pub diagnosis: Option<Diagnosis>,
+    /// When the state was so.
+    updated: Timestamp,
+}
+
+impl Brief {
+    /// # Errors
+    /// When a file of it is damaged or not there.
+    pub fn of(dir: &RunDir) -> Result<Self, RunError> {
+        let snapshot = dir.snapshot()?;
+        let spec = dir.spec()?;
+        // Without a state it is being started.
+        let updated = snapshot.as_ref().map_or(spec.created, |it| it.updated);
+        let last = snapshot.as_ref().and_then(|it| it.last_step);
+        Ok(Self {
+            step: last.map(|it| it.step),
+            loss: last.and_then(|it| it.loss).filter(|it| it.is_finite()),
+            diagnosis: snapshot.as_ref().and_then(|it| it.diagnosis.clone()),
+            state: snapshot.map_or(RunState::Starting, |it| it.state),
+            updated,
+            spec,
+        })
+    }
+
+    /// How it ended is known, and nothing of it is left.
+    pub const fn is_over(&self) -> bool {
+        self.state.outcome().is_some()
+    }
+
+    /// It does not wait in the queue, and was not taken out of it.
+    pub fn began(&self) -> bool {
+        self.state != RunState::Queued && self.state.outcome() != Some(&Outcome::Withdrawn)
+    }
+
+    /// Seconds from its start, which `created` has to the millisecond, to its end or until now.
+    pub fn seconds(&self) -> f64 {
+        let until = if self.is_over() { self.updated } else { clock::now() };
+        until.duration_since(self.spec.created).as_secs_f64().max(0.0)
+    }
+}
