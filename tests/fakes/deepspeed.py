@@ -22,6 +22,7 @@ What it does is chosen by environment variables, all optional:
     FAKE_HANG=N        nothing happens any more after step N
     FAKE_CLAIM=FOLDER  a file there for each device while it is used; `clash` tells of two that used one at once
     FAKE_ALL=yes       every rank says at which step it is
+    FAKE_LEDGER=FILE   all that rank 0 has printed, there as soon as it is written
     FAKE_GREET=yes     every rank says who it is, and the launcher that it has ended
 """
 
@@ -45,7 +46,16 @@ def knob(name, default=""):
 def say(text, end="\n"):
     # As `python -u` does it: the text and its end are two writes.
     for piece in filter(None, (text, end)):
-        os.write(1, piece.encode() if isinstance(piece, str) else piece)
+        written(piece.encode() if isinstance(piece, str) else piece)
+
+
+def written(piece):
+    count = os.write(1, piece)
+    if knob("LEDGER") and os.environ.get("RANK") == "0":
+        ledger = os.open(knob("LEDGER"), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        os.write(ledger, piece[:count])
+        os.close(ledger)
+    return count
 
 
 def option(args, name):
@@ -185,7 +195,7 @@ def show():
             piece = b"".join(b"%099d\n" % n for n in range(line, line + 500))
             line, count = line + 500, count - len(piece)
             while piece:
-                piece = piece[os.write(1, piece):]
+                piece = piece[written(piece):]
     if knob("PRINT") == "bars":
         for percent in range(101):
             say(f"\r{percent:3}%|{'#' * (percent // 10):10}| {percent}/100", end="")

@@ -5,6 +5,7 @@ use std::{
     fs::{self, File},
     io::Read,
     os::fd::OwnedFd,
+    path::Path,
     process::{Child, Stdio},
     thread,
     time::{Duration, Instant},
@@ -21,6 +22,12 @@ use crate::support::{
 
 /// For a run to end when all that is to happen to it has happened: it may ignore signals for that long.
 const PATIENCE: Duration = Duration::from_secs(90);
+
+/// For everybody to know that a run is over of which nobody lives any more.
+const KNOWN: Duration = Duration::from_secs(10);
+
+/// For the real DeepSpeed to start on a busy machine with two cores.
+const SLOW: Duration = Duration::from_mins(5);
 
 /// While it is there, the disk is full.
 const FULL: &str = "full";
@@ -42,6 +49,8 @@ enum Blow {
     /// For a moment the disk takes nothing below `runs`.
     FullDisk,
     Look,
+    /// Any process of the run is killed.
+    Any,
 }
 
 const BLOWS: [Blow; 15] = [
@@ -87,7 +96,9 @@ fn pick<T: Copy>(random: &mut Random, from: &[T]) -> T {
 fn drill(seed: u64, number: usize) {
     let mut random = Random(seed);
     let steps = 5 + random.below(40);
-    let bytes = pick(&mut random, &[0, 0, 300_000, 3_000_000]);
+    // In some, a process is killed in the middle of a flood: whatever it had written is in the log.
+    let is_about_last_bytes = random.below(4) == 0;
+    let bytes = if is_about_last_bytes { 3_000_000 } else { pick(&mut random, &[0, 0, 300_000, 3_000_000]) };
     let print = if bytes > 0 { "flood" } else { pick(&mut random, &["", "bars", "garbage"]) };
     let ignored = if random.below(12) == 0 { "INT" } else { "" };
     let daemon = if random.below(4) == 0 { "yes" } else { "" };
@@ -100,10 +111,17 @@ fn drill(seed: u64, number: usize) {
         ("IGNORE", ignored),
         ("DAEMON", daemon),
     ]);
+    let ledger = lab.sandbox.path("ledger");
+    lab.sandbox.env("FAKE_LEDGER", &ledger);
     // Small enough to be cut and compressed, large enough to lose nothing.
     lab.sandbox.write("w/dpgui.toml", "[logs]\nsegment = '256 KB'\n");
     let launcher = pick(&mut random, &["deepspeed", "deepspeed", "direct"]);
-    let blows: Vec<Blow> = (0..=random.below(4)).map(|_| pick(&mut random, &BLOWS)).collect();
+    let blows: Vec<Blow> = if is_about_last_bytes {
+        let killed = pick(&mut random, &["rank", "rank", "launcher"]);
+        vec![pick(&mut random, &[Blow::Look, Blow::Supervisor]), Blow::Process(killed)]
+    } else {
+        (0..=random.below(4)).map(|_| pick(&mut random, &BLOWS)).collect()
+    };
     let what = format!(
         "drill {number}, seed {seed}: {launcher}, {steps} steps, {print} {bytes}, -{ignored}, {blows:?}"
     );
@@ -129,6 +147,7 @@ fn drill(seed: u64, number: usize) {
         stalled.extend(strike(&lab, &run, *blow));
     }
     check(&lab, &run, &blows, &what);
+    has_last_bytes(&run, &ledger, &blows, &what);
     for mut child in stalled.into_iter().chain(closed) {
         let _ = child.kill();
         let _ = child.wait();
@@ -165,21 +184,32 @@ fn strike(lab: &Lab, run: &Run, blow: Blow) -> Option<Child> {
         Blow::Look => {
             lab.sandbox.dpgui(&["runs"]).ok();
         }
-        Blow::Supervisor | Blow::Both | Blow::Terminal => {}
+        Blow::Supervisor | Blow::Both | Blow::Terminal | Blow::Any => {}
     }
     None
 }
 
-fn check(lab: &Lab, run: &Run, blows: &[Blow], what: &str) {
+/// However long it takes to end, it does not look alive for long when it is not.
+fn has_ended(lab: &Lab, run: &Run, what: &str) {
     let since = Instant::now();
+    let mut gone: Option<Instant> = None;
     until_within(PATIENCE, what, || {
         // What nobody keeps any more is found by the next command, whichever it is.
         if since.elapsed() > Duration::from_secs(2) {
             lab.sandbox.dpgui(&["runs"]).ok();
         }
-        (!run.state()["ended"].is_null() && !run.is_supervised()).then_some(())
+        let is_over = !run.state()["ended"].is_null();
+        let nobody_lives = run.processes().is_empty();
+        gone = nobody_lives.then(|| gone.unwrap_or_else(Instant::now));
+        let in_time = is_over || gone.is_none_or(|it| it.elapsed() < KNOWN);
+        assert!(in_time, "{what}: for {KNOWN:?} nobody has lived, and it is {}", run.state());
+        (is_over && !run.is_supervised()).then_some(())
     });
     until_within(PATIENCE, what, || run.keepers().is_empty().then_some(()));
+}
+
+fn check(lab: &Lab, run: &Run, blows: &[Blow], what: &str) {
+    has_ended(lab, run, what);
     assert_eq!(run.processes(), [0_u32; 0], "{what}: somebody is left");
     assert!(lab.slot_is_free(), "{what}: somebody has its slot");
     let history = run.history();
@@ -188,7 +218,8 @@ fn check(lab: &Lab, run: &Run, blows: &[Blow], what: &str) {
     let numbers: Vec<_> = history.iter().map(|it| it["seq"].as_u64()).collect();
     assert_eq!(numbers, (1..=history.len() as u64).map(Some).collect::<Vec<_>>(), "{what}");
     let outcome = run.outcome()["outcome"].as_str().expect("a word").to_owned();
-    let only_watched = |blow: &Blow| !matches!(blow, Blow::Process(_) | Blow::Stop(_) | Blow::Both);
+    let only_watched =
+        |blow: &Blow| !matches!(blow, Blow::Process(_) | Blow::Stop(_) | Blow::Both | Blow::Any);
     // Where a keeper and its supervisor die together, a training may end with nobody there.
     let watched = !(blows.contains(&Blow::Both) || blows.contains(&Blow::Keeper));
     if blows.iter().all(only_watched) && watched {
@@ -197,10 +228,27 @@ fn check(lab: &Lab, run: &Run, blows: &[Blow], what: &str) {
     let log = String::from_utf8_lossy(&run.log()).into_owned();
     let gaps = named("gap");
     has_no_hole(&log, gaps, what);
-    if outcome == "completed" && gaps == 0 {
-        assert!(log.ends_with("TRAINING COMPLETE!\n"), "{what}: {}", &log[log.len().saturating_sub(200)..]);
-    }
     assert!(gaps == 0 || blows.contains(&Blow::FullDisk), "{what}: there was room");
+}
+
+/// Whatever a rank had written when it was killed is in the log, to the last byte. Two things are excepted: one that is
+/// interrupted in a write does not know itself how much of it was taken, and pipes that nobody has open any more, because
+/// their keeper was killed with the supervisor, take with them what is in them.
+fn has_last_bytes(run: &Run, ledger: &Path, blows: &[Blow], what: &str) {
+    let is_excepted = |it: &Blow| matches!(it, Blow::Stop(_) | Blow::Both | Blow::Keeper | Blow::FullDisk);
+    if blows.iter().any(is_excepted) {
+        return;
+    }
+    let written = fs::read(ledger).unwrap_or_default();
+    let is_complete = run.outcome()["outcome"] == "completed";
+    assert!(!is_complete || written.ends_with(b"TRAINING COMPLETE!\n"), "{what}: it has not said so");
+    let log = run.stream("rank0");
+    assert!(
+        log.starts_with(&written),
+        "{what}: of {} bytes that were written {} are there",
+        written.len(),
+        log.len()
+    );
 }
 
 /// What the trainer counts, it counts without a gap that is not written down, from the first to the last that is there.
@@ -233,6 +281,43 @@ fn on_terminal(lab: &Lab, args: &[&str]) -> (Child, File) {
         while matches!(drained.read(&mut bytes), Ok(1..)) {}
     });
     (child, terminal)
+}
+
+/// `DPGUI_TEST_REAL_DRILLS` is how many there are.
+#[test]
+fn the_same_holds_with_the_real_deepspeed() {
+    let count = std::env::var("DPGUI_TEST_REAL_DRILLS").map_or(2, |it| it.parse().expect("a number"));
+    let seed = seed();
+    println!("DPGUI_TEST_SEED={seed} DPGUI_TEST_REAL_DRILLS={count}");
+    for number in 0..count {
+        let mut random = Random(seed.wrapping_add(number));
+        let lab = Lab::with_deepspeed();
+        let launcher = pick(&mut random, &["deepspeed", "direct"]);
+        let said =
+            lab.sandbox.dpgui(&["train", "configs/demo.toml", "--detach", "--launcher", launcher]).ok();
+        let run = lab.run(said.stdout.trim());
+        // From its first processes on to some way into the training.
+        let far = pick(&mut random, &["", "steps: 1 ", "steps: 20 "]);
+        until_within(SLOW, far, || String::from_utf8_lossy(&run.log()).contains(far).then_some(()));
+        thread::sleep(Duration::from_millis(random.below(1000)));
+        let mut blows = vec![Blow::Supervisor];
+        blows.push(pick(&mut random, &[Blow::Stop(&["stop"]), Blow::Save, Blow::Any, Blow::Any]));
+        if blows.contains(&Blow::Save) {
+            blows.push(Blow::Stop(&["stop", "--now"]));
+        }
+        let what = format!("real drill {number}, seed {seed}: {launcher}, at `{far}`, {blows:?}");
+        for blow in &blows {
+            match blow {
+                // Which one depends on the number alone where the processes do.
+                Blow::Any => {
+                    let all = run.processes();
+                    kill(pick(&mut random, &all), "KILL");
+                }
+                other => drop(strike(&lab, &run, *other)),
+            }
+        }
+        check(&lab, &run, &blows, &what);
+    }
 }
 
 /// A run's end is told by its state alone, which a test may look at.
