@@ -49,6 +49,7 @@ pub mod state;
 pub mod status;
 pub mod stop;
 pub mod strangers;
+pub mod stuck;
 pub mod supervise;
 pub mod typed;
 pub mod vram;

@@ -64,10 +64,10 @@ pub struct Args {
     /// Try again after a failure that may pass, from the newest checkpoint, N times without a new one [default N: 3]
     #[arg(long, value_name = "on-failure[:N]", value_parser = restarts)]
     restart: Option<u32>,
-    /// When the loss is not a number for many steps: `keep` on or `stop`
+    /// When the loss is not a number for 10 steps (`nan-steps`): `keep` on or `stop`
     #[arg(long, value_name = "WHAT", default_value = "keep", hide_default_value = true)]
     on_nan: OnNan,
-    /// When nothing happens any more: `notify`, `stop` or `restart`
+    /// When nothing happens for 10 minutes (`stall-after` in `dpgui.toml`): `notify`, `stop` or `restart`
     #[arg(long, value_name = "WHAT", default_value = "notify", hide_default_value = true)]
     on_stall: OnStall,
     /// A command or an address that hears of the run's end and of what goes wrong; may be given several times
@@ -311,6 +311,9 @@ pub(super) fn announce(started: &Started, output: &Output) {
     for change in &started.changes {
         output.event(change);
     }
+    for will in spec.watchdog.announced() {
+        output.note(will);
+    }
     output.event(&Begun {
         run: started.dir.id(),
         folder: started.dir.path().to_owned(),
@@ -325,15 +328,18 @@ pub(super) fn announce(started: &Started, output: &Output) {
 /// What failed and, if the log says so, why; the end of the log for those who have not seen it.
 fn failure(dir: &RunDir, outcome: &Outcome, kind: Kind, seen: bool) -> Result<Error, Error> {
     let snapshot = dir.snapshot()?;
-    let known = snapshot.as_ref().and_then(|it| it.diagnosis.as_ref()).filter(|it| it.is_known());
-    if let Some(diagnosis) = known {
-        return Ok(explained(dir, outcome, kind, diagnosis));
+    let diagnosis = snapshot.as_ref().and_then(|it| it.diagnosis.as_ref());
+    if let Some(known) = diagnosis.filter(|it| it.is_known()) {
+        return Ok(explained(dir, outcome, kind, known));
     }
     let end = watch::last_words(dir, LAST_LINES)?;
     let cause = end.cause.as_deref().unwrap_or_default();
     let mut message = format!("the training {}", outcome.sentence());
     if !cause.is_empty() {
         message = format!("{message}: `{cause}`");
+    }
+    if diagnosis.is_some() {
+        message.push_str("; why is unknown to dpgui");
     }
     if !seen && !end.lines.is_empty() {
         message = format!("{message}; its last lines:\n{}", end.lines.join("\n"));
@@ -347,7 +353,8 @@ fn failure(dir: &RunDir, outcome: &Outcome, kind: Kind, seen: bool) -> Result<Er
     } else if lacks_module && !has_trained {
         "mend the environment with `dpgui setup`".to_owned()
     } else {
-        format!("see all of it with `dpgui logs {}`", dir.id())
+        let id = dir.id();
+        format!("see all of it with `dpgui logs {id}`, and what is known of it with `dpgui diagnose {id}`")
     };
     Ok(Error::new(kind, message).with_hint(hint))
 }

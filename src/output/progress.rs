@@ -39,7 +39,8 @@ pub struct Progress {
     output: Output,
     label: String,
     bar: ProgressBar,
-    last_said: Mutex<Stopwatch>,
+    /// When a line was due last; the next one is at once without it.
+    last_said: Mutex<Option<Stopwatch>>,
     /// The bytes come from somewhere else, and count in the overall sum.
     fetching: AtomicBool,
 }
@@ -75,7 +76,7 @@ impl Progress {
             output,
             label: label.to_owned(),
             bar,
-            last_said: Mutex::new(Stopwatch::start()),
+            last_said: Mutex::new(Some(Stopwatch::start())),
             fetching: AtomicBool::new(false),
         };
         progress.expect_no_bytes();
@@ -144,6 +145,13 @@ impl Progress {
         self.say_if_due();
     }
 
+    /// What comes next is said at once: where there is no bar, silence looks like a hang.
+    pub fn say_at_once(&self) {
+        if let Ok(mut last) = self.last_said.lock() {
+            *last = None;
+        }
+    }
+
     fn say_if_due(&self) {
         let every = match self.output.mode {
             Mode::Terminal { .. } => return,
@@ -151,10 +159,10 @@ impl Progress {
             Mode::Json => JSON_EVERY,
         };
         let Ok(mut last) = self.last_said.lock() else { return };
-        if last.elapsed() < every {
+        if last.is_some_and(|it| it.elapsed() < every) {
             return;
         }
-        *last = Stopwatch::start();
+        *last = Some(Stopwatch::start());
         drop(last);
         let (done, total, doing) = (self.bar.position(), self.bar.length(), self.bar.message());
         let bytes = total.map(|_| done);

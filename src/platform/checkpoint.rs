@@ -1,8 +1,8 @@
 //! The moments after every durable change, so that a test can kill dpgui in each of them.
 //!
 //! Builds with debug assertions kill themselves with SIGKILL when `DPGUI_TEST_KILL_AT` is `NAME` or `NAME:N`, at the
-//! N-th time they reach NAME, and append every name that they reach to the file `DPGUI_TEST_CHECKPOINTS`. In others all
-//! of this is nothing.
+//! N-th time they reach NAME, and append every name that they reach to the file `DPGUI_TEST_CHECKPOINTS`. They panic at
+//! each checkpoint that `DPGUI_TEST_PANIC_AT` names. In others all of this is nothing.
 
 macro_rules! checkpoints {
     ($($(#[doc = $what:literal])* $variant:ident = $name:literal,)*) => {
@@ -68,6 +68,9 @@ checkpoints! {
     Listed = "listed",
     /// The receipt is written.
     Receipted = "receipted",
+    // A run.
+    /// The trainer is asked to save.
+    SaveAsked = "save-asked",
     // Bundles, and tidying up.
     /// A bundle is whole and synced, and has its real name not yet.
     BundleWritten = "bundle-written",
@@ -155,6 +158,7 @@ mod watched {
         list: Option<File>,
         /// The name, and which time it is.
         last: Option<(String, usize)>,
+        panics_at: Option<String>,
         reached: AtomicUsize,
     }
 
@@ -168,16 +172,21 @@ mod watched {
         Watch {
             list: env::var_os("DPGUI_TEST_CHECKPOINTS").and_then(open),
             last,
+            panics_at: env::var("DPGUI_TEST_PANIC_AT").ok(),
             reached: AtomicUsize::new(0),
         }
     });
 
     /// Says that `checkpoint` has been reached.
+    ///
+    /// # Panics
+    /// When a test wants that.
     pub fn reach(checkpoint: Checkpoint) {
         if let Some(mut list) = WATCH.list.as_ref() {
             // In one write: the steps of a setup reach theirs side by side.
             let _ = list.write_all(format!("{}\n", checkpoint.name()).as_bytes());
         }
+        assert!(WATCH.panics_at.as_deref() != Some(checkpoint.name()), "a test wanted it to panic here");
         let Some((name, count)) = &WATCH.last else { return };
         if name == checkpoint.name() && WATCH.reached.fetch_add(1, Ordering::SeqCst) + 1 == *count {
             let _ = kill(Pid::this(), Signal::SIGKILL);

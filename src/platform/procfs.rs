@@ -170,6 +170,15 @@ pub fn random_id() -> String {
     id.chars().filter(char::is_ascii_hexdigit).collect()
 }
 
+/// What a living process is called, and the letter of its state, see `proc_pid_stat(5)`.
+pub fn condition(id: ProcessId) -> Option<(String, char)> {
+    let stat = fs::read(format!("/proc/{}/stat", id.pid)).ok()?;
+    let stat = String::from_utf8_lossy(&stat);
+    parse_stat(&stat).filter(|it| it.id == id)?;
+    let (before, after) = stat.rsplit_once(") ")?;
+    Some((before.split_once('(')?.1.to_owned(), after.chars().next()?))
+}
+
 fn read(pid: i32) -> Option<Process> {
     parse_stat(&String::from_utf8_lossy(&fs::read(format!("/proc/{pid}/stat")).ok()?))
 }

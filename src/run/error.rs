@@ -18,6 +18,7 @@ use super::{
     id::{IdError, RunId},
     lease::Busy,
     nodes::NodesError,
+    stuck::{self, Stuck},
 };
 
 #[derive(Debug, thiserror::Error)]
@@ -80,6 +81,8 @@ pub enum RunError {
     EndedMeanwhile { id: RunId },
     #[error("nothing of `{id}` is left, and how it ended cannot be written: the disk of `{}` is full", folder.display())]
     EndNotWritten { id: RunId, folder: PathBuf },
+    #[error("`{id}` is not over: {}", stuck::sentence(stuck))]
+    Stuck { id: RunId, stuck: Vec<Stuck> },
     #[error("`HOME` is not set: nobody knows where your units are")]
     NoHome,
     #[error("your systemd cannot be told of the unit: {said}")]
@@ -167,6 +170,7 @@ impl Report for RunError {
             | Self::NothingToSave { .. }
             | Self::NotSaved { .. }
             | Self::EndedMeanwhile { .. }
+            | Self::Stuck { .. }
             | Self::SupervisorDied { .. }
             | Self::Supervisor(_)
             | Self::NoPort(_) => Kind::Failed,
@@ -208,6 +212,7 @@ impl Report for RunError {
             Self::NothingToSave { id, .. } | Self::NotSaved { id, .. } => format!("look on with `dpgui logs -f {id}`"),
             Self::EndedMeanwhile { id } => format!("see how with `dpgui runs`, and its log with `dpgui logs {id}`"),
             Self::EndNotWritten { .. } => "make room there: its supervisor waits for that and writes it then".to_owned(),
+            Self::Stuck { .. } => "what it computes on stays its own until the kernel lets it go; if a driver hangs, only a reboot helps".to_owned(),
             Self::NoHome => "set `HOME`".to_owned(),
             Self::NoUserManager { .. } => {
                 "without systemd, have `dpgui -C WORKSPACE resume --all` run at boot, as by `@reboot` in `crontab -e`"

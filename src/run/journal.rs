@@ -27,6 +27,7 @@ use super::{
     sight::LastStep,
     spec,
     state::RunState,
+    stuck::Stuck,
     watchdog::Alarm,
 };
 
@@ -67,6 +68,9 @@ pub struct Snapshot {
     /// Processes that were killed for lack of memory before the run began.
     #[serde(default)]
     pub oom_kills: Option<OomKills>,
+    /// What of it was killed and does not end.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stuck: Vec<Stuck>,
     /// What was counted when the run failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub numbers: Option<Numbers>,
@@ -109,6 +113,10 @@ pub enum Record {
     Saved,
     Signalled {
         force: Force,
+    },
+    /// What was killed does not end.
+    Stuck {
+        processes: Vec<Stuck>,
     },
     Exited {
         exit: Exit,
@@ -206,6 +214,7 @@ impl Snapshot {
             attempt: Attempt::default(),
             alarm: None,
             oom_kills: Some(OomKills::sample()),
+            stuck: vec![],
             numbers: None,
             diagnosis: None,
         }
@@ -270,6 +279,7 @@ impl Journal {
                     || it.state != now.state
                     || it.alarm != now.alarm
                     || it.ranks != now.ranks
+                    || it.stuck != now.stuck
                     || it.nodes != now.nodes
             })
     }
@@ -304,6 +314,7 @@ fn is_due(last: Option<&(Snapshot, Stopwatch)>, now: &Snapshot) -> bool {
         last.state.stage() != now.state.stage()
             || last.alarm != now.alarm
             || last.ranks != now.ranks
+            || last.stuck != now.stuck
             || last.nodes != now.nodes
             || since.elapsed() >= SNAPSHOT_EVERY
     })

@@ -2,9 +2,13 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::output::{Event, Line, size};
+
 use super::{
+    id::RunId,
     journal::Parsed,
     outcome::{Concern, Outcome},
     state::Again,
@@ -42,6 +46,47 @@ pub struct Attempt {
     pub resumes: Option<String>,
     /// Where in the log it begins.
     pub log_from: Parsed,
+}
+
+/// For those who look on: that a run has failed, why, and when it is tried again.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "event", rename = "run-restarting")]
+pub struct Restarting {
+    pub run: RunId,
+    /// How the last try ended.
+    #[serde(flatten)]
+    pub outcome: Outcome,
+    /// Why, as far as that is known.
+    pub cause: Option<String>,
+    /// Of this restart, from 1 on.
+    pub number: u32,
+    /// How many there have been since the last new checkpoint, this one included, and how many there may be.
+    pub without_progress: u32,
+    pub limit: Option<u32>,
+    pub at: Timestamp,
+    pub after_seconds: f64,
+    /// Of the checkpoint that it goes on from; none where it begins anew.
+    pub step: Option<u64>,
+}
+
+impl Event for Restarting {
+    fn line(&self) -> Option<Line> {
+        let Self { run, outcome, cause, without_progress, limit, after_seconds, at, step, .. } = self;
+        let why = cause.as_ref().map(|it| format!(": {it}")).unwrap_or_default();
+        let from = step.map_or_else(
+            || "from its beginning".to_owned(),
+            |it| format!("from the checkpoint at step {it}"),
+        );
+        let of = limit.map(|it| format!(" of {it}")).unwrap_or_default();
+        let after = size::duration(Duration::try_from_secs_f64(*after_seconds).unwrap_or_default());
+        let when = at.strftime("%H:%M:%S");
+        let text = format!(
+            "{run}: the training {}{why}\n{:>12} in {after}, at {when} UTC, {from}; try {without_progress}{of} without a new checkpoint",
+            outcome.sentence(),
+            "again",
+        );
+        Some(Line { verb: "Restarting", text })
+    }
 }
 
 /// All that decides.

@@ -138,6 +138,9 @@ pub fn wait(host: &Host, dir: &RunDir, mut on_state: impl FnMut(&RunState)) -> R
             if let RunState::Ended(outcome) = snapshot.state {
                 return Ok(outcome);
             }
+            if !snapshot.stuck.is_empty() {
+                return Err(RunError::Stuck { id: dir.id().clone(), stuck: snapshot.stuck });
+            }
         }
         if !is_left_untold(dir)? {
             untold = None;

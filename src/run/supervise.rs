@@ -15,6 +15,7 @@ use tokio::{
 
 use crate::platform::{
     Host,
+    checkpoint::{Checkpoint, reach},
     clock::{self, Stopwatch},
     fifo, fs,
     lock::{Lock, LockError, Wait},
@@ -34,7 +35,7 @@ use super::{
     ranks::Ranks,
     spec::Spec,
     start,
-    state::{Action, Event, RunState, Stopping},
+    state::{Action, Event, RunState},
     strangers::Stranger,
     watchdog::Watchdog,
 };
@@ -57,9 +58,6 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// The same when the end is near and somebody waits for it.
 const LOOK_SOON: Duration = Duration::from_millis(20);
-
-/// Between the end of ranks that were told to end and our hearing of the shutdown that told them.
-const WORD_OF_SHUTDOWN: Duration = Duration::from_millis(500);
 
 /// Why a supervisor is started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,6 +101,8 @@ struct Supervisor {
     is_behind: bool,
     /// Those that we started, if we did.
     ranks: Ranks,
+    /// Since the first SIGKILL.
+    killing: Option<Stopwatch>,
     /// When nobody was left, if the end waits for room on the disk or for news of a shutdown.
     nobody_left: Option<Stopwatch>,
     folder_gone: bool,
@@ -171,6 +171,7 @@ impl Supervisor {
             now,
             spec,
             is_behind: false,
+            killing: None,
             nobody_left: None,
             folder_gone: false,
             begin,
@@ -272,6 +273,7 @@ impl Supervisor {
         };
         let requested = TrainerFolder::find(&self.spec)
             .map(|folder| folder.is_some_and(|folder| folder.request_save(leave).is_ok()));
+        reach(Checkpoint::SaveAsked);
         self.tell(if requested.unwrap_or(false) { Event::SaveRequested } else { Event::SaveFailed });
     }
 
@@ -295,6 +297,7 @@ impl Supervisor {
         self.stay_in_touch();
         let is_over = self.is_near_end() && self.marks.find().is_empty();
         if is_over && !self.waits_for_room() && !self.may_go_down() {
+            self.now.stuck.clear();
             if !self.journal.is_stale(&self.now) {
                 // There is room for all but the log.
                 self.give_up();
@@ -311,15 +314,6 @@ impl Supervisor {
     /// All that is missing is that nobody is left.
     fn is_near_end(&self) -> bool {
         self.has_exit() && self.is_output_closed()
-    }
-
-    /// A machine that goes down tells all its processes at once; the ranks may be gone before we hear of it.
-    fn may_go_down(&mut self) -> bool {
-        let RunState::Stopping(Stopping { asked: None, evidence, .. }) = &self.now.state else {
-            return false;
-        };
-        evidence.was_terminated()
-            && self.nobody_left.get_or_insert_with(Stopwatch::start).elapsed() < WORD_OF_SHUTDOWN
     }
 
     /// Nothing of it runs, and its supervisor may go.
@@ -373,6 +367,7 @@ impl Supervisor {
                     // Why it ends is on disk before it ends: a successor must not take it for a failure.
                     self.journal.save(&self.now);
                     self.marks.signal(force);
+                    self.look_for_stuck(force);
                 }
             }
         }

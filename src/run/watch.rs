@@ -14,8 +14,18 @@ use crate::{
 };
 
 use super::{
-    RunError, adopt, devices::Devices, dir::RunDir, journal::Snapshot, outcome::Outcome, queue,
-    state::RunState, status::Status, watchdog::Alarm,
+    RunError, adopt,
+    devices::Devices,
+    dir::RunDir,
+    journal::Snapshot,
+    outcome::Outcome,
+    queue,
+    restart::Restarting,
+    spec::Spec,
+    state::{RunState, Waiting},
+    status::Status,
+    stuck::{self, Stuck},
+    watchdog::Alarm,
 };
 
 /// Between two looks at what the GPUs and the memory are doing.
@@ -43,6 +53,7 @@ enum Said<'a> {
 struct Watcher<'a> {
     host: &'a Host,
     dir: &'a RunDir,
+    spec: &'a Spec,
     output: &'a Output,
     shows_log: bool,
     view: View,
@@ -56,6 +67,11 @@ struct Watcher<'a> {
     waits_for: Option<String>,
     /// What was said to be wrong.
     alarm: Option<Alarm>,
+    /// What was said not to end.
+    stuck: Vec<Stuck>,
+    is_greeted: bool,
+    /// The restart that was told of.
+    restart: Option<u32>,
     /// How the run ended, or why that cannot be known.
     end: Option<Result<Outcome, RunError>>,
 }
@@ -66,6 +82,7 @@ pub fn follow(host: &Host, dir: &RunDir, output: &Output, show: Show) -> Result<
     let mut watcher = Watcher {
         host,
         dir,
+        spec: &spec,
         output,
         shows_log: shows_log(output, show),
         view: View::text(spec.streams().len()),
@@ -76,6 +93,9 @@ pub fn follow(host: &Host, dir: &RunDir, output: &Output, show: Show) -> Result<
         sampled: None,
         waits_for: None,
         alarm: None,
+        stuck: vec![],
+        is_greeted: false,
+        restart: None,
         end: None,
     };
     let colours = if output.shows_data_on_terminal() { Colours::Keep } else { Colours::Drop };
@@ -90,7 +110,7 @@ pub fn follow(host: &Host, dir: &RunDir, output: &Output, show: Show) -> Result<
         }
     };
     while reader.next(|| watching.borrow_mut().has_ended(), on_item)? {
-        watching.borrow_mut().show_status();
+        watching.borrow_mut().show_first_status();
     }
     reader.finish(on_item);
     if let Some(cause) = watcher.unshown {
@@ -181,12 +201,22 @@ impl Watcher<'_> {
         {
             self.alarm = snapshot.alarm;
             match snapshot.alarm {
-                Some(alarm) => self.output.warn(alarm),
+                Some(alarm) => self.output.warn(self.spec.watchdog.tell(alarm)),
                 None => self.output.note("what was missed has come: the training goes on"),
             }
         }
-        if let Ok(Some(Snapshot { state: RunState::Queued, .. })) = &looked {
-            self.say_what_it_waits_for();
+        if let Ok(Some(snapshot)) = &looked
+            && self.stuck != snapshot.stuck
+        {
+            self.stuck.clone_from(&snapshot.stuck);
+            if !self.stuck.is_empty() {
+                self.output.warn(stuck::sentence(&self.stuck));
+            }
+        }
+        match &looked {
+            Ok(Some(Snapshot { state: RunState::Queued, .. })) => self.say_what_it_waits_for(),
+            Ok(Some(snapshot)) => self.say_when_it_is_tried_again(snapshot),
+            Ok(None) | Err(_) => {}
         }
         self.end = match looked {
             Ok(snapshot) => snapshot.and_then(|it| it.state.outcome().cloned()).map(Ok),
@@ -195,12 +225,42 @@ impl Watcher<'_> {
         self.end.is_some()
     }
 
+    fn say_when_it_is_tried_again(&mut self, snapshot: &Snapshot) {
+        let RunState::Waiting(Waiting { again, last }) = &snapshot.state else { return };
+        if self.restart.replace(again.number) == Some(again.number) {
+            return;
+        }
+        self.status.doing = "waiting to be started again";
+        self.output.event(&Restarting {
+            run: self.dir.id().clone(),
+            outcome: last.clone(),
+            cause: snapshot.diagnosis.as_ref().map(|it| it.cause.to_string()),
+            number: again.number,
+            without_progress: snapshot.attempt.without_progress,
+            limit: self.spec.restart.map(|it| it.limit),
+            // It has waited since then.
+            at: snapshot.updated + again.after,
+            after_seconds: again.after.as_secs_f64(),
+            step: again.step,
+        });
+    }
+
     fn say_what_it_waits_for(&mut self) {
         let waits_for = queue::waits_for(self.dir);
         if let Some(what) = waits_for.as_ref().filter(|_| self.waits_for != waits_for) {
             self.output.note(format_args!("it waits for {what}"));
         }
         self.waits_for = waits_for;
+    }
+
+    /// How far it is is known now; whoever looks on need not wait for the first word.
+    fn show_first_status(&mut self) {
+        if !std::mem::replace(&mut self.is_greeted, true)
+            && let Some(progress) = &self.progress
+        {
+            progress.say_at_once();
+        }
+        self.show_status();
     }
 
     fn show_status(&mut self) {

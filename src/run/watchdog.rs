@@ -10,6 +10,8 @@ use crate::{output::size, workspace::RunSettings};
 
 use super::{evidence::Phase, outcome::Concern};
 
+mod wishes;
+
 /// Steps whose times are remembered: enough that one slow step does not look like a change.
 const RECENT: usize = 20;
 

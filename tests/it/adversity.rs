@@ -152,6 +152,57 @@ fn memory_that_the_kernel_takes_back_is_an_end_of_its_own() {
     assert_eq!(failed[0]["id"], "host_oom", "{failed:?}");
 }
 
+#[test]
+fn a_stop_names_what_no_signal_reaches_and_does_not_wait_for_it() {
+    let lab = Lab::new(&[("STEPS", "0")]);
+    let run = lab.detached(&[]);
+    run.wait_for_log("steps: 1 ");
+    let rank = run.process("rank");
+    let Some(frozen) = Frozen::new(rank) else {
+        return eprintln!("NOT TESTED: no control group can be made here that freezes a process");
+    };
+    let said = lab.sandbox.dpgui(&["stop", "--now"]);
+    assert_eq!(said.code, Some(1), "{said}");
+    assert!(said.stderr.contains(&format!("is not over: process {rank} (`")), "{said}");
+    assert!(said.stderr.contains("uninterruptible"), "{said}");
+    assert_eq!(run.processes(), [rank]);
+    assert!(run.state().get("stopping").is_some() && !lab.slot_is_free(), "{}", run.state());
+    let again = lab.sandbox.dpgui(&["stop", "--now"]);
+    let end = |it: &Said| it.stderr.find("error: ").map(|at| it.stderr[at..].to_owned());
+    assert_eq!((again.code, end(&again)), (said.code, end(&said)), "nor the second time");
+    drop(frozen);
+    assert_eq!(run.outcome(), json!({ "outcome": "stopped", "saved": false }));
+    run.assert_nobody_left();
+    assert!(run.events().contains(&"stuck".to_owned()));
+}
+
+/// A process in a control group of the first version that is frozen: as one in a driver, it hears no signal until it is
+/// let go, with this.
+struct Frozen {
+    path: PathBuf,
+}
+
+impl Frozen {
+    fn new(pid: u32) -> Option<Self> {
+        let path = Path::new("/sys/fs/cgroup/freezer").join(format!("dpgui-test-{}", std::process::id()));
+        fs::create_dir(&path).ok()?;
+        let frozen = Self { path };
+        fs::write(frozen.path.join("cgroup.procs"), pid.to_string()).ok()?;
+        fs::write(frozen.path.join("freezer.state"), "FROZEN").ok()?;
+        until("it is frozen", || {
+            fs::read_to_string(frozen.path.join("freezer.state")).ok()?.starts_with("FROZEN").then_some(())
+        });
+        Some(frozen)
+    }
+}
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        let _ = fs::write(self.path.join("freezer.state"), "THAWED");
+        until("it is let go", || fs::remove_dir(&self.path).ok());
+    }
+}
+
 /// A control group with a limit, gone with this.
 struct Group {
     path: PathBuf,

@@ -343,6 +343,8 @@ fn a_run_that_fails_says_why_wherever_it_is_looked_at() {
     let said = lab.train(&[]);
     assert_eq!(said.code, Some(1), "{said}");
     let run = lab.only_run();
+    assert!(said.stderr.contains("why is unknown to dpgui"), "{said}");
+    assert!(said.stderr.contains(&format!("`dpgui diagnose {}`", run.id())), "{said}");
     let state: serde_json::Value =
         serde_json::from_slice(&std::fs::read(run.path.join("state.json")).expect("there")).expect("JSON");
     assert_eq!(state["diagnosis"]["id"], UNKNOWN, "{state}");

@@ -99,7 +99,9 @@ const SCENARIOS: [Scenario; 5] = [
 ];
 
 /// Checkpoints that none of these scenarios reaches, with the reason.
-const ELSEWHERE: [Checkpoint; 18] = [
+const ELSEWHERE: [Checkpoint; 19] = [
+    // A run's supervisor is killed in `supervision` and in the drills.
+    Checkpoint::SaveAsked,
     // Setups with an environment are killed in `kill_whole`.
     Checkpoint::LockWritten,
     Checkpoint::WheelhouseMade,

@@ -82,6 +82,12 @@ fn a_killed_training_goes_on_from_its_newest_checkpoint() {
     assert_eq!((restarts.len(), &restarts[0]["step"]), (1, &json!(6)));
     assert_eq!(records(&run, "attempt-ended")[0]["outcome"]["outcome"], "killed");
     assert_eq!(records(&run, "ended").len(), 1);
+    let events = said.events();
+    let told: Vec<&Value> = events.iter().filter(|it| it["event"] == "run-restarting").collect();
+    let told = told.first().expect("whoever looks on hears of it");
+    assert_eq!((&told["outcome"], &told["step"], &told["number"]), (&json!("killed"), &json!(6), &json!(1)));
+    assert_eq!((&told["without_progress"], &told["limit"]), (&json!(1), &json!(2)), "{told}");
+    assert!(told["cause"].as_str().is_some_and(|it| it.contains("killed")), "{told}");
     let log = String::from_utf8(run.log()).expect("text");
     assert!(log.contains("Resuming training from checkpoint. Resuming at epoch: 1, step: 7"), "{log}");
     assert!(lab.trainer_folder("output").join("latest").exists(), "in the same folder");
@@ -110,6 +116,14 @@ fn a_training_that_never_gets_further_is_given_up() {
     settings(&lab, "runs.restart-delay = '0.1 s'\n");
     let said = lab.train(&["--restart", "on-failure:2"]);
     assert_eq!(said.code, Some(1), "{said}");
+    for told in [
+        "Restarting",
+        "was killed with SIGKILL: ",
+        "from the checkpoint at step 3; try 1 of 2 without",
+        "try 2 of 2 without",
+    ] {
+        assert!(said.stderr.contains(told), "no `{told}` in {said}");
+    }
     let run = lab.only_run();
     assert_eq!(run.outcome(), json!({ "outcome": "killed", "signal": 9 }));
     assert_eq!((records(&run, "restarting").len(), records(&run, "ended").len()), (2, 1));
@@ -195,6 +209,11 @@ fn a_training_that_hangs_is_told_of_and_goes_on_or_ends_as_the_user_wants() {
 
     let said = lab.train(&["--on-stall", "stop"]);
     assert_eq!(said.code, Some(1), "{said}");
+    assert!(
+        said.stderr.contains("if nothing happens for 1.00 s, it is stopped, by `--on-stall stop`"),
+        "{said}"
+    );
+    assert!(said.stderr.contains("it seems to hang; now it is stopped, by `--on-stall stop`"), "{said}");
     let other = lab.other_run(&run);
     assert_eq!(other.outcome(), json!({ "outcome": "abandoned", "concern": "stalled" }));
     other.assert_nobody_left();

@@ -139,6 +139,36 @@ fn a_supervisor_that_is_killed_is_replaced_at_once_and_the_end_is_known_without_
 }
 
 #[test]
+fn a_supervisor_that_panics_is_replaced_and_the_training_does_not_notice() {
+    let mut lab = Lab::new(&[("STEPS", "0"), ("STEP_TIME", "0.05")]);
+    let run = lab.detached(&[]);
+    run.wait_for_log("steps: 1 ");
+    lose_supervisor(&run);
+    // Only those who look after the run from now on are to panic.
+    lab.sandbox.env("DPGUI_TEST_PANIC_AT", "save-asked");
+    lab.sandbox.dpgui(&["runs"]).ok();
+    let (doomed, ranks) = (run.supervisor(), run.processes());
+    let mut save = lab.spawn(&["save"]);
+    until("it has panicked and is replaced", || {
+        (run.is_supervised() && run.supervisor() != doomed).then_some(())
+    });
+    save.0.kill().expect("it waits for a save");
+    save.0.wait().expect("ended");
+    let said = std::fs::read_to_string(run.path.join("supervisor.log")).expect("there");
+    assert!(said.contains("a test wanted it to panic here"), "{said}");
+    let steps = String::from_utf8_lossy(&run.log()).matches("steps: ").count();
+    run.wait_for_log(&format!("steps: {} ", steps + 5));
+    assert_eq!(run.processes(), ranks, "nobody of it was ended or started");
+    lab.sandbox.dpgui(&["stop", "--now"]).ok();
+    assert_eq!(run.outcome(), json!({ "outcome": "stopped", "saved": false }));
+    let log = String::from_utf8(run.log()).expect("text");
+    let step = |line: &str| line.strip_prefix("steps: ")?.split(' ').next()?.parse::<u64>().ok();
+    let steps: Vec<u64> = log.lines().filter_map(step).collect();
+    assert_eq!(steps, (1..=steps.len() as u64).collect::<Vec<_>>(), "not a line is lost");
+    run.assert_nobody_left();
+}
+
+#[test]
 fn a_stop_is_asked_for_again_when_the_supervisor_dies_with_the_request_in_its_hands() {
     let lab = Lab::new(&[("STEPS", "0")]);
     let run = lab.detached(&[]);

@@ -1,7 +1,9 @@
 //! `dpgui watch` in a real terminal.
 
+use std::io::{BufRead, BufReader};
+
 use crate::support::{
-    lab::{Lab, kill},
+    lab::{Lab, kill, until},
     terminal::Terminal,
 };
 
@@ -51,4 +53,35 @@ fn a_signal_gives_the_terminal_back_and_the_end_of_the_run_its_exit_code() {
     lab.sandbox.dpgui(&["stop", "--now"]).ok();
     let said = lab.sandbox.dpgui(&["watch", &run.id()]);
     assert_eq!(said.code, Some(130), "{said}");
+}
+
+#[test]
+fn without_a_terminal_the_first_word_comes_at_once() {
+    let lab = Lab::new(&[("STEPS", "0"), ("STEP_TIME", "0.05")]);
+    let run = lab.detached(&[]);
+    run.wait_for_log("steps: 3 ");
+    let since = std::time::Instant::now();
+    let mut watch = lab.spawn(&["watch"]);
+    let mut stderr = BufReader::new(watch.0.stderr.take().expect("piped"));
+    let mut said = String::new();
+    stderr.read_line(&mut said).expect("text");
+    assert!(said.contains("training: step "), "{said}");
+    // Later ones come every ten seconds.
+    assert!(since.elapsed() < std::time::Duration::from_secs(8), "{:?}", since.elapsed());
+    watch.signal("KILL");
+    watch.0.wait().expect("ended");
+    lab.sandbox.dpgui(&["stop", "--now"]).ok();
+}
+
+#[test]
+fn a_save_and_a_stop_of_a_run_that_is_over_end_alike() {
+    let lab = Lab::new(&[]);
+    lab.train(&[]).ok();
+    let run = lab.only_run();
+    let [save, stop] = ["save", "stop"].map(|it| lab.sandbox.dpgui(&[it, &run.id()]));
+    assert_eq!((save.code, &save.stdout, &save.stderr), (stop.code, &stop.stdout, &stop.stderr));
+    assert!(
+        save.stderr.contains("is not running") && save.stderr.contains("the training is complete"),
+        "{save}"
+    );
 }

@@ -71,7 +71,7 @@ impl Supervisor {
         self.give_up();
         (self.now.child, self.now.alarm, self.now.diagnosis, self.now.numbers) = (None, None, None, None);
         self.now.attempt.log_from = self.now.parsed.clone();
-        self.nobody_left = None;
+        (self.killing, self.nobody_left) = (None, None);
         self.now.oom_kills = Some(OomKills::sample());
         self.watchdog = Watchdog::new(self.spec.watchdog, self.spec.resumes_step);
         self.watchdog.output(self.clock.map(Stopwatch::elapsed).unwrap_or_default());

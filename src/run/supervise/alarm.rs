@@ -71,7 +71,7 @@ impl Supervisor {
         let activity = if self.watchdog.is_suspicious(at) { self.pulse(at) } else { None };
         for alarm in self.watchdog.check(at, &phase, activity) {
             self.now.alarm = Some(alarm);
-            self.announce(&Record::Alarm { alarm, message: alarm.to_string() });
+            self.announce(&Record::Alarm { alarm, message: self.spec.watchdog.tell(alarm) });
             if let Some(concern) = self.watchdog.concern(alarm) {
                 self.tell(Event::Concerned(concern));
             }

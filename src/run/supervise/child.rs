@@ -1,6 +1,6 @@
 //! The program or programs that the supervisor looks after: started, found again by a successor, waited for.
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use crate::{
     platform::{
@@ -15,14 +15,22 @@ use crate::{
         RunError,
         capture::Streams,
         evidence::Sight,
+        journal::Record,
         ranks::Ranks,
         sight,
         spec::Launcher,
-        state::{Event, RunState},
+        state::{Event, RunState, Stopping},
+        stuck,
     },
 };
 
 use super::{Supervisor, chain};
+
+/// From the first SIGKILL on, until what is left counts as stuck in the kernel.
+const STUCK: Duration = Duration::from_secs(10);
+
+/// Between the end of ranks that were told to end and our hearing of the shutdown that told them.
+const WORD_OF_SHUTDOWN: Duration = Duration::from_millis(500);
 
 impl Supervisor {
     /// Starts the trainer: one launcher, or every rank.
@@ -103,6 +111,27 @@ impl Supervisor {
                 // The others are orphans of the run that became ours.
                 self.tell(Event::ChildExited(exit));
             }
+        }
+    }
+
+    /// A machine that goes down tells all its processes at once; the ranks may be gone before we hear of it.
+    pub(super) fn may_go_down(&mut self) -> bool {
+        let RunState::Stopping(Stopping { asked: None, evidence, .. }) = &self.now.state else {
+            return false;
+        };
+        evidence.was_terminated()
+            && self.nobody_left.get_or_insert_with(Stopwatch::start).elapsed() < WORD_OF_SHUTDOWN
+    }
+
+    /// What SIGKILL has not ended after a while is named, for those who wait for it.
+    pub(super) fn look_for_stuck(&mut self, force: Force) {
+        if force != Force::Kill || self.killing.get_or_insert_with(Stopwatch::start).elapsed() < STUCK {
+            return;
+        }
+        let stuck = stuck::among(&self.marks.find());
+        if stuck != self.now.stuck {
+            self.journal.record(&Record::Stuck { processes: stuck.clone() });
+            self.now.stuck = stuck;
         }
     }
 
