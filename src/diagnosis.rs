@@ -18,7 +18,7 @@ use std::{borrow::Cow, fmt};
 use serde::{Deserialize, Serialize};
 
 pub use engine::Diagnoser;
-pub use numbers::{Disk, Numbers};
+pub use numbers::{Disk, Node, Numbers, Way};
 pub use read::of_reader;
 
 /// What a cause is called that is in no catalogue.

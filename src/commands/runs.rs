@@ -34,7 +34,10 @@ enum Command {
 struct Row {
     id: RunId,
     /// One word.
-    state: &'static str,
+    state: String,
+    /// The run of another machine that it is a part of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    part_of: Option<RunId>,
     details: RunState,
     step: Option<u64>,
     loss: Option<f64>,
@@ -74,7 +77,8 @@ fn row(dir: &RunDir) -> Option<Row> {
     let run = Brief::of(dir).ok()?;
     Some(Row {
         id: dir.id().clone(),
-        state: run.state.word(),
+        state: run.word.clone(),
+        part_of: run.spec.origin().map(|it| it.run.clone()),
         step: run.step,
         loss: run.loss,
         started: run.spec.created,
@@ -96,17 +100,21 @@ fn duration(seconds: f64) -> String {
 
 /// A heading, and a line for each run.
 fn listed(rows: &[Row]) -> Vec<Vec<String>> {
-    let heading = ["RUN", "STATE", "STEP", "LOSS", "STARTED", "DURATION"].map(str::to_owned);
+    let mut heading = ["RUN", "STATE", "STEP", "LOSS", "STARTED", "DURATION"].map(str::to_owned).to_vec();
+    let has_parts = rows.iter().any(|it| it.part_of.is_some());
+    heading.extend(has_parts.then(|| "PART OF".to_owned()));
     let line = |row: &Row| {
         let started = row.started.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S");
-        vec![
+        let mut line = vec![
             row.id.to_string(),
-            row.state.to_owned(),
+            row.state.clone(),
             row.step.map_or_else(|| "-".to_owned(), |step| step.to_string()),
             row.loss.map_or_else(|| "-".to_owned(), |loss| format!("{loss:.4}")),
             if row.began { started.to_string() } else { "-".to_owned() },
             if row.began { duration(row.seconds) } else { "-".to_owned() },
-        ]
+        ];
+        line.extend(has_parts.then(|| row.part_of.as_ref().map_or_else(|| "-".to_owned(), RunId::to_string)));
+        line
     };
-    std::iter::once(heading.to_vec()).chain(rows.iter().map(line)).collect()
+    std::iter::once(heading).chain(rows.iter().map(line)).collect()
 }

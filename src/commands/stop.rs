@@ -42,7 +42,9 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
     }
     let devices = dir.spec()?.devices;
     let before = vram::in_use(host, &devices);
-    if manner == Manner::Graceful {
+    if let Some(whole) = whole(&dir, manner)? {
+        output.status("Stopping", whole);
+    } else if manner == Manner::Graceful {
         output.status("Stopping", format_args!("{}, {}", dir.id(), patience(&dir)?));
     }
     let progress = output.progress("stopping");
@@ -73,6 +75,19 @@ pub(super) fn already(context: &Context, dir: &RunDir) -> Result<ExitCode, Error
     context.output.event(&Ended::new(dir, outcome)?);
     stop::is_written(dir)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// What a stop of a part of another machine's run does to all of it.
+fn whole(dir: &RunDir, manner: Manner) -> Result<Option<String>, Error> {
+    let Some(part) = dir.spec()?.part else { return Ok(None) };
+    let (Some(origin), head, id) = (&part.of, part.master(), dir.id()) else { return Ok(None) };
+    let run = &origin.run;
+    Ok(Some(match manner {
+        Manner::Now => format!("{id} alone, a part of `{run}` of `{head}`, which fails without it"),
+        Manner::Graceful | Manner::NoSave => format!(
+            "`{run}` of `{head}`, whose part on this machine is {id}; `dpgui stop --now {id}` ends this part alone"
+        ),
+    }))
 }
 
 /// How long it may take, for people.

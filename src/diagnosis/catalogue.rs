@@ -34,7 +34,7 @@ pub struct Cause {
     /// Each anchored at the beginning of a line, without alternatives outside of brackets.
     #[serde(default)]
     pub patterns: Vec<String>,
-    /// One sentence, without a capital letter and a full stop.
+    /// One sentence, without a capital letter and a full stop; `<host>` stands for another machine.
     pub cause: String,
     /// The likeliest to help first.
     pub advice: Vec<String>,
@@ -115,7 +115,7 @@ macro_rules! files {
 
 static CATALOGUE: LazyLock<Catalogue> = LazyLock::new(|| {
     let files = files![
-        "launcher", "trainer", "dataset", "resume", "gpu", "memory", "weights", "network", "ranks",
+        "launcher", "trainer", "dataset", "resume", "gpu", "memory", "weights", "network", "ranks", "nodes",
         "packages", "storage", "process",
     ];
     let causes = files.iter().flat_map(|(name, text)| match toml::from_str::<File>(text) {

@@ -29,6 +29,58 @@ pub struct Numbers {
     pub disks: Vec<Disk>,
     /// GPUs that the driver says it has lost.
     pub lost_gpus: Vec<u32>,
+    /// Another machine of the run that could not go on, so that dpgui ended the ranks of this one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub node: Option<Node>,
+}
+
+/// A machine whose part of a run ended before the others.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Node {
+    pub host: String,
+    pub way: Way,
+    /// How it ended, after "the training"; of one that was lost, what ssh said.
+    pub says: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Way {
+    /// It could not be reached any more.
+    Lost,
+    /// Somebody stopped it there.
+    Stopped,
+    /// Somebody killed it there.
+    Killed,
+    /// The machine ran out of memory.
+    OutOfMemory,
+    /// In any other way: what its ranks printed may say more.
+    Failed,
+}
+
+impl Way {
+    /// The cause in the catalogue.
+    pub(super) const fn cause(self) -> &'static str {
+        match self {
+            Self::Lost => "node_lost",
+            Self::Stopped => "node_stopped",
+            Self::Killed => "node_killed",
+            Self::OutOfMemory => "host_oom",
+            Self::Failed => "node_failed",
+        }
+    }
+}
+
+impl Node {
+    pub(super) fn sentence(&self) -> String {
+        let Self { host, says, .. } = self;
+        match (self.way, says) {
+            (Way::Lost, Some(said)) => format!("nothing was heard of `{host}` any more: {said}"),
+            (Way::Lost, None) => format!("nothing was heard of `{host}` any more"),
+            (_, Some(how)) => format!("on `{host}` the training {how}"),
+            (_, None) => format!("the training ended on `{host}`"),
+        }
+    }
 }
 
 /// What is left on the file system of a directory that the trainer writes to.
@@ -84,6 +136,10 @@ impl Numbers {
     pub(super) fn end(&self) -> Option<String> {
         if self.launcher_lost {
             return Some("its launcher was gone while ranks went on".to_owned());
+        }
+        // Nobody is to look for somebody else who sent them.
+        if self.node.is_some() && matches!(self.signal(), Some(2 | 9 | 15)) {
+            return Some("the ranks of this machine were then ended by dpgui".to_owned());
         }
         let code = match (self.signal(), self.exit) {
             (Some(signal), _) => return Some(format!("ended by signal {signal}")),

@@ -1,7 +1,7 @@
 //! What was seen and counted, weighed: the one cause, and what shows it.
 
 use super::{
-    Diagnoser, Diagnosis, Evidence, Numbers, UNKNOWN,
+    Diagnoser, Diagnosis, Evidence, Node, Numbers, UNKNOWN, Way,
     catalogue::{Cause, Kind},
     engine::Sight,
 };
@@ -21,6 +21,9 @@ const LAUNCHER_KILLED: &str = "launcher_killed";
 /// Said where something else than the kernel must have killed a process.
 const NO_OOM: &str = "the kernel killed no process for lack of memory while it ran (`oom_kill` did not rise)";
 
+/// Stands for the name of a machine in the sentence of a cause.
+const HOST: &str = "<host>";
+
 type Rank = Option<u32>;
 
 impl Diagnoser<'_> {
@@ -28,6 +31,9 @@ impl Diagnoser<'_> {
     pub fn judge(&self, numbers: &Numbers) -> Option<Diagnosis> {
         if self.done {
             return None;
+        }
+        if let Some(node) = &numbers.node {
+            return Some(self.of_node(node, numbers));
         }
         let primary = self.earliest(Kind::Primary);
         let by_text = primary.map(|(cause, ..)| cause);
@@ -63,6 +69,27 @@ impl Diagnoser<'_> {
             Some(_) => None,
             None => Some(self.unknown(None, numbers)),
         }
+    }
+
+    /// What ended on another machine is the cause, whatever the signals that dpgui sent made the ranks here print. Those
+    /// there that failed by themselves say why: what they print is in this log too.
+    fn of_node(&self, node: &Node, numbers: &Numbers) -> Diagnosis {
+        let fact = Evidence::Fact { text: node.sentence() };
+        if node.way == Way::Failed {
+            let by_text = match (self.earliest(Kind::Primary), self.last_raised()) {
+                (Some((cause, rank, sight)), _) => Some(told(cause, [line(rank, sight)], numbers)),
+                (None, Some(raised)) => Some(self.unknown(Some(raised), numbers)),
+                (None, None) => None,
+            };
+            if let Some(mut diagnosis) = by_text {
+                diagnosis.evidence.insert(0, fact);
+                return diagnosis;
+            }
+        }
+        let Some(cause) = self.catalogue.find(node.way.cause()) else { return self.unknown(None, numbers) };
+        let lines = self.lines(|it| it.kind != Kind::Secondary);
+        let diagnosis = told(cause, [fact].into_iter().chain(lines), numbers);
+        Diagnosis { cause: diagnosis.cause.replace(HOST, &node.host).into(), ..diagnosis }
     }
 
     /// What a number proves, unless a text speaks of something that it has nothing to do with.

@@ -4,12 +4,14 @@ use jiff::Timestamp;
 
 use crate::{diagnosis::Diagnosis, platform::clock};
 
-use super::{RunError, dir::RunDir, outcome::Outcome, spec::Spec, state::RunState};
+use super::{RunError, dir::RunDir, journal::Snapshot, outcome::Outcome, spec::Spec, state::RunState};
 
 #[derive(Clone, Debug)]
 pub struct Brief {
     pub spec: Spec,
     pub state: RunState,
+    /// The state in a word; of a part what all of the run does.
+    pub word: String,
     pub step: Option<u64>,
     /// `None` as well where it is not a number.
     pub loss: Option<f64>,
@@ -29,7 +31,8 @@ impl Brief {
         let updated = snapshot.as_ref().map_or(spec.created, |it| it.updated);
         let last = snapshot.as_ref().and_then(|it| it.last_step);
         Ok(Self {
-            step: last.map(|it| it.step),
+            word: snapshot.as_ref().map_or_else(|| RunState::Starting.word(), |it| it.word()).to_owned(),
+            step: snapshot.as_ref().and_then(Snapshot::step),
             loss: last.and_then(|it| it.loss).filter(|it| it.is_finite()),
             diagnosis: snapshot.as_ref().and_then(|it| it.diagnosis.clone()),
             state: snapshot.map_or(RunState::Starting, |it| it.state),

@@ -17,8 +17,11 @@ use super::{
     dir::RunDir,
     id::RunId,
     lineage::Lineage,
+    journal::Snapshot,
     measures::{Measures, Summary},
+    nodes::{Ended, Node, NodeState},
     outcome::Outcome,
+    spec::Spec,
     state::RunState,
 };
 
@@ -28,13 +31,19 @@ use super::{
 pub struct Account {
     pub run: RunId,
     /// One word.
-    pub state: &'static str,
+    pub state: String,
     pub outcome: Option<Outcome>,
     pub diagnosis: Option<Diagnosis>,
     /// The file that the user named.
     #[serde(serialize_with = "crate::output::lossy")]
     pub config: PathBuf,
     pub devices: String,
+    /// Of a run on several: all of them, this one first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub machines: Vec<Machine>,
+    /// The run of another machine that it is a part of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub part_of: Option<PartOf>,
     pub started: Timestamp,
     /// From its start to its end, or until now.
     pub seconds: f64,
@@ -50,6 +59,45 @@ pub struct Account {
     pub measures: Measures,
     #[serde(skip)]
     settings: Vec<Setting>,
+}
+
+/// One of several machines.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Machine {
+    pub host: String,
+    pub slots: u32,
+    /// Its part, as it is called there; `None` at the head, and where nothing is known of it.
+    pub run: Option<RunId>,
+    /// How its part ended, after "the training", once that is known.
+    pub end: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PartOf {
+    pub run: RunId,
+    pub host: String,
+}
+
+impl Machine {
+    /// Those of a head, with what it knows of the others.
+    fn all(spec: &Spec, now: Option<&Snapshot>) -> Vec<Self> {
+        let Some(part) = spec.part.as_ref().filter(|it| it.is_head()) else { return vec![] };
+        let state = |number| now.and_then(|it| it.nodes.get(&number));
+        let machine = |(node, number): (&Node, u32)| Self {
+            host: node.host.clone(),
+            slots: node.slots,
+            run: now.and_then(|it| it.parts.get(&number)).cloned(),
+            end: state(number).and_then(NodeState::ended).map(Ended::sentence),
+        };
+        part.nodes.iter().zip(0..).map(machine).collect()
+    }
+}
+
+impl PartOf {
+    fn of(spec: &Spec) -> Option<Self> {
+        let part = spec.part.as_ref()?;
+        Some(Self { run: part.of.as_ref()?.run.clone(), host: part.master().to_owned() })
+    }
 }
 
 /// A key that does not mean the same in all runs.
@@ -78,13 +126,15 @@ impl Account {
         let settings = effective::of_file(&spec.config, &dir.workspace(), env);
         Ok(Self {
             run: dir.id().clone(),
-            state: state.word(),
+            state: snapshot.as_ref().map_or_else(|| state.word(), |it| it.word()).to_owned(),
             outcome: state.outcome().cloned(),
             restarts: snapshot.as_ref().map_or(0, |it| it.attempt.number),
-            diagnosis: snapshot.and_then(|it| it.diagnosis),
             goes_on_from: lineage.before.zip(spec.resumes_step).map(|(run, step)| format!("{run}@{step}")),
+            diagnosis: snapshot.as_ref().and_then(|it| it.diagnosis.clone()),
+            machines: Machine::all(&spec, snapshot.as_ref()),
+            part_of: PartOf::of(&spec),
+            devices: spec.place(),
             config: spec.source,
-            devices: spec.devices.to_string(),
             started: spec.created,
             seconds: until.duration_since(spec.created).as_secs_f64().max(0.0),
             summary: measures.summary(),

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt};
 use serde::Serialize;
 
 use crate::{
-    diagnosis::{Diagnoser, Diagnosis, Disk, Numbers},
+    diagnosis::{Diagnoser, Diagnosis, Disk, Node, Numbers, Way},
     logs::{
         StreamLog,
         pieces::{Piece, in_order},
@@ -20,10 +20,11 @@ use super::{
     RunError,
     devices::Devices,
     dir::RunDir,
-    evidence::{By, Evidence},
+    evidence::{By, Evidence, NodeFailure},
     id::RunId,
     journal::{Parsed, Snapshot},
-    outcome::Outcome,
+    nodes::{Ended, NodeState},
+    outcome::{Concern, Memory, Outcome},
     spec::Spec,
     state::{RunState, Stopping},
 };
@@ -53,7 +54,10 @@ pub(super) fn count(
     stopping: &Stopping,
 ) -> Option<Numbers> {
     let evidence = Some(&stopping.evidence);
-    has_a_cause(&stopping.outcome()).then(|| numbers(dir, spec, env, now.oom_kills, evidence))
+    has_a_cause(&stopping.outcome()).then(|| Numbers {
+        node: stopping.evidence.node.as_ref().map(|it| node(it, now)),
+        ..numbers(dir, spec, env, now.oom_kills, evidence)
+    })
 }
 
 /// Why it failed, by the end of what its last attempt has printed, `from` these offsets on.
@@ -181,7 +185,28 @@ fn numbers(
         oom_kills: before.and_then(|before| OomKills::sample().since(before)),
         disks: [spec.output_dir.as_path(), dir.path()].into_iter().filter_map(disk).collect(),
         lost_gpus: if has_gpus { gpu::lost(env) } else { vec![] },
+        node: None,
     }
+}
+
+/// The machine that could not go on, as the diagnosis takes it.
+fn node(NodeFailure { host, end }: &NodeFailure, now: &Snapshot) -> Node {
+    let way = match end {
+        None | Some(Outcome::Abandoned { concern: Concern::HeadLost }) => Way::Lost,
+        Some(Outcome::Stopped { .. } | Outcome::Withdrawn) => Way::Stopped,
+        Some(Outcome::Killed { .. }) => Way::Killed,
+        Some(Outcome::OutOfMemory { memory: Memory::Host }) => Way::OutOfMemory,
+        Some(_) => Way::Failed,
+    };
+    let ssh_said = || {
+        let reason = |it: &NodeState| match it.ended() {
+            Some(Ended::Lost { reason }) if !reason.is_empty() => Some(reason.clone()),
+            Some(Ended::Lost { .. } | Ended::Over(_)) | None => None,
+        };
+        now.nodes.values().find_map(reason)
+    };
+    let says = if way == Way::Lost { ssh_said() } else { end.as_ref().map(Outcome::sentence) };
+    Node { host: host.clone(), way, says }
 }
 
 /// Of a run that goes on, or that ended before this was counted: how it ended, if it did.
@@ -195,7 +220,13 @@ fn of_snapshot(snapshot: Option<&Snapshot>) -> Numbers {
         _ => None,
     };
     let launcher_lost = outcome == Some(&Outcome::Killed { signal: None });
-    Numbers { exit, ended_early: exit.is_some(), launcher_lost, ..Numbers::default() }
+    let node = match (outcome, snapshot) {
+        (Some(Outcome::NodeFailed { host, end }), Some(now)) => {
+            Some(node(&NodeFailure { host: host.clone(), end: end.as_deref().cloned() }, now))
+        }
+        _ => None,
+    };
+    Numbers { exit, ended_early: exit.is_some(), launcher_lost, node, ..Numbers::default() }
 }
 
 impl From<Option<Diagnosis>> for Verdict {

@@ -88,6 +88,11 @@ impl RunDir {
         self.path.join("hostfile")
     }
 
+    /// How somebody on this machine wants the run to stop that this is a part of, for whoever is in touch with its head.
+    pub fn passed_on(&self) -> PathBuf {
+        self.path.join("passed-on.json")
+    }
+
     /// Commands to the supervisor.
     pub fn control(&self) -> PathBuf {
         self.path.join("control")

@@ -20,7 +20,8 @@ use crate::{
 use super::{
     dir::RunDir,
     gauge::Gauge,
-    nodes::NodeState,
+    id::RunId,
+    nodes::{AtHead, NodeState},
     outcome::{Concern, Manner, Outcome},
     reserve,
     restart::{Attempt, Refusal},
@@ -60,6 +61,12 @@ pub struct Snapshot {
     /// What is known of the other machines of the run, by their numbers.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub nodes: BTreeMap<u32, NodeState>,
+    /// What their parts are called there.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub parts: BTreeMap<u32, RunId>,
+    /// Of a part of another machine's run: what that one has said last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub head: Option<AtHead>,
     #[serde(default)]
     pub attempt: Attempt,
     /// What is wrong now.
@@ -211,6 +218,8 @@ impl Snapshot {
             ranks: vec![],
             session,
             nodes: BTreeMap::new(),
+            parts: BTreeMap::new(),
+            head: None,
             attempt: Attempt::default(),
             alarm: None,
             oom_kills: Some(OomKills::sample()),
@@ -218,6 +227,21 @@ impl Snapshot {
             numbers: None,
             diagnosis: None,
         }
+    }
+}
+
+impl Snapshot {
+    /// One word for people and scripts. A part does what the head says that all do.
+    pub fn word(&self) -> &str {
+        match (&self.state, &self.head) {
+            (RunState::Running(_), Some(head)) => &head.doing,
+            (state, _) => state.word(),
+        }
+    }
+
+    /// The last one that is known of.
+    pub fn step(&self) -> Option<u64> {
+        self.last_step.map(|it| it.step).or_else(|| self.head.as_ref()?.step)
     }
 }
 
@@ -281,6 +305,7 @@ impl Journal {
                     || it.ranks != now.ranks
                     || it.stuck != now.stuck
                     || it.nodes != now.nodes
+                    || it.head != now.head
             })
     }
 
@@ -316,6 +341,7 @@ fn is_due(last: Option<&(Snapshot, Stopwatch)>, now: &Snapshot) -> bool {
             || last.ranks != now.ranks
             || last.stuck != now.stuck
             || last.nodes != now.nodes
+            || last.head != now.head
             || since.elapsed() >= SNAPSHOT_EVERY
     })
 }

@@ -18,5 +18,5 @@ mod talk;
 
 pub use error::NodesError;
 pub use hostfile::Hostfile;
-pub use part::{Ended, Node, NodeState, Origin, Part};
+pub use part::{AtHead, Ended, Node, NodeState, Origin, Part};
 pub use preflight::Obstacle;

@@ -47,10 +47,8 @@ pub struct Request {
 impl Request {
     /// To go on with a run as it was started.
     pub fn again(dir: &RunDir) -> Result<Self, RunError> {
+        NodesError::if_part(dir, "resume")?;
         let spec = dir.spec()?;
-        if let Some(origin) = spec.part.as_ref().and_then(|it| it.of.clone()) {
-            return Err(NodesError::IsPart { id: dir.id().clone(), of: origin.run }.into());
-        }
         Ok(Self {
             config: spec.source,
             kept: Some(spec.config),

@@ -15,6 +15,7 @@ use super::{
     dir::RunDir,
     folder::TrainerFolder,
     id::RunId,
+    nodes::NodesError,
     state::{RunState, Save},
     stop::{ASK_EVERY, LOOK_EVERY},
     supervise::Command,
@@ -31,6 +32,7 @@ pub struct Saved {
 
 /// Asks for a checkpoint, without waiting for it: the log says when it is written.
 pub fn request(host: &Host, dir: &RunDir) -> Result<(), RunError> {
+    NodesError::if_part(dir, "save")?;
     adopt::adopt(host, dir)?;
     fifo::send(&dir.control(), &serde_json::to_string(&Command::Save).unwrap_or_default())?;
     Ok(())
@@ -41,6 +43,7 @@ pub fn request(host: &Host, dir: &RunDir) -> Result<(), RunError> {
 /// # Errors
 /// When the run does not train, ends meanwhile, or has not saved in the time that a save may take.
 pub fn save(host: &Host, dir: &RunDir, mut on_stage: impl FnMut(&'static str)) -> Result<Saved, RunError> {
+    NodesError::if_part(dir, "save")?;
     let watch = Watch::new(dir.path());
     let spec = dir.spec()?;
     let newest = || -> Result<Option<Checkpoint>, RunError> {

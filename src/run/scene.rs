@@ -53,6 +53,8 @@ pub struct Scene {
     pub stopping: Option<&'static str>,
     /// What comes before it begins, or begins again.
     pub waits_for: Option<String>,
+    /// Of a part of another machine's run: which, and where.
+    pub part_of: Option<String>,
     /// What is wrong, while it is.
     pub alarm: Option<Alarm>,
     pub outcome: Option<Outcome>,
@@ -121,6 +123,7 @@ impl Look {
         let scene = Scene {
             run: dir.id().to_string(),
             epochs: config.and_then(|it| it.training.epochs),
+            part_of: spec.part_of(),
             ..Scene::default()
         };
         Ok(Self {
@@ -164,8 +167,13 @@ impl Look {
         let updated = snapshot.as_ref().map_or_else(clock::now, |it| it.updated);
         let lives = snapshot.as_ref().filter(|it| it.state.outcome().is_none());
         self.scene.alarm = lives.and_then(|it| it.alarm);
+        let is_part = snapshot.as_ref().filter(|it| it.head.is_some());
+        let head = is_part.map(|it| it.word().to_owned());
         let state = snapshot.map_or(RunState::Starting, |it| it.state);
         self.take_state(&state, updated);
+        if let Some(head) = head {
+            head.clone_into(&mut self.scene.doing);
+        }
         Ok(())
     }
 

@@ -17,7 +17,7 @@ use super::{
     id::RunId,
     launch,
     lease::Claim,
-    nodes::Part,
+    nodes::{Origin, Part},
     restart::{Attempt, Policy},
     watchdog::Wishes,
 };
@@ -183,6 +183,16 @@ impl Spec {
             Some(part) if part.is_head() => format!("{} machines: {}", part.nodes.len(), part.machines()),
             Some(_) | None => self.devices.to_string(),
         }
+    }
+
+    /// The run of another machine that this one is a part of.
+    pub fn origin(&self) -> Option<&Origin> {
+        self.part.as_ref()?.of.as_ref()
+    }
+
+    /// For people: `20261127-100000-wan of node1`.
+    pub fn part_of(&self) -> Option<String> {
+        Some(format!("{} of {}", self.origin()?.run, self.part.as_ref()?.master()))
     }
 
     /// The machines that have parts of this run.

@@ -15,6 +15,8 @@ use crate::{
 pub struct Status {
     /// One word until there are steps.
     pub doing: &'static str,
+    /// Of a part of another machine's run, whose log has no steps: what that one says, in words.
+    pub at_head: Option<String>,
     pub epoch: Option<u64>,
     pub step: Option<Step>,
     pub total_steps: Option<u64>,
@@ -88,7 +90,7 @@ impl Status {
                     parts.push(self.doing.to_owned());
                 }
             }
-            None => parts.push(self.doing.to_owned()),
+            None => parts.push(self.at_head.clone().unwrap_or_else(|| self.doing.to_owned())),
         }
         parts.extend(self.gpus.iter().map(gpu));
         parts.extend(

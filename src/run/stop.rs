@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::{
     diagnosis::Diagnosis,
-    output::{Event, Line},
+    output::{Event, Line, size},
     platform::{Host, clock::Stopwatch, fifo, fs, procfs, watch::Watch},
 };
 
@@ -14,7 +14,9 @@ use super::{
     RunError, adopt,
     dir::RunDir,
     id::RunId,
+    journal::Snapshot,
     lineage::Lineage,
+    nodes::{self, NodeState, Part},
     outcome::{Manner, Outcome},
     sight::LastStep,
     spec::COOKIE,
@@ -60,31 +62,86 @@ pub struct Ended {
     /// Why it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub diagnosis: Option<Diagnosis>,
+    /// Other machines whose parts nobody has heard the end of.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unheard: Vec<String>,
+    /// After which a part that has not heard of the head ends itself.
+    #[serde(skip)]
+    patience: Duration,
 }
 
-/// Asks the run to stop, through a new supervisor if its own is gone, until the state on disk shows that it was heard:
-/// a supervisor may die with the request in its hands, or not be there yet. Asking twice does no harm.
+/// Asks the run to stop; of a part of another machine's run, that the whole of it does, unless it is to end
+/// [now](Manner::Now).
+///
+/// `false` when nobody answers; ask again.
+///
+/// # Errors
+/// As [`demand`].
+pub fn request(host: &Host, dir: &RunDir, manner: Manner) -> Result<bool, RunError> {
+    match dir.spec()?.origin() {
+        Some(_) if manner != Manner::Now => pass_on(host, dir, manner),
+        Some(_) | None => demand(host, dir, manner),
+    }
+}
+
+/// Has whoever is in touch with the head tell it, until it says itself that it stops.
+fn pass_on(host: &Host, dir: &RunDir, manner: Manner) -> Result<bool, RunError> {
+    let text = serde_json::to_string(&manner).unwrap_or_default();
+    let is_heard = |now: &Snapshot| {
+        let stops = now.head.as_ref().is_some_and(|it| it.doing == "stopping");
+        stops || matches!(now.state, RunState::Stopping(_))
+    };
+    ask(host, dir, &|| Ok(fs::write_atomic(&dir.passed_on(), &text)?), &is_heard)
+}
+
+/// What was passed on and not yet told to the head.
+pub(super) fn passed_on(dir: &RunDir) -> Option<Manner> {
+    let manner = serde_json::from_str(&fs::read_optional(&dir.passed_on()).ok()??).ok();
+    // Whoever wants it asks again until it is heard.
+    let _ = fs::remove_tree(&dir.passed_on());
+    manner
+}
+
+/// Asks the run of this machine to stop, through a new supervisor if its own is gone, until the state on disk shows that it
+/// was heard: a supervisor may die with the request in its hands, or not be there yet. Asking twice does no harm.
 ///
 /// `false` when nobody answers; ask again.
 ///
 /// # Errors
 /// When no supervisor can be had. A run that is over already is none.
-pub fn request(host: &Host, dir: &RunDir, manner: Manner) -> Result<bool, RunError> {
+pub(super) fn demand(host: &Host, dir: &RunDir, manner: Manner) -> Result<bool, RunError> {
     let message = serde_json::to_string(&Command::Stop { manner }).unwrap_or_default();
+    let is_heard = |now: &Snapshot| match &now.state {
+        RunState::Stopping(stopping) => stopping.has_heard(manner),
+        _ => false,
+    };
+    let send = || {
+        fifo::send(&dir.control(), &message)?;
+        Ok(())
+    };
+    ask(host, dir, &send, &is_heard)
+}
+
+fn ask(
+    host: &Host,
+    dir: &RunDir,
+    send: &dyn Fn() -> Result<(), RunError>,
+    is_heard: &dyn Fn(&Snapshot) -> bool,
+) -> Result<bool, RunError> {
     let watch = Watch::new(dir.path());
     let since = Stopwatch::start();
     let mut asked: Option<Stopwatch> = None;
     while since.elapsed() < ANSWER {
         if asked.is_none_or(|since| since.elapsed() >= ASK_EVERY) {
             adopt::adopt(host, dir)?;
-            fifo::send(&dir.control(), &message)?;
+            send()?;
             asked = Some(Stopwatch::start());
         }
         watch.wait(LOOK_EVERY);
-        match dir.snapshot()?.map(|it| it.state) {
-            Some(RunState::Ended(_)) => return Ok(true),
-            Some(RunState::Stopping(stopping)) if stopping.has_heard(manner) => return Ok(true),
-            Some(_) | None => {}
+        if let Some(now) = dir.snapshot()?
+            && (now.state.outcome().is_some() || is_heard(&now))
+        {
+            return Ok(true);
         }
     }
     if is_left_untold(dir)? {
@@ -120,6 +177,13 @@ pub fn is_written(dir: &RunDir) -> Result<(), RunError> {
 
 /// What to tell people meanwhile; why, if that can be seen.
 pub fn silence(dir: &RunDir) -> String {
+    let part = dir.spec().ok().and_then(|it| it.part).filter(|it| !it.is_head());
+    if let Some(part) = part {
+        let (head, id, waited) = (part.master(), dir.id(), ANSWER.as_secs());
+        return format!(
+            "`{head}`, whose run it is, has not answered for {waited} s; `dpgui stop --now {id}` ends this part alone"
+        );
+    }
     let silent = format!("the supervisor of {} has not answered for {} s", dir.id(), ANSWER.as_secs());
     // Its answer is in a file.
     match fs::available_bytes(dir.path()) {
@@ -155,9 +219,23 @@ pub fn wait(host: &Host, dir: &RunDir, mut on_state: impl FnMut(&RunState)) -> R
 impl Ended {
     pub fn new(dir: &RunDir, outcome: Outcome) -> Result<Self, RunError> {
         let snapshot = dir.snapshot()?;
-        let last_step = snapshot.as_ref().and_then(|it| it.last_step);
-        let diagnosis = snapshot.and_then(|it| it.diagnosis);
-        Ok(Self { run: dir.id().clone(), outcome, last_step, kept: Kept::of(dir)?, diagnosis })
+        let part = dir.spec()?.part.filter(Part::is_head).unwrap_or_default();
+        // One that has not even begun is not there.
+        let begun =
+            snapshot.as_ref().map(|it| it.parts.keys().copied().collect::<Vec<_>>()).unwrap_or_default();
+        let end =
+            |number: &u32| snapshot.as_ref().and_then(|it| it.nodes.get(number)).and_then(NodeState::ended);
+        let is_unheard = |number: &u32| !matches!(end(number), Some(nodes::Ended::Over(_)));
+        let unheard = begun.into_iter().filter(is_unheard).map(|it| part.node(it).host.clone()).collect();
+        Ok(Self {
+            run: dir.id().clone(),
+            outcome,
+            last_step: snapshot.as_ref().and_then(|it| it.last_step),
+            kept: Kept::of(dir)?,
+            diagnosis: snapshot.as_ref().and_then(|it| it.diagnosis.clone()),
+            unheard,
+            patience: part.patience,
+        })
     }
 }
 
@@ -190,6 +268,15 @@ impl Event for Ended {
         }
         if let Some(path) = &self.kept.model {
             let _ = write!(text, "\n{:>12} {}", "weights", path.display());
+        }
+        for host in &self.unheard {
+            let _ = write!(
+                text,
+                "\n{:>12} `{host}`: its part may still run there, and ends by itself when it has heard nothing of this \
+                 machine for {}",
+                "not heard of",
+                size::duration(self.patience)
+            );
         }
         Some(Line { verb, text })
     }

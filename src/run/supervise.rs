@@ -259,7 +259,7 @@ impl Supervisor {
             }
             Some(Command::RankStarted { rank, process }) => self.ranks.add(rank, process),
             Some(Command::Node { node, state }) => self.node_said(node, state),
-            Some(Command::Beat) => self.others.head_is_there(),
+            Some(Command::Beat { head }) => self.head_said(head),
             Some(Command::Withdraw) | None => {}
         }
     }
@@ -296,7 +296,7 @@ impl Supervisor {
         }
         self.stay_in_touch();
         let is_over = self.is_near_end() && self.marks.find().is_empty();
-        if is_over && !self.waits_for_room() && !self.may_go_down() {
+        if is_over && !self.waits_for_room() && !self.may_go_down() && !self.waits_for_word() {
             self.now.stuck.clear();
             if !self.journal.is_stale(&self.now) {
                 // There is room for all but the log.

@@ -205,6 +205,9 @@ impl Watcher<'_> {
                 None => self.output.note("what was missed has come: the training goes on"),
             }
         }
+        if let Ok(Some(Snapshot { head: Some(head), .. })) = &looked {
+            self.status.at_head = Some(head.to_string());
+        }
         if let Ok(Some(snapshot)) = &looked
             && self.stuck != snapshot.stuck
         {

@@ -20,6 +20,19 @@ fn connections(run: &Run) -> Vec<u32> {
     all.iter().flat_map(|it| it.split_whitespace()).map(|it| it.parse().expect("a number")).collect()
 }
 
+/// What the part says of itself, as its head does.
+fn part_does(part: &Run, doing: &str) {
+    until("the part has heard it", || (part.json("state.json")?["head"]["doing"] == doing).then_some(()));
+}
+
+/// The cause that is on record, named `id`, with this among what shows it and nobody else blamed for our signals.
+fn diagnosed(run: &Run, id: &str, fact: &str) {
+    let diagnosis = run.json("state.json").expect("a state")["diagnosis"].clone();
+    assert_eq!(diagnosis["id"], id, "{diagnosis}");
+    let all = diagnosis.to_string();
+    assert!(all.contains(fact) && !all.contains("SIGTERM") && !all.contains("Ctrl-C"), "{diagnosis}");
+}
+
 #[test]
 fn both_machines_train_and_what_they_print_is_in_one_log() {
     let Some(mut cluster) = Cluster::new(&[("GREET", "yes")]) else { return };
@@ -45,10 +58,26 @@ fn a_stop_reaches_both_machines_saved_or_not() {
     run.wait_for_log("steps: 2 ");
     let said = cluster.lab.sandbox.dpgui(&["save"]).ok();
     assert!(said.stderr.contains("Saved"), "{said}");
+    part_does(&part, "training");
+    let listed = cluster.there(&["runs", "--json"]).ok().events();
+    assert_eq!((&listed[0]["state"], &listed[0]["part_of"]), (&json!("training"), &json!(run.id())));
+    assert!(listed[0]["step"].as_u64() > Some(0), "{listed:?}");
+    let said = cluster.there(&["save"]);
+    assert!(said.code == Some(2) && said.stderr.contains(&format!("`dpgui save {}`", run.id())), "{said}");
     cluster.lab.sandbox.dpgui(&["stop"]).ok();
     assert_eq!(run.outcome(), json!({ "outcome": "stopped", "saved": true }));
-    assert_eq!(part.outcome(), json!({ "outcome": "completed" }));
+    assert_eq!(part.outcome(), json!({ "outcome": "stopped", "saved": true }));
     part.assert_nobody_left();
+    let shown = cluster.lab.sandbox.dpgui(&["runs", "show"]).ok();
+    let its_part = format!("its part is {}", part.id());
+    for text in ["2 machines: 127.0.0.1 (1), 127.0.0.2 (1)", OTHER, &its_part, "was stopped and saved"] {
+        assert!(shown.stdout.contains(text), "{text}: {shown}");
+    }
+    let shown = cluster.lab.sandbox.dpgui(&["runs", "show", "--json"]).ok().events();
+    assert_eq!(shown[0]["machines"][1]["host"], OTHER, "{shown:?}");
+    assert_eq!(shown[0]["machines"][1]["run"], part.id(), "{shown:?}");
+    let shown = cluster.there(&["runs", "show"]).ok();
+    assert!(shown.stdout.contains(&format!("{} of 127.0.0.1", run.id())), "{shown}");
 
     let second = cluster.lab.detached(&["--hostfile", "hosts", "--launcher", "direct"]);
     second.wait_for_log("steps: 2 ");
@@ -73,16 +102,33 @@ fn a_rank_that_dies_on_the_other_machine_ends_both_and_is_named() {
     part.assert_nobody_left();
     let listed = cluster.lab.sandbox.dpgui(&["runs", "--json"]).ok().events();
     assert_eq!(listed[0]["state"], "failed", "{listed:?}");
+    diagnosed(&run, "node_killed", "on `127.0.0.2` the training was killed with SIGKILL");
 }
 
 #[test]
-fn a_part_that_somebody_stops_there_ends_the_run_and_is_not_resumed_there() {
+fn a_stop_that_somebody_types_at_a_part_stops_all_of_the_run_and_saves_it() {
     let Some(cluster) = Cluster::new(&[("STEPS", "0")]) else { return };
     let (run, part) = cluster.detached(&[]);
     run.wait_for_log("steps: 2 ");
-    cluster.there(&["stop"]).ok();
+    let said = cluster.there(&["stop"]).ok();
+    let expected = format!("`{}` of `127.0.0.1`, whose part on this machine is {}", run.id(), part.id());
+    assert!(said.stderr.contains(&expected), "{said}");
+    assert_eq!(run.outcome(), json!({ "outcome": "stopped", "saved": true }));
+    assert_eq!(part.outcome(), json!({ "outcome": "stopped", "saved": true }));
+    run.assert_nobody_left();
+    part.assert_nobody_left();
+}
+
+#[test]
+fn a_part_that_somebody_ends_there_ends_the_run_and_is_not_resumed_there() {
+    let Some(cluster) = Cluster::new(&[("STEPS", "0")]) else { return };
+    let (run, part) = cluster.detached(&[]);
+    run.wait_for_log("steps: 2 ");
+    let said = cluster.there(&["stop", "--now"]).ok();
+    assert!(said.stderr.contains(&format!("a part of `{}` of `127.0.0.1`, which fails", run.id())), "{said}");
     let end = json!({ "outcome": "stopped", "saved": false });
     assert_eq!(run.outcome(), json!({ "outcome": "node-failed", "host": OTHER, "end": end }));
+    diagnosed(&run, "node_stopped", "on `127.0.0.2` the training was stopped");
     let said = cluster.there(&["resume", &part.id()]);
     assert!(said.code == Some(2) && said.stderr.contains(&format!("`dpgui resume {}`", run.id())), "{said}");
 }
@@ -95,6 +141,25 @@ fn a_machine_that_is_gone_ends_the_run_and_is_named() {
     cluster.pull_the_plug();
     assert_eq!(run.outcome(), json!({ "outcome": "node-failed", "host": OTHER, "end": null }));
     run.assert_nobody_left();
+    diagnosed(&run, "node_lost", "nothing was heard of `127.0.0.2` any more");
+    let shown = cluster.lab.sandbox.dpgui(&["runs", "show"]).ok();
+    assert!(shown.stdout.contains("Cause: the machine `127.0.0.2` could not be reached any more"), "{shown}");
+}
+
+#[test]
+fn a_stop_says_which_machine_was_not_heard_of() {
+    let Some(cluster) = Cluster::new(&[("STEPS", "0")]) else { return };
+    let (run, part) = cluster.detached(&[]);
+    run.wait_for_log("steps: 2 ");
+    until("the part has begun", || run.json("state.json")?["nodes"]["1"].get("begun").cloned());
+    for ssh in connections(&run) {
+        kill(ssh, "STOP");
+    }
+    let said = cluster.lab.sandbox.dpgui(&["stop"]).ok();
+    assert!(said.stderr.contains("`127.0.0.2`: its part may still run there, and ends by itself"), "{said}");
+    assert_eq!(run.outcome()["outcome"], "stopped");
+    part.outcome();
+    part.assert_nobody_left();
 }
 
 #[test]
@@ -156,7 +221,7 @@ fn a_run_whose_other_machine_failed_is_tried_again_from_its_checkpoint_on_both()
     until("its rank has said something", || (!next.stream("rank1").is_empty()).then_some(()));
     cluster.lab.sandbox.dpgui(&["stop"]).ok();
     assert_eq!(run.outcome(), json!({ "outcome": "stopped", "saved": true }));
-    assert_eq!(next.outcome(), json!({ "outcome": "completed" }));
+    assert_eq!(next.outcome(), json!({ "outcome": "stopped", "saved": true }));
     assert_eq!(run.stream("rank1"), [part.stream("rank1"), next.stream("rank1")].concat());
     run.assert_nobody_left();
     next.assert_nobody_left();
@@ -201,7 +266,7 @@ fn machines_may_have_one_workspace() {
     let said = dpgui(&["stop"]);
     assert!(said.stderr.contains(&run.id()), "the whole of it was meant: {said}");
     assert_eq!(run.outcome(), json!({ "outcome": "stopped", "saved": true }));
-    assert_eq!(part.outcome(), json!({ "outcome": "completed" }));
+    assert_eq!(part.outcome(), json!({ "outcome": "stopped", "saved": true }));
     assert!(dpgui(&["logs", "-n", "1"]).stdout.contains("rank0"), "of the whole of it");
 }
 

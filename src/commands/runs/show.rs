@@ -12,7 +12,7 @@ use crate::{
     platform::fs,
     run::{
         checkpoints::Contents,
-        comparison::{self, Account, Difference},
+        comparison::{self, Account, Difference, Machine, PartOf},
         list,
     },
 };
@@ -71,6 +71,9 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
         if let Some(curve) = chart::curve(&losses) {
             output.data(format_args!("\nloss of {}\n{curve}", account.run));
         }
+        if !account.machines.is_empty() {
+            output.data(format_args!("\nmachines of {}\n{}", account.run, table(&machines(account))));
+        }
         for line in kept(&account.contents) {
             output.data(line);
         }
@@ -91,7 +94,7 @@ pub(super) fn rows(accounts: &[Account]) -> Vec<Vec<String>> {
     };
     let texts: [(&str, Of); 8] = [
         ("run", |it| it.run.to_string()),
-        ("state", |it| it.outcome.as_ref().map_or_else(|| it.state.to_owned(), |it| it.word().to_owned())),
+        ("state", |it| it.outcome.as_ref().map_or_else(|| it.state.clone(), |it| it.word().to_owned())),
         ("config", |it| plain::name(&it.config)),
         ("on", |it| it.devices.clone()),
         ("started", |it| it.started.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string()),
@@ -101,6 +104,10 @@ pub(super) fn rows(accounts: &[Account]) -> Vec<Vec<String>> {
     ];
     for (name, of) in texts {
         row(name, &of);
+    }
+    if accounts.iter().any(|it| it.part_of.is_some()) {
+        let part_of = |it: &PartOf| format!("{} of {}", it.run, it.host);
+        row("part of", &|it| it.part_of.as_ref().map_or_else(|| "-".to_owned(), part_of));
     }
     row("steps", &|it| it.summary.steps.map_or_else(|| "-".to_owned(), |it| it.to_string()));
     row("s/step", &|it| number(it.summary.seconds_per_step));
@@ -117,6 +124,16 @@ pub(super) fn rows(accounts: &[Account]) -> Vec<Vec<String>> {
         row(tag, &|it| it.measures.told(tag).unwrap_or_else(|| "-".to_owned()));
     }
     rows
+}
+
+fn machines(account: &Account) -> Vec<Vec<String>> {
+    let known = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
+    let line = |it: &Machine| {
+        let run = it.run.as_ref().map(|it| format!("its part is {it}"));
+        let end = it.end.as_ref().map(|end| format!("the training {end}"));
+        vec![it.host.clone(), format!("{} ranks", it.slots), known(run), known(end)]
+    };
+    account.machines.iter().map(line).collect()
 }
 
 pub(super) fn settings(differences: &[Difference]) -> Vec<Vec<String>> {

@@ -54,8 +54,10 @@ impl View<'_> {
         let waits = scene.waits_for.as_ref().map(|it| format!("waits for {it}"));
         let more = scene.stopping.map(str::to_owned).or(waits);
         let doing = more.map_or_else(|| scene.doing.clone(), |it| format!("{}: {it}", scene.doing));
+        let part_of = scene.part_of.as_ref().map(|it| format!(", a part of {it}")).unwrap_or_default();
         let title = Line::from(vec![
             Span::styled(scene.run.clone(), Style::new().add_modifier(Modifier::BOLD)),
+            Span::styled(part_of, faint()),
             Span::raw("  "),
             Span::styled(doing, self.tint(Color::Green)),
             Span::styled(format!("  {}", whole(scene.elapsed)), faint()),

@@ -4,7 +4,10 @@ use std::{io, path::PathBuf};
 
 use crate::error::{Kind, Report};
 
-use super::{super::id::RunId, preflight::Obstacle};
+use super::{
+    super::{RunError, dir::RunDir, id::RunId},
+    preflight::Obstacle,
+};
 
 #[derive(Debug, thiserror::Error)]
 pub enum NodesError {
@@ -17,8 +20,8 @@ pub enum NodesError {
          first one can reach", path.display()
     )]
     CannotCache { path: PathBuf, machines: usize },
-    #[error("`{id}` is a part of `{of}`, a run of another machine")]
-    IsPart { id: RunId, of: RunId },
+    #[error("`{id}` is a part of `{of}`, a run of `{head}`")]
+    IsPart { id: RunId, of: RunId, head: String, command: &'static str },
 }
 
 impl Report for NodesError {
@@ -42,7 +45,19 @@ impl Report for NodesError {
                 "train on one machine; a trainer that can do it is named by `[trainer] script` in `dpgui.toml`"
                     .to_owned(),
             ),
-            Self::IsPart { of, .. } => Some(format!("on the first machine: `dpgui resume {of}`")),
+            Self::IsPart { of, head, command, .. } => Some(format!("on `{head}`: `dpgui {command} {of}`")),
+        }
+    }
+}
+
+impl NodesError {
+    /// Nothing, unless the run is a part of another machine's, for which `command` has to be typed there.
+    pub fn if_part(dir: &RunDir, command: &'static str) -> Result<(), RunError> {
+        let Some(part) = dir.spec()?.part else { return Ok(()) };
+        let head = part.master().to_owned();
+        match part.of {
+            Some(origin) => Err(Self::IsPart { id: dir.id().clone(), of: origin.run, head, command }.into()),
+            None => Ok(()),
         }
     }
 }

@@ -176,15 +176,15 @@ fn begin(site: Site<'_>, invitation: &Invitation, staged: &RunDir, setup: &Lock)
 fn listen(host: &Host, dir: &RunDir, input: impl BufRead, ears: &Ears) {
     for line in input.lines().map_while(Result::ok) {
         match serde_json::from_str(&line) {
-            Ok(Word::Beat) => {
+            Ok(Word::Beat { head }) => {
                 ears.was_asked.store(true, Ordering::Relaxed);
-                let beat = serde_json::to_string(&Command::Beat).unwrap_or_default();
+                let beat = serde_json::to_string(&Command::Beat { head }).unwrap_or_default();
                 // A supervisor that is being replaced hears the next one.
                 let _ = fifo::send(&dir.control(), &beat);
             }
             Ok(Word::Stop { manner }) => {
                 // The head asks again until it has ended.
-                let _ = stop::request(host, dir, manner);
+                let _ = stop::demand(host, dir, manner);
             }
             Ok(Word::Join(_) | Word::Look(_)) | Err(_) => {}
         }
@@ -216,6 +216,9 @@ fn report(
         }
         if ears.was_asked.swap(false, Ordering::Relaxed) {
             mouth.say(&Frame::Alive);
+        }
+        if let Some(manner) = stop::passed_on(dir) {
+            mouth.say(&Frame::Asked { manner });
         }
         match outcome {
             Some(outcome) if !has_more => {

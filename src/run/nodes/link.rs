@@ -38,7 +38,7 @@ use super::{
         stop::ASK_EVERY,
         supervise::Command,
     },
-    part::{Ended, NodeState, Origin, Part},
+    part::{AtHead, Ended, NodeState, Origin, Part},
     ssh,
     talk::{self, Frame, Invitation, Word},
 };
@@ -192,11 +192,13 @@ impl Link<'_> {
                 let _ = writeln!(to, "{line}");
             };
             say(&Word::Join(Box::new(invitation)));
-            let (mut beat, mut told) = (Stopwatch::start(), None);
+            let (mut beat, mut said, mut told) = (Stopwatch::start(), None, None);
             while !hears.is_finished() {
-                if beat.elapsed() >= BEAT_EVERY {
-                    say(&Word::Beat);
-                    beat = Stopwatch::start();
+                if let Some(head) = at_head(self.dir)
+                    && (beat.elapsed() >= BEAT_EVERY || head.is_news_to(said.as_ref()))
+                {
+                    say(&Word::Beat { head: head.clone() });
+                    (beat, said) = (Stopwatch::start(), Some(head));
                 }
                 let wish = wish(self.dir, &mut self.leaving);
                 if wish != told
@@ -275,6 +277,11 @@ fn wish(dir: &RunDir, leaving: &mut Option<Stopwatch>) -> Option<Manner> {
     }
 }
 
+/// None where there is no run any more that anything could be said of.
+fn at_head(dir: &RunDir) -> Option<AtHead> {
+    dir.snapshot().ok().flatten().map(|it| AtHead::of(&it))
+}
+
 fn silence(heard: &Mutex<Stopwatch>) -> Duration {
     heard.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
 }
@@ -295,6 +302,10 @@ fn hear(
             Frame::Begun { run } => {
                 let command = Command::Node { node: number, state: NodeState::Begun { run } };
                 let message = serde_json::to_string(&command).unwrap_or_default();
+                fifo::send(&dir.control(), &message).map_err(io::Error::other)?;
+            }
+            Frame::Asked { manner } => {
+                let message = serde_json::to_string(&Command::Stop { manner }).unwrap_or_default();
                 fifo::send(&dir.control(), &message).map_err(io::Error::other)?;
             }
             Frame::Log { stream, .. } => {

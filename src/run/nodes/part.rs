@@ -1,12 +1,12 @@
 //! What a machine has to know of a run that it shares with others.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
 use crate::logs::Stream;
 
-use super::super::{id::RunId, outcome::Outcome, spec::Launcher};
+use super::super::{evidence::Proof, id::RunId, journal::Snapshot, outcome::Outcome, spec::Launcher};
 use super::hostfile::Hostfile;
 
 /// A machine, as the hostfile has it.
@@ -56,6 +56,39 @@ pub enum Ended {
     Over(Outcome),
     /// The machine cannot be reached any more; what runs there ends when it notices.
     Lost { reason: String },
+}
+
+/// What the head has said last of the whole run: a part sees no steps by itself, and not why its ranks leave.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AtHead {
+    /// One word: `training`, `stopping`.
+    pub doing: String,
+    pub step: Option<u64>,
+    /// The trainer's own word on how it leaves.
+    pub proof: Option<Proof>,
+}
+
+/// `training, step 238`
+impl fmt::Display for AtHead {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.doing)?;
+        self.step.map_or(Ok(()), |step| write!(f, ", step {step}"))
+    }
+}
+
+impl AtHead {
+    pub fn of(snapshot: &Snapshot) -> Self {
+        Self {
+            doing: snapshot.state.word().to_owned(),
+            step: snapshot.last_step.map(|it| it.step),
+            proof: snapshot.state.evidence().and_then(|it| it.proof),
+        }
+    }
+
+    /// Worth a message before the next one is due.
+    pub fn is_news_to(&self, said: Option<&Self>) -> bool {
+        said.is_none_or(|it| (&it.doing, it.proof) != (&self.doing, self.proof))
+    }
 }
 
 impl Node {
@@ -128,6 +161,15 @@ impl NodeState {
 }
 
 impl Ended {
+    /// What follows "the training" in a sentence.
+    pub fn sentence(&self) -> String {
+        match self {
+            Self::Over(outcome) => outcome.sentence(),
+            Self::Lost { reason } if reason.is_empty() => "was not heard of any more".to_owned(),
+            Self::Lost { reason } => format!("was not heard of any more: {reason}"),
+        }
+    }
+
     /// The run cannot go on for it. A part that leaves without an error has done what it was there for, and one is
     /// stopped by the head, or by somebody there while the run `goes_on`.
     pub const fn is_failure(&self, goes_on: bool) -> bool {

@@ -24,7 +24,7 @@ use super::super::{
     spec::Launcher,
 };
 
-use super::part::Part;
+use super::part::{AtHead, Part};
 
 /// Bytes of a log that are sent at once.
 pub(super) const PIECE: usize = 64 * 1024;
@@ -41,8 +41,10 @@ pub(super) enum Word {
     Look(Box<Look>),
     /// The first one of a run.
     Join(Box<Invitation>),
-    /// The head is there.
-    Beat,
+    /// The head is there, and how the whole run is.
+    Beat {
+        head: AtHead,
+    },
     Stop {
         manner: Manner,
     },
@@ -161,6 +163,10 @@ pub(super) enum Frame {
     },
     /// An answer to [`Word::Beat`].
     Alive,
+    /// Somebody there wants the whole run to stop.
+    Asked {
+        manner: Manner,
+    },
     /// An answer to [`Word::Look`].
     Answer(Box<Answer>),
     Ended {

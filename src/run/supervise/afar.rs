@@ -1,6 +1,6 @@
 //! The other machines of a run: at the head those that have parts of it, on those the head.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use serde::Serialize;
 
@@ -13,14 +13,17 @@ use crate::{
         signal::Exit,
     },
     run::{
-        evidence::{NodeFailure, Sight},
-        nodes::{Ended, NodeState, link},
+        evidence::{NodeFailure, Proof, Sight},
+        nodes::{AtHead, Ended, NodeState, link},
         outcome::Concern,
         state::{Degree, Event, RunState, Stopping},
     },
 };
 
 use super::{Note, Supervisor};
+
+/// Between the end of a part's ranks and the head's word on it: two of its messages.
+const WORD_OF_HEAD: Duration = Duration::from_secs(10);
 
 /// Whom we are in touch with.
 #[derive(Debug, Default)]
@@ -38,13 +41,12 @@ pub(super) struct NodeNote {
     state: NodeState,
 }
 
-impl Others {
-    pub(super) fn head_is_there(&mut self) {
-        self.heard = Some(Stopwatch::start());
-    }
-}
-
 impl Supervisor {
+    pub(super) fn head_said(&mut self, head: AtHead) {
+        self.others.heard = Some(Stopwatch::start());
+        self.now.head = Some(head);
+    }
+
     /// At the head, has a process for each other machine whose part is not over. Elsewhere, ends what has lost its head.
     pub(super) fn stay_in_touch(&mut self) {
         let Some(part) = &self.spec.part else { return };
@@ -87,6 +89,9 @@ impl Supervisor {
         let Some(part) = &self.spec.part else { return };
         let host = part.node(number).host.clone();
         self.journal.record(&Note::Node(NodeNote { host: host.clone(), state: state.clone() }));
+        if let NodeState::Begun { run } = &state {
+            self.now.parts.insert(number, run.clone());
+        }
         self.now.nodes.insert(number, state.clone());
         let NodeState::Ended(ended) = state else { return };
         let streams = self.spec.streams_of(number);
@@ -117,14 +122,34 @@ impl Supervisor {
         lingers && self.spec.guests().any(|it| self.is_there(it)) && self.marks.find().is_empty()
     }
 
-    /// All that a part can know of its success: every rank left without an error, the launcher last.
-    pub(super) fn part_is_done(&mut self) {
+    /// Every rank of a part left without an error, the launcher last. Whether they were done or have saved and left on
+    /// request is what the head reads from its own.
+    fn has_left_in_order(&self) -> bool {
         let is_guest = self.spec.part.as_ref().is_some_and(|it| !it.is_head());
-        let RunState::Stopping(Stopping { evidence: it, asked: None, .. }) = &self.now.state else { return };
+        let RunState::Stopping(Stopping { evidence: it, asked: None, .. }) = &self.now.state else {
+            return false;
+        };
         let left =
             it.exit == Some(Exit::Code(0)) && !it.survivors && it.returned.is_none() && it.proof.is_none();
-        if is_guest && left {
-            self.tell(Event::Seen(Sight::Complete));
+        is_guest && left
+    }
+
+    fn word_of_head(&self) -> Option<Proof> {
+        self.now.head.as_ref().and_then(|it| it.proof)
+    }
+
+    /// Its ranks may be gone before the word of the head is here.
+    pub(super) fn waits_for_word(&mut self) -> bool {
+        self.has_left_in_order()
+            && self.word_of_head().is_none()
+            && self.nobody_left.get_or_insert_with(Stopwatch::start).elapsed() < WORD_OF_HEAD
+    }
+
+    /// Of a head that has become silent it is not known that anything went wrong.
+    pub(super) fn part_is_done(&mut self) {
+        if self.has_left_in_order() {
+            let saved = self.word_of_head() == Some(Proof::Saved);
+            self.tell(Event::Seen(if saved { Sight::Quit } else { Sight::Complete }));
         }
     }
 

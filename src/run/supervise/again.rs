@@ -100,6 +100,7 @@ impl Supervisor {
         }
         // The parts on other machines begin anew as well.
         self.now.nodes.clear();
+        self.now.parts.clear();
         self.spec = original.for_attempt(&self.now.attempt);
         self.take_over_env();
         Ok(())

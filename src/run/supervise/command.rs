@@ -4,7 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     platform::procfs::ProcessId,
-    run::{nodes::NodeState, outcome::Manner},
+    run::{
+        nodes::{AtHead, NodeState},
+        outcome::Manner,
+    },
 };
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +32,8 @@ pub enum Command {
         node: u32,
         state: NodeState,
     },
-    /// The head of this part is there.
-    Beat,
+    /// The head of this part is there, and how the whole run is.
+    Beat {
+        head: AtHead,
+    },
 }

@@ -120,7 +120,7 @@ pub fn show(app: &App, asked: &OfRun) -> Answer<RunDetail> {
         streams: told_first(&dir)?.iter().map(ToString::to_string).collect(),
         restarts: snapshot.as_ref().map_or(0, |it| it.attempt.number),
         alarm: snapshot.as_ref().and_then(|it| it.alarm).map(|it| spec.watchdog.tell(it)),
-        may: May::of(&state, &contents),
+        may: May::of(&state, &contents, &spec),
         checkpoints: contents.checkpoints.iter().map(Kept::of_checkpoint).collect(),
         models: contents.models.iter().map(Kept::of_model).collect(),
         full_diagnosis: snapshot.and_then(|it| it.diagnosis).map(Cause::of),
@@ -142,17 +142,18 @@ fn files(spec: &Spec) -> Answer<Vec<TextFile>> {
 }
 
 impl May {
-    fn of(state: &RunState, contents: &Contents) -> Self {
+    fn of(state: &RunState, contents: &Contents, spec: &Spec) -> Self {
         let over = state.outcome().is_some();
         let refused = |is: bool, why: &str| is.then(|| why.to_owned());
+        let part = spec.part_of().map(|it| format!("it is a part of {it}"));
         let no_checkpoint =
             refused(contents.whole().next().is_none(), "it has no whole checkpoint to go on from");
         Self {
             stop: refused(over, "it is over"),
-            save: refused(over, "it is over").or_else(|| {
+            save: refused(over, "it is over").or(part.clone()).or_else(|| {
                 refused(!state.has_trained(), "it has not trained yet, so there is nothing to save")
             }),
-            resume: refused(!over, "it is still running").or_else(|| no_checkpoint.clone()),
+            resume: part.or_else(|| refused(!over, "it is still running")).or_else(|| no_checkpoint.clone()),
             export: no_checkpoint,
         }
     }

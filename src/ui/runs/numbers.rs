@@ -13,7 +13,7 @@ use crate::{
     metrics::{Part, Record},
     output::plain,
     run::{
-        Outcome, RunDir, RunError, RunId,
+        RunDir, RunError, RunId,
         comparison::{self, Account},
         measures::Growing,
     },
@@ -158,7 +158,7 @@ pub fn compare(app: &App, asked: &Compared) -> Answer<Comparison> {
     let accounts = ids.iter().map(account).collect::<Answer<Vec<_>>>()?;
     let side = |it: &Account| Side {
         id: it.run.to_string(),
-        state: it.outcome.as_ref().map_or(it.state, Outcome::word).to_owned(),
+        state: it.outcome.as_ref().map_or_else(|| it.state.clone(), |it| it.word().to_owned()),
         config: plain::name(&it.config),
         devices: it.devices.clone(),
         seconds: it.seconds,

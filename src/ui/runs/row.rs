@@ -113,7 +113,7 @@ pub(super) fn row(dir: &RunDir) -> Option<RunRow> {
     Some(RunRow {
         id: dir.id().to_string(),
         name: dir.id().name().as_str().to_owned(),
-        state: run.state.word().to_owned(),
+        state: run.word.clone(),
         live: outcome.is_none(),
         queued: run.state == RunState::Queued,
         sentence: outcome.map(Outcome::sentence),
@@ -125,7 +125,7 @@ pub(super) fn row(dir: &RunDir) -> Option<RunRow> {
         loss: run.loss,
         pace: None,
         left_seconds: None,
-        devices: run.spec.devices.to_string(),
+        devices: run.spec.place(),
         config: run.spec.source.file_name().map(plain::name).unwrap_or_default(),
         started: run.spec.created,
         seconds: run.is_over().then(|| run.seconds()),
