@@ -56,6 +56,32 @@ struct Place {
 pub struct Busy {
     pub place: String,
     pub holder: String,
+    pub instead: Instead,
+}
+
+/// What whoever finds it taken can do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Instead {
+    /// There is one place for all runs, or a few.
+    Cpu,
+    /// Take others, if some are free.
+    Gpus { free: Vec<u32> },
+    /// It is one of several machines, which have to begin together.
+    Machines,
+}
+
+impl Busy {
+    /// With what can be done in a start of `claim` that found it so, alone or with other machines.
+    #[must_use]
+    pub fn seen(mut self, claim: &Claim, nvidia: Option<&Nvidia>, on_several_machines: bool) -> Self {
+        if on_several_machines {
+            self.instead = Instead::Machines;
+        } else if let Instead::Gpus { free } = &mut self.instead {
+            let all = nvidia.map_or(&[][..], |it| &it.gpus);
+            *free = all.iter().map(|it| it.index).filter(|it| claim.is_free(*it, nvidia)).collect();
+        }
+        self
+    }
 }
 
 impl Claim {
@@ -67,10 +93,7 @@ impl Claim {
         shared: bool,
     ) -> Result<(Self, Option<String>), RunError> {
         let slots = site.settings.runs.cpu_slots;
-        let name = |index: u32| {
-            let gpu = nvidia.and_then(|it| it.gpus.iter().find(|gpu| gpu.index == index));
-            gpu.and_then(|gpu| gpu.uuid.clone()).unwrap_or_else(|| format!("gpu-{index}"))
-        };
+        let name = |index| name_of(index, nvidia);
         let places = match devices {
             Devices::Gpus(ids) => {
                 Places::Gpus(ids.iter().map(|index| Place { index: *index, name: name(*index) }).collect())
@@ -125,7 +148,11 @@ impl Claim {
                 Some(holders.into_iter().map(|(_, holder)| holder).collect::<Vec<_>>().join(" and "))
             }
         };
-        Busy { place, holder: holder.unwrap_or_else(|| "another run".to_owned()) }
+        let instead = match &self.places {
+            Places::Gpus(_) => Instead::Gpus { free: vec![] },
+            Places::Slots(_) => Instead::Cpu,
+        };
+        Busy { place, holder: holder.unwrap_or_else(|| "another run".to_owned()), instead }
     }
 
     /// The same, in this very moment or not at all; nothing is held meanwhile that could not be had as a whole.
@@ -158,6 +185,11 @@ impl Claim {
         }
     }
 
+    /// Nobody has this GPU.
+    fn is_free(&self, index: u32, nvidia: Option<&Nvidia>) -> bool {
+        Lock::holder(&self.file(&name_of(index, nvidia))).is_none()
+    }
+
     fn file(&self, name: &str) -> PathBuf {
         self.folder.join(format!("{name}.lock"))
     }
@@ -185,6 +217,12 @@ impl Claim {
             Lock::exclusive(&path, purpose, Wait::No)
         }
     }
+}
+
+/// What the lock of a GPU is called.
+fn name_of(index: u32, nvidia: Option<&Nvidia>) -> String {
+    let gpu = nvidia.and_then(|it| it.gpus.iter().find(|gpu| gpu.index == index));
+    gpu.and_then(|gpu| gpu.uuid.clone()).unwrap_or_else(|| format!("gpu-{index}"))
 }
 
 /// One for all workspaces: `DPGUI_STATE_DIR`, else `dpgui` in `XDG_STATE_HOME` or `~/.local/state`, else, without a home,
@@ -224,8 +262,24 @@ impl Report for Busy {
     }
 
     fn hint(&self) -> Option<String> {
-        Some("`dpgui train --queue` waits for it, `--gpus` chooses others, `--share` uses it beside the other; `[runs] \
-             cpu-slots` in `dpgui.toml` says how many may train without a GPU".to_owned())
+        let wait = "`--queue` waits for it, `--share` uses it beside the other";
+        Some(match &self.instead {
+            Instead::Cpu => {
+                format!(
+                    "{wait}; `[runs] cpu-slots` in `dpgui.toml` says how many may train at once without a GPU"
+                )
+            }
+            Instead::Gpus { free } if free.is_empty() => wait.to_owned(),
+            Instead::Gpus { free } => {
+                let ids = free.iter().map(u32::to_string).collect::<Vec<_>>().join(",");
+                format!("take what is free: `--gpus {ids}`; or {wait}")
+            }
+            Instead::Machines => {
+                "begin when that one has ended, which `dpgui stop` on that machine brings about, or \
+                 use it beside the other with `--share`"
+                    .to_owned()
+            }
+        })
     }
 }
 

@@ -164,7 +164,7 @@ pub fn start(site: Site<'_>, request: &Request, _setup: &Lock) -> Result<Started
         epoch_steps: looked.epoch_steps,
     };
     let leases = if request.queue { Ok(vec![]) } else { claim.take("dpgui train")? };
-    let leases = leases?;
+    let leases = leases.map_err(|it| it.seen(&claim, nvidia.as_ref(), request.part.is_some()))?;
     let name = request.name.clone().unwrap_or_else(|| name_of(&request.config));
     let dir = create(workspace, &name)?;
     let (spec, env) = plan.prepare(&dir).inspect_err(|_| {

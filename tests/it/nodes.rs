@@ -336,6 +336,9 @@ fn what_keeps_a_machine_from_its_part_is_said_before_anything_begins() {
 
     cluster.there(&["train", "configs/tiny.toml", "--detach", "--name", "first"]).ok();
     refused(5, &["could not begin: the CPU is in use by ", "(training ", "first)"]);
+    let said = cluster.train(&[]);
+    let possible = !said.stderr.contains("--queue") && !said.stderr.contains("--gpus");
+    assert!(possible && said.stderr.contains("--share"), "{said}");
     cluster.there(&["stop", "--now"]).ok();
 
     lab.sandbox.write("w/hosts", "127.0.0.1 slots=1\n127.0.0.3 slots=1\n");

@@ -29,10 +29,11 @@ fn two_runs_share_a_gpu_only_if_the_user_says_so() {
     let first = lab.detached(&["--gpus", "0", "--name", "first"]);
     let refused = lab.train(&["--gpus", "0"]);
     assert_eq!(refused.code, Some(5), "{refused}");
-    for words in ["GPU 0 is in use", &first.id(), "--queue", "--share"] {
+    for words in ["GPU 0 is in use", &first.id(), "`--gpus 1`", "--queue", "--share"] {
         assert!(refused.stderr.contains(words), "{words}: {refused}");
     }
     assert_eq!(lab.sandbox.dpgui(&["runs", "--json"]).ok().events().len(), 1, "a refused run leaves nothing");
+    assert!(!refused.stderr.contains("cpu-slots"), "there are GPUs: {refused}");
     // Its supervisor's death gives nothing free: its ranks still compute there.
     first.kill_supervisor();
     assert_eq!(lab.train(&["--gpus", "0"]).code, Some(5));
