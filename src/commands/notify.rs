@@ -24,6 +24,7 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
     let failed = notify::tell_all(&context.host, &dir, &notice)?;
     for failure in &failed {
         context.output.warn(failure);
+        notify::record(&dir, &notice, failure)?;
     }
     Ok(if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -27,7 +27,7 @@ use crate::{
         watch::{self, Show},
         watchdog::{OnNan, OnStall},
     },
-    workspace::Settings,
+    workspace::{Settings, settings::notify_target},
 };
 
 use super::{Context, export, interrupts::Interrupts};
@@ -71,7 +71,7 @@ pub struct Args {
     #[arg(long, value_name = "WHAT", default_value = "notify", hide_default_value = true)]
     on_stall: OnStall,
     /// A command or an address that hears of the run's end and of what goes wrong; may be given several times
-    #[arg(long, value_name = "CMD|URL")]
+    #[arg(long, value_name = "CMD|URL", value_parser = notify_target)]
     notify: Vec<String>,
     /// What to call the run [default: the name of CONFIG]
     #[arg(long)]

@@ -56,6 +56,14 @@ pub fn duration(duration: Duration) -> String {
     }
 }
 
+/// The same in whole seconds, of which more would only seem to be known.
+pub fn whole(duration: Duration) -> String {
+    match duration.as_secs() {
+        seconds @ 0..10 => format!("{seconds} s"),
+        _ => self::duration(duration),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

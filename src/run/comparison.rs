@@ -20,6 +20,7 @@ use super::{
     journal::Snapshot,
     measures::{Measures, Summary},
     nodes::{Ended, Node, NodeState},
+    notify,
     outcome::Outcome,
     spec::Spec,
     state::RunState,
@@ -49,6 +50,9 @@ pub struct Account {
     pub seconds: f64,
     /// `RUN@STEP`.
     pub goes_on_from: Option<String>,
+    /// Why some who were to be told of it were not.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub not_told: Vec<String>,
     /// Tries after the first one.
     pub restarts: u32,
     #[serde(flatten)]
@@ -126,6 +130,7 @@ impl Account {
         let settings = effective::of_file(&spec.config, &dir.workspace(), env);
         Ok(Self {
             run: dir.id().clone(),
+            not_told: notify::not_told(dir),
             state: snapshot.as_ref().map_or_else(|| state.word(), |it| it.word()).to_owned(),
             outcome: state.outcome().cloned(),
             restarts: snapshot.as_ref().map_or(0, |it| it.attempt.number),

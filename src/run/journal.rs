@@ -188,6 +188,9 @@ enum Recorded {
     Ended {
         outcome: Outcome,
     },
+    NotTold {
+        why: String,
+    },
     #[serde(other)]
     Other,
 }
@@ -195,6 +198,12 @@ enum Recorded {
 /// What can be read back of the file's bytes. What is no event of ours, or damaged, is none.
 fn recorded(bytes: &[u8]) -> impl Iterator<Item = Recorded> {
     bytes.split(|it| *it == b'\n').filter_map(|line| serde_json::from_slice(line).ok())
+}
+
+/// Why somebody could not be told, in the bytes of an `events.jsonl`.
+pub fn not_told(bytes: &[u8]) -> Vec<String> {
+    let why = |it| if let Recorded::NotTold { why } = it { Some(why) } else { None };
+    recorded(bytes).filter_map(why).collect()
 }
 
 #[derive(Serialize)]

@@ -8,17 +8,27 @@ use reqwest::header;
 use serde::{Deserialize, Serialize};
 
 use crate::platform::{
-    Host, clock, fs,
+    Host, clock, fifo, fs,
+    lock::Lock,
     net::Http,
     process::{Apart, CommandSpec},
     procfs::ProcessId,
 };
 
-use super::{RunError, dir::RunDir, id::RunId};
+use super::{
+    RunError,
+    dir::RunDir,
+    id::RunId,
+    journal::{self, Journal},
+    supervise::Command,
+};
 
 /// Tries to reach an address, and the pause between two.
 const TRIES: u32 = 4;
 const PAUSE: Duration = Duration::from_secs(2);
+
+/// Of why somebody could not be told, in characters: a message to the supervisor has to fit into one piece of a pipe.
+const LONGEST_REASON: usize = 600;
 
 /// The most a command may take.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -32,6 +42,9 @@ pub struct Notice {
     pub message: String,
     /// `completed`, `failed`, …; of a run that goes on what it does.
     pub state: String,
+    /// Why it failed, in one sentence.
+    #[serde(default)]
+    pub cause: Option<String>,
     pub step: Option<u64>,
     pub loss: Option<f64>,
     pub folder: String,
@@ -80,9 +93,60 @@ pub fn tell_all(host: &Host, dir: &RunDir, notice: &Notice) -> Result<Vec<String
     Ok(failed.collect())
 }
 
+/// Somebody could not be told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "event", rename = "not-told")]
+pub struct NotTold {
+    pub why: String,
+}
+
+/// Puts on record that somebody could not be told of `notice`: the supervisor does it or, when that has left with the end
+/// of the run, we in its place.
+pub fn record(dir: &RunDir, notice: &Notice, why: &str) -> Result<(), RunError> {
+    let why: String = why.chars().take(LONGEST_REASON).collect();
+    let message = serde_json::to_string(&Command::NotTold { why: why.clone() }).unwrap_or_default();
+    if notice.event != About::Ended && fifo::send(&dir.control(), &message)? {
+        return Ok(());
+    }
+    let _writer = Lock::wait(&dir.lock())?;
+    Journal::open(dir)?.record(&NotTold { why });
+    Ok(())
+}
+
+/// Who could not be told of a run, read again only when there is more on record.
+#[derive(Debug, Default)]
+pub struct Untold {
+    read: u64,
+    known: usize,
+}
+
+impl Untold {
+    /// Why, of those that were added since the last look.
+    pub fn news(&mut self, dir: &RunDir) -> Vec<String> {
+        let size = fs::size(&dir.events()).unwrap_or_default();
+        if std::mem::replace(&mut self.read, size) == size {
+            return vec![];
+        }
+        let mut all = not_told(dir);
+        let news = all.split_off(self.known.min(all.len()));
+        self.known += news.len();
+        news
+    }
+}
+
+/// Why somebody could not be told, of all that is on record.
+pub fn not_told(dir: &RunDir) -> Vec<String> {
+    fs::read(&dir.events()).map(|it| journal::not_told(&it)).unwrap_or_default()
+}
+
+fn is_address(target: &str) -> bool {
+    let begins = |it: &str| target.get(..it.len()).is_some_and(|start| start.eq_ignore_ascii_case(it));
+    begins("http://") || begins("https://")
+}
+
 fn tell(host: &Host, dir: &RunDir, target: &str, notice: &Notice) -> Result<(), String> {
     let text = serde_json::to_string(notice).unwrap_or_default();
-    if target.starts_with("http://") || target.starts_with("https://") {
+    if is_address(target) {
         return post(target, &text);
     }
     let mut env = host.env.clone();
@@ -90,7 +154,7 @@ fn tell(host: &Host, dir: &RunDir, target: &str, notice: &Notice) -> Result<(), 
     env.set("DPGUI_RUN", notice.run.to_string())
         .set("DPGUI_MESSAGE", &notice.message)
         .set("DPGUI_NOTICE", &text);
-    env.set("DPGUI_STATE", &notice.state);
+    env.set("DPGUI_STATE", &notice.state).set("DPGUI_CAUSE", notice.cause.as_deref().unwrap_or_default());
     // The user's own words, for the shell that they were written for.
     let command = CommandSpec::new("/bin/sh", &env, dir.path()).args(["-c", target]);
     let said = command.capture(PATIENCE).map_err(|cause| format!("`{target}`: {cause}"))?;

@@ -27,6 +27,7 @@ use super::{
     devices::Devices,
     dir::RunDir,
     folder::TrainerFolder,
+    notify::Untold,
     outcome::Outcome,
     queue,
     spec::Spec,
@@ -57,6 +58,8 @@ pub struct Scene {
     pub part_of: Option<String>,
     /// What is wrong, while it is.
     pub alarm: Option<Alarm>,
+    /// Why the last one who was to be told of something was not.
+    pub not_told: Option<String>,
     pub outcome: Option<Outcome>,
     pub elapsed: Duration,
     pub epoch: Option<u64>,
@@ -102,6 +105,7 @@ pub struct Look {
     /// Of a checkpoint, by the configuration.
     estimate: Option<u64>,
     checkpoint: Option<u64>,
+    untold: Untold,
     scene: Scene,
 }
 
@@ -140,6 +144,7 @@ impl Look {
             measured: None,
             estimate: estimate.and_then(|it| it.checkpoint_bytes),
             checkpoint: None,
+            untold: Untold::default(),
             spec,
             scene,
         })
@@ -165,6 +170,9 @@ impl Look {
         self.read_metrics()?;
         self.sample();
         let updated = snapshot.as_ref().map_or_else(clock::now, |it| it.updated);
+        if let Some(why) = self.untold.news(&self.dir).pop() {
+            self.scene.not_told = Some(why);
+        }
         let lives = snapshot.as_ref().filter(|it| it.state.outcome().is_none());
         self.scene.alarm = lives.and_then(|it| it.alarm);
         let is_part = snapshot.as_ref().filter(|it| it.head.is_some());

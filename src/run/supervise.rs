@@ -30,6 +30,7 @@ use super::{
     folder::TrainerFolder,
     gauge::Meter,
     journal::{Journal, Record, Snapshot},
+    notify::NotTold,
     outcome::Manner,
     processes::Marks,
     ranks::Ranks,
@@ -259,6 +260,7 @@ impl Supervisor {
             }
             Some(Command::RankStarted { rank, process }) => self.ranks.add(rank, process),
             Some(Command::Node { node, state }) => self.node_said(node, state),
+            Some(Command::NotTold { why }) => self.journal.record(&NotTold { why }),
             Some(Command::Beat { head }) => self.head_said(head),
             Some(Command::Withdraw) | None => {}
         }

@@ -18,6 +18,7 @@ use super::{
     devices::Devices,
     dir::RunDir,
     journal::Snapshot,
+    notify::Untold,
     outcome::Outcome,
     queue,
     restart::Restarting,
@@ -72,6 +73,8 @@ struct Watcher<'a> {
     is_greeted: bool,
     /// The restart that was told of.
     restart: Option<u32>,
+    /// Who was not told of what is wrong.
+    untold: Untold,
     /// How the run ended, or why that cannot be known.
     end: Option<Result<Outcome, RunError>>,
 }
@@ -96,6 +99,7 @@ pub fn follow(host: &Host, dir: &RunDir, output: &Output, show: Show) -> Result<
         stuck: vec![],
         is_greeted: false,
         restart: None,
+        untold: Untold::default(),
         end: None,
     };
     let colours = if output.shows_data_on_terminal() { Colours::Keep } else { Colours::Drop };
@@ -204,6 +208,9 @@ impl Watcher<'_> {
                 Some(alarm) => self.output.warn(self.spec.watchdog.tell(alarm)),
                 None => self.output.note("what was missed has come: the training goes on"),
             }
+        }
+        for why in self.untold.news(self.dir) {
+            self.output.warn(format_args!("somebody was not told: {why}"));
         }
         if let Ok(Some(Snapshot { head: Some(head), .. })) = &looked {
             self.status.at_head = Some(head.to_string());

@@ -115,6 +115,7 @@ pub struct RunSettings {
     /// Runs that may train at once where there is no GPU.
     pub cpu_slots: u32,
     /// Commands and addresses that hear of every run, as with `train --notify`.
+    #[serde(deserialize_with = "notify_targets")]
     pub notify: Vec<String>,
 }
 
@@ -257,6 +258,26 @@ impl Settings {
     }
 }
 
+/// A command for the shell, or an address: of `http` or `https`, because no other can be told.
+///
+/// # Errors
+/// With what is expected; an address may hold a key and is not repeated.
+pub fn notify_target(text: &str) -> Result<String, String> {
+    let is_scheme = |it: &&str| {
+        it.starts_with(|first: char| first.is_ascii_alphabetic())
+            && it.chars().all(|c| c.is_ascii_alphanumeric() || "+.-".contains(c))
+    };
+    let scheme = text.split_once("://").map(|(scheme, _)| scheme).filter(is_scheme);
+    let can_be_told = |it: &str| ["http", "https"].iter().any(|known| it.eq_ignore_ascii_case(known));
+    match scheme.filter(|it| !can_be_told(it)) {
+        Some(scheme) => Err(format!(
+            "`{scheme}://` cannot be told: an address of `http://` or `https://`, or a command, is expected"
+        )),
+        None if text.trim().is_empty() => Err("a command or an address is expected".to_owned()),
+        None => Ok(text.to_owned()),
+    }
+}
+
 // These errors are raised while the text is read, so that toml says where in it.
 
 fn profile<'de, D: Deserializer<'de>>(text: D) -> Result<Option<String>, D::Error> {
@@ -266,6 +287,11 @@ fn profile<'de, D: Deserializer<'de>>(text: D) -> Result<Option<String>, D::Erro
     }
     let known = PROFILES.map(|it| format!("`{it}`")).join(", ");
     Err(D::Error::custom(format!("`{name}` is not a PyTorch profile: one of {known} is expected")))
+}
+
+fn notify_targets<'de, D: Deserializer<'de>>(list: D) -> Result<Vec<String>, D::Error> {
+    let all = Vec::<String>::deserialize(list)?;
+    all.iter().map(|it| notify_target(it).map_err(D::Error::custom)).collect()
 }
 
 fn bytes<'de, D: Deserializer<'de>>(text: D) -> Result<u64, D::Error> {
@@ -310,6 +336,18 @@ mod tests {
              TOML parse error at line 2, column 1\n  |\n2 | profil = \"cpu\"\n  | ^^^^^^\n\
              unknown field `profil`, expected `profile`"
         );
+    }
+
+    #[test]
+    fn a_command_or_an_address_that_can_be_asked_is_told() {
+        for target in
+            ["https://hooks.example/me", "HTTP://a", "notify-send x", "curl ftp://a", "./tell.sh", "a:b"]
+        {
+            assert_eq!(notify_target(target).as_deref(), Ok(target));
+        }
+        for target in ["ftp://x", "mailto+x://me", "", "  "] {
+            notify_target(target).expect_err(target);
+        }
     }
 
     #[test]

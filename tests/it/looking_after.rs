@@ -252,6 +252,39 @@ fn a_command_and_an_address_hear_of_the_end() {
     assert_eq!(mode & 0o777, 0o600);
 }
 
+#[test]
+fn whoever_could_not_be_told_is_on_record_and_shown_and_the_cause_is_told() {
+    let last = "torch.distributed.DistNetworkError: The server socket has failed to listen on any local network \
+                address. port: 29500, useIpv6: false, code: -98, name: EADDRINUSE, message: address already in use";
+    let lab = Lab::new(&[("STEPS", "2"), ("END", "1"), ("LAST", last)]);
+    let heard = lab.sandbox.root().join("heard");
+    let command =
+        format!("echo \"$DPGUI_MESSAGE\" > {0}; echo \"$DPGUI_NOTICE\" > {0}.json", heard.display());
+    let refused = lab.train(&["--notify", "ftp://x"]);
+    assert!(refused.code == Some(2) && refused.stderr.contains("`ftp://` cannot be told"), "{refused}");
+    lab.train(&["--notify", &command, "--notify", "echo no such bell >&2; exit 3"]);
+    let run = lab.only_run();
+    let cause =
+        run.json("state.json").expect("a state")["diagnosis"]["cause"].as_str().expect("one").to_owned();
+    let notice = until("the command heard", || {
+        serde_json::from_str::<Value>(&fs::read_to_string(heard.with_extension("json")).ok()?).ok()
+    });
+    assert_eq!(notice["cause"], cause.as_str(), "{notice}");
+    let text = fs::read_to_string(&heard).expect("heard");
+    assert!(text.trim_end().ends_with(&format!("the training failed with exit code 1: {cause}")), "{text}");
+    until("it is on record", || (records(&run, "not-told").len() == 1).then_some(()));
+    let sequence: Vec<u64> = fs::read_to_string(run.path.join("events.jsonl"))
+        .expect("events")
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).expect("JSON")["seq"].as_u64().expect("a number"))
+        .collect();
+    assert_eq!(sequence, (1..=sequence.len() as u64).collect::<Vec<_>>(), "one writer at a time");
+    let shown = lab.sandbox.dpgui(&["runs", "show"]).ok();
+    assert!(shown.stderr.contains("no such bell"), "{shown}");
+    let shown = lab.sandbox.dpgui(&["runs", "show", "--json"]).ok().events();
+    assert!(shown[0]["not_told"][0].as_str().expect("why").contains("no such bell"), "{shown:?}");
+}
+
 /// The run as it would be after the machine went down under it.
 fn reboot(run: &Run) {
     run.kill_supervisor();

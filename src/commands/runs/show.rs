@@ -77,6 +77,9 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
         for line in kept(&account.contents) {
             output.data(line);
         }
+        for why in &account.not_told {
+            output.warn(format_args!("of {} somebody was not told: {why}", account.run));
+        }
         if let Some(diagnosis) = &account.diagnosis {
             output.data(format_args!("\n{diagnosis}"));
         }

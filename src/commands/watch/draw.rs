@@ -1,7 +1,5 @@
 //! How a run looks on a terminal of any size: the more room, the more of it.
 
-use std::time::Duration;
-
 use ratatui::{
     Frame,
     layout::{Constraint, Layout, Rect},
@@ -60,7 +58,7 @@ impl View<'_> {
             Span::styled(part_of, faint()),
             Span::raw("  "),
             Span::styled(doing, self.tint(Color::Green)),
-            Span::styled(format!("  {}", whole(scene.elapsed)), faint()),
+            Span::styled(format!("  {}", size::whole(scene.elapsed)), faint()),
         ]);
         frame.render_widget(Paragraph::new(title), rows[0]);
         match (scene.last, scene.total_steps) {
@@ -92,7 +90,7 @@ impl View<'_> {
             parts.extend(average.map(|it| format!("average {it:.4}")));
         }
         parts.extend(scene.pace.map(|pace| format!("{pace:.2} s/step")));
-        parts.extend(scene.left.map(|left| format!("{} left", whole(left))));
+        parts.extend(scene.left.map(|left| format!("{} left", size::whole(left))));
         let of = scene.epochs.map(|epochs| format!("/{epochs}")).unwrap_or_default();
         parts.extend(scene.epoch.map(|epoch| format!("epoch {epoch}{of}")));
         let lr = scene.last.map(|it| it.lr).filter(|it| it.is_finite());
@@ -133,8 +131,11 @@ impl View<'_> {
     fn machine(&self) -> Vec<Line<'static>> {
         let scene = self.scene;
         let alarm = scene.alarm.map(|it| Line::styled(it.to_string(), self.alarm()));
+        let first_line = |it: &String| it.lines().next().unwrap_or_default().to_owned();
+        let untold = scene.not_told.as_ref().map(first_line);
+        let untold = untold.map(|why| Line::styled(format!("somebody was not told: {why}"), self.alarm()));
         let mut lines: Vec<Line<'static>> =
-            alarm.into_iter().chain(scene.gpus.iter().map(|gpu| self.gpu(gpu))).collect();
+            alarm.into_iter().chain(untold).chain(scene.gpus.iter().map(|gpu| self.gpu(gpu))).collect();
         let mut parts = vec![];
         parts.extend(
             scene
@@ -232,16 +233,10 @@ fn bounds(points: &[(f64, f64)]) -> Option<(f64, f64)> {
     Some((low - margin, high + margin))
 }
 
-/// Whole seconds: what changes ten times a second is no calm view.
-fn whole(duration: Duration) -> String {
-    match duration.as_secs() {
-        seconds @ 0..10 => format!("{seconds} s"),
-        _ => size::duration(duration),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use ratatui::{Terminal, backend::TestBackend};
 
     use crate::{

@@ -14,6 +14,7 @@ use crate::{
         evidence::{Phase, Sight},
         journal::Record,
         notify::{self, About, Notice},
+        outcome::Outcome,
         sight::Told,
         state::{Event, RunState},
         watchdog::{Activity, Alarm},
@@ -94,9 +95,9 @@ impl Supervisor {
             Record::Recovered => (About::Recovered, "it goes on".to_owned()),
             Record::Restarting { number, after, .. } => (
                 About::Restarting,
-                format!("it is tried again in {}, for the {number}. time", size::duration(*after)),
+                format!("it is tried again in {} (restart {number})", size::whole(*after)),
             ),
-            Record::Ended { outcome } => (About::Ended, format!("the training {}", outcome.sentence())),
+            Record::Ended { outcome } => (About::Ended, ended(outcome, self.cause())),
             _ => return,
         };
         let notice = Notice {
@@ -104,6 +105,7 @@ impl Supervisor {
             run: self.spec.id.clone(),
             message: format!("{}: {message}", self.spec.id),
             state: self.now.state.word().to_owned(),
+            cause: self.cause().map(str::to_owned),
             step: self.now.last_step.map(|it| it.step),
             loss: self.now.last_step.and_then(|it| it.loss),
             folder: self.dir.path().to_string_lossy().into_owned(),
@@ -112,6 +114,11 @@ impl Supervisor {
         if let Ok(Some(helper)) = notify::spawn(&self.host, &self.dir, &notice) {
             self.marks.helpers.insert(helper);
         }
+    }
+
+    /// Why the last attempt failed, in one sentence.
+    fn cause(&self) -> Option<&str> {
+        self.now.diagnosis.as_ref().filter(|it| it.is_known()).map(|it| &*it.cause)
     }
 
     /// What the run's processes and GPUs have done since the last look; `None` at the first, and between looks.
@@ -142,5 +149,15 @@ impl Supervisor {
         samples
             .iter()
             .any(|it| ids.contains(&it.index) && it.utilisation_percent.is_some_and(|used| used > 1))
+    }
+}
+
+/// How it ended and why, on one line.
+fn ended(outcome: &Outcome, cause: Option<&str>) -> String {
+    let sentence = format!("the training {}", outcome.sentence());
+    // Such an outcome says the cause itself.
+    match cause.filter(|_| !matches!(outcome, Outcome::OutOfMemory { .. })) {
+        Some(cause) => format!("{sentence}: {cause}"),
+        None => sentence,
     }
 }

@@ -32,6 +32,10 @@ pub enum Command {
         node: u32,
         state: NodeState,
     },
+    /// Somebody could not be told of what happened.
+    NotTold {
+        why: String,
+    },
     /// The head of this part is there, and how the whole run is.
     Beat {
         head: AtHead,
