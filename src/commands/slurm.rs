@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::{
     error::Error,
-    run::slurm::{self, Job},
+    run::slurm::{self, Job, TimeLimit},
 };
 
 use super::Context;
@@ -24,7 +24,7 @@ pub struct Args {
     gpus: u32,
     /// How long each part of the training may take, as `sbatch --time` has it: `12:00:00`
     #[arg(long)]
-    time: Option<String>,
+    time: Option<TimeLimit>,
     /// Where it is to run
     #[arg(long)]
     partition: Option<String>,
@@ -45,17 +45,21 @@ struct Written<'a> {
 
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
     let config = context.configuration(&args.config)?;
-    let script = slurm::script(&Job {
+    let job = Job {
         program: &context.host.program,
         workspace: context.workspace.root(),
         config: &config,
         nodes: args.nodes,
         gpus: args.gpus,
-        time: args.time.as_deref(),
+        time: args.time.as_ref(),
         partition: args.partition.as_deref(),
         more: &args.sbatch,
         args: &args.passed_on,
-    });
+    };
+    for warning in slurm::check(&job, &context.host, &context.workspace)? {
+        context.output.warn(warning);
+    }
+    let script = slurm::script(&job);
     context.output.result(&Written { script: &script }, &script);
     Ok(ExitCode::SUCCESS)
 }

@@ -6,18 +6,14 @@ use std::{
     process::ExitCode,
 };
 
-use serde::Serialize;
-
 use crate::{
-    config::on_resume::Change,
     diagnosis::Diagnosis,
     error::{Error, Kind},
     install::IfLocked,
-    output::{Event, Line, Mode, Output, Waiting, screen::Screen},
-    platform::{lock::Lock, process::as_typed},
+    output::{Mode, Output, Waiting, screen::Screen},
+    platform::lock::Lock,
     run::{
-        self, Outcome, Request, Resume, RunDir, RunId, RunName, Site, Started,
-        data::DataSummary,
+        self, Outcome, Request, Resume, RunDir, RunName, Site, Started,
         nodes::{Hostfile, Part},
         queue::Queue,
         restart, resume,
@@ -31,6 +27,9 @@ use crate::{
 };
 
 use super::{Context, export, interrupts::Interrupts};
+use said::{Begun, Command, Done, Queued};
+
+mod said;
 
 /// Lines of the log that are shown with a failure.
 const LAST_LINES: usize = 15;
@@ -101,40 +100,6 @@ pub struct Args {
     passed_on: Vec<String>,
 }
 
-/// A run waits for its turn.
-#[derive(Debug, Serialize)]
-#[serde(tag = "event", rename = "run-queued")]
-struct Queued<'a> {
-    run: &'a RunId,
-    folder: PathBuf,
-    on: String,
-    place: usize,
-}
-
-/// What one could type.
-#[derive(Debug, Serialize)]
-#[serde(tag = "event", rename = "command")]
-struct Command<'a> {
-    /// A line for a shell.
-    command: &'a str,
-}
-
-/// A run has begun.
-#[derive(Debug, Serialize)]
-#[serde(tag = "event", rename = "run-started")]
-struct Begun<'a> {
-    run: &'a RunId,
-    folder: PathBuf,
-    on: String,
-    port: u16,
-    /// The step of the checkpoint that it goes on from.
-    resumes_step: Option<u64>,
-    /// Whose checkpoint that is, if it was a run of this workspace.
-    resumes_run: Option<&'a RunId>,
-    /// The trainer's folder that it goes on in.
-    resumes_folder: Option<&'a Path>,
-}
-
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
     let Context { host, workspace, output } = context;
     context.adopt_runs()?;
@@ -169,6 +134,10 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
         }
         let command = typed::command(site, &request, hostfile.as_deref(), args.launcher)?;
         output.result(&Command { command: &command }, &command);
+        return Ok(ExitCode::SUCCESS);
+    }
+    if let Some((run, step)) = resume::done(Site { host, workspace, settings: &settings, output }, &request) {
+        output.event(&Done { run, step });
         return Ok(ExitCode::SUCCESS);
     }
     if args.watch && Screen::is_possible(output) {
@@ -373,40 +342,4 @@ fn explained(dir: &RunDir, outcome: &Outcome, kind: Kind, diagnosis: &Diagnosis)
     let hint =
         diagnosis.advice.first().map_or_else(|| more.clone(), |first| format!("{first}\n      {more}"));
     Error::new(kind, message).with_hint(hint)
-}
-
-impl Event for DataSummary {
-    fn line(&self) -> Option<Line> {
-        let all = self.files == self.files_trained && self.samples == self.samples_trained;
-        let look =
-            || as_typed(["dpgui".as_ref(), "data".as_ref(), "check".as_ref(), self.config.as_os_str()]);
-        let more = if all { String::new() } else { format!(": `{}`", look()) };
-        Some(Line { verb: "Data", text: format!("{}{more}", self.text) })
-    }
-}
-
-impl Event for Change {
-    fn line(&self) -> Option<Line> {
-        Some(Line { verb: "Changed", text: self.sentence() })
-    }
-}
-
-impl Event for Queued<'_> {
-    fn line(&self) -> Option<Line> {
-        let text = format!(
-            "{} for {}, at place {}; `dpgui queue` shows what it waits for",
-            self.run, self.on, self.place
-        );
-        Some(Line { verb: "Queued", text })
-    }
-}
-
-impl Event for Begun<'_> {
-    fn line(&self) -> Option<Line> {
-        let of = self.resumes_run.map(|run| format!(" of {run}")).unwrap_or_default();
-        let folder = self.resumes_folder.map(|it| format!(", in `{}`", it.display())).unwrap_or_default();
-        let resumed = self.resumes_step.map(|it| format!(", from the checkpoint at step {it}{of}{folder}"));
-        let text = format!("{} on {}{}", self.run, self.on, resumed.unwrap_or_default());
-        Some(Line { verb: "Training", text })
-    }
 }

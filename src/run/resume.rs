@@ -16,6 +16,7 @@ use super::{
     checkpoints::{self, Checkpoint, Contents},
     dir::RunDir,
     folder::TrainerFolder,
+    id::RunId,
     journal::Journal,
     list,
     outcome::Outcome,
@@ -101,6 +102,22 @@ pub fn find(site: Site<'_>, config: &TrainConfig, request: &Request) -> Result<O
     }
 }
 
+/// The run that a script goes on with whenever it is started, and its last step, if nothing is left to be done.
+pub fn done(site: Site<'_>, request: &Request) -> Option<(RunId, Option<u64>)> {
+    let Some(Resume::IfAny(name)) = &request.resume else { return None };
+    // What is wrong with it is said by the start.
+    let config = TrainConfig::load(&request.config, site.workspace, &site.host.env).ok()?;
+    let run = named(site.workspace, name).ok().filter(|run| is_complete(run, &config, site))?;
+    Some((run.id().clone(), run.snapshot().ok()??.step()))
+}
+
+/// The newest run of this very name: `job-71` is none of `job-7`.
+fn named(workspace: &Workspace, name: &str) -> Result<RunDir, RunError> {
+    let is_it = |dir: &RunDir| dir.id().name().as_str() == name || dir.id().to_string() == name;
+    let unknown = || RunError::Unknown { name: name.to_owned(), nearest: vec![] };
+    list::find(workspace, name).ok().filter(is_it).ok_or_else(unknown)
+}
+
 /// Runs that the machine's end cut off, or that vanished, with a checkpoint to go on from: each trainer's folder once,
 /// unless a later run went on in it; those that were started first come first.
 pub fn cut_off(workspace: &Workspace) -> Result<Vec<RunDir>, RunError> {
@@ -140,7 +157,7 @@ fn wanted(
     };
     match (&request.resume, &config.training.resume) {
         (Some(Resume::Run(name)), _) => of_run(&list::find(workspace, name)?).map(Some),
-        (Some(Resume::IfAny(name)), _) => match list::find(workspace, name).and_then(|dir| of_run(&dir)) {
+        (Some(Resume::IfAny(name)), _) => match named(workspace, name).and_then(|dir| of_run(&dir)) {
             Err(RunError::Unknown { .. } | RunError::NoCheckpoint { .. }) => Ok(None),
             found => found.map(Some),
         },

@@ -1,9 +1,15 @@
 //! A batch script for Slurm that trains on a cluster, saves before its time is over, and goes on when it is
 //! its turn again.
 
-use std::path::Path;
+use std::{fmt, path::Path, str::FromStr};
 
-use crate::platform::process::as_typed;
+use crate::{
+    config::TrainConfig,
+    platform::{Host, process::as_typed},
+    workspace::Workspace,
+};
+
+use super::{RunError, start};
 
 /// Seconds before the end of the time at which Slurm says so: enough for a step and a large checkpoint.
 const WARNING: u32 = 600;
@@ -20,12 +26,74 @@ pub struct Job<'a> {
     /// GPUs of each; 0 for machines without.
     pub gpus: u32,
     /// As `sbatch --time` has it.
-    pub time: Option<&'a str>,
+    pub time: Option<&'a TimeLimit>,
     pub partition: Option<&'a str>,
     /// More lines for Slurm, each as on its command line: `--mem=64G`.
     pub more: &'a [String],
     /// For `dpgui train`.
     pub args: &'a [String],
+}
+
+/// How long each part of the training may take, as `sbatch --time` has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TimeLimit(String);
+
+impl FromStr for TimeLimit {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let endless = ["unlimited", "infinite"].iter().any(|it| text.eq_ignore_ascii_case(it));
+        let Some(seconds) = seconds(text).or_else(|| endless.then_some(0)) else {
+            return Err(
+                "`MINUTES`, `HOURS:MINUTES:SECONDS` or `DAYS-HOURS` is expected, as `12:00:00`".to_owned()
+            );
+        };
+        // For Slurm, none is no limit.
+        if (1..=u64::from(WARNING)).contains(&seconds) {
+            let minutes = WARNING / 60;
+            return Err(format!(
+                "the training is saved {minutes} min before its time is over: give it longer"
+            ));
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl fmt::Display for TimeLimit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The forms of sbatch's manual: `M`, `M:S`, `H:M:S`, `D-H`, `D-H:M`, `D-H:M:S`.
+fn seconds(text: &str) -> Option<u64> {
+    let number = |it: &str| it.parse::<u32>().ok().filter(|_| !it.starts_with('+')).map(u64::from);
+    let (days, rest) = match text.split_once('-') {
+        Some((days, rest)) => (Some(number(days)?), rest),
+        None => (None, text),
+    };
+    let parts = rest.split(':').map(number).collect::<Option<Vec<u64>>>()?;
+    let (hours, minutes, seconds) = match (days, &parts[..]) {
+        (None, [minutes]) => (0, *minutes, 0),
+        (None, [minutes, seconds]) => (0, *minutes, *seconds),
+        (Some(_), [hours]) => (*hours, 0, 0),
+        (Some(_), [hours, minutes]) => (*hours, *minutes, 0),
+        (_, [hours, minutes, seconds]) => (*hours, *minutes, *seconds),
+        _ => return None,
+    };
+    Some(((days.unwrap_or(0) * 24 + hours) * 60 + minutes) * 60 + seconds)
+}
+
+/// What is worth a warning in the configuration, with as many ranks as the job has.
+///
+/// # Errors
+/// What the start in the job would refuse, hours later.
+pub fn check(job: &Job<'_>, host: &Host, workspace: &Workspace) -> Result<Vec<String>, RunError> {
+    let config = TrainConfig::load(job.config, workspace, &host.env)?;
+    // Alone and without GPUs, a machine has the ranks that the configuration asks for.
+    let ranks = (job.gpus > 0 || job.nodes > 1).then(|| job.nodes.saturating_mul(job.gpus.max(1)));
+    let for_trainer = job.args.iter().skip_while(|it| *it != "--").skip(1);
+    start::check_config(&config, ranks, &for_trainer.cloned().collect::<Vec<_>>())
 }
 
 /// The whole script.
@@ -68,7 +136,8 @@ training=$!
 while kill -0 "$training" 2> /dev/null; do wait "$training"; done
 wait "$training"
 code=$?
-if [ -n "$requeue" ]; then scontrol requeue "$SLURM_JOB_ID"; exit; fi
+# What was complete before it could be stopped is not started again.
+if [ -n "$requeue" ] && [ "$code" -ne 0 ]; then scontrol requeue "$SLURM_JOB_ID"; exit; fi
 exit "$code"
 "#
     )
@@ -99,7 +168,8 @@ fn head(job: &Job<'_>) -> String {
     if job.gpus > 0 {
         options.push(format!("--gpus-per-node={}", job.gpus));
     }
-    for (option, value) in [("--time", job.time), ("--partition", job.partition)] {
+    let time = job.time.map(|it| &*it.0);
+    for (option, value) in [("--time", time), ("--partition", job.partition)] {
         options.extend(value.map(|value| format!("{option}={value}")));
     }
     options.extend(["--requeue".to_owned(), "--open-mode=append".to_owned()]);
@@ -108,4 +178,26 @@ fn head(job: &Job<'_>) -> String {
     options.extend_from_slice(job.more);
     let lines: String = options.iter().flat_map(|option| ["#SBATCH ", option, "\n"]).collect();
     format!("#!/bin/bash\n{lines}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_those_of_sbatch_and_leave_room_to_save() {
+        let check = |text: &str, expected: Option<u64>| assert_eq!(seconds(text), expected, "{text}");
+        check("90", Some(5400));
+        check("90:30", Some(5430));
+        check("12:00:00", Some(43200));
+        check("1-0", Some(86400));
+        check("1-2:30", Some(95400));
+        check("1-02:30:05", Some(95405));
+        for text in ["foo", "", "1h", "1:2:3:4", "-5", "+5", "1-", "1-2:3:4:5", "1.5"] {
+            check(text, None);
+        }
+        let is_refused = |text: &str| text.parse::<TimeLimit>().is_err();
+        assert!(is_refused("5") && is_refused("10") && is_refused("foo"));
+        assert!(!is_refused("11") && !is_refused("0") && !is_refused("UNLIMITED"));
+    }
 }

@@ -31,8 +31,8 @@ fn signal(child: &Child, name: &str) {
 #[test]
 fn a_program_gets_the_script_in_an_object() {
     let lab = Lab::new(&[]);
-    let text = script(&lab, &[]);
-    let said = lab.sandbox.dpgui(&["--json", "slurm", "configs/tiny.toml"]).ok();
+    let text = script(&lab, &["--gpus", "2"]);
+    let said = lab.sandbox.dpgui(&["--json", "slurm", "configs/tiny.toml", "--gpus", "2"]).ok();
     assert_eq!(said.events()[0]["script"].as_str().map(str::trim_end), Some(text.trim_end()));
 }
 
@@ -65,6 +65,51 @@ fn a_job_whose_time_is_over_saves_is_requeued_and_goes_on() {
     assert_eq!(job.wait().expect("ended").code(), Some(130));
     assert_eq!(second.outcome()["outcome"], "stopped");
     assert_eq!(std::fs::read_to_string(&told).expect("told"), "requeue 7\n");
+}
+
+#[test]
+fn what_cannot_work_is_said_before_it_waits_in_a_queue() {
+    let lab = Lab::new(&[]);
+    let refused = |args: &[&str], words: &str| {
+        let said = lab.sandbox.dpgui(&[&["slurm", "configs/tiny.toml"], args].concat());
+        assert!(
+            said.code == Some(2) && said.stderr.contains(words) && said.stdout.is_empty(),
+            "{words}: {said}"
+        );
+    };
+    refused(&["--gpus", "2", "--time", "foo"], "HOURS:MINUTES:SECONDS");
+    refused(&["--gpus", "2", "--time", "5"], "saved 10 min before its time is over");
+    refused(&["--gpus", "3"], "pipeline_stages");
+    script(&lab, &["--gpus", "2", "--time", "1-0"]);
+}
+
+#[test]
+fn a_job_that_is_complete_when_its_time_is_nearly_over_is_not_requeued_and_a_further_start_succeeds() {
+    let mut lab = Lab::new(&[("STEPS", "60"), ("STEP_TIME", "0.1")]);
+    let told = lab.sandbox.path("told");
+    lab.sandbox.program("scontrol", SCONTROL).env("SCONTROL_SAID", &told);
+    let text = script(&lab, &["--gpus", "0"]);
+    // The moment that cannot be hit: the signal comes, and the training is done before the stop has reached it.
+    let late =
+        text.lines().find(|line| line.ends_with(" stop \"$run\"")).expect("it stops the run").to_owned();
+    lab.sandbox.write("job.sh", text.replacen(&late, "    :", 1));
+    let mut job = start(&lab);
+    let run = lab.only_run();
+    run.wait_for_log("steps: 2 ");
+    signal(&job, "USR1");
+    assert_eq!(job.wait().expect("ended").code(), Some(0));
+    assert_eq!(run.outcome(), json!({ "outcome": "completed" }));
+    assert!(!told.exists(), "nothing is left to be requeued for");
+    assert_eq!(start(&lab).wait().expect("ended").code(), Some(0));
+    let said = lab.train(&["--name", "job-7", "--resume-or-start", "job-7"]).ok();
+    assert!(
+        said.stderr.contains("is complete") && said.stderr.contains("nothing is left to train"),
+        "{said}"
+    );
+    assert_eq!(lab.sandbox.dpgui(&["runs", "--json"]).ok().events().len(), 1);
+    // Another job whose number begins in the same way is none of it.
+    let said = lab.train(&["--name", "job", "--resume-or-start", "job"]).ok();
+    assert!(said.stdout.contains("TRAINING COMPLETE!"), "{said}");
 }
 
 #[test]
