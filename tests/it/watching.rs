@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader};
 
 use crate::support::{
-    lab::{Lab, kill, until},
+    lab::{Lab, kill},
     terminal::Terminal,
 };
 
