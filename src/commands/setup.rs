@@ -28,7 +28,7 @@ use crate::{
     workspace::{Settings, remember::Choices},
 };
 
-use super::{Context, LockArgs, interrupts};
+use super::{Context, LockArgs, demo, interrupts};
 
 /// Install everything that a training needs; a second run does nothing
 #[derive(Debug, clap::Args)]
@@ -236,9 +236,12 @@ pub fn settled_wish(context: &Context, settings: &Settings) -> Result<Wish, Erro
 fn wish(args: &Args, context: &Context, settings: &Settings) -> Result<Wish, Error> {
     let given = [&args.models, &args.submodules, &settings.models, &settings.submodules];
     let wanted = given.into_iter().flatten().cloned().collect();
+    // `dpgui demo` made it, and what the doctor advises there is this.
+    let is_of_demo = args.repair.is_given() && demo::is_its_own(settings);
+    let purpose = if is_of_demo { demo::PURPOSE } else { Purpose::Trainer { wanted } };
     let profile = profile(args.torch.as_deref().or(settings.torch.profile.as_deref()))?;
     Ok(Wish {
-        purpose: Purpose::Trainer { wanted },
+        purpose,
         profile,
         python: python(context, args.python.as_deref(), settings),
         keep_downloads: args.downloads.keep_downloads || settings.cache.keep_downloads,

@@ -368,3 +368,13 @@ fn two_machines_are_compared_part_by_part() {
     assert_eq!(none.code, Some(2), "{none}");
     assert!(none.stderr.contains("`dpgui setup --verify --json > FILE`"), "{none}");
 }
+
+#[test]
+fn the_demos_workspace_is_looked_at_for_what_the_demo_needs() {
+    let mut sandbox = Sandbox::new();
+    sandbox.env("PATH", "/usr/bin:/bin");
+    sandbox.write("w/dpgui.toml", "[trainer]\nscript = \"trainer/train.py\"\n");
+    let said = sandbox.dpgui(&["setup", "--verify", "--json"]);
+    assert_eq!(said.code, Some(1), "{said}");
+    assert_eq!(steps(&said, "damaged"), ["uv", "python", "lock", "venv", "verify"], "{said}");
+}
