@@ -320,6 +320,7 @@ impl Server {
 impl App {
     /// Starts a job, and shows it to whoever watches.
     fn start_job(&self, request: &JobRequest) -> Answer<Job> {
+        request.must_be_granted(self)?;
         let job = self.jobs.start(&self.host, &self.workspace, request)?;
         self.hub.look();
         Ok(job)

@@ -151,6 +151,13 @@ const OWN: &[(&str, &str, Effect, When, &str)] = &[
     ),
     ("path-empty", "A path is not empty", Effect::Error, When::Init, "an error where the path is opened"),
     (
+        "path-hidden",
+        "On the page, a path leads to a granted folder",
+        Effect::Silent,
+        When::Startup,
+        "it is not looked at from there, and nothing that names it is started from there",
+    ),
+    (
         "path-of-windows",
         "A path is one of Linux",
         Effect::Error,

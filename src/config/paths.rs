@@ -4,6 +4,7 @@
 //! no `~`. To dpgui a relative path is relative to the workspace; the copy that the trainer gets has absolute ones.
 
 use std::{
+    fmt,
     ops::Range,
     path::{Path, PathBuf},
 };
@@ -19,6 +20,7 @@ use super::{
     read::tables,
     schema::{self, Kind, PathKind},
     source::Source,
+    texts::MayRead,
 };
 
 /// What paths in a configuration are relative to.
@@ -26,16 +28,47 @@ use super::{
 pub struct Base {
     pub(super) root: PathBuf,
     pub(super) env: Env,
+    sight: Sight,
 }
+
+/// What may be looked at for who asks; all, unless it is said.
+#[derive(Clone, Default)]
+struct Sight(Option<MayRead>);
+
+/// There is nothing, whatever else there is.
+const NOWHERE: &str = "/dev/null/hidden";
 
 impl Base {
     pub fn of(workspace: &Workspace, env: &Env) -> Self {
-        Self { root: workspace.root().to_owned(), env: env.clone() }
+        Self { root: workspace.root().to_owned(), env: env.clone(), sight: Sight::default() }
+    }
+
+    /// For who may not look everywhere.
+    #[must_use]
+    pub(super) fn seeing(self, may_read: MayRead) -> Self {
+        Self { sight: Sight(Some(may_read)), ..self }
+    }
+
+    /// Whether who asks may know what is at `path`.
+    pub(super) fn sees(&self, path: &Path) -> bool {
+        self.sight.0.as_ref().is_none_or(|may_read| may_read(path))
+    }
+
+    /// Where to look for `text`: nowhere, if who asks may not know what is there.
+    pub(super) fn place(&self, text: &str) -> PathBuf {
+        let path = self.absolute(text);
+        if self.sees(&path) { path } else { PathBuf::from(NOWHERE) }
     }
 
     /// `text` without `~` and `./`, absolute. A `..` stays: after a link it means something.
     pub fn absolute(&self, text: &str) -> PathBuf {
         self.root.join(self.env.expand_home(Path::new(text))).components().collect()
+    }
+}
+
+impl fmt::Debug for Sight {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "some" } else { "all" })
     }
 }
 
@@ -101,7 +134,7 @@ pub(super) fn is_on_hub(text: &str, base: &Base) -> bool {
             && part.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
     };
     let is_name = text.split_once('/').is_some_and(|(owner, name)| plain(owner) && plain(name));
-    is_name && !fs::exists(&base.absolute(text))
+    is_name && !fs::exists(&base.place(text))
 }
 
 fn in_model<'a>(table: &'a dyn TableLike, model: Option<&str>) -> Vec<PathUse<'a>> {

@@ -11,7 +11,7 @@ use crate::{platform::Env, workspace::Workspace};
 
 use super::{
     Base, Checked, ConfigError, TrainConfig, checked, mend,
-    paths::{self, Role},
+    paths::{self, PathUse, Role},
     source::Source,
 };
 
@@ -70,6 +70,7 @@ impl Unsaved {
     /// For who may not read every file: of the others, what they say is not told.
     #[must_use]
     pub fn seeing(mut self, may_read: MayRead) -> Self {
+        self.base = self.base.seeing(Arc::clone(&may_read));
         self.texts.may_read = Some(may_read);
         self
     }
@@ -89,6 +90,30 @@ impl Unsaved {
     /// When the training file is no TOML, or is a dataset file.
     pub fn config(&self) -> Result<TrainConfig, ConfigError> {
         TrainConfig::load_of(&self.training, &self.texts, self.base.clone())
+    }
+
+    /// What it names, in whichever file, that who asks may not look at: the key, and where it leads.
+    ///
+    /// # Errors
+    /// When the training file is no TOML.
+    pub fn hidden(&self) -> Result<Vec<(String, PathBuf)>, ConfigError> {
+        let own = self.texts.source(&self.training)?;
+        let mut named = vec![];
+        let mut take = |uses: Vec<PathUse<'_>>| {
+            let uses = uses.into_iter().filter(|it| !it.text.is_empty());
+            named.extend(uses.map(|it| (it.key.to_owned(), self.base.absolute(it.text))));
+        };
+        match self.config() {
+            Ok(config) => {
+                take(paths::in_training(&config.source, config.training.model.as_deref()));
+                let read = config.datasets.iter().filter_map(|it| it.source.as_ref().ok());
+                read.for_each(|it| take(paths::in_dataset(it)));
+            }
+            Err(ConfigError::IsDataset { .. }) => take(paths::in_dataset(&own)),
+            Err(cause) => return Err(cause),
+        }
+        named.retain(|(_, path)| !self.base.sees(path));
+        Ok(named)
     }
 
     /// One of the two as TOML, which is either there or not.

@@ -3,6 +3,7 @@
 pub mod catalog;
 pub mod edit;
 pub mod files;
+mod granted;
 pub mod pair;
 
 use std::path::PathBuf;
@@ -16,6 +17,8 @@ use crate::{
 };
 
 use super::failure::{Answer, Failure};
+
+pub use granted::must_be_granted;
 
 /// The longest name that every file system takes, with room for `-dataset.toml`.
 const LONGEST: usize = 200;

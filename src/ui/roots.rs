@@ -108,8 +108,17 @@ impl Roots {
             Err(_) => {
                 !path.components().any(|it| it == Component::ParentDir)
                     && (below(&self.named) || below(&self.real))
+                    // What is there of it does not lead out, nor where nobody shall know whether something is.
+                    && path.ancestors().find(|it| fs::exists(it)).is_some_and(|it| self.leads_inside(it))
             }
         }
+    }
+
+    /// A granted folder, or above one, or in one without a link that leads nowhere.
+    fn leads_inside(&self, path: &Path) -> bool {
+        fs::resolved(path).is_ok_and(|real| {
+            self.has(path) || self.real.iter().chain(&self.named).any(|root| root.starts_with(&real))
+        })
     }
 
     /// The folder above, if that is granted too.

@@ -731,3 +731,89 @@ fn what_is_no_request_is_told_what_is_wrong_with_it() {
         assert_eq!(served.get(&format!("/api/configs/{name}")).status, status, "{name}");
     }
 }
+
+/// All that a page can ask of a training file that names `place`, as text without the name of the place.
+fn asked_about(served: &Served, sandbox: &Sandbox, key: &str, place: &str) -> Vec<String> {
+    let (training, dataset) = pair(served, "wan");
+    let mut texts = [training, dataset];
+    let of_data = key.starts_with("directory");
+    let text = &mut texts[usize::from(of_data)];
+    let changed = set(served, text, key, &json!(place));
+    changed.as_str().unwrap_or_else(|| panic!("{key}: {changed}")).clone_into(text);
+    let [training, dataset] = texts;
+    let checked = checked(served, &training, Some(&dataset));
+    sandbox.write(
+        "w/configs/probe.toml",
+        training.replace("configs/wan-dataset.toml", "configs/probe-dataset.toml"),
+    );
+    sandbox.write("w/configs/probe-dataset.toml", &dataset);
+    let body = json!({ "name": "probe.toml", "training": training, "dataset": dataset });
+    let mended = served.send("POST", "/api/configs/mend", &body).json();
+    let started = served.send("POST", "/api/runs", &json!({ "config": "probe.toml" }));
+    let looked = served.send("POST", "/api/jobs", &json!({ "kind": "data-check", "config": "probe.toml" }));
+    assert_eq!((started.status, looked.status), (403, 403), "{key}: {started:?} {looked:?}");
+    let all = [checked, mended, started.json(), looked.json()];
+    all.iter().map(|it| it.to_string().replace(place, "PLACE")).collect()
+}
+
+#[test]
+fn what_is_outside_of_the_granted_folders_is_not_found_out_by_naming_it() {
+    let sandbox = Sandbox::new();
+    sandbox.write("w/venv/bin/deepspeed", "");
+    sandbox.write("w/vendor/diffusion-pipe/train.py", "");
+    sandbox.write("out/file.safetensors", CANARY);
+    sandbox.write("out/folder/config.json", "{}");
+    sandbox.write("out/folder/a.png", png(8, 8));
+    fs::create_dir_all(sandbox.path("out/empty")).expect("made");
+    symlink(sandbox.path("out/folder"), sandbox.path("w/leads")).expect("made");
+    symlink(sandbox.path("out/not-there"), sandbox.path("w/misleads")).expect("made");
+    let served = Served::start(&sandbox, &[]);
+    let out = |name: &str| sandbox.path("out").join(name).display().to_string();
+    for key in [
+        "model.ckpt_path",
+        "model.transformer_path",
+        "output_dir",
+        "adapter.init_from_existing",
+        "directory[0].path",
+    ] {
+        // Not there, a file, a folder, an empty one: all the same.
+        let names = ["not-there", "not/there/at/all", "file.safetensors", "folder", "empty"];
+        let answers = names.map(|name| asked_about(&served, &sandbox, key, &out(name)));
+        assert!(answers[0][0].contains("path-hidden"), "{key}: {}", answers[0][0]);
+        for (name, answer) in names.iter().zip(&answers).skip(1) {
+            assert_eq!(answer, &answers[0], "{key} = {name}");
+        }
+        // Nor by a link of the user's own.
+        let links = ["leads", "misleads", "leads/not-there"].map(|name| sandbox.path("w").join(name));
+        for link in links {
+            let answer = asked_about(&served, &sandbox, key, &link.display().to_string());
+            assert_eq!(answer, answers[0], "{key} = {}", link.display());
+        }
+    }
+    assert!(
+        !sandbox.path("w/.dpgui/ui/jobs").exists()
+            || fs::read_dir(sandbox.path("w/.dpgui/ui/jobs")).expect("read").count() == 0
+    );
+}
+
+#[test]
+fn what_is_granted_is_looked_at_and_started_with() {
+    let sandbox = Sandbox::new();
+    sandbox.write("out/folder/a.png", png(8, 8));
+    sandbox.write("w/dpgui.toml", "[ui]\nroots = ['../out']\n");
+    let training = "output_dir = 'output'\ndataset = 'configs/d.toml'\nepochs = 1\n[model]\ntype = 'wan'\n";
+    let nothing = sandbox.path("out/none");
+    sandbox.write("w/configs/a.toml", format!("{training}ckpt_path = '{}'\n", nothing.display()));
+    let folder = sandbox.path("out/folder");
+    sandbox.write(
+        "w/configs/d.toml",
+        format!("resolutions = [16]\n[[directory]]\npath = '{}'\n", folder.display()),
+    );
+    let served = Served::start(&sandbox, &[]);
+    let read = served.get("/api/configs/a.toml").ok();
+    let found =
+        checked(&served, read["training"]["text"].as_str().expect("text"), read["dataset"]["text"].as_str());
+    let found = found["findings"].to_string();
+    assert!(found.contains("model-files-exist") && !found.contains("path-hidden"), "{found}");
+    served.send("POST", "/api/jobs", &json!({ "kind": "data-check", "config": "a.toml" })).ok();
+}

@@ -26,11 +26,15 @@ pub(super) const RULES: &[Rule] = &[
             "no-path-expansion",
             "output-dir-writable",
             "path-empty",
+            "path-hidden",
             "path-of-windows",
         ],
         in_training,
     ),
-    datasets(&["directory-exists", "no-path-expansion", "path-empty", "path-of-windows"], in_dataset),
+    datasets(
+        &["directory-exists", "no-path-expansion", "path-empty", "path-hidden", "path-of-windows"],
+        in_dataset,
+    ),
     all(&["safetensors-file-or-dir"], safetensors_file_or_dir),
     one(&["init-from-existing-folder"], init_from_existing_folder),
     one(&["wan22-needs-transformer-path"], wan22_needs_transformer_path),
@@ -55,9 +59,12 @@ fn path_finding(base: &Base, source: &Source, path: &PathUse) -> Option<Finding>
         return Some(Finding::error("path-empty", at, format!("`{key}` is empty")).fix("name a path"));
     }
     let absolute = base.absolute(text);
+    if role != Role::Dataset && !base.sees(&absolute) {
+        return Some(hidden(key, &absolute, at));
+    }
     if let Some(path) = of_windows(text) {
         let message = format!("`{key}` is a path of Windows, which there is no drive for here");
-        let spelt = portable::spelling(&path).filter(|_| fs::exists(Path::new(&path)));
+        let spelt = portable::spelling(&path).filter(|_| fs::exists(&base.place(&path)));
         let edit = spelt.map(|value| Edit::Replace {
             file: source.path().to_owned(),
             span: span.clone(),
@@ -103,6 +110,15 @@ fn path_finding(base: &Base, source: &Source, path: &PathUse) -> Option<Finding>
             Some(if id == "model-files-exist" { finding.consequence(without(key)) } else { finding })
         }
     }
+}
+
+/// The same whatever is there.
+fn hidden(key: &str, path: &Path, at: (&Path, Position)) -> Finding {
+    let message =
+        format!("`{key}` is outside of the folders that may be seen from here: `{}`", path.display());
+    Finding::warning("path-hidden", at, message)
+        .consequence("it is not looked at here; `dpgui` in a terminal does")
+        .fix("grant its folder in `dpgui.toml`: `ui.roots = [\"/FOLDER\"]`")
 }
 
 /// What there is in place of a `what`.
@@ -176,7 +192,7 @@ fn safetensors_file_or_dir(s: &Subject, found: &mut Vec<Finding>) {
     {
         let path = format!("model.{}", key.name);
         let Some(text) = s.text(&path).filter(|text| !text.is_empty()) else { continue };
-        let place = s.base.absolute(text);
+        let place = s.base.place(text);
         let message = if fs::is_dir(&place) && safetensors_in(&place).is_empty() {
             format!("`{}`: there is no safetensors file in `{}` itself", key.name, place.display())
         } else if fs::is_file(&place) && !text.ends_with(END) {
@@ -199,7 +215,7 @@ fn safetensors_in(folder: &Path) -> Vec<PathBuf> {
 
 fn init_from_existing_folder(s: &Subject) -> Option<Finding> {
     const KEY: &str = "adapter.init_from_existing";
-    let place = s.base.absolute(s.text(KEY).filter(|text| !text.is_empty())?);
+    let place = s.base.place(s.text(KEY).filter(|text| !text.is_empty())?);
     let shown = place.display();
     let message = if fs::is_dir(&place) {
         match safetensors_in(&place).len() {
@@ -222,12 +238,12 @@ fn init_from_existing_folder(s: &Subject) -> Option<Finding> {
 
 /// The folder of a Wan checkpoint, if it is there.
 fn wan_folder(s: &Subject) -> Option<PathBuf> {
-    let folder = s.base.absolute(s.text("model.ckpt_path").filter(|it| !it.is_empty() && s.is(&["wan"]))?);
+    let folder = s.base.place(s.text("model.ckpt_path").filter(|it| !it.is_empty() && s.is(&["wan"]))?);
     fs::is_dir(&folder).then_some(folder)
 }
 
 fn wan_transformer(s: &Subject) -> Option<PathBuf> {
-    s.text("model.transformer_path").filter(|it| !it.is_empty()).map(|text| s.base.absolute(text))
+    s.text("model.transformer_path").filter(|it| !it.is_empty()).map(|text| s.base.place(text))
 }
 
 fn wan22_needs_transformer_path(s: &Subject) -> Option<Finding> {

@@ -47,7 +47,7 @@ pub(super) fn read<'a>(s: &Subject<'a>) -> Vec<Head<'a>> {
     };
     inputs
         .flat_map(|it| {
-            let place = s.base.absolute(it.text);
+            let place = s.base.place(it.text);
             let is_named = !fs::is_dir(&place);
             let files = files(place);
             let wanted = files.into_iter().filter(is_safetensors).filter(|path| fs::is_file(path));
@@ -165,7 +165,7 @@ fn is_shared(s: &Subject, kind: WeightsKind) -> bool {
 
 /// A model for one half of the noise that is trained in the other, or in both.
 fn wan_noise_range(s: &Subject) -> Option<Finding> {
-    let path = s.base.absolute(s.text("model.transformer_path").filter(|_| s.is(&["wan"]))?);
+    let path = s.base.place(s.text("model.transformer_path").filter(|_| s.is(&["wan"]))?);
     let noise = Noise::of(&path)?;
     let [least, most] = ["min_t", "max_t"].map(|key| s.number(&format!("model.{key}")));
     // Between the borders of text-to-video and image-to-video nobody can tell.

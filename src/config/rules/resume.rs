@@ -21,7 +21,8 @@ const KEY: &str = "resume_from_checkpoint";
 /// The folder that the file names. The newest one is for `dpgui train` to find.
 fn folder(s: &Subject) -> Option<PathBuf> {
     let name = s.text(KEY).filter(|name| !name.is_empty())?;
-    Some(s.base.absolute(s.text("output_dir")?).join(name))
+    let folder = s.base.absolute(s.text("output_dir")?).join(name);
+    Some(s.base.place(folder.to_str()?))
 }
 
 fn resume_latest_file(s: &Subject) -> Option<Finding> {

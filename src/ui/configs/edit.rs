@@ -165,7 +165,7 @@ fn path(app: &App, name: Option<&str>) -> Answer<PathBuf> {
 }
 
 /// Files that it names are read where the page may see them: what is in others is nobody's business here.
-fn unsaved(app: &App, path: &Path, training: String, dataset: Option<String>) -> Unsaved {
+pub(super) fn unsaved(app: &App, path: &Path, training: String, dataset: Option<String>) -> Unsaved {
     let roots = Roots::with_configs(app).unwrap_or_else(|_| Roots::of_workspace(app));
     let pair = Unsaved::new(path, training, dataset, &app.workspace, &app.host.env);
     pair.seeing(Arc::new(move |path| roots.covers(path)))

@@ -36,7 +36,7 @@ use super::{
 const MOST: usize = 1000;
 
 /// Bytes of a file.
-const LARGEST: u64 = 1 << 20;
+pub(super) const LARGEST: u64 = 1 << 20;
 
 /// Nobody writes between the look at what is there and the writing of what shall be.
 static WRITING: Mutex<()> = Mutex::new(());

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{run::RunId, workspace::Workspace};
 
-use super::super::{configs, failure::Answer, runs};
+use super::super::{App, configs, failure::Answer, runs};
 
 /// A command of dpgui's own.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -106,6 +106,11 @@ impl JobRequest {
             Self::Save { run } => words(&["save", &run.to_string()]),
             Self::Demo {} => words(&["demo"]),
         }
+    }
+
+    /// What it would look at may be looked at from here.
+    pub fn must_be_granted(&self, app: &App) -> Answer<()> {
+        if let Self::DataCheck { config, .. } = self { configs::must_be_granted(app, config) } else { Ok(()) }
     }
 
     pub(super) fn check(&self, workspace: &Workspace) -> Answer<()> {

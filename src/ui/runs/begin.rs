@@ -98,7 +98,9 @@ impl StartRequest {
 }
 
 pub fn start(app: &App, _: &Nothing, body: &StartRequest) -> Answer<Started> {
-    begin(app, &body.request(app)?)
+    let request = body.request(app)?;
+    configs::must_be_granted(app, &body.config)?;
+    begin(app, &request)
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]
