@@ -1,12 +1,16 @@
 //! The folder of one run: the only builder of the paths in it, and the readers of what is written there.
 
-use std::path::{Path, PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 use serde::{Deserialize, de::DeserializeOwned};
 
 use crate::{
     logs::Stream,
     platform::{
+        clock,
         fs::{self, FsError},
         lock::Lock,
     },
@@ -15,7 +19,7 @@ use crate::{
 
 use super::{
     RunError,
-    id::RunId,
+    id::{RunId, RunName},
     journal::Snapshot,
     reserve,
     spec::{self, Spec},
@@ -31,6 +35,21 @@ pub struct RunDir {
 impl RunDir {
     pub fn new(workspace: &Workspace, id: RunId) -> Self {
         Self { path: workspace.runs().join(id.to_string()), id }
+    }
+
+    /// A folder that was not there before. Runs of one name that start in the same second get numbers.
+    pub fn create(workspace: &Workspace, name: &RunName) -> Result<Self, FsError> {
+        fs::create_dir_all(&workspace.runs())?;
+        let now = clock::now();
+        let mut number = 1;
+        loop {
+            let name = if number == 1 { name.clone() } else { name.numbered(number) };
+            let dir = Self::new(workspace, RunId::new(now, name));
+            match fs::create_dir_new(dir.path()) {
+                Err(cause) if cause.source.kind() == io::ErrorKind::AlreadyExists => number += 1,
+                created => return created.map(|()| dir),
+            }
+        }
     }
 
     /// The folder at `path`, if its name is a run's id.

@@ -24,7 +24,7 @@ use super::{
     devices::Devices,
     dir::RunDir,
     folder,
-    id::{RunId, RunName},
+    id::RunName,
     launch::{self, Launch},
     lease::Claim,
     list,
@@ -166,7 +166,7 @@ pub fn start(site: Site<'_>, request: &Request, _setup: &Lock) -> Result<Started
     let leases = if request.queue { Ok(vec![]) } else { claim.take("dpgui train")? };
     let leases = leases.map_err(|it| it.seen(&claim, nvidia.as_ref(), request.part.is_some()))?;
     let name = request.name.clone().unwrap_or_else(|| name_of(&request.config));
-    let dir = create(workspace, &name)?;
+    let dir = RunDir::create(workspace, &name)?;
     let (spec, env) = plan.prepare(&dir).inspect_err(|_| {
         // Nothing of it ran: a folder that only looks like a run would be in everybody's way.
         let _ = fs::remove_tree(dir.path());
@@ -248,21 +248,6 @@ fn at_logout(logout: Logout) -> Option<String> {
 
 fn name_of(config: &Path) -> RunName {
     RunName::from_any(&config.file_stem().unwrap_or_default().to_string_lossy())
-}
-
-/// A folder that was not there before. Runs of one name that start in the same second get numbers.
-fn create(workspace: &Workspace, name: &RunName) -> Result<RunDir, RunError> {
-    fs::create_dir_all(&workspace.runs())?;
-    let now = clock::now();
-    let mut number = 1;
-    loop {
-        let name = if number == 1 { name.clone() } else { name.numbered(number) };
-        let dir = RunDir::new(workspace, RunId::new(now, name));
-        match fs::create_dir_new(dir.path()) {
-            Err(cause) if cause.source.kind() == std::io::ErrorKind::AlreadyExists => number += 1,
-            created => return created.map(|()| dir).map_err(RunError::from),
-        }
-    }
 }
 
 /// The runs that have begun and are not over, with what they were started with.
