@@ -14,7 +14,8 @@ fuzz_target!(|bytes: &[u8]| {
     let numbers = Numbers {
         exit: (counted & 1 != 0).then_some(Exit::Code(i32::from(*counted))),
         ended_early: counted & 2 != 0,
-        oom_kills: u64::from(counted & 4),
+        oom_kills: (counted & 32 == 0).then_some(u64::from(counted & 4)),
+        launcher_lost: counted & 64 != 0,
         disks: vec![Disk {
             path: "/".into(),
             free_bytes: if counted & 8 != 0 { 0 } else { 1 << 40 },
