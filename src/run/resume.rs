@@ -231,7 +231,7 @@ impl Continued {
 
     /// Removes what a trainer that was killed left in the way, and says so: requests that the next one would obey at its
     /// first step, and folders that the next save would stumble over.
-    pub(super) fn clean(&self) -> Result<Vec<String>, RunError> {
+    fn clean(&self) -> Result<Vec<String>, RunError> {
         self.folder.forget_requests()?;
         let mut said = vec![];
         for model in &self.contents.models {
@@ -246,10 +246,12 @@ impl Continued {
         Ok(said)
     }
 
-    /// What there is to know of the checkpoint that was chosen.
-    pub(super) fn notes(&self) -> Vec<String> {
-        let passed_over = self.contents.passed_over().filter(|_| !self.is_named);
-        passed_over.into_iter().chain(self.newer_checkpoints()).collect()
+    /// Clears the folder, and says what was in the way and what there is to know of the checkpoint that was chosen.
+    pub(super) fn make_ready(&self) -> Result<Vec<String>, RunError> {
+        let mut said = self.clean()?;
+        said.extend(self.contents.passed_over().filter(|_| !self.is_named));
+        said.extend(self.newer_checkpoints());
+        Ok(said)
     }
 
     /// What becomes of the checkpoints beyond the step from which it goes on.

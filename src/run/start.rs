@@ -143,8 +143,7 @@ pub fn start(site: Site<'_>, request: &Request, _setup: &Lock) -> Result<Started
         return Err(RunError::ChangedTooMuch(changes));
     }
     if let Some(continued) = &continued {
-        warnings.extend(continued.clean()?);
-        warnings.extend(continued.notes());
+        warnings.extend(continued.make_ready()?);
     }
     let live = live(workspace)?;
     let (claim, elsewhere) = Claim::new(site, &devices, nvidia.as_ref(), request.share)?;

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { accessible, dpgui, say, serve, shots, until, visitor, workspace } from "./support.mjs";
+import { accessible, dpgui, fits, say, serve, shots, until, visitor, workspace } from "./support.mjs";
 
 const run = (...args) => execFileSync(dpgui, ["-C", workspace, ...args], { encoding: "utf8", stdio: "pipe" });
 
