@@ -82,6 +82,10 @@ fn source(args: &Args, Context { host, workspace, .. }: &Context) -> Result<Sour
         Some(text) => resume::split(text)?,
         None => (None, None),
     };
+    if let (Some(named), Some(step)) = (step, args.step) {
+        let message = format!("two steps are named: `@{named}` and `--step {step}`");
+        return Err(Error::new(Kind::Usage, message).with_hint("leave one of them out"));
+    }
     let dir = list::find_or_newest(workspace, name)?;
     Ok(Source::of_run(&dir, args.step.or(step))?)
 }

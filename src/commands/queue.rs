@@ -194,9 +194,9 @@ impl Event for Changed {
         let subject = self.run.as_ref().map_or_else(|| "the queue".to_owned(), RunId::to_string);
         let place = self.place.map(|place| format!(", at place {place}")).unwrap_or_default();
         let rest = match (&self.run, self.held) {
-            (Some(_), true) => ": it lets others pass until `dpgui queue resume`",
-            (None, true) => ": no run begins until `dpgui queue resume`",
-            (_, false) => "",
+            (Some(run), true) => format!(": it lets others pass until `dpgui queue resume {run}`"),
+            (None, true) => ": no run begins until `dpgui queue resume`".to_owned(),
+            (_, false) => String::new(),
         };
         let verb = match (&self.run, self.held) {
             (_, true) => "Held",

@@ -1,10 +1,17 @@
 //! `dpgui stop`: ends a run and returns when no process of it is left.
 
-use std::process::ExitCode;
+use std::{
+    process::ExitCode,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use crate::{
     error::Error,
     output::size,
+    platform::signal,
     run::{
         Manner, RunDir, list,
         state::RunState,
@@ -13,7 +20,7 @@ use crate::{
     },
 };
 
-use super::{Context, export};
+use super::{Context, export, interrupts};
 
 /// Stop a run: let it save and leave, insist if it does not; returns when no process of it is left
 #[derive(Debug, clap::Args)]
@@ -38,7 +45,12 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
         (false, false) => Manner::Graceful,
     };
     if !list::is_live(&dir) {
-        return already(context, &dir);
+        let code = already(context, &dir)?;
+        if !args.now {
+            // Whoever stopped it may have been cut off before its adapter was made.
+            export::after_stop_saying(context, &dir, &stop::wait(host, &dir, |_| {})?)?;
+        }
+        return Ok(code);
     }
     let devices = dir.spec()?.devices;
     let before = vram::in_use(host, &devices);
@@ -51,11 +63,13 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
     while !stop::request(host, &dir, manner)? {
         output.warn(format_args!("{}; asking again", stop::silence(&dir)));
     }
+    let has_ended = say_what_goes_on(context, &dir)?;
     let outcome = stop::wait(host, &dir, |state| {
         if let RunState::Stopping(stopping) = state {
             progress.doing(stopping.degree.sentence());
         }
     })?;
+    has_ended.store(true, Ordering::SeqCst);
     drop(progress);
     if !args.now {
         export::after_stop_saying(context, &dir, &outcome)?;
@@ -66,6 +80,25 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
     }
     stop::is_written(&dir)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Ctrl-C ends this command, and not the stop; what returns is to be told when the run has ended.
+fn say_what_goes_on(context: &Context, dir: &RunDir) -> Result<Arc<AtomicBool>, Error> {
+    let has_ended = Arc::new(AtomicBool::new(false));
+    let (seen, output, id) = (Arc::clone(&has_ended), context.output.clone(), dir.id().clone());
+    interrupts::catch(move |_| {
+        if seen.load(Ordering::SeqCst) {
+            output.note(format_args!(
+                "{id} has ended; `dpgui stop {id}` makes its adapter, if it is to have one"
+            ));
+        } else {
+            output.note(format_args!(
+                "the stop goes on without you; `dpgui stop {id}` waits for its end again"
+            ));
+        }
+        signal::end_interrupted();
+    })?;
+    Ok(has_ended)
 }
 
 /// What there is to say to whoever wants something of a run that is over: how it ended, and what it left.

@@ -24,7 +24,7 @@ use super::{
     RunError,
     checkpoints::{Checkpoint, Contents},
     dir::RunDir,
-    folder::TrainerFolder,
+    lineage::Lineage,
     outcome::Outcome,
     start::Site,
 };
@@ -69,9 +69,11 @@ impl Source {
     /// There is none, or it is not whole.
     pub fn of_run(dir: &RunDir, step: Option<u64>) -> Result<Self, RunError> {
         let spec = dir.spec()?;
-        let folder = TrainerFolder::find(&spec)?;
-        let folder = folder.ok_or_else(|| RunError::NothingToExport { place: dir.id().to_string() })?;
-        let contents = folder.contents()?;
+        let lineage = Lineage::of(dir, &spec)?;
+        if lineage.folder.is_none() {
+            return Err(RunError::NothingToExport { place: dir.id().to_string() });
+        }
+        let contents = lineage.contents()?;
         let checkpoint =
             contents.pick(&dir.id().to_string(), &format!("dpgui export {}", dir.id()), step)?.clone();
         let note = contents.passed_over().filter(|_| step.is_none());

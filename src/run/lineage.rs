@@ -51,6 +51,11 @@ impl Lineage {
         if let Some(until) = self.until {
             contents.checkpoints.retain(|it| it.written < until);
             contents.models.retain(|it| it.written < until);
+            // What `latest` names by now is somebody else's; at this run's end it named the last one.
+            if let (None, Some(last)) = (contents.latest(), contents.checkpoints.last()) {
+                let step = last.step;
+                contents.checkpoints.iter_mut().for_each(|it| it.is_latest = it.step == step);
+            }
         }
         Ok(contents)
     }

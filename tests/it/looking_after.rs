@@ -439,6 +439,24 @@ fn where_a_logout_kills_processes_the_run_lives_in_a_scope_of_its_own_and_that_i
 }
 
 #[test]
+fn whoever_does_not_wait_for_a_stop_is_told_that_it_goes_on() {
+    let lab = Lab::new(&[("STEPS", "0"), ("STEP_TIME", "0.05"), ("SAVE", "no")]);
+    let run = lab.detached(&[]);
+    run.wait_for_log("steps: 2 ");
+    let mut stop = lab.sandbox.command(&["stop"]);
+    let stop = stop.stderr(std::process::Stdio::piped()).spawn().expect("started");
+    until("it is asked to save", || run.events().iter().any(|it| it == "save-requested").then_some(()));
+    // It has been heard, and is waited for.
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    kill(stop.id(), "INT");
+    let said = stop.wait_with_output().expect("ended");
+    let text = String::from_utf8_lossy(&said.stderr).into_owned();
+    assert!(!said.status.success() && text.contains("the stop goes on without you"), "{text}");
+    lab.sandbox.dpgui(&["stop", "--now"]).ok();
+    assert_eq!(run.outcome()["outcome"], "stopped");
+}
+
+#[test]
 fn an_adapter_that_cannot_be_made_costs_a_stop_one_line() {
     let lab = Lab::new(&[("STEPS", "0")]);
     lab.train(&["--detach"]).ok();

@@ -94,7 +94,8 @@ fn who_waits_begins_when_its_turn_comes_in_the_order_that_the_user_wants() {
     assert_eq!(state(&lab, &second), "queued");
     assert_eq!(order(&lab), [second.id(), third.id(), fourth.id()]);
     lab.sandbox.dpgui(&["queue", "move", "d", "1"]).ok();
-    lab.sandbox.dpgui(&["queue", "hold", "b"]).ok();
+    let said = lab.sandbox.dpgui(&["queue", "hold", "b"]).ok();
+    assert!(said.stderr.contains("until `dpgui queue resume 2"), "the run is named: {said}");
     assert_eq!(order(&lab), [fourth.id(), second.id(), third.id()]);
     let table = lab.sandbox.dpgui(&["queue"]).ok().stdout;
     assert!(

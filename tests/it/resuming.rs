@@ -109,6 +109,11 @@ fn what_a_later_run_made_is_not_said_of_the_one_before_it() {
     assert!(steps(&second).iter().any(|it| *it > step), "{:?}", steps(&second));
     assert_eq!(shown(&second)["goes_on_from"], format!("{}@{step}", first.id()));
     assert_eq!(shown(&first)["goes_on_from"], serde_json::Value::Null);
+    let last = steps(&second).pop().expect("a checkpoint");
+    let said = lab.sandbox.dpgui(&["export", &format!("{}@{last}", first.id())]);
+    assert!(said.code == Some(2) && said.stderr.contains(&format!("no checkpoint at step {last}")), "{said}");
+    let said = lab.sandbox.dpgui(&["export", &format!("{}@{step}", first.id()), "--step", "7"]);
+    assert!(said.code == Some(2) && said.stderr.contains("two steps are named"), "{said}");
 }
 
 #[test]
