@@ -124,7 +124,8 @@ fn a_supervisor_that_is_killed_is_replaced_at_once_and_the_end_is_known_without_
     let mut killed = 0;
     while run.state()["ended"].is_null() {
         let pid = run.supervisor();
-        if run.is_supervised() && is_alive(pid) {
+        // Each one that dies young makes the next come later: a few are enough to see that none loses anything.
+        if killed < 5 && run.is_supervised() && is_alive(pid) {
             kill(pid, "KILL");
             killed += 1;
         }
