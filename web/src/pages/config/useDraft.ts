@@ -3,6 +3,7 @@ import { useCallback, useEffect, useRef, useState } from "react";
 import { api } from "../../api/client";
 import { keys } from "../../api/queries";
 import type { Checked, Digests } from "../../api/types";
+import { useSettled } from "../../components/useSettled";
 import { datasetFor, valueAt, type File } from "../../lib/form";
 import { shown } from "../../lib/toml";
 
@@ -46,15 +47,6 @@ function keptOf({ name, saved, start }: Origin) {
   return it && (saved !== null || it.from.training === start.training) ? it : undefined;
 }
 
-function useSettled<T>(value: T): T {
-  const [settled, setSettled] = useState(value);
-  useEffect(() => {
-    const timer = setTimeout(() => setSettled(value), PAUSE_MS);
-    return () => clearTimeout(timer);
-  }, [value]);
-  return settled;
-}
-
 export function useDraft(origin: Origin, gpus: number | undefined): Draft {
   const client = useQueryClient();
   const [kept] = useState(() => keptOf(origin));
@@ -81,7 +73,7 @@ export function useDraft(origin: Origin, gpus: number | undefined): Draft {
     return () => window.removeEventListener("beforeunload", warn);
   }, [isChanged, texts, origin]);
 
-  const settled = useSettled(texts);
+  const settled = useSettled(texts, PAUSE_MS);
   const check = useQuery({
     queryKey: ["check", origin.name, settled.training, settled.dataset, gpus],
     queryFn: ({ signal }) => api.check({ name: origin.name, ...settled, ...(gpus === undefined ? {} : { gpus }) }, signal),

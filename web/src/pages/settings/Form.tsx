@@ -7,6 +7,7 @@ import { Action } from "../../components/Action";
 import { ErrorNote } from "../../components/ErrorNote";
 import { Panel } from "../../components/Panel";
 import { Prose } from "../../components/Prose";
+import { useSettled } from "../../components/useSettled";
 import { useTell } from "../../components/Toasts";
 import { plural } from "../../lib/format";
 import { changes, groups, valueOf, type Typed } from "../../lib/settings";
@@ -21,7 +22,7 @@ export function SettingsForm({ shown }: { shown: Settings }) {
   const client = useQueryClient();
   const tell = useTell();
   const changed = changes(shown.fields, typed);
-  const asked = useSettled(JSON.stringify(changed));
+  const asked = useSettled(JSON.stringify(changed), PAUSE_MS);
   const { data: checked } = useQuery({
     queryKey: ["settings-check", asked],
     queryFn: () => api.checkSettings(JSON.parse(asked) as typeof changed),
@@ -102,16 +103,6 @@ function Row({ field, value, message, change }: RowProps) {
       </div>
     </div>
   );
-}
-
-/** `value` once it has been the same for a moment. */
-function useSettled(value: string): string {
-  const [settled, setSettled] = useState(value);
-  useEffect(() => {
-    const timer = setTimeout(() => setSettled(value), PAUSE_MS);
-    return () => clearTimeout(timer);
-  }, [value]);
-  return settled;
 }
 
 /** The browser asks whoever closes the page with something unsaved. */
