@@ -75,6 +75,8 @@ enum Command {
     Node(commands::node::Args),
     #[command(name = "__rank", hide = true)]
     Rank(commands::rank::Args),
+    #[command(name = "__reap", hide = true)]
+    Reap(commands::reap::Args),
     #[command(name = "__supervise", hide = true)]
     Supervise(commands::supervise::Args),
     #[command(name = "__notify", hide = true)]
@@ -143,6 +145,7 @@ fn dispatch(command: &Command, context: &Context) -> Result<ExitCode, Error> {
         Command::Link(args) => commands::link::run(args, context),
         Command::Node(args) => commands::node::run(args, context),
         Command::Rank(args) => commands::rank::run(args, context),
+        Command::Reap(args) => commands::reap::run(args),
         Command::Supervise(args) => commands::supervise::run(args, context),
         Command::Notify(args) => commands::notify::run(args, context),
     }

@@ -17,6 +17,7 @@ pub mod node;
 pub mod notify;
 pub mod queue;
 pub mod rank;
+pub mod reap;
 pub mod report;
 pub mod resume;
 pub mod rollback;

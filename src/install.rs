@@ -45,6 +45,7 @@ use crate::{
         clock::Stopwatch,
         fs, gpu,
         lock::{Lock, LockError, Wait},
+        reaper::Reaper,
     },
     workspace::{
         Settings, Workspace,
@@ -290,6 +291,7 @@ impl<'a> Setup<'a> {
             self.announce();
             space::require(self.site, self.choice.profile, &plan)?;
         }
+        let _reaper = Reaper::start(&self.site.host)?;
         let changed = schedule::apply(&self.steps, &plan, (&self.site.output, self.site.http.halt()));
         // What a setup that failed has fetched counts as well.
         if let Err(error) = self.site.cache.trim() {

@@ -32,6 +32,7 @@ pub mod ports;
 pub mod process;
 pub mod procfs;
 pub mod random;
+pub mod reaper;
 pub mod retry;
 pub mod session;
 pub mod signal;

@@ -2,7 +2,7 @@
 
 use crate::{
     output::{Output, Progress},
-    platform::{Env, Host, net::Http},
+    platform::{Env, Host, net::Http, reaper},
     vendor::sources::Sources,
     workspace::Workspace,
 };
@@ -41,12 +41,14 @@ impl Site {
         Locks::load(&self.workspace, self.policy)
     }
 
-    /// The environment of the programs that setup runs: the user's, less what would lead Python astray.
+    /// The environment of the programs that setup runs: the user's, less what would lead Python astray. They do not outlive
+    /// this process.
     pub fn tool_env(&self) -> Env {
         let mut env = self.host.env.clone();
         for name in ["PYTHONHOME", "PYTHONPATH", "PYTHONSTARTUP", "PYTHONDONTWRITEBYTECODE", "VIRTUAL_ENV"] {
             env.remove(name);
         }
+        reaper::mark(&mut env);
         env
     }
 }

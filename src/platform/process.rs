@@ -309,7 +309,7 @@ pub(super) fn kill_tree(pid: i32) {
 }
 
 #[expect(unsafe_code, reason = "there is no other way to make the session before the program starts")]
-fn start_session(command: &mut Command) {
+pub(super) fn start_session(command: &mut Command) {
     // SAFETY: `setsid` is one of the functions that may be called between fork and exec.
     unsafe { command.pre_exec(|| Ok(nix::unistd::setsid().map(drop)?)) };
 }

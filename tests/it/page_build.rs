@@ -21,6 +21,7 @@ const NPM: &str = r#"#!/bin/sh
 [ "$1" = --version ] && exit
 [ "$TEST_PAGE" = npm-fails ] && { echo "npm error code ECONNRESET" >&2; exit 1; }
 [ "$TEST_PAGE" = npm-hangs ] && { echo $$ > "$HOME/npm.draft"; mv "$HOME/npm.draft" "$HOME/npm"; exec sleep 600; }
+[ "$TEST_PAGE" = npm-leaves ] && { setsid sh -c 'echo $$ > "$HOME/npm"; while :; do sleep 600; done' >/dev/null 2>&1 & wait; }
 [ -f package-lock.json ] || exit 1
 mkdir -p node_modules/vite/bin && touch node_modules/vite/bin/vite.js
 "#;
@@ -162,14 +163,17 @@ fn a_page_whose_making_is_killed_leaves_the_one_that_is_there_and_no_process() {
         nothing_is_left(&sandbox);
     }
 
-    let sandbox = original.copy();
-    let mut child = setup(&sandbox, "npm-hangs", "new").spawn().expect("it starts");
-    until("npm is at work", || sandbox.path("home/npm").exists().then_some(()));
-    kill(child.id(), "KILL");
-    child.wait().expect("it ends");
-    nobody_is_left(&sandbox);
-    assert_eq!(text(&sandbox), "<h1>old</h1>\n");
-    run(&sandbox, "", "new").ok();
-    assert_eq!(text(&sandbox), "<h1>new</h1>\n");
-    nothing_is_left(&sandbox);
+    // Also what npm has started in a session of its own, and whose output is nowhere.
+    for what in ["npm-hangs", "npm-leaves"] {
+        let sandbox = original.copy();
+        let mut child = setup(&sandbox, what, "new").spawn().expect("it starts");
+        until("npm is at work", || sandbox.path("home/npm").exists().then_some(()));
+        kill(child.id(), "KILL");
+        child.wait().expect("it ends");
+        nobody_is_left(&sandbox);
+        assert_eq!(text(&sandbox), "<h1>old</h1>\n");
+        run(&sandbox, "", "new").ok();
+        assert_eq!(text(&sandbox), "<h1>new</h1>\n");
+        nothing_is_left(&sandbox);
+    }
 }
