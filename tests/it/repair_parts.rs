@@ -180,7 +180,41 @@ fn what_belongs_to_no_package_costs_the_whole_environment_and_it_is_said_why() {
         assert_eq!(fetched.len(), all, "{fetched:?}");
     };
     check(&lab.sandbox.path("w/venv/pyvenv.cfg"), "all of it, because `pyvenv.cfg` belongs to no package");
-    check(&lab.package("numpy-1.0.dist-info/RECORD"), "which says what belongs to a package");
+}
+
+#[test]
+fn a_package_without_the_list_of_its_files_is_known_by_what_no_other_lists() {
+    let lab = Lab::new();
+    let torch = inode(&lab.package("torch/version.py"));
+    fs::remove_file(lab.package("numpy-1.0.dist-info/RECORD")).expect("removed");
+    let (done, fetched) = lab.repair();
+    assert_eq!(done, "numpy 1.0 installed again, all else as it was");
+    assert_eq!(fetched, ["numpy-1.0-py3-none-any.whl"]);
+
+    // Two at once, one with a program, one of which nothing is left that says that it is there.
+    fs::write(lab.package("deepspeed-0.18.4.dist-info/RECORD"), "torch/version.py,,\n").expect("written");
+    fs::remove_dir_all(lab.package("toml-1.0.dist-info")).expect("removed");
+    let (done, _) = lab.repair();
+    assert_eq!(done, "deepspeed 0.18.4, toml 1.0 installed again, all else as it was");
+    assert_eq!(inode(&lab.package("torch/version.py")), torch);
+}
+
+#[test]
+fn what_pip_did_to_a_package_is_undone_for_that_package_alone() {
+    let lab = Lab::new();
+    let torch = inode(&lab.package("torch/version.py"));
+    fs::remove_dir_all(lab.package("numpy-1.0.dist-info")).expect("removed");
+    fs::write(lab.package("numpy.py"), "version = 2").expect("written");
+    let info = lab.package("numpy-2.0.dist-info");
+    fs::create_dir(&info).expect("created");
+    fs::write(info.join("METADATA"), "Metadata-Version: 2.1\nName: numpy\nVersion: 2.0\n").expect("written");
+    let record = "numpy.py,,\nnumpy-2.0.dist-info/METADATA,,\nnumpy-2.0.dist-info/RECORD,,\n";
+    fs::write(info.join("RECORD"), record).expect("written");
+    let (done, fetched) = lab.repair();
+    assert_eq!(done, "numpy 1.0 installed again, all else as it was");
+    assert_eq!(fetched, ["numpy-1.0-py3-none-any.whl"]);
+    assert!(!info.exists(), "what was put in its place is gone");
+    assert_eq!(inode(&lab.package("torch/version.py")), torch);
 }
 
 #[test]

@@ -61,12 +61,8 @@ impl<'a> Part<'a> {
         let answer = answer.ok_or("its packages are not locked any more")?;
         let listed = receipt.contents.and_then(|it| Manifest::stored(&place, it.manifest).ok()?);
         let manifest = listed.ok_or("the list of its files is lost")?;
-        if let Some(record) = damage.iter().find(|it| manifest::is_record(&it.path)) {
-            let path = record.path.display();
-            return Err(format!("`{path}` is {}, which says what belongs to a package", record.what));
-        }
         let paths: HashSet<&Path> = damage.iter().map(|it| it.path.as_path()).collect();
-        let owners = Owner::of_any(&place, &paths).map_err(|it| it.to_string())?;
+        let owners = Owner::of_damaged(&place, &manifest, &paths).map_err(|it| it.to_string())?;
         let is_owned = |path: &&&Path| owners.iter().any(|it| it.files.contains(**path));
         if let Some(path) = paths.iter().find(|it| !is_owned(it)) {
             return Err(format!("`{}` belongs to no package", path.display()));
@@ -74,8 +70,13 @@ impl<'a> Part<'a> {
         let mut damaged = vec![];
         for Owner { name, .. } in &owners {
             let package = answer.packages.0.iter().find(|it| it.name == *name);
-            damaged.push(package.ok_or_else(|| format!("`{name}` is not locked"))?.clone());
+            let package = package.ok_or_else(|| format!("`{name}` is not locked"))?;
+            // Another version of it may be there too, by pip.
+            if !damaged.contains(package) {
+                damaged.push(package.clone());
+            }
         }
+        damaged.sort_by(|one, other| one.name.cmp(&other.name));
         let what =
             damaged.iter().map(|it| format!("{} {}", it.name, it.version)).collect::<Vec<_>>().join(", ");
         let packages = with_tools(damaged, &answer.packages);
