@@ -128,25 +128,33 @@ struct Follower {
 }
 
 pub async fn follow(
-    State(app): State<App>,
+    app: State<App>,
     path: RawPathParams,
     query: RawQuery,
-    Extension(pass): Extension<Pass>,
+    pass: Extension<Pass>,
     upgrade: WebSocketUpgrade,
 ) -> Response {
-    let asked = match params::<Follow>(&path, &query) {
-        Ok(asked) => asked,
-        Err(failure) => return failure.into_response(),
-    };
-    let place = match place(&app) {
-        Ok(place) => place,
-        Err(failure) => return failure.into_response(),
-    };
+    let asked = params::<Follow>(&path, &query);
+    open(app, pass, upgrade, asked, |app, asked| Follower::new(app, &asked)).await
+}
+
+/// Sends what `begin` makes of what was asked, while there is a place.
+async fn open<A: Send + 'static, P: Pieces + 'static>(
+    State(app): State<App>,
+    Extension(pass): Extension<Pass>,
+    upgrade: WebSocketUpgrade,
+    asked: Answer<A>,
+    begin: impl FnOnce(&App, A) -> Answer<P> + Send + 'static,
+) -> Response {
     let looking = app.clone();
-    let made = aside(move || Follower::new(&looking, &asked)).await;
-    match made {
-        Ok(follower) => listening(upgrade).on_upgrade(async move |socket| {
-            serve(&Session::of(&app, pass), socket, follower).await;
+    let opened = async {
+        let asked = asked?;
+        let place = place(&app)?;
+        Ok::<_, Failure>((aside(move || begin(&looking, asked)).await?, place))
+    };
+    match opened.await {
+        Ok((pieces, place)) => listening(upgrade).on_upgrade(async move |socket| {
+            serve(&Session::of(&app, pass), socket, pieces).await;
             drop(place);
         }),
         Err(failure) => failure.into_response(),

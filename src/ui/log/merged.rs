@@ -9,7 +9,7 @@ use axum::{
     body::Bytes,
     extract::{RawPathParams, RawQuery, State, WebSocketUpgrade, ws::Message},
     http::StatusCode,
-    response::{IntoResponse, Response},
+    response::Response,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -28,11 +28,11 @@ use super::{
     super::{
         App,
         failure::{Answer, Failure},
-        routes::{aside, params},
+        routes::params,
         runs::dir,
-        session::{Pass, Session},
+        session::Pass,
     },
-    FRAME, Pieces, place, serve,
+    FRAME, Pieces, open,
 };
 
 /// Pieces on their way: who takes them slowly has them read slowly.
@@ -114,28 +114,14 @@ struct Merging {
 }
 
 pub async fn follow(
-    State(app): State<App>,
+    app: State<App>,
     path: RawPathParams,
     query: RawQuery,
-    Extension(pass): Extension<Pass>,
+    pass: Extension<Pass>,
     upgrade: WebSocketUpgrade,
 ) -> Response {
-    let asked = match params::<FollowAll>(&path, &query) {
-        Ok(asked) => asked,
-        Err(failure) => return failure.into_response(),
-    };
-    let place = match place(&app) {
-        Ok(place) => place,
-        Err(failure) => return failure.into_response(),
-    };
-    let looking = app.clone();
-    match aside(move || begin(&looking, &asked)).await {
-        Ok(pieces) => super::listening(upgrade).on_upgrade(async move |socket| {
-            serve(&Session::of(&app, pass), socket, pieces).await;
-            drop(place);
-        }),
-        Err(failure) => failure.into_response(),
-    }
+    let asked = params::<FollowAll>(&path, &query);
+    open(app, pass, upgrade, asked, |app, asked| begin(app, &asked)).await
 }
 
 impl Pieces for mpsc::Receiver<Message> {
