@@ -3,6 +3,7 @@ import { useCallback, useEffect, useRef, useState } from "react";
 import { api } from "../../api/client";
 import { keys } from "../../api/queries";
 import type { Checked, Digests } from "../../api/types";
+import { useLeaving } from "../../components/useLeaving";
 import { useSettled } from "../../components/useSettled";
 import { datasetFor, valueAt, type File } from "../../lib/form";
 import { shown } from "../../lib/toml";
@@ -61,17 +62,13 @@ export function useDraft(origin: Origin, gpus: number | undefined): Draft {
     setTexts(next);
   }, []);
   const isChanged = saved === null || texts.training !== saved.training || texts.dataset !== saved.dataset;
+  // A draft that nobody has touched is made again at once.
+  const isUnsaved = isChanged && texts !== origin.start;
   useEffect(() => {
-    // A draft that nobody has touched is made again at once.
-    if (!isChanged || texts === origin.start) {
-      unsaved.delete(origin.name);
-      return;
-    }
-    unsaved.set(origin.name, { from: origin.start, texts, digests: digests.current });
-    const warn = (event: BeforeUnloadEvent) => event.preventDefault();
-    window.addEventListener("beforeunload", warn);
-    return () => window.removeEventListener("beforeunload", warn);
-  }, [isChanged, texts, origin]);
+    if (isUnsaved) unsaved.set(origin.name, { from: origin.start, texts, digests: digests.current });
+    else unsaved.delete(origin.name);
+  }, [isUnsaved, texts, origin]);
+  useLeaving(isUnsaved);
 
   const settled = useSettled(texts, PAUSE_MS);
   const check = useQuery({

@@ -1,4 +1,4 @@
-import { useEffect, useId, useState } from "react";
+import { useId, useState } from "react";
 import { keepPreviousData, useQuery, useQueryClient } from "@tanstack/react-query";
 import { api, asApiError } from "../../api/client";
 import { settings } from "../../api/queries";
@@ -7,6 +7,7 @@ import { Action } from "../../components/Action";
 import { ErrorNote } from "../../components/ErrorNote";
 import { Panel } from "../../components/Panel";
 import { Prose } from "../../components/Prose";
+import { useLeaving } from "../../components/useLeaving";
 import { useSettled } from "../../components/useSettled";
 import { useTell } from "../../components/Toasts";
 import { plural } from "../../lib/format";
@@ -103,14 +104,4 @@ function Row({ field, value, message, change }: RowProps) {
       </div>
     </div>
   );
-}
-
-/** The browser asks whoever closes the page with something unsaved. */
-function useLeaving(isDirty: boolean) {
-  useEffect(() => {
-    if (!isDirty) return;
-    const warn = (event: BeforeUnloadEvent) => event.preventDefault();
-    window.addEventListener("beforeunload", warn);
-    return () => window.removeEventListener("beforeunload", warn);
-  }, [isDirty]);
 }
