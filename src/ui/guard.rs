@@ -154,7 +154,7 @@ fn asked_for_nothing(request: &Request) -> bool {
 }
 
 /// What every answer says to the browser about itself.
-fn harden(headers: &mut HeaderMap, is_api: bool) {
+pub fn harden(headers: &mut HeaderMap, is_api: bool) {
     const POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' blob: data:; \
          connect-src 'self'; frame-ancestors 'none'; object-src 'none'; base-uri 'none'; form-action 'none'";
     let mut set = |name: HeaderName, value: &'static str| {

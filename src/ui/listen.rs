@@ -1,11 +1,12 @@
 //! The listening socket and its connections: how many, how long they may take, and how they end.
 
+mod client;
+mod refused;
+
 use std::{
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
     time::Duration,
 };
 
@@ -15,15 +16,14 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::{TcpListener, TcpStream},
+    net::TcpListener,
     sync::{Semaphore, watch},
-    time::Sleep,
 };
 
 use crate::platform::ports::{self, Port};
 
 use super::UiError;
+use client::Client;
 
 /// Connections at once: twenty tabs with all their streams, a few times over.
 const MOST: usize = 512;
@@ -116,73 +116,6 @@ async fn serve_with(listeners: Vec<TcpListener>, router: &Router, over: &Over, u
     let _ = tokio::time::timeout(FAREWELL, places.acquire_many(all)).await;
 }
 
-/// A connection on which nothing may lie unread for too long.
-struct Client {
-    stream: TcpStream,
-    patience: Duration,
-    /// While it takes nothing.
-    until: Option<Pin<Box<Sleep>>>,
-}
-
-impl Client {
-    const fn new(stream: TcpStream, patience: Duration) -> Self {
-        Self { stream, patience, until: None }
-    }
-
-    /// `wrote`, unless that has been nothing for too long.
-    fn judge<T>(&mut self, wrote: Poll<io::Result<T>>, context: &mut Context<'_>) -> Poll<io::Result<T>> {
-        if wrote.is_ready() {
-            self.until = None;
-            return wrote;
-        }
-        let patience = self.patience;
-        let until = self.until.get_or_insert_with(|| Box::pin(tokio::time::sleep(patience)));
-        until.as_mut().poll(context).map(|()| Err(io::ErrorKind::TimedOut.into()))
-    }
-}
-
-impl AsyncRead for Client {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, bytes)
-    }
-}
-
-impl AsyncWrite for Client {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let wrote = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.judge(wrote, context)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        pieces: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let wrote = Pin::new(&mut self.stream).poll_write_vectored(context, pieces);
-        self.judge(wrote, context)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
-    }
-}
-
 async fn accept(listener: TcpListener, router: Router, over: Over, places: Arc<Semaphore>, unread: Duration) {
     let mut http = hyper::server::conn::http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(HEAD_BYTES).keep_alive(true);
@@ -203,18 +136,20 @@ async fn accept(listener: TcpListener, router: Router, over: Over, places: Arc<S
         // Lines that were gathered already need not be gathered again.
         let _ = stream.set_nodelay(true);
         let service = TowerToHyperService::new(router.clone());
-        let connection =
+        let mut connection =
             http.serve_connection(TokioIo::new(Client::new(stream, unread)), service).with_upgrades();
         let over = over.clone();
         tokio::spawn(async move {
-            let mut connection = std::pin::pin!(connection);
-            // Browsers break connections off as they like.
-            tokio::select! {
-                _ = connection.as_mut() => {}
+            let ended = tokio::select! {
+                ended = &mut connection => ended,
                 () = over.cancelled() => {
-                    connection.as_mut().graceful_shutdown();
-                    let _ = connection.await;
+                    std::pin::Pin::new(&mut connection).graceful_shutdown();
+                    (&mut connection).await
                 }
+            };
+            // One that has become a stream is another's.
+            if let Some(parts) = connection.into_parts() {
+                refused::answer(parts.io.into_inner(), ended, !parts.read_buf.is_empty()).await;
             }
             drop(place);
         });
@@ -226,7 +161,9 @@ mod tests {
     use std::{
         io::{Read, Write},
         net::TcpStream as Plain,
+        pin::Pin,
         sync::atomic::{AtomicBool, Ordering},
+        task::{Context, Poll},
     };
 
     use axum::{body::Body, routing::get};

@@ -368,20 +368,6 @@ fn what_is_too_much_or_no_http_is_refused_and_the_server_goes_on() {
     let origin = format!("http://localhost:{}", served.port);
     let unknown = [CHANGE[0], CHANGE[1], ("Origin", &*origin)];
     assert_eq!(served.ask("POST", "/api/session", &unknown, &[b' '; 10_000]).status, 413);
-    let long = format!("/api/{}", "a".repeat(100_000));
-    assert!([414, 431].contains(&served.ask("GET", &long, &headers, b"").status));
-    let many: String =
-        (0..2000).flat_map(|n| ["X-".to_owned(), n.to_string(), ": x\r\n".to_owned()]).collect();
-    let head = format!("GET /api/runs HTTP/1.1\r\nHost: localhost:{}\r\n{many}\r\n", served.port);
-    assert!([400, 431].contains(&served.raw(head.as_bytes()).status));
-    for bytes in [
-        &b"\x16\x03\x01\x02\x00\x01\x00"[..],
-        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-        b"GET\r\n\r\n",
-        b"\0\0\0\0\r\n\r\n",
-    ] {
-        assert!([0, 400, 505].contains(&served.raw(bytes).status));
-    }
     let smuggled = format!(
         "POST /api/queue HTTP/1.1\r\nHost: localhost:{}\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET / HTTP/1.1\r\n\r\n",
         served.port
@@ -409,6 +395,55 @@ fn what_is_too_much_or_no_http_is_refused_and_the_server_goes_on() {
 }
 
 #[test]
+fn what_is_no_head_of_a_request_is_refused_as_everything_is() {
+    let (_lab, served) = served();
+    let refused = |bytes: &[u8]| {
+        let reply = served.raw(bytes);
+        assert_eq!(reply.header("content-type"), Some("application/json"), "{reply:?}");
+        assert_eq!(reply.header("connection"), Some("close"), "{reply:?}");
+        assert_eq!(reply.header("x-content-type-options"), Some("nosniff"), "{reply:?}");
+        let error = reply.json()["error"].clone();
+        assert_eq!((&error["kind"], error["causes"].is_array()), (&json!("usage"), true), "{error}");
+        (reply.status, error["message"].as_str().expect("a message").to_owned(), error["hint"].clone())
+    };
+    let head = |line: &str, rest: &str| {
+        format!("{line} HTTP/1.1\r\nHost: localhost:{}\r\n{rest}\r\n", served.port).into_bytes()
+    };
+    let (status, message, hint) =
+        refused(&head("GET /api/runs", &format!("Cookie: {}\r\n", "a".repeat(1 << 20))));
+    let too_much = "the head of the request has too many lines, or more than 32768 bytes";
+    assert_eq!((status, &*message), (431, too_much));
+    assert!(hint.as_str().is_some_and(|it| it.contains("cookies")), "{hint}");
+    let many = "X-More: x\r\n".repeat(2000);
+    assert_eq!(refused(&head("GET /api/runs", &many)).1, too_much);
+    let long = head(&format!("GET /api/{}", "a".repeat(100_000)), "");
+    assert!([414, 431].contains(&refused(&long).0));
+    for bytes in [
+        &b"\x16\x03\x01\x02\x00\x01\x00"[..],
+        b"GET\r\n\r\n",
+        b"\0\0\0\0\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost\r\n\r\n",
+        b"GET / HTTP/3.7\r\n\r\n",
+        b"GET /\xff HTTP/1.1\r\n\r\n",
+    ] {
+        let (status, message, _) = refused(bytes);
+        let is_said = message.starts_with("what was sent is no request of HTTP/1.1: ");
+        assert!(status == 400 && is_said, "{bytes:?}: {status} {message}");
+    }
+    // One who begins with the words of another protocol understands none of ours.
+    assert!([0, 400, 505].contains(&served.raw(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").status));
+    // Behind one that was answered, whose answer comes first.
+    let mut stream = served.connect();
+    let first = head("GET /api/queue", &format!("Authorization: {}\r\n", served.bearer()));
+    stream.write_all(&[&*first, b"GET\r\n\r\n"].concat()).expect("sent");
+    let mut all = String::new();
+    stream.read_to_string(&mut all).expect("text");
+    let statuses: Vec<&str> = all.split("HTTP/1.1 ").skip(1).filter_map(|it| it.get(..3)).collect();
+    assert_eq!(statuses, ["200", "400"], "{all}");
+    assert!(all.ends_with("\"hint\":null}}"), "{all}");
+}
+
+#[test]
 fn who_sends_slowly_is_cut_off_and_holds_nobody_up() {
     let (_lab, served) = served();
     let mut slow = served.connect();
@@ -423,8 +458,9 @@ fn who_sends_slowly_is_cut_off_and_holds_nobody_up() {
     );
     half.write_all(head.as_bytes()).expect("sent");
     assert_eq!(served.get("/api/queue").ok()["held"], false);
-    let mut rest = vec![];
-    let _ = slow.read_to_end(&mut rest);
+    let mut rest = String::new();
+    slow.read_to_string(&mut rest).expect("an answer");
+    assert!(rest.starts_with("HTTP/1.1 408") && rest.contains("{\"error\":{\"kind\":\"usage\""), "{rest}");
     assert!(since.elapsed() < Duration::from_secs(18), "{:?}", since.elapsed());
     drop(idle);
     half.set_read_timeout(Some(Duration::from_secs(40))).expect("set");
