@@ -56,7 +56,7 @@ pub use error::ConfigError;
 pub use finding::{Finding, Position, Severity};
 pub use mend::{Mended, ROUNDS, mend};
 pub use nearby::meant;
-pub use paths::Base;
+pub use paths::{Base, Hidden, Sight};
 pub use resolve::{Resolved, Secret};
 pub use rules::{unreadable_itself as not_there, without_control, without_directories, without_resolutions};
 pub use texts::{MayRead, Unsaved};
@@ -92,7 +92,21 @@ impl TrainConfig {
     /// # Errors
     /// When the training file itself is not there, is no TOML, or is a dataset file.
     pub fn load(path: &Path, workspace: &Workspace, env: &Env) -> Result<Self, ConfigError> {
-        Self::load_of(path, &Texts::default(), Base::of(workspace, env))
+        Self::load_for(path, workspace, env, &Sight::default())
+    }
+
+    /// The same for who may not look everywhere: what that is, is told by [`Self::hidden`].
+    ///
+    /// # Errors
+    /// As for [`Self::load`], and when the file itself may not be looked at.
+    pub fn load_for(
+        path: &Path,
+        workspace: &Workspace,
+        env: &Env,
+        sight: &Sight,
+    ) -> Result<Self, ConfigError> {
+        let texts = Texts::of_disk(sight);
+        Self::load_of(path, &texts, Base::of(workspace, env).seeing(sight.clone()))
     }
 
     fn load_of(path: &Path, texts: &Texts, base: Base) -> Result<Self, ConfigError> {
@@ -147,6 +161,25 @@ impl TrainConfig {
     /// The same for a training whose trainer gets `args`, some of which allow what is wrong otherwise.
     pub fn findings_with(&self, ranks: Option<u32>, args: &[String]) -> Vec<Finding> {
         rules::of_training(self, ranks, args)
+    }
+
+    /// What it names, in whichever file, that who asks may not look at.
+    pub fn hidden(&self) -> Vec<Hidden> {
+        let own = paths::in_training(&self.source, self.training.model.as_deref());
+        let mut found: Vec<Hidden> = self.base.hidden(&self.source, &own).collect();
+        found.extend(self.hidden_folder());
+        for source in self.datasets.iter().filter_map(|it| it.source.as_ref().ok()) {
+            found.extend(self.base.hidden(source, &paths::in_dataset(source)));
+        }
+        found
+    }
+
+    /// The folder to go on in, whose name may be a path that leads anywhere.
+    fn hidden_folder(&self) -> Option<Hidden> {
+        let Resume::Run(name) = &self.training.resume else { return None };
+        let place = self.base.absolute(self.training.output_dir.as_deref()?).join(name);
+        let hidden = Hidden { key: "resume_from_checkpoint".to_owned(), file: self.path().to_owned(), place };
+        (!self.base.sees(&hidden.place)).then_some(hidden)
     }
 
     /// What the file holds that is for the trainer's environment alone.

@@ -124,6 +124,7 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
         on_stall: args.on_stall,
         notify: args.notify.clone(),
         part,
+        ..Request::default()
     };
     if args.print_command {
         let site = Site { host, workspace, settings: &settings, output };

@@ -33,7 +33,17 @@ pub struct Base {
 
 /// What may be looked at for who asks; all, unless it is said.
 #[derive(Clone, Default)]
-struct Sight(Option<MayRead>);
+pub struct Sight(Option<MayRead>);
+
+/// What a configuration names that who asks may not look at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hidden {
+    pub key: String,
+    /// Where it is named.
+    pub file: PathBuf,
+    /// Where it leads.
+    pub place: PathBuf,
+}
 
 /// There is nothing, whatever else there is.
 const NOWHERE: &str = "/dev/null/hidden";
@@ -45,13 +55,13 @@ impl Base {
 
     /// For who may not look everywhere.
     #[must_use]
-    pub(super) fn seeing(self, may_read: MayRead) -> Self {
-        Self { sight: Sight(Some(may_read)), ..self }
+    pub(super) fn seeing(self, sight: Sight) -> Self {
+        Self { sight, ..self }
     }
 
     /// Whether who asks may know what is at `path`.
     pub(super) fn sees(&self, path: &Path) -> bool {
-        self.sight.0.as_ref().is_none_or(|may_read| may_read(path))
+        self.sight.reaches(path)
     }
 
     /// Where to look for `text`: nowhere, if who asks may not know what is there.
@@ -60,9 +70,30 @@ impl Base {
         if self.sees(&path) { path } else { PathBuf::from(NOWHERE) }
     }
 
+    /// Those of the `named` in `file` that who asks may not look at.
+    pub(super) fn hidden(&self, file: &Source, named: &[PathUse<'_>]) -> impl Iterator<Item = Hidden> {
+        let place = |it: &PathUse<'_>| Hidden {
+            key: it.key.to_owned(),
+            file: file.path().to_owned(),
+            place: self.absolute(it.text),
+        };
+        named.iter().filter(|it| !it.text.is_empty()).map(place).filter(|it| !self.sees(&it.place))
+    }
+
     /// `text` without `~` and `./`, absolute. A `..` stays: after a link it means something.
     pub fn absolute(&self, text: &str) -> PathBuf {
         self.root.join(self.env.expand_home(Path::new(text))).components().collect()
+    }
+}
+
+impl Sight {
+    /// Only this.
+    pub fn of(may_read: MayRead) -> Self {
+        Self(Some(may_read))
+    }
+
+    pub fn reaches(&self, path: &Path) -> bool {
+        self.0.as_ref().is_none_or(|may_read| may_read(path))
     }
 }
 

@@ -10,8 +10,8 @@ use std::{
 use crate::{platform::Env, workspace::Workspace};
 
 use super::{
-    Base, Checked, ConfigError, TrainConfig, checked, mend,
-    paths::{self, PathUse, Role},
+    Base, Checked, ConfigError, Hidden, Sight, TrainConfig, checked, mend,
+    paths::{self, Role},
     source::Source,
 };
 
@@ -19,19 +19,24 @@ use super::{
 #[derive(Clone, Default)]
 pub(super) struct Texts {
     texts: BTreeMap<PathBuf, String>,
-    /// Which others may be read, where not all may.
-    may_read: Option<MayRead>,
+    /// Which others may be read.
+    sight: Sight,
 }
 
 /// Whether the file at a path may be read for who asks.
 pub type MayRead = Arc<dyn Fn(&Path) -> bool + Send + Sync>;
 
 impl Texts {
+    /// No text in place of any file.
+    pub(super) fn of_disk(sight: &Sight) -> Self {
+        Self { texts: BTreeMap::new(), sight: sight.clone() }
+    }
+
     pub(super) fn source(&self, path: &Path) -> Result<Source, ConfigError> {
-        match (self.texts.get(path), &self.may_read) {
-            (Some(text), _) => Source::parse(path, text.clone()),
-            (None, Some(may_read)) if !may_read(path) => Err(ConfigError::Hidden { path: path.to_owned() }),
-            (None, _) => Source::read(path),
+        match self.texts.get(path) {
+            Some(text) => Source::parse(path, text.clone()),
+            None if self.sight.reaches(path) => Source::read(path),
+            None => Err(ConfigError::Hidden { path: path.to_owned() }),
         }
     }
 }
@@ -69,9 +74,9 @@ impl Unsaved {
 
     /// For who may not read every file: of the others, what they say is not told.
     #[must_use]
-    pub fn seeing(mut self, may_read: MayRead) -> Self {
-        self.base = self.base.seeing(Arc::clone(&may_read));
-        self.texts.may_read = Some(may_read);
+    pub fn seeing(mut self, sight: Sight) -> Self {
+        self.base = self.base.seeing(sight.clone());
+        self.texts.sight = sight;
         self
     }
 
@@ -92,28 +97,19 @@ impl Unsaved {
         TrainConfig::load_of(&self.training, &self.texts, self.base.clone())
     }
 
-    /// What it names, in whichever file, that who asks may not look at: the key, and where it leads.
+    /// What it names, in whichever file, that who asks may not look at.
     ///
     /// # Errors
     /// When the training file is no TOML.
-    pub fn hidden(&self) -> Result<Vec<(String, PathBuf)>, ConfigError> {
-        let own = self.texts.source(&self.training)?;
-        let mut named = vec![];
-        let mut take = |uses: Vec<PathUse<'_>>| {
-            let uses = uses.into_iter().filter(|it| !it.text.is_empty());
-            named.extend(uses.map(|it| (it.key.to_owned(), self.base.absolute(it.text))));
-        };
+    pub fn hidden(&self) -> Result<Vec<Hidden>, ConfigError> {
         match self.config() {
-            Ok(config) => {
-                take(paths::in_training(&config.source, config.training.model.as_deref()));
-                let read = config.datasets.iter().filter_map(|it| it.source.as_ref().ok());
-                read.for_each(|it| take(paths::in_dataset(it)));
+            Ok(config) => Ok(config.hidden()),
+            Err(ConfigError::IsDataset { .. }) => {
+                let own = self.texts.source(&self.training)?;
+                Ok(self.base.hidden(&own, &paths::in_dataset(&own)).collect())
             }
-            Err(ConfigError::IsDataset { .. }) => take(paths::in_dataset(&own)),
-            Err(cause) => return Err(cause),
+            Err(cause) => Err(cause),
         }
-        named.retain(|(_, path)| !self.base.sees(path));
-        Ok(named)
     }
 
     /// One of the two as TOML, which is either there or not.

@@ -4,7 +4,7 @@ use std::{io, path::PathBuf, time::Duration};
 
 use crate::{
     config::{
-        ConfigError, Finding, Severity,
+        ConfigError, Finding, Hidden, Severity,
         on_resume::{Change, Effect},
     },
     error::{Kind, Report},
@@ -29,6 +29,8 @@ pub enum RunError {
     NoTrainer { path: PathBuf },
     #[error("{}", listed(.0))]
     Findings(Vec<Finding>),
+    #[error("`{}` in `{}` leads to `{}`, which may not be looked at from here", .0.key, .0.file.display(), .0.place.display())]
+    OutOfSight(Hidden),
     #[error("the model type `{model}` needs an NVIDIA GPU, and no driver on this machine shows one")]
     NoGpu { model: String },
     #[error("there is no GPU {id} on this machine, which has {}", gpus(*.found))]
@@ -139,6 +141,7 @@ impl Report for RunError {
             | Self::NotQueued { .. }
             | Self::NoTrainer { .. }
             | Self::Findings(_)
+            | Self::OutOfSight(_)
             | Self::UnknownGpu { .. }
             | Self::Unknown { .. }
             | Self::Ambiguous { .. }
@@ -238,7 +241,7 @@ impl Report for RunError {
             }
             Self::Damaged { path, .. } => format!("look at `{}`, or delete the run's folder", path.display()),
             Self::Newer { .. } => "use the newest dpgui in this workspace".to_owned(),
-            Self::CannotExport { .. } | Self::SupervisorDied { .. } | Self::Supervisor(_) | Self::NoPort(_) | Self::Id(_) => return None,
+            Self::OutOfSight(_) | Self::CannotExport { .. } | Self::SupervisorDied { .. } | Self::Supervisor(_) | Self::NoPort(_) | Self::Id(_) => return None,
             Self::Nodes(cause) => return cause.hint(),
             Self::Busy(cause) => return cause.hint(),
             Self::Config(cause) => return cause.hint(),

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::config::Sight;
+
 use super::{
     RunError,
     devices::Devices,
@@ -42,6 +44,8 @@ pub struct Request {
     pub notify: Vec<String>,
     /// On several machines, and which of them this is.
     pub part: Option<Part>,
+    /// Where it may lead for who asks.
+    pub sight: Sight,
 }
 
 impl Request {
@@ -65,6 +69,7 @@ impl Request {
             on_stall: spec.watchdog.on_stall,
             notify: notify::targets(dir)?,
             part: spec.part,
+            sight: Sight::default(),
         })
     }
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::{
     config::{
-        Resume as ConfigResume, Secret, TrainConfig,
+        ConfigError, Hidden, Resume as ConfigResume, Secret, Sight, TrainConfig,
         on_resume::{self, Change},
     },
     platform::fs,
@@ -51,8 +51,16 @@ pub(super) struct Chosen {
 impl Chosen {
     /// The user's file; or the copy of it, if there is one and the file is gone or says something else by now: what was
     /// started goes on as it was, whatever is tried out next.
+    ///
+    /// # Errors
+    /// When it cannot be read, or names what may not be looked at for who asks: what is started is what was looked at.
     pub(super) fn of(site: Site<'_>, request: &Request) -> Result<Self, RunError> {
-        let load = |path: &Path| TrainConfig::load(path, site.workspace, &site.host.env);
+        let chosen = Self::read(site, request)?;
+        chosen.config.hidden().into_iter().next().map_or(Ok(chosen), |it| Err(RunError::OutOfSight(it)))
+    }
+
+    fn read(site: Site<'_>, request: &Request) -> Result<Self, RunError> {
+        let load = |path: &Path| TrainConfig::load_for(path, site.workspace, &site.host.env, &request.sight);
         let (source, theirs) = (request.config.clone(), load(&request.config));
         let Some(kept) = &request.kept else {
             return Ok(Self { config: theirs?, source, secrets: None, warning: None });
@@ -63,6 +71,9 @@ impl Chosen {
                 let changed = on_resume::changes(&kept, theirs, &request.args);
                 let keys: Vec<String> = changed.into_iter().map(|it| format!("`{}`", it.key)).collect();
                 (keys.join(", "), Some(theirs.secrets()))
+            }
+            Err(ConfigError::Hidden { path }) => {
+                return Err(ConfigError::Hidden { path: path.clone() }.into());
             }
             Err(_) => ("it cannot be read".to_owned(), None),
         };
@@ -149,7 +160,7 @@ fn wanted(
     request: &Request,
     all: &[RunDir],
 ) -> Result<Option<Continued>, RunError> {
-    let asked = Asked { config: &request.config, step: request.step };
+    let asked = Asked { config: &request.config, step: request.step, sight: &request.sight };
     let of_run = |dir: &RunDir| -> Result<Continued, RunError> {
         let nothing = || RunError::NoCheckpoint { folder: dir.id().to_string() };
         let folder = TrainerFolder::find(&dir.spec()?)?.ok_or_else(nothing)?;
@@ -185,6 +196,7 @@ fn wanted(
 struct Asked<'a> {
     config: &'a Path,
     step: Option<u64>,
+    sight: &'a Sight,
 }
 
 /// It did all that the configuration asks for, then and now.
@@ -213,6 +225,10 @@ pub fn split(text: &str) -> Result<(Option<&str>, Option<u64>), RunError> {
 
 impl Continued {
     fn of(folder: TrainerFolder, run: Option<RunDir>, asked: Asked<'_>) -> Result<Self, RunError> {
+        if !asked.sight.reaches(folder.path()) {
+            let (key, file) = ("output_dir".to_owned(), asked.config.to_owned());
+            return Err(RunError::OutOfSight(Hidden { key, file, place: folder.path().to_owned() }));
+        }
         let contents = folder.contents()?;
         let place =
             run.as_ref().map_or_else(|| folder.path().display().to_string(), |it| it.id().to_string());

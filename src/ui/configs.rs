@@ -18,7 +18,7 @@ use crate::{
 
 use super::failure::{Answer, Failure};
 
-pub use granted::must_be_granted;
+pub use granted::{must_be_granted, refused, sight};
 
 /// The longest name that every file system takes, with room for `-dataset.toml`.
 const LONGEST: usize = 200;

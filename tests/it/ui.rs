@@ -130,6 +130,84 @@ fn a_run_is_started_watched_and_stopped_from_the_page() {
 }
 
 #[test]
+fn a_run_that_leads_outside_is_resumed_in_the_terminal_only() {
+    let lab = Lab::new(&[("STEPS", "4"), ("CHECKPOINT", "2"), ("STEP_TIME", "0.01")]);
+    let (out, inside) = (lab.sandbox.path("out"), "output_dir = 'output'");
+    let outside = format!("output_dir = '{}'", out.display());
+    lab.change("configs/tiny.toml", inside, &outside);
+    let run = lab.detached(&[]);
+    run.outcome();
+    let served = Served::start(&lab.sandbox, &[]);
+    let refused = |path: &str, body: Value, what: &str, place: &std::path::Path| {
+        let reply = served.send("POST", path, &body);
+        let message =
+            format!("{what} is outside of the folders that the page may see: `{}`", place.display());
+        assert_eq!((reply.status, &reply.json()["error"]["message"]), (403, &json!(message)), "{body}");
+    };
+    let resume = format!("/api/runs/{}/resume", run.id());
+    refused(&resume, json!({}), "`output_dir` in `tiny.toml`", &out);
+    refused("/api/runs", json!({ "config": "tiny.toml" }), "`output_dir` in `tiny.toml`", &out);
+    // The file is mended, but the run is what it was.
+    lab.change("configs/tiny.toml", &outside, inside);
+    refused(&resume, json!({}), "`output_dir` in `tiny.toml`", &out);
+    let of_run = json!({ "config": "tiny.toml", "resume": { "run": run.id() } });
+    refused(
+        "/api/runs",
+        of_run,
+        "`output_dir` in `tiny.toml`",
+        &lab.trainer_folder(&out.display().to_string()),
+    );
+    lab.change("configs/tiny.toml", "max_steps = 400", "max_steps = 400\nresume_from_checkpoint = '/etc'");
+    let folder = std::path::Path::new("/etc");
+    refused("/api/runs", json!({ "config": "tiny.toml" }), "`resume_from_checkpoint` in `tiny.toml`", folder);
+    lab.change("configs/tiny.toml", "\nresume_from_checkpoint = '/etc'", "");
+    // One whose file is elsewhere.
+    let text = std::fs::read_to_string(lab.sandbox.path("w/configs/tiny.toml")).expect("there");
+    let elsewhere = lab.sandbox.write("elsewhere.toml", text);
+    let said = lab.sandbox.dpgui(&["train", &elsewhere.display().to_string(), "--detach"]).ok();
+    let other = lab.run(said.stdout.trim());
+    other.outcome();
+    refused(&format!("/api/runs/{}/resume", other.id()), json!({}), "the configuration", &elsewhere);
+    // What the folder is granted to is done.
+    lab.sandbox.write("w/dpgui.toml", "[ui]\nroots = ['../out']\n");
+    lab.change("configs/tiny.toml", "max_steps = 400", "max_steps = 500");
+    let again = json!({ "config": "tiny.toml", "resume": { "run": run.id() } });
+    assert_eq!(served.send("POST", "/api/runs", &again).ok()["resumes_step"], 4);
+}
+
+#[test]
+fn a_configuration_that_is_swapped_while_it_is_started_is_looked_at_as_it_is_started() {
+    let lab = Lab::new(&[]);
+    let config = lab.sandbox.path("w/configs/tiny.toml");
+    let text = std::fs::read_to_string(&config).expect("there");
+    // One is refused for what is in it, and the other for where it leads: neither is ever started.
+    let names = lab.sandbox.write("w/wrong.toml", text.replace("rank = 4", "rank = 0"));
+    let leads = lab.sandbox.write("w/leads.toml", text.replace("'output'", "'../out'"));
+    let served = Served::start(&lab.sandbox, &[]);
+    let done = std::sync::atomic::AtomicBool::new(false);
+    let mut seen = BTreeMap::new();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                for path in [&names, &leads] {
+                    let next = path.with_extension("next");
+                    std::fs::copy(path, &next)
+                        .and_then(|_| std::fs::rename(&next, &config))
+                        .expect("swapped");
+                }
+            }
+        });
+        for _ in 0..300 {
+            let status = served.send("POST", "/api/runs", &json!({ "config": "tiny.toml" })).status;
+            *seen.entry(status).or_insert(0) += 1;
+        }
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+    assert!(seen.keys().copied().eq([400, 403]), "{seen:?}");
+    assert!(!lab.sandbox.path("w/runs").exists() && !lab.sandbox.path("out").exists());
+}
+
+#[test]
 fn the_numbers_of_a_run_in_pieces_are_those_of_the_whole() {
     let lab = Lab::new(&[("STEPS", "200"), ("STEP_TIME", "0.005")]);
     let served = Served::start(&lab.sandbox, &[]);

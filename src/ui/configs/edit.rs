@@ -1,9 +1,6 @@
 //! A pair of files in the making: drafted, checked, changed and mended, without a file being written.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -24,7 +21,8 @@ use crate::{
 };
 
 use super::{
-    super::{App, failure::Answer, roots::Roots, routes::Nothing},
+    super::{App, failure::Answer, routes::Nothing},
+    granted::sight,
     place,
 };
 
@@ -166,9 +164,7 @@ fn path(app: &App, name: Option<&str>) -> Answer<PathBuf> {
 
 /// Files that it names are read where the page may see them: what is in others is nobody's business here.
 pub(super) fn unsaved(app: &App, path: &Path, training: String, dataset: Option<String>) -> Unsaved {
-    let roots = Roots::with_configs(app).unwrap_or_else(|_| Roots::of_workspace(app));
-    let pair = Unsaved::new(path, training, dataset, &app.workspace, &app.host.env);
-    pair.seeing(Arc::new(move |path| roots.covers(path)))
+    Unsaved::new(path, training, dataset, &app.workspace, &app.host.env).seeing(sight(app))
 }
 
 impl Finding {

@@ -1,9 +1,14 @@
 //! A configuration can name any path, and what is started with it looks there. Whoever has the page is not to find out that
 //! way what is where: from here it is started only where the page may see all that it names.
 
+use std::{path::Path, sync::Arc};
+
 use axum::http::StatusCode;
 
-use crate::config::ConfigError;
+use crate::{
+    config::{ConfigError, Hidden, Sight},
+    run::RunError,
+};
 
 use super::{
     super::{
@@ -15,6 +20,12 @@ use super::{
     file,
     files::LARGEST,
 };
+
+/// What of this machine is looked at for the page.
+pub fn sight(app: &App) -> Sight {
+    let roots = Roots::with_configs(app).unwrap_or_else(|_| Roots::of_workspace(app));
+    Sight::of(Arc::new(move |path| roots.covers(path)))
+}
 
 /// What is said does not hang on what is there.
 ///
@@ -28,9 +39,25 @@ pub fn must_be_granted(app: &App, name: &str) -> Answer<()> {
         Err(ConfigError::Syntax { .. }) => return Ok(()),
         hidden => hidden?,
     };
-    let Some((key, place)) = hidden.into_iter().next() else { return Ok(()) };
-    let text =
-        format!("`{key}` in `{name}` is outside of the folders that the page may see: `{}`", place.display());
+    hidden.first().map_or(Ok(()), |it| Err(named_outside(it)))
+}
+
+/// A start that was refused, in the page's words where that is for where it leads.
+pub fn refused(cause: RunError) -> Failure {
+    match &cause {
+        RunError::OutOfSight(hidden) => named_outside(hidden),
+        RunError::Config(ConfigError::Hidden { path }) => outside("the configuration", path),
+        _ => cause.into(),
+    }
+}
+
+fn named_outside(Hidden { key, file, place }: &Hidden) -> Failure {
+    let name = file.file_name().unwrap_or_default().display();
+    outside(&format!("`{key}` in `{name}`"), place)
+}
+
+fn outside(what: &str, place: &Path) -> Failure {
+    let text = format!("{what} is outside of the folders that the page may see: `{}`", place.display());
     let hint = "grant its folder in `dpgui.toml`: `ui.roots = [\"/FOLDER\"]`, or do it in the terminal";
-    Err(Failure::http(StatusCode::FORBIDDEN, "forbidden", text).with_hint(hint))
+    Failure::http(StatusCode::FORBIDDEN, "forbidden", text).with_hint(hint)
 }

@@ -92,15 +92,14 @@ impl StartRequest {
             restarts: self.restarts.or((on_stall == OnStall::Restart).then_some(USUAL)),
             on_nan,
             on_stall,
+            sight: configs::sight(app),
             ..Request::default()
         })
     }
 }
 
 pub fn start(app: &App, _: &Nothing, body: &StartRequest) -> Answer<Started> {
-    let request = body.request(app)?;
-    configs::must_be_granted(app, &body.config)?;
-    begin(app, &request)
+    begin(app, &body.request(app)?)
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -112,7 +111,7 @@ pub struct ResumeRequest {
 
 pub fn resume(app: &App, asked: &OfRun, body: &ResumeRequest) -> Answer<Started> {
     let again = Request::again(&dir(&app.workspace, &asked.id)?)?;
-    begin(app, &Request { step: body.step, queue: body.queue, ..again })
+    begin(app, &Request { step: body.step, queue: body.queue, sight: configs::sight(app), ..again })
 }
 
 fn begin(app: &App, request: &Request) -> Answer<Started> {
@@ -127,7 +126,8 @@ fn begin(app: &App, request: &Request) -> Answer<Started> {
         return Err(busy.with_hint("start it when that is done").into());
     }
     let setup = run::hold_setup(site, &|_| {})?;
-    let StartedRun { dir, spec, resumed, changes, warnings, data } = run::start(site, request, &setup)?;
+    let StartedRun { dir, spec, resumed, changes, warnings, data } =
+        run::start(site, request, &setup).map_err(configs::refused)?;
     drop(setup);
     app.hub.look();
     let place = spec.queued.then(|| Queue::load(workspace).ok()?.position(dir.id())).flatten();
