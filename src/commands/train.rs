@@ -87,7 +87,7 @@ pub struct Args {
     /// Train on several machines: this one first, then those that ssh reaches without a password
     ///
     /// The file is DeepSpeed's: a machine a line, `HOST slots=GPUS`.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["gpus", "queue"])]
+    #[arg(long, value_name = "FILE")]
     hostfile: Option<PathBuf>,
     /// Use GPUs that another run has already
     #[arg(long)]

@@ -56,7 +56,8 @@ impl Request {
         Ok(Self {
             config: spec.source,
             kept: Some(spec.config),
-            gpus: if let Devices::Gpus(ids) = spec.devices { Some(ids) } else { None },
+            // Those of several machines are the hostfile's.
+            gpus: if let (Devices::Gpus(ids), None) = (spec.devices, &spec.part) { Some(ids) } else { None },
             name: Some(dir.id().name().clone()),
             resume: Some(Resume::Run(dir.id().to_string())),
             step: None,
@@ -71,6 +72,15 @@ impl Request {
             part: spec.part,
             sight: Sight::default(),
         })
+    }
+
+    /// What cannot be wished of several machines.
+    pub(super) fn check_machines(&self) -> Result<(), NodesError> {
+        match &self.part {
+            Some(_) if self.queue => Err(NodesError::Queued),
+            Some(_) if self.gpus.is_some() => Err(NodesError::Gpus),
+            Some(_) | None => Ok(()),
+        }
     }
 }
 

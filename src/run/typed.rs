@@ -52,6 +52,7 @@ pub fn command(
     hostfile: Option<&Path>,
     starter: Starter,
 ) -> Result<String, RunError> {
+    request.check_machines()?;
     let Site { host, workspace, settings, .. } = site;
     let config = TrainConfig::load(&request.config, workspace, &host.env)?;
     let nvidia = gpu::detect(host);

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::{
+    browser::Served,
     cluster::{Cluster, OTHER},
     lab::{Run, kill, until, until_within},
 };
@@ -383,4 +384,55 @@ fn the_demo_learns_on_two_machines_with_deepspeed_and_stops_with_a_checkpoint() 
     let said = cluster.lab.sandbox.dpgui(&resumed).ok();
     assert!(said.stdout.contains("TRAINING COMPLETE!"), "{said}");
     assert!(said.stderr.contains("from the checkpoint at step "), "{said}");
+}
+
+#[test]
+fn the_page_trains_on_several_machines_and_is_refused_in_the_terminals_words() {
+    let Some(cluster) = Cluster::new(&[("STEPS", "0"), ("STEP_TIME", "0.05")]) else { return };
+    let lab = &cluster.lab;
+    lab.change("dpgui.toml", "[runs]", "[ui]\nroots = ['../shared']\n[runs]");
+    let served = Served::start(&lab.sandbox, &[]);
+    let hosts = lab.sandbox.path("w/hosts").display().to_string();
+    let start = |more: Value| {
+        let mut body = json!({ "config": "tiny.toml", "machines": hosts });
+        body.as_object_mut().expect("one").extend(more.as_object().expect("one").clone());
+        served.send("POST", "/api/runs", &body)
+    };
+    // What each says of the same wish.
+    let same = |more: Value, args: &[&str]| {
+        let reply = start(more).json()["error"].clone();
+        let all =
+            [&["--json", "train", "configs/tiny.toml", "--detach", "--hostfile", &hosts], args].concat();
+        let said = lab.sandbox.dpgui(&all);
+        let event: Value =
+            said.stdout.lines().last().and_then(|it| serde_json::from_str(it).ok()).expect("JSON");
+        assert_eq!((&reply["message"], &reply["hint"]), (&event["messages"][0], &event["hint"]), "{args:?}");
+        reply["message"].as_str().expect("a message").to_owned()
+    };
+    let wait = ["train", "configs/tiny.toml", "--queue", "--hostfile", &hosts];
+    let said = lab.sandbox.dpgui(&wait);
+    let refused = start(json!({ "queue": true })).json()["error"]["message"].clone();
+    let refused = refused.as_str().expect("a message");
+    assert!(said.code == Some(2) && said.stderr.contains(refused), "{said} {refused}");
+    assert!(refused.starts_with("a training on several machines cannot wait in the queue"), "{refused}");
+    assert!(same(json!({ "gpus": [0] }), &["--gpus", "0"]).starts_with("which GPUs"));
+    lab.sandbox.write("w/hosts", "127.0.0.1 slots=1\n127.0.0.3 slots=1\n");
+    let unreachable = same(json!({}), &[]);
+    assert!(unreachable.contains("`127.0.0.3` cannot be reached by ssh: "), "{unreachable}");
+    lab.sandbox.write("w/hosts", "127.0.0.1 slots=1\n127.0.0.2 slots\n");
+    assert!(same(json!({}), &[]).ends_with("line 2: `127.0.0.2` has no `slots=NUMBER` behind it"));
+    lab.sandbox.write("w/hosts", "127.0.0.1 slots=1\n");
+    assert!(same(json!({}), &[]).ends_with("names one machine only"));
+    lab.sandbox.write("hosts", "127.0.0.1 slots=1\n127.0.0.2 slots=1\n");
+    for (path, status) in [("hosts", 403), ("w/none", 404), ("w/.dpgui/ui/token", 403)] {
+        let machines = lab.sandbox.path(path).display().to_string();
+        assert_eq!(start(json!({ "machines": machines })).status, status, "{path}");
+    }
+
+    lab.sandbox.write("w/hosts", "127.0.0.1 slots=1\n127.0.0.2 slots=1\n");
+    let run = lab.run(start(json!({})).ok()["run"].as_str().expect("an id"));
+    run.wait_for_log("steps: 3 ");
+    let shown = served.get(&format!("/api/runs/{}", run.id())).ok();
+    assert!(shown.to_string().contains(OTHER), "{shown}");
+    lab.sandbox.dpgui(&["stop", "--now", &run.id()]).ok();
 }

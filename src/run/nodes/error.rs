@@ -13,6 +13,12 @@ use super::{
 pub enum NodesError {
     #[error("`{host}`, the first machine of the hostfile, is not this one")]
     NotTheFirst { host: String, source: io::Error },
+    #[error(
+        "a training on several machines cannot wait in the queue: it knows of no GPUs but this machine's"
+    )]
+    Queued,
+    #[error("which GPUs of its machines are used is for the hostfile to say")]
+    Gpus,
     #[error("{}", listed(.0))]
     Obstacles(Vec<Obstacle>),
     #[error(
@@ -27,7 +33,7 @@ pub enum NodesError {
 impl Report for NodesError {
     fn kind(&self) -> Kind {
         match self {
-            Self::NotTheFirst { .. } | Self::IsPart { .. } => Kind::Usage,
+            Self::NotTheFirst { .. } | Self::IsPart { .. } | Self::Queued | Self::Gpus => Kind::Usage,
             Self::Obstacles(found) => found.iter().find_map(|it| it.kind).unwrap_or(Kind::Failed),
             Self::CannotCache { .. } => Kind::Unsupported,
         }
@@ -39,6 +45,8 @@ impl Report for NodesError {
                 "start it on the first machine of the file, or put this one first, by the name that the others know"
                     .to_owned(),
             ),
+            Self::Queued => Some("leave out `--queue`, and start it when all machines are free".to_owned()),
+            Self::Gpus => Some("leave out `--gpus`: `HOST slots=NUMBER` takes the first ones of a machine".to_owned()),
             // Each has one of its own.
             Self::Obstacles(_) => None,
             Self::CannotCache { .. } => Some(

@@ -47,7 +47,10 @@ impl Hostfile {
 
     /// As DeepSpeed reads it (`launcher/runner.py`, `_parse_hostfile`), but that it takes no notice of what follows the
     /// number, which it would not obey either.
-    fn parse(path: &Path, text: &str) -> Result<Self, HostfileError> {
+    ///
+    /// # Errors
+    /// What is wrong with the file at `path`, whose text this is.
+    pub fn parse(path: &Path, text: &str) -> Result<Self, HostfileError> {
         let mut nodes: Vec<Node> = vec![];
         for (at, line) in text.lines().enumerate() {
             let wrong = |what, hint| HostfileError::Line { path: path.to_owned(), line: at + 1, what, hint };

@@ -73,6 +73,7 @@ pub fn check(
     (config, script): (&TrainConfig, &Path),
 ) -> Result<Vec<String>, RunError> {
     let Some(part) = request.part.as_ref().filter(|it| it.is_head()) else { return Ok(vec![]) };
+    request.check_machines()?;
     check_caching(part, script)?;
     let first = &part.nodes[0].host;
     let meeting = Meeting::at(part.master())

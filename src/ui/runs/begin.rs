@@ -1,5 +1,7 @@
 //! Beginning a run, and asking one to save, to stop, or for an adapter.
 
+use std::path::Path;
+
 use axum::http::StatusCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -11,6 +13,7 @@ use crate::{
     platform::lock::Lock,
     run::{
         self, Request, Resume, RunError, RunId, RunName, Site, Started as StartedRun,
+        nodes::{Hostfile, Part},
         queue::Queue,
         restart::USUAL,
         watchdog::{OnNan, OnStall},
@@ -23,10 +26,14 @@ use super::{
         App, configs,
         failure::{Answer, Failure},
         jobs::{Job, JobRequest, StopManner},
+        roots::Roots,
         routes::Nothing,
     },
     OfRun, dir,
 };
+
+/// Bytes of a hostfile: a thousand machines.
+const HOSTFILE: u64 = 64 * 1024;
 
 /// What shall be trained.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -36,6 +43,8 @@ pub struct StartRequest {
     config: String,
     name: Option<String>,
     gpus: Option<Vec<u32>>,
+    /// A hostfile, for a training on several machines; absolute.
+    machines: Option<String>,
     /// It waits for its turn.
     queue: bool,
     /// Others may compute there too.
@@ -81,6 +90,7 @@ impl StartRequest {
             Some(run) => Resume::Run(run.to_string()),
             None => Resume::Newest,
         });
+        let part = self.machines.as_deref().map(|path| part(app, path)).transpose()?;
         Ok(Request {
             config: configs::file(&app.workspace, &self.config)?,
             gpus: self.gpus.clone(),
@@ -92,10 +102,19 @@ impl StartRequest {
             restarts: self.restarts.or((on_stall == OnStall::Restart).then_some(USUAL)),
             on_nan,
             on_stall,
+            part,
             sight: configs::sight(app),
             ..Request::default()
         })
     }
+}
+
+/// The machines of the hostfile at `path`, as `--hostfile` takes them.
+fn part(app: &App, path: &str) -> Answer<Part> {
+    let path = Path::new(path);
+    let text = Roots::of(app)?.find(path)?.read_text(HOSTFILE)?;
+    let patience = Settings::load(&app.workspace)?.runs.node_patience;
+    Ok(Part::at_head(Hostfile::parse(path, &text)?, patience))
 }
 
 pub fn start(app: &App, _: &Nothing, body: &StartRequest) -> Answer<Started> {

@@ -873,6 +873,11 @@ export interface components {
             /** @default null */
             gpus?: number[] | null;
             /**
+             * @description A hostfile, for a training on several machines; absolute.
+             * @default null
+             */
+            machines?: string | null;
+            /**
              * @description It waits for its turn.
              * @default false
              */

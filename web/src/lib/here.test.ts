@@ -19,6 +19,7 @@ test("a command that the page has something for is that, where it is", () => {
 test("a flag is what stands beside it, and nothing where nothing does", () => {
   expect(check("--share", START_FLAGS)).toEqual(["Share GPUs with another training", null]);
   expect(check("--gpus 0,1", START_FLAGS)).toEqual(["GPUs", null]);
+  expect(check("--hostfile FILE", START_FLAGS)).toEqual(["Machines", null]);
   expect(check("--share")).toBe("text");
   expect(check("--ipc=host", START_FLAGS)).toBe("text");
 });

@@ -14,7 +14,7 @@ export type Flags = Record<string, string>;
 
 /** Those of the dialog that starts a training. */
 export const START_FLAGS: Flags = {
-  "--queue": "Wait in the queue if they are busy", "--share": "Share GPUs with another training", "--gpus": "GPUs", "--name": "Name",
+  "--queue": "Wait in the queue if they are busy", "--share": "Share GPUs with another training", "--gpus": "GPUs", "--name": "Name", "--hostfile": "Machines",
   "--restarts": "Restarts after a failure", "--on-nan": "When the loss is not a number", "--on-stall": "When it hangs",
 };
 

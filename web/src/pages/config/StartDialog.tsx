@@ -8,13 +8,15 @@ import type { StartRequest } from "../../api/types";
 import { Controls } from "../../components/Advice";
 import { Dialog } from "../../components/Dialog";
 import { ErrorNote } from "../../components/ErrorNote";
+import { FolderPicker } from "../../components/FolderPicker";
+import { Icon } from "../../components/Icon";
 import { useTell } from "../../components/Toasts";
 import { bytes } from "../../lib/format";
 import { START_FLAGS } from "../../lib/here";
 import { stem } from "../../lib/form";
 import { links } from "../../lib/links";
 
-type Choice = { name: string; gpus: string[]; queue: boolean; share: boolean; restarts: string; on_nan: "keep" | "stop"; on_stall: "notify" | "stop" | "restart" };
+type Choice = { name: string; machines: string; gpus: string[]; queue: boolean; share: boolean; restarts: string; on_nan: "keep" | "stop"; on_stall: "notify" | "stop" | "restart" };
 
 /** On which GPUs, now or when they are free, and what happens when something goes wrong. */
 export function StartDialog({ config, save, close }: { config: string; save: (() => Promise<void>) | null; close: () => void }) {
@@ -22,14 +24,16 @@ export function StartDialog({ config, save, close }: { config: string; save: (()
   const busy = useQuery(runs).data?.some((it) => it.live && !it.queued) ?? false;
   const [, navigate] = useLocation();
   const [error, setError] = useState<unknown>(null);
+  const [picking, setPicking] = useState(false);
   const tell = useTell();
-  const { register, handleSubmit, formState } = useForm<Choice>({
-    defaultValues: { name: "", gpus: [], queue: busy, share: false, restarts: "0", on_nan: "keep", on_stall: "notify" },
+  const { register, handleSubmit, formState, getValues, setValue } = useForm<Choice>({
+    defaultValues: { name: "", machines: "", gpus: [], queue: busy, share: false, restarts: "0", on_nan: "keep", on_stall: "notify" },
   });
   const start = handleSubmit(async (it) => {
     setError(null);
     const request: StartRequest = { config, queue: it.queue, share: it.share, restarts: Number(it.restarts) || 0, on_nan: it.on_nan, on_stall: it.on_stall };
     if (it.name.trim() !== "") request.name = it.name.trim();
+    if (it.machines.trim() !== "") request.machines = it.machines.trim();
     if (it.gpus.length > 0) request.gpus = it.gpus.map(Number);
     try {
       await save?.();
@@ -62,6 +66,14 @@ export function StartDialog({ config, save, close }: { config: string; save: (()
         )}
         <label className="check"><input type="checkbox" {...register("queue")} /><span>Wait in the queue if they are busy<br /><span className="small muted">It starts by itself when its turn comes.</span></span></label>
         <label className="check"><input type="checkbox" {...register("share")} /><span>Share GPUs with another training<br /><span className="small muted">Both may run out of memory.</span></span></label>
+        <div className="field">
+          <label className="label" htmlFor="machines">Machines <span className="muted small">a hostfile, if there are more</span></label>
+          <div className="row" style={{ flexWrap: "nowrap" }}>
+            <input id="machines" className="input mono" placeholder="/path/to/hostfile" aria-describedby="machines-about" autoComplete="off" spellCheck={false} {...register("machines")} />
+            <button type="button" className="button icon" aria-label="Choose a hostfile" title="Choose…" onClick={() => setPicking(true)}><Icon name="folder" /></button>
+          </div>
+          <span id="machines-about" className="small muted">A machine a line, <code>HOST slots=GPUS</code>, this one first; the others are reached by ssh without a password. They are asked before anything starts.</span>
+        </div>
         <label className="field"><span className="label">Name</span><input className="input" placeholder={stem(config)} {...register("name")} /></label>
         <details>
           <summary className="label">When something goes wrong</summary>
@@ -75,6 +87,10 @@ export function StartDialog({ config, save, close }: { config: string; save: (()
         </details>
         <button type="submit" hidden />
       </form>
+      {picking && <FolderPicker start={folderOf(getValues("machines"))} wants="file" close={() => setPicking(false)} choose={(path) => { setPicking(false); setValue("machines", path); }} />}
     </Dialog>
   );
 }
+
+/** Where the file is that was chosen before. */
+const folderOf = (path: string) => path.slice(0, path.lastIndexOf("/"));
