@@ -1,6 +1,6 @@
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState, type KeyboardEvent } from "react";
-import { api } from "../../api/client";
+import { api, asApiError } from "../../api/client";
 import { Action } from "../../components/Action";
 import { Dialog } from "../../components/Dialog";
 import { ErrorNote } from "../../components/ErrorNote";
@@ -43,18 +43,28 @@ export function FileDialog({ item, place, close, before, after }: Props) {
   );
 }
 
+/** What is typed, and the file that it was typed over: somebody else may change that meanwhile. */
+type Typed = { text: string; over: string | null };
+
 function Caption({ path }: { path: string }) {
   const client = useQueryClient();
   const key = ["caption", path];
   const { data, error } = useQuery({ queryKey: key, queryFn: () => api.caption(path), staleTime: 0 });
-  const [draft, setDraft] = useState<string | null>(null);
+  const [draft, setDraft] = useState<Typed | null>(null);
   const tell = useTell();
-  const text = draft ?? data?.text ?? "";
-  const changed = data !== undefined && draft !== null && draft !== (data.text ?? "");
+  const text = draft?.text ?? data?.text ?? "";
+  const changed = data !== undefined && draft !== null && draft.text !== (data.text ?? "");
+  const isOvertaken = changed && draft.over !== data.digest;
   const save = async () => {
     if (!data || !changed) return;
-    const { digest } = await api.saveCaption(path, text, data.digest);
-    client.setQueryData(key, { ...data, text, digest });
+    try {
+      const { digest } = await api.saveCaption(path, text, draft.over);
+      client.setQueryData(key, { ...data, text, digest });
+    } catch (failure) {
+      if (asApiError(failure).status !== 409) throw failure;
+      // What is there now is shown beside what was typed.
+      return client.invalidateQueries({ queryKey: key });
+    }
     setDraft(null);
     tell.say(`Saved ${baseName(data.path)}. Check again to see what becomes of the file.`);
   };
@@ -66,12 +76,23 @@ function Caption({ path }: { path: string }) {
       {error && <ErrorNote error={error} />}
       <label className="field">
         <span className="label">Caption {data?.text === null && <span className="warn small">there is none yet</span>}</span>
-        <textarea className="input" rows={6} value={text} disabled={!data?.may_change} onChange={(event) => setDraft(event.target.value)} onKeyDown={onKey} spellCheck />
+        <textarea className="input" rows={6} value={text} disabled={!data?.may_change} spellCheck
+          onChange={(event) => setDraft({ text: event.target.value, over: draft ? draft.over : (data?.digest ?? null) })} onKeyDown={onKey} />
       </label>
       {data?.may_change === false && <p className="small muted">It comes from <code>{baseName(data.path)}</code> of its folder, and is changed there.</p>}
+      {isOvertaken && (
+        <div className="note tone-warn" role="alert">
+          <p>{data.text === null ? <>Somebody else has removed <code>{baseName(data.path)}</code> meanwhile.</> : <>Somebody else has changed <code>{baseName(data.path)}</code> meanwhile:</>}</p>
+          {data.text !== null && <pre className="wrap">{data.text}</pre>}
+          <div className="row">
+            <button className="button small" onClick={() => setDraft({ text, over: data.digest })}>Keep yours</button>
+            <button className="button small danger" onClick={() => setDraft(null)}>Take theirs</button>
+          </div>
+        </div>
+      )}
       <div className="row">
-        <Action className="small primary" act={save} not={changed ? null : "nothing was changed"} title="Ctrl+Enter">Save caption</Action>
-        {changed && <button className="button small" onClick={() => setDraft(null)}>Undo</button>}
+        <Action className="small primary" act={save} not={!changed ? "nothing was changed" : isOvertaken ? "it was changed by somebody else meanwhile" : null} title="Ctrl+Enter">Save caption</Action>
+        {changed && !isOvertaken && <button className="button small" onClick={() => setDraft(null)}>Undo</button>}
         {data && <span className="small muted mono clip grow">{baseName(data.path)}</span>}
       </div>
     </div>
