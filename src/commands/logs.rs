@@ -122,11 +122,13 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
             .filter(|_| starts.len() > 1 || is_chosen(args))
             .map(|count| (count, VecDeque::new())),
         bytes: vec![],
+        only: starts.first().map(|(stream, _)| *stream).filter(|_| starts.len() == 1),
         is_over: false,
     };
     page.view.begin(&mut page.bytes);
     let live = (args.follow && output.shows_data_on_terminal()).then(|| output.live());
     let reader = Reader::new(&dir.log(), &starts, style);
+    let reader = if args.follow && args.choice.rank.is_none() { reader.growing() } else { reader };
     let flow = if args.follow {
         standing_back(ended, |ended| show_all(reader, ended, page, live))
     } else {
@@ -278,6 +280,8 @@ struct Page<'a> {
     /// The last lines so far, until the end of what was there is reached.
     last: Option<(usize, VecDeque<Vec<u8>>)>,
     bytes: Vec<u8>,
+    /// The one stream that there is so far, whose lines need not say whose they are.
+    only: Option<Stream>,
     /// Nothing that comes can be wanted.
     is_over: bool,
 }
@@ -318,6 +322,9 @@ fn show_all(
 
 impl Page<'_> {
     fn item(&mut self, item: Item<'_>) {
+        if let Item::Line(entry) = &item {
+            self.view.labelled |= self.only.is_some_and(|it| it != entry.stream);
+        }
         match item {
             Item::Trimmed { stream, from, up_to } => warn_of_trimmed(self.output, stream, from, up_to),
             Item::Gap { stream, at } => self

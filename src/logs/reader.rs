@@ -99,6 +99,9 @@ pub fn read_through(
 pub struct Reader {
     log: PathBuf,
     sources: Vec<Source>,
+    style: Style,
+    /// Streams that begin later are read as well.
+    grows: bool,
     watch: Option<Watch>,
     /// The stream that the last bytes came from.
     newest: usize,
@@ -143,7 +146,29 @@ impl Reader {
         // Whoever puts lines in order has to know when they came.
         let style = Style { timed: style.timed || streams.len() > 1, ..style };
         let sources = streams.iter().map(|(stream, offset)| Source::new(log, *stream, *offset, style));
-        Self { log: log.to_owned(), sources: sources.collect(), watch: None, newest: 0 }
+        Self { log: log.to_owned(), sources: sources.collect(), style, grows: false, watch: None, newest: 0 }
+    }
+
+    /// The same with all that comes through streams that are not there yet.
+    #[must_use]
+    pub const fn growing(mut self) -> Self {
+        self.grows = true;
+        self
+    }
+
+    /// Takes in the streams that have begun since, and says whether there were any.
+    fn has_grown(&mut self) -> bool {
+        // A log that cannot be listed now may be so later, and what is read already goes on.
+        let all = if self.grows { streams(&self.log).unwrap_or_default() } else { vec![] };
+        let is_new = |stream: &Stream| self.sources.iter().all(|it| it.stream != *stream);
+        let new: Vec<Stream> = all.into_iter().filter(is_new).collect();
+        if new.is_empty() {
+            return false;
+        }
+        self.style.timed = true;
+        self.sources.iter_mut().for_each(|it| it.style.timed = true);
+        self.sources.extend(new.into_iter().map(|it| Source::new(&self.log, it, 0, self.style)));
+        true
     }
 
     /// Hands over the lines that have come; waits for some, if it must. False when there will be no more.
@@ -157,6 +182,11 @@ impl Reader {
     ) -> Result<bool, FsError> {
         let mut waiting = Waiting { ended, watch: self.watch.take(), is_last: false };
         while !self.advance(&mut on_item)? {
+            if self.has_grown() {
+                // Their folders are to be watched as well.
+                waiting.watch = None;
+                continue;
+            }
             if !waiting.wait(&self.watched()) {
                 return Ok(false);
             }

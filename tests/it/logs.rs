@@ -150,6 +150,27 @@ fn a_log_is_followed_until_its_run_has_ended() {
 }
 
 #[test]
+fn what_comes_through_a_pipe_that_is_opened_later_is_followed_too() {
+    let run = Supervised::new(b"first\n");
+    let mut follower =
+        run.sandbox.command(&["logs", "-f"]).stdout(Stdio::piped()).spawn().expect("the program starts");
+    let mut stdout = follower.stdout.take().expect("piped");
+    let mut seen = [0; 6];
+    stdout.read_exact(&mut seen).expect("what was there already");
+    let later = PathBuf::from("w/runs").join(RUN).join("log/rank1/00000000000000000000.log");
+    run.sandbox.write(later, "of another\n");
+    let mut line = [0; 19];
+    stdout.read_exact(&mut line).expect("a line of the other");
+    assert_eq!(String::from_utf8_lossy(&line), "[rank1] of another\n");
+    fs::write(run.log(), "first\nsecond\n").expect("written");
+    run.end();
+    let mut rest = String::new();
+    stdout.read_to_string(&mut rest).expect("the rest");
+    assert_eq!(rest, "second\n");
+    assert_eq!(follower.wait().expect("waited").code(), Some(0));
+}
+
+#[test]
 fn a_log_that_does_not_exist_yet_is_waited_for() {
     let run = Supervised::new(b"");
     fs::remove_file(run.log()).expect("removed");
