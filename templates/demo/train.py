@@ -440,6 +440,10 @@ def parse_args():
     resume_help = "go on with this run of output_dir, or with the newest one"
     parser.add_argument("--resume_from_checkpoint", nargs="?", const=True, metavar="RUN", help=resume_help)
     parser.add_argument("--reset_dataloader", action="store_true", help="resume at the start of the epoch")
+    reset_help = "resume without the state of optimizer and schedule"
+    parser.add_argument("--reset_optimizer", action="store_true", help=reset_help)
+    params_help = "resume with the learning rate and other parameters of the configuration"
+    parser.add_argument("--reset_optimizer_params", action="store_true", help=params_help)
     return parser.parse_args()
 
 
@@ -545,27 +549,40 @@ def start_engine(pipeline, settings, total_steps):
         "gradient_clipping": settings.gradient_clipping,
         "steps_per_print": settings.steps_per_print,
     }
-    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lr_factor(settings, total_steps))
+    scheduler = lr_schedule(optimizer, settings, total_steps)
     engine, *_ = deepspeed.initialize(model=pipeline, optimizer=optimizer, lr_scheduler=scheduler, config=config)
     return engine
 
 
-def lr_factor(settings, total_steps):
-    """The learning rate's factor as a function of the step."""
-
-    def factor(step):
-        warmup = min(1.0, (step + 1) / settings.warmup_steps) if settings.warmup_steps else 1.0
-        progress = min(1.0, step / total_steps)
-        decay = {"constant": 1.0, "linear": 1 - progress, "cosine": (1 + math.cos(math.pi * progress)) / 2}
-        return warmup * decay[settings.lr_scheduler]
-
-    return factor
+def lr_schedule(optimizer, settings, total_steps):
+    """Made of the same parts as diffusion-pipe's, whose state in a checkpoint goes on whatever the configuration says."""
+    make = torch.optim.lr_scheduler
+    if settings.lr_scheduler == "linear":
+        schedule = make.LinearLR(optimizer, start_factor=1.0, end_factor=0.0, total_iters=total_steps)
+    elif settings.lr_scheduler == "cosine":
+        schedule = make.CosineAnnealingLR(optimizer, T_max=total_steps, eta_min=1e-6)
+    else:
+        schedule = make.ConstantLR(optimizer, factor=1.0)
+    steps = settings.warmup_steps
+    if steps == 0:
+        return schedule
+    warmup = make.LinearLR(optimizer, start_factor=1 / steps, total_iters=steps)
+    return make.SequentialLR(optimizer, schedulers=[warmup, schedule], milestones=[steps])
 
 
 def resume(args, engine, loader, run_dir):
     """Loads the run's last checkpoint; the step it was written at."""
+    optimizer = engine.client_optimizer
+    params = list(optimizer.param_groups)
     # Not strict: the frozen weights are not in it, the seed has made them again.
-    _, state = engine.load_checkpoint(run_dir, load_module_strict=False)
+    _, state = engine.load_checkpoint(
+        run_dir,
+        load_module_strict=False,
+        load_optimizer_states=not args.reset_optimizer,
+        load_lr_scheduler_states=not (args.reset_optimizer or args.reset_optimizer_params),
+    )
+    if args.reset_optimizer_params:
+        optimizer.param_groups = params
     loader.load_state_dict(state["custom_loader"])
     if args.reset_dataloader:
         loader.batch = 0

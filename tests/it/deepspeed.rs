@@ -55,6 +55,33 @@ fn the_demo_learns_and_leaves_an_adapter() {
     assert!(names.into_iter().any(|it| it.starts_with("events.out.tfevents.")), "no TensorBoard file");
 }
 
+/// As diffusion-pipe's, whose behaviour what is said at a resume describes.
+#[test]
+fn a_warmup_that_was_changed_is_ignored_unless_the_flag_that_is_named_is_given() {
+    let lab = Lab::with_deepspeed();
+    lab.change("configs/demo.toml", "warmup_steps = 10", "max_steps = 20\nwarmup_steps = 100");
+    lab.sandbox.dpgui(&["train", "configs/demo.toml"]).ok();
+    lab.change("configs/demo.toml", "warmup_steps = 100", "warmup_steps = 10");
+    let rate = |step: u64, lines: &str| -> f64 {
+        let start = format!("step={step}, skipped=0, lr=[");
+        let (_, rest) = lines.split_once(&start).unwrap_or_else(|| panic!("no `{start}` in {lines}"));
+        rest.split(']').next().expect("a rate").parse().expect("a number")
+    };
+    lab.change("configs/demo.toml", "max_steps = 20", "max_steps = 24");
+    let said = lab.sandbox.dpgui(&["train", "configs/demo.toml", "--resume"]).ok();
+    assert!(
+        said.stderr.contains("which is ignored") && said.stderr.contains("--reset_optimizer_params"),
+        "{said}"
+    );
+    let kept = rate(24, &said.stdout);
+    assert!(kept < 0.004 * 0.3, "a quarter of the old warmup is over: {kept}");
+    lab.change("configs/demo.toml", "max_steps = 24", "max_steps = 36");
+    let args = ["train", "configs/demo.toml", "--resume", "--", "--reset_optimizer_params"];
+    let said = lab.sandbox.dpgui(&args).ok();
+    let anew = rate(36, &said.stdout);
+    assert!(anew > 0.0039, "the new warmup is over: {anew}");
+}
+
 /// How many tensors the header of a safetensors file names.
 fn tensor_names(path: &Path) -> usize {
     let bytes = fs::read(path).expect("an adapter");
