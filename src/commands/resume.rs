@@ -54,7 +54,8 @@ fn go_on(dir: &RunDir, context: &Context, waits: Option<usize>) -> Result<Starte
     let Context { host, workspace, .. } = context;
     let settings = context.settings()?;
     let site = Site { host, workspace, settings: &settings, output: &context.output };
-    let request = Request::again(dir)?;
+    // What was cut off had begun before those who wait.
+    let request = Request { goes_before: waits.is_some(), ..Request::again(dir)? };
     let setup = train::hold_setup(context, site)?;
     let refused = |cause: RunError| {
         let cause = Error::from(cause);

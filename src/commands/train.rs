@@ -118,6 +118,7 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
         launcher: args.launcher()?,
         queue: args.queue,
         share: args.share,
+        goes_before: false,
         args: args.passed_on.clone(),
         restarts: args.restarts(),
         on_nan: args.on_nan,

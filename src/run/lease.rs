@@ -22,7 +22,7 @@ use crate::{
     workspace::Workspace,
 };
 
-use super::{RunError, devices::Devices, start::Site};
+use super::{RunError, devices::Devices, id::RunId, queue::Queue, start::Site};
 
 /// What a run has to have before it may begin.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,12 +50,14 @@ struct Place {
     name: String,
 }
 
-/// Somebody else computes there.
+/// Somebody else computes there, or is to.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{place} is in use by {holder}")]
+#[error("{place} is {} {holder}", if *.is_kept { "kept for" } else { "in use by" })]
 pub struct Busy {
     pub place: String,
     pub holder: String,
+    /// The holder waits for its turn.
+    pub is_kept: bool,
     pub instead: Instead,
 }
 
@@ -73,14 +75,38 @@ pub enum Instead {
 impl Busy {
     /// With what can be done in a start of `claim` that found it so, alone or with other machines.
     #[must_use]
-    pub fn seen(mut self, claim: &Claim, nvidia: Option<&Nvidia>, on_several_machines: bool) -> Self {
+    pub fn seen(
+        mut self,
+        claim: &Claim,
+        nvidia: Option<&Nvidia>,
+        queue: &Queue,
+        on_several_machines: bool,
+    ) -> Self {
         if on_several_machines {
             self.instead = Instead::Machines;
         } else if let Instead::Gpus { free } = &mut self.instead {
             let all = nvidia.map_or(&[][..], |it| &it.gpus);
-            *free = all.iter().map(|it| it.index).filter(|it| claim.is_free(*it, nvidia)).collect();
+            let one = |index| {
+                let place = Place { index, name: name_of(index, nvidia) };
+                Claim { places: Places::Gpus(vec![place]), ..claim.clone() }
+            };
+            let is_free =
+                |index: &u32| claim.is_free(*index, nvidia) && queue.kept_from(&one(*index)).is_none();
+            *free = all.iter().map(|it| it.index).filter(is_free).collect();
         }
         self
+    }
+
+    /// What `claim` wants of it is kept for a run that waits with a claim of its own.
+    pub(super) fn kept(claim: &Claim, run: &RunId, waits: &Claim) -> Self {
+        let instead = match &claim.places {
+            Places::Gpus(_) => Instead::Gpus { free: vec![] },
+            Places::Slots(_) => Instead::Cpu,
+        };
+        let holder = format!("{run}, which waits in the queue for {waits}");
+        let place =
+            claim.common_gpus(waits).first().map_or_else(|| claim.to_string(), |id| format!("GPU {id}"));
+        Self { place, holder, is_kept: true, instead }
     }
 }
 
@@ -152,7 +178,8 @@ impl Claim {
             Places::Gpus(_) => Instead::Gpus { free: vec![] },
             Places::Slots(_) => Instead::Cpu,
         };
-        Busy { place, holder: holder.unwrap_or_else(|| "another run".to_owned()), instead }
+        let holder = holder.unwrap_or_else(|| "another run".to_owned());
+        Busy { place, holder, is_kept: false, instead }
     }
 
     /// The same, in this very moment or not at all; nothing is held meanwhile that could not be had as a whole.
@@ -203,6 +230,18 @@ impl Claim {
             (Places::Slots(_), Places::Slots(_)) => true,
             (Places::Gpus(_), Places::Slots(_)) | (Places::Slots(_), Places::Gpus(_)) => false,
         }
+    }
+
+    /// What both want, for people.
+    pub fn common(&self, other: &Self) -> String {
+        let ids = self.common_gpus(other);
+        if ids.is_empty() { self.to_string() } else { Devices::Gpus(ids).to_string() }
+    }
+
+    fn common_gpus(&self, other: &Self) -> Vec<u32> {
+        let (Places::Gpus(ours), Places::Gpus(theirs)) = (&self.places, &other.places) else { return vec![] };
+        let is_theirs = |our: &&Place| theirs.iter().any(|their| our.name == their.name);
+        ours.iter().filter(is_theirs).map(|it| it.index).collect()
     }
 
     pub const fn is_shared(&self) -> bool {

@@ -13,8 +13,14 @@ use crate::{
 };
 
 use super::{
-    RunError, adopt, dir::RunDir, id::RunId, lease::Claim, outcome::Outcome, state::RunState,
-    stop::ASK_EVERY, supervise::Command,
+    RunError, adopt,
+    dir::RunDir,
+    id::RunId,
+    lease::{Busy, Claim},
+    outcome::Outcome,
+    state::RunState,
+    stop::ASK_EVERY,
+    supervise::Command,
 };
 
 /// `.dpgui/queue.json`.
@@ -87,6 +93,23 @@ impl Queue {
         self.entries[..at].iter().find(|before| !before.held && before.claim.meets(claim))
     }
 
+    /// Who waits for any of what `claim` wants, and so has it before anybody who does not wait.
+    ///
+    /// What is free meanwhile stays free: whoever waits for several GPUs would never have them all otherwise.
+    pub fn kept_from(&self, claim: &Claim) -> Option<Busy> {
+        let waits = |it: &&Entry| !it.held && it.claim.meets(claim);
+        let first = self.entries.iter().filter(|_| !self.held).find(waits)?;
+        Some(Busy::kept(claim, &first.run, &first.claim))
+    }
+
+    /// Takes what `claim` wants for a run that begins now, unless it is kept for somebody, whom only one overtakes that may.
+    pub fn take(&self, claim: &Claim, overtakes: bool) -> Result<Result<Vec<Lock>, Busy>, RunError> {
+        match self.kept_from(claim).filter(|_| !overtakes) {
+            Some(kept) => Ok(Err(kept)),
+            None => claim.take("dpgui train"),
+        }
+    }
+
     /// What the run at this place waits for, as far as that can be said in a sentence.
     pub fn waits_for(&self, at: usize) -> String {
         let entry = &self.entries[at];
@@ -94,8 +117,17 @@ impl Queue {
             return "the end of its hold".to_owned();
         }
         match self.before(at) {
-            Some(before) => before.run.to_string(),
-            None => entry.claim.look().map_or("nothing: it is about to begin".to_owned(), |it| it.holder),
+            Some(before) => {
+                format!(
+                    "{}, which is before it and wants {} too",
+                    before.run,
+                    entry.claim.common(&before.claim)
+                )
+            }
+            None => entry.claim.look().map_or_else(
+                || "nothing: it is about to begin".to_owned(),
+                |it| format!("{}, in use by {}", it.place, it.holder),
+            ),
         }
     }
 

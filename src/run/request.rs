@@ -17,6 +17,7 @@ use super::{
 
 /// What the user wants to be trained.
 #[derive(Clone, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "wishes that are independent of each other")]
 pub struct Request {
     /// Absolute.
     pub config: PathBuf,
@@ -34,6 +35,8 @@ pub struct Request {
     pub queue: bool,
     /// Others may compute there too.
     pub share: bool,
+    /// What those who wait are to have first is not kept from it: it had begun before them.
+    pub goes_before: bool,
     /// For the trainer itself.
     pub args: Vec<String>,
     /// Restarts in a row without a new checkpoint, after failures that may pass.
@@ -49,6 +52,17 @@ pub struct Request {
 }
 
 impl Request {
+    /// What is kept for those who wait is not kept from it.
+    pub(super) const fn overtakes(&self) -> bool {
+        self.share || self.goes_before
+    }
+
+    /// What the run is called.
+    pub(super) fn name(&self) -> RunName {
+        let of_file = || RunName::from_any(&self.config.file_stem().unwrap_or_default().to_string_lossy());
+        self.name.clone().unwrap_or_else(of_file)
+    }
+
     /// To go on with a run as it was started.
     pub fn again(dir: &RunDir) -> Result<Self, RunError> {
         NodesError::if_part(dir, "resume")?;
@@ -64,6 +78,7 @@ impl Request {
             launcher: spec.launcher,
             queue: false,
             share: spec.claim.is_shared(),
+            goes_before: false,
             args: spec.passed_on,
             restarts: spec.restart.map(|it| it.limit),
             on_nan: spec.watchdog.on_nan,

@@ -24,14 +24,13 @@ use super::{
     devices::Devices,
     dir::RunDir,
     folder,
-    id::RunName,
     launch::{self, Launch},
     lease::Claim,
     list,
     nodes::{Hostfile, Part, preflight},
     notify,
     outcome::Outcome,
-    queue,
+    queue::{self, Queue},
     request::Request,
     restart::Policy,
     resume::{self, Chosen, Continued},
@@ -162,10 +161,10 @@ pub fn start(site: Site<'_>, request: &Request, _setup: &Lock) -> Result<Started
         claim: &claim,
         epoch_steps: looked.epoch_steps,
     };
-    let leases = if request.queue { Ok(vec![]) } else { claim.take("dpgui train")? };
-    let leases = leases.map_err(|it| it.seen(&claim, nvidia.as_ref(), request.part.is_some()))?;
-    let name = request.name.clone().unwrap_or_else(|| name_of(&request.config));
-    let dir = RunDir::create(workspace, &name)?;
+    let queue = Queue::load(workspace)?;
+    let leases = if request.queue { Ok(vec![]) } else { queue.take(&claim, request.overtakes())? };
+    let leases = leases.map_err(|it| it.seen(&claim, nvidia.as_ref(), &queue, request.part.is_some()))?;
+    let dir = RunDir::create(workspace, &request.name())?;
     let (spec, env) = plan.prepare(&dir).inspect_err(|_| {
         // Nothing of it ran: a folder that only looks like a run would be in everybody's way.
         let _ = fs::remove_tree(dir.path());
@@ -243,10 +242,6 @@ fn at_logout(logout: Logout) -> Option<String> {
                 .to_owned(),
         ),
     }
-}
-
-fn name_of(config: &Path) -> RunName {
-    RunName::from_any(&config.file_stem().unwrap_or_default().to_string_lossy())
 }
 
 /// The runs that have begun and are not over, with what they were started with.

@@ -54,7 +54,8 @@ fn the_gpus_of_another_workspace_are_as_taken_as_ones_own() {
     std::fs::remove_dir_all(other.join("runs")).expect("a copy without runs");
     let config = other.join("configs/tiny.toml").display().to_string();
     let said = lab.sandbox.dpgui(&["-C", &other.display().to_string(), "train", &config, "--gpus", "1"]);
-    assert!(said.code == Some(5) && said.stderr.contains(&run.id()), "{said}");
+    let held = format!("training {} of {}", run.id(), lab.sandbox.root().display());
+    assert!(said.code == Some(5) && said.stderr.contains(&held), "{said}");
     lab.sandbox.dpgui(&["stop", "--now"]).ok();
 }
 
@@ -263,4 +264,34 @@ fn whoever_watches_a_run_that_waits_is_told_what_for() {
     lab.sandbox.dpgui(&["queue", "remove", &second.id()]).ok();
     lab.sandbox.dpgui(&["stop", "--now", "first"]).ok();
     watching.wait().expect("it ends with the run");
+}
+
+#[test]
+fn whoever_waits_for_several_gpus_is_overtaken_by_nobody_who_wants_one_of_them() {
+    let lab = with_gpus(&[("STEPS", "0")]);
+    let first = lab.detached(&["--gpus", "0", "--name", "first"]);
+    let both = queued(&lab, &["--gpus", "0,1", "--name", "both"]);
+    let one = queued(&lab, &["--gpus", "1", "--name", "one"]);
+    // GPU 1 is free all the time.
+    let refused = lab.train(&["--gpus", "1"]);
+    let kept = format!("GPU 1 is kept for {}, which waits in the queue for GPUs 0, 1", both.id());
+    assert!(refused.code == Some(5) && refused.stderr.contains(&kept), "{refused}");
+    assert!(refused.stderr.contains("--queue") && !refused.stderr.contains("take what is free"), "{refused}");
+    let table = lab.sandbox.dpgui(&["queue", "list"]).ok().stdout;
+    let front = format!("GPU 0, in use by process {} (training {}", first.supervisor(), first.id());
+    let behind = format!("{}, which is before it and wants GPU 1 too", both.id());
+    assert!(table.contains(&front) && table.contains(&behind), "{table}");
+    assert_eq!([state(&lab, &both), state(&lab, &one)], ["queued", "queued"]);
+    // A front that is held keeps nothing from anybody.
+    lab.sandbox.dpgui(&["queue", "hold", "both"]).ok();
+    one.wait_for_log("steps: 1 ");
+    lab.sandbox.dpgui(&["queue", "resume", "both"]).ok();
+    lab.sandbox.dpgui(&["stop", "--now", "one"]).ok();
+    assert_eq!(lab.train(&["--gpus", "1"]).code, Some(5), "it is kept again");
+    lab.detached(&["--gpus", "1", "--share", "--name", "told"]);
+    for name in ["told", "first"] {
+        lab.sandbox.dpgui(&["stop", "--now", name]).ok();
+    }
+    both.wait_for_log("steps: 1 ");
+    lab.sandbox.dpgui(&["stop", "--now", "both"]).ok();
 }

@@ -157,6 +157,7 @@ fn begin(site: Site<'_>, invitation: &Invitation, staged: &RunDir, setup: &Lock)
         name: Some(RunName::from_any(&invitation.name)),
         launcher: invitation.launcher,
         share: invitation.share,
+        goes_before: false,
         args: invitation.args.clone(),
         part: Some(invitation.part.clone()),
         ..Request::default()

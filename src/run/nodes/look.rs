@@ -17,6 +17,7 @@ use super::{
         RunError,
         devices::Devices,
         lease::Claim,
+        queue::Queue,
         start::{self, Site},
         strangers::{self, Stranger},
     },
@@ -79,7 +80,9 @@ fn rehearse(site: Site<'_>, look: &Look) -> Result<Vec<String>, RunError> {
     let _ = start::check_config(&config, Some(invitation.part.ranks()), &invitation.args)?;
     let devices = devices?;
     let (claim, elsewhere) = Claim::new(site, &devices, nvidia.as_ref(), invitation.share)?;
-    drop(claim.take("dpgui train")?.map_err(|busy| busy.seen(&claim, nvidia.as_ref(), true))?);
+    let queue = Queue::load(workspace)?;
+    let free = queue.take(&claim, invitation.share)?;
+    drop(free.map_err(|busy| busy.seen(&claim, nvidia.as_ref(), &queue, true))?);
     let strangers = strangers::on(host, &devices);
     Ok(elsewhere.into_iter().chain(strangers.iter().map(Stranger::sentence)).collect())
 }

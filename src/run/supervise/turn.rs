@@ -108,7 +108,8 @@ impl Supervisor {
     }
 
     fn purpose(&self) -> String {
-        format!("training {}", self.spec.id)
+        // Whoever finds it taken may be in another workspace.
+        format!("training {} of {}", self.spec.id, self.dir.workspace().root().display())
     }
 
     /// Nobody may be there to be warned; who asks later why there was too little memory finds it in the events.

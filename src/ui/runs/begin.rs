@@ -99,6 +99,7 @@ impl StartRequest {
             step: self.resume.as_ref().and_then(|it| it.step),
             queue: self.queue,
             share: self.share,
+            goes_before: false,
             restarts: self.restarts.or((on_stall == OnStall::Restart).then_some(USUAL)),
             on_nan,
             on_stall,
