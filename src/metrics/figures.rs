@@ -87,6 +87,28 @@ pub fn epoch_length(records: &[Record]) -> Option<u64> {
     whole.then(|| second.step - first.step)
 }
 
+/// Where the loss was no number, in words: `NaN from step 120 on`; `None` if it always was one.
+pub fn without_number(records: &[Record]) -> Option<String> {
+    /// Stretches that are told one by one.
+    const TOLD: usize = 3;
+    let runs = records.chunk_by(|one, other| one.loss.is_finite() == other.loss.is_finite());
+    let bad: Vec<&[Record]> = runs.filter(|run| !run[0].loss.is_finite()).collect();
+    let last = records.last()?.step;
+    let told = |run: &&[Record]| {
+        let what = if run.iter().all(|it| it.loss.is_nan()) { "NaN" } else { "NaN or infinite" };
+        match (run[0].step, run[run.len() - 1].step) {
+            (first, end) if end == last => format!("{what} from step {first} on"),
+            (first, end) if end == first => format!("{what} at step {first}"),
+            (first, end) => format!("{what} from step {first} to {end}"),
+        }
+    };
+    let mut parts: Vec<String> = bad.iter().take(TOLD).map(told).collect();
+    if let Some(others @ 1..) = bad.len().checked_sub(TOLD) {
+        parts.push(format!("{others} times more"));
+    }
+    (!parts.is_empty()).then(|| parts.join(", "))
+}
+
 /// At most `count` of `values`, the curve they make kept: of each share its mean, or NaN where it has no number.
 pub fn thinned(values: &[f64], count: usize) -> Vec<f64> {
     let count = values.len().min(count);
@@ -157,6 +179,22 @@ mod tests {
         check(&[(1, 1), (2, 1), (3, 2)], Some(2));
         check(&[(50, 2), (60, 3), (61, 3)], None); // resumed within an epoch
         check(&[(50, 2), (60, 3), (90, 3), (91, 4)], Some(40));
+    }
+
+    #[test]
+    fn where_a_loss_is_no_number_is_said_in_words() {
+        let check = |losses: &[f64], expected: Option<&str>| {
+            let mut records = steps(&(1..=losses.len() as u64).map(|step| (step, 1)).collect::<Vec<_>>());
+            records.iter_mut().zip(losses).for_each(|(record, loss)| record.loss = *loss);
+            assert_eq!(without_number(&records).as_deref(), expected);
+        };
+        let (nan, inf) = (f64::NAN, f64::INFINITY);
+        check(&[], None);
+        check(&[1.0, 2.0], None);
+        check(&[1.0, nan, nan], Some("NaN from step 2 on"));
+        check(&[1.0, nan, inf, 1.0, nan, 1.0], Some("NaN or infinite from step 2 to 3, NaN at step 5"));
+        let often = [nan, 1.0, nan, 1.0, nan, 1.0, nan, 1.0, nan];
+        check(&often, Some("NaN at step 1, NaN at step 3, NaN at step 5, 2 times more"));
     }
 
     #[test]
