@@ -43,6 +43,15 @@ pub fn run(command: &Command, context: &Context) -> Result<ExitCode, Error> {
                     .note("your units start when you log in; at boot already after `loginctl enable-linger`");
             }
         }
+        Command::Remove if !service.is_installed() => {
+            output.status(
+                "Nothing",
+                format_args!("is installed for this workspace: {}", service.file.display()),
+            );
+            output.note(
+                "services are of one workspace each: `dpgui -C WORKSPACE service remove` names another",
+            );
+        }
         Command::Remove => {
             service.remove(host)?;
             output.status("Removed", service.file.display());
