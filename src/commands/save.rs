@@ -21,7 +21,8 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
     context.adopt_runs()?;
     let dir = list::find_or_running(workspace, args.run.as_deref())?;
     if !list::is_live(&dir) {
-        return stop::already(context, &dir);
+        stop::already(context, &dir)?;
+        return Ok(ExitCode::SUCCESS);
     }
     let progress = output.progress("saving");
     let saved = save::save(host, &dir, |stage| progress.doing(stage))?;

@@ -13,7 +13,7 @@ use crate::{
     output::size,
     platform::signal,
     run::{
-        Manner, RunDir, list,
+        Manner, Outcome, RunDir, list,
         state::RunState,
         stop::{self, Ended},
         vram,
@@ -45,12 +45,12 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
         (false, false) => Manner::Graceful,
     };
     if !list::is_live(&dir) {
-        let code = already(context, &dir)?;
+        let outcome = already(context, &dir)?;
         if !args.now {
             // Whoever stopped it may have been cut off before its adapter was made.
-            export::after_stop_saying(context, &dir, &stop::wait(host, &dir, |_| {})?)?;
+            export::after_stop_saying(context, &dir, &outcome)?;
         }
-        return Ok(code);
+        return Ok(ExitCode::SUCCESS);
     }
     let devices = dir.spec()?.devices;
     let before = vram::in_use(host, &devices);
@@ -102,12 +102,12 @@ fn say_what_goes_on(context: &Context, dir: &RunDir) -> Result<Arc<AtomicBool>, 
 }
 
 /// What there is to say to whoever wants something of a run that is over: how it ended, and what it left.
-pub(super) fn already(context: &Context, dir: &RunDir) -> Result<ExitCode, Error> {
+pub(super) fn already(context: &Context, dir: &RunDir) -> Result<Outcome, Error> {
     let outcome = stop::wait(&context.host, dir, |_| {})?;
     context.output.status("Already", format_args!("{} is not running", dir.id()));
-    context.output.event(&Ended::new(dir, outcome)?);
+    context.output.event(&Ended::new(dir, outcome.clone())?);
     stop::is_written(dir)?;
-    Ok(ExitCode::SUCCESS)
+    Ok(outcome)
 }
 
 /// What a stop of a part of another machine's run does to all of it.
