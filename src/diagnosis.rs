@@ -56,6 +56,22 @@ pub enum Evidence {
 }
 
 impl Diagnosis {
+    /// With the run and its configuration in the place of the words for them, so that what is advised can be typed.
+    #[must_use]
+    pub fn of_run(mut self, run: &str, config: &str) -> Self {
+        let named = |text: &str| {
+            let words =
+                text.split_inclusive([' ', '`']).map(|word| match word.trim_end_matches([' ', '`']) {
+                    "CONFIG" => word.replace("CONFIG", config),
+                    "RUN" | "RUN@STEP" => word.replace("RUN", run),
+                    _ => word.to_owned(),
+                });
+            words.collect::<String>().into()
+        };
+        self.advice = self.advice.iter().map(|it| named(it)).collect();
+        self
+    }
+
     pub fn is_known(&self) -> bool {
         self.id != UNKNOWN
     }
@@ -88,5 +104,27 @@ impl fmt::Display for Evidence {
             }
             Self::Fact { text } => f.write_str(text),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn advice_for_a_run_names_it_and_its_configuration_and_nothing_else() {
+        let check = |advice: &'static str, expected: &str| {
+            let diagnosis = Diagnosis {
+                id: "any".into(),
+                cause: "any".into(),
+                advice: vec![advice.into()],
+                recoverable: false,
+                evidence: vec![],
+            };
+            assert_eq!(diagnosis.of_run("42-wan", "configs/wan.toml").advice, [expected]);
+        };
+        check("see `dpgui config check CONFIG`", "see `dpgui config check configs/wan.toml`");
+        check("`dpgui train CONFIG --resume`, then", "`dpgui train configs/wan.toml --resume`, then");
+        check("`dpgui logs RUN -n 5`; CONFIG_ROOT stays", "`dpgui logs 42-wan -n 5`; CONFIG_ROOT stays");
     }
 }

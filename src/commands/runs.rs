@@ -9,7 +9,7 @@ use crate::{
     diagnosis::Diagnosis,
     error::Error,
     output::{Mode, size, table::table},
-    run::{RunDir, RunError, RunId, brief::Brief, state::RunState},
+    run::{RunDir, RunError, RunId, brief::Brief, state::RunState, watchdog::Alarm},
 };
 
 use super::Context;
@@ -48,6 +48,9 @@ struct Row {
     seconds: f64,
     /// How it ended is known, and nothing of it is left.
     ended: bool,
+    /// What is wrong with it while it goes on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    alarm: Option<Alarm>,
     /// Why it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     diagnosis: Option<Diagnosis>,
@@ -85,6 +88,7 @@ fn row(dir: &RunDir) -> Option<Row> {
         began: run.began(),
         seconds: run.seconds(),
         ended: run.is_over(),
+        alarm: run.alarm,
         details: run.state,
         diagnosis: run.diagnosis,
     })
@@ -102,6 +106,8 @@ fn duration(seconds: f64) -> String {
 fn listed(rows: &[Row]) -> Vec<Vec<String>> {
     let mut heading = ["RUN", "STATE", "STEP", "LOSS", "STARTED", "DURATION"].map(str::to_owned).to_vec();
     let has_parts = rows.iter().any(|it| it.part_of.is_some());
+    let has_alarms = rows.iter().any(|it| it.alarm.is_some());
+    heading.extend(has_alarms.then(|| "WRONG".to_owned()));
     heading.extend(has_parts.then(|| "PART OF".to_owned()));
     let line = |row: &Row| {
         let started = row.started.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S");
@@ -113,6 +119,7 @@ fn listed(rows: &[Row]) -> Vec<Vec<String>> {
             if row.began { started.to_string() } else { "-".to_owned() },
             if row.began { duration(row.seconds) } else { "-".to_owned() },
         ];
+        line.extend(has_alarms.then(|| row.alarm.map_or_else(|| "-".to_owned(), Alarm::short)));
         line.extend(has_parts.then(|| row.part_of.as_ref().map_or_else(|| "-".to_owned(), RunId::to_string)));
         line
     };

@@ -4,7 +4,10 @@ use jiff::Timestamp;
 
 use crate::{diagnosis::Diagnosis, platform::clock};
 
-use super::{RunError, dir::RunDir, journal::Snapshot, outcome::Outcome, spec::Spec, state::RunState};
+use super::{
+    RunError, dir::RunDir, journal::Snapshot, outcome::Outcome, restart::Refusal, spec::Spec,
+    state::RunState, watchdog::Alarm,
+};
 
 #[derive(Clone, Debug)]
 pub struct Brief {
@@ -15,8 +18,12 @@ pub struct Brief {
     pub step: Option<u64>,
     /// `None` as well where it is not a number.
     pub loss: Option<f64>,
+    /// What is wrong with it while it goes on, as it is by now.
+    pub alarm: Option<Alarm>,
     /// Why it failed.
     pub diagnosis: Option<Diagnosis>,
+    /// Why it was not tried again.
+    not_restarted: Option<Refusal>,
     /// When the state was so.
     updated: Timestamp,
 }
@@ -30,12 +37,15 @@ impl Brief {
         // Without a state it is being started.
         let updated = snapshot.as_ref().map_or(spec.created, |it| it.updated);
         let last = snapshot.as_ref().and_then(|it| it.last_step);
+        let not_restarted = snapshot.as_ref().and_then(|it| it.not_restarted);
         Ok(Self {
             word: snapshot.as_ref().map_or_else(|| RunState::Starting.word(), |it| it.word()).to_owned(),
             step: snapshot.as_ref().and_then(Snapshot::step),
             loss: last.and_then(|it| it.loss).filter(|it| it.is_finite()),
+            alarm: snapshot.as_ref().and_then(Snapshot::alarm_now),
             diagnosis: snapshot.as_ref().and_then(|it| it.diagnosis.clone()),
             state: snapshot.map_or(RunState::Starting, |it| it.state),
+            not_restarted,
             updated,
             spec,
         })
@@ -49,6 +59,15 @@ impl Brief {
     /// It does not wait in the queue, and was not taken out of it.
     pub fn began(&self) -> bool {
         self.state != RunState::Queued && self.state.outcome() != Some(&Outcome::Withdrawn)
+    }
+
+    /// How it ended, after "the training".
+    pub fn sentence(&self) -> Option<String> {
+        let sentence = self.state.outcome()?.sentence();
+        Some(match self.not_restarted {
+            Some(why) => format!("{sentence}; it is not tried again: {}", why.sentence()),
+            None => sentence,
+        })
     }
 
     /// Seconds from its start, which `created` has to the millisecond, to its end or until now.

@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::{
     config::effective::{self, Setting},
     diagnosis::Diagnosis,
-    platform::{Env, clock},
+    platform::{Env, clock, fs},
 };
 
 use super::{
@@ -16,14 +16,16 @@ use super::{
     checkpoints::Contents,
     dir::RunDir,
     id::RunId,
-    journal::Snapshot,
+    journal::{self, Snapshot},
     lineage::Lineage,
     measures::{Measures, Summary},
     nodes::{Ended, Node, NodeState},
     notify,
     outcome::Outcome,
+    restart::Refusal,
     spec::Spec,
     state::RunState,
+    watchdog::Alarm,
 };
 
 /// All that there is to tell of one run.
@@ -34,6 +36,9 @@ pub struct Account {
     /// One word.
     pub state: String,
     pub outcome: Option<Outcome>,
+    /// What is wrong with it while it goes on, as it is by now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub alarm: Option<Alarm>,
     pub diagnosis: Option<Diagnosis>,
     /// The file that the user named.
     #[serde(serialize_with = "crate::output::lossy")]
@@ -53,8 +58,14 @@ pub struct Account {
     /// Why some who were to be told of it were not.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub not_told: Vec<String>,
+    /// What supervisors of it said that ended by a bug of dpgui.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub panics: Vec<String>,
     /// Tries after the first one.
     pub restarts: u32,
+    /// Why it was not tried again, though the user wishes for restarts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_restarted: Option<Refusal>,
     #[serde(flatten)]
     pub summary: Summary,
     #[serde(flatten)]
@@ -131,10 +142,13 @@ impl Account {
         Ok(Self {
             run: dir.id().clone(),
             not_told: notify::not_told(dir),
+            panics: fs::read(&dir.events()).map(|it| journal::panics(&it)).unwrap_or_default(),
             state: snapshot.as_ref().map_or_else(|| state.word(), |it| it.word()).to_owned(),
             outcome: state.outcome().cloned(),
             restarts: snapshot.as_ref().map_or(0, |it| it.attempt.number),
+            not_restarted: snapshot.as_ref().and_then(|it| it.not_restarted),
             goes_on_from: lineage.before.zip(spec.resumes_step).map(|(run, step)| format!("{run}@{step}")),
+            alarm: snapshot.as_ref().and_then(Snapshot::alarm_now),
             diagnosis: snapshot.as_ref().and_then(|it| it.diagnosis.clone()),
             machines: Machine::all(&spec, snapshot.as_ref()),
             part_of: PartOf::of(&spec),

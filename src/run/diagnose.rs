@@ -13,7 +13,7 @@ use crate::{
         streams,
     },
     output::{Event, Line},
-    platform::{Env, cgroup::OomKills, fs::FsError, gpu, mounts},
+    platform::{Env, cgroup::OomKills, fs::FsError, gpu, mounts, process::as_typed},
 };
 
 use super::{
@@ -28,6 +28,8 @@ use super::{
     spec::Spec,
     state::{RunState, Stopping},
 };
+
+mod ended;
 
 /// Bytes of the log's end that are looked at when a run ends: well under a second. `dpgui diagnose` looks at all of it.
 const AT_THE_END: u64 = 64 << 20;
@@ -61,9 +63,21 @@ pub(super) fn count(
 }
 
 /// Why it failed, by the end of what its last attempt has printed, `from` these offsets on.
-pub(super) fn at_end(dir: &RunDir, from: &Parsed, numbers: &Numbers) -> Option<Diagnosis> {
+pub(super) fn at_end(dir: &RunDir, spec: &Spec, from: &Parsed, numbers: &Numbers) -> Option<Diagnosis> {
     // A log that cannot be read says nothing; the numbers still do.
-    of_log(dir, from, AT_THE_END, numbers).unwrap_or_else(|_| Diagnoser::new().judge(numbers))
+    let found = of_log(dir, from, AT_THE_END, numbers).unwrap_or_else(|_| Diagnoser::new().judge(numbers));
+    found.map(|it| named(it, spec))
+}
+
+/// Why dpgui itself ends it, if it does.
+pub(super) fn by_dpgui(spec: &Spec, now: &Snapshot, stopping: &Stopping) -> Option<Diagnosis> {
+    let Outcome::Abandoned { concern } = stopping.outcome() else { return None };
+    Some(named(ended::of_concern(concern, now, spec), spec))
+}
+
+/// With this run and its configuration in what is advised.
+fn named(diagnosis: Diagnosis, spec: &Spec) -> Diagnosis {
+    diagnosis.of_run(&spec.id.to_string(), &as_typed([&spec.source]))
 }
 
 /// What there is to be said of a run about which somebody asks.
@@ -86,6 +100,11 @@ pub fn of_run(dir: &RunDir) -> Result<Verdict, RunError> {
     let without_cause = |says: String, ok| Verdict { says: Some(says), ok, diagnosis: None };
     // One that is stopped may have printed what a stop makes ranks print.
     match snapshot.as_ref().map(|it| &it.state) {
+        Some(RunState::Ended(Outcome::Abandoned { .. }))
+            if snapshot.as_ref().is_some_and(|it| it.diagnosis.is_some()) =>
+        {
+            return Ok(snapshot.and_then(|it| it.diagnosis).into());
+        }
         Some(RunState::Ended(outcome)) if !has_a_cause(outcome) => {
             return Ok(without_cause(format!("The training {}", outcome.sentence()), is_fine(outcome)));
         }
@@ -108,7 +127,9 @@ fn cause_of(dir: &RunDir, snapshot: Option<Snapshot>) -> Result<Option<Diagnosis
     let numbers = known.unwrap_or_else(|| of_snapshot(snapshot.as_ref()));
     // Of several attempts the last one is what the run failed with.
     let from = snapshot.map(|it| it.attempt.log_from).unwrap_or_default();
-    Ok(of_log(dir, &from, u64::MAX, &numbers)?)
+    let found = of_log(dir, &from, u64::MAX, &numbers)?;
+    let spec = dir.spec()?;
+    Ok(found.map(|it| named(it, &spec)))
 }
 
 /// It ended in a way that the log or the machine may explain.

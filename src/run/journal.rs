@@ -29,8 +29,12 @@ use super::{
     spec,
     state::RunState,
     stuck::Stuck,
-    watchdog::Alarm,
+    watchdog::{Alarm, Since},
 };
+
+mod past;
+
+pub use past::{Past, not_told, panics};
 
 /// Between two snapshots that differ only in how far the training is.
 const SNAPSHOT_EVERY: Duration = Duration::from_secs(1);
@@ -72,6 +76,9 @@ pub struct Snapshot {
     /// What is wrong now.
     #[serde(default)]
     pub alarm: Option<Alarm>,
+    /// When it was raised.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alarm_since: Option<Since>,
     /// Processes that were killed for lack of memory before the run began.
     #[serde(default)]
     pub oom_kills: Option<OomKills>,
@@ -81,6 +88,9 @@ pub struct Snapshot {
     /// What was counted when the run failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub numbers: Option<Numbers>,
+    /// Why it was not tried again, though the user wishes for restarts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_restarted: Option<Refusal>,
     /// Why it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub diagnosis: Option<Diagnosis>,
@@ -149,6 +159,10 @@ pub enum Record {
         step: Option<u64>,
         after: Duration,
     },
+    /// An earlier supervisor ended by a bug of dpgui; the run did not notice.
+    SupervisorPanicked {
+        said: String,
+    },
     Ended {
         outcome: Outcome,
     },
@@ -170,40 +184,6 @@ pub struct Journal {
     put_aside: Option<(Snapshot, Stopwatch)>,
     /// How the run ended, if a line of `events.jsonl` says so: there may have been room for it and not for a snapshot.
     outcome: Option<Outcome>,
-}
-
-/// What earlier supervisors put into `events.jsonl`, as far as it is read back. A power cut may have torn its end.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Past {
-    /// Lines.
-    pub seq: u64,
-    pub outcome: Option<Outcome>,
-    /// The last line has no end: what comes next must not become a part of it.
-    pub is_torn: bool,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "kebab-case", tag = "event")]
-enum Recorded {
-    Ended {
-        outcome: Outcome,
-    },
-    NotTold {
-        why: String,
-    },
-    #[serde(other)]
-    Other,
-}
-
-/// What can be read back of the file's bytes. What is no event of ours, or damaged, is none.
-fn recorded(bytes: &[u8]) -> impl Iterator<Item = Recorded> {
-    bytes.split(|it| *it == b'\n').filter_map(|line| serde_json::from_slice(line).ok())
-}
-
-/// Why somebody could not be told, in the bytes of an `events.jsonl`.
-pub fn not_told(bytes: &[u8]) -> Vec<String> {
-    let why = |it| if let Recorded::NotTold { why } = it { Some(why) } else { None };
-    recorded(bytes).filter_map(why).collect()
 }
 
 #[derive(Serialize)]
@@ -231,9 +211,11 @@ impl Snapshot {
             head: None,
             attempt: Attempt::default(),
             alarm: None,
+            alarm_since: None,
             oom_kills: Some(OomKills::sample()),
             stuck: vec![],
             numbers: None,
+            not_restarted: None,
             diagnosis: None,
         }
     }
@@ -252,15 +234,11 @@ impl Snapshot {
     pub fn step(&self) -> Option<u64> {
         self.last_step.map(|it| it.step).or_else(|| self.head.as_ref()?.step)
     }
-}
 
-impl Past {
-    /// Of the file's bytes. What is no event of ours, or damaged, counts as a line and no more.
-    pub fn read(bytes: &[u8]) -> Self {
-        let outcome = |it| if let Recorded::Ended { outcome } = it { Some(outcome) } else { None };
-        let is_torn = bytes.last().is_some_and(|it| *it != b'\n');
-        let lines = memchr::memchr_iter(b'\n', bytes).count() + usize::from(is_torn);
-        Self { seq: lines as u64, outcome: recorded(bytes).find_map(outcome), is_torn }
+    /// What is wrong with a run that goes on, as it is by now.
+    pub fn alarm_now(&self) -> Option<Alarm> {
+        let alarm = self.alarm.filter(|_| self.state.outcome().is_none())?;
+        Some(self.alarm_since.map_or(alarm, |since| alarm.lasting(since, clock::now(), self.step())))
     }
 }
 
@@ -279,6 +257,16 @@ impl Journal {
     /// The end of the run as an earlier supervisor recorded it.
     pub const fn outcome(&self) -> Option<&Outcome> {
         self.outcome.as_ref()
+    }
+
+    /// Puts on record how those before it have ended that said so, and were not on record yet.
+    pub fn record_panics(&mut self) -> Result<(), FsError> {
+        let known = panics(&fs::read(&self.dir.events())?).len();
+        let log = fs::read_optional(&self.dir.supervisor_log())?.unwrap_or_default();
+        for said in past::printed_panics(&log).into_iter().skip(known) {
+            self.record(&Record::SupervisorPanicked { said });
+        }
+        Ok(())
     }
 
     pub fn record(&mut self, record: &impl Serialize) {
@@ -324,7 +312,14 @@ impl Journal {
         let updated = if unseen { now.updated } else { clock::now() };
         let now = Snapshot { updated, ..now.clone() };
         let text = serde_json::to_string_pretty(&now).unwrap_or_default();
-        if fs::write_snapshot(&self.dir.snapshot_file(), text).is_ok() {
+        // A power cut is not to undo the end: nobody would find out again how it was.
+        let written = if now.state.outcome().is_some() {
+            self.events.sync_all().ok();
+            fs::write_atomic(&self.dir.snapshot_file(), text)
+        } else {
+            fs::write_snapshot(&self.dir.snapshot_file(), text)
+        };
+        if written.is_ok() {
             if self.put_aside.take().is_some() {
                 let _ = reserve::clear(&self.dir.reserve());
             }
@@ -353,26 +348,4 @@ fn is_due(last: Option<&(Snapshot, Stopwatch)>, now: &Snapshot) -> bool {
             || last.head != now.head
             || since.elapsed() >= SNAPSHOT_EVERY
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_was_torn_or_damaged_costs_a_line_and_nothing_after_it() {
-        let ended = serde_json::to_string(&Record::Ended { outcome: Outcome::Lost }).expect("JSON");
-        let check = |bytes: &[u8], seq, has_ended: bool, is_torn| {
-            let outcome = has_ended.then_some(Outcome::Lost);
-            assert_eq!(Past::read(bytes), Past { seq, outcome, is_torn });
-        };
-        let line = |text: &str| [text.as_bytes(), b"\n"].concat();
-        check(b"", 0, false, false);
-        check(&line("{\"event\":\"adopted\"}"), 1, false, false);
-        check(b"{\"event\":\"adop", 1, false, true);
-        // As a new supervisor goes on after it.
-        check(&[&line("{\"event\":\"adop")[..], &line(&ended)].concat(), 2, true, false);
-        check(&[&line("\u{0}\u{0}")[..], b"\xff\xfe\n", ended.as_bytes()].concat(), 3, true, true);
-        check(&ended.as_bytes()[..ended.len() - 1], 1, false, true);
-    }
 }

@@ -105,7 +105,7 @@ pub struct Case<'a> {
 }
 
 /// Why there is no further try.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Refusal {
     /// It would end the same way.
@@ -114,6 +114,17 @@ pub enum Refusal {
     NoCheckpoint,
     /// As many as the user allows, and none reached a new checkpoint.
     NoProgress,
+}
+
+impl Refusal {
+    /// What follows "it is not tried again" in a sentence.
+    pub const fn sentence(self) -> &'static str {
+        match self {
+            Self::WouldFailAgain => "it would fail the same way",
+            Self::NoCheckpoint => "it has no checkpoint to go on from, and would begin anew",
+            Self::NoProgress => "its restarts are used up, and none has reached a new checkpoint",
+        }
+    }
 }
 
 impl Attempt {

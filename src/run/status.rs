@@ -10,6 +10,8 @@ use crate::{
     platform::{gpu::GpuSample, memory::Memory},
 };
 
+use super::watchdog::Alarm;
+
 /// All that the line says, from what the log said so far and what the machine is doing.
 #[derive(Clone, Debug, Default)]
 pub struct Status {
@@ -20,6 +22,8 @@ pub struct Status {
     pub epoch: Option<u64>,
     pub step: Option<Step>,
     pub total_steps: Option<u64>,
+    /// What is wrong, as it is by now.
+    pub alarm: Option<Alarm>,
     pub gpus: Vec<GpuSample>,
     pub memory: Option<Memory>,
 }
@@ -92,6 +96,7 @@ impl Status {
             }
             None => parts.push(self.at_head.clone().unwrap_or_else(|| self.doing.to_owned())),
         }
+        parts.extend(self.alarm.map(Alarm::short));
         parts.extend(self.gpus.iter().map(gpu));
         parts.extend(
             self.memory.map(|it| format!("RAM {} of {}", size::bytes(it.used), size::bytes(it.total))),

@@ -13,11 +13,13 @@ use crate::{
 use super::{
     RunError, adopt,
     dir::RunDir,
+    gauge,
     id::RunId,
     journal::Snapshot,
     lineage::Lineage,
     nodes::{self, NodeState, Part},
     outcome::{Manner, Outcome},
+    restart::Refusal,
     sight::LastStep,
     spec::COOKIE,
     state::RunState,
@@ -47,6 +49,8 @@ pub struct Kept {
     pub checkpoint_step: Option<u64>,
     /// The newest saved weights.
     pub model: Option<PathBuf>,
+    /// The last step in them, where that is known.
+    pub model_step: Option<u64>,
 }
 
 /// The end of a run, with what there is to show for it.
@@ -62,6 +66,9 @@ pub struct Ended {
     /// Why it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub diagnosis: Option<Diagnosis>,
+    /// Why it was not tried again, though the user wishes for restarts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_restarted: Option<Refusal>,
     /// Other machines whose parts nobody has heard the end of.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unheard: Vec<String>,
@@ -232,6 +239,7 @@ impl Ended {
             outcome,
             last_step: snapshot.as_ref().and_then(|it| it.last_step),
             kept: Kept::of(dir)?,
+            not_restarted: snapshot.as_ref().and_then(|it| it.not_restarted),
             diagnosis: snapshot.as_ref().and_then(|it| it.diagnosis.clone()),
             unheard,
             patience: part.patience,
@@ -243,12 +251,21 @@ impl Kept {
     pub fn of(dir: &RunDir) -> Result<Self, RunError> {
         let contents = Lineage::of(dir, &dir.spec()?)?.contents()?;
         let checkpoint = contents.usable();
+        let model = contents.model();
+        let model_step = model.map(|it| it.step(|epoch| last_of_epoch(dir, epoch))).transpose()?.flatten();
         Ok(Self {
+            model_step,
             checkpoint_step: checkpoint.map(|it| it.step),
             checkpoint: checkpoint.map(|it| it.path.clone()),
-            model: contents.model().and_then(|it| it.weights.clone()),
+            model: model.and_then(|it| it.weights.clone()),
         })
     }
+}
+
+/// The step at whose end this epoch was over, by what this run has measured.
+fn last_of_epoch(dir: &RunDir, epoch: u64) -> Result<Option<u64>, RunError> {
+    let records = gauge::records(dir)?;
+    Ok(records.iter().rev().find(|it| it.epoch.map(u64::from) == Some(epoch)).map(|it| it.step))
 }
 
 impl Event for Ended {
@@ -263,11 +280,19 @@ impl Event for Ended {
             let loss = loss.map_or_else(|| "not a number".to_owned(), |loss| format!("{loss:.4}"));
             let _ = write!(text, "; step {step}, loss {loss}");
         }
+        if let Some(why) = self.not_restarted {
+            let _ = write!(text, "\n{:>12} tried again: {}", "not", why.sentence());
+        }
         if let (Some(path), Some(step)) = (&self.kept.checkpoint, self.kept.checkpoint_step) {
             let _ = write!(text, "\n{:>12} step {step}: {}", "checkpoint", path.display());
         }
         if let Some(path) = &self.kept.model {
-            let _ = write!(text, "\n{:>12} {}", "weights", path.display());
+            let step = self.kept.model_step.map(|it| format!("step {it}: ")).unwrap_or_default();
+            let _ = write!(text, "\n{:>12} {step}{}", "weights", path.display());
+            let last = self.last_step.map(|it| it.step);
+            if let Some((step, last)) = self.kept.model_step.zip(last).filter(|(step, last)| step < last) {
+                let _ = write!(text, "\n{:>12} steps {} to {last} are not in them", "", step + 1);
+            }
         }
         for host in &self.unheard {
             let _ = write!(
@@ -279,5 +304,35 @@ impl Event for Ended {
             );
         }
         Some(Line { verb, text })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_has_the_newest_weights_is_told_which_steps_are_not_in_them() {
+        let check = |model_step, expected: &str| {
+            let kept = Kept { model: Some("/out/step200".into()), model_step, ..Kept::default() };
+            let last_step = Some(LastStep { step: 240, loss: Some(0.5), seconds_per_step: 1.0 });
+            let ended = Ended {
+                run: "20261127T093942Z-wan".parse().expect("an id"),
+                outcome: Outcome::Stopped { saved: false },
+                last_step,
+                kept,
+                diagnosis: None,
+                not_restarted: None,
+                unheard: vec![],
+                patience: Duration::ZERO,
+            };
+            let text = ended.line().expect("a line").text;
+            let (_, weights) = text.split_once('\n').expect("weights");
+            assert_eq!(weights, expected);
+        };
+        check(None, "     weights /out/step200");
+        check(Some(240), "     weights step 240: /out/step200");
+        let behind = "     weights step 200: /out/step200\n             steps 201 to 240 are not in them";
+        check(Some(200), behind);
     }
 }

@@ -104,7 +104,7 @@ pub fn follow(host: &Host, dir: &RunDir, output: &Output, show: Show) -> Result<
     };
     let colours = if output.shows_data_on_terminal() { Colours::Keep } else { Colours::Drop };
     let style = Style { colours, for_people: output.shows_data_on_terminal(), timed: false };
-    let mut reader = Reader::new(&dir.log(), &beginnings(&dir.log())?, style);
+    let mut reader = Reader::new(&dir.log(), &beginnings(&dir.log())?, style).growing();
     // Both questions are asked of the same watcher, one at a time.
     let watching = RefCell::new(&mut watcher);
     let on_item = |item: Item<'_>| {
@@ -209,6 +209,7 @@ impl Watcher<'_> {
                 None => self.output.note("what was missed has come: the training goes on"),
             }
         }
+        self.status.alarm = looked.as_ref().ok().and_then(|it| it.as_ref()?.alarm_now());
         for why in self.untold.news(self.dir) {
             self.output.warn(format_args!("somebody was not told: {why}"));
         }

@@ -10,7 +10,10 @@ use crate::{output::size, workspace::RunSettings};
 
 use super::{evidence::Phase, outcome::Concern};
 
+mod lasting;
 mod wishes;
+
+pub use lasting::Since;
 
 /// Steps whose times are remembered: enough that one slow step does not look like a change.
 const RECENT: usize = 20;

@@ -4,6 +4,7 @@
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
 use crate::support::{
+    lab::Lab,
     preload::library,
     sandbox::{Said, Sandbox},
     small_world::SmallWorld,
@@ -127,4 +128,22 @@ fn a_wheel_that_pip_fetched_is_on_the_disk_before_the_cache_has_it() {
     let made = everything_named_is_on_the_disk(&sandbox, &["setup", "--only", "uv"]);
     names(&made, &["w/tools/uv"]);
     assert_eq!(made.iter().filter(|it| it.contains("/downloads/")).count(), 1, "{made:#?}");
+}
+
+#[test]
+fn the_end_of_a_run_is_on_the_disk_when_it_can_be_read() {
+    let lab = Lab::new(&[("STEPS", "2")]);
+    let list = lab.sandbox.path("notes");
+    let mut command = lab.sandbox.command(&["train", "configs/tiny.toml"]);
+    command.env("LD_PRELOAD", library(&lab.sandbox, "durability")).env("TEST_NOTES", &list);
+    Said::from(command.output().expect("it starts")).ok();
+    let run = lab.only_run().path;
+    let text = fs::read_to_string(&list).expect("it named something");
+    let notes: Vec<Note> = text.lines().map(note).collect();
+    let named = |it: &Note| it.what == "name" && it.other == run.join("state.json");
+    let end = notes.iter().rposition(named).expect("a state");
+    let before = |path: &PathBuf| notes[..end].iter().any(|it| it.what == "sync" && it.one == *path);
+    assert!(before(&notes[end].one), "its bytes come after its name");
+    assert!(before(&run.join("events.jsonl")), "the event may be lost");
+    assert!(notes[end..].iter().any(|it| it.what == "sync" && it.one == run), "its name may be lost");
 }

@@ -128,6 +128,13 @@ fn a_training_that_never_gets_further_is_given_up() {
     assert_eq!(run.outcome(), json!({ "outcome": "killed", "signal": 9 }));
     assert_eq!((records(&run, "restarting").len(), records(&run, "ended").len()), (2, 1));
     assert_eq!(records(&run, "not-restarted")[0]["why"], "no-progress");
+    let why = "tried again: its restarts are used up, and none has reached a new checkpoint";
+    assert!(said.stderr.contains(&format!("not {why}")), "{said}");
+    let shown = lab.sandbox.dpgui(&["runs", "show"]).ok().stdout;
+    assert!(shown.contains(&format!("is not {why}")), "{shown}");
+    assert_eq!(run.json("state.json").expect("a state")["not_restarted"], "no-progress");
+    let shown = lab.sandbox.dpgui(&["runs", "show", "--json"]).ok().events();
+    assert_eq!(shown[0]["not_restarted"], "no-progress");
     run.assert_nobody_left();
 }
 
@@ -194,6 +201,16 @@ fn a_loss_that_is_no_number_ends_the_run_if_the_user_wants_that() {
     let run = lab.only_run();
     assert_eq!(run.outcome(), json!({ "outcome": "abandoned", "concern": "not-a-number" }));
     assert_eq!(records(&run, "alarm")[0]["alarm"]["alarm"], "not-a-number");
+    let said = lab.sandbox.dpgui(&["diagnose"]).stdout;
+    for words in [
+        "the loss has not been a number for ",
+        "the last step was ",
+        "by `--on-nan stop`",
+        "configs/tiny.toml --resume",
+    ] {
+        assert!(said.contains(words), "no `{words}` in {said}");
+    }
+    assert_eq!(records(&run, "diagnosed")[0]["id"], "loss_not_a_number");
     run.assert_nobody_left();
 }
 
@@ -205,6 +222,13 @@ fn a_training_that_hangs_is_told_of_and_goes_on_or_ends_as_the_user_wants() {
     until("it is noticed", || records(&run, "alarm").first().cloned());
     let said = lab.sandbox.dpgui(&["runs", "--json"]).ok();
     assert_eq!(said.events()[0]["ended"], false, "{said}");
+    let told = |count: &str| {
+        let said = lab.sandbox.dpgui(&["runs"]).ok().stdout;
+        (said.contains("WRONG") && said.contains(&format!("for {count} s"))).then_some(())
+    };
+    until("the list counts on", || told("3").or_else(|| told("4")));
+    let shown = lab.sandbox.dpgui(&["runs", "show"]).ok().stdout;
+    assert!(shown.lines().any(|it| it.starts_with("wrong") && it.contains(" for ")), "{shown}");
     lab.sandbox.dpgui(&["stop", "--now"]).ok();
 
     let said = lab.train(&["--on-stall", "stop"]);
@@ -217,6 +241,18 @@ fn a_training_that_hangs_is_told_of_and_goes_on_or_ends_as_the_user_wants() {
     assert!(said.stderr.contains("; now it is stopped, by `--on-stall stop`"), "{said}");
     let other = lab.other_run(&run);
     assert_eq!(other.outcome(), json!({ "outcome": "abandoned", "concern": "stalled" }));
+    let state = other.json("state.json").expect("a state");
+    assert_eq!(state["diagnosis"]["id"], "stalled", "{state}");
+    for words in [
+        "the last step was 30",
+        "by `--on-stall stop` with `stall-after` at 1.00 s",
+        "configs/tiny.toml --resume",
+    ] {
+        assert!(
+            said.stderr.contains(words) || state["diagnosis"].to_string().contains(words),
+            "no `{words}` in {said}"
+        );
+    }
     other.assert_nobody_left();
 }
 
@@ -228,6 +264,8 @@ fn a_dead_caching_process_is_noticed_although_the_trainer_waits_for_it() {
     assert_eq!(said.code, Some(1), "{said}");
     let alarm = &records(&lab.only_run(), "alarm")[0];
     assert_eq!(alarm["alarm"]["alarm"], "caching-died", "{said}");
+    assert!(said.stderr.contains("the process that caches the dataset is gone"), "{said}");
+    assert!(said.stderr.contains("it had done no step: it was caching"), "{said}");
 }
 
 #[test]
@@ -493,4 +531,12 @@ fn the_service_is_a_unit_that_resumes_everything_and_goes_without_a_trace() {
     assert!(asked.contains("--user daemon-reload\n--user enable dpgui-"), "{asked}");
     lab.sandbox.dpgui(&["service", "remove"]).ok();
     assert_eq!(count(), 0);
+    let asked = || fs::read_to_string(lab.sandbox.path("home").join("systemctl")).expect("asked");
+    let before = asked();
+    let said = lab.sandbox.dpgui(&["service", "remove"]).ok();
+    assert!(
+        said.stderr.contains("is installed for this workspace") && said.stderr.contains("-C WORKSPACE"),
+        "{said}"
+    );
+    assert_eq!(asked(), before, "nothing was removed");
 }

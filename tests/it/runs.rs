@@ -57,8 +57,33 @@ fn the_report_has_a_curve_for_each_run_and_takes_no_other_files_place() {
     assert_eq!(html.matches("<polyline").count(), 2);
     assert!(html.contains("<td>adapter.rank<td>4<td>8"), "{html}");
     assert!(!html.contains("http"), "nothing is fetched from anywhere");
+    let said = lab.sandbox.dpgui(&["runs", "show", "--html", "runs"]);
+    let hint = format!("`--html {}/runs/runs.html`", lab.sandbox.root().display());
+    assert!(
+        said.code == Some(2) && said.stderr.contains("is a folder") && said.stderr.contains(&hint),
+        "{said}"
+    );
+    let said = lab.sandbox.dpgui(&["runs", "show", "--html", "/proc/runs.html"]);
+    assert!(said.code == Some(6) && said.stderr.contains("cannot write `/proc/runs.html`"), "{said}");
     lab.sandbox.write("w/notes.txt", "mine");
     let said = lab.sandbox.dpgui(&["runs", "show", "--html", "notes.txt"]);
     assert_eq!(said.code, Some(2), "{said}");
     assert_eq!(fs::read_to_string(lab.sandbox.root().join("notes.txt")).expect("there"), "mine");
+}
+
+#[test]
+fn curves_of_several_runs_have_one_pair_of_axes_and_say_where_there_is_no_number() {
+    let mut lab = Lab::new(&[("STEPS", "40"), ("STEP_TIME", "0.002"), ("NAN", "30")]);
+    lab.train(&["--name", "broken"]).ok();
+    lab.sandbox.env("FAKE_NAN", "1000").env("FAKE_STEPS", "20");
+    lab.train(&["--name", "short"]).ok();
+    let said = lab.sandbox.dpgui(&["runs", "show", "broken", "short"]).ok().stdout;
+    let tops = said.lines().filter(|line| line.starts_with("  1.0000 │")).count();
+    let below =
+        said.lines().filter(|line| line.trim_start().starts_with("step 1 ") && line.ends_with(" 29")).count();
+    assert_eq!((tops, below), (2, 2), "{said}");
+    assert_eq!(said.matches("is NaN from step 30 on").count(), 1, "{said}");
+    lab.sandbox.dpgui(&["runs", "show", "broken", "--html", "runs.html"]).ok();
+    let html = fs::read_to_string(lab.sandbox.root().join("runs.html")).expect("written");
+    assert!(html.contains(": NaN from step 30 on"), "{html}");
 }

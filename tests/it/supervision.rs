@@ -157,6 +157,18 @@ fn a_supervisor_that_panics_is_replaced_and_the_training_does_not_notice() {
     save.0.wait().expect("ended");
     let said = std::fs::read_to_string(run.path.join("supervisor.log")).expect("there");
     assert!(said.contains("a test wanted it to panic here"), "{said}");
+    let on_record = until("it is on record", || {
+        run.history().into_iter().find(|it| it["event"] == "supervisor-panicked")
+    });
+    assert!(
+        on_record["said"].as_str().expect("text").contains("a test wanted it to panic here"),
+        "{on_record}"
+    );
+    let shown = lab.sandbox.dpgui(&["runs", "show"]).ok().stderr;
+    assert!(
+        shown.contains("ended by a bug of dpgui") && shown.contains("a test wanted it to panic"),
+        "{shown}"
+    );
     let steps = String::from_utf8_lossy(&run.log()).matches("steps: ").count();
     run.wait_for_log(&format!("steps: {} ", steps + 5));
     assert_eq!(run.processes(), ranks, "nobody of it was ended or started");

@@ -124,7 +124,9 @@ fn chart(html: &mut String, accounts: &[Account]) {
     html.push_str("</svg>\n<p>");
     for (account, colour) in accounts.iter().zip(COLOURS.iter().cycle()) {
         let name = escaped(&account.run.to_string());
-        push(html, format_args!("<span><i style=\"background:{colour}\"></i>{name}</span> "));
+        let gaps = figures::without_number(&account.measures.steps);
+        let gaps = gaps.map(|it| format!(": {it}")).unwrap_or_default();
+        push(html, format_args!("<span><i style=\"background:{colour}\"></i>{name}{gaps}</span> "));
     }
     html.push_str("</p>\n");
 }

@@ -1,6 +1,10 @@
 //! `dpgui runs show`: a run in full, or several side by side.
 
-use std::{collections::BTreeSet, path::PathBuf, process::ExitCode};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use jiff::tz::TimeZone;
 
@@ -8,12 +12,19 @@ use crate::{
     commands::Context,
     config::effective,
     error::{Error, Kind},
-    output::{Mode, chart, html as report, plain, size, table::table},
-    platform::fs,
+    metrics::figures,
+    output::{
+        Mode, Output,
+        chart::{self, Axes},
+        html as report, plain, size,
+        table::table,
+    },
+    platform::{fs, process::as_typed},
     run::{
         checkpoints::Contents,
         comparison::{self, Account, Difference, Machine, PartOf},
         list,
+        watchdog::Alarm,
     },
 };
 
@@ -45,11 +56,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
     let differences = comparison::differences(&accounts);
     if let Some(file) = &args.html {
         let file = host.absolute(file);
-        if fs::exists(&file) && !report::is_report(&file, html::MARK)? {
-            let message = format!("`{}` is something else than a report", file.display());
-            return Err(Error::new(Kind::Usage, message).with_hint("name another file: `--html runs.html`"));
-        }
-        fs::write_atomic(&file, html::report(&accounts, &differences))?;
+        write_report(&file, &html::report(&accounts, &differences))?;
         output.status("Wrote", file.display());
         return Ok(ExitCode::SUCCESS);
     }
@@ -62,14 +69,42 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
         }
         return Ok(ExitCode::SUCCESS);
     }
-    output.data(table(&rows(&accounts)));
-    if !differences.is_empty() {
-        output.data(format_args!("\nset otherwise\n{}", table(&settings(&differences))));
+    tell(&accounts, &differences, output);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// # Errors
+/// Where something else is.
+fn write_report(file: &Path, html: &str) -> Result<(), Error> {
+    if fs::is_dir(file) {
+        let message = format!("`{}` is a folder", file.display());
+        let inside = as_typed([file.join("runs.html")]);
+        return Err(
+            Error::new(Kind::Usage, message).with_hint(format!("name a file in it: `--html {inside}`"))
+        );
     }
-    for account in &accounts {
-        let losses: Vec<f64> = account.measures.steps.iter().map(|it| it.loss).collect();
-        if let Some(curve) = chart::curve(&losses) {
-            output.data(format_args!("\nloss of {}\n{curve}", account.run));
+    if fs::exists(file) && !report::is_report(file, html::MARK)? {
+        let message = format!("`{}` is something else than a report", file.display());
+        return Err(Error::new(Kind::Usage, message).with_hint("name another file: `--html runs.html`"));
+    }
+    Ok(fs::write_atomic(file, html)?)
+}
+
+/// For people: what is compared first, then what each has.
+fn tell(accounts: &[Account], differences: &[Difference], output: &Output) {
+    let room = output.columns();
+    output.data(side_by_side(&rows(accounts), room));
+    if !differences.is_empty() {
+        output.data(format_args!("\nset otherwise\n{}", side_by_side(&settings(differences), room)));
+    }
+    let curves: Vec<Vec<(f64, f64)>> = accounts.iter().map(losses).collect();
+    let axes = Axes::of(&curves.iter().map(Vec::as_slice).collect::<Vec<_>>());
+    for (account, curve) in accounts.iter().zip(&curves) {
+        if let Some(axes) = axes.filter(|_| !curve.is_empty()) {
+            output.data(format_args!("\nloss of {}\n{}", account.run, chart::curve_on(curve, &axes, "step")));
+        }
+        if let Some(gaps) = figures::without_number(&account.measures.steps) {
+            output.data(format_args!("the loss of {} is {gaps}", account.run));
         }
         if !account.machines.is_empty() {
             output.data(format_args!("\nmachines of {}\n{}", account.run, table(&machines(account))));
@@ -77,14 +112,46 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
         for line in kept(&account.contents) {
             output.data(line);
         }
+        for said in &account.panics {
+            let run = &account.run;
+            output.warn(format_args!(
+                "a supervisor of {run} ended by a bug of dpgui, and was replaced: {said}"
+            ));
+        }
         for why in &account.not_told {
             output.warn(format_args!("of {} somebody was not told: {why}", account.run));
+        }
+        if let Some(why) = account.not_restarted {
+            output.data(format_args!("\n{} is not tried again: {}", account.run, why.sentence()));
         }
         if let Some(diagnosis) = &account.diagnosis {
             output.data(format_args!("\n{diagnosis}"));
         }
     }
-    Ok(ExitCode::SUCCESS)
+}
+
+/// Step and loss.
+fn losses(account: &Account) -> Vec<(f64, f64)> {
+    #[expect(clippy::cast_precision_loss, reason = "steps are far below 2^52")]
+    let points = account.measures.steps.iter().map(|it| (it.step as f64, it.loss)).collect();
+    points
+}
+
+/// The rows as one table, or as several below each other, with as many runs in each as there is room for.
+fn side_by_side(rows: &[Vec<String>], room: Option<usize>) -> String {
+    let runs = rows.first().map_or(0, |row| row.len() - 1);
+    let part = |from: usize, count: usize| {
+        let columns = |row: &Vec<String>| {
+            std::iter::once(row[0].clone()).chain(row[1 + from..].iter().take(count).cloned()).collect()
+        };
+        table(&rows.iter().map(columns).collect::<Vec<_>>())
+    };
+    let width = |text: &str| text.lines().map(|line| line.chars().count()).max().unwrap_or(0);
+    let fits = |count: usize| {
+        (0..runs).step_by(count).all(|from| room.is_none_or(|room| width(&part(from, count)) <= room))
+    };
+    let count = (1..=runs).rev().find(|count| fits(*count)).unwrap_or(1);
+    (0..runs).step_by(count).map(|from| part(from, count)).collect::<Vec<_>>().join("\n\n")
 }
 
 /// A line for each property, a column for each run.
@@ -111,6 +178,9 @@ pub(super) fn rows(accounts: &[Account]) -> Vec<Vec<String>> {
     if accounts.iter().any(|it| it.part_of.is_some()) {
         let part_of = |it: &PartOf| format!("{} of {}", it.run, it.host);
         row("part of", &|it| it.part_of.as_ref().map_or_else(|| "-".to_owned(), part_of));
+    }
+    if accounts.iter().any(|it| it.alarm.is_some()) {
+        row("wrong", &|it| it.alarm.map_or_else(|| "-".to_owned(), Alarm::short));
     }
     row("steps", &|it| it.summary.steps.map_or_else(|| "-".to_owned(), |it| it.to_string()));
     row("s/step", &|it| number(it.summary.seconds_per_step));
@@ -168,4 +238,22 @@ pub(super) fn kept(contents: &Contents) -> Vec<String> {
         lines.extend(some.drain(before..));
     }
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_that_do_not_fit_side_by_side_stand_below_each_other() {
+        let row = |cells: [&str; 4]| cells.map(str::to_owned).to_vec();
+        let rows = [row(["run", "one-run", "two-run", "three-run"]), row(["steps", "1", "2", "3"])];
+        let whole = "run    one-run  two-run  three-run\nsteps  1        2        3";
+        assert_eq!(side_by_side(&rows, None), whole);
+        assert_eq!(side_by_side(&rows, Some(34)), whole);
+        let two = "run    one-run  two-run\nsteps  1        2\n\nrun    three-run\nsteps  3";
+        assert_eq!(side_by_side(&rows, Some(33)), two);
+        assert_eq!(side_by_side(&rows, Some(3)).lines().count(), 8, "one alone may be too wide");
+        assert_eq!(side_by_side(&[], Some(80)), "");
+    }
 }

@@ -52,6 +52,15 @@ impl Model {
         }))
     }
 
+    /// The last step in it, where `of_epoch` says what the last one of an epoch was.
+    pub fn step<E>(&self, of_epoch: impl FnOnce(u64) -> Result<Option<u64>, E>) -> Result<Option<u64>, E> {
+        match (numbered(&self.name, "step"), numbered(&self.name, "epoch")) {
+            (Some(step), _) => Ok(Some(step)),
+            (None, Some(epoch)) => of_epoch(epoch),
+            (None, None) => Ok(None),
+        }
+    }
+
     pub const fn is_whole(&self) -> bool {
         self.fault.is_none()
     }

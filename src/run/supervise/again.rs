@@ -23,10 +23,11 @@ impl Supervisor {
     /// Why it failed, if it did, now that nothing of it is left and before anybody hears of its end.
     pub(super) fn diagnose(&mut self) {
         let RunState::Stopping(stopping) = &self.now.state else { return };
+        let by_dpgui = diagnose::by_dpgui(&self.spec, &self.now, stopping);
         let counted = diagnose::count(&self.dir, &self.spec, &self.host.env, &self.now, stopping);
-        let Some(numbers) = counted else { return };
-        let why = diagnose::at_end(&self.dir, &self.now.attempt.log_from, &numbers);
-        self.now.numbers = Some(numbers);
+        let by_log = |it| diagnose::at_end(&self.dir, &self.spec, &self.now.attempt.log_from, it);
+        let why = by_dpgui.or_else(|| counted.as_ref().and_then(by_log));
+        self.now.numbers = counted;
         if let Some(memory) = why.as_ref().and_then(|it| Memory::of_cause(&it.id)) {
             self.tell(Event::OutOfMemory(memory));
         }
@@ -57,6 +58,7 @@ impl Supervisor {
                 Some(again)
             }
             Err(why) => {
+                self.now.not_restarted = Some(why);
                 self.journal.record(&Record::NotRestarted { why });
                 None
             }

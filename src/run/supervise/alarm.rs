@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::{
     output::size,
     platform::{
-        clock::Stopwatch,
+        clock::{self, Stopwatch},
         gpu::Sampler,
         procfs::{self, ProcessId},
     },
@@ -17,7 +17,7 @@ use crate::{
         outcome::Outcome,
         sight::Told,
         state::{Event, RunState},
-        watchdog::{Activity, Alarm},
+        watchdog::{Activity, Alarm, Since},
     },
 };
 
@@ -72,6 +72,7 @@ impl Supervisor {
         let activity = if self.watchdog.is_suspicious(at) { self.pulse(at) } else { None };
         for alarm in self.watchdog.check(at, &phase, activity) {
             self.now.alarm = Some(alarm);
+            self.now.alarm_since = Some(Since { at: clock::now(), step: self.now.step() });
             self.announce(&Record::Alarm { alarm, message: self.spec.watchdog.tell(alarm) });
             if let Some(concern) = self.watchdog.concern(alarm) {
                 self.tell(Event::Concerned(concern));

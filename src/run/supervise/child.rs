@@ -63,6 +63,8 @@ impl Supervisor {
     }
 
     pub(super) fn adopt(&mut self) -> Result<(), RunError> {
+        // What those before it said about themselves is no reason not to go on.
+        let _ = self.journal.record_panics();
         if self.is_over() {
             return Ok(());
         }

@@ -12,6 +12,7 @@ use crate::{
     run::{
         RunError,
         checkpoints::{Checkpoint, Contents, Model},
+        journal::Snapshot,
         lineage::Lineage,
         spec::Spec,
         state::RunState,
@@ -119,7 +120,7 @@ pub fn show(app: &App, asked: &OfRun) -> Answer<RunDetail> {
         stopping,
         streams: told_first(&dir)?.iter().map(ToString::to_string).collect(),
         restarts: snapshot.as_ref().map_or(0, |it| it.attempt.number),
-        alarm: snapshot.as_ref().and_then(|it| it.alarm).map(|it| spec.watchdog.tell(it)),
+        alarm: snapshot.as_ref().and_then(Snapshot::alarm_now).map(|it| spec.watchdog.tell(it)),
         may: May::of(&state, &contents, &spec),
         checkpoints: contents.checkpoints.iter().map(Kept::of_checkpoint).collect(),
         models: contents.models.iter().map(Kept::of_model).collect(),

@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::{
     output::plain,
     platform::Host,
-    run::{Outcome, RunDir, RunId, brief::Brief, scene::Look, state::RunState},
+    run::{RunDir, RunId, brief::Brief, scene::Look, state::RunState},
     workspace::Workspace,
 };
 
@@ -116,7 +116,7 @@ pub(super) fn row(dir: &RunDir) -> Option<RunRow> {
         state: run.word.clone(),
         live: outcome.is_none(),
         queued: run.state == RunState::Queued,
-        sentence: outcome.map(Outcome::sentence),
+        sentence: run.sentence(),
         diagnosis: run.diagnosis.as_ref().filter(|it| it.is_known()).map(|it| it.cause.to_string()),
         epoch: None,
         epochs: None,
