@@ -77,18 +77,28 @@ fn on_screen(context: &Context, dir: &RunDir) -> Result<Left, Error> {
     let mut look = Look::new(&context.host, dir)?;
     let mut screen = Screen::open(dir.path()).map_err(failed)?;
     let mut prompt = Prompt::default();
+    let mut saving: Option<Saving> = None;
     loop {
         match screen.next() {
             Happening::Tick => {
                 look.refresh()?;
                 look.find_what_it_waits_for();
+                saving = saving.and_then(|it| it.goes_on(&look, &mut prompt));
             }
             Happening::Resized => {}
             Happening::Ended(signal) => return Ok(Left::Signalled(signal)),
             Happening::Key(key) => match prompt.press(key) {
                 Answer::Nothing => {}
                 Answer::Leave => return Ok(Left::Detached),
-                Answer::Do(wish) => prompt.say(carry_out(context, dir, wish)),
+                Answer::Do(Wish::Save) => match Saving::begin(context, dir, &look) {
+                    Ok(begun) => {
+                        prompt.say("a checkpoint is written after this step".to_owned());
+                        saving = Some(begun);
+                    }
+                    Err(why) => prompt.say(why),
+                },
+                Answer::Do(Wish::Stop) => prompt.say(stop(context, dir, Manner::Graceful)),
+                Answer::Do(Wish::StopNow) => prompt.say(stop(context, dir, Manner::Now)),
             },
         }
         if let Some(outcome) = &look.scene().outcome {
@@ -99,19 +109,46 @@ fn on_screen(context: &Context, dir: &RunDir) -> Result<Left, Error> {
     }
 }
 
-/// The one place where a key becomes an act: the same function as that of the command.
-fn carry_out(context: &Context, dir: &RunDir, wish: Wish) -> String {
-    let asked = match wish {
-        Wish::Save => {
-            return match save::request(&context.host, dir) {
-                Ok(()) => "a checkpoint is written after this step, if it trains".to_owned(),
-                Err(cause) => Error::from(cause).messages().join(": "),
-            };
+/// A checkpoint that was asked for, until it is there.
+struct Saving {
+    /// The step of the newest one before.
+    before: Option<u64>,
+}
+
+impl Saving {
+    /// # Errors
+    /// Why there will be none, in words.
+    fn begin(context: &Context, dir: &RunDir, look: &Look) -> Result<Self, String> {
+        let scene = look.scene();
+        match (scene.stopping, scene.last) {
+            (Some(_), _) => return Err("it is being stopped: nothing is saved beside that".to_owned()),
+            (None, None) => return Err("it has done no step yet: there is nothing to save".to_owned()),
+            (None, Some(_)) => {}
         }
-        Wish::Stop => stop::request(&context.host, dir, Manner::Graceful),
-        Wish::StopNow => stop::request(&context.host, dir, Manner::Now),
-    };
-    match asked {
+        let before = look.newest_checkpoint();
+        save::request(&context.host, dir).map_err(|cause| Error::from(cause).messages().join(": "))?;
+        Ok(Self { before })
+    }
+
+    /// Says how far it is, unless something else is asked or said there; `None` when it is written.
+    fn goes_on(self, look: &Look, prompt: &mut Prompt) -> Option<Self> {
+        if let Some(stage) = look.scene().saving {
+            prompt.say_on(format!("a checkpoint was asked for: {stage}"));
+            return Some(self);
+        }
+        match look.newest_checkpoint().filter(|it| Some(*it) > self.before) {
+            Some(step) => {
+                prompt.say_on(format!("the checkpoint of step {step} is written; it trains on"));
+                None
+            }
+            None => Some(self),
+        }
+    }
+}
+
+/// As the command does it.
+fn stop(context: &Context, dir: &RunDir, manner: Manner) -> String {
+    match stop::request(&context.host, dir, manner) {
         Ok(true) => "stopping; the view closes when no process of the run is left".to_owned(),
         Ok(false) => format!("{}; press the key again", stop::silence(dir)),
         Err(cause) => Error::from(cause).messages().join(": "),

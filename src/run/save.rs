@@ -74,18 +74,24 @@ pub fn save(host: &Host, dir: &RunDir, mut on_stage: impl FnMut(&'static str)) -
         if since.elapsed() > patience {
             return Err(RunError::NotSaved { id: dir.id().clone(), after: patience });
         }
-        on_stage(match running.save {
-            None => "asking",
-            Some(Save::Wanted) => "waiting for the end of a step",
-            Some(Save::Asked) => "waiting for the trainer to look",
-            Some(Save::Writing) => "writing the checkpoint",
-        });
+        on_stage(running.save.map_or("asking", Save::sentence));
         // A supervisor may die with the request in its hands.
         if running.save.is_none() && asked.is_none_or(|it| it.elapsed() >= ASK_EVERY) {
             request(host, dir)?;
             asked = Some(Stopwatch::start());
         }
         watch.wait(LOOK_EVERY);
+    }
+}
+
+impl Save {
+    /// What is being waited for, for people.
+    pub const fn sentence(self) -> &'static str {
+        match self {
+            Self::Wanted => "waiting for the end of a step",
+            Self::Asked => "waiting for the trainer to look",
+            Self::Writing => "writing the checkpoint",
+        }
     }
 }
 

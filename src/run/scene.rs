@@ -27,11 +27,12 @@ use super::{
     devices::Devices,
     dir::RunDir,
     folder::TrainerFolder,
+    journal::Snapshot,
     notify::Untold,
     outcome::Outcome,
     queue,
     spec::Spec,
-    state::{Again, RunState},
+    state::{Again, RunState, Save},
     status::Status,
     watchdog::Alarm,
 };
@@ -52,6 +53,8 @@ pub struct Scene {
     pub doing: String,
     /// What a stop is waiting for.
     pub stopping: Option<&'static str>,
+    /// How far a checkpoint is that somebody asked for.
+    pub saving: Option<&'static str>,
     /// What comes before it begins, or begins again.
     pub waits_for: Option<String>,
     /// Of a part of another machine's run: which, and where.
@@ -137,7 +140,7 @@ impl Look {
             records: vec![],
             average: Average::default(),
             view: View::text(starts.len()),
-            log: logs::Reader::new(&log, &starts, reader::PLAIN),
+            log: logs::Reader::new(&log, &starts, reader::PLAIN).growing(),
             status: Status::new(spec.total_steps()),
             sampler: matches!(spec.devices, Devices::Gpus(_)).then(|| Sampler::new(host)),
             sampled: None,
@@ -161,6 +164,12 @@ impl Look {
         }
     }
 
+    /// The step of the newest checkpoint, looked for now.
+    pub fn newest_checkpoint(&self) -> Option<u64> {
+        let folder = TrainerFolder::find(&self.spec).ok().flatten()?;
+        folder.checkpoint().ok().flatten().map(|it| it.step)
+    }
+
     /// Looks after the run, as every reader does, and at all that is new.
     pub fn refresh(&mut self) -> Result<(), RunError> {
         adopt::adopt(&self.host, &self.dir)?;
@@ -173,8 +182,7 @@ impl Look {
         if let Some(why) = self.untold.news(&self.dir).pop() {
             self.scene.not_told = Some(why);
         }
-        let lives = snapshot.as_ref().filter(|it| it.state.outcome().is_none());
-        self.scene.alarm = lives.and_then(|it| it.alarm);
+        self.scene.alarm = snapshot.as_ref().and_then(Snapshot::alarm_now);
         let is_part = snapshot.as_ref().filter(|it| it.head.is_some());
         let head = is_part.map(|it| it.word().to_owned());
         let state = snapshot.map_or(RunState::Starting, |it| it.state);
@@ -193,6 +201,14 @@ impl Look {
             RunState::Queued
             | RunState::Starting
             | RunState::Running(_)
+            | RunState::Waiting(_)
+            | RunState::Ended(_) => None,
+        };
+        scene.saving = match state {
+            RunState::Running(running) => running.save.map(Save::sentence),
+            RunState::Queued
+            | RunState::Starting
+            | RunState::Stopping(_)
             | RunState::Waiting(_)
             | RunState::Ended(_) => None,
         };

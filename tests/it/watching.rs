@@ -85,3 +85,22 @@ fn a_save_and_a_stop_of_a_run_that_is_over_end_alike() {
         "{save}"
     );
 }
+
+#[test]
+fn a_script_that_watches_has_an_object_a_line_to_the_end_and_its_exit_code() {
+    let lab = Lab::new(&[("STEPS", "5"), ("STEP_TIME", "0.05"), ("END", "3")]);
+    let run = lab.detached(&[]);
+    let said = lab.sandbox.dpgui(&["--json", "watch", &run.id()]);
+    assert_eq!(said.code, Some(1), "{said}");
+    let events = said.events();
+    let steps: Vec<u64> = events.iter().filter_map(|it| it["step"].as_u64()).collect();
+    assert_eq!(steps, [1, 2, 3, 4, 5], "{said}");
+    for key in ["doing", "epoch", "loss", "seconds_per_step", "total_steps", "seconds_left", "gpus", "memory"]
+    {
+        assert!(events[0].get(key).is_some(), "no `{key}` in {}", events[0]);
+    }
+    let names: Vec<&str> = events.iter().map(|it| it["event"].as_str().expect("a name")).collect();
+    let end = names.iter().position(|it| *it == "run-ended").expect("it says how it ended");
+    assert!(names[..end].iter().all(|it| *it == "status"), "{names:?}");
+    assert_eq!((&events[end]["outcome"], &names[end + 1..]), (&"failed".into(), &["error"][..]), "{said}");
+}

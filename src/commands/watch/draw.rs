@@ -13,16 +13,19 @@ use crate::{
     metrics::figures,
     output::size,
     platform::gpu::{GpuSample, Throttle},
-    run::scene::Scene,
+    run::scene::{Room, Scene},
 };
 
-use super::prompt::{KEYS, Prompt};
+use super::prompt::{KEYS, Prompt, SHORT_KEYS};
 
 /// Lines that a curve needs to say anything.
 const LOWEST_CHART: u16 = 6;
 
 /// Lines of the log where there is not much room.
 const FEW_LINES: u16 = 4;
+
+/// Lines for a sentence.
+const PROSE_LINES: usize = 3;
 
 pub(super) struct View<'a> {
     pub(super) scene: &'a Scene,
@@ -33,32 +36,42 @@ pub(super) struct View<'a> {
 impl View<'_> {
     pub(super) fn draw(&self, frame: &mut Frame<'_>) {
         let area = frame.area();
-        let machine = self.machine();
-        let machine_height = u16::try_from(machine.len()).unwrap_or(u16::MAX);
-        let [head, chart, machine_area, log, foot] =
-            Layout::vertical(heights(area.height, machine_height)).areas(area);
+        let width = usize::from(area.width);
+        let (machine, foot) = (self.machine(width), self.foot(width));
+        let lines = |of: &Vec<Line<'_>>| u16::try_from(of.len()).unwrap_or(u16::MAX);
+        let [head, chart, machine_area, log, foot_area] =
+            Layout::vertical(heights(area.height, lines(&machine), lines(&foot))).areas(area);
         self.head(frame, head);
         if chart.height >= LOWEST_CHART {
             self.chart(frame, chart);
         }
         frame.render_widget(Paragraph::new(machine), machine_area);
         self.log(frame, log);
-        frame.render_widget(Paragraph::new(self.foot()), foot);
+        frame.render_widget(Paragraph::new(foot), foot_area);
     }
 
     fn head(&self, frame: &mut Frame<'_>, area: Rect) {
         let rows = Layout::vertical([Constraint::Length(1); 3]).split(area);
-        let scene = self.scene;
-        let waits = scene.waits_for.as_ref().map(|it| format!("waits for {it}"));
-        let more = scene.stopping.map(str::to_owned).or(waits);
-        let doing = more.map_or_else(|| scene.doing.clone(), |it| format!("{}: {it}", scene.doing));
+        let (scene, width) = (self.scene, usize::from(area.width));
+        let doing = match self.more().filter(|it| self.is_short(it, width)) {
+            Some(more) => format!("{}: {more}", scene.doing),
+            None => scene.doing.clone(),
+        };
         let part_of = scene.part_of.as_ref().map(|it| format!(", a part of {it}")).unwrap_or_default();
+        let elapsed = format!("  {}", size::whole(scene.elapsed));
+        let mut room = width.saturating_sub(scene.run.chars().count() + 2 + doing.chars().count());
+        let mut fits = |text: String| {
+            let left = room.checked_sub(text.chars().count());
+            room = left.unwrap_or(room);
+            left.map(|_| text).unwrap_or_default()
+        };
+        let (part_of, elapsed) = (fits(part_of), fits(elapsed));
         let title = Line::from(vec![
             Span::styled(scene.run.clone(), Style::new().add_modifier(Modifier::BOLD)),
             Span::styled(part_of, faint()),
             Span::raw("  "),
             Span::styled(doing, self.tint(Color::Green)),
-            Span::styled(format!("  {}", size::whole(scene.elapsed)), faint()),
+            Span::styled(elapsed, faint()),
         ]);
         frame.render_widget(Paragraph::new(title), rows[0]);
         match (scene.last, scene.total_steps) {
@@ -77,11 +90,23 @@ impl View<'_> {
             (Some(last), _) => frame.render_widget(Paragraph::new(format!("step {}", last.step)), rows[1]),
             (None, _) => frame.render_widget(Paragraph::new("no step yet"), rows[1]),
         }
-        frame.render_widget(Paragraph::new(self.numbers()), rows[2]);
+        frame.render_widget(Paragraph::new(self.numbers(width)), rows[2]);
+    }
+
+    /// What a stop, or a run that has not begun, waits for.
+    fn more(&self) -> Option<String> {
+        let waits = self.scene.waits_for.as_ref().map(|it| format!("waits for {it}"));
+        self.scene.stopping.map(str::to_owned).or(waits)
+    }
+
+    /// There is room for it beside the name of the run; else it has lines of its own.
+    fn is_short(&self, more: &str, width: usize) -> bool {
+        let Scene { run, doing, .. } = self.scene;
+        [run, doing, more].map(|it| it.chars().count()).iter().sum::<usize>() + 4 <= width
     }
 
     /// `loss 0.2104  average 0.2201  0.08 s/step  25 s left  epoch 3/10  lr 2e-5`
-    fn numbers(&self) -> String {
+    fn numbers(&self, width: usize) -> String {
         let scene = self.scene;
         let mut parts = vec![];
         if let Some(last) = scene.last {
@@ -95,7 +120,7 @@ impl View<'_> {
         parts.extend(scene.epoch.map(|epoch| format!("epoch {epoch}{of}")));
         let lr = scene.last.map(|it| it.lr).filter(|it| it.is_finite());
         parts.extend(lr.map(|lr| format!("lr {lr:e}")));
-        parts.join("  ")
+        fitting(parts, "  ", width)
     }
 
     fn chart(&self, frame: &mut Frame<'_>, area: Rect) {
@@ -128,33 +153,51 @@ impl View<'_> {
         frame.render_widget(chart, area);
     }
 
-    fn machine(&self) -> Vec<Line<'static>> {
+    fn machine(&self, width: usize) -> Vec<Line<'static>> {
         let scene = self.scene;
-        let alarm = scene.alarm.map(|it| Line::styled(it.to_string(), self.alarm()));
         let first_line = |it: &String| it.lines().next().unwrap_or_default().to_owned();
         let untold = scene.not_told.as_ref().map(first_line);
-        let untold = untold.map(|why| Line::styled(format!("somebody was not told: {why}"), self.alarm()));
+        let untold = untold.map(|why| format!("somebody was not told: {why}"));
+        let wrong = scene.alarm.map(|it| it.to_string()).into_iter().chain(untold);
+        let wrong = wrong.flat_map(|it| wrapped(&it, width, PROSE_LINES));
+        let more = self.more().filter(|it| !self.is_short(it, width));
+        let more = more.into_iter().flat_map(|it| wrapped(&it, width, PROSE_LINES)).map(Line::raw);
         let mut lines: Vec<Line<'static>> =
-            alarm.into_iter().chain(untold).chain(scene.gpus.iter().map(|gpu| self.gpu(gpu))).collect();
-        let mut parts = vec![];
-        parts.extend(
-            scene
-                .memory
-                .map(|it| Span::raw(format!("RAM {} of {}", size::bytes(it.used), size::bytes(it.total)))),
-        );
-        if let Some(room) = scene.disk {
-            let separator = if parts.is_empty() { "" } else { "   " };
-            let need = room.checkpoint.map(|it| format!(", a checkpoint takes {}", size::bytes(it)));
-            let text = format!("{separator}disk {} free{}", size::bytes(room.free), need.unwrap_or_default());
-            let tight = room.checkpoint.is_some_and(|checkpoint| room.free < checkpoint.saturating_mul(3));
-            parts.push(if tight { Span::styled(text, self.alarm()) } else { Span::raw(text) });
+            more.chain(wrong.map(|it| Line::styled(it, self.alarm()))).collect();
+        lines.extend(scene.gpus.iter().map(|gpu| self.gpu(gpu, width)));
+        let ram = scene.memory;
+        let ram = ram.map(|it| format!("RAM {} of {}", size::bytes(it.used), size::bytes(it.total)));
+        let disk = scene.disk.map(|it| format!("disk {} free", size::bytes(it.free)));
+        let checkpoint = scene.disk.and_then(|it| it.checkpoint);
+        let need = checkpoint.map(|it| format!("a checkpoint takes {}", size::bytes(it)));
+        let is_tight = |room: Room| checkpoint.is_some_and(|it| room.free < it.saturating_mul(3));
+        let disk = fitting(disk.into_iter().chain(need).collect(), ", ", width);
+        let style = if scene.disk.is_some_and(is_tight) { self.alarm() } else { Style::new() };
+        // Beside each other where there is room for both.
+        match ram {
+            Some(ram) if ram.chars().count() + 3 + disk.chars().count() > width => {
+                lines.push(Line::raw(ram));
+                lines.push(Line::styled(disk, style));
+            }
+            Some(ram) => {
+                let gap = if disk.is_empty() { "" } else { "   " };
+                lines.push(Line::from(vec![Span::raw(ram + gap), Span::styled(disk, style)]));
+            }
+            None if disk.is_empty() => {}
+            None => lines.push(Line::styled(disk, style)),
         }
-        lines.extend((!parts.is_empty()).then(|| Line::from(parts)));
         lines
     }
 
     /// `GPU 0  93 %  12.1 GiB of 24.0 GiB  285 W  71 °C  slowed by heat`
-    fn gpu(&self, gpu: &GpuSample) -> Line<'static> {
+    fn gpu(&self, gpu: &GpuSample, width: usize) -> Line<'static> {
+        let slowed = gpu.throttled.map(|it| match it {
+            Throttle::Heat => ("  slowed by heat", true),
+            Throttle::PowerBrake => ("  slowed by its power supply", true),
+            Throttle::Hardware => ("  slowed by its hardware", true),
+            Throttle::PowerLimit => ("  at its power limit", false),
+        });
+        let room = width.saturating_sub(slowed.map_or(0, |(text, _)| text.len()));
         let mut parts = vec![format!("GPU {}", gpu.index)];
         parts.extend(gpu.utilisation_percent.map(|it| format!("{it:3} %")));
         parts.extend(gpu.memory_used.map(|used| {
@@ -163,16 +206,10 @@ impl View<'_> {
         }));
         parts.extend(gpu.power_w.map(|it| format!("{it:.0} W")));
         parts.extend(gpu.temperature_c.map(|it| format!("{it} °C")));
-        let mut spans = vec![Span::raw(parts.join("  "))];
-        let slowed = gpu.throttled.map(|it| match it {
-            Throttle::Heat => ("slowed by heat", true),
-            Throttle::PowerBrake => ("slowed by its power supply", true),
-            Throttle::Hardware => ("slowed by its hardware", true),
-            Throttle::PowerLimit => ("at its power limit", false),
-        });
-        spans.extend(slowed.map(|(text, grave)| {
-            Span::styled(format!("  {text}"), if grave { self.alarm() } else { faint() })
-        }));
+        let mut spans = vec![Span::raw(fitting(parts, "  ", room))];
+        spans.extend(
+            slowed.map(|(text, grave)| Span::styled(text, if grave { self.alarm() } else { faint() })),
+        );
         Line::from(spans)
     }
 
@@ -184,17 +221,21 @@ impl View<'_> {
         frame.render_widget(Paragraph::new(text), area);
     }
 
-    fn foot(&self) -> Line<'_> {
+    fn foot(&self, width: usize) -> Vec<Line<'static>> {
         let key = Style::new().add_modifier(Modifier::BOLD);
         match self.prompt {
             Prompt::Keys => {
-                let spans = KEYS.iter().flat_map(|(name, does)| {
+                let length = |keys: &[(&str, &str)]| -> usize {
+                    keys.iter().map(|(name, does)| name.len() + does.len() + 4).sum::<usize>() - 3
+                };
+                let keys = if length(&KEYS) <= width { &KEYS } else { &SHORT_KEYS };
+                let spans = keys.iter().flat_map(|(name, does)| {
                     [Span::styled(*name, key), Span::raw(" "), Span::styled(*does, faint()), Span::raw("   ")]
                 });
-                Line::from(spans.collect::<Vec<_>>())
+                vec![Line::from(spans.collect::<Vec<_>>())]
             }
-            Prompt::Confirm(wish) => Line::styled(wish.question(), self.alarm()),
-            Prompt::Said(text) => Line::raw(text.as_str()),
+            Prompt::Confirm(wish) => vec![Line::styled(wish.question(), self.alarm())],
+            Prompt::Said(text) => wrapped(text, width, PROSE_LINES).into_iter().map(Line::raw).collect(),
         }
     }
 
@@ -212,13 +253,51 @@ const fn faint() -> Style {
 }
 
 /// Of the head, the curve, the machine, the log and the keys. The keys come first: who cannot leave is lost.
-fn heights(height: u16, machine: u16) -> [Constraint; 5] {
-    let foot = height.min(1);
+fn heights(height: u16, machine: u16, foot: u16) -> [Constraint; 5] {
+    let foot = height.min(foot);
     let head = (height - foot).min(3);
     let machine = (height - foot - head).min(machine);
     let rest = height - foot - head - machine;
     let log = if rest >= LOWEST_CHART + FEW_LINES { (rest / 3).max(FEW_LINES) } else { rest };
     [head, rest - log, machine, log, foot].map(Constraint::Length)
+}
+
+/// The first of these that fit, whole.
+fn fitting(parts: Vec<String>, gap: &str, width: usize) -> String {
+    let mut text = String::new();
+    for part in parts {
+        let gap = if text.is_empty() { "" } else { gap };
+        if text.chars().count() + gap.chars().count() + part.chars().count() > width && !text.is_empty() {
+            break;
+        }
+        text.push_str(gap);
+        text.push_str(&part);
+    }
+    text
+}
+
+/// `text` in lines of whole words, at most so many; of what is left out `…` tells.
+fn wrapped(text: &str, width: usize, most: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        let line = lines.last_mut().map_or(0, |it| it.chars().count());
+        if line > 0 && line + 1 + word.chars().count() > width {
+            lines.push(word.to_owned());
+        } else if let Some(last) = lines.last_mut() {
+            last.push_str(if line > 0 { " " } else { "" });
+            last.push_str(word);
+        }
+    }
+    if lines.len() > most {
+        lines.truncate(most);
+        if let Some(last) = lines.last_mut() {
+            while last.chars().count() + 2 > width && last.contains(' ') {
+                last.truncate(last.rfind(' ').unwrap_or_default());
+            }
+            last.push_str(" …");
+        }
+    }
+    lines
 }
 
 /// The values between which the curve is, `None` with fewer than two points. One wild step must not flatten the rest.
@@ -239,11 +318,7 @@ mod tests {
 
     use ratatui::{Terminal, backend::TestBackend};
 
-    use crate::{
-        metrics::Record,
-        platform::memory::Memory,
-        run::{scene::Room, watchdog::Alarm},
-    };
+    use crate::{metrics::Record, platform::memory::Memory, run::watchdog::Alarm};
 
     use super::{super::prompt::Wish, *};
 
@@ -304,7 +379,16 @@ mod tests {
     fn a_small_terminal_shows_what_matters_most() {
         let small = shown(&scene(), &Prompt::Confirm(Wish::Stop), (40, 10));
         let empty = shown(&Scene::default(), &Prompt::Keys, (80, 6));
-        insta::assert_snapshot!(format!("{small}----\n{empty}"));
+        let said = Prompt::Said(
+            "the supervisor has not answered for 5 s; press the key again, it may be busy".to_owned(),
+        );
+        let hangs = Scene {
+            alarm: Some(Alarm::NoStep { seconds: 240, usual_seconds: 2.0 }),
+            stopping: Some("waiting for the trainer to save and leave"),
+            ..scene()
+        };
+        let (keys, said) = (shown(&hangs, &Prompt::Keys, (60, 15)), shown(&hangs, &said, (60, 15)));
+        insta::assert_snapshot!(format!("{small}----\n{empty}----\n{keys}----\n{said}"));
     }
 
     #[test]

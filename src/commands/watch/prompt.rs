@@ -34,6 +34,10 @@ pub(super) enum Answer {
 pub(super) const KEYS: [(&str, &str); 4] =
     [("c", "checkpoint"), ("s", "save and stop"), ("x", "stop now"), ("d/q/Ctrl-C", "leave, it trains on")];
 
+/// The same where there is less room.
+pub(super) const SHORT_KEYS: [(&str, &str); 4] =
+    [("c", "save"), ("s", "stop"), ("x", "stop now"), ("q", "leave")];
+
 impl Prompt {
     pub(super) fn press(&mut self, key: Key) -> Answer {
         let asked = std::mem::take(self);
@@ -51,6 +55,13 @@ impl Prompt {
 
     pub(super) fn say(&mut self, text: String) {
         *self = Self::Said(text);
+    }
+
+    /// The same after something that was said, and not in the middle of a question.
+    pub(super) fn say_on(&mut self, text: String) {
+        if matches!(self, Self::Said(_)) {
+            self.say(text);
+        }
     }
 
     fn ask(&mut self, wish: Wish) -> Answer {
