@@ -336,7 +336,7 @@ fn what_keeps_a_machine_from_its_part_is_said_before_anything_begins() {
     lab.change("configs/tiny.toml", "'output'", &format!("'{shared}'"));
 
     cluster.there(&["train", "configs/tiny.toml", "--detach", "--name", "first"]).ok();
-    refused(5, &["could not begin: the CPU is in use by ", "(training ", "first)"]);
+    refused(5, &["could not begin: the CPU is in use by ", "(training ", "first of "]);
     let said = cluster.train(&[]);
     let possible = !said.stderr.contains("--queue") && !said.stderr.contains("--gpus");
     assert!(possible && said.stderr.contains("--share"), "{said}");
