@@ -76,7 +76,7 @@ struct DownloadArgs {
     /// Ask no server: say all that is missing and where to put it, or work with what is here [env: `DPGUI_OFFLINE`]
     #[arg(long)]
     offline: bool,
-    /// Take everything from this file of `dpgui bundle create`, and ask no server
+    /// Take everything from this file of `dpgui bundle create` as its lock says (`--frozen`), and ask no server
     #[arg(long, value_name = "FILE", conflicts_with = "plan")]
     bundle: Option<PathBuf>,
 }
@@ -106,7 +106,7 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
         let setup = Setup::new(&site, &wish, &selection)?;
         bring(file, context, &site, &|| setup.lock(args.lock.if_locked()))?;
     }
-    let mut site = site(context, &settings, args.policy.policy())?;
+    let mut site = site(context, &settings, args.policy())?;
     site.http = site.http.offline(args.downloads.is_offline() || is_offline(context));
     let setup = Setup::new(&site, &wish, &selection)?;
     let choices = Choices {
@@ -147,6 +147,16 @@ fn say_what_an_interrupt_means(context: &Context) -> Result<(), Error> {
         output.note("\ninterrupted: the same command goes on where this one was");
         signal::end_interrupted();
     })
+}
+
+impl Args {
+    /// A bundle holds what its lock says, whatever is declared here.
+    const fn policy(&self) -> Policy {
+        match self.policy.policy() {
+            Policy::Update if self.downloads.bundle.is_some() => Policy::Frozen,
+            policy => policy,
+        }
+    }
 }
 
 impl DownloadArgs {

@@ -24,6 +24,7 @@ use crate::{
 
 use super::{
     InstallError,
+    lock::Policy,
     offline::Missing,
     pinned::Pinned,
     plan::{Cost, Status, StepId},
@@ -90,7 +91,10 @@ impl FromStr for Version {
 impl<'a> Python<'a> {
     pub fn new(site: &'a Site, chosen: Option<PathBuf>, oldest: Version) -> Result<Self, InstallError> {
         let chosen = chosen.map(|path| named(site, &path)).transpose()?;
-        Ok(Self { site, pinned: Pinned::new(site, "python")?.or_the_systems(), chosen, oldest })
+        let pinned = Pinned::new(site, "python")?;
+        // What is exactly as locked is not made with another one.
+        let pinned = if site.policy == Policy::Update { pinned.or_the_systems() } else { pinned };
+        Ok(Self { site, pinned, chosen, oldest })
     }
 
     /// The interpreter that an earlier run of this step settled on, if it still fits.
@@ -203,7 +207,8 @@ impl Step for Python<'_> {
     }
 
     fn missing(&self) -> Result<Vec<Missing>, InstallError> {
-        let fits = |it: &Interpreter| (self.oldest..=NEWEST).contains(&it.version);
+        let may_be = self.site.policy == Policy::Update;
+        let fits = |it: &Interpreter| may_be && (self.oldest..=NEWEST).contains(&it.version);
         let missing = self.pinned.missing(self.id())?.filter(|_| self.chosen.is_none());
         Ok(missing.filter(|_| !of_the_system(self.site).iter().any(fits)).into_iter().collect())
     }
@@ -219,7 +224,7 @@ impl Step for Python<'_> {
         }
         let error = match self.portable(progress) {
             Ok((found, from)) => return self.settle(&found, &from),
-            Err(error) if error.is_network() => error,
+            Err(error) if error.is_network() && self.site.policy == Policy::Update => error,
             Err(error) => return Err(error),
         };
         progress.doing("looking for a Python of the system");

@@ -218,6 +218,11 @@ pub fn inputs(parts: &impl Serialize) -> Sha256 {
     Sha256::of(serde_json::to_vec(parts).unwrap_or_default())
 }
 
+/// Something is at `live` that no setup made.
+pub fn is_foreign(live: &Path) -> Result<bool, FsError> {
+    Ok(!fs::names(live)?.is_empty() && Receipt::of(live).is_none() && !is_damaged(live))
+}
+
 /// Makes a directory artefact whole or not at all: `fill` a staging directory beside `live`, the manifest, one sync,
 /// the receipt, one rename. A process that is killed on the way leaves `live` as it was.
 ///
@@ -227,7 +232,7 @@ pub fn stage<F: Into<Filled>>(
     live: &Path,
     fill: impl FnOnce(&Path) -> Result<F, InstallError>,
 ) -> Result<Receipt, InstallError> {
-    if !fs::names(live)?.is_empty() && Receipt::of(live).is_none() && !is_damaged(live) {
+    if is_foreign(live)? {
         return Err(InstallError::Foreign { path: live.to_owned() });
     }
     // A link to a bigger disk is the user's: what it leads to is replaced, and staged there too.

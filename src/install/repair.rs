@@ -3,20 +3,19 @@
 //! An edited checkout may be the user's own work: it is put in order only when they say so, and after the edits were
 //! kept as a patch.
 
+mod mend;
+
 use std::{path::PathBuf, thread};
 
 use serde::Serialize;
 
 use crate::{
+    error::Report as _,
     output::{Event, Line, Progress},
-    platform::{
-        checkpoint::{Checkpoint, reach},
-        clock, fs,
-    },
-    vendor::git,
     workspace::remember::Choices,
 };
 
+use self::mend::Mend;
 use super::{
     IfLocked, InstallError, Setup, Wish,
     doctor::{
@@ -24,10 +23,8 @@ use super::{
         files::{self, Damage, Looked},
     },
     manifest::{Depth, Difference},
-    offline::Missing,
-    plan::{Cost, Selection, Status, StepId, Tie},
-    receipt,
-    step::{Extent, Site, Step, Turn},
+    plan::{Selection, StepId},
+    step::Site,
 };
 
 /// Checks of the environment by which it counts as damaged; the others are about the machine.
@@ -58,6 +55,9 @@ pub struct Broken {
     pub step: StepId,
     pub what: String,
     pub cure: Cure,
+    /// What the user has to do first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub advice: Option<String>,
     #[serde(skip)]
     place: PathBuf,
     /// Relative to `place`.
@@ -71,10 +71,14 @@ pub struct Broken {
 pub enum Cure {
     /// It is made anew.
     Rebuild,
+    /// Files that are gone are checked out again.
+    Restore,
     /// What was edited is undone, if the user wants it.
     Discard,
     /// It is not there, or not the one that is wanted: any setup makes it.
     Setup,
+    /// Something of the user's is in its way.
+    Clear,
     /// Every file is as it was installed, so it would be no better afterwards.
     None,
 }
@@ -88,9 +92,9 @@ impl Event for Whole {
 impl Event for Broken {
     fn line(&self) -> Option<Line> {
         let verb = match self.cure {
-            Cure::Rebuild | Cure::None => "Damaged",
+            Cure::Rebuild | Cure::Restore | Cure::None => "Damaged",
             Cure::Discard => "Edited",
-            Cure::Setup => "Missing",
+            Cure::Setup | Cure::Clear => "Missing",
         };
         Some(Line { verb, text: format!("{}: {}", self.step, self.what) })
     }
@@ -118,13 +122,10 @@ impl Setup<'_> {
             if !findings.broken.iter().any(|it| it.step == step.step) {
                 findings.whole.retain(|it| it.step != step.step);
                 let what = format!("{} ({})", step.what, step.why);
-                findings.broken.push(Broken {
-                    step: step.step,
-                    what,
-                    cure: Cure::Setup,
-                    place: PathBuf::new(),
-                    differences: vec![],
-                });
+                let advice = self.obstacle(&step.step).and_then(|it| it.hint());
+                let cure = if advice.is_some() { Cure::Clear } else { Cure::Setup };
+                let (step, place, differences) = (step.step, PathBuf::new(), vec![]);
+                findings.broken.push(Broken { step, what, cure, advice, place, differences });
             }
         }
         self.judge_environment(&mut findings, &failures.unwrap_or_default(), (depth, &progress))?;
@@ -145,18 +146,29 @@ impl Setup<'_> {
         }
     }
 
+    /// From now on these are no concern of this setup: what is in their way would end all of it.
+    pub fn leave(&mut self, broken: &[&Broken]) {
+        let is_left = |id: &StepId| broken.iter().any(|it| it.step == *id && it.cure == Cure::Clear);
+        self.steps.retain(|it| !is_left(&it.id()));
+    }
+
     /// From now on these count as missing; an edited checkout if it is among them.
     pub fn mend(&mut self, broken: &[&Broken]) {
         let site = self.site;
         let mended = std::mem::take(&mut self.steps).into_iter().map(|inner| {
-            let is_to_mend =
-                |it: &&&Broken| it.step == inner.id() && matches!(it.cure, Cure::Rebuild | Cure::Discard);
+            let is_to_mend = |it: &&&Broken| {
+                it.step == inner.id() && !matches!(it.cure, Cure::Setup | Cure::Clear | Cure::None)
+            };
             match broken.iter().find(is_to_mend) {
                 Some(broken) => Box::new(Mend { inner, site, broken: (*broken).clone() }),
                 None => inner,
             }
         });
         self.steps = mended.collect();
+    }
+
+    fn obstacle(&self, step: &StepId) -> Option<InstallError> {
+        self.steps.iter().find(|it| it.id() == *step)?.obstacle()
     }
 
     fn ask_environment(&self, wish: &Wish) -> Vec<Check> {
@@ -202,7 +214,7 @@ impl Setup<'_> {
             (Cure::Rebuild, failed.found.clone())
         };
         findings.whole.retain(|it| it.step != step);
-        findings.broken.push(Broken { step, what, cure, place, differences });
+        findings.broken.push(Broken { step, what, cure, advice: None, place, differences });
         Ok(())
     }
 }
@@ -215,8 +227,8 @@ impl Setup<'_> {
 pub fn rebuild(site: &Site, wish: &Wish, steps: &[StepId]) -> Result<Vec<StepId>, InstallError> {
     let mut setup = Setup::new(site, wish, &Selection::default())?;
     let broken = |it: Damage| {
-        let what = it.describe();
-        Broken { step: it.step, what, cure: Cure::Rebuild, place: it.place, differences: it.differences }
+        let (what, cure) = (it.describe(), Cure::Rebuild);
+        Broken { step: it.step, what, cure, advice: None, place: it.place, differences: it.differences }
     };
     let broken: Vec<Broken> = files::lacking(site, steps)?.into_iter().map(broken).collect();
     setup.mend(&broken.iter().collect::<Vec<_>>());
@@ -247,131 +259,16 @@ impl Findings {
                 self.whole.push(Whole { step, what, digest });
             }
             Looked::Damaged(damage) if steps.contains(&damage.step) => {
-                let cure = if damage.is_edit() { Cure::Discard } else { Cure::Rebuild };
+                let cure = match damage.step {
+                    StepId::Repository(_) if damage.is_edit => Cure::Discard,
+                    StepId::Repository(_) => Cure::Restore,
+                    _ => Cure::Rebuild,
+                };
                 let what = damage.describe();
                 let Damage { step, place, differences, .. } = damage;
-                self.broken.push(Broken { step, what, cure, place, differences });
+                self.broken.push(Broken { step, what, cure, advice: None, place, differences });
             }
             Looked::Whole { .. } | Looked::Damaged(_) => {}
-        }
-    }
-}
-
-/// A step whose work is damaged.
-struct Mend<'a> {
-    inner: Box<dyn Step + 'a>,
-    site: &'a Site,
-    broken: Broken,
-}
-
-impl Mend<'_> {
-    fn extent(&self) -> Extent<'_> {
-        match self.broken.cure {
-            Cure::Rebuild => self.inner.extent(&self.broken.differences),
-            Cure::Discard | Cure::Setup | Cure::None => Extent::All,
-        }
-    }
-
-    fn rebuild(&self, turn: &Turn) -> Result<String, InstallError> {
-        let place = &self.broken.place;
-        if let Extent::Part(part) = self.extent() {
-            match part.apply(turn) {
-                Err(InstallError::Surprise) => self.site.output.warn(format_args!(
-                    "a part of {} does not come out as it was: all of it is made anew",
-                    self.broken.step
-                )),
-                // A part that failed, or was killed, is still damaged: it is found again.
-                done => return done,
-            }
-        }
-        receipt::revoke(place)?;
-        let done = self.inner.apply(turn)?;
-        if receipt::is_revoked(place) {
-            // Something else is taken by now, a Python of the user's for instance.
-            fs::remove_tree(place)?;
-        }
-        Ok(done)
-    }
-
-    /// What is wanted is there, whatever became of it.
-    fn is_there(&self) -> bool {
-        matches!(self.inner.inspect(), Ok(Status::Satisfied { .. }))
-    }
-
-    fn discard(&self, turn: &Turn) -> Result<String, InstallError> {
-        let place = &self.broken.place;
-        let patch = git::patch(place)?;
-        let kept = self.site.workspace.internal().join("discarded");
-        fs::create_dir_all(&kept)?;
-        // To the millisecond: the next repair, after one that was killed, may come within the same second.
-        let now = clock::now().strftime("%Y%m%dT%H%M%S%.3fZ");
-        let kept = kept.join(format!("{}-{now}.patch", self.broken.step));
-        // The checkout has them no longer after this.
-        fs::write_new_synced(&kept, patch)?;
-        reach(Checkpoint::EditsKept);
-        git::restore(place)?;
-        reach(Checkpoint::EditsUndone);
-        let restored = format!("as committed; `{}` has the edits", kept.display());
-        Ok(match self.inner.inspect()? {
-            Status::Satisfied { .. } => restored,
-            Status::Missing { .. } => format!("{}, {restored}", self.inner.apply(turn)?),
-        })
-    }
-}
-
-impl Step for Mend<'_> {
-    fn id(&self) -> StepId {
-        self.inner.id()
-    }
-
-    fn needs(&self) -> Vec<StepId> {
-        self.inner.needs()
-    }
-
-    fn inspect(&self) -> Result<Status, InstallError> {
-        let why = self.broken.what.clone();
-        let extent = self.extent();
-        let looked = if let Extent::Part(part) = &extent { part.inspect()? } else { self.inner.inspect()? };
-        let (Status::Satisfied { what } | Status::Missing { what, .. }) = looked;
-        Ok(Status::Missing {
-            what,
-            why: match extent {
-                Extent::AllBecause(reason) => format!("{why}; all of it, because {reason}"),
-                Extent::All | Extent::Part(_) => why,
-            },
-        })
-    }
-
-    fn tie(&self, need: &StepId) -> Tie {
-        self.inner.tie(need)
-    }
-
-    fn begins_after(&self) -> Vec<StepId> {
-        self.inner.begins_after()
-    }
-
-    fn cost(&self) -> Cost {
-        // What was edited in a checkout comes back from its own objects.
-        match (self.broken.cure, self.extent()) {
-            (Cure::Discard, _) if self.is_there() => Cost::NONE,
-            (_, Extent::Part(part)) => part.cost(),
-            _ => self.inner.cost(),
-        }
-    }
-
-    fn missing(&self) -> Result<Vec<Missing>, InstallError> {
-        match (self.broken.cure, self.extent()) {
-            (Cure::Discard, _) if self.is_there() => Ok(vec![]),
-            (_, Extent::Part(part)) => part.missing(),
-            _ => self.inner.missing(),
-        }
-    }
-
-    fn apply(&self, turn: &Turn) -> Result<String, InstallError> {
-        match self.broken.cure {
-            Cure::Rebuild => self.rebuild(turn),
-            Cure::Discard => self.discard(turn),
-            Cure::Setup | Cure::None => self.inner.apply(turn),
         }
     }
 }

@@ -232,6 +232,11 @@ impl Step for Venv<'_> {
         self.lacks_only_python()
     }
 
+    fn obstacle(&self) -> Option<InstallError> {
+        let path = self.site.workspace.venv();
+        receipt::is_foreign(&path).is_ok_and(|it| it).then_some(InstallError::Foreign { path })
+    }
+
     /// uv knows where the packages are; they need neither Python nor the checkouts to be on their way.
     fn begins_after(&self) -> Vec<StepId> {
         vec![]

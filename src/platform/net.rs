@@ -92,6 +92,13 @@ impl NetError {
 }
 
 impl NetError {
+    /// It was given up because too little came, and would be still at it.
+    pub fn is_slow(&self) -> bool {
+        let Self::Broken { source, .. } = self else { return false };
+        let of_http = source.get_ref().and_then(|it| it.downcast_ref::<reqwest::Error>());
+        source.kind() == io::ErrorKind::TimedOut || of_http.is_some_and(reqwest::Error::is_timeout)
+    }
+
     /// Not even a connection was made: the name is unknown, or nobody listens there.
     pub fn is_unconnected(&self) -> bool {
         matches!(self, Self::Unreachable { source, .. } if source.is_connect())

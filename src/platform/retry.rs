@@ -10,6 +10,10 @@ use super::{net::NetError, patience::Patience};
 /// Tries in all, the first included.
 const TRIES: u32 = 5;
 
+/// Where something has come already: the network is gone for a while, and comes back. With the usual pauses that is up to
+/// a minute and a half.
+const TRIES_ON_THE_WAY: u32 = 9;
+
 /// Tries where nobody answers and there is another way to the same thing.
 const TRIES_WITH_ANOTHER_WAY: u32 = 2;
 
@@ -20,6 +24,7 @@ const TOO_LONG: Duration = Duration::from_mins(10);
 #[derive(Clone, Debug)]
 pub struct Retries {
     failed: u32,
+    tries: u32,
     another_way: bool,
     patience: Patience,
     random: Random,
@@ -28,7 +33,7 @@ pub struct Retries {
 impl Retries {
     /// With `another_way` to the same thing, a server that cannot be connected to is not waited for.
     pub fn new(another_way: bool, patience: Patience) -> Self {
-        Self { failed: 0, another_way, patience, random: Random::new() }
+        Self { failed: 0, tries: TRIES, another_way, patience, random: Random::new() }
     }
 
     /// The pause before the next try; `None` if that would not help, or was tried often enough.
@@ -37,7 +42,8 @@ impl Retries {
     /// thrown out together must not come back together.
     pub fn after(&mut self, error: &NetError) -> Option<Duration> {
         self.failed += 1;
-        let tries = if self.another_way && error.is_unconnected() { TRIES_WITH_ANOTHER_WAY } else { TRIES };
+        let tries =
+            if self.another_way && error.is_unconnected() { TRIES_WITH_ANOTHER_WAY } else { self.tries };
         if !error.may_pass() || self.failed >= tries {
             return None;
         }
@@ -50,7 +56,7 @@ impl Retries {
 
     /// It moved forward: that may be cut off as often as it likes.
     pub const fn start_over(&mut self) {
-        self.failed = 0;
+        (self.failed, self.tries) = (0, TRIES_ON_THE_WAY);
     }
 }
 

@@ -80,9 +80,10 @@ impl Report for FarmError {
                 Some(format!("move `{}` elsewhere, then run `dpgui setup` again", path.display()))
             }
             Self::NotCloned { .. } => Some("run `dpgui setup` without `--only` and `--skip`".to_owned()),
-            Self::NoTarget { repository, .. } => {
-                Some(format!("the commit of `{repository}` does not fit this dpgui: pin the one it knows"))
-            }
+            Self::NoTarget { repository, .. } => Some(format!(
+                "`dpgui setup --repair` brings back what was deleted from `vendor/{repository}`; if nothing was, its \
+                     commit does not fit this dpgui: pin the one it knows"
+            )),
             Self::Fs(cause) => cause.hint(),
         }
     }

@@ -62,12 +62,35 @@ pub struct Key(String);
 
 /// The Python packages of one environment.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[serde(try_from = "WrittenEnvironment")]
 pub struct Environment {
     /// Of everything that decides on the packages: the requirements, torch's versions, Python, the architecture.
     pub made_from: Sha256,
-    #[serde(rename = "requirements")]
     pub packages: Packages,
+}
+
+/// An [`Environment`] as it stands in the file.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct WrittenEnvironment {
+    made_from: Sha256,
+    /// [`Packages::digest`]: a line that a merge has lost would be missed by nobody else.
+    digest: Option<Sha256>,
+    requirements: Packages,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("lines of these requirements are missing or were changed: their digest is another one")]
+struct OtherPackages;
+
+impl TryFrom<WrittenEnvironment> for Environment {
+    type Error = OtherPackages;
+
+    fn try_from(written: WrittenEnvironment) -> Result<Self, OtherPackages> {
+        let WrittenEnvironment { made_from, digest, requirements: packages } = written;
+        let is_whole = digest.is_none_or(|it| it == packages.digest());
+        is_whole.then_some(Self { made_from, packages }).ok_or(OtherPackages)
+    }
 }
 
 /// One line each, in pip's hashed requirements format, with the file's name and bytes in a comment.
@@ -164,7 +187,9 @@ impl fmt::Display for LockFile {
         }
         for (key, environment) in &self.python {
             let (name, made_from) = (quoted(&key.0), environment.made_from);
-            write!(f, "\n[python.{name}]\nmade-from = \"{made_from}\"\nrequirements = '''\n")?;
+            let digest = environment.packages.digest();
+            write!(f, "\n[python.{name}]\nmade-from = \"{made_from}\"\ndigest = \"{digest}\"\n")?;
+            f.write_str("requirements = '''\n")?;
             for package in &environment.packages.0 {
                 writeln!(f, "{package}")?;
             }
@@ -192,6 +217,11 @@ impl Packages {
     pub fn sorted(mut packages: Vec<Package>) -> Self {
         packages.sort_by(|a, b| (&a.name, &a.version).cmp(&(&b.name, &b.version)));
         Self(packages)
+    }
+
+    /// Of which files they are, wherever those come from.
+    pub fn digest(&self) -> Sha256 {
+        Sha256::of(Self::requirements(&self.0))
     }
 
     /// Bytes to fetch where nothing is there yet, as far as they are known.

@@ -195,6 +195,19 @@ fn a_body_that_falls_silent_or_trickles_is_given_up_and_resumed() {
     check_stall(Trickle(100, Duration::from_millis(20)), slow);
 }
 
+#[test]
+fn a_place_that_always_trickles_is_given_up_for_good() {
+    let mut world = World::new();
+    let limit = Duration::from_millis(300);
+    world.patience = Patience { idle: limit, slow: limit, slowest: 10_000, ..hurried() };
+    world.server.always(Trickle(100, Duration::from_millis(20)));
+    let error = Error::from(world.fetch(None, &["/file"]).expect_err("it would take for ever"));
+    assert_eq!(error.kind().exit_code(), 3, "{error}");
+    assert_eq!(world.server.requests().len(), 5);
+    world.server.always(None);
+    world.assert_whole(&world.fetch(None, &["/file"]).expect("it is quick again"));
+}
+
 /// Every request goes wrong; exit code and words, how many requests, and whether something is kept for later.
 #[track_caller]
 fn check_failure(

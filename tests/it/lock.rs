@@ -1,8 +1,11 @@
 //! `dpgui.lock`: written by a setup, followed by the next one, and the same environment from it everywhere.
 
-use std::fs;
+use std::{fs, path::Path};
 
-use crate::support::{sandbox::Sandbox, small_world::SmallWorld};
+use crate::{
+    setup_whole::python,
+    support::{sandbox::Sandbox, small_world::SmallWorld},
+};
 
 fn lock_of(sandbox: &Sandbox) -> String {
     fs::read_to_string(sandbox.path("w/dpgui.lock")).expect("written")
@@ -31,6 +34,47 @@ fn a_setup_writes_a_lock_and_another_machine_with_it_gets_the_same_files() {
     assert!(!said.stderr.contains("resolving"), "{said}");
     assert_eq!(lock_of(&second), lock);
     assert_eq!(manifest_of(&second), manifest_of(&first));
+}
+
+#[test]
+fn a_line_that_a_merge_has_lost_is_missed() {
+    let world = SmallWorld::start();
+    let sandbox = world.sandbox();
+    sandbox.dpgui(&["setup"]).ok();
+    let whole = lock_of(&sandbox);
+    let lost: String = whole.split_inclusive('\n').filter(|it| !it.starts_with("toml==")).collect();
+    assert_ne!(lost, whole);
+    sandbox.write("w/dpgui.lock", &lost);
+    for args in [&["lock", "--check"][..], &["setup", "--locked"], &["setup", "--frozen"], &["setup"]] {
+        let said = sandbox.dpgui(args);
+        assert_eq!(said.code, Some(2), "{said}");
+        assert!(said.stderr.contains("lines of these requirements are missing or were changed"), "{said}");
+        assert!(said.stderr.contains("back from git, or remove it"), "{said}");
+    }
+    sandbox.write("w/dpgui.lock", &whole);
+    sandbox.dpgui(&["lock", "--check"]).ok();
+}
+
+#[test]
+fn a_python_of_the_system_is_not_what_is_locked() {
+    let world = SmallWorld::start();
+    let mut sandbox = world.sandbox();
+    sandbox.dpgui(&["setup"]).ok();
+    // The machine has one that would do.
+    let python = python();
+    let folders = [python.parent().expect("a folder"), Path::new("/usr/bin"), Path::new("/bin")];
+    sandbox.env("PATH", std::env::join_paths(folders).expect("joined"));
+    let place = world.files.url("/no-such-python.tar.gz");
+    let settings = world.settings().split_inclusive('\n').skip(1).collect::<String>();
+    sandbox.write("w/dpgui.toml", format!("{settings}[sources.python]\nplaces = [\"{place}\"]\n"));
+    let said = sandbox.dpgui(&["setup", "--only", "python", "--frozen"]);
+    assert_eq!(said.code, Some(3), "{said}");
+    assert!(said.stderr.contains("answered 404 Not Found"), "{said}");
+    let said = sandbox.dpgui(&["setup", "--only", "python", "--frozen", "--offline"]);
+    assert_eq!(said.code, Some(7), "{said}");
+    assert!(said.stderr.contains("Missing python"), "{said}");
+    let said = sandbox.dpgui(&["setup", "--only", "python"]).ok();
+    assert!(said.stderr.contains("taking Python"), "{said}");
 }
 
 #[test]

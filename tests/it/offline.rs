@@ -103,6 +103,14 @@ fn a_bundle_carries_a_whole_setup_to_a_machine_without_a_network() {
     same("w/venv/.dpgui-manifest");
     offline.dpgui(&["setup", "--offline"]).ok();
 
+    // One that declares nothing of this: the lock that comes with it says what is in it.
+    let bare = world.sandbox();
+    bare.write("w/dpgui.toml", world.settings().lines().next().expect("the Python"));
+    let said = bare.dpgui(&["setup", "--torch", "cpu", "--bundle", &file]).ok();
+    assert!(said.stderr.contains("Done node: Node 22.12.0"), "{said}");
+    let manifest = |sandbox: &Sandbox| fs::read(sandbox.path("w/venv/.dpgui-manifest")).expect("there");
+    assert!(manifest(&bare) == manifest(&online));
+
     let content = fs::read(&bundle).expect("there");
     let other = world.sandbox();
     let check = |content: &[u8], expected: &str| {

@@ -130,13 +130,20 @@ fn an_edited_checkout_is_left_alone_until_told_otherwise_and_its_edits_are_kept(
     assert_eq!(said.code, Some(1), "{said}");
     let edited = "Edited diffusion-pipe: `models/base.py` is changed, `train.py` is changed\n";
     assert!(said.stderr.contains(edited), "{said}");
-    assert!(said.stderr.contains("Edited ComfyUI: `comfy/model_management.py` is missing\n"), "{said}");
+    // What is only gone is no edit that could be lost.
+    assert!(said.stderr.contains("Damaged ComfyUI: `comfy/model_management.py` is missing\n"), "{said}");
+    assert!(said.stderr.contains("Done ComfyUI: as committed"), "{said}");
+    assert!(sandbox.path("w/vendor/ComfyUI/comfy/model_management.py").exists());
     assert!(said.stderr.contains("`vendor/diffusion-pipe` is left as you edited it"), "{said}");
     assert_eq!(fs::read_to_string(trainer.join("train.py")).expect("there"), "print('mine')\n");
 
+    fs::write(sandbox.path("w/vendor/ComfyUI/comfy/model_management.py"), "mine").expect("written");
     let said = sandbox.dpgui(&["setup", "--repair", "--discard"]).ok();
     assert_eq!(say(&trainer, &["status", "--porcelain"]), "?? untracked.py", "{said}");
-    assert!(sandbox.path("w/vendor/ComfyUI/comfy/model_management.py").exists());
+    assert_ne!(
+        fs::read_to_string(sandbox.path("w/vendor/ComfyUI/comfy/model_management.py")).expect("there"),
+        "mine"
+    );
     let kept = fs::read_dir(sandbox.path("w/.dpgui/discarded")).expect("kept").flatten();
     let mut kept: Vec<PathBuf> = kept.map(|it| it.path()).collect();
     kept.sort();
@@ -303,14 +310,59 @@ fn a_link_of_the_users_in_the_farm_is_left_and_the_advice_is_what_helps() {
     let checks = sandbox.dpgui(&["doctor", "--json"]).events();
     let farm = checks.iter().find(|it| it["id"] == "setup" && it["subject"] == "farm").expect("a check");
     assert_eq!((&farm["verdict"], &farm["advice"]), (&"warning".into(), &advice.as_str().into()));
-    for args in [&["setup"][..], &["setup", "--repair"]] {
-        let said = sandbox.dpgui(args);
-        assert_eq!(said.code, Some(2), "{said}");
-        assert!(said.stderr.contains(&format!("hint: {advice}")), "{said}");
-    }
+    let said = sandbox.dpgui(&["setup"]);
+    assert_eq!(said.code, Some(2), "{said}");
+    assert!(said.stderr.contains(&format!("hint: {advice}")), "{said}");
+    // What can be mended is, and nobody promises the other.
+    fs::remove_file(sandbox.path("w/tools/node/bin/node")).expect("removed");
+    let said = sandbox.dpgui(&["setup", "--verify"]);
+    assert!(
+        said.stderr.contains("2 of 6 parts are not as they should be; `dpgui setup --repair` mends 1"),
+        "{said}"
+    );
+    let said = sandbox.dpgui(&["setup", "--repair"]);
+    assert_eq!(said.code, Some(1), "{said}");
+    assert!(said.stderr.contains(&format!("farm is left: {advice}")), "{said}");
+    assert!(sandbox.path("w/tools/node/bin/node").exists());
     fs::rename(&link, sandbox.path("w/mine")).expect("moved");
     sandbox.dpgui(&["setup"]).ok();
     assert_eq!(fs::read_link(&link).expect("a link"), PathBuf::from("../ComfyUI/comfy"));
+}
+
+#[test]
+fn a_deleted_file_that_the_farm_leads_to_comes_back_with_a_repair_and_every_advice_says_so() {
+    let world = SmallWorld::start();
+    let sandbox = world.sandbox();
+    sandbox.dpgui(&["setup"]).ok();
+    fs::remove_dir_all(sandbox.path("w/vendor/ComfyUI/comfy")).expect("removed");
+    fs::remove_file(sandbox.path("w/tools/node/bin/node")).expect("removed");
+    let said = sandbox.dpgui(&["setup"]);
+    assert_eq!(said.code, Some(1), "{said}");
+    assert!(said.stderr.contains("hint: `dpgui setup --repair` brings back what was deleted"), "{said}");
+    let checks = sandbox.dpgui(&["doctor", "--json"]).events();
+    let checkout =
+        checks.iter().find(|it| it["id"] == "checkout" && it["subject"] == "ComfyUI").expect("a check");
+    let advice = "`dpgui setup --repair` checks out again what is missing";
+    assert_eq!((&checkout["verdict"], &checkout["advice"]), (&"problem".into(), &advice.into()));
+    sandbox.dpgui(&["setup", "--repair"]).ok();
+    sandbox.dpgui(&["setup", "--verify"]).ok();
+    assert!(sandbox.dpgui(&["setup"]).ok().stderr.contains("nothing to do"));
+}
+
+#[test]
+fn an_environment_of_the_users_is_left_and_no_repair_is_promised() {
+    let world = SmallWorld::start();
+    let sandbox = world.sandbox();
+    sandbox.dpgui(&["setup"]).ok();
+    fs::remove_dir_all(sandbox.path("w/venv")).expect("removed");
+    sandbox.write("w/venv/pyvenv.cfg", "home = /usr/bin");
+    let advice = format!("move `{}` elsewhere", sandbox.path("w/venv").display());
+    let said = sandbox.dpgui(&["setup", "--verify"]);
+    assert!(said.stderr.contains(&format!("venv is left: {advice}")), "{said}");
+    assert!(!said.stderr.contains("mends them"), "{said}");
+    let said = sandbox.dpgui(&["setup", "--repair"]);
+    assert_eq!(said.code, Some(1), "{said}");
+    assert_eq!(fs::read_to_string(sandbox.path("w/venv/pyvenv.cfg")).expect("there"), "home = /usr/bin");
 }
 
 #[test]

@@ -67,6 +67,8 @@ struct Verified {
     seconds: f64,
     /// Of all parts together, if all are whole: equal on every machine that has the same.
     digest: Option<Sha256>,
+    /// How many of the damaged `dpgui setup --repair` mends unasked.
+    mendable: usize,
 }
 
 impl Event for Verified {
@@ -81,12 +83,17 @@ impl Event for Verified {
                     text: format!("all {all} parts are whole, looked in {took}{together}"),
                 }
             }
-            damaged => Line {
-                verb: "Verified",
-                text: format!(
-                    "{damaged} of {all} parts are not as they should be; `dpgui setup --repair` mends them"
-                ),
-            },
+            damaged => {
+                let mends = match self.mendable {
+                    0 => "see above what mends them".to_owned(),
+                    some if some == damaged => "`dpgui setup --repair` mends them".to_owned(),
+                    some => format!("`dpgui setup --repair` mends {some} of them, see above for the others"),
+                };
+                Line {
+                    verb: "Verified",
+                    text: format!("{damaged} of {all} parts are not as they should be; {mends}"),
+                }
+            }
         })
     }
 }
@@ -157,6 +164,7 @@ pub(super) fn run(
         .iter()
         .partition(|it| is_to_be_mended(args, it) || (it.cure == Cure::Discard && may_discard(context, it)));
     work.setup.mend(&mended);
+    work.setup.leave(&left);
     work.setup.require_all_here()?;
     let done = work.setup.apply(if_locked, work.choices)?;
     context.output.event(&done);
@@ -177,6 +185,7 @@ pub(super) fn foresee(args: &Args, context: &Context, work: &mut Work<'_>) -> Re
         context.output.warn(why_left(broken));
     }
     work.setup.mend(&mended);
+    work.setup.leave(&left);
     Ok(())
 }
 
@@ -191,10 +200,15 @@ fn tell(context: &Context, findings: &Findings, watch: Stopwatch) -> bool {
     }
     for broken in &findings.broken {
         context.output.event(broken);
+        if !mends_itself(broken) {
+            context.output.warn(why_left(broken));
+        }
     }
+    let mendable = findings.broken.iter().filter(|it| mends_itself(it)).count();
     let (whole, damaged) = (findings.whole.len(), findings.broken.len());
     let digest = (damaged == 0).then(|| Digests::of(&findings.whole).together());
-    context.output.event(&Verified { whole, damaged, seconds: watch.elapsed().as_secs_f64(), digest });
+    let seconds = watch.elapsed().as_secs_f64();
+    context.output.event(&Verified { whole, damaged, seconds, digest, mendable });
     damaged == 0
 }
 
@@ -207,10 +221,14 @@ fn compare(context: &Context, findings: &Findings, there: &Digests) -> bool {
 }
 
 fn is_to_be_mended(args: &Args, broken: &Broken) -> bool {
+    mends_itself(broken) || (broken.cure == Cure::Discard && args.discards(&broken.step))
+}
+
+/// Nothing of the user's is touched by it.
+const fn mends_itself(broken: &Broken) -> bool {
     match broken.cure {
-        Cure::Rebuild | Cure::Setup => true,
-        Cure::Discard => args.discards(&broken.step),
-        Cure::None => false,
+        Cure::Rebuild | Cure::Restore | Cure::Setup => true,
+        Cure::Discard | Cure::Clear | Cure::None => false,
     }
 }
 
@@ -220,13 +238,14 @@ fn may_discard(context: &Context, broken: &Broken) -> bool {
 }
 
 fn why_left(broken: &Broken) -> String {
-    let Broken { step, what, .. } = broken;
+    let Broken { step, what, advice, .. } = broken;
     match broken.cure {
+        Cure::Clear => format!("{step} is left: {}", advice.as_deref().unwrap_or(what)),
         Cure::Discard => format!(
             "`vendor/{step}` is left as you edited it; `dpgui setup --repair --discard {step}` keeps the edits as a \
              patch and undoes them"
         ),
-        Cure::None | Cure::Rebuild | Cure::Setup => {
+        Cure::None | Cure::Rebuild | Cure::Restore | Cure::Setup => {
             format!("{step}: {what}, so making it anew would not help; `dpgui doctor` looks at the machine")
         }
     }

@@ -38,14 +38,11 @@ pub struct Damage {
     pub differences: Vec<Difference>,
     /// How many there are in all.
     pub count: usize,
+    /// It may be the user's own work, which must not be lost unasked.
+    pub is_edit: bool,
 }
 
 impl Damage {
-    /// It may be the user's own work, which must not be lost unasked.
-    pub const fn is_edit(&self) -> bool {
-        matches!(self.step, StepId::Repository(_))
-    }
-
     /// `bin/node is missing, lib/x.js is changed and 3 more`
     pub fn describe(&self) -> String {
         described(&self.differences, self.count)
@@ -91,7 +88,7 @@ pub fn look_at_all(site: &Site, depth: Depth, progress: &Progress) -> Result<Vec
             (Look::Compared { comparison, .. }, None) => comparison.differences,
         };
         let count = differences.len();
-        looked.push(Looked::Damaged(Damage { step, place, differences, count }));
+        looked.push(Looked::Damaged(Damage { step, place, differences, count, is_edit: false }));
     }
     progress.expect_no_bytes();
     for name in site.sources.repositories.keys() {
@@ -147,7 +144,13 @@ fn look_at_checkout(workspace: &Workspace, name: &str) -> Result<Option<Looked>,
     let what = |name: &String| if fs::exists(&place.join(name)) { Wrong::Content } else { Wrong::Missing };
     let differences =
         files.some.iter().map(|name| Difference { path: name.into(), what: what(name) }).collect();
-    Ok(Some(Looked::Damaged(Damage { step, differences, count: files.count, place })))
+    Ok(Some(Looked::Damaged(Damage {
+        step,
+        place,
+        differences,
+        count: files.count,
+        is_edit: !files.are_gone,
+    })))
 }
 
 pub(super) fn checks(scene: &Scene) -> Vec<Check> {
@@ -215,7 +218,7 @@ pub fn lacking(site: &Site, steps: &[StepId]) -> Result<Vec<Damage>, InstallErro
         }
         if let Look::Compared { comparison: Comparison { differences, .. }, .. } = look {
             let count = differences.len();
-            found.push(Damage { step, place, differences, count });
+            found.push(Damage { step, place, differences, count, is_edit: false });
         }
     }
     Ok(found)

@@ -161,6 +161,11 @@ pub(super) fn checkouts(scene: &Scene) -> Vec<Check> {
 
 fn judge_checkout(name: &str, state: Result<State, GitError>) -> Check {
     let check = match state {
+        Ok(State::Edited { files, .. }) if files.are_gone => {
+            let verb = if files.count == 1 { "is" } else { "are" };
+            Check::problem("checkout", format_args!("{files} {verb} missing"))
+                .advise("`dpgui setup --repair` checks out again what is missing")
+        }
         Ok(State::Edited { files, .. }) => {
             let rest = files.count.saturating_sub(files.some.len());
             let some = files.some.join("`, `");

@@ -22,6 +22,9 @@ use super::{InstallError, Listener, Partial, Wanted};
 /// Read at a time, and so the most that is in memory.
 const CHUNK: usize = 1 << 17;
 
+/// So much between two breaks is worth another try, however slowly it came.
+const WORTH_IT: u64 = 1 << 20;
+
 /// Where the bytes come from and who is told.
 pub(super) struct Source<'a> {
     pub(super) http: &'a Http,
@@ -61,7 +64,9 @@ impl Source<'_> {
                 continue;
             }
             let InstallError::Net(error) = error else { return Err(error) };
-            if partial.have() > furthest {
+            let moved = partial.have().saturating_sub(furthest);
+            // One that is cut off may go on as long as it moves. One that trickles would go on for days.
+            if moved >= WORTH_IT || (moved > 0 && !error.is_slow()) {
                 furthest = partial.have();
                 retries.start_over();
             }

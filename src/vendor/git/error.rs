@@ -64,6 +64,8 @@ pub enum GitError {
 pub struct Files {
     pub some: Vec<String>,
     pub count: usize,
+    /// Nothing else is the matter with them than that they are gone: the commit has them still.
+    pub are_gone: bool,
 }
 
 impl GitError {

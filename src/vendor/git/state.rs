@@ -81,12 +81,14 @@ fn at_stake(repository: &Repository, moving: bool) -> Result<Files, git2::Error>
     options.include_untracked(moving).include_ignored(moving).exclude_submodules(true);
     let statuses = repository.statuses(Some(&mut options))?;
     let changed = statuses.iter().filter(|it| it.status() != Status::CURRENT);
-    let changed = changed.map(|it| String::from_utf8_lossy(it.path_bytes()).into_owned());
-    let mut names: Vec<String> = changed.filter(|name| !is_cache(name)).collect();
+    let changed = changed.map(|it| (String::from_utf8_lossy(it.path_bytes()).into_owned(), it.status()));
+    let (mut names, states): (Vec<String>, Vec<Status>) = changed.filter(|(name, _)| !is_cache(name)).unzip();
+    let gone = Status::WT_DELETED | Status::INDEX_DELETED;
+    let are_gone = !moving && states.into_iter().all(|it| gone.contains(it));
     if moving {
         names.extend(filled_submodules(repository)?);
     }
-    Ok(Files { count: names.len(), some: names.into_iter().take(SHOWN).collect() })
+    Ok(Files { count: names.len(), some: names.into_iter().take(SHOWN).collect(), are_gone })
 }
 
 /// dpgui leaves the places of submodules empty; git's status does not look into them.
