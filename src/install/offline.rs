@@ -26,7 +26,7 @@ pub struct Missing {
     pub put: Option<PathBuf>,
     /// Something else is there by its name.
     pub is_another_there: bool,
-    /// How it is made where there is a network, if it is no file that can be fetched.
+    /// The command that gets it where there is a network.
     pub how: Option<String>,
 }
 
@@ -39,7 +39,7 @@ impl Event for Missing {
         let digest = self.digest.as_ref().map(|it| format!("\n{INDENT}{it}")).unwrap_or_default();
         let put = self.put.as_ref().map(|it| format!("\n{INDENT}to `{}`", it.display())).unwrap_or_default();
         let another = if self.is_another_there { ", where something else is that has its name" } else { "" };
-        let how = self.how.as_ref().map(|it| format!("\n{INDENT}made by `{it}`")).unwrap_or_default();
+        let how = self.how.as_ref().map(|it| format!("\n{INDENT}got by `{it}`")).unwrap_or_default();
         let text = format!("{}: {}{size}{digest}{put}{another}{how}", self.step, self.name);
         Some(Line { verb: "Missing", text })
     }

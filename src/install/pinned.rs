@@ -10,6 +10,7 @@ use crate::{
         digest::Sha256,
         fs,
         place::Place,
+        process::as_typed,
     },
     vendor::sources::{Archive, Wheel},
 };
@@ -96,7 +97,7 @@ impl<'a> Pinned<'a> {
             digest: Some(self.sha256.to_string()),
             put: Some(cache.file(self.sha256)),
             is_another_there: there == There::Another,
-            how: None,
+            how: self.places.first().map(|it| as_typed(["curl", "-LO", &it.to_string()])),
         }))
     }
 

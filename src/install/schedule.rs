@@ -34,8 +34,9 @@ pub enum Change {
 impl Event for Change {
     fn line(&self) -> Option<Line> {
         Some(match self {
-            Self::StepFailed { step, message } => {
-                Line { verb: "Failed", text: format!("{step}: {message}; what is under way is ended") }
+            // Why is the last word of the whole setup.
+            Self::StepFailed { step, .. } => {
+                Line { verb: "Failed", text: format!("{step}; what is under way is ended") }
             }
             Self::StepStarted { step, why } => Line { verb: "Starting", text: format!("{step} ({why})") },
             Self::StepDone { step, what, seconds } => {

@@ -182,16 +182,18 @@ impl Venv<'_> {
                 digest: Some(it.sha256.to_string()),
                 put: Some(cache.file(it.sha256)),
                 is_another_there: there == There::Another,
-                how: None,
+                how: Some(format!("pip download --no-deps {}=={}", it.name, it.version)),
             })),
             Err(error) => Some(Err(error)),
         };
         packages.0.iter().filter_map(look).collect()
     }
 
-    fn bytes_to_fetch(&self, packages: &Packages) -> u64 {
+    /// Not every index says how much a file is.
+    fn cost_of(&self, packages: &Packages) -> Cost {
         let bytes = |it: &Package| Some(it.size?.saturating_sub(self.site.cache.bytes_of(it.sha256)));
-        packages.0.iter().filter_map(bytes).sum()
+        let bytes: Option<u64> = packages.0.iter().map(bytes).sum();
+        Cost { bytes, disk: bytes.map(|_| unpacked(packages)) }
     }
 
     /// The environment is there, and what it links to is not.
@@ -281,7 +283,7 @@ impl Step for Venv<'_> {
         let Some(answer) = answer else {
             return Cost { bytes: None, disk: Some(disk_need(self.profile)) };
         };
-        Cost { bytes: Some(self.bytes_to_fetch(&answer.packages)), disk: Some(unpacked(&answer.packages)) }
+        self.cost_of(&answer.packages)
     }
 
     fn missing(&self) -> Result<Vec<Missing>, InstallError> {

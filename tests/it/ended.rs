@@ -34,7 +34,11 @@ fn a_build_is_ended_with_its_compiler_when_another_step_fails() {
     world.files.always(Fault::GoneAfter(note.clone()));
     let said = sandbox.dpgui(&["setup"]);
     assert_eq!(said.code, Some(3), "{said}");
-    assert!(said.stderr.contains("Failed node: ") && !said.stderr.contains("Failed venv"), "{said}");
+    assert!(
+        said.stderr.contains("Failed node; what is under way is ended")
+            && !said.stderr.contains("Failed venv"),
+        "{said}"
+    );
     let compiler = fs::read_to_string(&note).expect("the build had begun");
     until("the compiler has ended", || (!Path::new("/proc").join(&compiler).exists()).then_some(()));
 

@@ -75,7 +75,7 @@ fn without_a_lock_for_it_nothing_can_be_made_offline_and_that_is_said() {
         said.stderr.contains("Missing lock: the packages for these sources, locked by `dpgui lock`"),
         "{said}"
     );
-    assert!(said.stderr.contains("made by `git clone --bare http"), "{said}");
+    assert!(said.stderr.contains("got by `git clone --bare http"), "{said}");
     assert!(said.stderr.contains("error: offline, and 5 things are missing that a setup needs"), "{said}");
     assert!(said.stderr.contains("hint: put them where it says"), "{said}");
 }

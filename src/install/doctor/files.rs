@@ -183,7 +183,7 @@ fn judge(look: &Look, depth: Depth) -> Option<Check> {
             Check::problem(id, "the list of its files is damaged, so they cannot be checked").advise(repair)
         }
         Look::Compared { files, comparison: Comparison { differences, extra } } if differences.is_empty() => {
-            let more = if *extra == 0 { String::new() } else { format!(", and {extra} that you added") };
+            let more = added(extra);
             Check::ok(
                 id,
                 match depth {
@@ -230,8 +230,28 @@ fn can_be_rebuilt(look: &Look) -> bool {
         Look::NotOurs | Look::Unlisted | Look::ListLost => false,
         Look::Compared { comparison: Comparison { differences, extra }, .. } => {
             let is_lost = |it: &Difference| it.what == Wrong::Missing;
-            *extra == 0 && !differences.is_empty() && differences.iter().all(is_lost) && !by_pip(differences)
+            extra.is_empty()
+                && !differences.is_empty()
+                && differences.iter().all(is_lost)
+                && !by_pip(differences)
         }
+    }
+}
+
+/// How many files the user added, and which of them change every Python that starts.
+fn added(extra: &[PathBuf]) -> String {
+    // See "site - Site-specific configuration hook" in Python's documentation.
+    let runs = |it: &&PathBuf| {
+        let name = it.file_name().unwrap_or_default().to_string_lossy();
+        let is_among_packages = it.parent().and_then(Path::file_name).is_some_and(|it| it == "site-packages");
+        is_among_packages
+            && (name.ends_with(".pth") || ["sitecustomize.py", "usercustomize.py"].contains(&&*name))
+    };
+    let run: Vec<String> = extra.iter().filter(runs).map(|it| format!("`{}`", it.display())).collect();
+    match (extra.len(), run.join(", ")) {
+        (0, _) => String::new(),
+        (count, run) if run.is_empty() => format!(", and {count} that you added"),
+        (count, run) => format!(", and {count} that you added; every Python that starts here runs {run}"),
     }
 }
 
@@ -259,22 +279,28 @@ mod tests {
 
     #[test]
     fn files_are_judged_by_what_became_of_them() {
-        let check = |found: &[(&str, Wrong)], extra, depth, expected: &str| {
+        let check = |found: &[(&str, Wrong)], extra: &[&str], depth, expected: &str| {
+            let extra = extra.iter().map(PathBuf::from).collect();
             let comparison = Comparison { differences: differences(found), extra };
             let judged = judge(&Look::Compared { files: 7, comparison }, depth).expect("a check");
             assert_eq!(told(&judged), expected);
         };
-        check(&[], 0, Depth::Fast, "ok files: 7 are there");
+        check(&[], &[], Depth::Fast, "ok files: 7 are there");
         check(
             &[],
-            2,
+            &["lib/mine.pth", "lib/python3.12/site-packages/mine.py"],
             Depth::Full,
             "ok files: 7 are as they were installed, to the last byte, and 2 that you added",
         );
+        let hook = "lib/python3.12/site-packages/sitecustomize.py";
+        let told = format!(
+            "ok files: 7 are there, and 1 that you added; every Python that starts here runs `{hook}`"
+        );
+        check(&[], &[hook], Depth::Fast, &told);
         let repair = "`dpgui setup --repair` makes it anew";
         check(
             &[("bin/node", Wrong::Missing), ("a", Wrong::Size), ("b", Wrong::Target), ("c", Wrong::Kind)],
-            0,
+            &[],
             Depth::Fast,
             &format!(
                 "problem files: `bin/node` is missing, `a` is changed, `b` is a link that leads elsewhere and 1 more -> {repair}"
@@ -282,7 +308,7 @@ mod tests {
         );
         check(
             &[("lib/numpy/x.py", Wrong::Size), ("lib/numpy-2.0.dist-info/RECORD", Wrong::Missing)],
-            0,
+            &[],
             Depth::Fast,
             &format!(
                 "warning files: `lib/numpy/x.py` is changed, `lib/numpy-2.0.dist-info/RECORD` is missing; \
@@ -291,7 +317,7 @@ mod tests {
         );
         check(
             &[("data/RECORD", Wrong::Missing)],
-            0,
+            &[],
             Depth::Fast,
             &format!("problem files: `data/RECORD` is missing -> {repair}"),
         );

@@ -110,7 +110,8 @@ fn interpreter(workspace: &Workspace) -> Check {
     }
     let lost = fs::link_target(&python).map_or(String::new(), |it| format!(", a link to `{}`", it.display()));
     Check::problem("interpreter", format_args!("`{}`{lost} leads nowhere", python.display()))
-        .advise("run `dpgui setup`, which brings its Python back or makes it anew")
+        .advise("run `dpgui setup`, which brings its Python back or makes it anew; `dpgui doctor --fix` does it too")
+        .mended_by(Fix::SetUp)
 }
 
 /// Receipts that nobody can read: what they vouch for counts as not there.

@@ -57,7 +57,7 @@ pub struct Comparison {
     /// Sorted by path; none of them: whole.
     pub differences: Vec<Difference>,
     /// Files that the manifest does not know. They are no damage: people add some.
-    pub extra: u64,
+    pub extra: Vec<PathBuf>,
 }
 
 impl fmt::Display for Wrong {
@@ -90,11 +90,12 @@ impl Manifest {
         Comparison { differences, extra: self.extra(dir) }
     }
 
-    fn extra(&self, dir: &Path) -> u64 {
+    fn extra(&self, dir: &Path) -> Vec<PathBuf> {
         let known: HashSet<&Path> = self.entries.iter().map(|(path, _)| path.as_path()).collect();
         // What cannot be listed cannot be counted; that its files are unreadable is among the differences.
         let found = tree::walk(dir, &is_left_out).unwrap_or_default();
-        found.iter().filter(|it| !it.is_dir && !known.contains(it.path.as_path())).count() as u64
+        let added = found.into_iter().filter(|it| !it.is_dir && !known.contains(it.path.as_path()));
+        added.map(|it| it.path).collect()
     }
 }
 
@@ -166,7 +167,7 @@ mod tests {
         fs::create_dir_all(&at("empty")).expect("created");
         fs::symlink(Path::new("right"), &at("link")).expect("linked");
         let manifest = Manifest::of_tree(root, &Known::default()).expect("told");
-        let whole = Comparison { differences: vec![], extra: 0 };
+        let whole = Comparison { differences: vec![], extra: vec![] };
         assert_eq!(manifest.check(root, Depth::Fast, &|_| ()), whole);
         let bytes = AtomicU64::new(0);
         let read = |count| _ = bytes.fetch_max(count, Ordering::Relaxed);
@@ -185,7 +186,7 @@ mod tests {
         write("__pycache__/added.pyc", "");
         let found = |depth| -> Vec<(String, Wrong)> {
             let comparison = manifest.check(root, depth, &|_| ());
-            assert_eq!(comparison.extra, 1);
+            assert_eq!(comparison.extra, [PathBuf::from("dir/added")]);
             let differences = comparison.differences.into_iter();
             differences.map(|it| (it.path.display().to_string(), it.what)).collect()
         };

@@ -26,7 +26,7 @@ use super::{
         receipt::{self, Filled, Receipt},
         step::{Step, Turn},
     },
-    Venv, notes, unpacked,
+    Venv, notes,
     wheelhouse::Wheelhouse,
 };
 
@@ -159,12 +159,7 @@ impl Step for Part<'_> {
     }
 
     fn cost(&self) -> Cost {
-        // Not every index says how much a file is.
-        if self.packages.0.iter().any(|it| it.size.is_none()) {
-            return Cost::default();
-        }
-        let (bytes, disk) = (self.venv.bytes_to_fetch(&self.packages), unpacked(&self.packages));
-        Cost { bytes: Some(bytes), disk: Some(disk) }
+        self.venv.cost_of(&self.packages)
     }
 
     fn missing(&self) -> Result<Vec<Missing>, InstallError> {
