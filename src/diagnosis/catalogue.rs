@@ -77,14 +77,20 @@ pub(super) enum Word {
     },
     Traceback,
     Step,
+    /// What many programs begin their last line with.
+    Complaint,
     /// The trainer's own word that it is done.
     Done,
 }
 
 /// Words that are looked for beside those of the patterns.
-const OTHER_WORDS: [(&str, Word); 4] = [
+const OTHER_WORDS: [(&str, Word); 8] = [
     ("Traceback (most recent call last)", Word::Traceback),
     ("steps: ", Word::Step),
+    ("error: ", Word::Complaint),
+    ("Error: ", Word::Complaint),
+    ("ERROR: ", Word::Complaint),
+    ("fatal: ", Word::Complaint),
     ("TRAINING COMPLETE!", Word::Done),
     ("Manually quitting", Word::Done),
 ];

@@ -24,6 +24,8 @@ pub struct Diagnoser<'a> {
     reading: BTreeMap<Option<u32>, Traceback>,
     /// The ends of the tracebacks that no pattern explains: the last one of each rank.
     pub(super) raised: BTreeMap<Option<u32>, Sight>,
+    /// Lines that begin as complaints do and that no pattern explains: the last one of each rank.
+    pub(super) complaints: BTreeMap<Option<u32>, Sight>,
     /// Things noticed so far: the clock of this log.
     noticed: u64,
     /// Training steps so far.
@@ -77,6 +79,7 @@ impl<'a> Diagnoser<'a> {
             sights: BTreeMap::new(),
             reading: BTreeMap::new(),
             raised: BTreeMap::new(),
+            complaints: BTreeMap::new(),
             noticed: 0,
             steps: 0,
             done: false,
@@ -166,7 +169,7 @@ impl<'a> Diagnoser<'a> {
     fn look(&mut self, words: &[Word], parts: [&[u8]; 2], rank: Option<u32>, offset: u64) {
         self.noticed += 1;
         let texts = parts.map(<[u8]>::trim_ascii);
-        let mut known = false;
+        let (mut known, mut complains) = (false, false);
         for word in words {
             match *word {
                 Word::Pattern { cause, pattern } => {
@@ -187,8 +190,13 @@ impl<'a> Diagnoser<'a> {
                     let has_step = |text: &&[u8]| memchr::memmem::find(text, b" iter time (s): ").is_some();
                     self.steps += u64::from(parts.iter().any(has_step));
                 }
+                Word::Complaint => complains = is_complaint(texts[0]),
                 Word::Done => self.done = true,
             }
+        }
+        if complains && !known && !self.reading.contains_key(&rank) && self.complaints.len() < MOST_RANKS {
+            let sight = self.sight(offset, texts[0]);
+            self.complaints.insert(rank, sight);
         }
         let read = self.reading.get_mut(&rank).map(|it| it.read(parts[0]));
         match read {
@@ -213,6 +221,13 @@ impl<'a> Diagnoser<'a> {
     fn sight(&self, offset: u64, text: &[u8]) -> Sight {
         Sight { offset, text: line::quote(text), at: self.noticed, steps: self.steps }
     }
+}
+
+/// `error: no such file`, and not a line that has this in the middle.
+fn is_complaint(line: &[u8]) -> bool {
+    [&b"error: "[..], b"fatal: "]
+        .iter()
+        .any(|it| line.get(..it.len()).is_some_and(|start| start.eq_ignore_ascii_case(it)))
 }
 
 impl Stream {

@@ -1,5 +1,7 @@
 //! What was seen and counted, weighed: the one cause, and what shows it.
 
+use std::collections::BTreeMap;
+
 use super::{
     Diagnoser, Diagnosis, Evidence, Node, Numbers, UNKNOWN, Way,
     catalogue::{Cause, Kind},
@@ -17,6 +19,10 @@ const EXITED_EARLY: &str = "exited_early";
 
 /// The cause that ranks without their launcher show.
 const LAUNCHER_KILLED: &str = "launcher_killed";
+
+/// What a rank said of whose cause nothing is known.
+const TRACEBACK: &str = "the last traceback ends with";
+const COMPLAINT: &str = "the trainer says";
 
 /// Said where something else than the kernel must have killed a process.
 const NO_OOM: &str = "the kernel killed no process for lack of memory while it ran (`oom_kill` did not rise)";
@@ -54,8 +60,8 @@ impl Diagnoser<'_> {
         if let Some(cause) = self.catalogue.find(LAUNCHER_KILLED).filter(|_| numbers.launcher_lost) {
             return Some(told(cause, self.lines(|_| true), numbers));
         }
-        if let Some((rank, sight)) = self.last_raised() {
-            return Some(self.unknown(Some((rank, sight)), numbers));
+        if let Some(raised) = self.last_raised() {
+            return Some(self.unknown(Some((TRACEBACK, raised)), numbers));
         }
         if let Some((cause, rank, sight)) = self.earliest(Kind::Secondary) {
             return Some(self.seen(cause, rank, sight, numbers));
@@ -67,7 +73,10 @@ impl Diagnoser<'_> {
         match self.catalogue.find(EXITED_EARLY).filter(|_| end.starts_with("exit code 0")) {
             Some(cause) if numbers.ended_early => Some(told(cause, self.lines(|_| true), numbers)),
             Some(_) => None,
-            None => Some(self.unknown(None, numbers)),
+            None => {
+                let said = earliest_of(&self.complaints, |it| self.ended_by(it));
+                Some(self.unknown(said.map(|it| (COMPLAINT, it)), numbers))
+            }
         }
     }
 
@@ -78,7 +87,7 @@ impl Diagnoser<'_> {
         if node.way == Way::Failed {
             let by_text = match (self.earliest(Kind::Primary), self.last_raised()) {
                 (Some((cause, rank, sight)), _) => Some(told(cause, [line(rank, sight)], numbers)),
-                (None, Some(raised)) => Some(self.unknown(Some(raised), numbers)),
+                (None, Some(raised)) => Some(self.unknown(Some((TRACEBACK, raised)), numbers)),
                 (None, None) => None,
             };
             if let Some(mut diagnosis) = by_text {
@@ -139,8 +148,7 @@ impl Diagnoser<'_> {
 
     /// The traceback that no pattern explains, of the rank that was the first to have one.
     fn last_raised(&self) -> Option<(Rank, &Sight)> {
-        let fatal = self.raised.iter().filter(|(_, sight)| self.ended_by(sight));
-        fatal.min_by_key(|(_, sight)| sight.at).map(|(rank, sight)| (*rank, sight))
+        earliest_of(&self.raised, |it| self.ended_by(it))
     }
 
     const fn ended_by(&self, sight: &Sight) -> bool {
@@ -155,16 +163,17 @@ impl Diagnoser<'_> {
         seen.into_iter().map(|(rank, sight)| line(rank, sight)).collect()
     }
 
-    fn unknown(&self, raised: Option<(Rank, &Sight)>, numbers: &Numbers) -> Diagnosis {
-        let cause = match raised {
-            Some((_, sight)) => format!("unknown to dpgui; the last traceback ends with `{}`", sight.text),
+    /// `said` is what it was that a rank said.
+    fn unknown(&self, said: Option<(&str, (Rank, &Sight))>, numbers: &Numbers) -> Diagnosis {
+        let cause = match said {
+            Some((what, (_, sight))) => format!("unknown to dpgui; {what} `{}`", sight.text),
             None => "unknown to dpgui; nothing in the log says why".to_owned(),
         };
         let advice = [
             "read the lines before the end of the log: `dpgui logs -n 200`",
             "make a report for an issue, without secrets: `dpgui report`",
         ];
-        let lines = raised.map(|(rank, sight)| line(rank, sight)).into_iter().chain(self.lines(|_| true));
+        let lines = said.map(|(_, (rank, sight))| line(rank, sight)).into_iter().chain(self.lines(|_| true));
         Diagnosis {
             id: UNKNOWN.into(),
             cause: cause.into(),
@@ -173,6 +182,12 @@ impl Diagnoser<'_> {
             evidence: shown(lines, numbers),
         }
     }
+}
+
+/// Of the ranks that said something like this, the first one's, as far as it counts.
+fn earliest_of(said: &BTreeMap<Rank, Sight>, counts: impl Fn(&Sight) -> bool) -> Option<(Rank, &Sight)> {
+    let counting = said.iter().filter(|(_, sight)| counts(sight));
+    counting.min_by_key(|(_, sight)| sight.at).map(|(rank, sight)| (*rank, sight))
 }
 
 fn told(cause: &Cause, evidence: impl IntoIterator<Item = Evidence>, numbers: &Numbers) -> Diagnosis {

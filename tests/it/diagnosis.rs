@@ -284,6 +284,31 @@ fn numbers_come_before_text() {
 }
 
 #[test]
+fn what_nothing_explains_is_told_in_the_trainers_own_last_words() {
+    let ended = Numbers { exit: Some(Exit::Code(1)), ..Numbers::default() };
+    let cause = |log: &str| of_reader(log.as_bytes(), 0, &ended).expect("read").expect("it failed");
+    let own = "error: /w/long.toml: unknown key `eval_every_n_epochs`; known are epochs";
+    for log in [
+        format!("{own}\n"),
+        format!("[rank0]: {own}\n[rank1]: ERROR: the other one is gone\n"),
+        format!("warning: no error: none\n{own}"),
+    ] {
+        let found = cause(&log);
+        assert_eq!(
+            (&*found.id, &*found.cause),
+            (UNKNOWN, &*format!("unknown to dpgui; the trainer says `{own}`"))
+        );
+        assert!(matches!(&found.evidence[0], Evidence::Line { text, .. } if text == own), "{found:?}");
+    }
+    let raised = cause(&format!("{own}\nTraceback (most recent call last):\n  File \"a\"\nOddError: x\n"));
+    assert!(raised.cause.contains("OddError: x"), "a traceback says more: {raised}");
+    // What was followed by training did not end it.
+    let survived =
+        cause(&format!("{own}\n{}", "steps: 1 loss: 0.1 iter time (s): 1.0 samples/sec: 1\n".repeat(9)));
+    assert!(survived.cause.contains("nothing in the log says why"), "{survived}");
+}
+
+#[test]
 fn what_each_process_printed_may_come_by_itself_and_in_pieces() {
     let log =
         b"Traceback (most recent call last):\n  File \"a\"\ntorch.OutOfMemoryError: CUDA out of memory.\n";
