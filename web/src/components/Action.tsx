@@ -18,6 +18,7 @@ export function Action({ children, act, not, title, className = "" }: Props) {
   const press = async () => {
     if (not || busy) return;
     setBusy(true);
+    tell.begin();
     try {
       await act();
     } catch (error) {

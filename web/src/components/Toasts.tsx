@@ -6,9 +6,16 @@ import { Icon } from "./Icon";
 import { Prose } from "./Prose";
 
 type Toast = { id: number; text?: string; error?: unknown };
-type Tell = { say: (text: string) => void; fail: (error: unknown) => void };
+export type Tell = {
+  say: (text: string) => void;
+  fail: (error: unknown) => void;
+  /** Something is tried again: what went wrong before is of no interest any more. */
+  begin: () => void;
+};
 
-const Context = createContext<Tell>({ say: () => {}, fail: () => {} });
+const Context = createContext<Tell>({ say: () => {}, fail: () => {}, begin: () => {} });
+/** Whoever is inside tells another one. */
+export const Telling = Context.Provider;
 export const useTell = () => useContext(Context);
 
 const READ_MS = 6000;
@@ -27,6 +34,7 @@ export function ToastProvider({ children }: { children: ReactNode }) {
     say: (text) => add({ text }),
     // Who is not signed in sees that page instead.
     fail: (error) => asApiError(error).status !== 401 && add({ error }),
+    begin: () => {},
   });
   return (
     <Context value={tell.current}>
