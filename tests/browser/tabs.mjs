@@ -11,7 +11,7 @@ export async function tabs(browser) {
   try {
     const { context, watch } = await visitor(browser, server);
     // Saves that are refused.
-    watch.expected = /409/;
+    watch.expected = /409|ERR_FAILED/;
     const [one, other] = [await context.newPage(), await context.newPage()];
     await one.goto(server.link);
     await one.getByRole("heading", { level: 1, name: "Overview" }).waitFor();
@@ -97,6 +97,27 @@ async function caption(lab, one, other, both) {
   await dialog(one).getByRole("button", { name: "Take theirs" }).click();
   assert.equal(await text(one).inputValue(), "of the second");
   assert.equal(lab.read("data/a.txt"), "of the second");
+
+  say("a caption that is not saved is there again after its dialog was closed, and after a reload");
+  await text(one).fill("half of a capt");
+  await one.keyboard.press("Escape");
+  await one.locator(".tile:focus", { hasText: "caption not saved" }).waitFor();
+  one.on("dialog", (asked) => void asked.accept());
+  await one.reload();
+  await one.locator(".tile", { hasText: "caption not saved" }).click();
+  await until("it is there", async () => (await text(one).inputValue()) === "half of a capt");
+  await accessible(one, "a caption that is not saved");
+  await narrow(one, "caption-kept");
+  await one.screenshot({ path: join(shots, "caption-kept.png") });
+
+  say("what fails in a dialog is said in it");
+  await one.route("**/api/caption", (route) => (route.request().method() === "PUT" ? route.abort() : route.continue()));
+  await save(one).click();
+  await dialog(one).getByRole("alert").getByText("no answer from dpgui").waitFor();
+  await one.unroute("**/api/caption");
+  await text(one).press("Control+Enter");
+  await until("it is saved", () => lab.read("data/a.txt") === "half of a capt");
+  await dialog(one).getByRole("alert").waitFor({ state: "detached" });
 }
 
 async function settings(lab, one, other, both) {

@@ -1,5 +1,5 @@
 import { useQuery, useQueryClient } from "@tanstack/react-query";
-import { useState, type KeyboardEvent } from "react";
+import { useEffect, useRef, type KeyboardEvent } from "react";
 import { api, asApiError } from "../../api/client";
 import { Action } from "../../components/Action";
 import { Dialog } from "../../components/Dialog";
@@ -10,6 +10,7 @@ import { useTell } from "../../components/Toasts";
 import type { Item } from "../../lib/data";
 import { baseName } from "../../lib/format";
 import { Picture } from "./Files";
+import { captions, useCaptions } from "./useCaptions";
 
 type Props = { item: Item; place: string; close: () => void; before: (() => void) | null; after: (() => void) | null };
 
@@ -43,20 +44,21 @@ export function FileDialog({ item, place, close, before, after }: Props) {
   );
 }
 
-/** What is typed, and the file that it was typed over: somebody else may change that meanwhile. */
-type Typed = { text: string; over: string | null };
-
 function Caption({ path }: { path: string }) {
   const client = useQueryClient();
   const key = ["caption", path];
   const { data, error } = useQuery({ queryKey: key, queryFn: () => api.caption(path), staleTime: 0 });
-  const [draft, setDraft] = useState<Typed | null>(null);
+  const draft = useCaptions().get(path) ?? null;
+  const area = useRef<HTMLTextAreaElement>(null);
   const tell = useTell();
   const text = draft?.text ?? data?.text ?? "";
   const changed = data !== undefined && draft !== null && draft.text !== (data.text ?? "");
   const isOvertaken = changed && draft.over !== data.digest;
+  const mayChange = data?.may_change;
+  // Whoever opens a file wants to write; until the caption is there nobody can.
+  useEffect(() => area.current?.focus(), [mayChange]);
   const save = async () => {
-    if (!data || !changed) return;
+    if (!data || !changed || isOvertaken) return;
     try {
       const { digest } = await api.saveCaption(path, text, draft.over);
       client.setQueryData(key, { ...data, text, digest });
@@ -65,19 +67,26 @@ function Caption({ path }: { path: string }) {
       // What is there now is shown beside what was typed.
       return client.invalidateQueries({ queryKey: key });
     }
-    setDraft(null);
+    // What was typed since then is not saved.
+    const since = captions.now().get(path);
+    captions.keep(path, since && since.text !== text ? { text: since.text, over: (client.getQueryData<typeof data>(key) ?? data).digest } : null);
     tell.say(`Saved ${baseName(data.path)}. Check again to see what becomes of the file.`);
   };
+  // What is as in the file again is nothing to keep.
+  const type = (it: string) => captions.keep(path, it === (data?.text ?? "") ? null : { text: it, over: draft ? draft.over : (data?.digest ?? null) });
   const onKey = (event: KeyboardEvent) => {
-    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) void save().catch(tell.fail);
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
+      tell.begin();
+      void save().catch(tell.fail);
+    }
   };
   return (
     <div className="stack tight">
       {error && <ErrorNote error={error} />}
       <label className="field">
         <span className="label">Caption {data?.text === null && <span className="warn small">there is none yet</span>}</span>
-        <textarea className="input" rows={6} value={text} disabled={!data?.may_change} spellCheck
-          onChange={(event) => setDraft({ text: event.target.value, over: draft ? draft.over : (data?.digest ?? null) })} onKeyDown={onKey} />
+        <textarea ref={area} className="input" aria-describedby="caption-keys" rows={6} value={text} disabled={!data?.may_change} spellCheck
+          onChange={(event) => type(event.target.value)} onKeyDown={onKey} />
       </label>
       {data?.may_change === false && <p className="small muted">It comes from <code>{baseName(data.path)}</code> of its folder, and is changed there.</p>}
       {isOvertaken && (
@@ -85,16 +94,21 @@ function Caption({ path }: { path: string }) {
           <p>{data.text === null ? <>Somebody else has removed <code>{baseName(data.path)}</code> meanwhile.</> : <>Somebody else has changed <code>{baseName(data.path)}</code> meanwhile:</>}</p>
           {data.text !== null && <pre className="wrap">{data.text}</pre>}
           <div className="row">
-            <button className="button small" onClick={() => setDraft({ text, over: data.digest })}>Keep yours</button>
-            <button className="button small danger" onClick={() => setDraft(null)}>Take theirs</button>
+            <button className="button small" onClick={() => captions.keep(path, { text, over: data.digest })}>Keep yours</button>
+            <button className="button small danger" onClick={() => captions.keep(path, null)}>Take theirs</button>
           </div>
         </div>
       )}
       <div className="row">
-        <Action className="small primary" act={save} not={!changed ? "nothing was changed" : isOvertaken ? "it was changed by somebody else meanwhile" : null} title="Ctrl+Enter">Save caption</Action>
-        {changed && !isOvertaken && <button className="button small" onClick={() => setDraft(null)}>Undo</button>}
+        <Action className="small primary" act={save} not={!changed ? "nothing was changed" : isOvertaken ? "it was changed by somebody else meanwhile" : null}>Save caption</Action>
+        {changed && !isOvertaken && <button className="button small" onClick={() => captions.keep(path, null)}>Undo</button>}
         {data && <span className="small muted mono clip grow">{baseName(data.path)}</span>}
       </div>
+      {mayChange !== false && (
+        <p id="caption-keys" className="small muted">
+          <kbd>Ctrl</kbd>+<kbd>Enter</kbd> saves. {changed ? <strong className="warn">Not saved yet; it is kept here when you go on or close this.</strong> : "What you type is kept here until you save it."}
+        </p>
+      )}
     </div>
   );
 }

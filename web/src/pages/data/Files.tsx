@@ -1,10 +1,12 @@
 import { useMemo, useState, type CSSProperties } from "react";
 import { thumbnail, whyNoThumbnail } from "../../api/client";
 import { Icon } from "../../components/Icon";
+import { useLeaving } from "../../components/useLeaving";
 import { useParam } from "../../components/useParam";
 import { cropBox, fits, isCaptionless, KINDS, type Bucket, type Item, type Kind } from "../../lib/data";
 import { baseName, count } from "../../lib/format";
 import { FileDialog } from "./FileDialog";
+import { useCaptions } from "./useCaptions";
 
 /** Pictures of one page: some screens full, and few enough to be asked for at once. */
 const PAGE = 60;
@@ -24,6 +26,8 @@ export function Files({ items, buckets }: { items: Item[]; buckets: Bucket[] }) 
   const visible = shown.slice(first, first + PAGE);
   const sizes = useMemo(() => [...new Set(buckets.map((it) => `${it.width}x${it.height}x${it.frames}`))], [buckets]);
   const change = (set: (value: string) => void) => (value: string) => { set(value); setPage(""); };
+  const unsaved = useCaptions();
+  useLeaving(unsaved.size > 0);
   const opened = open === null ? undefined : shown[open];
 
   return (
@@ -42,7 +46,7 @@ export function Files({ items, buckets }: { items: Item[]; buckets: Bucket[] }) 
       </div>
       {shown.length === 0 ? <p className="empty">No file is like that.</p> : (
         <ul className="tiles">
-          {visible.map((it, index) => <li key={it.path}><Tile item={it} open={() => setOpen(first + index)} /></li>)}
+          {visible.map((it, index) => <li key={it.path}><Tile item={it} isUnsaved={unsaved.has(it.path)} open={() => setOpen(first + index)} /></li>)}
         </ul>
       )}
       {pages > 1 && <div className="row"><span className="grow" /><Pager {...{ page, pages, total: shown.length }} go={(it) => setPage(String(it))} /></div>}
@@ -64,8 +68,8 @@ function Pager({ page, pages, total, go }: { page: number; pages: number; total:
   );
 }
 
-function Tile({ item, open }: { item: Item; open: () => void }) {
-  const state = isCaptionless(item) ? "no caption" : (item.dropped ?? item.flaw);
+function Tile({ item, isUnsaved, open }: { item: Item; isUnsaved: boolean; open: () => void }) {
+  const state = isUnsaved ? "caption not saved" : isCaptionless(item) ? "no caption" : (item.dropped ?? item.flaw);
   return (
     <button className="tile" onClick={open}>
       <Picture item={item} />
