@@ -1,4 +1,4 @@
-import { useMemo, useState } from "react";
+import { useEffect, useMemo, useState } from "react";
 import { FormProvider, useForm } from "react-hook-form";
 import type { Finding, Form, Values } from "../../api/types";
 import { Action } from "../../components/Action";
@@ -10,18 +10,23 @@ import { shown } from "../../lib/toml";
 import type { Draft } from "./useDraft";
 import { FieldRow } from "./FieldRow";
 
-type Props = { form: Form; draft: Draft; training: Values | null; dataset: Values | null; findings: Finding[] };
+type Props = { form: Form; draft: Draft; training: Values | null; dataset: Values | null; findings: Finding[]; isBroken: boolean };
 
 const NONE: Finding[] = [];
 
 /** Every key of a model type, what must be given first. It shows what the texts say, and changes them. */
-export function DraftForm({ form, draft, training, dataset, findings }: Props) {
+export function DraftForm({ form, draft, training, dataset, findings, isBroken }: Props) {
   const [words, setWords] = useState("");
   const [adding, setAdding] = useState(false);
   const tell = useTell();
   const all = useMemo(() => blocks(form, training, dataset), [form, training, dataset]);
   const values = useMemo(() => texts(all, training, dataset), [all, training, dataset]);
   const methods = useForm({ values, resetOptions: { keepDirtyValues: true } });
+  const { reset } = methods;
+  useEffect(() => {
+    // What was typed meanwhile is in no text.
+    if (isBroken) reset(values);
+  }, [isBroken, reset, values]);
   const { required, rest } = useMemo(() => split(all), [all]);
 
   const found = (field: Placed) => {
@@ -30,7 +35,7 @@ export function DraftForm({ form, draft, training, dataset, findings }: Props) {
   };
   const isSet = (field: Placed) => valueAt(field.file === "training" ? training : dataset, field.key) !== undefined;
   const row = (field: Placed, whole = false) => (
-    <FieldRow key={field.place} field={field} findings={found(field)} setKey={draft.setKey} whole={whole} />
+    <FieldRow key={field.place} field={field} findings={found(field)} setKey={draft.setKey} isBroken={isBroken} whole={whole} />
   );
   const section = (block: Block) => {
     const bad = block.fields.flatMap(found).filter((it) => it.severity === "error").length;
@@ -51,26 +56,29 @@ export function DraftForm({ form, draft, training, dataset, findings }: Props) {
   return (
     <FormProvider {...methods}>
       <form className="stack" onSubmit={(event) => event.preventDefault()} autoComplete="off">
+        {isBroken && <p className="note tone-warn" role="status">The form follows when the text is valid TOML again. Until then it shows what the text said last.</p>}
         <input className="input" type="search" placeholder="Find a setting…" aria-label="Find a setting" value={words} onChange={(event) => setWords(event.target.value)} />
-        {words !== "" ? (
-          <div className="panel">
-            {hits.map((field) => row(field, true))}
-            {hits.length === 0 && <p className="empty">No setting of this model is called or described so.</p>}
-          </div>
-        ) : (
-          <>
-            <section className="panel" aria-label="Required">
-              <header><h2>Required</h2></header>
-              {required.map((field) => row(field, true))}
-            </section>
-            {rest.map(section)}
-            {canAdd && (
-              <div className="row">
-                <button type="button" className="button" onClick={() => setAdding(true)}>Add a folder of data…</button>
-              </div>
-            )}
-          </>
-        )}
+        <fieldset className="stack" disabled={isBroken}>
+          {words !== "" ? (
+            <div className="panel">
+              {hits.map((field) => row(field, true))}
+              {hits.length === 0 && <p className="empty">No setting of this model is called or described so.</p>}
+            </div>
+          ) : (
+            <>
+              <section className="panel" aria-label="Required">
+                <header><h2>Required</h2></header>
+                {required.map((field) => row(field, true))}
+              </section>
+              {rest.map(section)}
+              {canAdd && (
+                <div className="row">
+                  <button type="button" className="button" onClick={() => setAdding(true)}>Add a folder of data…</button>
+                </div>
+              )}
+            </>
+          )}
+        </fieldset>
         {adding && draft.texts.dataset !== null && (
           <FolderPicker start="" wants="folder" close={() => setAdding(false)}
             choose={(path) => { setAdding(false); void draft.setKey("dataset", `directory[${folders(dataset).length}].path`, path).catch(tell.fail); }} />

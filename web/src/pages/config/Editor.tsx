@@ -1,9 +1,9 @@
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
-import { useState } from "react";
+import { useEffect, useState } from "react";
 import { Link, useLocation } from "wouter";
 import { api, asApiError } from "../../api/client";
 import { form as formOf, machine } from "../../api/queries";
-import type { Finding } from "../../api/types";
+import type { Checked, Finding } from "../../api/types";
 import { Action } from "../../components/Action";
 import { ErrorNote } from "../../components/ErrorNote";
 import { JobsOf } from "../../components/JobsOf";
@@ -39,7 +39,14 @@ export function Editor({ origin }: { origin: Origin }) {
   const tell = useTell();
   const { checked } = draft;
   const findings = checked?.findings ?? NONE;
-  const model = shown(valueAt(checked?.values, "model.type"));
+  // A text that is no TOML has no values: the form shows the last ones, and waits.
+  const isValid = checked !== undefined && checked.values !== null && (draft.settled.dataset === null || checked.dataset_values !== null);
+  const [last, setLast] = useState<Checked | null>(null);
+  useEffect(() => {
+    if (isValid) setLast(checked);
+  }, [isValid, checked]);
+  const said = isValid ? checked : last;
+  const model = shown(valueAt(said?.values, "model.type"));
   const form = useQuery({ ...formOf(model), enabled: model !== "", placeholderData: keepPreviousData });
   const errors = findings.filter((it) => it.severity === "error").length;
   const fixable = findings.filter((it) => it.fixable).length;
@@ -109,7 +116,7 @@ export function Editor({ origin }: { origin: Origin }) {
         <div className={`draft ${view === "toml" ? "shows-toml" : ""}`}>
           <div className="draft-form">
             {form.error && <ErrorNote error={form.error} retry={() => void form.refetch()} />}
-            {form.data && checked && <DraftForm form={form.data} draft={draft} training={checked.values} dataset={checked.dataset_values} findings={findings} />}
+            {form.data && said && model !== "" && <DraftForm form={form.data} draft={draft} training={said.values} dataset={said.dataset_values} findings={findings} isBroken={!isValid} />}
             {checked && model === "" && <p className="panel empty">The form appears when the text is TOML that names a model: a table <code>[model]</code> with a <code>type</code>.</p>}
           </div>
           <div className="draft-text"><Texts draft={draft} findings={findings} /></div>

@@ -10,10 +10,10 @@ import type { File, Placed } from "../../lib/form";
 
 const PAUSE_MS = 300;
 
-type Props = { field: Placed; findings: Finding[]; setKey: (file: File, key: string, value: string | null) => Promise<void>; whole?: boolean };
+type Props = { field: Placed; findings: Finding[]; setKey: (file: File, key: string, value: string | null) => Promise<void>; isBroken: boolean; whole?: boolean };
 
 /** One key: its name, what it is for, its value, and what is wrong with it. */
-export const FieldRow = memo(function FieldRow({ field, findings, setKey, whole }: Props) {
+export const FieldRow = memo(function FieldRow({ field, findings, setKey, isBroken, whole }: Props) {
   const { resetField, control } = useFormContext();
   const { field: input } = useController({ name: field.place, control });
   const [refused, setRefused] = useState<string | null>(null);
@@ -44,6 +44,12 @@ export const FieldRow = memo(function FieldRow({ field, findings, setKey, whole 
     else timer.current = setTimeout(() => void write(), PAUSE_MS);
   };
   useEffect(() => () => void write(), []);
+  useEffect(() => {
+    // Nothing can be written into a text that is no TOML, and what failed before is over when it is TOML again.
+    clearTimeout(timer.current);
+    pending.current = null;
+    setRefused(null);
+  }, [isBroken]);
 
   const worst = findings.some((it) => it.severity === "error") || refused !== null;
   const described = `${id}-doc${findings.length > 0 || refused ? ` ${id}-found` : ""}`;
