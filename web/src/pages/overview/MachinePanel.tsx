@@ -29,6 +29,7 @@ export function MachinePanel({ machine }: { machine: Machine }) {
       <dl className="facts machine-facts">
         <dt>GPU driver</dt><dd>{machine.driver ?? <span className="muted">no NVIDIA driver answers; the demo runs without</span>}</dd>
         <dt>Processor</dt><dd>{machine.cores} cores</dd>
+        {machine.torch && <><dt>PyTorch</dt><dd>{machine.torch}</dd></>}
         <dt>dpgui</dt><dd>{machine.version}</dd>
       </dl>
     </Panel>
