@@ -52,3 +52,9 @@ test("what a setup has done counts until a later plan is whole", () => {
   expect(setupJobs([looking, before], looking)).toEqual({ plan: looking, since: null });
   expect(setupJobs([], null)).toEqual({ plan: null, since: null });
 });
+
+test("a step that ran when its setup ended is broken off", () => {
+  const events = [{ event: "plan", step: "node", pending: true, what: "Node" }, { event: "step-started", step: "node", why: "not installed" }];
+  expect(setupState(events).steps.map((it) => it.state)).toEqual(["running"]);
+  expect(setupState(events, true).steps.map((it) => it.state)).toEqual(["broken off"]);
+});

@@ -30,7 +30,7 @@ export function lineOf(it: JobEvent): string | null {
 
 export type Step = {
   id: string;
-  state: "there" | "pending" | "running" | "done" | "failed";
+  state: "there" | "pending" | "running" | "done" | "failed" | "broken off";
   what: string;
   why: string;
   bytes: number | null;
@@ -49,8 +49,8 @@ export type SetupState = {
   warnings: string[];
 };
 
-/** Where a setup is, from all that its plan and its run have said. */
-export function setupState(events: JobEvent[]): SetupState {
+/** Where a setup is, from all that its plan and its run have said; once it is over nothing of it runs. */
+export function setupState(events: JobEvent[], isOver = false): SetupState {
   const steps = new Map<string, Step>();
   const it: SetupState = { steps: [], total: null, overall: null, torch: null, warnings: [] };
   const step = (id: string): Step => {
@@ -94,7 +94,7 @@ export function setupState(events: JobEvent[]): SetupState {
         break;
     }
   }
-  it.steps = [...steps.values()];
+  it.steps = [...steps.values()].map((step) => (isOver && step.state === "running" ? { ...step, state: "broken off" } : step));
   return it;
 }
 

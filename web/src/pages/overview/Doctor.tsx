@@ -40,7 +40,7 @@ export function Doctor() {
             <span className={`badge plain ${TONES[it.verdict]}`}>{it.verdict}</span>
             <div className="grow">
               <p className="wrap"><Prose text={it.found} /></p>
-              {it.advice && <p className="small muted wrap"><Advice text={it.advice} /></p>}
+              {it.advice && <p className="small muted wrap"><Advice text={fixable ? it.advice : withoutFix(it.advice)} /></p>}
               <p className="small faint mono">{it.group}/{it.id}{it.subject && ` ${it.subject}`}</p>
             </div>
           </li>
@@ -52,6 +52,9 @@ export function Doctor() {
     </Panel>
   );
 }
+
+/** Without the sentence that leads to a button that is not there. */
+const withoutFix = (advice: string) => advice.replace(/; `dpgui doctor --fix` does it too$/, "");
 
 function title(found: Check[]): string {
   const of = (verdict: Check["verdict"]) => found.filter((it) => it.verdict === verdict).length;

@@ -8,7 +8,7 @@ import { bytes, duration, percent, plural, brief } from "../../lib/format";
 import type { Step } from "../../lib/jobs";
 import type { SetupView } from "./useSetup";
 
-const TONES: Record<Step["state"], string> = { there: "tone-ok", done: "tone-ok", pending: "tone-idle", running: "tone-live live", failed: "tone-bad" };
+const TONES: Record<Step["state"], string> = { there: "tone-ok", done: "tone-ok", pending: "tone-idle", running: "tone-live live", failed: "tone-bad", "broken off": "tone-warn" };
 
 export function Setup({ setup: { state, missing, refused, running, last, start } }: { setup: SetupView }) {
   const total = state?.total;
@@ -43,6 +43,7 @@ export function Setup({ setup: { state, missing, refused, running, last, start }
                 <div className="row" style={{ gap: "0 8px" }}><strong>{it.id}</strong> <span className="small muted wrap"><Prose text={it.what} /></span></div>
                 {it.state === "pending" && <p className="small muted clip" title={it.why}><Prose text={it.why} /></p>}
                 {it.state === "running" && it.doing && <p className="small muted clip"><Prose text={it.doing} /></p>}
+                {it.state === "broken off" && <p className="small warn">broken off; the next setup goes on from there</p>}
                 {it.state === "failed" && <p className="small bad"><Prose text={it.doing} /></p>}
                 {it.state === "running" && <Meter value={it.far && percent(it.far.bytes, it.far.total)} label={it.id} />}
               </div>

@@ -29,7 +29,7 @@ export function useSetup(): SetupView {
   const state = useMemo(() => {
     if (!planned || (since && !ran)) return null;
     // A setup tells what it does; what was there before only the plan knows.
-    return setupState([...planned.events, ...(ran?.events ?? [])]);
+    return setupState([...planned.events, ...(ran?.events ?? [])], since !== null && since.state !== "running");
   }, [planned, since, ran]);
   const done = plan !== null && plan.state !== "running" && state !== null;
   const refused = plan?.state === "failed" && state?.steps.length === 0 ? plan.error : null;
