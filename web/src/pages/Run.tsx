@@ -115,7 +115,7 @@ function Numbers({ run: it }: { run: RunRow }) {
         <Stat name="Loss">{figure(it.loss)}</Stat>
         <Stat name="Pace">{pace(it.pace)}</Stat>
         <Stat name={it.live ? "Left" : "Took"}>{duration(it.live ? it.left_seconds : it.seconds)}</Stat>
-        <Stat name="Started">{moment(it.started)}</Stat>
+        <Stat name="Started">{it.queued ? "waits" : moment(it.started)}</Stat>
         <Stat name="On"><span className="words" title={it.devices}>{it.devices}</span></Stat>
       </dl>
       {it.live && !it.queued && part !== null && <div style={{ marginTop: 6 }}><Meter value={part} label="Progress" tone={tone(it)} /></div>}

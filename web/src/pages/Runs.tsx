@@ -9,7 +9,7 @@ import { Meter } from "../components/Meter";
 import { Page } from "../components/Page";
 import { StateBadge } from "../components/StateBadge";
 import { useParam } from "../components/useParam";
-import { duration, figure, moment, plural } from "../lib/format";
+import { duration, figure, moment, NONE, plural } from "../lib/format";
 import { links } from "../lib/links";
 import { isColumn, matches, progress, SHOWN, sorted, tone, type Column, type Shown } from "../lib/runs";
 
@@ -66,7 +66,7 @@ export function Runs() {
                 <Head by="state" {...{ column, down, sort }}>State</Head>
                 <Head by="progress" {...{ column, down, sort }}>Progress</Head>
                 <Head by="loss" num {...{ column, down, sort }}>Loss</Head>
-                <Head by="left" num {...{ column, down, sort }}>Left</Head>
+                <Head by="left" num {...{ column, down, sort }}>Time</Head>
                 <th>On</th>
                 <Head by="started" {...{ column, down, sort }}>Started</Head>
               </tr>
@@ -98,6 +98,13 @@ function Head({ by, column, down, sort, num, children }: HeadProps) {
   );
 }
 
+/** What is left of one that trains, or what one took that has ended. */
+function time(run: RunRow) {
+  if (run.queued) return <span className="faint">{NONE}</span>;
+  if (run.live) return run.left_seconds === null ? <span className="faint">{NONE}</span> : `${duration(run.left_seconds)} left`;
+  return <span className="faint">took {duration(run.seconds)}</span>;
+}
+
 function Row({ run, picked, pick }: { run: RunRow; picked: boolean; pick: (id: string, on: boolean) => void }) {
   const part = progress(run);
   return (
@@ -123,9 +130,9 @@ function Row({ run, picked, pick }: { run: RunRow; picked: boolean; pick: (id: s
         )}
       </td>
       <td className="num">{figure(run.loss)}</td>
-      <td className="num">{run.live ? duration(run.left_seconds) : <span className="faint">{duration(run.seconds)}</span>}</td>
+      <td className="num time">{time(run)}</td>
       <td className="small">{run.devices}</td>
-      <td className="nowrap small">{moment(run.started)}</td>
+      <td className="nowrap small">{run.queued ? <span className="faint">waits</span> : moment(run.started)}</td>
     </tr>
   );
 }
