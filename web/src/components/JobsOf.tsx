@@ -2,7 +2,7 @@ import { useQuery } from "@tanstack/react-query";
 import { jobs } from "../api/queries";
 import { JobCard } from "./JobCard";
 
-type Props = { kind: string; subject: string; only?: "at work or failed" };
+type Props = { kind: string; subject: string; only?: "at work or failed" | "failed" };
 
 /** A job's failure is of interest for so long. */
 const RECENT_MS = 10 * 60_000;
@@ -12,6 +12,6 @@ export function JobsOf({ kind, subject, only }: Props) {
   const { data } = useQuery(jobs);
   const job = data?.find((it) => it.kind === kind && it.subject === subject);
   if (!job) return null;
-  const tells = job.state === "running" || (job.state === "failed" && Date.now() - Date.parse(job.ended ?? job.started) < RECENT_MS);
+  const tells = (job.state === "running" && only !== "failed") || (job.state === "failed" && Date.now() - Date.parse(job.ended ?? job.started) < RECENT_MS);
   return only && !tells ? null : <JobCard job={job} />;
 }

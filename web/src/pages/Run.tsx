@@ -86,10 +86,10 @@ function Body({ run: it }: { run: RunDetail }) {
     <>
       <div className="stack">
         <Numbers run={it} />
-        {it.alarm && <div className="note tone-warn"><p><strong className="warn">attention:</strong> <Prose text={it.alarm} /></p></div>}
-        {it.stopping && <div className="note tone-warn"><p>Stopping: <Prose text={it.stopping} /></p></div>}
-        <JobsOf kind="stop" subject={it.id} only="at work or failed" />
-        <JobsOf kind="save" subject={it.id} only="at work or failed" />
+        {it.live && it.alarm && <div className="note tone-warn"><p><strong className="warn">attention:</strong> <Prose text={it.alarm} /></p></div>}
+        {it.live && it.stopping && <div className="note tone-warn"><p>Stopping: <Prose text={it.stopping} /></p></div>}
+        <JobsOf kind="stop" subject={it.id} only={it.live ? "at work or failed" : "failed"} />
+        <JobsOf kind="save" subject={it.id} only={it.live ? "at work or failed" : "failed"} />
         {!it.live && (it.sentence ?? it.diagnosis) && (
           <div className={`note tone-${tone(it)}`}>
             {it.sentence && <p>The training <Prose text={it.sentence} />.</p>}
