@@ -5,7 +5,10 @@ import { asApiError } from "./api/client";
 import { ToastProvider } from "./components/Toasts";
 import { App } from "./routes";
 import { Session } from "./components/Session";
+import { followTheme } from "./lib/theme";
 import "./styles/index.css";
+
+followTheme();
 
 const queries = new QueryClient({
   defaultOptions: {

@@ -9,15 +9,26 @@ export function theme(): Theme {
 }
 
 export function setTheme(it: Theme) {
-  if (it === "system") {
-    localStorage.removeItem(KEY);
-    delete document.documentElement.dataset.theme;
-  } else {
-    localStorage.setItem(KEY, it);
-    document.documentElement.dataset.theme = it;
-  }
+  if (it === "system") localStorage.removeItem(KEY);
+  else localStorage.setItem(KEY, it);
+  apply();
+}
+
+/** Brings the choice, of this tab or another one, to what is shown. */
+function apply() {
+  const it = theme();
+  if (it === "system") delete document.documentElement.dataset.theme;
+  else document.documentElement.dataset.theme = it;
   // Canvases read their colours once.
   window.dispatchEvent(new Event("dpgui-theme"));
+}
+
+/** Follows what other tabs choose. */
+export function followTheme() {
+  window.addEventListener("storage", ({ key }) => {
+    // `null`: all of it was cleared.
+    if (key === KEY || key === null) apply();
+  });
 }
 
 /** Calls back when the colours change, by the choice here or by the system. */

@@ -1,5 +1,5 @@
 import { useQuery } from "@tanstack/react-query";
-import { useState } from "react";
+import { useEffect, useState } from "react";
 import { settings } from "../api/queries";
 import type { Settings as Shown } from "../api/types";
 import { Copy } from "../components/Copy";
@@ -9,7 +9,7 @@ import { Panel } from "../components/Panel";
 import { Prose } from "../components/Prose";
 import { Code } from "../components/Scroll";
 import { Toml } from "../components/Toml";
-import { setTheme, theme, type Theme } from "../lib/theme";
+import { onTheme, setTheme, theme, type Theme } from "../lib/theme";
 import { Access } from "./settings/Access";
 import { SettingsForm } from "./settings/Form";
 
@@ -93,12 +93,13 @@ const Fact = ({ name, children }: { name: React.ReactNode; children: React.React
 
 function Appearance() {
   const [chosen, setChosen] = useState(theme);
+  useEffect(() => onTheme(() => setChosen(theme())), []);
   return (
     <Panel title="Appearance">
       <fieldset className="row">
         <legend className="hidden">Colours</legend>
         {THEMES.map(([it, title]) => (
-          <label key={it} className="check"><input type="radio" name="theme" checked={chosen === it} onChange={() => { setTheme(it); setChosen(it); }} />{title}</label>
+          <label key={it} className="check"><input type="radio" name="theme" checked={chosen === it} onChange={() => setTheme(it)} />{title}</label>
         ))}
       </fieldset>
     </Panel>
