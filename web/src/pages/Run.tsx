@@ -42,7 +42,7 @@ export function Run() {
     <Page
       title={detail.data?.name ?? id}
       heading={it && <>{it.name} <StateBadge run={it} /></>}
-      lead={<span className="mono small">{id}</span>}
+      lead={<><span className="mono small">{id}</span>{it?.resumes && <span className="small"> goes on from <Link href={links.run(it.resumes)}>{it.resumes}</Link></span>}</>}
       up={{ href: links.runs, text: "Runs" }}
       actions={it && <RunActions run={it} />}
     >
@@ -115,12 +115,15 @@ function Numbers({ run: it }: { run: RunRow }) {
         <Stat name="Loss">{figure(it.loss)}</Stat>
         <Stat name="Pace">{pace(it.pace)}</Stat>
         <Stat name={it.live ? "Left" : "Took"}>{duration(it.live ? it.left_seconds : it.seconds)}</Stat>
-        <Stat name="Started">{it.queued ? "waits" : moment(it.started)}</Stat>
-        <Stat name="On"><span className="words" title={it.devices}>{it.devices}</span></Stat>
+        <Stat name="Started" words>{it.queued ? "waits" : moment(it.started)}</Stat>
+        <Stat name="On" words>{it.devices}</Stat>
       </dl>
       {it.live && !it.queued && part !== null && <div style={{ marginTop: 6 }}><Meter value={part} label="Progress" tone={tone(it)} /></div>}
     </div>
   );
 }
 
-const Stat = ({ name, children }: { name: string; children: ReactNode }) => <div><dt>{name}</dt><dd>{children}</dd></div>;
+/** `words` may take more than one line: half a date is none. */
+const Stat = ({ name, words, children }: { name: string; words?: boolean; children: ReactNode }) => (
+  <div><dt>{name}</dt><dd className={words ? "words" : undefined}>{children}</dd></div>
+);

@@ -117,7 +117,7 @@ export function Editor({ origin }: { origin: Origin }) {
           <div className="draft-form">
             {form.error && <ErrorNote error={form.error} retry={() => void form.refetch()} />}
             {form.data && said && model !== "" && <DraftForm form={form.data} draft={draft} training={said.values} dataset={said.dataset_values} findings={findings} isBroken={!isValid} />}
-            {checked && model === "" && <p className="panel empty">The form appears when the text is TOML that names a model: a table <code>[model]</code> with a <code>type</code>.</p>}
+            {checked && model === "" && <div className="panel empty"><p>The form appears when the text is TOML that names a model: a table <code>[model]</code> with a <code>type</code>.</p></div>}
           </div>
           <div className="draft-text"><Texts draft={draft} findings={findings} /></div>
         </div>

@@ -13,6 +13,7 @@ import { useResume } from "./useResume";
 export function Checkpoints({ run }: { run: RunDetail }) {
   const client = useQueryClient();
   const [resume, waiting] = useResume(run);
+  const checkpoints = run.checkpoints.toSorted((a, b) => (b.step ?? -1) - (a.step ?? -1));
   const stepOf = (it: Kept) => (it.step === null ? {} : { step: it.step });
   const exporting = async (from: Kept) => {
     await api.startJob({ kind: "export", run: run.id, ...stepOf(from) });
@@ -28,7 +29,7 @@ export function Checkpoints({ run }: { run: RunDetail }) {
             <table>
               <thead><tr><th>Step</th><th className="num">Size</th><th>Written</th><th>Folder</th><th><span className="hidden">Actions</span></th></tr></thead>
               <tbody>
-                {run.checkpoints.map((it) => (
+                {checkpoints.map((it) => (
                   <tr key={it.path}>
                     <td className="nowrap">{it.step ?? it.name} {it.is_latest && <span className="badge plain tone-info">latest</span>}</td>
                     <td className="num">{bytes(it.bytes)}</td>
