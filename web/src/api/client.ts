@@ -56,13 +56,16 @@ export function whenUnauthorised(then: () => void) {
   onUnauthorised = then;
 }
 
+const SESSION = "/api/session";
+
 async function ask<T>(method: string, url: string, data?: unknown, more?: AxiosRequestConfig): Promise<T> {
   try {
     const body = data ?? (method === "GET" ? undefined : {});
     return (await http.request<T>({ method, url, data: body, ...more })).data;
   } catch (failure) {
     const error = asApiError(failure);
-    if (error.status === 401) onUnauthorised();
+    // A key that is refused says nothing about a session that there is.
+    if (error.status === 401 && !(method === "POST" && url === SESSION)) onUnauthorised();
     throw error;
   }
 }
@@ -71,9 +74,9 @@ const part = encodeURIComponent;
 const get = <T>(url: string, params?: object, signal?: AbortSignal) => ask<T>("GET", url, undefined, { params, signal });
 
 export const api = {
-  signIn: (token: string) => ask<void>("POST", "/api/session", { token }),
-  session: () => get<void>("/api/session"),
-  signOut: () => ask<void>("DELETE", "/api/session"),
+  signIn: (token: string) => ask<void>("POST", SESSION, { token }),
+  session: () => get<void>(SESSION),
+  signOut: () => ask<void>("DELETE", SESSION),
   rotate: () => ask<void>("POST", "/api/session/rotate"),
 
   machine: () => get<Machine>("/api/machine"),

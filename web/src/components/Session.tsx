@@ -1,7 +1,7 @@
 // Who is not signed in sees how to get in; everybody else sees the page, with the event stream open.
 import { useQueryClient } from "@tanstack/react-query";
 import { useEffect, useState, type ReactNode } from "react";
-import { api, asApiError, whenUnauthorised, type ApiError } from "../api/client";
+import { api, ApiError, asApiError, whenUnauthorised } from "../api/client";
 import { follow } from "../api/events";
 import { SignIn } from "../pages/SignIn";
 
@@ -17,10 +17,21 @@ function takeToken(): string | null {
 // Once a load of the page: strict mode runs effects twice.
 let first: Promise<State> | null = null;
 
+/** Says of a key that is refused what may be the matter with it. */
+async function withKey(token: string) {
+  try {
+    await api.signIn(token);
+  } catch (failure) {
+    const { kind, hint, status } = asApiError(failure);
+    throw status === 401 ? new ApiError({ kind, message: "this key is not valid, was used or has expired", causes: [], hint }, status) : failure;
+  }
+}
+
 async function enter(): Promise<State> {
   const token = takeToken();
   try {
-    await (token === null ? api.session() : api.signIn(token));
+    // Whoever is in already needs no key: that of a link that is opened again was used.
+    await (token === null ? api.session() : withKey(token).catch((failure: unknown) => api.session().catch(() => Promise.reject(failure))));
     return { is: "in" };
   } catch (failure) {
     const error = asApiError(failure);
@@ -53,7 +64,7 @@ export function Session({ children }: { children: ReactNode }) {
   if (state.is === "asking") return null;
   if (state.is === "in") return children;
   const signIn = async (token: string) => {
-    await api.signIn(token);
+    await withKey(token);
     client.clear();
     setState({ is: "in" });
   };
