@@ -72,8 +72,13 @@ async function look(browser, server, restart) {
   const stranger = await browser.newContext();
   const other = await stranger.newPage();
   await other.goto(server.link);
+  await other.getByText("this key is not valid, was used or has expired").waitFor();
   await other.getByText("dpgui ui --link").first().waitFor();
   await stranger.close();
+  // Whoever is in already is not asked for it again.
+  await tab.goto("about:blank");
+  await tab.goto(server.link);
+  await tab.getByRole("heading", { level: 1, name: "Overview" }).waitFor();
 
   say("a training is started from its configuration");
   const config = readFileSync(join(workspace, "configs/demo.toml"), "utf8");
@@ -95,9 +100,15 @@ async function look(browser, server, restart) {
   await until("the log is there again", () => frames.sockets > had && frames.end > 3000);
   frames.hasLog = true;
   const before = frames.end;
+  const away = await context.newPage();
+  await away.goto(origin);
+  await away.getByRole("heading", { level: 1, name: "Overview" }).waitFor();
   watch.restarting = true;
   server.child.kill("SIGKILL");
   await tab.getByText(/reconnecting|connection/i).first().waitFor();
+  await away.getByRole("link", { name: "Settings" }).click();
+  await away.getByText("no connection to dpgui: this view").waitFor();
+  await away.close();
   server = await restart();
   await until("the log goes on", () => frames.end > before + 500, 90_000);
   frames.hasLog = false;
