@@ -78,8 +78,12 @@ export function Terminal({ screen, ready }: { screen: RefObject<Screen | null>; 
       if (size && Number.isFinite(size.cols + size.rows)) term.resize(Math.max(size.cols, COLUMNS), Math.max(size.rows, 5));
     };
     fill();
-    // Tab leaves the terminal, as it leaves everything else.
-    term.attachCustomKeyEventHandler((event) => event.key !== "Tab");
+    term.attachCustomKeyEventHandler((event) => {
+      if (event.type === "keydown" && event.key === "End") term.scrollToBottom();
+      if (event.type === "keydown" && event.key === "Home") term.scrollToTop();
+      // Tab leaves the terminal, as it leaves everything else.
+      return !["End", "Home", "Tab"].includes(event.key);
+    });
     const resized = new ResizeObserver(fill);
     resized.observe(document.body);
     window.addEventListener("resize", fill);

@@ -1,8 +1,8 @@
-import { useCallback, useRef, useState } from "react";
+import { useCallback, useRef, useState, type ReactNode } from "react";
 import { ALL, LogStream, MergedLog, type LogSink, type LogState, type Missing } from "../../api/log";
 import { Icon } from "../../components/Icon";
 import { SCROLLBACK, Terminal, type Screen } from "../../components/Terminal";
-import { bytes, count } from "../../lib/format";
+import { bytes, plural } from "../../lib/format";
 import { lines } from "../../lib/frames";
 import { Pump } from "../../lib/pump";
 import { Reach } from "../../lib/reach";
@@ -39,13 +39,13 @@ function said(it: Missing): string {
 const soon = (then: () => void) =>
   document.visibilityState === "visible" ? void requestAnimationFrame(then) : void setTimeout(then, 100);
 
-export function LiveLog({ run, stream, words, setWords, tools, earlier }: LogProps & { earlier: (offset: number) => void }) {
+export function LiveLog({ run, stream, words, setWords, tools, quiet, earlier }: LogProps & { quiet: ReactNode; earlier: (offset: number) => void }) {
   const screen = useRef<Screen | null>(null);
   const frame = useRef<HTMLDivElement>(null);
   const reach = useRef(new Reach(SCROLLBACK));
   const [state, setState] = useState<LogState>("connecting");
   const [following, setFollowing] = useState(true);
-  const [shown, setShown] = useState({ lines: 0, first: 0 });
+  const [shown, setShown] = useState({ lines: 0, first: 0, isEmpty: false });
 
   const ready = useCallback(({ term }: Screen) => {
     reach.current = new Reach(SCROLLBACK);
@@ -56,11 +56,13 @@ export function LiveLog({ run, stream, words, setWords, tools, earlier }: LogPro
       },
       soon,
     );
+    let any = false;
     const sink: LogSink = {
       start: (offset) => reach.current.add(offset, 0),
       bytes: (it, offset, place) => {
         if (offset !== null) reach.current.add(offset, lines(it));
         pump.push(it);
+        any = true;
         if (frame.current) frame.current.dataset.offset = place;
       },
       missing: (what) => pump.push(marker(said(what))),
@@ -71,7 +73,7 @@ export function LiveLog({ run, stream, words, setWords, tools, earlier }: LogPro
     const look = () => setFollowing(term.buffer.active.viewportY >= term.buffer.active.baseY);
     const tick = setInterval(() => {
       look();
-      setShown({ lines: pump.lines, first: reach.current.first ?? 0 });
+      setShown({ lines: pump.lines, first: reach.current.first ?? 0, isEmpty: !any });
     }, 500);
     const scrolled = term.onScroll(look);
     const wheel = () => requestAnimationFrame(look);
@@ -98,16 +100,17 @@ export function LiveLog({ run, stream, words, setWords, tools, earlier }: LogPro
         <span className={`badge ${state === "live" ? "tone-live live" : state === "waiting" ? "tone-warn" : "tone-idle"}`} role="status">
           {WORDS[state]}
         </span>
-        <span className="small muted grow">{count(shown.lines)} lines{shown.lines > SCROLLBACK && `, the last ${count(SCROLLBACK)} here`}</span>
-        <LogSearch {...{ screen, words, setWords }} />
+        <span className="small muted grow">{plural(Math.min(shown.lines, SCROLLBACK), "line")} shown{shown.first > 0 && `, after ${bytes(shown.first)} of earlier output`}</span>
+        <LogSearch {...{ screen, words, setWords }} isAll={shown.first === 0 && shown.lines <= SCROLLBACK} />
         {shown.first > 0 && (
           <button className="button small" onClick={() => earlier(Math.max(0, shown.first - PIECE))}>Earlier output</button>
         )}
         {tools}
       </header>
+      {shown.isEmpty && <p className="small muted quiet">{state === "ended" ? "It has printed nothing." : "It has printed nothing yet."} {quiet}</p>}
       <Terminal screen={screen} ready={ready} />
       {!following && (
-        <button className="button primary small to-end" onClick={toEnd}><Icon name="down" /> Jump to the end</button>
+        <button className="button primary small to-end" title="Follow what is printed; the key End does it in the log" onClick={toEnd}><Icon name="down" /> Jump to the end</button>
       )}
     </div>
   );

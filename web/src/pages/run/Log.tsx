@@ -38,9 +38,11 @@ export function Log({ run }: { run: RunDetail }) {
         : <a className="button small" href={logFile(run.id, stream)} download={`${run.id}-${stream}.log`}><Icon name="download" /> All of it</a>}
     </>
   );
+  const quiet = stream !== "launcher" && stream !== ALL && streams.includes("launcher")
+    && <>What starts it prints to <button className="link" onClick={() => setStream("launcher")}>launcher</button>.</>;
   const shared = { run: run.id, stream, words, setWords, tools };
   const log = piece === null
-    ? <LiveLog key={stream} {...shared} earlier={(offset) => setAt(String(offset))} />
+    ? <LiveLog key={stream} {...shared} quiet={quiet} earlier={(offset) => setAt(String(offset))} />
     : <LogPiece key={`${stream} ${piece}`} {...shared} from={piece} go={(offset) => setAt(offset === null ? "" : String(offset))} />;
   // The log keeps its place whether the chart is there or not: it is not begun anew.
   return (

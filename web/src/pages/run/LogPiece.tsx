@@ -56,7 +56,7 @@ function Shown({ data, from, words, setWords }: ShownProps) {
   }, [data, from]);
   return (
     <>
-      <div className="log-tools"><LogSearch {...{ screen, words, setWords }} /></div>
+      <div className="log-tools"><LogSearch {...{ screen, words, setWords }} isAll={false} /></div>
       <Terminal screen={screen} ready={ready} />
     </>
   );
