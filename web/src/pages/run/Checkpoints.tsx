@@ -26,7 +26,7 @@ export function Checkpoints({ run }: { run: RunDetail }) {
       <Panel title="Checkpoints" flush>
         {run.checkpoints.length === 0 ? <p className="empty">None was written yet. What a run can go on from appears here.</p> : (
           <div className="scroll-x">
-            <table>
+            <table className="kept">
               <thead><tr><th>Step</th><th className="num">Size</th><th>Written</th><th>Folder</th><th><span className="hidden">Actions</span></th></tr></thead>
               <tbody>
                 {checkpoints.map((it) => (
