@@ -86,6 +86,7 @@ function Body({ run: it }: { run: RunDetail }) {
     <>
       <div className="stack">
         <Numbers run={it} />
+        <p className="small muted">{what(it)}</p>
         {it.live && it.alarm && <div className="note tone-warn"><p><strong className="warn">attention:</strong> <Prose text={it.alarm} /></p></div>}
         {it.live && it.stopping && <div className="note tone-warn"><p>Stopping: <Prose text={it.stopping} /></p></div>}
         <JobsOf kind="stop" subject={it.id} only={it.live ? "at work or failed" : "failed"} />
@@ -103,6 +104,14 @@ function Body({ run: it }: { run: RunDetail }) {
       </Tabs>
     </>
   );
+}
+
+/** What the buttons above do. */
+function what(run: RunRow): string {
+  if (run.queued) return "It starts by itself when its turn comes.";
+  return run.live
+    ? "Save writes a checkpoint after the next step, and the training goes on. Export makes an adapter of the newest checkpoint. Stop asks how."
+    : "Resume goes on from the newest checkpoint, in a new run. Export makes an adapter of that checkpoint, as the trainer would save it.";
 }
 
 function Numbers({ run: it }: { run: RunRow }) {
