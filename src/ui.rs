@@ -4,6 +4,7 @@
 //! all who watch, and logs are followed from their files ([`log`]). Long work is a command of ours in a process of its own
 //! ([`jobs`]). The server owns nothing: ended at any moment, it leaves runs, jobs and files as they are.
 
+pub mod address;
 pub mod configs;
 pub mod dev;
 pub mod events;
@@ -29,7 +30,7 @@ mod table;
 
 use std::{
     io,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    net::IpAddr,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -158,6 +159,8 @@ impl Report for UiError {
             }
             Self::Vite => Kind::Failed,
             Self::Process(cause) => cause.kind(),
+            // Not an address of this machine.
+            Self::Listen { source, .. } if source.kind() == io::ErrorKind::AddrNotAvailable => Kind::Usage,
             Self::Listen { source, .. } | Self::Runtime(source) => Kind::of_io(source),
             Self::Lock(cause) => cause.kind(),
             Self::Fs(cause) => cause.kind(),
@@ -246,7 +249,7 @@ impl Server {
         // What cannot be finished now is told to the next who saves.
         let _ = configs::pair::finish(workspace);
         let (listeners, port) = runtime.block_on(listen::bind(wish.address, wish.port))?;
-        fs::write_private(&address_file(&folder), authority(wish.address, port))?;
+        fs::write_private(&address_file(&folder), address::authority(wish.address, port))?;
         let (hub, observer) = Hub::new(host, workspace);
         let mut routes = table();
         let description = openapi::document(&mut routes);
@@ -255,7 +258,7 @@ impl Server {
             workspace: workspace.clone(),
             output: output.clone(),
             address: wish.address,
-            names: Names::new(port, &names(wish)),
+            names: Names::new(port, &address::names(wish.address, &wish.names)),
             keys,
             hub,
             jobs: Jobs::of(workspace),
@@ -281,7 +284,7 @@ impl Server {
     /// # Errors
     /// When there are no random numbers to be had.
     pub fn link(&self) -> Result<String, UiError> {
-        link(&authority(self.address, self.app.names.port()), &self.app.keys)
+        link(&address::authority(self.address, self.app.names.port()), &self.app.keys)
     }
 
     /// The same where another server hands requests on.
@@ -289,7 +292,16 @@ impl Server {
     /// # Errors
     /// As for [`Self::link`].
     pub fn link_at(&self, port: u16) -> Result<String, UiError> {
-        link(&authority(self.address, port), &self.app.keys)
+        link(&address::authority(self.address, port), &self.app.keys)
+    }
+
+    /// Another one, for a browser of another machine; `None` if none can come.
+    ///
+    /// # Errors
+    /// As for [`Self::link`].
+    pub fn link_from_elsewhere(&self) -> Result<Option<String>, UiError> {
+        let reached = address::from_elsewhere(self.address, self.app.names.port());
+        reached.map(|it| link(&it, &self.app.keys)).transpose()
     }
 
     pub fn port(&self) -> u16 {
@@ -335,7 +347,7 @@ pub fn another_link(workspace: &Workspace, usual: (IpAddr, u16)) -> Result<(Stri
     let (folder, keys) = keys(workspace)?;
     let serves = Lock::is_held(&folder.join("server.lock"));
     let known = fs::read_optional(&address_file(&folder))?.filter(|_| serves);
-    Ok((link(&known.unwrap_or_else(|| authority(usual.0, usual.1)), &keys)?, serves))
+    Ok((link(&known.unwrap_or_else(|| address::authority(usual.0, usual.1)), &keys)?, serves))
 }
 
 /// What scripts bring as `Authorization: Bearer`.
@@ -363,29 +375,8 @@ fn link(authority: &str, keys: &Keys) -> Result<String, UiError> {
     Ok(format!("http://{authority}/#t={}", keys.link_code()?))
 }
 
-/// As a browser of this machine calls it.
-fn authority(address: IpAddr, port: u16) -> String {
-    match address {
-        IpAddr::V4(Ipv4Addr::LOCALHOST) | IpAddr::V6(Ipv6Addr::LOCALHOST) => format!("localhost:{port}"),
-        it if it.is_unspecified() => format!("localhost:{port}"),
-        IpAddr::V4(it) => format!("{it}:{port}"),
-        IpAddr::V6(it) => format!("[{it}]:{port}"),
-    }
-}
-
 fn address_file(folder: &Path) -> PathBuf {
     folder.join("address")
-}
-
-/// An address that is listened on is a name too, for whoever comes from elsewhere.
-fn names(wish: &Wish) -> Vec<String> {
-    let own = match wish.address {
-        IpAddr::V4(Ipv4Addr::LOCALHOST) | IpAddr::V6(Ipv6Addr::LOCALHOST) => None,
-        it if it.is_unspecified() => None,
-        IpAddr::V4(it) => Some(it.to_string()),
-        IpAddr::V6(it) => Some(format!("[{it}]")),
-    };
-    wish.names.iter().cloned().chain(own).collect()
 }
 
 fn served(cause: LockError, folder: &Path) -> UiError {

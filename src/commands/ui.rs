@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::{
     error::{Error, Kind},
     output::{Event, Line, Mode},
-    platform::signal,
+    platform::{fs, signal},
     ui::{self, Server, Wish, dev},
 };
 
@@ -89,6 +89,11 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
     if args.dev {
         return develop(args, context, wish.port);
     }
+    if let Some(page) = wish.page.as_deref().filter(|it| !fs::is_file(&it.join("index.html"))) {
+        let text = format!("there is no page in `{}`", page.display());
+        let hint = "name the folder that `npm run build` fills, or leave out `--page`";
+        return Err(Error::new(Kind::Usage, text).with_hint(hint));
+    }
     context.finish_switch(crate::install::IfLocked::Fail)?;
     let server = Server::bind(host, workspace, output, &wish)?;
     if !wish.address.is_loopback() {
@@ -104,6 +109,10 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
         output.warn("the page has not been built here: `dpgui setup` does; the API is served without it");
     }
     announce(context, server.link()?, server.port());
+    if let Some(link) = server.link_from_elsewhere()? {
+        output.status("Elsewhere", link);
+        output.note("             other names of this machine go into `[ui] names` in dpgui.toml");
+    }
     end_on_signals(&server)?;
     server.run();
     Ok(ExitCode::SUCCESS)

@@ -2,7 +2,7 @@
 
 use std::{
     fs, io,
-    net::{Ipv4Addr, TcpListener},
+    net::{IpAddr, Ipv4Addr, TcpListener},
     path::Path,
 };
 
@@ -21,6 +21,20 @@ pub struct Holder {
     pub pid: i32,
     /// Its program, as `ps` shows it.
     pub name: String,
+}
+
+/// The addresses that others may reach this machine at: no loopback, and none that holds on one cable alone.
+pub fn own_addresses() -> Vec<IpAddr> {
+    let all = nix::ifaddrs::getifaddrs().into_iter().flatten().filter_map(|it| it.address);
+    let addresses = all.filter_map(|it| {
+        let four = it.as_sockaddr_in().map(|it| IpAddr::V4(it.ip()));
+        four.or_else(|| it.as_sockaddr_in6().map(|it| IpAddr::V6(it.ip())))
+    });
+    let is_near = |it: &IpAddr| match it {
+        IpAddr::V4(it) => it.is_link_local(),
+        IpAddr::V6(it) => it.is_unicast_link_local(),
+    };
+    addresses.filter(|it| !it.is_loopback() && !is_near(it)).collect()
 }
 
 /// Listens on the port for a moment, on the loopback interface.

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::support::{
     browser::{Frame, Served, next},
     lab::{Lab, Run, kill, until},
+    sandbox::Sandbox,
 };
 
 /// Follows a log from `from` on for at most `frames` frames: the bytes, where the next one would be, and what was said.
@@ -37,6 +38,19 @@ fn follow(served: &Served, run: &Run, query: &str, frames: usize) -> (Vec<u8>, u
 
 fn kinds(said: &[Value]) -> Vec<&str> {
     said.iter().map(|it| it["type"].as_str().expect("a type")).collect()
+}
+
+#[test]
+fn a_page_or_an_address_that_is_not_there_is_said_before_anything_is_served() {
+    let sandbox = Sandbox::new();
+    let check = |args: &[&str], expected: &str| {
+        let said = sandbox.dpgui(&[&["ui", "--port", "0"], args].concat());
+        assert_eq!(said.code, Some(2), "{said}");
+        assert!(said.stderr.contains(expected), "{said}");
+    };
+    check(&["--page", "/nonexistent"], "there is no page in `/nonexistent`\n\nhint: name the folder");
+    // RFC 5737 keeps this one for documents: no machine has it.
+    check(&["--host", "203.0.113.1"], "cannot listen on 203.0.113.1:0");
 }
 
 #[test]
