@@ -22,6 +22,7 @@ pub mod on_resume;
 pub mod overview;
 mod paths;
 pub mod portable;
+mod proposal;
 mod read;
 pub mod removal;
 mod resolve;

@@ -7,7 +7,7 @@ use std::{
 
 use toml_edit::{ArrayOfTables, DocumentMut, InlineTable, Item, Key, Table, TableLike, Value};
 
-use super::{ConfigError, portable, removal, source::Source};
+use super::{ConfigError, portable, proposal, removal, source::Source};
 
 /// How to get one level deeper.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,7 +31,7 @@ pub enum Edit {
         place: Place,
         to: String,
     },
-    /// `value` is TOML. Tables on the way that are not there are made.
+    /// `value` is TOML. Tables on the way that are not there are made; a comment that proposes the key gives its place.
     Set {
         place: Place,
         value: String,
@@ -97,6 +97,7 @@ pub fn apply<'e>(source: &Source, edits: &'e [Edit]) -> Result<(String, Vec<&'e 
             Edit::Readable { .. } => !std::mem::replace(&mut readable, true),
             Edit::Replace { .. } => continue,
             Edit::Remove { place } if removal::lines(source, place).is_some() => continue,
+            Edit::Set { place, value } if proposal::taken(source, place, value).is_some() => continue,
             edit => apply_one(&mut document, edit).is_some(),
         };
         done.extend(did.then_some(edit));
@@ -117,12 +118,14 @@ fn replaced<'e>(source: &Source, edits: &'e [Edit], done: &mut Vec<&'e Edit>) ->
     let mut by_place: Vec<_> = edits
         .iter()
         .filter_map(|edit| match edit {
-            Edit::Replace { span, was, value, .. } => {
-                Some((span.clone(), was.as_str(), value.as_str(), edit))
-            }
+            Edit::Replace { span, was, value, .. } => Some((span.clone(), was.as_str(), value.clone(), edit)),
             Edit::Remove { place } => {
                 let lines = removal::lines(source, place)?;
-                Some((lines.clone(), &source.text()[lines], "", edit))
+                Some((lines.clone(), &source.text()[lines], String::new(), edit))
+            }
+            Edit::Set { place, value } => {
+                let (lines, written) = proposal::taken(source, place, value)?;
+                Some((lines.clone(), &source.text()[lines], written, edit))
             }
             _ => None,
         })
@@ -131,7 +134,7 @@ fn replaced<'e>(source: &Source, edits: &'e [Edit], done: &mut Vec<&'e Edit>) ->
     let mut end = text.len();
     for (span, was, value, edit) in by_place {
         if span.end <= end && text.get(span.clone()) == Some(was) {
-            text.replace_range(span.clone(), value);
+            text.replace_range(span.clone(), &value);
             end = span.start;
             done.push(edit);
         }

@@ -1,4 +1,5 @@
-//! Takes a key, or a whole table, out of a text, with the comments that are about it and no others.
+//! Takes a key out of a text, which stays there as a comment, or a whole table with the comments that are about it and no
+//! others.
 
 use std::ops::Range;
 
@@ -7,12 +8,15 @@ use toml_edit::{Item, TableLike, Value};
 use super::{
     ConfigError,
     edit::{self, Edit, Place, Step},
+    proposal,
     read::key_span,
+    secret,
     setting::SettingError,
     source::Source,
 };
 
-/// The text without `key`: `epochs`, `model.min_t`, `adapter`, `directory[1]`.
+/// The text without `key`: `epochs`, `model.min_t`, `adapter`, `directory[1]`. A value stays as a comment, so that its place
+/// and what was written about it are there for who sets it again; a secret does not.
 ///
 /// # Errors
 /// When there is none, or when it has no lines of its own that could be taken out.
@@ -22,19 +26,24 @@ pub fn without(source: &Source, key: &str) -> Result<String, ConfigError> {
     let (item, parent) = find(source.root(), &steps).ok_or_else(unknown)?;
     let text = source.text();
     let cut = match (&item, &steps[..]) {
-        (Found::Item(item @ Item::Value(_)), [.., Step::Key(name)]) => {
-            own_lines(text, parent, name, item).map(|lines| comment_above(text, lines.start)..lines.end)
+        (Found::Item(item @ Item::Value(_)), [.., Step::Key(name)]) => own_lines(text, parent, name, item)
+            .map(|lines| {
+                let mut kept = text[lines.clone()].to_owned();
+                if let Some(span) = item.span().filter(|_| steps_are_secret(&steps)) {
+                    kept.replace_range(span.start - lines.start..span.end - lines.start, "''");
+                }
+                (lines, proposal::off(&kept))
+            }),
+        (Found::Item(Item::Table(table)), _) => {
+            table.span().map(|span| (whole_table(text, span, table), String::new()))
         }
-        (Found::Item(Item::Table(table)), _) => table.span().map(|span| whole_table(text, span, table)),
-        (Found::Table(table), _) => table.span().map(|span| whole_table(text, span, table)),
+        (Found::Table(table), _) => table.span().map(|span| (whole_table(text, span, table), String::new())),
         _ => None,
     };
     let file = source.path().to_owned();
     let is_value = matches!(item, Found::Item(Item::Value(_)));
     let edit = match (cut, &steps[..]) {
-        (Some(span), _) => {
-            Edit::Replace { file, was: text[span.clone()].to_owned(), span, value: String::new() }
-        }
+        (Some((span, value)), _) => Edit::Replace { file, was: text[span.clone()].to_owned(), span, value },
         // Between braces there are no comments.
         (None, [steps @ .., Step::Key(name)]) if is_value => {
             Edit::Remove { place: Place { file, steps: steps.to_vec(), key: name.clone() } }
@@ -51,6 +60,10 @@ pub(super) fn lines(source: &Source, place: &Place) -> Option<Range<usize>> {
         (Found::Item(item @ Item::Value(_)), parent) => own_lines(source.text(), parent, &place.key, item),
         _ => None,
     }
+}
+
+fn steps_are_secret(steps: &[Step]) -> bool {
+    steps.iter().any(|it| matches!(it, Step::Key(name) if secret::is_secret(name)))
 }
 
 /// What a name leads to.
@@ -216,13 +229,13 @@ path = 'b'
     }
 
     #[test]
-    fn a_key_goes_with_the_comment_that_is_about_it_and_no_other() {
-        check(TEXT, "a", &TEXT.replace("# About a, of\n# two lines.\na = 1 # one\n", ""));
-        check(TEXT, "c", &TEXT.replace("# About c.\nc = [\n    1, # first\n]\n", ""));
-        check(TEXT, "model.type", &TEXT.replace("type = 'wan'\n", ""));
-        check(TEXT, "directory[1].path", &TEXT.replace("# The second.\npath = 'b'\n", ""));
-        check("a = 1\r\nb = 2\r\n", "a", "b = 2\r\n");
-        check("# About b.\na.b = 1 # b\na.c = 2\n", "a.b", "a.c = 2\n");
+    fn a_key_stays_as_a_comment_with_what_is_said_about_it() {
+        check(TEXT, "a", &TEXT.replace("a = 1 # one\n", "#a = 1 # one\n"));
+        check(TEXT, "c", &TEXT.replace("c = [\n    1, # first\n]\n", "#c = [\n#    1, # first\n#]\n"));
+        check(TEXT, "model.type", &TEXT.replace("type = 'wan'\n", "#type = 'wan'\n"));
+        check(TEXT, "directory[1].path", &TEXT.replace("path = 'b'\n", "#path = 'b'\n"));
+        check("a = 1\r\nb = 2\r\n", "a", "#a = 1\r\nb = 2\r\n");
+        check("# About b.\na.b = 1 # b\na.c = 2\n", "a.b", "# About b.\n#a.b = 1 # b\na.c = 2\n");
         check("m = { a = 1, b = 2 } # m\n", "m.b", "m = { a = 1} # m\n");
         check("l = [{ a = 1, b = 2 }]\n", "l[0].a", "l = [{ b = 2 }]\n");
     }

@@ -107,7 +107,16 @@ fn a_run_is_started_watched_and_stopped_from_the_page() {
     let lab = Lab::new(&[("STEPS", "0"), ("CHECKPOINT", "3"), ("STEP_TIME", "0.05")]);
     let served = Served::start(&lab.sandbox, &[]);
     let mut news = served.stream("/api/events");
-    let started = served.send("POST", "/api/runs", &json!({ "config": "tiny.toml", "name": "mine" })).ok();
+    let shown = served.get("/api/configs/tiny.toml").ok()["training"]["digest"].clone();
+    let start = |digest: &Value| {
+        let body = json!({ "config": "tiny.toml", "name": "mine", "digests": { "training": digest } });
+        served.send("POST", "/api/runs", &body)
+    };
+    let changed = start(&json!("0".repeat(64)));
+    assert_eq!((changed.status, &changed.json()["error"]["kind"]), (409, &json!("conflict")), "{changed:?}");
+    let message = "`tiny.toml` was changed meanwhile, and is not what is shown";
+    assert_eq!(changed.json()["error"]["message"], message);
+    let started = start(&shown).ok();
     let id = started["run"].as_str().expect("a run").to_owned();
     assert!(id.ends_with("-mine"), "{started}");
     let queued = served.send("POST", "/api/runs", &json!({ "config": "tiny.toml", "queue": true })).ok();

@@ -220,6 +220,9 @@ pub struct SetRequest {
     value: Option<String>,
     /// Which file it is, where its text does not tell.
     file: Option<Which>,
+    /// What the file is called in `configs`, so that errors name it.
+    #[serde(default)]
+    name: Option<String>,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -229,7 +232,7 @@ pub struct Text {
 
 /// Sets one key, as `dpgui config set`.
 pub fn set(app: &App, _: &Nothing, body: &SetRequest) -> Answer<Text> {
-    let source = Source::parse(&path(app, None)?, body.text.clone())?;
+    let source = Source::parse(&path(app, body.name.as_deref())?, body.text.clone())?;
     let part = match body.file {
         Some(Which::Training) => Some(Part::Training),
         Some(Which::Dataset) => Some(Part::Dataset),

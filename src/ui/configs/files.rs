@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     config::{
-        Unsaved,
+        ConfigError, Unsaved,
         masked::{self, Unknown},
         source::Source,
     },
@@ -179,6 +179,34 @@ pub struct Digests {
     dataset: Option<String>,
 }
 
+impl Digests {
+    /// Whether what lies there is what these are of; a file that the page does not show is not looked at.
+    ///
+    /// # Errors
+    /// When somebody changed one of the files, or it cannot be read.
+    pub fn must_be_of(&self, app: &App, name: &str) -> Answer<()> {
+        let now = show(app, &OfConfig { name: name.to_owned() })?;
+        let dataset = now.dataset.as_ref();
+        let pairs = [
+            (name, self.training.as_ref(), Some(&now.training.digest)),
+            (
+                dataset.map_or("the dataset file", |it| &it.name),
+                self.dataset.as_ref(),
+                dataset.map(|it| &it.digest),
+            ),
+        ];
+        match pairs.into_iter().find(|(_, shown, there)| shown.is_some() && shown != there) {
+            None => Ok(()),
+            Some((name, ..)) => {
+                let text = format!("`{name}` was changed meanwhile, and is not what is shown");
+                Err(Failure::conflict(
+                    Error::new(Kind::Usage, text).with_hint("load it again, then start it"),
+                ))
+            }
+        }
+    }
+}
+
 /// Writes a configuration, unless somebody else has changed it meanwhile.
 pub fn save(app: &App, asked: &OfConfig, body: &SaveRequest) -> Answer<Digests> {
     let path = place(&app.workspace, &asked.name)?;
@@ -196,6 +224,14 @@ pub fn save(app: &App, asked: &OfConfig, body: &SaveRequest) -> Answer<Digests> 
         training.write()?;
         return Ok(Digests { training: Some(training.digest()), dataset: None });
     };
+    // Which file the dataset's is, only TOML tells.
+    if let Err(ConfigError::Syntax { problems, .. }) = Source::parse(&path, body.training.clone()) {
+        let first =
+            problems.first().map(|it| format!(" line {} of `{}`: {}", it.at.line, asked.name, it.message));
+        let text = format!("not saved:{}", first.unwrap_or_default());
+        return Err(Failure::http(StatusCode::UNPROCESSABLE_ENTITY, "usage", text)
+            .with_hint("mend it, or save it without its dataset"));
+    }
     let dataset_path = unsaved(None);
     if name_in_configs(app, &dataset_path).is_none() || dataset_path == path {
         let text = format!(

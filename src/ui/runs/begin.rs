@@ -23,7 +23,8 @@ use crate::{
 
 use super::{
     super::{
-        App, configs,
+        App,
+        configs::{self, files::Digests},
         failure::{Answer, Failure},
         jobs::{Job, JobRequest, StopManner},
         roots::Roots,
@@ -53,6 +54,8 @@ pub struct StartRequest {
     restarts: Option<u32>,
     on_nan: Option<String>,
     on_stall: Option<String>,
+    /// Of the files that the page shows: the start is refused if others lie there by now. Without them what lies there counts.
+    digests: Option<Digests>,
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -119,7 +122,11 @@ fn part(app: &App, path: &str) -> Answer<Part> {
 }
 
 pub fn start(app: &App, _: &Nothing, body: &StartRequest) -> Answer<Started> {
-    begin(app, &body.request(app)?)
+    let request = body.request(app)?;
+    if let Some(shown) = &body.digests {
+        shown.must_be_of(app, &body.config)?;
+    }
+    begin(app, &request)
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]

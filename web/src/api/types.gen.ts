@@ -897,6 +897,11 @@ export interface components {
             on_nan?: string | null;
             /** @default null */
             on_stall?: string | null;
+            /**
+             * @description Of the files that the page shows: the start is refused if others lie there by now. Without them what lies there counts.
+             * @default null
+             */
+            digests?: components["schemas"]["Digests"] | null;
         };
         ResumeFrom: {
             /**
@@ -909,6 +914,12 @@ export interface components {
              * @default null
              */
             step?: number | null;
+        };
+        /** @description Of files; `null` of one that is not there. */
+        Digests: {
+            training?: string | null;
+            /** @default null */
+            dataset?: string | null;
         };
         /** @description A run that has begun, or waits. */
         Started: {
@@ -1342,6 +1353,11 @@ export interface components {
             value?: string | null;
             /** @description Which file it is, where its text does not tell. */
             file?: components["schemas"]["Which"] | null;
+            /**
+             * @description What the file is called in `configs`, so that errors name it.
+             * @default null
+             */
+            name?: string | null;
         };
         Text: {
             text: string;
@@ -1394,12 +1410,6 @@ export interface components {
             dataset?: string | null;
             /** @description Of what the page had loaded. */
             digests: components["schemas"]["Digests"];
-        };
-        /** @description Of files; `null` of one that is not there. */
-        Digests: {
-            training?: string | null;
-            /** @default null */
-            dataset?: string | null;
         };
         /** @description A folder, or the list of those that are granted. */
         Listing: {
