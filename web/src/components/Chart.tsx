@@ -2,7 +2,7 @@
 import { useEffect, useRef } from "react";
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
-import { figure } from "../lib/format";
+import { figure, NONE } from "../lib/format";
 import type { Table } from "../lib/metrics";
 import { colour, onTheme } from "../lib/theme";
 
@@ -18,12 +18,20 @@ type Props = {
   time?: boolean;
   format?: (it: number) => string;
   range?: [number, number];
+  /** Bytes: round numbers are powers of two. */
+  binary?: boolean;
 };
 
-export function Chart({ label, series, data, height = 240, log = false, time = false, format = figure, range }: Props) {
+/** Steps between the ticks of bytes. */
+const POWERS = Array.from({ length: 50 }, (_, power) => 2 ** power);
+
+/** A logarithmic axis ends near the values, and not at the next power of ten. */
+const near = (_: uPlot, min: number | null, max: number | null): uPlot.Range.MinMax => (min === null || max === null ? [null, null] : [min * 0.9, max * 1.1]);
+
+export function Chart({ label, series, data, height = 240, log = false, time = false, format = figure, range, binary = false }: Props) {
   const place = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | null>(null);
-  const shape = JSON.stringify([series, height, log, time, range]);
+  const shape = JSON.stringify([series, height, log, time, range, binary]);
   const now = useRef({ data, format });
   now.current = { data, format };
 
@@ -41,15 +49,15 @@ export function Chart({ label, series, data, height = 240, log = false, time = f
       return {
         width, height,
         cursor: { drag: { x: true, y: false }, points: { size: 6 } },
-        scales: { x: { time }, y: { distr: log ? 3 : 1, ...(range && !log ? { range } : {}) } },
-        axes: [{ ...axis, size: 34, ...(time ? { values: (_: uPlot, ticks: number[]) => ticks.map(clock) } : {}) }, { ...axis, size: 62, space: 28, values: (_, ticks) => ticks.map((it) => (it === null ? "" : now.current.format(it))) }],
+        scales: { x: { time }, y: { distr: log ? 3 : 1, ...(log ? { range: near } : range ? { range } : {}) } },
+        axes: [{ ...axis, size: 34, ...(time ? { values: (_: uPlot, ticks: number[]) => ticks.map(clock) } : {}) }, { ...axis, size: 62, space: 28, values: (_, ticks) => ticks.map((it) => (it === null ? "" : now.current.format(it))), ...(binary ? { incrs: POWERS } : {}) }],
         legend: { live: true },
         series: [
-          time ? { label: "Time", value: (_, at) => (at === null ? "–" : clock(at)) } : { label: "Step" },
+          time ? { label: "Time", value: (_, at) => (at === null ? NONE : clock(at)) } : { label: "Step" },
           ...series.map((it) => ({
-            label: it.name, stroke: colour(it.colour), width: it.faint ? 1 : 1.75, alpha: it.faint ? 0.38 : 1, spanGaps: it.points ?? it.gaps ?? false,
+            label: it.name, stroke: it.faint ? colour(it.colour).replace(/^rgb\((.*)\)$/, "rgba($1, 0.38)") : colour(it.colour), width: it.faint ? 1 : 1.75, spanGaps: it.points ?? it.gaps ?? false,
             points: { show: it.points ?? false, size: 6 },
-            value: (_: uPlot, value: number | null) => (value === null || value === undefined ? "–" : now.current.format(value)),
+            value: (_: uPlot, value: number | null) => (value === null || value === undefined ? NONE : now.current.format(value)),
           })),
         ],
       };

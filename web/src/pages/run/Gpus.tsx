@@ -29,12 +29,12 @@ export function Gpus({ run }: { run: RunDetail }) {
         {indexes.length > 0 && (
           <>
             <Panel title="At work"><Chart label="GPUs at work" series={series} data={lines((it) => it.utilisation_percent)} time range={[0, 100]} format={percent} height={190} /></Panel>
-            <Panel title="GPU memory"><Chart label="GPU memory" series={series} data={lines((it) => it.memory_used)} time format={bytes} height={190} /></Panel>
+            <Panel title="GPU memory"><Chart label="GPU memory" series={series} data={lines((it) => it.memory_used)} time format={bytes} binary height={190} /></Panel>
             <Panel title="Temperature"><Chart label="Temperature" series={series} data={lines((it) => it.temperature_c)} time range={[0, 100]} format={(it) => `${Math.round(it)} °C`} height={190} /></Panel>
             <Panel title="Power"><Chart label="Power" series={series} data={lines((it) => it.power_w)} time format={(it) => `${Math.round(it)} W`} height={190} /></Panel>
           </>
         )}
-        <Panel title="Memory of the machine"><Chart label="Memory in use" series={[{ name: "In use", colour: "--series-2" }]} data={memory} time format={bytes} height={190} /></Panel>
+        <Panel title="Memory of the machine"><Chart label="Memory in use" series={[{ name: "In use", colour: "--series-2" }]} data={memory} time format={bytes} binary height={190} /></Panel>
       </div>
     </div>
   );
