@@ -35,7 +35,7 @@ export async function advice(browser) {
     await tab.goto(`${server.origin}/configs/tiny.toml`);
     await tab.getByRole("button", { name: "Start…" }).click();
     const dialog = tab.getByRole("dialog");
-    const waits = dialog.getByLabel("Wait in the queue if they are busy");
+    const waits = dialog.getByLabel(/^Wait in the queue if/);
     await waits.uncheck();
     await dialog.getByRole("button", { name: "Start", exact: true }).click();
     const told = dialog.getByRole("alert");

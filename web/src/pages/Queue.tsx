@@ -1,8 +1,10 @@
 import { useQuery } from "@tanstack/react-query";
+import { useState } from "react";
 import { Link } from "wouter";
 import { api } from "../api/client";
-import { queue, runs } from "../api/queries";
+import { machine, queue, runs } from "../api/queries";
 import { Action } from "../components/Action";
+import { Dialog } from "../components/Dialog";
 import { ErrorNote } from "../components/ErrorNote";
 import { Icon } from "../components/Icon";
 import { Page } from "../components/Page";
@@ -13,6 +15,8 @@ import { links } from "../lib/links";
 export function Queue() {
   const { data, error, refetch } = useQuery(queue);
   const names = new Map(useQuery(runs).data?.map((it) => [it.id, it]));
+  const hasGpu = useQuery(machine).data?.gpus.length !== 0;
+  const [removing, setRemoving] = useState<{ run: string; name: string } | null>(null);
   const tell = useTell();
   const last = (data?.entries.length ?? 0) - 1;
   const move = async (run: string, to: number) => {
@@ -22,7 +26,7 @@ export function Queue() {
   return (
     <Page
       title="Queue"
-      lead="Trainings that wait for a GPU. Each starts by itself when its turn has come, whether this page is open or not."
+      lead={`Trainings that wait ${hasGpu ? "for a GPU" : "for another one to end"}. Each starts by itself when its turn has come, whether this page is open or not.`}
       actions={data && (
         <Action act={() => api.holdQueue(!data.held)} title={data.held ? "Let the next one start" : "Nothing starts until you release it; what runs goes on"}>
           {data.held ? "Release the queue" : "Hold the queue"}
@@ -34,12 +38,13 @@ export function Queue() {
         {data?.problem && <div className="note tone-bad"><p><Prose text={data.problem} /></p></div>}
         {data?.held && <div className="note tone-warn"><p>The queue is held: nothing starts from it until you release it.</p></div>}
         {data && data.entries.length === 0 && (
-          <div className="panel empty"><p>Nothing waits.</p><p className="small">Choose “queue” when you start a training and its GPUs are busy.</p></div>
+          <div className="panel empty"><p>Nothing waits.</p><p className="small">Choose “Wait in the queue” when you start a training while {hasGpu ? "its GPUs are busy" : "another one runs"}.</p></div>
         )}
         {data && data.entries.length > 0 && (
           <ol className="panel list queue">
             {data.entries.map((it, index) => {
               const name = names.get(it.run)?.name ?? it.run;
+              const before = names.get(it.waits_for);
               return (
                 <li key={it.run}>
                   <span className="place" aria-hidden="true">{index + 1}</span>
@@ -47,20 +52,36 @@ export function Queue() {
                     <div className="row"><Link href={links.run(it.run)}><strong>{name}</strong></Link>
                       <span className="small muted">{names.get(it.run)?.config} on {it.devices}</span>
                       {it.held && <span className="badge tone-warn">held</span>}</div>
-                    <p className="small muted"><Prose text={it.waits_for} /></p>
+                    <p className="small muted">waits for {before ? <Link href={links.run(before.id)}>{before.name}</Link> : <Prose text={it.waits_for} />}</p>
                   </div>
                   <div className="row">
                     <Action className="small icon" act={() => move(it.run, index - 1)} not={index === 0 ? "it is the first" : null} title="Move up"><Icon name="up" /><span className="hidden">Move {name} up</span></Action>
                     <Action className="small icon" act={() => move(it.run, index + 1)} not={index === last ? "it is the last" : null} title="Move down"><Icon name="down" /><span className="hidden">Move {name} down</span></Action>
                     <Action className="small" act={() => api.changeQueued(it.run, { held: !it.held })} title={it.held ? "Let it start when its turn comes" : "Others go before it until you release it"}>{it.held ? "Release" : "Hold"}</Action>
-                    <Action className="small" act={async () => { await api.removeQueued(it.run); tell.say(`${name} was taken out of the queue.`); }}>Remove</Action>
+                    <Action className="small" act={() => setRemoving({ run: it.run, name })}>Remove…<span className="hidden"> {name}</span></Action>
                   </div>
                 </li>
               );
             })}
           </ol>
         )}
+        {removing && <RemoveDialog {...removing} close={() => setRemoving(null)} />}
       </div>
     </Page>
+  );
+}
+
+function RemoveDialog({ run, name, close }: { run: string; name: string; close: () => void }) {
+  const tell = useTell();
+  const remove = async () => {
+    await api.removeQueued(run);
+    tell.say(`${name} was taken out of the queue.`);
+    close();
+  };
+  return (
+    <Dialog title={`Take ${name} out of the queue?`} close={close}
+      footer={<><button className="button" onClick={close}>Keep it</button><Action act={remove} className="danger">Remove</Action></>}>
+      <p>It has not begun, so nothing is lost.</p>
+    </Dialog>
   );
 }

@@ -22,6 +22,7 @@ type Choice = { name: string; machines: string; gpus: string[]; queue: boolean; 
 export function StartDialog({ config, save, close }: { config: string; save: (() => Promise<void>) | null; close: () => void }) {
   const gpus = useQuery(machine).data?.gpus ?? [];
   const busy = useQuery(runs).data?.some((it) => it.live && !it.queued) ?? false;
+  const waits = gpus.length > 0 ? "Wait in the queue if they are busy" : "Wait in the queue if another training runs";
   const [, navigate] = useLocation();
   const [error, setError] = useState<unknown>(null);
   const [picking, setPicking] = useState(false);
@@ -55,7 +56,7 @@ export function StartDialog({ config, save, close }: { config: string; save: (()
         </>
       }>
       <form className="stack" onSubmit={(event) => void start(event)}>
-        {error !== null && <Controls value={START_FLAGS}><ErrorNote error={error} /></Controls>}
+        {error !== null && <Controls value={{ ...START_FLAGS, "--queue": waits }}><ErrorNote error={error} /></Controls>}
         {gpus.length > 0 && (
           <fieldset className="stack tight">
             <legend className="label">GPUs <span className="muted small">none ticked: all that are free</span></legend>
@@ -64,7 +65,7 @@ export function StartDialog({ config, save, close }: { config: string; save: (()
             ))}
           </fieldset>
         )}
-        <label className="check"><input type="checkbox" {...register("queue")} /><span>Wait in the queue if they are busy<br /><span className="small muted">It starts by itself when its turn comes.</span></span></label>
+        <label className="check"><input type="checkbox" {...register("queue")} /><span>{waits}<br /><span className="small muted">It starts by itself when its turn comes.</span></span></label>
         <label className="check"><input type="checkbox" {...register("share")} /><span>Share GPUs with another training<br /><span className="small muted">Both may run out of memory.</span></span></label>
         <div className="field">
           <label className="label" htmlFor="machines">Machines <span className="muted small">a hostfile, if there are more</span></label>
