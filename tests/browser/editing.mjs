@@ -89,6 +89,21 @@ export async function wrongPath(browser) {
     await until("half of all", async () => (await number("Steps in all")) === "27");
     assert.equal(await number("Global batch"), "2");
     assert.match(lab.read("configs/clip.toml"), /^epochs = 9$/m);
+
+    say("while the text is no TOML the form shows what was said last and takes nothing, and then it follows again");
+    const sheet = tab.getByRole("textbox", { name: "clip.toml" });
+    const epochs = tab.getByRole("region", { name: "Required" }).getByLabel("epochs");
+    const written = await sheet.inputValue();
+    await sheet.fill(`${written}\n[broken`);
+    await tab.getByText("The form follows when the text is valid TOML again").waitFor();
+    assert.equal(await epochs.inputValue(), "9");
+    assert(await epochs.isDisabled());
+    await tab.screenshot({ path: join(shots, "form-waits.png") });
+    await narrow(tab, "form-waits");
+    await sheet.fill(written.replace("epochs = 9", "epochs = 8"));
+    await until("it follows", async () => (await epochs.isEnabled()) && (await epochs.inputValue()) === "8");
+    await epochs.fill("6");
+    await until("it is written", async () => /^epochs = 6$/m.test(await sheet.inputValue()));
     watch.none("a configuration by the form");
     await context.close();
   } finally {
