@@ -2,7 +2,7 @@
 import { useEffect, useRef } from "react";
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
-import { figure, NONE } from "../lib/format";
+import { count, figure, NONE } from "../lib/format";
 import type { Table } from "../lib/metrics";
 import { colour, onTheme } from "../lib/theme";
 
@@ -53,7 +53,7 @@ export function Chart({ label, series, data, height = 240, log = false, time = f
         axes: [{ ...axis, size: 34, ...(time ? { values: (_: uPlot, ticks: number[]) => ticks.map(clock) } : {}) }, { ...axis, size: 62, space: 28, values: (_, ticks) => ticks.map((it) => (it === null ? "" : now.current.format(it))), ...(binary ? { incrs: POWERS } : {}) }],
         legend: { live: true },
         series: [
-          time ? { label: "Time", value: (_, at) => (at === null ? NONE : clock(at)) } : { label: "Step" },
+          time ? { label: "Time", value: (_, at) => (at === null ? NONE : clock(at)) } : { label: "Step", value: (_, at) => (at === null ? NONE : count(at)) },
           ...series.map((it) => ({
             label: it.name, stroke: it.faint ? colour(it.colour).replace(/^rgb\((.*)\)$/, "rgba($1, 0.38)") : colour(it.colour), width: it.faint ? 1 : 1.75, spanGaps: it.points ?? it.gaps ?? false,
             points: { show: it.points ?? false, size: 6 },

@@ -42,7 +42,7 @@ export function Run() {
     <Page
       title={detail.data?.name ?? id}
       heading={it && <>{it.name} <StateBadge run={it} /></>}
-      lead={<><span className="mono small">{id}</span>{it?.resumes && <span className="small"> goes on from <Link href={links.run(it.resumes)}>{it.resumes}</Link></span>}</>}
+      lead={<><span className="mono small">{id}</span>{it?.resumes && <span className="small"> goes on with <code>{it.resumes}</code></span>}</>}
       up={{ href: links.runs, text: "Runs" }}
       actions={it && <RunActions run={it} />}
     >
