@@ -1,7 +1,7 @@
 // A configuration is made and changed in forms, by one and by two at once.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { mkdirSync } from "node:fs";
+import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { Lab } from "./lab.mjs";
 import { accessible, dpgui, narrow, say, serve, shots, until, visitor } from "./support.mjs";
@@ -183,6 +183,26 @@ export async function conflict(browser) {
     await one.getByRole("button", { name: "Take what is on the disk" }).click();
     await until("it has that", async () => (await epochs(one).inputValue()) === "44");
     assert.match(lab.read("configs/tiny.toml"), /^epochs = 44$/m);
+
+    say("what is started is what is shown, or nothing");
+    await open(other);
+    await epochs(one).fill("77");
+    await save(one);
+    await other.getByRole("button", { name: "Start…" }).click();
+    await dialog.getByRole("button", { name: "Start", exact: true }).click();
+    await dialog.getByRole("alert").getByText("was changed meanwhile").waitFor();
+    assert.equal(existsSync(lab.path("runs")), false);
+    await dialog.getByRole("button", { name: "Not now" }).click();
+
+    say("a field that is emptied and filled again keeps its place and its comment");
+    lab.write("configs/tiny.toml", lab.read("configs/tiny.toml").replace(/^epochs = 77$/m, "epochs = 77 # as I like it"));
+    await open(one);
+    await epochs(one).fill("");
+    await field(one, "epochs").getByText("is missing").waitFor();
+    await epochs(one).fill("88");
+    await one.getByText("changed, not saved").waitFor();
+    await save(one);
+    assert.match(lab.read("configs/tiny.toml"), /^epochs = 88 # as I like it$/m);
     watch.none("a conflict");
     await context.close();
   } finally {

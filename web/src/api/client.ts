@@ -120,8 +120,8 @@ export const api = {
     ask<Pair>("POST", "/api/configs/draft", wish),
   check: (it: { name?: string; training: string; dataset: string | null; gpus?: number; batches_per_epoch?: number | undefined }, signal?: AbortSignal) =>
     ask<Checked>("POST", "/api/configs/check", it, { signal }),
-  set: (file: "training" | "dataset", text: string, key: string, value: string | null) =>
-    ask<{ text: string }>("POST", "/api/configs/set", { file, text, key, value }),
+  set: (name: string, file: "training" | "dataset", text: string, key: string, value: string | null) =>
+    ask<{ text: string }>("POST", "/api/configs/set", { name, file, text, key, value }),
   mend: (pair: { name: string; training: string; dataset: string | null }) =>
     ask<{ training: string; dataset: string | null; changes: string[] }>("POST", "/api/configs/mend", pair),
   configs: () => get<ConfigRow[]>("/api/configs"),

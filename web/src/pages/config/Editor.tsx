@@ -121,7 +121,7 @@ export function Editor({ origin }: { origin: Origin }) {
           </div>
           <div className="draft-text"><Texts draft={draft} findings={findings} /></div>
         </div>
-        {starting && <StartDialog config={draft.name} save={draft.isChanged ? save : null} close={() => setStarting(false)} />}
+        {starting && <StartDialog config={draft.name} save={draft.isChanged ? save : null} known={draft.known} close={() => setStarting(false)} />}
       </div>
     </Page>
   );

@@ -4,7 +4,7 @@ import { useForm } from "react-hook-form";
 import { useLocation } from "wouter";
 import { api } from "../../api/client";
 import { machine, runs } from "../../api/queries";
-import type { StartRequest } from "../../api/types";
+import type { Digests, StartRequest } from "../../api/types";
 import { Controls } from "../../components/Advice";
 import { Dialog } from "../../components/Dialog";
 import { ErrorNote } from "../../components/ErrorNote";
@@ -19,7 +19,7 @@ import { links } from "../../lib/links";
 type Choice = { name: string; machines: string; gpus: string[]; queue: boolean; share: boolean; restarts: string; on_nan: "keep" | "stop"; on_stall: "notify" | "stop" | "restart" };
 
 /** On which GPUs, now or when they are free, and what happens when something goes wrong. */
-export function StartDialog({ config, save, close }: { config: string; save: (() => Promise<void>) | null; close: () => void }) {
+export function StartDialog({ config, save, known, close }: { config: string; save: (() => Promise<void>) | null; known: () => Digests; close: () => void }) {
   const gpus = useQuery(machine).data?.gpus ?? [];
   const busy = useQuery(runs).data?.some((it) => it.live && !it.queued) ?? false;
   const waits = gpus.length > 0 ? "Wait in the queue if they are busy" : "Wait in the queue if another training runs";
@@ -38,7 +38,8 @@ export function StartDialog({ config, save, close }: { config: string; save: (()
     if (it.gpus.length > 0) request.gpus = it.gpus.map(Number);
     try {
       await save?.();
-      const started = await api.start(request);
+      // What is shown, and not what somebody else has put there meanwhile.
+      const started = await api.start({ ...request, digests: known() });
       started.warnings.forEach((text) => tell.say(text));
       tell.say(started.place === null ? `${started.run} has started.` : `${started.run} waits in the queue.`);
       navigate(links.run(started.run));

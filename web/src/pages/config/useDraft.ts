@@ -26,6 +26,8 @@ export type Draft = {
   setText: (file: File, text: string) => void;
   setKey: (file: File, key: string, value: string | null) => Promise<void>;
   mend: () => Promise<string[]>;
+  /** Of the files that it was loaded from, or saved as. */
+  known: () => Digests;
   /** Over files that are as `over` says; without it, as they were when they were loaded. */
   save: (over?: Digests) => Promise<void>;
   /** As a new pair of files; those of the old name stay as they are. */
@@ -83,7 +85,7 @@ export function useDraft(origin: Origin, gpus: number | undefined): Draft {
     const edit = async () => {
       for (;;) {
         const before = now.current[file] ?? "";
-        const { text } = await api.set(file, before, key, value);
+        const { text } = await api.set(origin.name, file, before, key, value);
         // Somebody may have typed in the text meanwhile: then the change is made in what there is now.
         if ((now.current[file] ?? "") === before) return put({ ...now.current, [file]: text });
       }
@@ -92,7 +94,7 @@ export function useDraft(origin: Origin, gpus: number | undefined): Draft {
     const done = edits.current.then(edit);
     edits.current = done.catch(() => {});
     return done;
-  }, [put]);
+  }, [put, origin.name]);
 
   const mend = async () => {
     const { training, dataset, changes } = await api.mend({ name: origin.name, ...now.current });
@@ -116,7 +118,7 @@ export function useDraft(origin: Origin, gpus: number | undefined): Draft {
     await edits.current;
     const { training, dataset } = now.current;
     const named = datasetFor(name, shown(valueAt(check.data?.values, "dataset")));
-    const text = dataset === null ? training : (await api.set("training", training, "dataset", named)).text;
+    const text = dataset === null ? training : (await api.set(name, "training", training, "dataset", named)).text;
     await api.saveConfig(name, { training: text, dataset, digests: NOTHING });
     unsaved.delete(origin.name);
     look();
@@ -129,6 +131,6 @@ export function useDraft(origin: Origin, gpus: number | undefined): Draft {
   };
   return {
     name: origin.name, texts, settled, isNew: saved === null, isChanged, checked: check.data, isChecking: check.isFetching || settled !== texts, checkError: check.error,
-    setText: (file, text) => put({ ...now.current, [file]: text }), setKey, mend, save, saveAs, revert,
+    setText: (file, text) => put({ ...now.current, [file]: text }), setKey, mend, known: () => digests.current, save, saveAs, revert,
   };
 }
