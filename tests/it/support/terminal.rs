@@ -1,8 +1,14 @@
 //! A real terminal: tmux gives one, and tells what it shows.
 
-use std::process::{Command, Output};
+use std::{
+    process::{Command, Output},
+    sync::atomic::{AtomicU32, Ordering},
+};
 
 use super::lab::{Lab, until};
+
+/// Each has a server of its own: one that is about to end takes no new session.
+static OPENED: AtomicU32 = AtomicU32::new(0);
 
 /// A terminal with one program in it.
 pub(crate) struct Terminal {
@@ -17,7 +23,8 @@ impl Terminal {
             eprintln!("skipped: there is no tmux here");
             return None;
         }
-        let socket = lab.sandbox.path("tmux.socket").to_string_lossy().into_owned();
+        let number = OPENED.fetch_add(1, Ordering::Relaxed);
+        let socket = lab.sandbox.path(format!("tmux{number}")).to_string_lossy().into_owned();
         let program = lab.sandbox.command(args);
         let mut words = vec![program.get_program().to_string_lossy().into_owned()];
         words.extend(program.get_args().map(|arg| arg.to_string_lossy().into_owned()));
