@@ -16,19 +16,20 @@ use crate::{
 
 /// The cause of an end for this `concern`, by the alarm that led to it.
 pub(super) fn of_concern(concern: Concern, now: &Snapshot, spec: &Spec) -> Diagnosis {
-    let (id, cause, advice): (_, String, &[&str]) = match (concern, now.alarm) {
-        (Concern::NotANumber, alarm) => (
+    // Another machine's end is no alarm of this one.
+    let alarm = now.alarm.filter(|_| concern != Concern::HeadLost);
+    let cause = alarm.map_or_else(|| concern.sentence().to_owned(), |it| it.to_string());
+    let (id, advice): (_, &[&str]) = match (concern, alarm) {
+        (Concern::NotANumber, _) => (
             "loss_not_a_number",
-            alarm.map_or_else(|| concern.sentence().to_owned(), |it| it.to_string()),
             &[
                 "go on from a checkpoint before the first of them with a lower `lr`: `dpgui train CONFIG --resume RUN@STEP -- \
                  --reset_optimizer_params`",
                 "train in `bfloat16` rather than `float16`, and look for broken or empty files: `dpgui data check CONFIG`",
             ],
         ),
-        (Concern::NotResumed, alarm) => (
+        (Concern::NotResumed, _) => (
             "not_resumed",
-            alarm.map_or_else(|| concern.sentence().to_owned(), |it| it.to_string()),
             &[
                 "see whether the checkpoint is still there and whole: `dpgui runs show RUN`",
                 "start anew without `--resume`",
@@ -36,7 +37,6 @@ pub(super) fn of_concern(concern: Concern, now: &Snapshot, spec: &Spec) -> Diagn
         ),
         (Concern::HeadLost, _) => (
             "head_lost",
-            concern.sentence().to_owned(),
             &[
                 "see there how the run is: `dpgui runs`",
                 "see whether the network between both machines holds",
@@ -44,15 +44,13 @@ pub(super) fn of_concern(concern: Concern, now: &Snapshot, spec: &Spec) -> Diagn
         ),
         (Concern::Stalled, Some(Alarm::CachingDied)) => (
             "caching_died",
-            Alarm::CachingDied.to_string(),
             &[
                 "give it more memory: set `map_num_proc = 1` in the configuration, or close other programs",
                 "start it again with `dpgui train CONFIG`: what is cached already is taken over",
             ],
         ),
-        (Concern::Stalled, alarm) => (
+        (Concern::Stalled, _) => (
             "stalled",
-            alarm.map_or_else(|| concern.sentence().to_owned(), |it| it.to_string()),
             &[
                 "see what it did last: `dpgui logs RUN -n 50`",
                 "go on from the last checkpoint: `dpgui train CONFIG --resume`; `--on-stall restart` does that by itself",
