@@ -40,13 +40,11 @@ impl RunDir {
     /// A folder that was not there before. Runs of one name that start in the same second get numbers.
     pub fn create(workspace: &Workspace, name: &RunName) -> Result<Self, FsError> {
         fs::create_dir_all(&workspace.runs())?;
-        let now = clock::now();
-        let mut number = 1;
+        let mut id = RunId::new(clock::now(), name.clone());
         loop {
-            let name = if number == 1 { name.clone() } else { name.numbered(number) };
-            let dir = Self::new(workspace, RunId::new(now, name));
+            let dir = Self::new(workspace, id.clone());
             match fs::create_dir_new(dir.path()) {
-                Err(cause) if cause.source.kind() == io::ErrorKind::AlreadyExists => number += 1,
+                Err(cause) if cause.source.kind() == io::ErrorKind::AlreadyExists => id = id.next(),
                 created => return created.map(|()| dir),
             }
         }
@@ -61,8 +59,10 @@ impl RunDir {
     /// Every run of the workspace that was really started, the newest first.
     pub fn all(workspace: &Workspace) -> Result<Vec<Self>, FsError> {
         let names = fs::names(&workspace.runs())?;
-        let runs = names.iter().rev().filter_map(|name| Self::at(&workspace.runs().join(name)));
-        Ok(runs.filter(|run| fs::exists(&run.spec_file())).collect())
+        let runs = names.iter().filter_map(|name| Self::at(&workspace.runs().join(name)));
+        let mut runs: Vec<_> = runs.filter(|run| fs::exists(&run.spec_file())).collect();
+        runs.sort_by(|one, other| other.id.cmp(&one.id));
+        Ok(runs)
     }
 
     pub fn path(&self) -> &Path {

@@ -8,11 +8,15 @@ use serde::{Deserialize, Serialize};
 /// UTC, seconds: the part of an id before its name.
 const TIME: &str = "%Y%m%dT%H%M%SZ";
 
-/// `20261123T045512Z-wan`: the time of creation in UTC and a [`RunName`].
+/// `20261123T045512Z-wan`: the time of creation in UTC and a [`RunName`]; `20261123T045512Z.2-wan` is the second run of
+/// that name within a second.
+///
+/// The number is no part of the name: what people call `wan` is never another run that they called `wan-2`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct RunId {
     created: Timestamp,
+    number: u32,
     name: RunName,
 }
 
@@ -34,7 +38,13 @@ pub enum IdError {
 impl RunId {
     pub fn new(now: Timestamp, name: RunName) -> Self {
         // What the id does not show it must not know either: it is read back from the folder's name.
-        Self { created: Timestamp::from_second(now.as_second()).unwrap_or(now), name }
+        Self { created: Timestamp::from_second(now.as_second()).unwrap_or(now), number: 1, name }
+    }
+
+    /// For the next run of that name within the second.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self { number: self.number + 1, ..self }
     }
 
     pub const fn created(&self) -> Timestamp {
@@ -48,7 +58,11 @@ impl RunId {
 
 impl fmt::Display for RunId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}", self.created.strftime(TIME), self.name)
+        write!(f, "{}", self.created.strftime(TIME))?;
+        if self.number > 1 {
+            write!(f, ".{}", self.number)?;
+        }
+        write!(f, "-{}", self.name)
     }
 }
 
@@ -56,9 +70,10 @@ impl FromStr for RunId {
     type Err = IdError;
 
     fn from_str(text: &str) -> Result<Self, IdError> {
-        let parts = text.split_once('-').and_then(|(time, name)| {
+        let parts = text.split_once('-').and_then(|(start, name)| {
+            let (time, number) = start.split_once('.').unwrap_or((start, "1"));
             let created = DateTime::strptime(TIME, time).ok()?.to_zoned(TimeZone::UTC).ok()?.timestamp();
-            Some(Self { created, name: name.parse().ok()? })
+            Some(Self { created, number: number.parse().ok()?, name: name.parse().ok()? })
         });
         // What is read is what would be written: no second spelling of an id.
         parts.filter(|id| id.to_string() == text).ok_or_else(|| IdError::Id(text.to_owned()))
@@ -72,14 +87,6 @@ impl RunName {
         let name: String =
             text.chars().map(allowed).skip_while(|c| !c.is_ascii_alphanumeric()).take(64).collect();
         Self(if name.is_empty() { "run".to_owned() } else { name })
-    }
-
-    /// `wan-2` for the second run of that name within a second.
-    #[must_use]
-    pub fn numbered(&self, number: u32) -> Self {
-        let suffix = format!("-{number}");
-        let kept = self.0.len().min(64 - suffix.len());
-        Self(format!("{}{suffix}", &self.0[..kept]))
     }
 
     pub fn as_str(&self) -> &str {
@@ -136,6 +143,11 @@ mod tests {
         };
         check("20261123T045512Z-wan", true);
         check("20261123T045512Z-wan-2.1_a", true);
+        check("20261123T045512Z.2-wan", true);
+        check("20261123T045512Z.1-wan", false);
+        check("20261123T045512Z.0-wan", false);
+        check("20261123T045512Z.02-wan", false);
+        check("20261123T045512Z.-wan", false);
         check("20261123T045512Z-", false);
         check("20261123T045512Z", false);
         check("20261323T045512Z-wan", false);
@@ -150,6 +162,11 @@ mod tests {
         let id = |time: &str| RunId::new(time.parse().expect("a time"), RunName::from_any("z"));
         let (early, late) = (id("2026-11-23T04:55:12Z"), id("2026-11-23T04:55:13Z"));
         assert!(early < late && early.to_string() < late.to_string());
+        let second = early.clone().next();
+        assert!(
+            early < second && early.to_string() < second.to_string() && second.to_string() < late.to_string()
+        );
+        assert_eq!((second.name(), second.created()), (early.name(), early.created()));
         assert_eq!(early.created().to_string(), "2026-11-23T04:55:12Z");
     }
 
@@ -165,6 +182,5 @@ mod tests {
         check("--help", "help");
         check("ж", "run");
         check("", "run");
-        assert_eq!(RunName::from_any("wan").numbered(2).as_str(), "wan-2");
     }
 }

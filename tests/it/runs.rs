@@ -15,6 +15,32 @@ fn trained_twice() -> (Lab, String, String) {
 }
 
 #[test]
+fn a_name_means_the_newest_of_its_runs_also_of_those_of_one_second() {
+    let lab = Lab::new(&[]);
+    let first = lab.detached(&["--name", "wan"]);
+    first.outcome();
+    // The next one, as if it had begun within the same second.
+    let id = first.path.file_name().and_then(|it| it.to_str()).expect("an id").to_owned();
+    let second = lab.run(&id.replace("-wan", ".2-wan"));
+    std::fs::create_dir(&second.path).expect("made");
+    for name in ["spec.json", "state.json"] {
+        let text = std::fs::read_to_string(first.path.join(name)).expect("there");
+        std::fs::write(second.path.join(name), text.replace(&id, &id.replace("-wan", ".2-wan")))
+            .expect("written");
+    }
+    let shown = |name: &str| {
+        let said = lab.sandbox.dpgui(&["runs", "show", name, "--json"]).ok();
+        said.events()[0]["run"].as_str().expect("an id").to_owned()
+    };
+    assert_eq!(shown("wan"), id.replace("-wan", ".2-wan"));
+    assert_eq!(shown(&id), id);
+    // What somebody called `wan-2` is another name.
+    let other = lab.detached(&["--name", "wan-2"]);
+    other.outcome();
+    assert_eq!(shown("wan"), id.replace("-wan", ".2-wan"));
+}
+
+#[test]
 fn runs_are_compared_by_what_was_set_otherwise_and_by_what_they_came_to() {
     let (lab, first, second) = trained_twice();
     let said = lab.sandbox.dpgui(&["runs", "show", &first, &second]).ok().stdout;

@@ -18,7 +18,7 @@ export const START_FLAGS: Flags = {
   "--restarts": "Restarts after a failure", "--on-nan": "When the loss is not a number", "--on-stall": "When it hangs",
 };
 
-const RUN = String.raw`(\d{8}T\d{6}Z-\S+)`;
+const RUN = String.raw`(\d{8}T\d{6}Z(?:\.\d+)?-\S+)`;
 
 const CONTROLS: [command: RegExp, name: string, href: (found: string | undefined) => string][] = [
   [/^dpgui setup$/, "Set up", () => links.overview],
