@@ -27,7 +27,7 @@ pub enum NodesError {
     )]
     CannotCache { path: PathBuf, machines: usize },
     #[error("`{id}` is a part of `{of}`, a run of `{head}`")]
-    IsPart { id: RunId, of: RunId, head: String, command: &'static str },
+    IsPart { id: Box<RunId>, of: Box<RunId>, head: String, command: &'static str },
 }
 
 impl Report for NodesError {
@@ -64,7 +64,10 @@ impl NodesError {
         let Some(part) = dir.spec()?.part else { return Ok(()) };
         let head = part.master().to_owned();
         match part.of {
-            Some(origin) => Err(Self::IsPart { id: dir.id().clone(), of: origin.run, head, command }.into()),
+            Some(origin) => {
+                let (id, of) = (Box::new(dir.id().clone()), Box::new(origin.run));
+                Err(Self::IsPart { id, of, head, command }.into())
+            }
             None => Ok(()),
         }
     }
