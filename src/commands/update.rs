@@ -65,8 +65,11 @@ impl Event for Found<'_> {
                 Line { verb: "Up to date", text }
             }
             Self::Pinned { commit } => {
-                let text = format!("{name} is pinned to commit {} in `dpgui.toml`: {UNPIN}", commit.short());
-                Line { verb: "Up to date", text }
+                let text = format!(
+                    "{name} stays at commit {}, to which `dpgui.toml` pins it, and nobody was asked for a newer one: {UNPIN}",
+                    commit.short()
+                );
+                Line { verb: "Pinned", text }
             }
         })
     }
@@ -120,13 +123,13 @@ fn find(args: &Args, context: &Context, site: &Site, wish: &Wish) -> Result<Opti
             return Err(UpdateError::Pinned { commit: trainer.commit }.into());
         }
         Some(commit) => (commit, false),
-        None if trainer.commit_is_override => (from, true),
+        None if trainer.commit_is_override => (trainer.commit, true),
         None => (update::latest(site)?, false),
     };
     let found = match (to == from, pinned) {
-        (_, true) => Found::Pinned { commit: trainer.commit },
-        (true, false) => Found::Nothing { commit: from, url },
-        (false, false) => Found::Newer { commits: Move { from, to }, url },
+        (true, true) => Found::Pinned { commit: to },
+        (true, false) => Found::Nothing { commit: to, url },
+        (false, _) => Found::Newer { commits: Move { from, to }, url },
     };
     context.output.event(&found);
     Ok((to != from).then_some(Move { from, to }))

@@ -198,15 +198,17 @@ impl Lock<'_> {
         let sources = &self.site.sources;
         let trainer = self.site.workspace.vendor().join(sources::TRAINER);
         let wanted = sources.repositories.get(sources::TRAINER).map(|it| it.commit);
-        let pins = if git::head(&trainer)? == wanted { git::submodule_pins(&trainer)? } else { vec![] };
+        let is_here = git::head(&trainer)? == wanted;
+        let pins = if is_here { git::submodule_pins(&trainer)? } else { vec![] };
         let mut commits = BTreeMap::new();
         for (name, it) in &sources.repositories {
-            let pinned =
-                || pins.iter().find(|pin| it.submodule.as_ref().is_some_and(|it| pin.path == Path::new(it)));
+            let pinned = |path: &String| pins.iter().find(|pin| pin.path == Path::new(path));
             let commit = match &it.submodule {
-                Some(_) if !it.commit_is_override => {
-                    pinned().map(|pin| pin.commit).or_else(|| locks.submodule(sources, name))
+                Some(path) if is_here && !it.commit_is_override => {
+                    // Of one that the trainer does not have any more, the checkout is what it was.
+                    Some(pinned(path).map_or(it.commit, |pin| pin.commit))
                 }
+                Some(_) if !it.commit_is_override => locks.submodule(sources, name),
                 Some(_) | None => Some(it.commit),
             };
             commits.extend(commit.map(|commit| (name.clone(), commit)));

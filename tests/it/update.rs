@@ -263,6 +263,21 @@ fn an_update_of_nothing_but_code_keeps_the_environment() {
 }
 
 #[test]
+fn an_update_to_a_commit_that_lost_a_submodule_is_whole() {
+    let world = World::new();
+    let trainer = &world.small.upstream.trainer;
+    let newer = trainer.drop_submodule("submodules/HunyuanVideo").commit("without it");
+    world.sandbox.dpgui(&["update"]).ok();
+    assert_eq!(world.head(), newer);
+    world.has_nothing_to_do();
+    world.sandbox.dpgui(&["setup", "--locked"]).ok();
+    world.sandbox.dpgui(&["setup", "--verify"]).ok();
+    world.sandbox.dpgui(&["rollback"]).ok();
+    assert_eq!(world.head(), world.commit());
+    world.has_nothing_to_do();
+}
+
+#[test]
 fn what_cannot_be_updated_stays_as_it_is() {
     let world = World::new();
     let sandbox = &world.sandbox;
@@ -301,7 +316,11 @@ fn what_cannot_be_updated_stays_as_it_is() {
     let pin = format!("{settings}commit = \"{}\"\n", world.commit());
     sandbox.write("w/dpgui.toml", pin);
     let hint = "remove `commit` under `[sources.diffusion-pipe]` in `dpgui.toml`";
-    check(&["update"], 0, &["is pinned to commit", hint]);
+    check(
+        &["update"],
+        0,
+        &["      Pinned diffusion-pipe stays at commit", "nobody was asked for a newer one", hint],
+    );
     check(&["update", "--commit", &newer], 2, &["`dpgui.toml` pins commit", hint]);
     sandbox.write("w/dpgui.toml", settings);
 

@@ -70,6 +70,12 @@ impl GitRepository {
         self
     }
 
+    /// Has no submodule `path` any more.
+    pub(crate) fn drop_submodule(&self, path: &str) -> &Self {
+        say(&self.path, &["rm", "--quiet", path]);
+        self
+    }
+
     /// Makes `commit` the newest one again.
     pub(crate) fn reset_to(&self, commit: &str) {
         say(&self.path, &["reset", "--quiet", "--hard", commit]);
