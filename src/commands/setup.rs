@@ -276,6 +276,7 @@ fn plan(args: &Args, context: &Context, setup: &Setup) -> Result<ExitCode, Error
         context.output.event(step);
     }
     context.output.event(&Total::of(&planned, fs::available_bytes(context.workspace.root()).ok()));
+    setup.require_all_here()?;
     let pending = planned.iter().any(|it| it.pending);
     if args.detailed_exitcode && pending {
         return Ok(ExitCode::from(Kind::ChangesPending.exit_code()));

@@ -165,12 +165,5 @@ fn get(
 
 /// Another place may have the file; of a full disk that cannot be said.
 const fn is_about_the_place(error: &InstallError) -> bool {
-    matches!(
-        error,
-        InstallError::WrongDigest { .. }
-            | InstallError::WrongSize { .. }
-            | InstallError::TooLong { .. }
-            | InstallError::Net(_)
-            | InstallError::NoFile { .. }
-    )
+    error.is_wrong_file() || matches!(error, InstallError::Net(_) | InstallError::NoFile { .. })
 }

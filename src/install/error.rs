@@ -36,6 +36,8 @@ pub enum InstallError {
     WrongSize { from: String, expected: u64, found: u64 },
     #[error("`{from}` is not the file that is pinned: it goes on after the expected {expected} bytes")]
     TooLong { from: String, expected: u64 },
+    #[error("the package index does not have the `{file}` that `dpgui.lock` names")]
+    OtherPackage { file: String, source: Box<Self> },
     #[error("the download cache `{}` cannot be used", dir.display())]
     Cache { dir: PathBuf, source: FsError },
     #[error("`{what}` needs {} in the download cache `{}`, whose file system has {}", size::bytes(*needed), dir.display(), size::bytes(*available))]
@@ -115,6 +117,11 @@ pub enum InstallError {
 }
 
 impl InstallError {
+    /// What came is not what a digest or a size says that it is.
+    pub const fn is_wrong_file(&self) -> bool {
+        matches!(self, Self::WrongDigest { .. } | Self::WrongSize { .. } | Self::TooLong { .. })
+    }
+
     /// Another place, or another way to the same thing, may still work. Never so after a wrong digest: that is
     /// an attack or a broken mirror, and must not be papered over.
     pub fn is_network(&self) -> bool {
@@ -149,7 +156,7 @@ impl InstallError {
 impl Report for InstallError {
     fn kind(&self) -> Kind {
         match self {
-            Self::NoPlace { source, .. } => source.kind(),
+            Self::NoPlace { source, .. } | Self::OtherPackage { source, .. } => source.kind(),
             Self::NoWay { publisher, .. } => publisher.kind(),
             Self::WrongDigest { .. }
             | Self::WrongSize { .. }
@@ -205,11 +212,8 @@ impl Report for InstallError {
             }
             Self::Cache { source, .. } => Some(another_cache(source.is_full())),
             Self::CacheFull { .. } => Some(another_cache(true)),
-            Self::WrongDigest { .. } | Self::WrongSize { .. } | Self::TooLong { .. } => Some(
-                "this place sends something else, a login page perhaps: name another one with `places` under `[sources]` \
-                 in `dpgui.toml`, or pin its file's digest there if you know that it is right"
-                    .to_owned(),
-            ),
+            Self::WrongDigest { .. } | Self::WrongSize { .. } | Self::TooLong { .. } => Some(OTHER_PLACE.to_owned()),
+            Self::OtherPackage { .. } => Some(OTHER_INDEX.to_owned()),
             Self::BadArchive { .. } => Some("get the archive from its publisher".to_owned()),
             Self::NoSpace { .. } | Self::CheckoutFull { .. } => {
                 Some("free some space, or choose another workspace with `-C DIR`".to_owned())
@@ -252,6 +256,12 @@ impl Report for InstallError {
     }
 }
 
+const OTHER_PLACE: &str = "this place sends something else, a login page perhaps: name another one with `places` under `[sources]` in \
+     `dpgui.toml`, or pin its file's digest there if you know that it is right";
+
+const OTHER_INDEX: &str = "ask another index (`UV_DEFAULT_INDEX`); if the file was published anew and you trust that, `dpgui lock --upgrade` takes \
+     what the index has now";
+
 fn another_cache(is_full: bool) -> String {
     let hint = if is_full {
         "free some space there, or set `DPGUI_CACHE_DIR` to a directory on another file system"
@@ -264,7 +274,10 @@ fn another_cache(is_full: bool) -> String {
 /// What to do about a program of others that failed in this way.
 const fn after_program(kind: Kind) -> &'static str {
     match kind {
-        Kind::Network => "check the network and the package index (`UV_DEFAULT_INDEX`, `PIP_INDEX_URL`)",
+        Kind::Network => {
+            "check the network, the package index (`UV_DEFAULT_INDEX`, `PIP_INDEX_URL`) and the name and password that it may \
+             ask for (`~/.netrc`, `UV_INDEX_*`)"
+        }
         Kind::Disk => {
             "free some space, or mend the permissions, where it says so, then run the same command again"
         }

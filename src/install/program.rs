@@ -87,6 +87,8 @@ fn kind_of(said: &str) -> Kind {
         "Request failed",
         "dns error",
         "Connect",
+        // uv of an index that wants a password: 401 or 403.
+        "could not be queried",
         "No matching distribution found",
         "Could not find a version that satisfies",
         // npm's.
@@ -115,6 +117,13 @@ mod tests {
             Kind::Network,
         );
         check("ERROR: No matching distribution found for uv==0.12.5", Kind::Network);
+        // uv 0.12.5 of an index that answers with 401.
+        check(
+            "  × No solution found when resolving dependencies:\n  ╰─▶ Because toml was not found in the package registry\n\n      \
+             hint: An index URL (http://127.0.0.1:1/simple/) could not be queried due to a lack of valid authentication \
+             credentials (401 Unauthorized).",
+            Kind::Network,
+        );
         check(
             "error: failed to write to file\n  Caused by: No space left on device (os error 28)",
             Kind::Disk,

@@ -78,6 +78,14 @@ fn without_a_lock_for_it_nothing_can_be_made_offline_and_that_is_said() {
     assert!(said.stderr.contains("got by `git clone --bare http"), "{said}");
     assert!(said.stderr.contains("error: offline, and 5 things are missing that a setup needs"), "{said}");
     assert!(said.stderr.contains("hint: put them where it says"), "{said}");
+    // The plan for such a machine names the same.
+    let plan = sandbox.dpgui(&["setup", "--plan", "--offline"]);
+    assert_eq!(plan.code, Some(7), "{plan}");
+    assert!(
+        plan.stderr.contains("Would do node: ") && plan.stderr.contains("5 things are missing"),
+        "{plan}"
+    );
+    assert!(!sandbox.path("w/.dpgui").exists(), "nothing was touched");
 }
 
 #[test]

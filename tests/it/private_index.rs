@@ -73,4 +73,45 @@ fn what_uv_alone_can_fetch_counts_in_the_sum_like_the_rest() {
     let (said, arrived) = setup(&sandbox);
     assert_eq!(arrived, 0, "uv has the password: {said}");
     everything_is_counted(&said, 2 << 20);
+
+    // The same way back for a file that was changed.
+    let file = "w/venv/lib/python3.12/site-packages/numpy.py".replace("3.12", &python_of(&sandbox));
+    fs::remove_file(sandbox.path(&file)).expect("installed");
+    sandbox.dpgui(&["setup", "--repair"]).ok();
+    assert!(sandbox.path(&file).exists());
+    sandbox.dpgui(&["setup", "--verify", "--full"]).ok();
+}
+
+/// `3.12`, of the environment.
+fn python_of(sandbox: &Sandbox) -> String {
+    let lib = fs::read_dir(sandbox.path("w/venv/lib")).expect("there").flatten().next().expect("one Python");
+    lib.file_name().to_string_lossy().trim_start_matches("python").to_owned()
+}
+
+#[test]
+fn an_index_that_lets_nobody_in_is_a_matter_of_the_network_and_of_the_password() {
+    let (_world, sandbox) = private("user:wrong@");
+    let said = sandbox.dpgui(&["setup"]);
+    assert_eq!(said.code, Some(3), "{said}");
+    assert!(
+        said.stderr.contains("name and password that it may ask for (`~/.netrc`, `UV_INDEX_*`)"),
+        "{said}"
+    );
+    assert!(!said.to_string().contains("wrong@"), "{said}");
+}
+
+#[test]
+fn an_index_that_sends_another_package_than_the_locked_one_is_named_with_the_way_on() {
+    let world = SmallWorld::start();
+    let online = world.sandbox();
+    online.dpgui(&["setup"]).ok();
+    let other = world.sandbox();
+    other.write("w/dpgui.lock", fs::read(online.path("w/dpgui.lock")).expect("written"));
+    world.index.server.file("/files/toml-1.0-py3-none-any.whl", "something else");
+    let said = other.dpgui(&["setup"]);
+    assert_eq!(said.code, Some(4), "{said}");
+    let expected =
+        "error: the package index does not have the `toml-1.0-py3-none-any.whl` that `dpgui.lock` names\n";
+    assert!(said.stderr.contains(expected), "{said}");
+    assert!(said.stderr.contains("\nhint: ask another index (`UV_DEFAULT_INDEX`)"), "{said}");
 }

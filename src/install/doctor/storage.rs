@@ -47,8 +47,12 @@ pub(super) fn checks(scene: &Scene) -> Vec<Check> {
     };
     let temporary = host.env.get("TMPDIR").map_or(PathBuf::from("/tmp"), PathBuf::from);
     let mut checks = vec![judge_space(root, mounts::space(root), need).about("workspace")];
-    checks.push(judge_writable(root, mounts::is_writable(root)));
-    if let Some(mount) = mounts::of(root) {
+    let mount = mounts::of(root);
+    // Of a mount that is read-only, the check of the file system tells, and no `chown` would help.
+    if mount.as_ref().is_none_or(|it| !it.has("ro")) {
+        checks.push(judge_writable(root, mounts::is_writable(root)));
+    }
+    if let Some(mount) = mount {
         checks.push(judge_kind(&mount));
         checks.push(
             judge_exec(root, &mount, Verdict::Problem, "choose another workspace with `-C DIR`")
@@ -61,7 +65,12 @@ pub(super) fn checks(scene: &Scene) -> Vec<Check> {
     }
     let downloads = scene.site.cache.dir();
     if !disk::is_shared_by(downloads, root) {
-        checks.push(judge_space(downloads, mounts::space(downloads), need).about("downloads"));
+        let mut check = judge_space(downloads, mounts::space(downloads), need).about("downloads");
+        if let Some(advice) = &mut check.advice {
+            advice
+                .push_str("; `dpgui clean --cache` does, or set `DPGUI_CACHE_DIR` to a directory elsewhere");
+        }
+        checks.push(check);
     }
     checks
 }

@@ -170,6 +170,9 @@ impl<'a> Transfers<'a> {
             {
                 Ok(Arrived::LeftToUv(package))
             }
+            Err(error) if error.is_wrong_file() => {
+                Err(InstallError::OtherPackage { file: package.file.clone(), source: Box::new(error) })
+            }
             Err(error) => Err(error),
         }
     }

@@ -207,9 +207,8 @@ impl<'a> Wheelhouse<'a> {
         }
         let list = self.dir.join("rest.txt");
         fs::write_atomic(&list, Packages::requirements(&packages.0))?;
-        let command =
-            self.uv(&["pip", "install", "--no-deps", "--require-hashes", "--requirement"], WHEELS)?;
-        self.run(&command.arg(&list), &self.left_to_uv, progress)
+        let command = self.uv(&["pip", "install", "--no-deps", "--require-hashes"], WHEELS)?;
+        self.run(&command.arg("--requirement").arg(&list), &self.left_to_uv, progress)
     }
 
     /// Without hashes: each file was hashed as it came, nothing but those files is offered, and uv would hash them once
