@@ -118,7 +118,7 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
     let mut work = repair::Work { setup, wish: &wish, choices };
     if args.plan {
         if args.repair.is_given() {
-            repair::foresee(&args.repair, context, &mut work)?;
+            repair::foresee(&args.repair, context, &mut work, args.lock.if_locked())?;
         }
         return plan(args, context, &work.setup);
     }

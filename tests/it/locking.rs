@@ -135,6 +135,23 @@ fn ctrl_c_ends_a_wait_at_once() {
 }
 
 #[test]
+fn a_look_at_all_files_waits_for_the_setup_that_is_at_work_and_lets_trainings_be() {
+    let lab = Lab::new(&[("STEPS", "0")]);
+    let (held, holder) = hold_setup(&lab.sandbox.root());
+    let said = lab.sandbox.dpgui(&["setup", "--verify", "--no-wait"]);
+    assert!(said.code == Some(5) && said.stderr.contains(&holder), "{said}");
+    let looking = Talking::start(&lab.sandbox, "said", &["setup", "--verify"]);
+    looking.wait_for(&format!("Waiting for {holder} to finish"));
+    assert!(!looking.said().contains("Looking at every file"), "{}", looking.said());
+    drop(held);
+    looking.wait_for("Looking at every file");
+    lab.detached(&[]).wait_for_log("steps: 1 ");
+    let said = lab.sandbox.dpgui(&["setup", "--verify", "--no-wait"]);
+    assert!(said.stderr.contains("Verified "), "{said}");
+    lab.sandbox.dpgui(&["stop", "--now"]).ok();
+}
+
+#[test]
 fn a_training_waits_for_the_setup_that_is_at_work() {
     let lab = Lab::new(&[("STEPS", "3")]);
     let (held, holder) = hold_setup(&lab.sandbox.root());

@@ -12,8 +12,13 @@ use crate::{
         plan::StepId,
         repair::{Broken, Cure, Findings},
     },
-    output::{Event, Line, size},
-    platform::{clock::Stopwatch, digest::Sha256},
+    output::{Event, Line, Waiting, size},
+    platform::{
+        clock::Stopwatch,
+        digest::Sha256,
+        fs,
+        lock::{Lock, LockError},
+    },
     workspace::remember::Choices,
 };
 
@@ -149,8 +154,10 @@ pub(super) fn run(
 ) -> Result<ExitCode, Error> {
     work.setup.check_checkouts(args.how.discard.as_deref().unwrap_or_default())?;
     let there = args.how.against.as_ref().map(|it| Digests::read(it, context)).transpose()?;
+    let still = stand_still(context, if_locked)?;
     let watch = Stopwatch::start();
     let findings = look(args, context, &work)?;
+    drop(still);
     if args.what.verify {
         let is_well = tell(context, &findings, watch);
         let is_equal = there.is_none_or(|it| compare(context, &findings, &it));
@@ -176,8 +183,14 @@ pub(super) fn run(
 }
 
 /// From now on `setup` is what a repair would do, which nobody is asked about.
-pub(super) fn foresee(args: &Args, context: &Context, work: &mut Work<'_>) -> Result<(), Error> {
+pub(super) fn foresee(
+    args: &Args,
+    context: &Context,
+    work: &mut Work<'_>,
+    if_locked: IfLocked,
+) -> Result<(), Error> {
     work.setup.check_checkouts(args.how.discard.as_deref().unwrap_or_default())?;
+    let _still = stand_still(context, if_locked)?;
     let findings = look(args, context, work)?;
     let (mended, left): (Vec<&Broken>, Vec<&Broken>) =
         findings.broken.iter().partition(|it| is_to_be_mended(args, it));
@@ -187,6 +200,21 @@ pub(super) fn foresee(args: &Args, context: &Context, work: &mut Work<'_>) -> Re
     work.setup.mend(&mended);
     work.setup.leave(&left);
     Ok(())
+}
+
+/// Keeps setups off while everything is looked at: what one of them is about to exchange would seem damaged. Trainings go
+/// on. `None` where nothing was ever set up, and where nothing can be written, so that nobody sets anything up.
+fn stand_still(context: &Context, if_locked: IfLocked) -> Result<Option<Lock>, Error> {
+    let path = context.workspace.setup_lock();
+    if !fs::exists(&path) {
+        return Ok(None);
+    }
+    let tell = |holder: &str| context.output.event(&Waiting { holder });
+    match Lock::shared(&path, "dpgui setup, looking at every file", if_locked.wait(&tell)) {
+        Ok(lock) => Ok(Some(lock)),
+        Err(LockError::Fs(_) | LockError::Unsupported { .. }) => Ok(None),
+        Err(held @ LockError::Held { .. }) => Err(held.into()),
+    }
 }
 
 fn look(args: &Args, context: &Context, work: &Work<'_>) -> Result<Findings, Error> {

@@ -10,7 +10,7 @@ use crate::{
     output::Progress,
     platform::{
         checkpoint::{Checkpoint, reach},
-        digest::{Hasher, Sha256},
+        digest::{Hashed, Hasher, Sha256},
         fs::{self, FsError},
         tree,
     },
@@ -156,8 +156,13 @@ fn fill(
     let mut done = 0;
     for source in sources {
         let mut head = header(source.entry.size, source.executable);
-        let content = fs::open(&source.from)?;
-        tar.append_data(&mut head, &source.entry.path, content).map_err(failed)?;
+        let mut content = Hashed::new(fs::open(&source.from)?);
+        tar.append_data(&mut head, &source.entry.path, &mut content).map_err(failed)?;
+        // This very program may have been replaced by a newer one since it was listed.
+        if content.finish() != source.entry.sha256 {
+            let problem = format!("`{}` changed while it was packed", source.from.display());
+            return Err(InstallError::NoBundle { problem, hint: "run the same command again" });
+        }
         done += source.entry.size;
         progress.bytes(done);
     }
