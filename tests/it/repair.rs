@@ -406,6 +406,19 @@ fn two_machines_are_compared_part_by_part() {
         assert!(equal.stderr.contains(&format!("       Equal {part}: `")), "{equal}");
     }
 
+    // The same files, and one more that every Python runs as it starts; data of the user's is no part of a setup.
+    let packages =
+        fs::read_dir(here.path("w/venv/lib")).expect("there").flatten().next().expect("one Python");
+    let packages = packages.path().join("site-packages");
+    fs::write(packages.join("mine.txt"), "").expect("written");
+    compare().ok();
+    fs::write(packages.join("mine.pth"), "import os\n").expect("written");
+    let other = compare();
+    assert_eq!(other.code, Some(1), "{other}");
+    assert!(other.stderr.contains("   Different venv: `") && other.stderr.contains("mine.pth"), "{other}");
+    fs::remove_file(packages.join("mine.pth")).expect("removed");
+    compare().ok();
+
     // An environment of the same packages that somebody has changed is another one.
     let venv =
         said.events().into_iter().find(|it| it["event"] == "whole" && it["step"] == "venv").expect("whole");

@@ -8,7 +8,10 @@ use serde::Serialize;
 
 use crate::{
     output::Progress,
-    platform::fs::{self, FsError},
+    platform::{
+        digest::Sha256,
+        fs::{self, FsError},
+    },
     vendor::git::{self, State},
     workspace::Workspace,
 };
@@ -56,7 +59,7 @@ pub enum Looked {
     Whole {
         step: StepId,
         what: String,
-        /// Equal on every machine that has the same.
+        /// Equal on every machine that has the same, and that starts its Python with the same.
         digest: Option<String>,
     },
     Damaged(Damage),
@@ -79,8 +82,9 @@ pub fn look_at_all(site: &Site, depth: Depth, progress: &Progress) -> Result<Vec
         let whole = judge(&look, depth).filter(|it| it.verdict == Verdict::Ok).map(|it| it.found);
         let differences = match (look, whole) {
             (Look::NotOurs | Look::Unlisted, _) => continue,
-            (Look::Compared { .. }, Some(what)) => {
-                let digest = contents.map(|it| it.portable.to_string());
+            (Look::Compared { comparison, .. }, Some(what)) => {
+                let digest = contents.map(|it| with_hooks(it.portable, &place, &comparison.extra));
+                let digest = digest.transpose()?.map(|it| it.to_string());
                 looked.push(Looked::Whole { step, what, digest });
                 continue;
             }
@@ -238,16 +242,32 @@ fn can_be_rebuilt(look: &Look) -> bool {
     }
 }
 
+/// Every Python that starts in this environment runs the file: "site - Site-specific configuration hook" in Python's
+/// documentation.
+fn is_hook(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let is_among_packages = path.parent().and_then(Path::file_name).is_some_and(|it| it == "site-packages");
+    is_among_packages
+        && (name.ends_with(".pth") || ["sitecustomize.py", "usercustomize.py"].contains(&&*name))
+}
+
+/// What was installed is not all that runs where files were added that every Python runs: a machine that has none of them
+/// is another one.
+fn with_hooks(installed: Sha256, place: &Path, extra: &[PathBuf]) -> Result<Sha256, FsError> {
+    let mut hooks: Vec<&PathBuf> = extra.iter().filter(|it| is_hook(it)).collect();
+    if hooks.is_empty() {
+        return Ok(installed);
+    }
+    hooks.sort();
+    let line = |it: &&PathBuf| Ok(format!("{} {}\n", it.display(), Sha256::of(fs::read(&place.join(it))?)));
+    let lines = hooks.iter().map(line).collect::<Result<Vec<_>, FsError>>()?;
+    Ok(Sha256::of(format!("{installed}\n{}", lines.concat())))
+}
+
 /// How many files the user added, and which of them change every Python that starts.
 fn added(extra: &[PathBuf]) -> String {
-    // See "site - Site-specific configuration hook" in Python's documentation.
-    let runs = |it: &&PathBuf| {
-        let name = it.file_name().unwrap_or_default().to_string_lossy();
-        let is_among_packages = it.parent().and_then(Path::file_name).is_some_and(|it| it == "site-packages");
-        is_among_packages
-            && (name.ends_with(".pth") || ["sitecustomize.py", "usercustomize.py"].contains(&&*name))
-    };
-    let run: Vec<String> = extra.iter().filter(runs).map(|it| format!("`{}`", it.display())).collect();
+    let hooks = extra.iter().filter(|it| is_hook(it));
+    let run: Vec<String> = hooks.map(|it| format!("`{}`", it.display())).collect();
     match (extra.len(), run.join(", ")) {
         (0, _) => String::new(),
         (count, run) if run.is_empty() => format!(", and {count} that you added"),
