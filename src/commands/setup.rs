@@ -24,7 +24,10 @@ use crate::{
         verify::Imported,
     },
     platform::{fs, lock::Lock, net::Http, patience::Patience, process::as_typed, signal},
-    vendor::{lock::LockFile, sources::Sources},
+    vendor::{
+        lock::LockFile,
+        sources::{Archive, Sources},
+    },
     workspace::{Settings, remember::Choices},
 };
 
@@ -133,6 +136,9 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
     }
     let done = setup.apply(args.lock.if_locked(), choices)?;
     context.output.event(&done);
+    if args.downloads.bundle.is_some() && site.policy == Policy::Frozen {
+        say_what_differs(context, &site, &settings)?;
+    }
     // A part of a setup is no workspace to train in yet.
     if args.only.is_empty() && args.skip.is_empty() {
         next(context);
@@ -177,6 +183,24 @@ fn bring(
     let brought = bundle::bring(&file, (&site.cache, &site.workspace), arch, (&progress, alone))?;
     drop(progress);
     context.output.event(&brought);
+    Ok(())
+}
+
+/// What a bundle carries goes before what is declared here; the next setup without it goes by that.
+fn say_what_differs(context: &Context, site: &Site, settings: &Settings) -> Result<(), Error> {
+    let (arch, declared) = (context.host.arch, Sources::load(settings)?.archives);
+    let differs = |name: &str| {
+        let of = |it: &Archive| it.sha256(name, arch).ok();
+        declared.get(name).and_then(of) != site.sources.archives.get(name).and_then(of)
+    };
+    let names: Vec<&str> = declared.keys().map(String::as_str).filter(|it| differs(it)).collect();
+    if !names.is_empty() {
+        context.output.note(format_args!(
+            "\nThe bundle has another {} than is declared here: `dpgui setup --frozen` stays with it, and `dpgui setup` gets \
+             what is declared",
+            names.join(" and another ")
+        ));
+    }
     Ok(())
 }
 

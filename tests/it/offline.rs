@@ -116,6 +116,12 @@ fn a_bundle_carries_a_whole_setup_to_a_machine_without_a_network() {
     bare.write("w/dpgui.toml", world.settings().lines().next().expect("the Python"));
     let said = bare.dpgui(&["setup", "--torch", "cpu", "--bundle", &file]).ok();
     assert!(said.stderr.contains("Done node: Node 22.12.0"), "{said}");
+    assert!(
+        said.stderr.contains("has another node than is declared here: `dpgui setup --frozen` stays"),
+        "{said}"
+    );
+    let planned = |more: &[&str]| bare.dpgui(&[&["setup", "--plan", "--detailed-exitcode"], more].concat());
+    assert_eq!(planned(&["--frozen"]).code, Some(0), "{}", planned(&["--frozen"]));
     let manifest = |sandbox: &Sandbox| fs::read(sandbox.path("w/venv/.dpgui-manifest")).expect("there");
     assert!(manifest(&bare) == manifest(&online));
 
