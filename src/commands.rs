@@ -79,6 +79,12 @@ fn run_folder(path: &Path) -> Result<RunDir, Error> {
 impl Context {
     /// Looks after the runs whose supervisors were killed, before anything is said about any run.
     fn adopt_runs(&self) -> Result<(), Error> {
+        let root = self.workspace.root();
+        // Who mistypes it would take his runs for lost.
+        if !fs::exists(root) {
+            let message = format!("there is no folder `{}`", root.display());
+            return Err(Error::new(Kind::Usage, message).with_hint("name the workspace with `-C DIR`"));
+        }
         self.say_why_not(adopt::adopt_all(&self.host, &self.workspace)?);
         Ok(())
     }

@@ -63,7 +63,7 @@ impl Diagnosis {
             let words =
                 text.split_inclusive([' ', '`']).map(|word| match word.trim_end_matches([' ', '`']) {
                     "CONFIG" => word.replace("CONFIG", config),
-                    "RUN" | "RUN@STEP" => word.replace("RUN", run),
+                    "RUN" => word.replace("RUN", run),
                     _ => word.to_owned(),
                 });
             words.collect::<String>().into()

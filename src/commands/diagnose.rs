@@ -1,7 +1,12 @@
 //! `dpgui diagnose`: why a run failed, or what went wrong in any log.
 
-use std::{io::Read, path::Path, process::ExitCode};
+use std::{
+    io::{self, Read},
+    path::Path,
+    process::ExitCode,
+};
 
+use flate2::read::MultiGzDecoder;
 use serde::Serialize;
 
 use crate::{
@@ -17,6 +22,12 @@ use crate::{
 };
 
 use super::Context;
+
+/// What a packed file begins with (RFC 1952).
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+
+/// Bytes by which text is told from anything else.
+const START: u64 = 8 << 10;
 
 /// Say why a run failed, what shows it and what to do; or what went wrong in any log of a training
 #[derive(Debug, clap::Args)]
@@ -45,7 +56,7 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
     let what = args.what.as_deref();
     match what {
         Some("-") => {
-            let found = of_log(std::io::stdin().lock(), Path::new("/dev/stdin"))?;
+            let found = of_log(std::io::stdin().lock(), Path::new("standard input"))?;
             answer(context, None, Some("-"), &found.into());
         }
         // A path is one by its looks, or because there is no run of that name and a file is.
@@ -84,14 +95,38 @@ fn of_file(path: &Path) -> Result<Option<Diagnosis>, Error> {
     of_log(fs::open(path)?, path)
 }
 
-fn of_log(mut log: impl Read, path: &Path) -> Result<Option<Diagnosis>, Error> {
+/// Of text, or of text that was packed with gzip, as dpgui packs the older parts of a log.
+fn of_log<'a>(log: impl Read + 'a, path: &Path) -> Result<Option<Diagnosis>, Error> {
     let cannot_read = |cause| Error::from(FsError { action: "read", path: path.to_owned(), source: cause });
-    let mut first = vec![0; 1];
-    if log.read(&mut first).map_err(cannot_read)? == 0 {
-        let message = format!("`{}` is empty: nothing was printed, so nothing can be told", path.display());
-        return Err(Error::new(Kind::Usage, message));
+    let (mut start, mut log) = with_start(Box::new(log)).map_err(cannot_read)?;
+    if start.starts_with(&GZIP) {
+        (start, log) = with_start(Box::new(MultiGzDecoder::new(log))).map_err(cannot_read)?;
     }
-    of_reader(first.as_slice().chain(log), 0, &Numbers::default()).map_err(cannot_read)
+    let refused = |what: &str| {
+        let message = format!("`{}` {what}", path.display());
+        Error::new(Kind::Usage, message).with_hint("name a log, or a run that `dpgui runs` lists")
+    };
+    if start.is_empty() {
+        return Err(refused("is empty: nothing was printed, so nothing can be told"));
+    }
+    if !is_text(&start) {
+        return Err(refused("is no text"));
+    }
+    of_reader(log, 0, &Numbers::default()).map_err(cannot_read)
+}
+
+/// The first bytes, and all of it from there on.
+fn with_start<'a>(mut log: Box<dyn Read + 'a>) -> io::Result<(Vec<u8>, Box<dyn Read + 'a>)> {
+    let mut start = vec![];
+    log.by_ref().take(START).read_to_end(&mut start)?;
+    Ok((start.clone(), Box::new(io::Cursor::new(start).chain(log))))
+}
+
+/// Most of it. A power cut leaves zeros in a log, and programs print colours and bells.
+fn is_text(start: &[u8]) -> bool {
+    let strange =
+        start.iter().filter(|it| it.is_ascii_control() && !it.is_ascii_whitespace() && **it != 0x1b);
+    strange.count() * 10 < start.len()
 }
 
 fn answer(context: &Context, run: Option<&RunId>, file: Option<&str>, found: &Verdict) {

@@ -213,9 +213,10 @@ fn start(args: &Args, dir: &RunDir, stream: Stream, since: Option<Timestamp>) ->
         };
     }
     match args.lines {
+        Some(_) if is_chosen(args) => Ok(0),
         Some(count) if args.form.metrics => tail::steps(&mut log, count),
-        Some(count) if !is_chosen(args) => tail::lines(&mut log, count),
-        Some(_) | None => Ok(0),
+        Some(count) => tail::lines(&mut log, count),
+        None => Ok(0),
     }
 }
 
@@ -300,9 +301,9 @@ fn show_all(
         // What is there is read without waiting for what comes.
         let is_first = page.last.is_some();
         let goes_on = reader.next(|| is_first || ended(), |item| page.item(item))?;
-        if !goes_on && is_first {
+        if page.is_over || (!goes_on && is_first) {
             page.end_of_past();
-            if page.args.follow {
+            if page.args.follow && !page.is_over {
                 continue;
             }
         }

@@ -52,8 +52,18 @@ enum Command {
     },
 }
 
+/// The queue itself.
+#[derive(Debug, Serialize)]
+#[serde(tag = "event", rename = "queue")]
+struct Whole {
+    /// No run begins.
+    held: bool,
+    waiting: usize,
+}
+
 /// A run that waits.
 #[derive(Debug, Serialize)]
+#[serde(tag = "event", rename = "queued")]
 struct Row {
     place: usize,
     run: RunId,
@@ -94,6 +104,7 @@ fn show(context: &Context) -> Result<(), Error> {
     let queue = Queue::load(workspace)?;
     let rows: Vec<Row> = queue.entries.iter().enumerate().map(|(at, _)| row(&queue, at)).collect();
     if output.mode() == Mode::Json {
+        output.json(&Whole { held: queue.held, waiting: rows.len() });
         for row in &rows {
             output.json(row);
         }

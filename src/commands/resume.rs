@@ -11,6 +11,7 @@ use super::{Context, train};
 
 /// Go on with a run from its newest checkpoint, as it was started; in the background
 #[derive(Debug, clap::Args)]
+#[command(override_usage = "dpgui resume <RUN>\n       dpgui resume --all")]
 pub struct Args {
     /// Its id, the beginning of one, or its name
     #[arg(required_unless_present = "all")]
@@ -58,11 +59,15 @@ fn go_on(dir: &RunDir, context: &Context, waits: Option<usize>) -> Result<Starte
     let request = Request { goes_before: waits.is_some(), ..Request::again(dir)? };
     let setup = train::hold_setup(context, site)?;
     let refused = |cause: RunError| {
+        if matches!(&cause, RunError::StillRunning { id } if id == dir.id()) {
+            let hint = format!("look on with `dpgui watch {}`", dir.id());
+            return Error::new(Kind::Locked, format!("`{}` is still running", dir.id())).with_hint(hint);
+        }
         let cause = Error::from(cause);
         let said = format!("{} cannot go on: {}", dir.id(), cause.messages().join(": "));
         match cause.hint() {
-            Some(hint) => Error::new(Kind::Failed, said).with_hint(hint),
-            None => Error::new(Kind::Failed, said),
+            Some(hint) => Error::new(cause.kind(), said).with_hint(hint),
+            None => Error::new(cause.kind(), said),
         }
     };
     let started = match (run::start(site, &request, &setup), waits) {

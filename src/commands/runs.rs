@@ -41,6 +41,8 @@ struct Row {
     details: RunState,
     step: Option<u64>,
     loss: Option<f64>,
+    #[serde(skip)]
+    is_without_number: bool,
     started: Timestamp,
     /// It does not wait in the queue, and was not taken out of it.
     began: bool,
@@ -84,6 +86,7 @@ fn row(dir: &RunDir) -> Option<Row> {
         part_of: run.spec.origin().map(|it| it.run.clone()),
         step: run.step,
         loss: run.loss,
+        is_without_number: run.is_without_number,
         started: run.spec.created,
         began: run.began(),
         seconds: run.seconds(),
@@ -102,6 +105,10 @@ fn duration(seconds: f64) -> String {
     size::duration(Duration::from_secs_f64(seconds))
 }
 
+fn unknown_loss(row: &Row) -> String {
+    if row.is_without_number { "NaN" } else { "-" }.to_owned()
+}
+
 /// A heading, and a line for each run.
 fn listed(rows: &[Row]) -> Vec<Vec<String>> {
     let mut heading = ["RUN", "STATE", "STEP", "LOSS", "STARTED", "DURATION"].map(str::to_owned).to_vec();
@@ -115,7 +122,7 @@ fn listed(rows: &[Row]) -> Vec<Vec<String>> {
             row.id.to_string(),
             row.state.clone(),
             row.step.map_or_else(|| "-".to_owned(), |step| step.to_string()),
-            row.loss.map_or_else(|| "-".to_owned(), |loss| format!("{loss:.4}")),
+            row.loss.map_or_else(|| unknown_loss(row), |loss| format!("{loss:.4}")),
             if row.began { started.to_string() } else { "-".to_owned() },
             if row.began { duration(row.seconds) } else { "-".to_owned() },
         ];

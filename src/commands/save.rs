@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use crate::{
     error::Error,
-    run::{list, save},
+    run::{RunError, list, save},
 };
 
 use super::{Context, stop};
@@ -22,7 +22,7 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
     let dir = list::find_or_running(workspace, args.run.as_deref())?;
     if !list::is_live(&dir) {
         stop::already(context, &dir)?;
-        return Ok(ExitCode::SUCCESS);
+        return Err(RunError::EndedMeanwhile { id: dir.id().clone() }.into());
     }
     let progress = output.progress("saving");
     let saved = save::save(host, &dir, |stage| progress.doing(stage))?;

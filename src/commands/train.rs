@@ -48,7 +48,7 @@ pub struct Args {
     #[arg(long)]
     detach: bool,
     /// The GPUs to use, as `nvidia-smi` counts them [default: all]
-    #[arg(long, value_name = "IDS", value_delimiter = ',')]
+    #[arg(long, value_name = "IDS", value_delimiter = ',', value_parser = gpu)]
     gpus: Option<Vec<u32>>,
     /// Go on from the last checkpoint of RUN, or from that of a step [default: the newest run of this configuration]
     #[arg(long, value_name = "RUN[@STEP]", num_args = 0..=1)]
@@ -163,6 +163,10 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
 }
 
 /// `on-failure` or `on-failure:N`.
+fn gpu(text: &str) -> Result<u32, String> {
+    text.parse().map_err(|_| "numbers as `nvidia-smi` counts them are expected, as `0,1`".to_owned())
+}
+
 fn restarts(text: &str) -> Result<u32, String> {
     let count = match text.strip_prefix("on-failure") {
         Some("") => Some(restart::USUAL),

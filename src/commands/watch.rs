@@ -84,6 +84,7 @@ fn on_screen(context: &Context, dir: &RunDir) -> Result<Left, Error> {
                 look.refresh()?;
                 look.find_what_it_waits_for();
                 saving = saving.and_then(|it| it.goes_on(&look, &mut prompt));
+                prompt.age();
             }
             Happening::Resized => {}
             Happening::Ended(signal) => return Ok(Left::Signalled(signal)),

@@ -7,8 +7,10 @@ use memchr::memchr;
 /// Bytes of a line that are looked at. What says why is at its beginning; only launchers write a long command before it.
 pub(super) const LONGEST: usize = 16 * 1024;
 
-/// Bytes of a line that are quoted.
+/// Bytes of a line that are quoted: of a longer one its beginning and its end, where a launcher that names a whole command
+/// says what became of it.
 const LONGEST_QUOTE: usize = 400;
+const END_OF_QUOTE: usize = 120;
 
 /// A line without colours.
 pub(super) fn plain(raw: &[u8]) -> Cow<'_, [u8]> {
@@ -51,18 +53,34 @@ pub(super) fn of_rank(line: &[u8]) -> (Option<u32>, &[u8]) {
 
 /// A line as it is quoted: text without control characters, not longer than anybody reads.
 pub(super) fn quote(line: &[u8]) -> String {
-    let end = line.len().min(LONGEST_QUOTE);
-    let text = String::from_utf8_lossy(&line[..end]);
-    let mut quoted: String = text.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    if end < line.len() {
-        quoted.push_str(" …");
-    }
-    quoted
+    let line = line.trim_ascii();
+    let text = match line.len() {
+        ..=LONGEST_QUOTE => String::from_utf8_lossy(line).into_owned(),
+        all => {
+            let (start, end) = (&line[..LONGEST_QUOTE - END_OF_QUOTE], &line[all - END_OF_QUOTE..]);
+            let text =
+                |it: &[u8]| String::from_utf8_lossy(it).trim_matches(char::REPLACEMENT_CHARACTER).to_owned();
+            format!("{} … {}", text(start).trim_end(), text(end).trim_start())
+        }
+    };
+    text.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_a_long_line_the_end_is_quoted_too() {
+        let long = format!("[ERROR] ['python', {}] exits with return code = -9", "'x', ".repeat(200));
+        let quoted = quote(long.as_bytes());
+        assert!(
+            quoted.starts_with("[ERROR] ['python'") && quoted.ends_with("exits with return code = -9"),
+            "{quoted}"
+        );
+        assert!(quoted.len() <= LONGEST_QUOTE + 5 && quoted.contains(" … "), "{quoted}");
+        assert_eq!(quote(b"  short\tand good \n"), "short and good");
+    }
 
     #[test]
     fn colours_go_and_ranks_are_named() {

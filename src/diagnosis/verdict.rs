@@ -98,7 +98,9 @@ impl Diagnoser<'_> {
         let Some(cause) = self.catalogue.find(node.way.cause()) else { return self.unknown(None, numbers) };
         let lines = self.lines(|it| it.kind != Kind::Secondary);
         let diagnosis = told(cause, [fact].into_iter().chain(lines), numbers);
-        Diagnosis { cause: diagnosis.cause.replace(HOST, &node.host).into(), ..diagnosis }
+        let named = |text: &str| text.replace(HOST, &node.host).into();
+        let advice = diagnosis.advice.iter().map(|it| named(it)).collect();
+        Diagnosis { cause: named(&diagnosis.cause), advice, ..diagnosis }
     }
 
     /// What a number proves, unless a text speaks of something that it has nothing to do with.
@@ -170,8 +172,8 @@ impl Diagnoser<'_> {
             None => "unknown to dpgui; nothing in the log says why".to_owned(),
         };
         let advice = [
-            "read the lines before the end of the log: `dpgui logs -n 200`",
-            "make a report for an issue, without secrets: `dpgui report`",
+            "read the lines before the end of the log: `dpgui logs RUN -n 200`",
+            "make a report for an issue, without secrets: `dpgui report RUN`",
         ];
         let lines = said.map(|(_, (rank, sight))| line(rank, sight)).into_iter().chain(self.lines(|_| true));
         Diagnosis {

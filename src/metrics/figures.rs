@@ -109,6 +109,12 @@ pub fn without_number(records: &[Record]) -> Option<String> {
     (!parts.is_empty()).then(|| parts.join(", "))
 }
 
+/// From which step on the loss was no number up to the end; `None` if it ended with one.
+pub fn lost_from(records: &[Record]) -> Option<u64> {
+    let finite = records.iter().rposition(|it| it.loss.is_finite()).map_or(0, |last| last + 1);
+    records.get(finite).map(|it| it.step)
+}
+
 /// At most `count` of `values`, the curve they make kept: of each share its mean, or NaN where it has no number.
 pub fn thinned(values: &[f64], count: usize) -> Vec<f64> {
     let count = values.len().min(count);

@@ -21,13 +21,14 @@ pub fn bytes(count: u64) -> String {
 
 /// The reverse, as people write it: `30 GB`, `1.5 GiB`, `800MB`, `0`.
 pub fn parse(text: &str) -> Option<u64> {
-    const UNITS: [(&str, u64); 9] = [
+    const UNITS: [(&str, u64); 10] = [
         ("", 1),
         ("B", 1),
         ("KB", 1000),
         ("MB", 1_000_000),
         ("GB", 1_000_000_000),
         ("TB", 1_000_000_000_000),
+        ("KiB", 1 << 10),
         ("MiB", 1 << 20),
         ("GiB", 1 << 30),
         ("TiB", 1 << 40),
@@ -84,6 +85,7 @@ mod tests {
         let check = |text: &str, expected: Option<u64>| assert_eq!(parse(text), expected, "{text}");
         check("30 GB", Some(30_000_000_000));
         check("1.5GiB", Some(3 << 29));
+        check("512 KiB", Some(512 << 10));
         check("800 mb", Some(800_000_000));
         check("17", Some(17));
         check("0", Some(0));

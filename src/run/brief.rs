@@ -18,6 +18,8 @@ pub struct Brief {
     pub step: Option<u64>,
     /// `None` as well where it is not a number.
     pub loss: Option<f64>,
+    /// It has a last loss, which is none.
+    pub is_without_number: bool,
     /// What is wrong with it while it goes on, as it is by now.
     pub alarm: Option<Alarm>,
     /// Why it failed.
@@ -42,6 +44,7 @@ impl Brief {
             word: snapshot.as_ref().map_or_else(|| RunState::Starting.word(), |it| it.word()).to_owned(),
             step: snapshot.as_ref().and_then(Snapshot::step),
             loss: last.and_then(|it| it.loss).filter(|it| it.is_finite()),
+            is_without_number: last.is_some_and(|it| it.loss.is_none_or(|loss| !loss.is_finite())),
             alarm: snapshot.as_ref().and_then(Snapshot::alarm_now),
             diagnosis: snapshot.as_ref().and_then(|it| it.diagnosis.clone()),
             state: snapshot.map_or(RunState::Starting, |it| it.state),

@@ -6,7 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     config::Training,
-    platform::{Env, gpu::Gpu},
+    platform::{
+        Env,
+        gpu::{Gpu, GpuSample},
+    },
 };
 
 use super::RunError;
@@ -28,6 +31,13 @@ pub enum Devices {
 }
 
 impl Devices {
+    /// Of what was measured of all GPUs of the machine, that of these.
+    pub fn own(&self, mut samples: Vec<GpuSample>) -> Vec<GpuSample> {
+        let Self::Gpus(ids) = self else { return vec![] };
+        samples.retain(|it| ids.contains(&it.index));
+        samples
+    }
+
     /// `wanted`, else what `CUDA_VISIBLE_DEVICES` allows, else all; the CPU for the demo where there are none.
     pub fn choose(
         training: &Training,

@@ -75,6 +75,11 @@ pub(super) fn by_dpgui(spec: &Spec, now: &Snapshot, stopping: &Stopping) -> Opti
     Some(named(ended::of_concern(concern, now, spec), spec))
 }
 
+/// What there is to say of an end that nobody saw and nothing explains.
+pub(super) fn of_nothing(spec: &Spec, now: &Snapshot, outcome: &Outcome) -> Option<Diagnosis> {
+    (*outcome == Outcome::Lost).then(|| named(ended::unseen(now), spec))
+}
+
 /// With this run and its configuration in what is advised.
 fn named(diagnosis: Diagnosis, spec: &Spec) -> Diagnosis {
     diagnosis.of_run(&spec.id.to_string(), &as_typed([&spec.source]))
@@ -126,10 +131,12 @@ fn cause_of(dir: &RunDir, snapshot: Option<Snapshot>) -> Result<Option<Diagnosis
     let known = snapshot.as_ref().and_then(|it| it.numbers.clone());
     let numbers = known.unwrap_or_else(|| of_snapshot(snapshot.as_ref()));
     // Of several attempts the last one is what the run failed with.
-    let from = snapshot.map(|it| it.attempt.log_from).unwrap_or_default();
-    let found = of_log(dir, &from, u64::MAX, &numbers)?;
+    let from = snapshot.as_ref().map(|it| it.attempt.log_from.clone()).unwrap_or_default();
     let spec = dir.spec()?;
-    Ok(found.map(|it| named(it, &spec)))
+    if let Some(found) = of_log(dir, &from, u64::MAX, &numbers)? {
+        return Ok(Some(named(found, &spec)));
+    }
+    Ok(snapshot.and_then(|now| of_nothing(&spec, &now, now.state.outcome()?)))
 }
 
 /// It ended in a way that the log or the machine may explain.

@@ -79,7 +79,7 @@ pub enum RunError {
     NothingToSave { id: RunId, doing: &'static str },
     #[error("`{id}` has not saved within {}", size::duration(*after))]
     NotSaved { id: RunId, after: Duration },
-    #[error("`{id}` has ended")]
+    #[error("`{id}` has ended, so nothing was saved")]
     EndedMeanwhile { id: RunId },
     #[error("nothing of `{id}` is left, and how it ended cannot be written: the disk of `{}` is full", folder.display())]
     EndNotWritten { id: RunId, folder: PathBuf },
@@ -207,7 +207,7 @@ impl Report for RunError {
             Self::NoName => "name a run that `dpgui runs` lists, or leave the name out".to_owned(),
             Self::Ambiguous { .. } => "write more of the id".to_owned(),
             Self::NoRuns => "start one with `dpgui train CONFIG`".to_owned(),
-            Self::SeveralRunning(_) => "name the one to stop: `dpgui stop RUN`".to_owned(),
+            Self::SeveralRunning(_) => "name the one that is meant; `dpgui runs` says what they do".to_owned(),
             Self::NothingToResume { .. } | Self::NoCheckpoint { .. } => {
                 "start anew without `--resume`; `checkpoint_every_n_minutes` in the configuration makes checkpoints"
                     .to_owned()
@@ -230,7 +230,9 @@ impl Report for RunError {
             Self::BrokenCheckpoint { command, other: Some(other), .. } => {
                 format!("take the newest whole one: `{command}@{other}`")
             }
-            Self::BrokenCheckpoint { other: None, .. } => "there is no other whole one: start anew".to_owned(),
+            Self::BrokenCheckpoint { other: None, .. } => {
+                "no other one of it is whole: name an older run that `dpgui runs` lists with `--resume RUN`, or start anew".to_owned()
+            },
             Self::NotAStep { .. } => "write `RUN@200` or `RUN@latest`".to_owned(),
             Self::NothingToExport { .. } => "name a run that has a checkpoint".to_owned(),
             Self::NotExported { .. } => "check the environment with `dpgui doctor`".to_owned(),

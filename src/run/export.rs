@@ -16,7 +16,7 @@ use crate::{
     platform::{
         fs,
         lock::{Lock, Wait},
-        process::CommandSpec,
+        process::{CommandSpec, as_typed},
     },
 };
 
@@ -62,6 +62,14 @@ pub struct Exported {
     pub already: bool,
 }
 
+/// In the words of an export.
+fn none_to_export(cause: RunError) -> RunError {
+    match cause {
+        RunError::NoCheckpoint { folder } => RunError::NothingToExport { place: format!("`{folder}`") },
+        cause => cause,
+    }
+}
+
 impl Source {
     /// From a run: at `step`, or the checkpoint that it would go on from.
     ///
@@ -74,8 +82,9 @@ impl Source {
             return Err(RunError::NothingToExport { place: dir.id().to_string() });
         }
         let contents = lineage.contents()?;
-        let checkpoint =
-            contents.pick(&dir.id().to_string(), &format!("dpgui export {}", dir.id()), step)?.clone();
+        let place = dir.id().to_string();
+        let picked = contents.pick(&place, &format!("dpgui export {place}"), step);
+        let checkpoint = picked.map_err(none_to_export)?.clone();
         let note = contents.passed_over().filter(|_| step.is_none());
         Ok(Self { checkpoint, config: spec.config, note })
     }
@@ -86,7 +95,8 @@ impl Source {
         let folder = if named.is_some() { path.parent().unwrap_or(path) } else { path };
         let place = folder.display().to_string();
         let (contents, step) = (Contents::of(folder)?, named.or(step));
-        let checkpoint = contents.pick(&place, "dpgui export RUN", step)?.clone();
+        let command = as_typed(["dpgui".as_ref(), "export".as_ref(), folder.as_os_str()]);
+        let checkpoint = contents.pick(&place, &command, step).map_err(none_to_export)?.clone();
         let note = contents.passed_over().filter(|_| step.is_none());
         let config = super::checkpoints::configuration(folder).ok_or(RunError::NothingToExport { place })?;
         Ok(Self { checkpoint, config, note })

@@ -182,6 +182,8 @@ pub struct Journal {
     saved: Option<(Snapshot, Stopwatch)>,
     /// The same of one that found no room there, and is in the run's reserve.
     put_aside: Option<(Snapshot, Stopwatch)>,
+    /// When this first had an end to write.
+    over_since: Option<Timestamp>,
     /// How the run ended, if a line of `events.jsonl` says so: there may have been room for it and not for a snapshot.
     outcome: Option<Outcome>,
 }
@@ -251,7 +253,7 @@ impl Journal {
         // Without it a full disk keeps the state from those who read it, and nothing else.
         let _ = reserve::make(&dir.reserve());
         let put_aside = reserve::read(&dir.reserve()).map(|it| (it, Stopwatch::start()));
-        Ok(Self { dir: dir.clone(), events, pending, seq, saved: None, put_aside, outcome })
+        Ok(Self { dir: dir.clone(), events, pending, seq, saved: None, put_aside, over_since: None, outcome })
     }
 
     /// The end of the run as an earlier supervisor recorded it.
@@ -309,7 +311,12 @@ impl Journal {
     fn write(&mut self, now: &Snapshot) {
         // A run that ended unseen ended when it was last seen, not when somebody looked.
         let unseen = matches!(now.state.outcome(), Some(Outcome::Lost | Outcome::Interrupted));
-        let updated = if unseen { now.updated } else { clock::now() };
+        let updated = match now.state.outcome() {
+            Some(_) if unseen => now.updated,
+            // Nor when a disk that was full had room for it.
+            Some(_) => *self.over_since.get_or_insert_with(clock::now),
+            None => clock::now(),
+        };
         let now = Snapshot { updated, ..now.clone() };
         let text = serde_json::to_string_pretty(&now).unwrap_or_default();
         // A power cut is not to undo the end: nobody would find out again how it was.

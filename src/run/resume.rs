@@ -7,6 +7,7 @@ use crate::{
         ConfigError, Hidden, Resume as ConfigResume, Secret, Sight, TrainConfig,
         on_resume::{self, Change},
     },
+    metrics::{self, figures},
     platform::fs,
     workspace::Workspace,
 };
@@ -36,6 +37,8 @@ pub struct Continued {
     pub run: Option<RunDir>,
     /// The user named its step.
     pub is_named: bool,
+    /// What there is to know of the loss at its step.
+    without_number: Option<String>,
 }
 
 /// What a run is trained with.
@@ -106,7 +109,8 @@ pub fn find(site: Site<'_>, config: &TrainConfig, request: &Request) -> Result<O
         return Err(RunError::StillRunning { id: dir.id().clone() });
     }
     match &found.run {
-        Some(run) if is_complete(run, config, site) => {
+        // Who names an earlier step wants to go another way from there.
+        Some(run) if is_complete(run, config, site) && !found.goes_back_in(run) => {
             Err(RunError::AlreadyComplete { id: run.id().clone(), step: found.checkpoint.step })
         }
         _ => Ok(Some(found)),
@@ -174,10 +178,10 @@ fn wanted(
         },
         (Some(Resume::Newest), _) | (None, ConfigResume::Newest) => {
             let same = |dir: &&RunDir| dir.spec().is_ok_and(|spec| spec.source == request.config);
-            // A run that was over before its first checkpoint is passed over; one whose newest is broken is not.
+            // A run that was over before its first checkpoint is passed over; one whose checkpoints are broken is not.
             let has_some = |dir: &&RunDir| {
                 let folder = dir.spec().ok().and_then(|spec| TrainerFolder::find(&spec).ok().flatten());
-                folder.and_then(|it| it.contents().ok()).is_some_and(|it| it.whole().next().is_some())
+                folder.and_then(|it| it.contents().ok()).is_some_and(|it| !it.checkpoints.is_empty())
             };
             let nothing = || RunError::NothingToResume { config: request.config.clone() };
             of_run(all.iter().filter(same).find(has_some).ok_or_else(nothing)?).map(Some)
@@ -223,6 +227,27 @@ pub fn split(text: &str) -> Result<(Option<&str>, Option<u64>), RunError> {
     Ok((Some(run).filter(|it| !it.is_empty()), step))
 }
 
+/// The first step whose checkpoint may have no numbers in it: the loss was none from the next step but one on, to the end.
+fn spoilt_from(run: &RunDir) -> Option<u64> {
+    let records = metrics::store::read(&run.metrics()).ok()?;
+    // The weights after a step are shown to be numbers by the loss of the step after it.
+    Some(figures::lost_from(&records)?.saturating_sub(1))
+}
+
+/// `better`: the one that is used instead.
+fn about_spoilt(from: u64, picked: &Checkpoint, better: Option<&Checkpoint>) -> String {
+    let step = picked.step;
+    let lost = format!("the loss was no number from step {} on", from + 1);
+    match better {
+        Some(better) => format!(
+            "{lost}: the checkpoint at step {step} is passed over, and the one at step {} is used; `@{step}` after the run \
+             takes the other one all the same",
+            better.step
+        ),
+        None => format!("{lost}, so the checkpoint at step {step} may hold nothing that can be trained on"),
+    }
+}
+
 impl Continued {
     fn of(folder: TrainerFolder, run: Option<RunDir>, asked: Asked<'_>) -> Result<Self, RunError> {
         if !asked.sight.reaches(folder.path()) {
@@ -233,8 +258,23 @@ impl Continued {
         let place =
             run.as_ref().map_or_else(|| folder.path().display().to_string(), |it| it.id().to_string());
         let command = format!("dpgui train {} --resume {place}", asked.config.display());
-        let checkpoint = contents.pick(&place, &command, asked.step)?.clone();
-        Ok(Self { folder, checkpoint, contents, run, is_named: asked.step.is_some() })
+        let picked = contents.pick(&place, &command, asked.step)?;
+        let spoilt = run.as_ref().and_then(spoilt_from).filter(|from| *from <= picked.step);
+        let (checkpoint, without_number) = match spoilt {
+            None => (picked, None),
+            Some(from) => {
+                let better = contents.whole().find(|it| it.step < from).filter(|_| asked.step.is_none());
+                (better.unwrap_or(picked), Some(about_spoilt(from, picked, better)))
+            }
+        };
+        let (checkpoint, is_named) = (checkpoint.clone(), asked.step.is_some());
+        Ok(Self { folder, checkpoint, contents, run, is_named, without_number })
+    }
+
+    /// To a step before the last one of this run.
+    fn goes_back_in(&self, run: &RunDir) -> bool {
+        let last = run.snapshot().ok().flatten().and_then(|it| it.step());
+        self.is_named && last.is_some_and(|last| self.checkpoint.step < last)
     }
 
     /// What is not as it was when the checkpoint was written. The trainer's own copy is of the folder's first run.
@@ -265,7 +305,9 @@ impl Continued {
     /// Clears the folder, and says what was in the way and what there is to know of the checkpoint that was chosen.
     pub(super) fn make_ready(&self) -> Result<Vec<String>, RunError> {
         let mut said = self.clean()?;
-        said.extend(self.contents.passed_over().filter(|_| !self.is_named));
+        let is_usual = !self.is_named && self.without_number.is_none();
+        said.extend(self.contents.passed_over().filter(|_| is_usual));
+        said.extend(self.without_number.clone());
         said.extend(self.newer_checkpoints());
         Ok(said)
     }

@@ -268,7 +268,7 @@ impl Look {
         if self.sampled.is_none_or(|since| since.elapsed() >= SAMPLE_EVERY) {
             self.sampled = Some(Stopwatch::start());
             let gpus = self.sampler.as_ref().map(Sampler::sample).unwrap_or_default();
-            self.scene.gpus = gpus;
+            self.scene.gpus = self.spec.devices.own(gpus);
             self.scene.memory = memory::sample();
             let free = fs::available_bytes(&self.spec.output_dir).ok();
             let checkpoint = self.checkpoint.or(self.estimate);

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::{
     diagnosis::Diagnosis,
+    metrics::figures,
     output::{Event, Line, size},
     platform::{Host, clock::Stopwatch, fifo, fs, procfs, watch::Watch},
 };
@@ -61,6 +62,9 @@ pub struct Ended {
     #[serde(flatten)]
     pub outcome: Outcome,
     pub last_step: Option<LastStep>,
+    /// The step from which on the loss was no number, to the end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub no_number_from: Option<u64>,
     #[serde(flatten)]
     pub kept: Kept,
     /// Why it failed.
@@ -238,6 +242,7 @@ impl Ended {
             run: dir.id().clone(),
             outcome,
             last_step: snapshot.as_ref().and_then(|it| it.last_step),
+            no_number_from: figures::lost_from(&gauge::records(dir)?),
             kept: Kept::of(dir)?,
             not_restarted: snapshot.as_ref().and_then(|it| it.not_restarted),
             diagnosis: snapshot.as_ref().and_then(|it| it.diagnosis.clone()),
@@ -280,6 +285,13 @@ impl Event for Ended {
             let loss = loss.map_or_else(|| "not a number".to_owned(), |loss| format!("{loss:.4}"));
             let _ = write!(text, "; step {step}, loss {loss}");
         }
+        if let Some(from) = self.no_number_from {
+            let _ = write!(
+                text,
+                "\n{:>12} was no number from step {from} on: what was saved since is most likely useless",
+                "loss"
+            );
+        }
         if let Some(why) = self.not_restarted {
             let _ = write!(text, "\n{:>12} tried again: {}", "not", why.sentence());
         }
@@ -290,8 +302,14 @@ impl Event for Ended {
             let step = self.kept.model_step.map(|it| format!("step {it}: ")).unwrap_or_default();
             let _ = write!(text, "\n{:>12} {step}{}", "weights", path.display());
             let last = self.last_step.map(|it| it.step);
-            if let Some((step, last)) = self.kept.model_step.zip(last).filter(|(step, last)| step < last) {
-                let _ = write!(text, "\n{:>12} steps {} to {last} are not in them", "", step + 1);
+            match self.kept.model_step.zip(last) {
+                Some((step, last)) if step < last => {
+                    let _ = write!(text, "\n{:>12} steps {} to {last} are not in them", "", step + 1);
+                }
+                Some((step, last)) if step > last => {
+                    let _ = write!(text, "\n{:>12} they are of an earlier run that had come further", "");
+                }
+                Some(_) | None => {}
             }
         }
         for host in &self.unheard {
@@ -320,6 +338,7 @@ mod tests {
                 run: "20261127T093942Z-wan".parse().expect("an id"),
                 outcome: Outcome::Stopped { saved: false },
                 last_step,
+                no_number_from: None,
                 kept,
                 diagnosis: None,
                 not_restarted: None,
@@ -332,6 +351,8 @@ mod tests {
         };
         check(None, "     weights /out/step200");
         check(Some(240), "     weights step 240: /out/step200");
+        let further = "     weights step 300: /out/step200\n             they are of an earlier run that had come further";
+        check(Some(300), further);
         let behind = "     weights step 200: /out/step200\n             steps 201 to 240 are not in them";
         check(Some(200), behind);
     }

@@ -27,15 +27,9 @@ pub struct Freed {
 
 /// As it is now; nothing for a run on the CPU.
 pub fn in_use(host: &Host, devices: &Devices) -> InUse {
-    let Devices::Gpus(ids) = devices else { return InUse::default() };
-    let samples = Sampler::new(host).sample();
-    InUse(
-        samples
-            .iter()
-            .filter(|it| ids.contains(&it.index))
-            .filter_map(|it| Some((it.index, it.memory_used?)))
-            .collect(),
-    )
+    let Devices::Gpus(_) = devices else { return InUse::default() };
+    let samples = devices.own(Sampler::new(host).sample());
+    InUse(samples.iter().filter_map(|it| Some((it.index, it.memory_used?))).collect())
 }
 
 impl InUse {

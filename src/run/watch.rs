@@ -68,6 +68,8 @@ struct Watcher<'a> {
     waits_for: Option<String>,
     /// What was said to be wrong.
     alarm: Option<Alarm>,
+    /// The try that was looked at last.
+    attempt: u32,
     /// What was said not to end.
     stuck: Vec<Stuck>,
     is_greeted: bool,
@@ -96,6 +98,7 @@ pub fn follow(host: &Host, dir: &RunDir, output: &Output, show: Show) -> Result<
         sampled: None,
         waits_for: None,
         alarm: None,
+        attempt: 0,
         stuck: vec![],
         is_greeted: false,
         restart: None,
@@ -171,6 +174,10 @@ pub fn steps(dir: &RunDir) -> Result<Vec<Step>, FsError> {
     Ok(steps)
 }
 
+const fn is_waiting(snapshot: &Snapshot) -> bool {
+    matches!(snapshot.state, RunState::Waiting(_))
+}
+
 impl Watcher<'_> {
     fn line(&mut self, entry: &Entry<'_>) {
         let Entry { stream, line, .. } = *entry;
@@ -206,8 +213,13 @@ impl Watcher<'_> {
             self.alarm = snapshot.alarm;
             match snapshot.alarm {
                 Some(alarm) => self.output.warn(self.spec.watchdog.tell(alarm)),
+                // What a new try forgets has not come.
+                None if snapshot.attempt.number != self.attempt || is_waiting(snapshot) => {}
                 None => self.output.note("what was missed has come: the training goes on"),
             }
+        }
+        if let Ok(Some(snapshot)) = &looked {
+            self.attempt = snapshot.attempt.number;
         }
         self.status.alarm = looked.as_ref().ok().and_then(|it| it.as_ref()?.alarm_now());
         for why in self.untold.news(self.dir) {
@@ -278,7 +290,8 @@ impl Watcher<'_> {
         let Some(progress) = &self.progress else { return };
         if self.sampled.is_none_or(|since| since.elapsed() >= SAMPLE_EVERY) {
             self.sampled = Some(Stopwatch::start());
-            self.status.gpus = self.sampler.as_ref().map(Sampler::sample).unwrap_or_default();
+            let gpus = self.sampler.as_ref().map(Sampler::sample).unwrap_or_default();
+            self.status.gpus = self.spec.devices.own(gpus);
             self.status.memory = memory::sample();
         }
         // Scripts get every step, and no line for people.

@@ -274,8 +274,16 @@ pub fn notify_target(text: &str) -> Result<String, String> {
             "`{scheme}://` cannot be told: an address of `http://` or `https://`, or a command, is expected"
         )),
         None if text.trim().is_empty() => Err("a command or an address is expected".to_owned()),
+        None if scheme.is_some() && !has_host(text) => {
+            Err("the address names no host: `https://HOST/PATH` is expected".to_owned())
+        }
         None => Ok(text.to_owned()),
     }
+}
+
+fn has_host(address: &str) -> bool {
+    let rest = address.split_once("://").map_or("", |(_, rest)| rest);
+    rest.chars().next().is_some_and(|first| first == '[' || first.is_alphanumeric())
 }
 
 // These errors are raised while the text is read, so that toml says where in it.

@@ -1,6 +1,6 @@
 //! Diagnosis: what every cause of the catalogue looks like, and what a healthy log never looks like.
 
-use std::{collections::BTreeSet, fmt::Write as _};
+use std::{collections::BTreeSet, fmt::Write as _, io::Write as _};
 
 use dpgui::{
     config::schema::{self, Section},
@@ -347,13 +347,27 @@ fn a_log_is_explained_to_people_and_to_programs() {
 }
 
 #[test]
+fn a_packed_log_is_read_like_any_other() {
+    let sandbox = Sandbox::new();
+    let mut packed = flate2::write::GzEncoder::new(vec![], flate2::Compression::fast());
+    packed
+        .write_all(b"torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB.\n")
+        .expect("packed");
+    sandbox.write("w/part.log.gz", packed.finish().expect("packed"));
+    let said = sandbox.dpgui(&["diagnose", "part.log.gz", "--json"]).ok();
+    assert_eq!(said.events()[0]["id"], "cuda_oom", "{said}");
+}
+
+#[test]
 fn what_is_no_log_is_refused_in_a_sentence() {
     let sandbox = Sandbox::new();
     sandbox.write("w/empty.log", "");
+    sandbox.write("w/weights.bin", (0..4096u32).flat_map(u32::to_le_bytes).collect::<Vec<u8>>());
     for (what, expected) in [
         ("./none.log", "there is no log `"),
         ("./", "is a directory, and no log"),
         ("empty.log", "is empty: nothing was printed"),
+        ("weights.bin", "weights.bin` is no text"),
         ("nobody", "there is no run `nobody`"),
     ] {
         let said = sandbox.dpgui(&["diagnose", what]);

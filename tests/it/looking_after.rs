@@ -215,6 +215,31 @@ fn a_loss_that_is_no_number_ends_the_run_if_the_user_wants_that() {
 }
 
 #[test]
+fn a_training_goes_on_from_where_its_loss_was_a_number() {
+    let lab = Lab::new(&[("STEPS", "30"), ("NAN", "12"), ("CHECKPOINT", "5"), ("STEP_TIME", "0.002")]);
+    let said = lab.train(&[]).ok();
+    assert!(said.stderr.contains("loss was no number from step 12 on: what was saved since is"), "{said}");
+    let listed = lab.sandbox.dpgui(&["runs"]).ok().stdout;
+    assert!(listed.contains(" NaN "), "{listed}");
+    lab.change("configs/tiny.toml", "max_steps = 400", "max_steps = 401");
+    let resumed = |resume: &str, name: &str| {
+        let said = lab.train(&["--resume", resume, "--name", name, "--detach"]).ok();
+        lab.run(said.stdout.trim()).outcome();
+        said.stderr
+    };
+    let said = resumed("tiny", "again");
+    for words in [
+        "from step 12 on",
+        "at step 30 is passed over, and the one at step 10 is used",
+        "from the checkpoint at step 10 of ",
+    ] {
+        assert!(said.contains(words), "no `{words}` in {said}");
+    }
+    let said = resumed("tiny@30", "all-the-same");
+    assert!(said.contains("so the checkpoint at step 30 may hold nothing that can be trained on"), "{said}");
+}
+
+#[test]
 fn a_training_that_hangs_is_told_of_and_goes_on_or_ends_as_the_user_wants() {
     let lab = Lab::new(&[("STEPS", "0"), ("HANG", "30")]);
     settings(&lab, "runs.stall-after = '1 s'\n");

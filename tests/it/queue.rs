@@ -20,6 +20,8 @@ fn queued(lab: &Lab, args: &[&str]) -> Run {
 
 fn order(lab: &Lab) -> Vec<String> {
     let rows = lab.sandbox.dpgui(&["queue", "--json"]).ok().events();
+    let (whole, rows) = rows.split_first().expect("the queue itself");
+    assert_eq!((&whole["event"], &whole["waiting"]), (&"queue".into(), &rows.len().into()));
     rows.iter().map(|it| it["run"].as_str().expect("an id").to_owned()).collect()
 }
 

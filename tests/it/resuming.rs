@@ -57,6 +57,45 @@ fn a_training_goes_on_from_the_step_that_is_named() {
 }
 
 #[test]
+fn a_complete_run_goes_another_way_from_an_earlier_step_and_only_from_one() {
+    let lab = Lab::new(&[("STEPS", "20"), ("CHECKPOINT", "10"), ("STEP_TIME", "0.002")]);
+    lab.train(&[]).ok();
+    for resume in ["tiny", "tiny@20"] {
+        let said = lab.train(&["--resume", resume]);
+        assert!(said.code == Some(2) && said.stderr.contains("is already complete, at step 20"), "{said}");
+    }
+    let said = lab.train(&["--resume", "tiny@10", "--name", "other"]).ok();
+    assert!(said.stderr.contains("from the checkpoint at step 10"), "{said}");
+}
+
+#[test]
+fn a_run_whose_checkpoints_are_all_broken_is_not_passed_over_for_an_older_one() {
+    let lab = Lab::new(&[("STEPS", "0")]);
+    stopped(&lab);
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    let newer = lab.detached(&["--name", "newer"]);
+    newer.wait_for_log("steps: 2 ");
+    lab.sandbox.dpgui(&["stop"]).ok();
+    for folder in fs::read_dir(lab.sandbox.root().join("output"))
+        .expect("there")
+        .flatten()
+        .filter(|it| it.path().is_dir())
+    {
+        let mut parts: Vec<_> =
+            fs::read_dir(folder.path()).expect("there").flatten().map(|it| it.path()).collect();
+        parts.retain(|it| it.file_name().is_some_and(|it| it.to_string_lossy().starts_with("global_step")));
+        // The older one has two.
+        if parts.len() == 1 {
+            cut(&parts[0].join("mp_rank_01_model_states.pt"));
+        }
+    }
+    let said = lab.train(&["--resume"]);
+    assert_eq!(said.code, Some(2), "{said}");
+    assert!(said.stderr.contains(&format!("the checkpoint of {} at step", newer.id())), "{said}");
+    assert!(said.stderr.contains("name an older run that `dpgui runs` lists"), "{said}");
+}
+
+#[test]
 fn a_broken_checkpoint_is_passed_over_with_a_word_and_refused_only_when_it_is_named() {
     let lab = Lab::new(&[("STEPS", "0")]);
     let (run, folder, step) = stopped(&lab);

@@ -231,6 +231,13 @@ fn a_run_that_was_lost_ended_when_it_was_last_seen() {
     std::fs::write(&state, snapshot.to_string()).expect("written");
     lab.sandbox.dpgui(&["runs"]).ok();
     assert_eq!(run.outcome(), json!({ "outcome": "lost" }));
+    let said = lab.sandbox.dpgui(&["diagnose", "--json"]).ok().events();
+    assert_eq!((&said[0]["id"], &said[0]["ok"]), (&json!("lost"), &json!(false)), "{said:?}");
+    let said = lab.sandbox.dpgui(&["diagnose"]).ok().stdout;
+    assert!(
+        said.contains("nobody saw why") && said.contains(&format!("dpgui resume {}`", run.id())),
+        "{said}"
+    );
     let text = std::fs::read_to_string(&state).expect("a state");
     assert!(text.contains("2026-01-01T00:00:00Z"), "{text}");
 }

@@ -74,16 +74,33 @@ fn without_a_terminal_the_first_word_comes_at_once() {
 }
 
 #[test]
-fn a_save_and_a_stop_of_a_run_that_is_over_end_alike() {
+fn the_last_lines_before_a_time_are_those_before_it() {
+    let lab = Lab::new(&[("STEPS", "0"), ("STEP_TIME", "0.02")]);
+    let run = lab.detached(&[]);
+    run.wait_for_log("steps: 2 ");
+    std::thread::sleep(std::time::Duration::from_millis(2500));
+    let logs = |more: &[&str]| {
+        let said = lab.sandbox.dpgui(&[&["logs", "--until", "1s"], more].concat()).ok();
+        said.stdout.lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let (all, last) = (logs(&[]), logs(&["-n", "3"]));
+    assert!(all.len() > 10 && last.len() == 3, "{last:?} of {all:?}");
+    assert_eq!(logs(&["--metrics", "-n", "2"]).len(), 3, "a heading and two steps");
+    lab.sandbox.dpgui(&["stop", "--now"]).ok();
+}
+
+#[test]
+fn a_stop_of_a_run_that_is_over_has_nothing_to_do_and_a_save_fails() {
     let lab = Lab::new(&[]);
     lab.train(&[]).ok();
     let run = lab.only_run();
-    let [save, stop] = ["save", "stop"].map(|it| lab.sandbox.dpgui(&[it, &run.id()]));
-    assert_eq!((save.code, &save.stdout, &save.stderr), (stop.code, &stop.stdout, &stop.stderr));
-    assert!(
-        save.stderr.contains("is not running") && save.stderr.contains("the training is complete"),
-        "{save}"
-    );
+    for (command, code) in [("stop", 0), ("save", 1)] {
+        let said = lab.sandbox.dpgui(&[command, &run.id()]);
+        assert_eq!(said.code, Some(code), "{said}");
+        let words = ["is not running", "the training is complete"];
+        assert!(words.iter().all(|it| said.stderr.contains(it)), "{said}");
+        assert_eq!(said.stderr.contains("has ended, so nothing was saved"), command == "save", "{said}");
+    }
 }
 
 #[test]

@@ -235,7 +235,7 @@ impl View<'_> {
                 vec![Line::from(spans.collect::<Vec<_>>())]
             }
             Prompt::Confirm(wish) => vec![Line::styled(wish.question(), self.alarm())],
-            Prompt::Said(text) => wrapped(text, width, PROSE_LINES).into_iter().map(Line::raw).collect(),
+            Prompt::Said(text, _) => wrapped(text, width, PROSE_LINES).into_iter().map(Line::raw).collect(),
         }
     }
 
@@ -318,7 +318,11 @@ mod tests {
 
     use ratatui::{Terminal, backend::TestBackend};
 
-    use crate::{metrics::Record, platform::memory::Memory, run::watchdog::Alarm};
+    use crate::{
+        metrics::Record,
+        platform::{clock::Stopwatch, memory::Memory},
+        run::watchdog::Alarm,
+    };
 
     use super::{super::prompt::Wish, *};
 
@@ -381,6 +385,7 @@ mod tests {
         let empty = shown(&Scene::default(), &Prompt::Keys, (80, 6));
         let said = Prompt::Said(
             "the supervisor has not answered for 5 s; press the key again, it may be busy".to_owned(),
+            Stopwatch::start(),
         );
         let hangs = Scene {
             alarm: Some(Alarm::NoStep { seconds: 240, usual_seconds: 2.0 }),

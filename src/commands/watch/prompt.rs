@@ -1,16 +1,21 @@
 //! What the keys of the view do: one asks, another one answers.
 
-use crate::output::screen::Key;
+use std::time::Duration;
+
+use crate::{output::screen::Key, platform::clock::Stopwatch};
+
+/// After it what was said is read, and may be true no more.
+const LONG_ENOUGH: Duration = Duration::from_secs(10);
 
 /// The lowest line of the view.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub(super) enum Prompt {
     /// The keys and what they do.
     #[default]
     Keys,
     Confirm(Wish),
-    /// What came of it, until the next key.
-    Said(String),
+    /// What came of it, until the next key or until it has been there for [`LONG_ENOUGH`].
+    Said(String, Stopwatch),
 }
 
 /// What can be wanted of the run.
@@ -42,24 +47,31 @@ impl Prompt {
     pub(super) fn press(&mut self, key: Key) -> Answer {
         let asked = std::mem::take(self);
         match (asked, key) {
-            (_, Key::CtrlC) | (Self::Keys | Self::Said(_), Key::Char('d' | 'q')) => Answer::Leave,
+            (_, Key::CtrlC) | (Self::Keys | Self::Said(..), Key::Char('d' | 'q')) => Answer::Leave,
             (Self::Confirm(wish), Key::Char('y' | 'Y') | Key::Enter) => Answer::Do(wish),
             // Nothing is lost by it.
-            (Self::Keys | Self::Said(_), Key::Char('c')) => Answer::Do(Wish::Save),
-            (Self::Keys | Self::Said(_), Key::Char('s')) => self.ask(Wish::Stop),
-            (Self::Keys | Self::Said(_), Key::Char('x')) => self.ask(Wish::StopNow),
+            (Self::Keys | Self::Said(..), Key::Char('c')) => Answer::Do(Wish::Save),
+            (Self::Keys | Self::Said(..), Key::Char('s')) => self.ask(Wish::Stop),
+            (Self::Keys | Self::Said(..), Key::Char('x')) => self.ask(Wish::StopNow),
             // Of a question, anything else is a no, and no other order.
             (_, Key::Char(_) | Key::Enter | Key::Escape) => Answer::Nothing,
         }
     }
 
     pub(super) fn say(&mut self, text: String) {
-        *self = Self::Said(text);
+        *self = Self::Said(text, Stopwatch::start());
+    }
+
+    /// Shows the keys again where what was said has been there long enough.
+    pub(super) fn age(&mut self) {
+        if matches!(self, Self::Said(_, since) if since.elapsed() > LONG_ENOUGH) {
+            *self = Self::Keys;
+        }
     }
 
     /// The same after something that was said, and not in the middle of a question.
     pub(super) fn say_on(&mut self, text: String) {
-        if matches!(self, Self::Said(_)) {
+        if matches!(self, Self::Said(..)) {
             self.say(text);
         }
     }

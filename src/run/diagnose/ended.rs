@@ -1,4 +1,5 @@
-//! Why dpgui itself ended a run: what it saw and for how long, which no line of the log and no exit code says.
+//! Ends that no line of the log and no exit code explains: those by dpgui itself, by what it saw and for how long, and the
+//! one that nobody saw.
 
 use std::{borrow::Cow, time::Duration};
 
@@ -23,7 +24,7 @@ pub(super) fn of_concern(concern: Concern, now: &Snapshot, spec: &Spec) -> Diagn
         (Concern::NotANumber, _) => (
             "loss_not_a_number",
             &[
-                "go on from a checkpoint before the first of them with a lower `lr`: `dpgui train CONFIG --resume RUN@STEP -- \
+                "go on from the last checkpoint before the first of them, with a lower `lr`: `dpgui train CONFIG --resume RUN -- \
                  --reset_optimizer_params`",
                 "train in `bfloat16` rather than `float16`, and look for broken or empty files: `dpgui data check CONFIG`",
             ],
@@ -68,8 +69,31 @@ pub(super) fn of_concern(concern: Concern, now: &Snapshot, spec: &Spec) -> Diagn
     }
 }
 
+/// Everything of the run is gone, who looked after it too, and neither its log nor the kernel's counters say why.
+pub(super) fn unseen(now: &Snapshot) -> Diagnosis {
+    let advice = [
+        "see what the kernel says of that time, as of memory, GPUs or a container that ended: `journalctl -k` or `dmesg`",
+        "go on from the last checkpoint: `dpgui resume RUN`",
+    ];
+    Diagnosis {
+        id: "lost".into(),
+        cause: "everything of the run was ended at once, dpgui's supervisor too, so that nobody saw why"
+            .into(),
+        advice: advice.map(Cow::Borrowed).to_vec(),
+        recoverable: false,
+        evidence: seen_last(now).into_iter().map(|text| Evidence::Fact { text }).collect(),
+    }
+}
+
 /// What shows it, and by whose wish it was ended.
 fn facts(concern: Concern, now: &Snapshot, spec: &Spec) -> Vec<String> {
+    let mut facts = seen_last(now);
+    facts.extend(wish(concern, &spec.watchdog));
+    facts
+}
+
+/// How far it had come, and whether memory was short while it ran.
+fn seen_last(now: &Snapshot) -> Vec<String> {
     let mut facts = vec![];
     match (now.last_step, now.state.evidence()) {
         (Some(last), _) => {
@@ -86,7 +110,6 @@ fn facts(concern: Concern, now: &Snapshot, spec: &Spec) -> Vec<String> {
     if let Some(kills @ 1..) = kills {
         facts.push(format!("the kernel killed for lack of memory while it ran (`oom_kill` rose by {kills})"));
     }
-    facts.extend(wish(concern, &spec.watchdog));
     facts
 }
 

@@ -27,6 +27,7 @@ impl Supervisor {
         let counted = diagnose::count(&self.dir, &self.spec, &self.host.env, &self.now, stopping);
         let by_log = |it| diagnose::at_end(&self.dir, &self.spec, &self.now.attempt.log_from, it);
         let why = by_dpgui.or_else(|| counted.as_ref().and_then(by_log));
+        let why = why.or_else(|| diagnose::of_nothing(&self.spec, &self.now, &stopping.outcome()));
         self.now.numbers = counted;
         if let Some(memory) = why.as_ref().and_then(|it| Memory::of_cause(&it.id)) {
             self.tell(Event::OutOfMemory(memory));
