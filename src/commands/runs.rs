@@ -42,7 +42,7 @@ struct Row {
     step: Option<u64>,
     loss: Option<f64>,
     #[serde(skip)]
-    is_without_number: bool,
+    loss_in_words: String,
     started: Timestamp,
     /// It does not wait in the queue, and was not taken out of it.
     began: bool,
@@ -86,7 +86,7 @@ fn row(dir: &RunDir) -> Option<Row> {
         part_of: run.spec.origin().map(|it| it.run.clone()),
         step: run.step,
         loss: run.loss,
-        is_without_number: run.is_without_number,
+        loss_in_words: in_words(&run),
         started: run.spec.created,
         began: run.began(),
         seconds: run.seconds(),
@@ -105,8 +105,13 @@ fn duration(seconds: f64) -> String {
     size::duration(Duration::from_secs_f64(seconds))
 }
 
-fn unknown_loss(row: &Row) -> String {
-    if row.is_without_number { "NaN" } else { "-" }.to_owned()
+/// Its last loss.
+fn in_words(run: &Brief) -> String {
+    match run.loss {
+        Some(loss) => format!("{loss:.4}"),
+        None if run.is_without_number => "NaN".to_owned(),
+        None => "-".to_owned(),
+    }
 }
 
 /// A heading, and a line for each run.
@@ -122,7 +127,7 @@ fn listed(rows: &[Row]) -> Vec<Vec<String>> {
             row.id.to_string(),
             row.state.clone(),
             row.step.map_or_else(|| "-".to_owned(), |step| step.to_string()),
-            row.loss.map_or_else(|| unknown_loss(row), |loss| format!("{loss:.4}")),
+            row.loss_in_words.clone(),
             if row.began { started.to_string() } else { "-".to_owned() },
             if row.began { duration(row.seconds) } else { "-".to_owned() },
         ];

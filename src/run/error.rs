@@ -217,10 +217,7 @@ impl Report for RunError {
             Self::EndNotWritten { .. } => "make room there: its supervisor waits for that and writes it then".to_owned(),
             Self::Stuck { .. } => "what it computes on stays its own until the kernel lets it go; if a driver hangs, only a reboot helps".to_owned(),
             Self::NoHome => "set `HOME`".to_owned(),
-            Self::NoUserManager { .. } => {
-                "without systemd, have `dpgui -C WORKSPACE resume --all` run at boot, as by `@reboot` in `crontab -e`"
-                    .to_owned()
-            }
+            Self::NoUserManager { .. } => WITHOUT_SYSTEMD.to_owned(),
             Self::ChangedTooMuch(_) => "set it as it was, or start anew without `--resume`".to_owned(),
             Self::NoSuchCheckpoint { steps, .. } if steps.is_empty() => "it has no whole checkpoint at all".to_owned(),
             Self::NoSuchCheckpoint { steps, .. } => {
@@ -230,9 +227,7 @@ impl Report for RunError {
             Self::BrokenCheckpoint { command, other: Some(other), .. } => {
                 format!("take the newest whole one: `{command}@{other}`")
             }
-            Self::BrokenCheckpoint { other: None, .. } => {
-                "no other one of it is whole: name an older run that `dpgui runs` lists with `--resume RUN`, or start anew".to_owned()
-            },
+            Self::BrokenCheckpoint { other: None, .. } => ALL_BROKEN.to_owned(),
             Self::NotAStep { .. } => "write `RUN@200` or `RUN@latest`".to_owned(),
             Self::NothingToExport { .. } => "name a run that has a checkpoint".to_owned(),
             Self::NotExported { .. } => "check the environment with `dpgui doctor`".to_owned(),
@@ -254,6 +249,11 @@ impl Report for RunError {
         Some(text)
     }
 }
+
+const ALL_BROKEN: &str = "no other one of it is whole: name an older run that `dpgui runs` lists with `--resume RUN`, or start anew";
+
+const WITHOUT_SYSTEMD: &str =
+    "without systemd, have `dpgui -C WORKSPACE resume --all` run at boot, as by `@reboot` in `crontab -e`";
 
 fn too_much(changes: &[Change]) -> String {
     let lines: Vec<String> =
