@@ -55,6 +55,9 @@ pub struct Account {
     pub seconds: f64,
     /// `RUN@STEP`.
     pub goes_on_from: Option<String>,
+    /// The runs that went on in its folder, the first one first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub continued_by: Vec<RunId>,
     /// Why some who were to be told of it were not.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub not_told: Vec<String>,
@@ -148,6 +151,7 @@ impl Account {
             restarts: snapshot.as_ref().map_or(0, |it| it.attempt.number),
             not_restarted: snapshot.as_ref().and_then(|it| it.not_restarted),
             goes_on_from: lineage.before.zip(spec.resumes_step).map(|(run, step)| format!("{run}@{step}")),
+            continued_by: lineage.after,
             alarm: snapshot.as_ref().and_then(Snapshot::alarm_now),
             diagnosis: snapshot.as_ref().and_then(|it| it.diagnosis.clone()),
             machines: Machine::all(&spec, snapshot.as_ref()),

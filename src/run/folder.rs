@@ -91,12 +91,22 @@ impl TrainerFolder {
         Ok(None)
     }
 
+    /// That of a run; `None` as well where its files cannot be read.
+    pub fn of(dir: &RunDir) -> Option<Self> {
+        Self::find(&dir.spec().ok()?).ok()?
+    }
+
     pub const fn at(path: PathBuf) -> Self {
         Self { path }
     }
 
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// By the one name that it has, whatever links lead there.
+    pub fn place(&self) -> PathBuf {
+        fs::real_path(&self.path)
     }
 
     /// Asks the trainer to save, and to `leave` then: it looks for these files after every step.

@@ -2,9 +2,10 @@
 
 use jiff::Timestamp;
 
-use crate::platform::fs;
-
-use super::{RunError, checkpoints::Contents, dir::RunDir, folder::TrainerFolder, id::RunId, spec::Spec};
+use super::{
+    RunError, checkpoints::Contents, dir::RunDir, folder::TrainerFolder, id::RunId, outcome::Outcome,
+    spec::Spec,
+};
 
 /// What a run shares with others.
 #[derive(Debug, Default)]
@@ -12,6 +13,8 @@ pub struct Lineage {
     pub folder: Option<TrainerFolder>,
     /// The one that this one went on from, if it is still there.
     pub before: Option<RunId>,
+    /// Those that went on in its folder later, the first one first.
+    pub after: Vec<RunId>,
     /// When the next one took over. What is in the folder from then on is not this one's.
     pub until: Option<Timestamp>,
 }
@@ -21,18 +24,23 @@ impl Lineage {
     /// When the workspace's runs or the trainer's folder cannot be listed.
     pub fn of(dir: &RunDir, spec: &Spec) -> Result<Self, RunError> {
         let Some(folder) = TrainerFolder::find(spec)? else { return Ok(Self::default()) };
-        let place = fs::real_path(folder.path());
-        let mut lineage = Self { folder: Some(folder), before: None, until: None };
+        let place = folder.place();
+        let mut lineage = Self { folder: Some(folder), ..Self::default() };
         // The newest first.
         for other in RunDir::all(&dir.workspace())?.into_iter().filter(|it| it.id() != dir.id()) {
             let Ok(theirs) = other.spec() else { continue };
             let is_there = || {
                 let folder = TrainerFolder::find(&theirs).ok().flatten();
-                folder.is_some_and(|it| fs::real_path(it.path()) == place)
+                folder.is_some_and(|it| it.place() == place) && !was_withdrawn(&other)
             };
+            // The machines of one run have the same folder at the same time.
+            if is_part_of(&theirs, dir) || is_part_of(spec, &other) {
+                continue;
+            }
             if theirs.created > spec.created {
                 if theirs.resumes.is_some() && is_there() {
                     lineage.until = Some(theirs.created);
+                    lineage.after.insert(0, other.id().clone());
                 }
             } else if spec.resumes.is_none() {
                 break;
@@ -59,4 +67,13 @@ impl Lineage {
         }
         Ok(contents)
     }
+}
+
+fn is_part_of(spec: &Spec, dir: &RunDir) -> bool {
+    spec.origin().is_some_and(|it| it.run == *dir.id())
+}
+
+/// It never began.
+fn was_withdrawn(dir: &RunDir) -> bool {
+    dir.snapshot().ok().flatten().is_some_and(|it| it.state.outcome() == Some(&Outcome::Withdrawn))
 }

@@ -100,11 +100,9 @@ pub fn find(site: Site<'_>, config: &TrainConfig, request: &Request) -> Result<O
     let all = RunDir::all(site.workspace)?;
     let Some(found) = wanted(site, config, request, &all)? else { return Ok(None) };
     // Two trainers in one folder would overwrite each other's checkpoints. It may be called by several names.
-    let place = fs::real_path(found.folder.path());
-    let trains_there = |dir: &&RunDir| {
-        let folder = dir.spec().ok().and_then(|spec| TrainerFolder::find(&spec).ok().flatten());
-        list::is_live(dir) && folder.is_some_and(|folder| fs::real_path(folder.path()) == place)
-    };
+    let place = found.folder.place();
+    let trains_there =
+        |dir: &&RunDir| list::is_live(dir) && TrainerFolder::of(dir).is_some_and(|it| it.place() == place);
     if let Some(dir) = all.iter().find(trains_there) {
         return Err(RunError::StillRunning { id: dir.id().clone() });
     }
@@ -140,10 +138,8 @@ pub fn cut_off(workspace: &Workspace) -> Result<Vec<RunDir>, RunError> {
     let mut found = vec![];
     // The newest first.
     for dir in RunDir::all(workspace)? {
-        let Some(folder) = dir.spec().ok().and_then(|spec| TrainerFolder::find(&spec).ok().flatten()) else {
-            continue;
-        };
-        let place = fs::real_path(folder.path());
+        let Some(folder) = TrainerFolder::of(&dir) else { continue };
+        let place = folder.place();
         if seen.contains(&place) {
             continue;
         }
@@ -180,8 +176,8 @@ fn wanted(
             let same = |dir: &&RunDir| dir.spec().is_ok_and(|spec| spec.source == request.config);
             // A run that was over before its first checkpoint is passed over; one whose checkpoints are broken is not.
             let has_some = |dir: &&RunDir| {
-                let folder = dir.spec().ok().and_then(|spec| TrainerFolder::find(&spec).ok().flatten());
-                folder.and_then(|it| it.contents().ok()).is_some_and(|it| !it.checkpoints.is_empty())
+                let contents = TrainerFolder::of(dir).and_then(|it| it.contents().ok());
+                contents.is_some_and(|it| !it.checkpoints.is_empty())
             };
             let nothing = || RunError::NothingToResume { config: request.config.clone() };
             of_run(all.iter().filter(same).find(has_some).ok_or_else(nothing)?).map(Some)

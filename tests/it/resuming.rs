@@ -5,7 +5,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::support::lab::{Lab, Run, kill};
+use crate::support::{
+    browser::Served,
+    lab::{Lab, Run, kill},
+};
 
 /// A run that was stopped, its trainer's folder, and the step at which it saved. There is another checkpoint at step 1.
 fn stopped(lab: &Lab) -> (Run, PathBuf, u64) {
@@ -148,6 +151,20 @@ fn what_a_later_run_made_is_not_said_of_the_one_before_it() {
     assert!(steps(&second).iter().any(|it| *it > step), "{:?}", steps(&second));
     assert_eq!(shown(&second)["goes_on_from"], format!("{}@{step}", first.id()));
     assert_eq!(shown(&first)["goes_on_from"], serde_json::Value::Null);
+    assert_eq!(shown(&first)["continued_by"], serde_json::json!([second.id()]));
+    assert_eq!(shown(&second).get("continued_by"), None);
+    let said = lab.sandbox.dpgui(&["runs", "show", &first.id(), &second.id()]).ok();
+    let row = |name: &str| said.stdout.lines().find(|it| it.starts_with(name)).expect("told of").to_owned();
+    assert!(row("continued by").contains(&second.id()), "{said}");
+    assert!(row("goes on from").contains(&first.id()), "{said}");
+    // The page can go from one to the other.
+    let served = Served::start(&lab.sandbox, &[]);
+    let linked = |run: &Run| {
+        let detail = served.get(&format!("/api/runs/{}", run.id())).ok();
+        (detail["continues"].clone(), detail["continued_by"].clone())
+    };
+    assert_eq!(linked(&first), (serde_json::Value::Null, serde_json::json!([second.id()])));
+    assert_eq!(linked(&second), (serde_json::json!(first.id()), serde_json::json!([])));
     let last = steps(&second).pop().expect("a checkpoint");
     let said = lab.sandbox.dpgui(&["export", &format!("{}@{last}", first.id())]);
     assert!(said.code == Some(2) && said.stderr.contains(&format!("no checkpoint at step {last}")), "{said}");

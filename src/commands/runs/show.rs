@@ -175,6 +175,13 @@ pub(super) fn rows(accounts: &[Account]) -> Vec<Vec<String>> {
     for (name, of) in texts {
         row(name, &of);
     }
+    if accounts.iter().any(|it| !it.continued_by.is_empty()) {
+        let after = |it: &Account| match &it.continued_by[..] {
+            [] => "-".to_owned(),
+            after => after.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+        };
+        row("continued by", &after);
+    }
     if accounts.iter().any(|it| it.part_of.is_some()) {
         let part_of = |it: &PartOf| format!("{} of {}", it.run, it.host);
         row("part of", &|it| it.part_of.as_ref().map_or_else(|| "-".to_owned(), part_of));

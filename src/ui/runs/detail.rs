@@ -40,8 +40,12 @@ pub struct RunDetail {
     pub output_dir: String,
     pub launcher: String,
     pub args: Vec<String>,
-    /// The run that it goes on from.
+    /// The trainer's folder that it goes on in, as the trainer is told of it.
     pub resumes: Option<String>,
+    /// The run that it goes on from, if that is still there.
+    pub continues: Option<String>,
+    /// The runs that went on in its folder, the first one first.
+    pub continued_by: Vec<String>,
     /// What a stop waits for.
     pub stopping: Option<String>,
     pub streams: Vec<String>,
@@ -104,7 +108,8 @@ pub fn show(app: &App, asked: &OfRun) -> Answer<RunDetail> {
         row.take_pace(known);
     }
     let snapshot = dir.snapshot()?;
-    let contents = Lineage::of(&dir, &spec)?.contents()?;
+    let lineage = Lineage::of(&dir, &spec)?;
+    let contents = lineage.contents()?;
     let state = snapshot.as_ref().map_or(RunState::Starting, |it| it.state.clone());
     let stopping = match &state {
         RunState::Stopping(stopping) => Some(stopping.degree.sentence().to_owned()),
@@ -117,6 +122,8 @@ pub fn show(app: &App, asked: &OfRun) -> Answer<RunDetail> {
         launcher: spec.launcher.to_string(),
         args: spec.passed_on.clone(),
         resumes: spec.resumes.clone(),
+        continues: lineage.before.map(|it| it.to_string()),
+        continued_by: lineage.after.iter().map(ToString::to_string).collect(),
         stopping,
         streams: told_first(&dir)?.iter().map(ToString::to_string).collect(),
         restarts: snapshot.as_ref().map_or(0, |it| it.attempt.number),

@@ -1015,8 +1015,12 @@ export interface components {
             output_dir: string;
             launcher: string;
             args: string[];
-            /** @description The run that it goes on from. */
+            /** @description The trainer's folder that it goes on in, as the trainer is told of it. */
             resumes?: string | null;
+            /** @description The run that it goes on from, if that is still there. */
+            continues?: string | null;
+            /** @description The runs that went on in its folder, the first one first. */
+            continued_by: string[];
             /** @description What a stop waits for. */
             stopping?: string | null;
             streams: string[];
