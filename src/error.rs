@@ -94,6 +94,12 @@ impl Error {
         self
     }
 
+    #[must_use]
+    pub fn caused_by(mut self, cause: impl fmt::Display) -> Self {
+        self.messages.push(cause.to_string());
+        self
+    }
+
     pub const fn kind(&self) -> Kind {
         self.kind
     }

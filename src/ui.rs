@@ -26,6 +26,7 @@ pub mod routes;
 pub mod runs;
 pub mod session;
 pub mod settings;
+pub mod stream;
 mod table;
 
 use std::{

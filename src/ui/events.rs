@@ -6,20 +6,22 @@ use std::{collections::HashMap, pin::pin};
 use axum::{
     Extension,
     extract::{
-        State, WebSocketUpgrade,
+        State,
         ws::{Message, WebSocket},
     },
+    http::StatusCode,
     response::Response,
 };
 use serde::{Deserialize, Serialize};
 
 use super::{
     App,
+    failure::Failure,
     hub::{News, Watcher},
     jobs::{Events, Job, JobState},
-    log::listening,
-    routes::aside,
+    routes::{aside, parsed},
     session::{Pass, Session},
+    stream::Upgrade,
 };
 
 /// Events of a job that go out at once.
@@ -46,9 +48,9 @@ struct Gone;
 pub async fn follow(
     State(app): State<App>,
     Extension(pass): Extension<Pass>,
-    upgrade: WebSocketUpgrade,
+    Upgrade(upgrade): Upgrade,
 ) -> Response {
-    listening(upgrade).on_upgrade(async move |socket| {
+    upgrade.on_upgrade(async move |socket| {
         let session = Session::of(&app, pass);
         let watcher = app.hub.watch();
         let _ = serve(&app, &session, socket, watcher).await;
@@ -67,7 +69,7 @@ async fn serve(
     watcher.queue.mark_changed();
     watcher.jobs.mark_changed();
     watcher.sample.mark_changed();
-    let (mut ended, mut over) = (pin!(session.ended()), pin!(app.over.cancelled()));
+    let mut ended = pin!(session.ended());
     let mut telling = Telling::default();
     loop {
         let news = tokio::select! {
@@ -83,27 +85,29 @@ async fn serve(
                 None => continue,
             },
             said = socket.recv() => match said {
-                Some(Ok(Message::Text(text))) => {
-                    if let Ok(Word { jobs }) = serde_json::from_str(&text) {
+                Some(Ok(Message::Text(text))) => match parsed::<Word>(text.as_bytes()) {
+                    Ok(Word { jobs }) => {
                         telling.want(jobs);
                         watcher.jobs.mark_changed();
+                        continue;
                     }
-                    continue;
-                }
+                    Err(refused) => News::Refused { error: refused.api() },
+                },
+                Some(Ok(Message::Binary(_))) => News::Refused { error: no_text().api() },
                 Some(Ok(_)) => continue,
                 Some(Err(_)) | None => return Err(Gone),
             },
-            () = &mut ended => {
-                session.close(&mut socket).await;
-                return Err(Gone);
-            }
-            () = &mut over => {
-                let _ = socket.send(Message::Close(None)).await;
+            end = &mut ended => {
+                end.tell(&mut socket).await;
                 return Err(Gone);
             }
         };
         say(&mut socket, &news).await?;
     }
+}
+
+fn no_text() -> Failure {
+    Failure::http(StatusCode::BAD_REQUEST, "usage", "what a page says is text, and bytes were sent")
 }
 
 impl Telling {

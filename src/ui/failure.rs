@@ -2,13 +2,16 @@
 
 use axum::{
     Json,
-    http::StatusCode,
+    http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::error::{Error, Kind};
+use crate::{
+    error::{Error, Kind},
+    output::html::{escaped, push},
+};
 
 /// Why a request was not done.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,6 +62,32 @@ impl Failure {
     pub fn with_hint(mut self, hint: impl std::fmt::Display) -> Self {
         self.error = self.error.with_hint(hint);
         self
+    }
+
+    /// Why, from effect to cause.
+    #[must_use]
+    pub fn caused_by(mut self, cause: impl std::fmt::Display) -> Self {
+        self.error = self.error.caused_by(cause);
+        self
+    }
+
+    /// As a page gets it.
+    pub fn api(&self) -> ApiError {
+        ApiError::of(&self.kind, &self.error)
+    }
+
+    /// What a browser shows that came here by an address, before there is a page.
+    pub fn page(&self) -> Response {
+        let ApiError { message, causes, hint, .. } = self.api();
+        let mut html = format!(
+            "<!doctype html>\n<meta charset=utf-8>\n<meta name=viewport content=\"width=device-width\">\n<title>dpgui: {0}</title>\n\
+             <h1>{0}</h1>\n",
+            escaped(&message)
+        );
+        for text in causes.iter().chain(&hint) {
+            push(&mut html, format_args!("<p>{}</p>\n", escaped(text)));
+        }
+        (self.status, [(header::CONTENT_TYPE, "text/html; charset=utf-8")], html).into_response()
     }
 
     pub const fn status(&self) -> StatusCode {
@@ -118,6 +147,6 @@ impl<E: Into<Error>> From<E> for Failure {
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
-        (self.status, Json(Failed { error: ApiError::of(&self.kind, &self.error) })).into_response()
+        (self.status, Json(Failed { error: self.api() })).into_response()
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use axum::{
     body::{Body, to_bytes},
     extract::{Request, State},
-    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, uri::Authority},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -24,6 +24,9 @@ pub const SESSION: &str = "/api/session";
 
 /// For a request's body to come.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Bytes of a request that is refused. Whoever sends more does not listen.
+const PASSED_OVER: usize = 4 << 20;
 
 /// Bytes of a code with its wrapping.
 const SMALL: usize = 4096;
@@ -40,6 +43,8 @@ pub struct Names {
 struct Asked<'a> {
     method: &'a Method,
     path: &'a str,
+    /// Of an address that was given whole.
+    authority: Option<&'a str>,
     headers: &'a HeaderMap,
 }
 
@@ -77,7 +82,8 @@ impl Names {
 /// The middleware around all routes.
 pub async fn guard(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let asked = Asked { method: &method, path: &path, headers: request.headers() };
+    let authority = request.uri().authority().map(Authority::as_str);
+    let asked = Asked { method: &method, path: &path, authority, headers: request.headers() };
     let judged = asked.judge(&app.names, &app.keys);
     let mut response = match judged {
         Ok(pass) => {
@@ -95,7 +101,12 @@ pub async fn guard(State(app): State<App>, mut request: Request, next: Next) -> 
             if refused.status() == StatusCode::UNAUTHORIZED && !asked_for_nothing(&request) {
                 tokio::time::sleep(super::REFUSAL).await;
             }
-            refused.into_response()
+            let mut said = if is_visit(request.headers()) { refused.page() } else { refused.into_response() };
+            // Here it is about the files of the page alone; routes say themselves what they allow.
+            if said.status() == StatusCode::METHOD_NOT_ALLOWED {
+                said.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+            }
+            said
         }
     };
     harden(response.headers_mut(), path.starts_with("/api/"));
@@ -107,6 +118,16 @@ async fn with_body(request: Request, path: &str) -> Result<Request, Failure> {
     let (parts, body) = request.into_parts();
     // Who is not known yet brings a code and no more.
     let most = if path == SESSION { SMALL } else { super::LARGEST };
+    let announced =
+        parts.headers.get(header::CONTENT_LENGTH).and_then(|it| it.to_str().ok()?.parse::<u64>().ok());
+    if let Some(length) = announced.filter(|it| *it > most as u64) {
+        // Who waits to be asked for it sends nothing.
+        if !parts.headers.contains_key(header::EXPECT) {
+            tokio::spawn(pass_over(body));
+        }
+        let text = format!("the request has {length} bytes, and {most} are the most");
+        return Err(Failure::http(StatusCode::PAYLOAD_TOO_LARGE, "usage", text));
+    }
     match tokio::time::timeout(PATIENCE, to_bytes(body, most)).await {
         Ok(Ok(bytes)) => Ok(Request::from_parts(parts, Body::from(bytes))),
         Ok(Err(_)) => {
@@ -117,6 +138,11 @@ async fn with_body(request: Request, path: &str) -> Result<Request, Failure> {
             Err(Failure::http(StatusCode::REQUEST_TIMEOUT, "usage", "the request has not come to its end"))
         }
     }
+}
+
+/// Takes what is being sent already, so that the answer is read: a connection that is closed before is reset.
+async fn pass_over(body: Body) {
+    let _ = tokio::time::timeout(PATIENCE, to_bytes(body, PASSED_OVER)).await;
 }
 
 /// What axum refuses by itself, as a method or an upgrade, it refuses as plain text or without a word. All of it is said
@@ -142,6 +168,11 @@ async fn in_our_words(response: Response) -> Response {
         said.headers_mut().extend(parts.headers.get(&name).map(|it| (name.clone(), it.clone())));
     }
     said
+}
+
+/// A person looks at the answer, in a browser.
+fn is_visit(headers: &HeaderMap) -> bool {
+    headers.get(header::ACCEPT).and_then(|it| it.to_str().ok()).is_some_and(|it| it.contains("text/html"))
 }
 
 fn asked_to_change(method: &Method) -> bool {
@@ -183,11 +214,8 @@ impl Asked<'_> {
             let reads = [Method::GET, Method::HEAD].contains(self.method);
             return if reads { Ok(None) } else { Err(not_allowed()) };
         }
-        if self.changes() {
-            self.is_ours_to_change()?;
-        }
         if self.path == SESSION && *self.method == Method::POST {
-            return Ok(None);
+            return self.is_ours_to_change().map(|()| None);
         }
         let brought = bearer.map(|it| Pass::Token(it.to_owned()));
         let name = names.cookie();
@@ -196,12 +224,23 @@ impl Asked<'_> {
             Some(token) => Some(token).filter(|it| it.is_good(keys)),
             None => cookies.find(|it| it.is_good(keys)),
         };
-        pass.map(Some).ok_or_else(unauthorised)
+        let pass = pass.ok_or_else(unauthorised)?;
+        if self.changes() {
+            self.is_ours_to_change()?;
+        }
+        Ok(Some(pass))
     }
 
     /// Exactly one, and one of ours: a site that was rebound to this machine comes with its own name.
     fn host(&self, names: &Names) -> Result<(), Failure> {
         let host = self.one(&header::HOST)?;
+        // The name in a whole address counts more than `Host` (RFC 9112, 3.2.2): who looks at one of them would be deceived.
+        if let (Some(authority), Some(host)) = (self.authority, host)
+            && !authority.eq_ignore_ascii_case(host)
+        {
+            let text = format!("`{authority}` is asked for, and `Host` says `{host}`");
+            return Err(Failure::http(StatusCode::BAD_REQUEST, "usage", text));
+        }
         if host.is_some_and(|host| names.knows(host)) {
             return Ok(());
         }

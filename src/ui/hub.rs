@@ -27,6 +27,7 @@ use crate::{
 };
 
 use super::{
+    failure::ApiError,
     jobs::{Job, Jobs},
     machine::{GpuNumbers, Room, Sample},
     queue::QueueState,
@@ -46,12 +47,30 @@ const SHOWN: usize = 720;
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "kebab-case")]
 pub enum News {
-    Server { version: String },
-    Runs { runs: Vec<RunRow> },
-    Queue { queue: QueueState },
-    Jobs { jobs: Vec<Job> },
-    Sample { sample: Sample },
-    JobEvents { job: String, from: usize, events: Vec<serde_json::Value> },
+    Server {
+        version: String,
+    },
+    Runs {
+        runs: Vec<RunRow>,
+    },
+    Queue {
+        queue: QueueState,
+    },
+    Jobs {
+        jobs: Vec<Job>,
+    },
+    Sample {
+        sample: Sample,
+    },
+    /// What the page said was not understood.
+    Refused {
+        error: ApiError,
+    },
+    JobEvents {
+        job: String,
+        from: usize,
+        events: Vec<serde_json::Value>,
+    },
 }
 
 /// The newest of each topic.

@@ -15,8 +15,8 @@ use axum::{
     Extension,
     body::Bytes,
     extract::{
-        RawPathParams, RawQuery, State, WebSocketUpgrade,
-        ws::{CloseFrame, Message, Utf8Bytes, WebSocket},
+        RawPathParams, RawQuery, State,
+        ws::{Message, WebSocket},
     },
     http::StatusCode,
     response::{IntoResponse, Response},
@@ -37,6 +37,7 @@ use super::{
     routes::{aside, params},
     runs::dir,
     session::{Pass, Session},
+    stream::{End, Upgrade},
 };
 
 use behind::Behind;
@@ -51,15 +52,6 @@ const FRAME: usize = 64 * 1024;
 /// A page that has taken nothing for so long has gone.
 const STALLED: Duration = Duration::from_mins(1);
 
-/// For a last word to somebody who may not listen.
-const FAREWELL: Duration = Duration::from_millis(20);
-
-/// Bytes of what a page may say.
-pub const LONGEST_WORD: usize = 1024;
-
-/// "Try again later".
-const AGAIN: u16 = 1013;
-
 /// Where to begin, and how far the page may fall behind.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -69,9 +61,9 @@ pub struct Follow {
     /// `launcher` or `rankN`.
     #[serde(default)]
     stream: Option<String>,
-    /// An offset.
+    /// An offset. Beyond the end there is nothing: it begins at the end then, as `start` says.
     from: Option<u64>,
-    /// So many bytes from the end.
+    /// Instead of `from`: so many bytes from the end.
     tail: Option<u64>,
     /// Bytes: a page further behind than that is put to the end, and told of the gap. Without it nothing is ever left out.
     lag: Option<u64>,
@@ -127,14 +119,31 @@ struct Follower {
     is_over: bool,
 }
 
+impl Follow {
+    /// # Errors
+    /// When it says twice where to begin.
+    fn plain(self) -> Answer<Self> {
+        match (self.from, self.tail) {
+            (Some(_), Some(_)) => Err(twice("from", "tail")),
+            _ => Ok(self),
+        }
+    }
+}
+
+/// Both say where to begin.
+fn twice(one: &str, other: &str) -> Failure {
+    let text = format!("`{one}` and `{other}` are given, and both say where to begin");
+    Failure::http(StatusCode::BAD_REQUEST, "usage", text).with_hint("leave one of them out")
+}
+
 pub async fn follow(
     app: State<App>,
     path: RawPathParams,
     query: RawQuery,
     pass: Extension<Pass>,
-    upgrade: WebSocketUpgrade,
+    upgrade: Upgrade,
 ) -> Response {
-    let asked = params::<Follow>(&path, &query);
+    let asked = params::<Follow>(&path, &query).and_then(Follow::plain);
     open(app, pass, upgrade, asked, |app, asked| Follower::new(app, &asked)).await
 }
 
@@ -142,7 +151,7 @@ pub async fn follow(
 async fn open<A: Send + 'static, P: Pieces + 'static>(
     State(app): State<App>,
     Extension(pass): Extension<Pass>,
-    upgrade: WebSocketUpgrade,
+    Upgrade(upgrade): Upgrade,
     asked: Answer<A>,
     begin: impl FnOnce(&App, A) -> Answer<P> + Send + 'static,
 ) -> Response {
@@ -153,7 +162,7 @@ async fn open<A: Send + 'static, P: Pieces + 'static>(
         Ok::<_, Failure>((aside(move || begin(&looking, asked)).await?, place))
     };
     match opened.await {
-        Ok((pieces, place)) => listening(upgrade).on_upgrade(async move |socket| {
+        Ok((pieces, place)) => upgrade.on_upgrade(async move |socket| {
             serve(&Session::of(&app, pass), socket, pieces).await;
             drop(place);
         }),
@@ -167,12 +176,6 @@ fn place(app: &App) -> Answer<OwnedSemaphorePermit> {
         let text = "as many logs are being followed as this server can";
         Failure::http(StatusCode::SERVICE_UNAVAILABLE, "busy", text).with_hint("close some of the pages")
     })
-}
-
-/// What pages say is short: nobody is to have memory kept for more.
-pub fn listening(upgrade: WebSocketUpgrade) -> WebSocketUpgrade {
-    // The buffer is cleared each time that somebody looks whether there is a word.
-    upgrade.max_message_size(LONGEST_WORD).max_frame_size(LONGEST_WORD).read_buffer_size(LONGEST_WORD)
 }
 
 /// What is sent piece by piece.
@@ -194,19 +197,15 @@ async fn serve(session: &Session, mut socket: WebSocket, mut pieces: impl Pieces
                 Some(Ok(_)) => continue,
                 Some(Err(_)) | None => return,
             },
-            () = &mut ended => return session.close(&mut socket).await,
+            end = &mut ended => return end.tell(&mut socket).await,
         };
         match tokio::time::timeout(STALLED, socket.send(message)).await {
             Ok(Ok(())) => {}
             Ok(Err(_)) => return,
-            Err(_) => {
-                let close = CloseFrame { code: AGAIN, reason: Utf8Bytes::from_static("too slow") };
-                let _ = tokio::time::timeout(FAREWELL, socket.send(Message::Close(Some(close)))).await;
-                return;
-            }
+            Err(_) => return End::TooSlow.tell(&mut socket).await,
         }
     }
-    let _ = socket.send(Message::Close(None)).await;
+    End::Done.tell(&mut socket).await;
 }
 
 impl Frame {

@@ -2,7 +2,10 @@
 
 use serde_json::{Map, Value, json};
 
-use super::routes::{Route, Routes, Success};
+use super::{
+    routes::{Route, Routes, Success},
+    stream::CLOSED,
+};
 
 /// The whole description.
 pub fn document(routes: &mut Routes) -> Value {
@@ -57,7 +60,7 @@ fn operation(route: &Route, failed: &Value) -> Value {
         }
         Success::Stream(schema) => (
             "101".to_owned(),
-            json!({ "description": "a WebSocket with such text frames", "content": { "application/json": { "schema": schema } } }),
+            json!({ "description": format!("a WebSocket with such text frames. {CLOSED}"), "content": { "application/json": { "schema": schema } } }),
         ),
     };
     operation["responses"][status] = answer;

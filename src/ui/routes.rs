@@ -14,6 +14,7 @@ use axum::{
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::error::Category;
 
 use super::{
     App,
@@ -185,13 +186,36 @@ pub fn read<'a, P: DeserializeOwned>(
     // axum's own reader knows that all of it is text.
     let text: String = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(&all).finish();
     let uri: Uri = format!("/?{text}").parse().map_err(|_| bad("what is asked cannot be read".to_owned()))?;
-    let Query(params) = Query::try_from_uri(&uri).map_err(|cause| bad(innermost(&cause)))?;
+    let Query(params) = Query::try_from_uri(&uri)
+        .map_err(|cause| bad("what is asked is not as expected".to_owned()).caused_by(innermost(&cause)))?;
     Ok(params)
 }
 
 /// A body, which is JSON.
-pub fn parsed<B: DeserializeOwned>(body: &Bytes) -> Answer<B> {
-    serde_json::from_slice(body).map_err(|cause| bad(format!("the request is not as expected: {cause}")))
+pub fn parsed<B: DeserializeOwned>(body: &[u8]) -> Answer<B> {
+    serde_json::from_slice(body).map_err(|cause| not_understood(body, &cause))
+}
+
+fn not_understood(body: &[u8], cause: &serde_json::Error) -> Failure {
+    let (line, column) = (cause.line(), cause.column());
+    let what = match cause.classify() {
+        _ if body.trim_ascii().is_empty() => {
+            return bad("nothing was sent, where JSON is expected".to_owned());
+        }
+        Category::Data => "the request is not as expected".to_owned(),
+        Category::Eof => {
+            format!("the request ends in the middle of its JSON, in line {line}, column {column}")
+        }
+        Category::Syntax | Category::Io => {
+            format!("the request is no JSON: see line {line}, column {column}")
+        }
+    };
+    // Its own words end with the place.
+    let why = cause.to_string();
+    let why = why.rsplit_once(" at line ").map_or(&*why, |(why, _)| why);
+    let place = format!(" (line {line}, column {column})");
+    let place = if cause.is_data() && line > 0 { &*place } else { "" };
+    bad(what).caused_by(format!("{why}{place}")).with_hint("`/api/openapi.json` says what each request holds")
 }
 
 fn bad(message: String) -> Failure {

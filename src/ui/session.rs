@@ -5,10 +5,7 @@ use std::time::Duration;
 use axum::{
     Extension,
     body::Bytes,
-    extract::{
-        State,
-        ws::{CloseFrame, Message, Utf8Bytes, WebSocket},
-    },
+    extract::State,
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -21,6 +18,7 @@ use super::{
     guard,
     keys::Keys,
     routes::{aside, parsed},
+    stream::End,
 };
 
 /// What the link brought.
@@ -48,9 +46,6 @@ pub struct Session {
 /// Between two looks whether it is still good.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// "Policy violation".
-const ENDED: u16 = 1008;
-
 impl Pass {
     pub fn is_good(&self, keys: &Keys) -> bool {
         match self {
@@ -65,17 +60,17 @@ impl Session {
         Self { app: app.clone(), pass }
     }
 
-    /// Returns when it does not let anybody in any more.
-    pub async fn ended(&self) {
-        while self.pass.is_good(&self.app.keys) {
-            tokio::time::sleep(LOOK_EVERY).await;
+    /// Returns when it does not let anybody in any more, or the server ends.
+    pub async fn ended(&self) -> End {
+        let is_bad = async {
+            while self.pass.is_good(&self.app.keys) {
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+        };
+        tokio::select! {
+            () = is_bad => End::SessionOver,
+            () = self.app.over.cancelled() => End::Leaving,
         }
-    }
-
-    pub async fn close(&self, socket: &mut WebSocket) {
-        let close = CloseFrame { code: ENDED, reason: Utf8Bytes::from_static("the session has ended") };
-        // Whoever does not take it is gone as well.
-        let _ = tokio::time::timeout(LOOK_EVERY, socket.send(Message::Close(Some(close)))).await;
     }
 }
 

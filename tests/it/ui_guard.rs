@@ -2,12 +2,14 @@
 
 use std::{
     io::{Read, Write},
+    net::TcpStream,
     os::unix::fs::PermissionsExt,
     time::{Duration, Instant},
 };
 
 use dpgui::ui::routes::{Route, Success};
 use serde_json::json;
+use tungstenite::{Message, WebSocket};
 
 use crate::support::{
     browser::{Frame, Reply, Served, next},
@@ -395,6 +397,146 @@ fn what_is_too_much_or_no_http_is_refused_and_the_server_goes_on() {
 }
 
 #[test]
+fn a_request_that_is_not_understood_is_told_what_and_where() {
+    let (_lab, served) = served();
+    let headers = [("Authorization", &*served.bearer()), CHANGE[0], CHANGE[1]];
+    let check = |body: &str, message: &str, cause: &str| {
+        let error = served.ask("POST", "/api/queue", &headers, body.as_bytes()).json()["error"].clone();
+        let causes = if cause.is_empty() { json!([]) } else { json!([cause]) };
+        assert_eq!((&error["message"], &error["causes"]), (&json!(message), &causes), "{body}");
+        let hint = "`/api/openapi.json` says what each request holds";
+        assert_eq!(error["hint"], if cause.is_empty() { json!(null) } else { json!(hint) });
+    };
+    check(" ", "nothing was sent, where JSON is expected", "");
+    check("{\n\"held\": yes}", "the request is no JSON: see line 2, column 9", "expected value");
+    let cut = "the request ends in the middle of its JSON, in line 1, column 7";
+    check("{\"held\"", cut, "EOF while parsing an object");
+    let wrong = "the request is not as expected";
+    check("{\"held\":1}", wrong, "invalid type: integer `1`, expected a boolean (line 1, column 9)");
+    check("{}", wrong, "missing field `held` (line 1, column 2)");
+    let error = served.get("/api/runs?id=1").json()["error"].clone();
+    assert_eq!(error["message"], "what is asked is not as expected");
+    assert!(error["causes"][0].as_str().is_some_and(|it| it.contains("unknown field `id`")), "{error}");
+}
+
+#[test]
+fn what_is_too_long_is_refused_before_it_is_sent() {
+    let (_lab, served) = served();
+    let head = format!(
+        "POST /api/queue HTTP/1.1\r\nHost: localhost:{}\r\nAuthorization: {}\r\nContent-Type: application/json\r\n\
+         X-Dpgui: 1\r\nContent-Length: 9000000000\r\n",
+        served.port,
+        served.bearer()
+    );
+    for more in ["", "Expect: 100-continue\r\n"] {
+        let mut stream = served.connect();
+        stream.write_all(format!("{head}{more}\r\n").as_bytes()).expect("sent");
+        let since = Instant::now();
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer).expect("an answer");
+        assert_eq!(&answer, b"HTTP/1.1 413", "{more}");
+        assert!(since.elapsed() < Duration::from_secs(5), "{:?}", since.elapsed());
+    }
+}
+
+#[test]
+fn an_address_that_is_given_whole_names_this_server_as_its_host_does() {
+    let (_lab, served) = served();
+    let ask = |authority: &str| {
+        let head = format!(
+            "GET http://{authority}/api/queue HTTP/1.1\r\nHost: localhost:{}\r\nAuthorization: {}\r\nConnection: close\r\n\r\n",
+            served.port,
+            served.bearer()
+        );
+        served.raw(head.as_bytes())
+    };
+    assert_eq!(ask(&format!("localhost:{}", served.port)).status, 200);
+    for other in ["evil.example", "localhost:1", &format!("127.0.0.1:{}", served.port)] {
+        let reply = ask(other);
+        let message = format!("`{other}` is asked for, and `Host` says `localhost:{}`", served.port);
+        assert_eq!((reply.status, &reply.json()["error"]["message"]), (400, &json!(message)));
+    }
+}
+
+#[test]
+fn who_comes_by_a_wrong_name_with_a_browser_can_read_what_to_do() {
+    let (_lab, served) = served();
+    let visit = |host: &str, accept: &str| {
+        let head = format!("GET / HTTP/1.1\r\nHost: {host}\r\nAccept: {accept}\r\nConnection: close\r\n\r\n");
+        served.raw(head.as_bytes())
+    };
+    let reply = visit("<b>evil.example", "text/html,application/xhtml+xml,*/*;q=0.8");
+    let html = String::from_utf8_lossy(&reply.body).into_owned();
+    assert_eq!(
+        (reply.status, reply.header("content-type")),
+        (403, Some("text/html; charset=utf-8")),
+        "{html}"
+    );
+    assert!(html.contains("<h1>this server does not go by that name</h1>"), "{html}");
+    assert!(html.contains(&format!("<p>open http://localhost:{}, or add the name", served.port)), "{html}");
+    assert!(!html.contains("src=") && !html.contains("<b>"), "{html}");
+    assert!(reply.header("content-security-policy").is_some());
+    let reply = visit("evil.example", "*/*");
+    assert_eq!((reply.status, &reply.json()["error"]["kind"]), (403, &json!("forbidden")));
+}
+
+#[test]
+fn a_stream_says_why_it_is_closed_and_what_it_did_not_understand() {
+    let (lab, served) = served();
+    let mut news = served.stream("/api/events");
+    let refusal = |news: &mut WebSocket<TcpStream>| loop {
+        match next(news) {
+            Frame::Said(it) if it["type"] == "refused" => return it["error"]["message"].clone(),
+            Frame::Said(_) => {}
+            other => panic!("{other:?}"),
+        }
+    };
+    for (word, expected) in [
+        (Message::text("{"), "the request ends in the middle of its JSON, in line 1, column 1"),
+        (Message::text("{\"jobs\":[]}"), "the request is not as expected"),
+        (Message::binary(vec![1]), "what a page says is text, and bytes were sent"),
+    ] {
+        news.send(word).expect("sent");
+        assert_eq!(refusal(&mut news), expected);
+    }
+    let end = |socket: &mut WebSocket<TcpStream>| loop {
+        if let Message::Close(close) = socket.read().expect("a message") {
+            let close = close.expect("a reason");
+            return (u16::from(close.code), close.reason.to_string());
+        }
+    };
+    // A log that is over, from beyond its end.
+    let run = lab.detached(&[]);
+    run.outcome();
+    let path = format!("/api/runs/{}/log?stream=rank0", run.id());
+    let mut log = served.stream(&format!("{path}&from=99999999"));
+    let Frame::Said(start) = next(&mut log) else { panic!("it says where it begins") };
+    assert_eq!((&start["type"], &start["offset"]), (&json!("start"), &start["size"]), "{start}");
+    assert!(start["size"].as_u64().is_some_and(|it| it > 0), "{start}");
+    assert_eq!(end(&mut log), (1000, "that was all".to_owned()));
+    let bearer = served.bearer();
+    let upgrade = [
+        ("Authorization", &*bearer),
+        ("Connection", "Upgrade"),
+        ("Upgrade", "websocket"),
+        ("Sec-WebSocket-Version", "13"),
+        ("Sec-WebSocket-Key", "AAAAAAAAAAAAAAAAAAAAAA=="),
+    ];
+    for twice in [format!("{path}&from=0&tail=9"), format!("/api/runs/{}/log/merged?from=&lines=9", run.id())]
+    {
+        let head = upgrade.map(|(name, value)| format!("{name}: {value}\r\n")).concat();
+        let head = format!("GET {twice} HTTP/1.1\r\nHost: localhost:{}\r\n{head}\r\n", served.port);
+        let mut stream = served.connect();
+        stream.write_all(head.as_bytes()).expect("sent");
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer).expect("an answer");
+        assert_eq!(&answer, b"HTTP/1.1 400", "{twice}");
+    }
+    crate::support::lab::kill(served.pid(), "INT");
+    assert_eq!(end(&mut news), (1001, "the server ends".to_owned()));
+}
+
+#[test]
 fn what_is_no_head_of_a_request_is_refused_as_everything_is() {
     let (_lab, served) = served();
     let refused = |bytes: &[u8]| {
@@ -509,14 +651,25 @@ fn what_is_refused_before_a_route_is_reached_is_said_as_everything_is() {
     };
     let allowed = check("DELETE", "/api/runs", 405, "usage");
     assert!(allowed.header("allow").is_some_and(|it| it.contains("POST")), "{allowed:?}");
-    check("POST", "/", 405, "usage");
+    let allowed = check("POST", "/", 405, "usage");
+    assert_eq!(allowed.header("allow"), Some("GET, HEAD"), "{allowed:?}");
+    // Who may not ask at all is not told what could be asked.
+    let origin = format!("http://localhost:{}", served.port);
+    assert_eq!(served.ask("DELETE", "/api/runs", &[("Origin", &*origin)], b"{}").status, 401);
+    assert_eq!(served.ask("DELETE", "/api/runs", &[("Authorization", &*bearer)], b"{}").status, 415);
+    assert_eq!(served.ask("POST", "/api/queue", &[], b"{}").status, 403, "nor a page of another site");
     check("PATCH", "/api/queue", 405, "usage");
     check("GET", "/api/nothing", 404, "not-found");
     check("POST", "/api/nothing", 404, "not-found");
     check("GET", "/api/runs/%ff", 400, "usage");
     // As a page that is no WebSocket, in a version that nobody speaks, and without a key.
     for path in ["/api/events", "/api/runs/20260101T000000Z-a/log"] {
-        check("GET", path, 400, "usage");
+        let reply = check("GET", path, 426, "usage");
+        let message = "this is a stream: it is asked for as a WebSocket";
+        assert_eq!(
+            (reply.header("upgrade"), &reply.json()["error"]["message"]),
+            (Some("websocket"), &json!(message))
+        );
         for more in ["Sec-WebSocket-Version: 7\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n", ""] {
             let head = format!(
                 "GET {path} HTTP/1.1\r\nHost: localhost:{}\r\nAuthorization: {bearer}\r\nConnection: Upgrade, close\r\n\

@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, fmt, str::FromStr};
 use axum::{
     Extension,
     body::Bytes,
-    extract::{RawPathParams, RawQuery, State, WebSocketUpgrade, ws::Message},
+    extract::{RawPathParams, RawQuery, State, ws::Message},
     http::StatusCode,
     response::Response,
 };
@@ -31,8 +31,9 @@ use super::{
         routes::params,
         runs::dir,
         session::Pass,
+        stream::Upgrade,
     },
-    FRAME, Pieces, open,
+    FRAME, Pieces, open, twice,
 };
 
 /// Pieces on their way: who takes them slowly has them read slowly.
@@ -50,9 +51,9 @@ const STYLE: Style = Style { colours: Colours::Keep, for_people: true, timed: tr
 pub struct FollowAll {
     #[schemars(with = "String")]
     id: RunId,
-    /// As the last piece or `start` said it: `launcher:0,rank0:1234`.
+    /// As the last piece or `start` said it: `launcher:0,rank0:1234`. What is beyond the end of a stream begins at its end.
     from: Option<String>,
-    /// So many lines of each from the end.
+    /// Instead of `from`: so many lines of each from the end.
     lines: Option<usize>,
 }
 
@@ -118,9 +119,12 @@ pub async fn follow(
     path: RawPathParams,
     query: RawQuery,
     pass: Extension<Pass>,
-    upgrade: WebSocketUpgrade,
+    upgrade: Upgrade,
 ) -> Response {
-    let asked = params::<FollowAll>(&path, &query);
+    let asked = params::<FollowAll>(&path, &query).and_then(|asked| match (&asked.from, asked.lines) {
+        (Some(_), Some(_)) => Err(twice("from", "lines")),
+        _ => Ok(asked),
+    });
     open(app, pass, upgrade, asked, |app, asked| begin(app, &asked)).await
 }
 

@@ -192,6 +192,7 @@ fn dechunked(mut body: &[u8]) -> Vec<u8> {
 }
 
 /// The next text frame as JSON, or the next bytes with their offset.
+#[derive(Debug)]
 pub(crate) enum Frame {
     Said(Value),
     Bytes(u64, Vec<u8>),

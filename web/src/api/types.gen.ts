@@ -703,6 +703,10 @@ export interface components {
             sample: components["schemas"]["Sample"];
         } | {
             /** @constant */
+            type: "refused";
+            error: components["schemas"]["ApiError"];
+        } | {
+            /** @constant */
             type: "job-events";
             job: string;
             /** Format: uint */
@@ -1763,7 +1767,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description a WebSocket with such text frames */
+            /** @description a WebSocket with such text frames. It is closed with 1000 after its last word, 1001 when the server ends, 1008 when the session has ended, and 1013 when nothing of it was taken for a minute: the last three may be asked for again. */
             101: {
                 headers: {
                     [name: string]: unknown;
@@ -2215,9 +2219,9 @@ export interface operations {
             query?: {
                 /** @description `launcher` or `rankN`. */
                 stream?: string | null;
-                /** @description An offset. */
+                /** @description An offset. Beyond the end there is nothing: it begins at the end then, as `start` says. */
                 from?: number | null;
-                /** @description So many bytes from the end. */
+                /** @description Instead of `from`: so many bytes from the end. */
                 tail?: number | null;
                 /** @description Bytes: a page further behind than that is put to the end, and told of the gap. Without it nothing is ever left out. */
                 lag?: number | null;
@@ -2230,7 +2234,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description a WebSocket with such text frames */
+            /** @description a WebSocket with such text frames. It is closed with 1000 after its last word, 1001 when the server ends, 1008 when the session has ended, and 1013 when nothing of it was taken for a minute: the last three may be asked for again. */
             101: {
                 headers: {
                     [name: string]: unknown;
@@ -2253,9 +2257,9 @@ export interface operations {
     "get-api-runs-id-log-merged": {
         parameters: {
             query?: {
-                /** @description As the last piece or `start` said it: `launcher:0,rank0:1234`. */
+                /** @description As the last piece or `start` said it: `launcher:0,rank0:1234`. What is beyond the end of a stream begins at its end. */
                 from?: string | null;
-                /** @description So many lines of each from the end. */
+                /** @description Instead of `from`: so many lines of each from the end. */
                 lines?: number | null;
             };
             header?: never;
@@ -2266,7 +2270,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description a WebSocket with such text frames */
+            /** @description a WebSocket with such text frames. It is closed with 1000 after its last word, 1001 when the server ends, 1008 when the session has ended, and 1013 when nothing of it was taken for a minute: the last three may be asked for again. */
             101: {
                 headers: {
                     [name: string]: unknown;
