@@ -12,6 +12,7 @@ pub mod mark;
 pub mod pieces;
 pub mod reader;
 mod render;
+pub mod search;
 pub mod segment;
 pub mod store;
 pub mod stream;

@@ -18,6 +18,7 @@ pub mod evidence;
 pub mod export;
 pub mod folder;
 pub mod gauge;
+mod gpus;
 pub mod id;
 pub mod journal;
 pub mod keeper;

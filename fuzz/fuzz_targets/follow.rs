@@ -6,7 +6,7 @@
 
 use std::io::{Cursor, Read, Write};
 
-use dpgui::ui::{log, routes};
+use dpgui::ui::{log, routes, stream};
 use libfuzzer_sys::fuzz_target;
 use tungstenite::{
     WebSocket,
@@ -27,13 +27,13 @@ fuzz_target!(|bytes: &[u8]| {
         assert!(first < end && end <= size, "{range:?} of {size}: {first} to {end}");
     }
     let config = WebSocketConfig::default()
-        .max_message_size(Some(log::LONGEST_WORD))
-        .max_frame_size(Some(log::LONGEST_WORD))
-        .read_buffer_size(log::LONGEST_WORD);
+        .max_message_size(Some(stream::LONGEST_WORD))
+        .max_frame_size(Some(stream::LONGEST_WORD))
+        .read_buffer_size(stream::LONGEST_WORD);
     let client = Client(Cursor::new(parts.next().unwrap_or_default()));
     let mut socket = WebSocket::from_raw_socket(client, Role::Server, Some(config));
     while let Ok(message) = socket.read() {
-        assert!(message.len() <= log::LONGEST_WORD, "{} bytes", message.len());
+        assert!(message.len() <= stream::LONGEST_WORD, "{} bytes", message.len());
     }
 });
 

@@ -132,6 +132,11 @@ impl RunDir {
         self.path.join("metrics.bin")
     }
 
+    /// What its GPUs did, see [`crate::metrics::GpuHistory`].
+    pub fn gpus(&self) -> PathBuf {
+        self.path.join("gpus.bin")
+    }
+
     pub fn events(&self) -> PathBuf {
         self.path.join("events.jsonl")
     }

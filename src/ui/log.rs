@@ -8,6 +8,7 @@ mod behind;
 mod feed;
 pub mod merged;
 mod raw;
+pub mod search;
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 

@@ -2,6 +2,7 @@
 
 pub mod begin;
 pub mod detail;
+pub mod gpus;
 pub mod numbers;
 pub mod row;
 

@@ -75,6 +75,7 @@ fn runs_and_logs(r: &mut Routes) {
     r.get("/api/runs/compare", "Several runs side by side", runs::numbers::compare);
     r.get("/api/runs/{id}", "One run in full", runs::detail::show);
     r.get("/api/runs/{id}/metrics", "Its numbers, by columns", runs::numbers::metrics);
+    r.get("/api/runs/{id}/gpus", "What its GPUs did", runs::gpus::gpus);
     r.change(ACCEPTED, "/api/runs/{id}/stop", "Stop it", runs::begin::stop);
     r.change(ACCEPTED, "/api/runs/{id}/save", "Have it save a checkpoint", runs::begin::save);
     r.change(CREATED, "/api/runs/{id}/resume", "Go on with it", runs::begin::resume);
@@ -84,6 +85,7 @@ fn runs_and_logs(r: &mut Routes) {
     let said = Success::Stream(r.schemas.subschema_for::<log::merged::SaidOfAll>());
     let merged = (READ, "/api/runs/{id}/log/merged");
     r.own::<log::merged::FollowAll, _, _>(merged, "Follow all that it prints", said, log::merged::follow);
+    r.get("/api/runs/{id}/log/search", "Lines of its log with a text in them", log::search::search);
     let raw = (READ, "/api/runs/{id}/log/raw");
     r.own::<log::Whole, _, _>(raw, "Its log as a file", Success::Bytes("text/plain"), log::raw);
 }

@@ -597,3 +597,83 @@ fn a_server_at_rest_takes_little_of_the_machine() {
     // Ticks are hundredths of a second; a loop that turns would take three hundred.
     assert!(ticks() - before < 100, "{}", ticks() - before);
 }
+
+#[test]
+fn a_text_is_found_in_all_of_a_log_whatever_is_packed_and_asked_for_at_once() {
+    let lab = Lab::new(&[("STEPS", "3"), ("PRINT", "flood"), ("BYTES", "30000000")]);
+    lab.sandbox.write("w/dpgui.toml", "[logs]\nsegment = '8MB'\n");
+    let served = Served::start(&lab.sandbox, &[]);
+    let run = lab.detached(&[]);
+    run.outcome();
+    let bytes = run.stream("rank0");
+    let lines: Vec<&[u8]> = bytes.split(|it| *it == b'\n').collect();
+    // What is to be found: a line near the end that is the only one of its kind, by its own first half.
+    let last = String::from_utf8_lossy(lines[lines.len() - 5]).into_owned();
+    let ask = |query: &str| served.get(&format!("/api/runs/{}/log/search?stream=rank0&{query}", run.id()));
+    let find = |text: &str, more: &str| -> Vec<(u64, u64, String)> {
+        let (mut found, mut from, mut line) = (vec![], 0, 0);
+        loop {
+            let q: String = url::form_urlencoded::byte_serialize(text.as_bytes()).collect();
+            let answer = ask(&format!("q={q}&from={from}&line={line}&{more}")).ok();
+            for hit in answer["hits"].as_array().expect("a list") {
+                let number = |name: &str| hit[name].as_u64().expect("a number");
+                found.push((
+                    number("offset"),
+                    number("line"),
+                    hit["text"].as_str().expect("a text").to_owned(),
+                ));
+            }
+            (from, line) =
+                (answer["next"].as_u64().expect("next"), answer["next_line"].as_u64().expect("next"));
+            if answer["truncated"] == false {
+                assert_eq!(answer["size"], bytes.len() as u64);
+                return found;
+            }
+        }
+    };
+    let steps = find("STEPS: ", "ignore_case=true&limit=2");
+    assert_eq!(steps.len(), 3, "{steps:?}");
+    for (offset, line, text) in &steps {
+        let at = usize::try_from(*offset).expect("small");
+        assert!(bytes[at..].starts_with(text.as_bytes()), "{text}");
+        assert_eq!(*line, bytes[..at].split(|it| *it == b'\n').count() as u64, "{text}");
+    }
+    assert_eq!(find("STEPS: ", ""), []);
+    assert!(find(&last, "").iter().any(|it| it.1 == lines.len() as u64 - 4), "{last}");
+    let refused = |query: &str, expected: &str| {
+        let reply = ask(query);
+        assert_eq!((reply.status, &reply.json()["error"]["message"]), (400, &json!(expected)), "{query}");
+    };
+    refused("q=", "`q` is a text of 1 to 1000 bytes");
+    refused("q=x&limit=0", "`limit` is 1 to 1000");
+}
+
+#[test]
+fn what_the_gpus_of_a_run_did_is_kept_for_who_looks_at_it_later() {
+    let mut lab = crate::starting::with_gpus(&[("STEPS", "0")]);
+    let library = crate::support::preload::library(&lab.sandbox, "nvml");
+    let folder = lab.sandbox.path("lib");
+    std::fs::create_dir(&folder).expect("made");
+    std::fs::rename(library, folder.join("libnvidia-ml.so.1")).expect("moved");
+    lab.sandbox.env("LD_LIBRARY_PATH", folder.as_os_str()).env("DPGUI_GPU_SOURCE", "nvml");
+    let served = Served::start(&lab.sandbox, &[]);
+    let run = lab.detached(&["--gpus", "1"]);
+    let ask = |more: &str| served.get(&format!("/api/runs/{}/gpus{more}", run.id())).ok();
+    until("its GPU was looked at", || Some(()).filter(|()| ask("")["gpus"][0].is_object()));
+    run.wait_for_log("steps: 1 ");
+    lab.sandbox.dpgui(&["stop"]).ok();
+    let gpus = ask("");
+    assert_eq!(gpus["every_seconds"], 10);
+    assert_eq!(gpus["gpus"].as_array().map(Vec::len), Some(1), "only its own: {gpus}");
+    let gpu = &gpus["gpus"][0];
+    assert_eq!((&gpu["index"], &gpu["memory_total"]), (&json!(1), &json!(40960_u64 << 20)));
+    let first = |name: &str| gpu[name][0].clone();
+    assert_eq!(first("memory_used"), json!(1001_u64 << 20));
+    assert_eq!((first("utilisation_percent"), first("temperature_c")), (json!(91), json!(61)));
+    assert_eq!(first("power_w"), Value::Null, "it has no meter");
+    let started = served.get(&format!("/api/runs/{}", run.id())).ok()["started"].clone();
+    let started: jiff::Timestamp = started.as_str().expect("a time").parse().expect("a time");
+    let seconds = first("time").as_f64().expect("a time") - started.as_duration().as_secs_f64();
+    assert!((0.0..60.0).contains(&seconds), "{seconds}");
+    assert_eq!(ask("?points=1")["gpus"][0]["time"].as_array().map(Vec::len), Some(1));
+}

@@ -12,6 +12,7 @@ use crate::{
     run::{
         devices::Devices,
         evidence::{Phase, Sight},
+        gpus::GpuWatch,
         journal::Record,
         notify::{self, About, Notice},
         outcome::Outcome,
@@ -35,6 +36,7 @@ pub(super) struct Pulse {
     looked: Option<Duration>,
     computed: Duration,
     processes: Vec<ProcessId>,
+    gpus: Option<GpuWatch>,
 }
 
 impl Supervisor {
@@ -66,6 +68,7 @@ impl Supervisor {
 
     /// Asks the watchdog, once a second.
     pub(super) fn watch(&mut self) {
+        self.watch_gpus();
         let Some(at) = self.clock.map(Stopwatch::elapsed) else { return };
         let RunState::Running(running) = &self.now.state else { return };
         let phase = running.evidence.phase.clone();
@@ -80,6 +83,19 @@ impl Supervisor {
         }
         if matches!(self.now.alarm, Some(Alarm::Slower { .. })) && !self.watchdog.is_slow() {
             self.recovered();
+        }
+    }
+
+    /// Has what its GPUs do kept, while it may compute on them.
+    fn watch_gpus(&mut self) {
+        let computes = match self.now.state {
+            RunState::Starting | RunState::Running(_) | RunState::Stopping(_) => true,
+            RunState::Queued | RunState::Waiting(_) | RunState::Ended(_) => false,
+        };
+        match (computes, &self.pulse.gpus) {
+            (true, None) => self.pulse.gpus = GpuWatch::begin(&self.host, &self.dir, &self.spec.devices),
+            (false, Some(_)) => self.pulse.gpus = None,
+            (true, Some(_)) | (false, None) => {}
         }
     }
 

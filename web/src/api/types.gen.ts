@@ -229,6 +229,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/runs/{id}/gpus": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What its GPUs did */
+        get: operations["get-api-runs-id-gpus"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/runs/{id}/stop": {
         parameters: {
             query?: never;
@@ -323,6 +340,23 @@ export interface paths {
         };
         /** Follow all that it prints */
         get: operations["get-api-runs-id-log-merged"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/runs/{id}/log/search": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lines of its log with a text in them */
+        get: operations["get-api-runs-id-log-search"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1098,6 +1132,32 @@ export interface components {
             step: number[];
             value: (number | null)[];
         };
+        /** @description What the GPUs of a run did, each by columns. Where the run used none, or no driver told anything, there are none. */
+        RunGpus: {
+            /**
+             * Format: uint64
+             * @description Between two looks; `null` where there are none.
+             */
+            every_seconds?: number | null;
+            gpus: components["schemas"]["GpuColumns"][];
+        };
+        /** @description One GPU by columns. What it does not measure is `null`. */
+        GpuColumns: {
+            /** Format: uint32 */
+            index: number;
+            /** @description Seconds since 1970. */
+            time: number[];
+            utilisation_percent: (number | null)[];
+            /** @description Bytes, the most of each look. */
+            memory_used: (number | null)[];
+            /**
+             * Format: uint64
+             * @description Bytes.
+             */
+            memory_total?: number | null;
+            power_w: (number | null)[];
+            temperature_c: (number | null)[];
+        };
         StopRequest: {
             /** @default graceful */
             manner?: components["schemas"]["StopManner"];
@@ -1172,6 +1232,36 @@ export interface components {
             /** @constant */
             type: "failed";
             message: string;
+        };
+        /** @description The lines with the text in them, as one sees them: without colours and the old states of progress bars. */
+        FoundInLog: {
+            stream: string;
+            hits: components["schemas"]["FoundLine"][];
+            /** @description There is more to look at: ask again with `from` = `next` and `line` = `next_line`. */
+            truncated: boolean;
+            /** Format: uint64 */
+            next: number;
+            /** Format: uint64 */
+            next_line: number;
+            /**
+             * Format: uint64
+             * @description Bytes of the log by now.
+             */
+            size: number;
+        };
+        FoundLine: {
+            /**
+             * Format: uint64
+             * @description Of its first byte in the log.
+             */
+            offset: number;
+            /**
+             * Format: uint64
+             * @description The first line that is kept of the log is 1.
+             */
+            line: number;
+            /** @description Some 400 bytes around what was found, if it is longer. */
+            text: string;
         };
         /** @description Whether anybody begins. */
         Hold: {
@@ -2074,6 +2164,40 @@ export interface operations {
             };
         };
     };
+    "get-api-runs-id-gpus": {
+        parameters: {
+            query?: {
+                /** @description Looks at each GPU at most; 720 if nothing is said. */
+                points?: number | null;
+            };
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RunGpus"];
+                };
+            };
+            /** @description it was not done */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failed"];
+                };
+            };
+        };
+    };
     "post-api-runs-id-stop": {
         parameters: {
             query?: never;
@@ -2277,6 +2401,50 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["SaidOfAll"];
+                };
+            };
+            /** @description it was not done */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failed"];
+                };
+            };
+        };
+    };
+    "get-api-runs-id-log-search": {
+        parameters: {
+            query: {
+                /** @description A text, as it is: no pattern. */
+                q: string;
+                /** @description `launcher` or `rankN`. */
+                stream?: string | null;
+                /** @description Large and small letters are the same. */
+                ignore_case?: boolean;
+                /** @description Where to begin: `next` of the answer before. */
+                from?: number;
+                /** @description How many lines are before that: `next_line` of the answer before. */
+                line?: number;
+                /** @description Lines at most, up to 1000; 100 if nothing is said. */
+                limit?: number | null;
+            };
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FoundInLog"];
                 };
             };
             /** @description it was not done */
