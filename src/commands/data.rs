@@ -12,12 +12,13 @@ use std::{
 };
 
 use crate::{
-    config::{Base, ConfigError, Finding, Purpose, Severity, TrainConfig, source::Source},
+    config::{Base, ConfigError, Finding, Hidden, Purpose, Severity, TrainConfig, source::Source},
     data::{self, Site, Survey, Thumbnails, batch::Batches, counted, model::DataModel},
     error::{Error, Kind},
     output::{Mode, html as report, plain},
     platform::{fs, gpu},
     run::devices::Devices,
+    ui::configs,
 };
 
 use super::Context;
@@ -97,7 +98,9 @@ fn check(args: &Check, context: &Context) -> Result<(), Error> {
         let message = format!("`{file}` cannot be trained with: {}", counted(errors, "error"));
         let error = Error::new(Kind::Usage, message);
         let hint = format!("see them all: `{}`", context.command(again(args)));
-        return Err(if args.list.is_some() { error.with_hint(hint) } else { error });
+        // Among a list of files they are not shown; programs have got them with it.
+        let is_told = args.list.is_none() || output.mode() == Mode::Json;
+        return Err(if is_told { error } else { error.with_hint(hint) });
     }
     if output.mode() != Mode::Json {
         output.status("Checked", format_args!("`{file}`: no errors, {}", counted(warnings, "warning")));
@@ -145,13 +148,17 @@ fn report_place(file: &Path, context: &Context) -> Result<PathBuf, Error> {
 fn subject(args: &Check, context: &Context) -> Result<Subject, Error> {
     let Context { host, workspace, output } = context;
     let file = host.absolute(&args.file);
-    let load = |path: &Path| TrainConfig::load(path, workspace, &host.env);
+    let sight = configs::sight_of_command(workspace, &host.env);
+    let load = |path: &Path| TrainConfig::load_for(path, workspace, &host.env, &sight);
     match load(&file) {
         Ok(config) if config.source().root().contains_key("model") => {
             return Ok(Subject { config: Some(config), alone: None, only: None });
         }
         Ok(_) | Err(ConfigError::IsDataset { .. }) => {}
         Err(cause) => return Err(cause.into()),
+    }
+    if !sight.reaches(&file) {
+        return Err(ConfigError::Hidden { path: file }.into());
     }
     if let Some(training) = &args.config {
         let config = load(&host.absolute(training))?;
@@ -206,8 +213,10 @@ fn purpose(config: &TrainConfig, dataset: &Path) -> Option<Purpose> {
 fn surveys(subject: &Subject, gpus: Option<u32>, context: &Context) -> Result<Vec<(Purpose, Survey)>, Error> {
     let Context { host, workspace, output } = context;
     let site = Site { workspace, env: &host.env, output };
+    let base = Base::of(workspace, &host.env).seeing(configs::sight_of_command(workspace, &host.env));
+    let hidden: Vec<Hidden> = subject.alone.iter().flat_map(|it| base.hidden_in(it)).collect();
+    configs::must_see_all(&hidden)?;
     let Some(config) = &subject.config else {
-        let base = Base::of(workspace, &host.env);
         let alone = subject.alone.iter();
         let all = alone.map(|source| {
             let survey = data::survey(source, &base, DataModel::UNKNOWN, Batches::single(), site);
@@ -215,6 +224,7 @@ fn surveys(subject: &Subject, gpus: Option<u32>, context: &Context) -> Result<Ve
         });
         return Ok(all.collect());
     };
+    configs::must_see_all(&config.hidden())?;
     let model = DataModel::of(config).ok_or_else(|| {
         Error::new(
             Kind::Usage,

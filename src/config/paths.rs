@@ -55,7 +55,7 @@ impl Base {
 
     /// For who may not look everywhere.
     #[must_use]
-    pub(super) fn seeing(self, sight: Sight) -> Self {
+    pub fn seeing(self, sight: Sight) -> Self {
         Self { sight, ..self }
     }
 
@@ -78,6 +78,11 @@ impl Base {
             place: self.absolute(it.text),
         };
         named.iter().filter(|it| !it.text.is_empty()).map(place).filter(|it| !self.sees(&it.place))
+    }
+
+    /// What a dataset file names that who asks may not look at.
+    pub fn hidden_in(&self, dataset: &Source) -> Vec<Hidden> {
+        self.hidden(dataset, &in_dataset(dataset)).collect()
     }
 
     /// `text` without `~` and `./`, absolute. A `..` stays: after a link it means something.

@@ -16,13 +16,15 @@ use crate::{
     },
 };
 
+use media::FLAWS;
+
 use super::{
     archive::{Extent, MOST_MEMBERS},
     buckets::SizeBucket,
     cache::CaptionText,
     model::DEMO,
     spec::DirectorySpec,
-    survey::{Directory, Drop, Fate, Survey},
+    survey::{Directory, Drop, Fate, Item, Survey},
 };
 
 /// An image whose bucket has this many times its pixels is blown up to what it does not hold.
@@ -230,16 +232,37 @@ impl Folder<'_> {
                 "write a caption, or remove the `.txt` to leave the item out",
             );
         }
-        let is_member = |name: &&OsString| name.as_encoded_bytes().contains(&b'/');
-        if let Some(files) = self.files(self.dropped(Drop::NoCaption).filter(is_member)) {
+        self.without_captions();
+    }
+
+    fn without_captions(&mut self) {
+        let bare = self.directory.items.iter().filter(|it| it.fate == Fate::Dropped(Drop::NoCaption));
+        let is_member = |it: &&Item| it.name.as_encoded_bytes().contains(&b'/');
+        let members = bare.clone().filter(is_member).map(|it| &it.name);
+        if let Some(files) = self.files(members) {
             let message = format!("no entry in `captions.json`, so the trainer drops it: {files}");
             let fix = "write a list of captions for each into `captions.json`, by its name in the archive";
             self.warning("captions-present", message, fix);
         }
-        if let Some(files) = self.files(self.dropped(Drop::NoCaption).filter(|it| !is_member(it))) {
+        let files = bare.filter(|it| !is_member(it));
+        let good = files.clone().filter(|it| it.unseen.is_none()).map(|it| &it.name);
+        if let Some(files) = self.files(good) {
             let message = format!("no caption, so the trainer drops it: {files}");
             let fix = "write a `.txt` file beside each, or set `skip_empty_caption = false`";
             self.warning("captions-present", message, fix);
+        }
+        // A caption would do it no good.
+        for flaw in FLAWS {
+            let has = files.clone().filter(|it| it.unseen == Some(flaw)).map(|it| &it.name);
+            let Some(files) = self.files(has) else { continue };
+            let message =
+                format!("{}, and without a caption, so the trainer passes it over: {files}", flaw.sentence());
+            self.warning(flaw.finding(), message, "replace it and write its caption, or remove it");
+        }
+        if let Some(files) = self.files(self.directory.faults.lone_texts.iter()) {
+            let message =
+                format!("a text without an image or a video of its name, which nobody reads: {files}");
+            self.found.push(Finding::note("caption-alone", self.at(), message));
         }
     }
 

@@ -3,7 +3,7 @@
 //! Source: `DirectoryDataset._get_ungrouped_metadata` in diffusion-pipe's `utils/dataset.py`.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     ffi::{OsStr, OsString},
     os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
@@ -35,6 +35,8 @@ pub(super) struct Listing {
     pub(super) ambiguous: Vec<String>,
     /// What is called like an item and is no file.
     pub(super) strange: Vec<(OsString, Entry)>,
+    /// `.txt` files that belong to no item.
+    pub(super) lone_texts: Vec<OsString>,
 }
 
 /// A file that the trainer takes for an item.
@@ -82,6 +84,13 @@ pub(super) fn list(spec: &DirectorySpec) -> Result<Listing, FsError> {
         .iter()
         .map(|(name, entry)| is_item(name, *entry) && is_there(&with_text_suffix(name)))
         .collect();
+    let stems: HashSet<&OsStr> =
+        entries.iter().filter(|(name, entry)| is_item(name, *entry)).map(|(name, _)| stem(name)).collect();
+    let is_lone = |name: &OsStr, entry: Entry| {
+        entry == Entry::File && suffix(name) == b".txt" && !stems.contains(stem(name))
+    };
+    let lone = entries.iter().filter(|(name, entry)| is_lone(name, *entry));
+    let lone_texts = lone.map(|(name, _)| name.clone()).collect();
     let companions = [masks.as_ref(), controls.as_ref()];
     let (mut items, mut archives, mut strange) = (vec![], vec![], vec![]);
     for ((name, entry), has_text) in entries.into_iter().zip(has_text) {
@@ -103,7 +112,7 @@ pub(super) fn list(spec: &DirectorySpec) -> Result<Listing, FsError> {
             items.push(Listed { has_text, ..listed(&name, None, spec, companions) });
         }
     }
-    Ok(Listing { items, archives, has_captions_json, ambiguous, strange })
+    Ok(Listing { items, archives, has_captions_json, ambiguous, strange, lone_texts })
 }
 
 /// The file, or the member of it, with what belongs to it by its stem.

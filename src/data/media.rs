@@ -292,6 +292,27 @@ impl Flaw {
     }
 }
 
+impl Flaw {
+    /// The finding that tells of it.
+    pub const fn finding(self) -> &'static str {
+        match self {
+            Self::AnimatedWebp => "no-animated-webp",
+            Self::OtherName => "archive-members",
+            Self::Unmeasured | Self::NeedsFfprobe => "media-unknown",
+            Self::Empty
+            | Self::NoMedia
+            | Self::GitLfsPointer
+            | Self::WebPage
+            | Self::ForeignFormat
+            | Self::TooManyPixels
+            | Self::NoPixels
+            | Self::CutOff
+            | Self::Denied
+            | Self::NotReopened => "media-readable",
+        }
+    }
+}
+
 /// What people's images are called; the trainer opens any file and looks.
 const IMAGE_SUFFIXES: &[&str] =
     &["jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff", "avif", "heic", "jxl", "ppm", "tga"];

@@ -72,6 +72,8 @@ pub struct Item {
     pub name: OsString,
     /// `None` if the trainer does not even open it.
     pub media: Option<Media>,
+    /// What is wrong with one that it does not open.
+    pub unseen: Option<Flaw>,
     /// Frames at the model's rate; 1 for an image.
     pub frames: i64,
     pub captions: u64,
@@ -106,7 +108,27 @@ impl Item {
         match (self.fate, &self.media) {
             (Fate::Trains(_), _) => None,
             (Fate::Dropped(Drop::Unusable), Some(Media::Unusable(flaw))) => Some(flaw.sentence()),
-            (Fate::Dropped(why), _) => Some(why.sentence()),
+            (Fate::Dropped(why), _) => Some(match self.unseen {
+                Some(flaw) => flaw.sentence(),
+                None => why.sentence(),
+            }),
+        }
+    }
+
+    /// What is the matter with the file itself, whether the trainer gets to see it or not.
+    pub fn flaw(&self) -> Option<Flaw> {
+        match &self.media {
+            Some(Media::Unusable(flaw)) => Some(*flaw),
+            Some(Media::Image { .. } | Media::Video { .. }) | None => self.unseen,
+        }
+    }
+
+    /// The finding that tells of what is the matter with it.
+    pub fn finding(&self) -> Option<&'static str> {
+        match (self.flaw(), self.fate) {
+            (Some(flaw), _) => Some(flaw.finding()),
+            (None, Fate::Trains(_)) => None,
+            (None, Fate::Dropped(why)) => Some(why.finding()),
         }
     }
 }
@@ -174,6 +196,18 @@ impl Drop {
     }
 }
 
+impl Drop {
+    const fn finding(self) -> &'static str {
+        match self {
+            Self::NoCaption | Self::EmptyList => "captions-present",
+            Self::Unusable => "media-readable",
+            Self::VideoForImageModel => "videos-need-video-model",
+            Self::TooShort => "videos-need-frame-bucket",
+            Self::NoImageBucket => "size-bucket-for-images",
+        }
+    }
+}
+
 /// What is wrong with a folder beyond single items.
 #[derive(Debug, Default)]
 pub(super) struct Faults {
@@ -188,6 +222,8 @@ pub(super) struct Faults {
     pub(super) wrong_entries: Vec<OsString>,
     /// Have a `.txt` that `captions.json` makes useless.
     pub(super) ignored_texts: usize,
+    /// Texts that are called like no item.
+    pub(super) lone_texts: Vec<OsString>,
     pub(super) bad_texts: Vec<(OsString, CaptionText)>,
     pub(super) empty_texts: usize,
     pub(super) without_control: Vec<OsString>,
@@ -247,16 +283,19 @@ fn look(
     site: Site,
 ) -> Directory {
     let mut directory = Directory { path: spec.path.clone(), ..Directory::default() };
-    let Listing { items, archives, has_captions_json, ambiguous, strange } = match listing::list(spec) {
-        Ok(listing) => listing,
-        Err(cause) => {
-            directory.faults.unlisted = Some(crate::error::in_one_line(&cause));
-            return directory;
-        }
-    };
+    let Listing { items, archives, has_captions_json, ambiguous, strange, lone_texts } =
+        match listing::list(spec) {
+            Ok(listing) => listing,
+            Err(cause) => {
+                directory.faults.unlisted = Some(crate::error::in_one_line(&cause));
+                return directory;
+            }
+        };
     directory.faults.archives = archives;
     directory.faults.ambiguous = ambiguous;
     directory.faults.strange = strange;
+    // `captions.json` makes all texts useless, which is said of it.
+    directory.faults.lone_texts = if has_captions_json { vec![] } else { lone_texts };
     directory.faults.no_captions_json = spec.online_captions && !has_captions_json;
     let json = has_captions_json.then(|| CaptionsJson::read(&spec.path));
     if let Some(CaptionsJson::Broken(why)) = &json {
@@ -267,12 +306,16 @@ fn look(
     for (index, listed) in items.into_iter().enumerate() {
         let text = probes.caption(index);
         let captions = caption_count(&listed, spec, json.as_ref(), text, &mut directory.faults);
-        let (media, frames, fate) = match captions {
-            Some(count) => judge(&listed.name, count, probes.take_media(index), model, counted),
-            None => (None, 1, Fate::Dropped(Drop::NoCaption)),
+        let seen = probes.take_media(index);
+        let unseen = match (captions, &seen) {
+            (None, Media::Unusable(flaw)) => Some(*flaw),
+            _ => None,
         };
+        let (media, frames, fate) = captions.map_or((None, 1, Fate::Dropped(Drop::NoCaption)), |count| {
+            judge(&listed.name, count, seen, model, counted)
+        });
         let Listed { name, mask, control, .. } = listed;
-        let item = Item { name, media, frames, captions: captions.unwrap_or(0), fate };
+        let item = Item { name, media, unseen, frames, captions: captions.unwrap_or(0), fate };
         companions::note([&mask, &control], &item, &probes, &mut directory.faults);
         directory.items.push(item);
     }

@@ -18,7 +18,7 @@ use crate::{
 
 use super::failure::{Answer, Failure};
 
-pub use granted::{must_be_granted, refused, sight};
+pub use granted::{FOR_PAGE, must_be_granted, must_see_all, refused, sight, sight_of_command};
 
 /// The longest name that every file system takes, with room for `-dataset.toml`.
 const LONGEST: usize = 200;
@@ -35,11 +35,16 @@ pub fn file(workspace: &Workspace, name: &str) -> Answer<PathBuf> {
 
 /// Where the file called `name` is, or would be: in `configs`, nowhere else.
 pub fn place(workspace: &Workspace, name: &str) -> Answer<PathBuf> {
+    if name.len() > LONGEST {
+        let text =
+            format!("the name of a configuration has at most {LONGEST} bytes, and this one {}", name.len());
+        return Err(Failure::http(StatusCode::BAD_REQUEST, "usage", text));
+    }
     let plain = |c: char| c.is_alphanumeric() || "-_. ".contains(c);
-    let is_name = name.len() <= LONGEST
-        && name.strip_suffix(".toml").is_some_and(|stem| !stem.is_empty() && !stem.ends_with(['.', ' ']))
-        && name.starts_with(|c: char| c.is_alphanumeric())
-        && name.chars().all(plain);
+    let is_name =
+        name.strip_suffix(".toml").is_some_and(|stem| !stem.is_empty() && !stem.ends_with(['.', ' ']))
+            && name.starts_with(|c: char| c.is_alphanumeric())
+            && name.chars().all(plain);
     if is_name {
         return Ok(workspace.configs().join(name));
     }

@@ -53,6 +53,11 @@ impl Failure {
         Self { status: StatusCode::NOT_FOUND, kind: "not-found".to_owned(), error: error.into() }
     }
 
+    /// It may not be done from here.
+    pub fn forbidden(error: impl Into<Error>) -> Self {
+        Self { status: StatusCode::FORBIDDEN, kind: "forbidden".to_owned(), error: error.into() }
+    }
+
     /// Somebody changed it meanwhile, or it is not in a state for this.
     pub fn conflict(error: impl Into<Error>) -> Self {
         Self { status: StatusCode::CONFLICT, kind: "conflict".to_owned(), error: error.into() }

@@ -30,6 +30,7 @@ use crate::{
 
 use super::{
     App,
+    configs::FOR_PAGE,
     failure::{Answer, ApiError, Failure, without_snippets},
     routes::Nothing,
 };
@@ -316,7 +317,7 @@ fn begin(folder: &Path, host: &Host, workspace: &Workspace, request: &JobRequest
     let request = request.clone();
     let mut record = Record { request, command, started: clock::now(), process: None, cancelled: false };
     let mut env = host.env.clone();
-    env.set(DONE, folder.join("done"));
+    env.set(DONE, folder.join("done")).set(FOR_PAGE, "1");
     let spec = CommandSpec::new(&host.program, &env, workspace.root())
         .arg("--json")
         .arg("-C")

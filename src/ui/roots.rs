@@ -11,8 +11,11 @@ use axum::http::StatusCode;
 
 use crate::{
     error::Error,
-    platform::fs::{self, FsError, beneath::Folder},
-    workspace::Settings,
+    platform::{
+        Env,
+        fs::{self, FsError, beneath::Folder},
+    },
+    workspace::{Settings, SettingsError, Workspace},
 };
 
 use super::{
@@ -45,23 +48,33 @@ pub struct Granted {
 
 impl Roots {
     pub fn of(app: &App) -> Answer<Self> {
-        let settings = Settings::load(&app.workspace)?;
-        let root = app.workspace.root();
-        let granted = settings.ui.roots.iter().map(|it| root.join(app.host.env.expand_home(it)));
-        Ok(Self::new(std::iter::once(root.to_owned()).chain(granted).collect(), &app.workspace.internal()))
+        let workspace = &app.workspace;
+        Ok(Self::new(Self::granted(workspace, &app.host.env)?, &workspace.internal()))
     }
 
     /// Those of `of`, and the folder with the configurations, wherever that is.
     pub fn with_configs(app: &App) -> Answer<Self> {
-        let mut named = Self::of(app)?.named;
-        named.push(app.workspace.configs());
-        Ok(Self::new(named, &app.workspace.internal()))
+        Ok(Self::around_configs(&app.workspace, &app.host.env)?)
+    }
+
+    /// The same without a server.
+    pub fn around_configs(workspace: &Workspace, env: &Env) -> Result<Self, SettingsError> {
+        let mut named = Self::granted(workspace, env)?;
+        named.push(workspace.configs());
+        Ok(Self::new(named, &workspace.internal()))
     }
 
     /// What can be seen while a broken `dpgui.toml` grants nothing.
-    pub fn of_workspace(app: &App) -> Self {
-        let named = vec![app.workspace.root().to_owned(), app.workspace.configs()];
-        Self::new(named, &app.workspace.internal())
+    pub fn of_workspace(workspace: &Workspace) -> Self {
+        let named = vec![workspace.root().to_owned(), workspace.configs()];
+        Self::new(named, &workspace.internal())
+    }
+
+    fn granted(workspace: &Workspace, env: &Env) -> Result<Vec<PathBuf>, SettingsError> {
+        let settings = Settings::load(workspace)?;
+        let root = workspace.root();
+        let granted = settings.ui.roots.iter().map(|it| root.join(env.expand_home(it)));
+        Ok(std::iter::once(root.to_owned()).chain(granted).collect())
     }
 
     fn new(named: Vec<PathBuf>, internal: &Path) -> Self {

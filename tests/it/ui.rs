@@ -677,3 +677,85 @@ fn what_the_gpus_of_a_run_did_is_kept_for_who_looks_at_it_later() {
     assert!((0.0..60.0).contains(&seconds), "{seconds}");
     assert_eq!(ask("?points=1")["gpus"][0]["time"].as_array().map(Vec::len), Some(1));
 }
+
+#[test]
+fn each_file_of_a_dataset_is_told_as_what_it_is() {
+    let lab = Lab::new(&[]);
+    let files = [
+        ("good.png", crate::support::media::png(64, 64)),
+        ("good.txt", b"a caption".to_vec()),
+        ("bare.png", crate::support::media::png(64, 64)),
+        ("empty.png", vec![]),
+        ("page.jpg", b"<!doctype html><html></html>".to_vec()),
+        ("notes.pdf", b"%PDF-1.7 and so on".to_vec()),
+        ("alone.txt", b"a caption".to_vec()),
+    ];
+    for (name, bytes) in files {
+        lab.sandbox.write(format!("w/pictures/{name}"), bytes);
+    }
+    lab.sandbox.write("w/configs/set.toml", "resolutions = [64]\n[[directory]]\npath = 'pictures'\n");
+    let served = Served::start(&lab.sandbox, &[]);
+    let job = served.send("POST", "/api/jobs", &json!({ "kind": "data-check", "config": "set.toml" })).ok();
+    job_end(&served, &job);
+    let id = job["id"].as_str().expect("an id");
+    let events = served.get(&format!("/api/jobs/{id}/events")).ok()["events"].clone();
+    let events = events.as_array().expect("a list");
+    let told: BTreeMap<String, (Value, Value)> = events
+        .iter()
+        .filter(|it| it["event"] == "item")
+        .map(|it| {
+            let name = it["path"].as_str().expect("a path").rsplit('/').next().expect("a name").to_owned();
+            (name, (it["finding"].clone(), it["flaw"].clone()))
+        })
+        .collect();
+    let expected = [
+        ("bare.png", json!("captions-present"), Value::Null),
+        ("empty.png", json!("media-readable"), json!("empty")),
+        ("good.png", Value::Null, Value::Null),
+        ("notes.pdf", json!("media-readable"), json!("neither image nor video, or damaged")),
+        ("page.jpg", json!("media-readable"), json!("a web page in place of the file")),
+    ];
+    let expected = expected.map(|(name, finding, flaw)| (name.to_owned(), (finding, flaw)));
+    assert_eq!(told, BTreeMap::from(expected));
+    let alone = events.iter().find(|it| it["id"] == "caption-alone").expect("told of");
+    assert!(alone["message"].as_str().is_some_and(|it| it.contains("`alone.txt`")), "{alone}");
+    // One that fails has said why, and sends nobody to where he is.
+    lab.sandbox.write("w/configs/set.toml", "resolutions = [64]\n[[directory]]\npath = 'nothing'\n");
+    let job = served.send("POST", "/api/jobs", &json!({ "kind": "data-check", "config": "set.toml" })).ok();
+    let ended = job_end(&served, &job);
+    assert_eq!((&ended["state"], &ended["error"]["hint"]), (&json!("failed"), &Value::Null), "{ended}");
+}
+
+#[test]
+fn a_dataset_that_is_swapped_while_its_check_begins_shows_nothing_of_what_is_elsewhere() {
+    let lab = Lab::new(&[]);
+    lab.sandbox.write("w/pictures/inside.png", crate::support::media::png(64, 64));
+    lab.sandbox.write("elsewhere/canary.png", crate::support::media::png(64, 64));
+    let config = lab.sandbox.write("w/configs/set.toml", "");
+    let of = |name: &str, folder: &str| {
+        let text = format!("resolutions = [64]\n[[directory]]\npath = '{folder}'\n");
+        lab.sandbox.write(name, text)
+    };
+    let (inside, leads) = (of("w/inside.toml", "pictures"), of("w/leads.toml", "../elsewhere"));
+    let served = Served::start(&lab.sandbox, &[]);
+    let body = json!({ "kind": "data-check", "config": "set.toml" });
+    for _ in 0..12 {
+        std::fs::copy(&inside, &config).expect("written");
+        let job = served.send("POST", "/api/jobs", &body).ok();
+        std::fs::copy(&leads, &config).expect("written");
+        job_end(&served, &job);
+        let path = format!("/api/jobs/{}/events", job["id"].as_str().expect("an id"));
+        let events = served.get(&path).ok()["events"].to_string();
+        assert!(!events.contains("canary"), "{events}");
+    }
+    // What the server looks at itself is refused there.
+    assert_eq!(served.send("POST", "/api/jobs", &body).status, 403);
+    // A training file that leads elsewhere is refused by the command as well.
+    lab.sandbox.write("w/configs/set.toml", "resolutions = [16]\n[[directory]]\npath = '../elsewhere'\n");
+    lab.change("configs/tiny.toml", "configs/tiny-dataset.toml", "configs/set.toml");
+    let mut command = lab.sandbox.command(&["data", "check", "configs/tiny.toml"]);
+    let said = command.env("DPGUI_FOR_PAGE", "1").output().expect("it starts");
+    let text = String::from_utf8_lossy(&said.stderr).into_owned();
+    assert_eq!(said.status.code(), Some(2), "{text}");
+    assert!(text.contains("`path` in `set.toml` is outside of the folders that the page may see"), "{text}");
+}

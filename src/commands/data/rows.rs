@@ -4,7 +4,12 @@ use serde_json::{Value, json};
 
 use crate::{
     config::Purpose,
-    data::{Fate, Survey, cut, media::Media, plan, proposals::Change},
+    data::{
+        Fate, Survey, cut,
+        media::{Flaw, Media},
+        plan,
+        proposals::Change,
+    },
     output::Output,
 };
 
@@ -79,10 +84,7 @@ fn items(survey: &Survey, list: List, output: &Output) {
                 ),
                 _ => None,
             };
-            let flaw = match &item.media {
-                Some(Media::Unusable(flaw)) => Some(flaw.sentence()),
-                _ => None,
-            };
+            let flaw = item.flaw().map(Flaw::sentence);
             let (dropped, buckets) = match item.fate {
                 Fate::Dropped(why) => (Some(why.sentence()), vec![]),
                 Fate::Trains(group) => (None, spec.buckets.of_group(group, survey.model.bucket_multiple)),
@@ -97,7 +99,7 @@ fn items(survey: &Survey, list: List, output: &Output) {
                 .collect();
             output.json(&json!({
                 "event": "item", "path": directory.path.join(&item.name).to_string_lossy(), "width": width, "height": height,
-                "video": video, "flaw": flaw, "frames": item.frames, "captions": item.captions, "dropped": dropped, "buckets": placed,
+                "video": video, "flaw": flaw, "frames": item.frames, "captions": item.captions, "dropped": dropped, "finding": item.finding(), "buckets": placed,
             }));
         }
     }

@@ -168,7 +168,7 @@ impl Folder<'_> {
     }
 }
 
-const FLAWS: [Flaw; 14] = [
+pub(super) const FLAWS: [Flaw; 14] = [
     Flaw::OtherName,
     Flaw::NotReopened,
     Flaw::CutOff,

@@ -43,11 +43,10 @@ impl Probes {
         ffprobe: &Ffprobe,
         site: Site,
     ) -> Self {
-        let opened = |it: &Listed| !with_texts || it.has_text || !spec.skip_empty_caption;
-        let indices = |is: &dyn Fn(&Listed) -> bool| (0..items.len()).filter(|it| is(&items[*it])).collect();
-        let mut media: Vec<usize> = indices(&opened);
+        // Also what the trainer leaves unopened for want of a caption: what is no image needs none.
+        let mut media: Vec<usize> = (0..items.len()).collect();
         media.sort_by(|a, b| items[*a].name.cmp(&items[*b].name));
-        let mut texts: Vec<usize> = indices(&|it| with_texts && it.has_text);
+        let mut texts: Vec<usize> = (0..items.len()).filter(|it| with_texts && items[*it].has_text).collect();
         let text = |index: usize| stem(&items[index].name).as_bytes().iter().chain(b".txt");
         texts.sort_by(|a, b| text(*a).cmp(text(*b)));
         let cache = Cache::load(site.workspace, &spec.path);
