@@ -13,7 +13,7 @@ use super::{
     read,
     rules::{self, In, Part, Subject},
     schema::{self, Key, Kind, PathKind},
-    secret::{HIDDEN, is_secret},
+    secret::{HIDDEN, is_hidden},
     source::Source,
 };
 
@@ -139,7 +139,7 @@ fn written(part: &Part, key: &str) -> Origin {
 }
 
 fn shown(value: &Value, key: &Key, base: &Base) -> serde_json::Value {
-    if is_secret(&key.name) {
+    if is_hidden(&key.name) {
         return named(&key.name, value);
     }
     match (value, key.path) {
@@ -167,7 +167,7 @@ fn path(text: &str, kind: PathKind, base: &Base) -> serde_json::Value {
 /// The value of `key`, which may be nobody's business.
 fn named(key: &str, value: &Value) -> serde_json::Value {
     let is_set = value.as_str() != Some("");
-    if is_secret(key) && is_set { HIDDEN.into() } else { json(value) }
+    if is_hidden(key) && is_set { HIDDEN.into() } else { json(value) }
 }
 
 fn json(value: &Value) -> serde_json::Value {
@@ -197,7 +197,7 @@ fn of_table(table: &dyn TableLike) -> serde_json::Value {
     let one = |(key, item): (&str, &Item)| {
         let value = match (item, read::tables(item)) {
             (Item::Value(value), _) => named(key, value),
-            _ if is_secret(key) => HIDDEN.into(),
+            _ if is_hidden(key) => HIDDEN.into(),
             (Item::Table(table), _) => of_table(table),
             (_, Some(tables)) => tables.into_iter().map(of_table).collect(),
             (Item::ArrayOfTables(_) | Item::None, None) => serde_json::Value::Null,

@@ -4,7 +4,7 @@
 use std::{ops::Range, path::Path};
 
 use super::{
-    secret::{self, is_in_word, is_secret},
+    secret::{self, is_hidden, is_in_word},
     source::Source,
 };
 
@@ -68,8 +68,9 @@ fn secrets(text: &str) -> Vec<Secret> {
     let parsed = Source::parse(Path::new(""), text.to_owned()).ok().filter(|_| is_plain);
     let mut found = match parsed {
         Some(source) => {
-            let values = secret::spans(source.root()).into_iter().map(|span| Secret { span, quoted: true });
-            let told = secret::in_comments(text).into_iter();
+            let values =
+                secret::spans(source.root(), is_hidden).into_iter().map(|span| Secret { span, quoted: true });
+            let told = secret::in_comments(text, is_hidden).into_iter();
             values.chain(told.map(|it| Secret { span: it.value, quoted: false })).collect()
         }
         None => by_words(text),
@@ -84,7 +85,7 @@ fn by_words(text: &str) -> Vec<Secret> {
     let mut at = 0;
     while let Some(word) = next_word(text, at) {
         at = word.end;
-        if !is_secret(&text[word]) {
+        if !is_hidden(&text[word]) {
             continue;
         }
         let line_end = |at: usize| text[at..].find('\n').map_or(text.len(), |it| at + it);
@@ -154,6 +155,10 @@ mod tests {
             "m = { wandb_apikey = '(hidden 1)', b = [1] }\nhf_api_key = ['(hidden 2)', '(hidden 3)']\n",
         );
         check("wandb_api_key = ''\n", "wandb_api_key = ''\n");
+        check(
+            "hf_token = 'hf_canary'\n# HF_TOKEN = 'hf_canary'\ntokenizer = 't5'\nmax_tokens = '9'\n",
+            "hf_token = '(hidden 1)'\n# HF_TOKEN = (hidden 2)\ntokenizer = 't5'\nmax_tokens = '9'\n",
+        );
     }
 
     #[test]

@@ -63,7 +63,7 @@ pub(super) fn lines(source: &Source, place: &Place) -> Option<Range<usize>> {
 }
 
 fn steps_are_secret(steps: &[Step]) -> bool {
-    steps.iter().any(|it| matches!(it, Step::Key(name) if secret::is_secret(name)))
+    steps.iter().any(|it| matches!(it, Step::Key(name) if secret::is_hidden(name)))
 }
 
 /// What a name leads to.

@@ -19,15 +19,25 @@ pub fn is_secret(name: &str) -> bool {
     name.replace(['_', '-'], "").contains("apikey") || strsim::jaro_winkler(&name, KEY) >= ALIKE
 }
 
+/// `name` is called like something that nobody should see. The trainer has no such key, so what a file says there stays in
+/// the copies of a run, as all does that is not ours to judge; it is only not shown.
+pub fn is_hidden(name: &str) -> bool {
+    const WORDS: [&str; 5] = ["secret", "password", "passwd", "credential", "credentials"];
+    let name = name.to_ascii_lowercase();
+    let mut words = name.split(['_', '-']);
+    // A `max_token_length` is one of a text.
+    is_secret(&name) || words.clone().next_back() == Some("token") || words.any(|it| WORDS.contains(&it))
+}
+
 /// `text`, which somebody wants `key` to be, `adapter.rank` or `rank`; for people to read.
 pub fn shown<'a>(key: &str, text: &'a str) -> &'a str {
     let empty = ["", "''", "\"\""].contains(&text.trim());
-    if !empty && key.split('.').any(is_secret) { HIDDEN } else { text }
+    if !empty && key.split('.').any(is_hidden) { HIDDEN } else { text }
 }
 
 /// A line of a file, its end hidden if it may hold a secret.
 pub fn shown_line(line: &str) -> String {
-    let word = line.split(|c| !is_in_word(c)).find(|word| is_secret(word));
+    let word = line.split(|c| !is_in_word(c)).find(|word| is_hidden(word));
     match word.and_then(|word| line.split_once(word).map(|(before, _)| (before, word))) {
         Some((before, word)) => format!("{before}{word} {HIDDEN}"),
         None => line.to_owned(),
@@ -38,7 +48,7 @@ pub fn shown_line(line: &str) -> String {
 pub(super) fn without_in_comments(text: &str) -> String {
     let mut kept = String::new();
     let mut at = 0;
-    for Told { name_end, value } in in_comments(text) {
+    for Told { name_end, value } in in_comments(text, is_secret) {
         kept.extend([&text[at..name_end], " ", HIDDEN]);
         at = value.end;
     }
@@ -53,7 +63,8 @@ pub(super) struct Told {
     pub(super) value: Range<usize>,
 }
 
-pub(super) fn in_comments(text: &str) -> Vec<Told> {
+/// Those whose names are like this.
+pub(super) fn in_comments(text: &str, is: Is) -> Vec<Told> {
     let mut found = vec![];
     let mut at = 0;
     while let Some(start) = text[at..].find(['#', '"', '\'']).map(|it| at + it) {
@@ -61,9 +72,9 @@ pub(super) fn in_comments(text: &str) -> Vec<Told> {
         let length = if from.starts_with('#') { from.find('\n') } else { string_length(from) };
         at = length.map_or(text.len(), |length| start + length);
         let part = &text[start..at];
-        let told = part.split_once(['=', ':']).filter(|(name, value)| {
-            !value.trim().is_empty() && name.split(|c: char| !is_in_word(c)).any(is_secret)
-        });
+        let told = part
+            .split_once(['=', ':'])
+            .filter(|(name, value)| !value.trim().is_empty() && name.split(|c: char| !is_in_word(c)).any(is));
         if let Some((name, value)) = told.filter(|_| part.starts_with('#')) {
             let name_end = start + name.trim_end().len();
             let from = start + name.len() + 1 + (value.len() - value.trim_start().len());
@@ -97,38 +108,44 @@ pub(super) fn is_in_word(c: char) -> bool {
 
 /// All secrets that are texts, in `table` and below, as byte offsets of where they are.
 pub(super) fn places(table: &dyn TableLike) -> Vec<usize> {
-    spans(table).into_iter().map(|it| it.start).collect()
+    spans(table, is_secret).into_iter().map(|it| it.start).collect()
 }
 
-/// The same with where they end.
-pub(super) fn spans(table: &dyn TableLike) -> Vec<Range<usize>> {
+/// The texts of keys that are called so, from where to where.
+pub(super) fn spans(table: &dyn TableLike, is: Is) -> Vec<Range<usize>> {
     let mut found = vec![];
-    in_table(table, false, &mut found);
+    in_table(table, (is, false), &mut found);
     found
 }
 
-fn in_table(table: &dyn TableLike, is_one: bool, found: &mut Vec<Range<usize>>) {
+/// Whether a name is that of a secret.
+pub(super) type Is = fn(&str) -> bool;
+
+/// How names are judged, and whether one was that of a secret already.
+type Judged = (Is, bool);
+
+fn in_table(table: &dyn TableLike, (is, is_one): Judged, found: &mut Vec<Range<usize>>) {
     for (key, item) in table.iter() {
-        in_item(item, is_one || is_secret(key), found);
+        in_item(item, (is, is_one || is(key)), found);
     }
 }
 
-fn in_item(item: &Item, is_one: bool, found: &mut Vec<Range<usize>>) {
+fn in_item(item: &Item, judged: Judged, found: &mut Vec<Range<usize>>) {
     if let Some(table) = item.as_table_like() {
-        in_table(table, is_one, found);
+        in_table(table, judged, found);
     } else if let Some(tables) = item.as_array_of_tables() {
-        tables.iter().for_each(|table| in_table(table, is_one, found));
+        tables.iter().for_each(|table| in_table(table, judged, found));
     } else if let Some(value) = item.as_value() {
-        in_value(value, is_one, found);
+        in_value(value, judged, found);
     }
 }
 
-fn in_value(value: &Value, is_one: bool, found: &mut Vec<Range<usize>>) {
+fn in_value(value: &Value, (is, is_one): Judged, found: &mut Vec<Range<usize>>) {
     match value {
         Value::String(text) if is_one && !text.value().is_empty() => found.extend(value.span()),
-        Value::Array(values) => values.iter().for_each(|value| in_value(value, is_one, found)),
+        Value::Array(values) => values.iter().for_each(|value| in_value(value, (is, is_one), found)),
         Value::InlineTable(table) => {
-            table.iter().for_each(|(key, value)| in_value(value, is_one || is_secret(key), found));
+            table.iter().for_each(|(key, value)| in_value(value, (is, is_one || is(key)), found));
         }
         _ => {}
     }

@@ -106,6 +106,7 @@ fn configurations(r: &mut Routes) {
     r.change(ANSWERED, "/api/configs/mend", "What can be mended without a choice", edit::mend);
     r.get("/api/configs", "The files in configs", files::list);
     r.get("/api/configs/{name}", "A training file and its dataset file", files::show);
+    r.get("/api/configs/{name}/name", "Whether a new one can be called so", files::name);
     r.change(REPLACED, "/api/configs/{name}", "Write both, or none", files::save);
 }
 

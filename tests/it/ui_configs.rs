@@ -312,13 +312,16 @@ fn a_secret_stays_on_the_disk_whatever_is_done_with_its_file() {
     );
     fs::write(sandbox.path("w/dpgui.toml"), settings).expect("written");
     let text = format!(
-        "# wandb_api_key = '{CANARY}'\nepochs = 1\ndataset = 'configs/d.toml'\n[monitoring]\nwandb_api_key = \"{CANARY}\" # mine\n"
+        "# wandb_api_key = '{CANARY}'\nhf_token = '{CANARY}'\nepochs = 1\ndataset = 'configs/d.toml'\n[monitoring]\nwandb_api_key = \"{CANARY}\" # mine\n"
     );
     fs::create_dir_all(sandbox.path("w/configs")).expect("made");
     let file = sandbox.path("w/configs/a.toml");
     fs::write(&file, &text).expect("written");
-    fs::write(sandbox.path("w/configs/d.toml"), format!("hf_api_key = '{CANARY}'\n[[directory]]\n"))
-        .expect("written");
+    fs::write(
+        sandbox.path("w/configs/d.toml"),
+        format!("hf_api_key = '{CANARY}'\nhf_token = '{CANARY}'\n[[directory]]\n"),
+    )
+    .expect("written");
     fs::write(sandbox.path("w/configs/broken.toml"), format!("= 1\nwandb_api_key = '{CANARY}\n"))
         .expect("written");
     let mut sandbox = sandbox;
@@ -824,4 +827,28 @@ fn what_is_granted_is_looked_at_and_started_with() {
     let found = found["findings"].to_string();
     assert!(found.contains("model-files-exist") && !found.contains("path-hidden"), "{found}");
     served.send("POST", "/api/jobs", &json!({ "kind": "data-check", "config": "a.toml" })).ok();
+}
+
+#[test]
+fn what_a_new_configuration_cannot_be_called_is_told_before_it_is_saved() {
+    let sandbox = Sandbox::new();
+    sandbox.write("w/configs/taken.toml", "epochs = 1\n");
+    symlink("nowhere", sandbox.path("w/configs/link.toml")).expect("made");
+    let served = Served::start(&sandbox, &[]);
+    let problem = |name: &str| served.get(&format!("/api/configs/{name}/name")).ok()["problem"].clone();
+    assert_eq!(problem("free.toml"), Value::Null);
+    assert_eq!(problem("taken.toml"), "there is a `taken.toml` already");
+    assert_eq!(problem("link.toml"), "there is a `link.toml` already");
+    let long = format!("{}.toml", "a".repeat(300));
+    assert_eq!(problem(&long), "the name of a configuration has at most 200 bytes, and this one 305");
+    let rule = "a configuration is called `NAME.toml`, of letters, digits, `-`, `_`, `.` and spaces";
+    for name in ["no-suffix", ".toml", "-x.toml", "a%2Fb.toml", "..%2Fx.toml"] {
+        assert_eq!(problem(name), rule, "{name}");
+    }
+    // A save says the same.
+    let body = json!({ "training": "epochs = 1\n", "dataset": null, "digests": { "training": null, "dataset": null } });
+    let said = |name: &str| {
+        served.send("PUT", &format!("/api/configs/{name}"), &body).json()["error"]["message"].clone()
+    };
+    assert_eq!((said(&long), said("taken.toml")), (problem(&long), problem("taken.toml")));
 }

@@ -221,7 +221,7 @@ impl Field {
             path: key
                 .path
                 .and_then(|it| Some(serde_json::to_value(it).ok()?.as_str().unwrap_or_default().to_owned())),
-            secret: key.is(Mark::Secret) || secret::is_secret(&key.name),
+            secret: key.is(Mark::Secret) || secret::is_hidden(&key.name),
             deprecated: key.is(Mark::Deprecated),
             doc: key.doc.clone(),
             note: key.note.clone(),

@@ -105,6 +105,22 @@ pub struct OfConfig {
     pub name: String,
 }
 
+/// What a save would say of the name alone.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct NameSaid {
+    /// Why no new configuration can be called so; `null` if one can.
+    problem: Option<String>,
+}
+
+/// Whether a new configuration can be called so. Another may take the name before it is saved, which is told then.
+pub fn name(app: &App, asked: &OfConfig) -> Answer<NameSaid> {
+    let problem = match place(&app.workspace, &asked.name) {
+        Err(refused) => Some(refused.api().message),
+        Ok(path) => fs::exists(&path).then(|| format!("there is a `{}` already", asked.name)),
+    };
+    Ok(NameSaid { problem })
+}
+
 /// A configuration as it is on the disk.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Saved {

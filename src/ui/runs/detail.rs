@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{
+    config::masked,
     diagnosis::Diagnosis,
     platform::fs,
     run::{
@@ -137,13 +138,14 @@ pub fn show(app: &App, asked: &OfRun) -> Answer<RunDetail> {
     })
 }
 
-/// The run's own copies of its configuration; their secrets were taken out when they were made.
+/// The run's own copies of its configuration. The trainer's secrets were taken out when they were made; what is called like
+/// one stays in them, and is hidden here.
 fn files(spec: &Spec) -> Answer<Vec<TextFile>> {
     let folder = spec.config.parent().map(PathBuf::from).unwrap_or_default();
     let is_toml = |name: &std::ffi::OsString| name.to_string_lossy().ends_with(".toml");
     let names = fs::names(&folder)?.into_iter().filter(is_toml);
     let read = |name: std::ffi::OsString| {
-        let text = fs::read_text(&folder.join(&name))?;
+        let text = masked::mask(&fs::read_text(&folder.join(&name))?);
         Ok(TextFile { name: name.to_string_lossy().into_owned(), text })
     };
     names.map(read).collect()

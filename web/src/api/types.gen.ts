@@ -555,6 +555,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/configs/{name}/name": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Whether a new one can be called so */
+        get: operations["get-api-configs-name-name"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/folders": {
         parameters: {
             query?: never;
@@ -1501,6 +1518,11 @@ export interface components {
             name: string;
             text: string;
             digest: string;
+        };
+        /** @description What a save would say of the name alone. */
+        NameSaid: {
+            /** @description Why no new configuration can be called so; `null` if one can. */
+            problem?: string | null;
         };
         SaveRequest: {
             training: string;
@@ -2891,6 +2913,37 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Digests"];
+                };
+            };
+            /** @description it was not done */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failed"];
+                };
+            };
+        };
+    };
+    "get-api-configs-name-name": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NameSaid"];
                 };
             };
             /** @description it was not done */
