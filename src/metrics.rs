@@ -16,7 +16,7 @@ pub mod store;
 
 pub use curve::{Curve, Part};
 pub use events::Scalar;
-pub use gpus::{GpuHistory, GpuRecord, GpuWriter};
+pub use gpus::{GpuHistory, GpuRecord, GpuSummary, GpuWriter};
 pub use rate::Rate;
 pub use record::Record;
 pub use store::{Reader, StoreError, Writer};

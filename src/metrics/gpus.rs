@@ -2,7 +2,9 @@
 //!
 //! It never grows beyond [`MOST`] records: then two looks are made one, and from there on half as many are taken.
 
-use std::{path::Path, time::Duration};
+use std::{collections::BTreeSet, path::Path, time::Duration};
+
+use serde::Serialize;
 
 use crate::platform::fs::{self, FsError};
 
@@ -47,6 +49,20 @@ pub struct GpuHistory {
     /// Between two looks.
     pub every: Duration,
     pub records: Vec<GpuRecord>,
+}
+
+/// What one GPU did in all of a run. What it does not measure is `None`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct GpuSummary {
+    pub gpu: u32,
+    /// On average.
+    pub utilisation_percent: Option<u64>,
+    /// Bytes, at most.
+    pub memory_used: Option<u64>,
+    /// On average.
+    pub power_w: Option<u64>,
+    /// At most.
+    pub temperature_c: Option<u32>,
 }
 
 /// Adds looks.
@@ -164,6 +180,28 @@ impl GpuHistory {
         self
     }
 
+    /// Each GPU, the first one first.
+    pub fn summaries(&self) -> Vec<GpuSummary> {
+        let gpus: BTreeSet<u32> = self.records.iter().map(|it| it.gpu).collect();
+        gpus.into_iter().map(|gpu| self.summary(gpu)).collect()
+    }
+
+    fn summary(&self, gpu: u32) -> GpuSummary {
+        let all = || self.records.iter().filter(|it| it.gpu == gpu);
+        let mean = |of: fn(&GpuRecord) -> Option<u32>| {
+            let (sum, count) =
+                all().filter_map(of).fold((0, 0), |(sum, count), it| (sum + u64::from(it), count + 1));
+            (sum + count / 2).checked_div(count)
+        };
+        GpuSummary {
+            gpu,
+            utilisation_percent: mean(|it| it.utilisation_percent),
+            memory_used: all().filter_map(|it| it.memory_used).max(),
+            power_w: mean(|it| it.power_milliwatts).map(|it| (it + 500) / 1000),
+            temperature_c: all().filter_map(|it| it.temperature_c).max(),
+        }
+    }
+
     fn encode(&self) -> Vec<u8> {
         let every = u32::try_from(self.every.as_secs()).unwrap_or(NONE);
         let mut bytes = [&MAGIC[..], &every.to_le_bytes()].concat();
@@ -273,6 +311,14 @@ mod tests {
         let history = GpuHistory::read(&path).expect("read").expect("there");
         let expected = [thin(10, 0, 20, 30), thin(10, 1, 40, 60), thin(30, 0, 50, 50), thin(30, 1, 100, 100)];
         assert_eq!(history, GpuHistory { every: Duration::from_secs(20), records: expected.to_vec() });
+        let whole = GpuSummary {
+            gpu: 1,
+            utilisation_percent: Some(70),
+            memory_used: Some(100 * MEBIBYTE),
+            power_w: None,
+            temperature_c: Some(70),
+        };
+        assert_eq!(history.summaries()[1..], [whole]);
         assert_eq!(history.with_at_most(1).records.len(), 2);
         assert_eq!(GpuWriter::limited(&path, 4).expect("opened").every(), Duration::from_secs(20));
     }

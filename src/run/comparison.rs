@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::{
     config::effective::{self, Setting},
     diagnosis::Diagnosis,
+    metrics::{GpuHistory, GpuSummary},
     platform::{Env, clock, fs},
 };
 
@@ -71,6 +72,9 @@ pub struct Account {
     pub not_restarted: Option<Refusal>,
     #[serde(flatten)]
     pub summary: Summary,
+    /// What each of its GPUs did, as far as NVML told.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub gpus: Vec<GpuSummary>,
     #[serde(flatten)]
     pub contents: Contents,
     #[serde(skip)]
@@ -161,6 +165,7 @@ impl Account {
             started: spec.created,
             seconds: until.duration_since(spec.created).as_secs_f64().max(0.0),
             summary: measures.summary(),
+            gpus: GpuHistory::read(&dir.gpus())?.map(|it| it.summaries()).unwrap_or_default(),
             contents,
             measures,
             settings: settings.map(|it| it.settings).unwrap_or_default(),

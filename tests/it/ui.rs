@@ -675,6 +675,12 @@ fn what_the_gpus_of_a_run_did_is_kept_for_who_looks_at_it_later() {
     let started: jiff::Timestamp = started.as_str().expect("a time").parse().expect("a time");
     let seconds = first("time").as_f64().expect("a time") - started.as_duration().as_secs_f64();
     assert!((0.0..60.0).contains(&seconds), "{seconds}");
+    let said = lab.sandbox.dpgui(&["runs", "show", &run.id()]).ok();
+    let row = said.stdout.lines().find(|it| it.starts_with("GPU 1")).expect("told of");
+    assert!(row.ends_with("  91 % busy, at most 0.98 GiB and 61 °C"), "{row}");
+    let report = lab.sandbox.path("runs.html");
+    lab.sandbox.dpgui(&["runs", "show", &run.id(), "--html", &report.to_string_lossy()]).ok();
+    assert!(std::fs::read_to_string(report).expect("written").contains("<td>91 % busy, at most"));
     assert_eq!(ask("?points=1")["gpus"][0]["time"].as_array().map(Vec::len), Some(1));
 }
 

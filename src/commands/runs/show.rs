@@ -12,7 +12,7 @@ use crate::{
     commands::Context,
     config::effective,
     error::{Error, Kind},
-    metrics::figures,
+    metrics::{GpuSummary, figures},
     output::{
         Mode, Output,
         chart::{self, Axes},
@@ -197,6 +197,11 @@ pub(super) fn rows(accounts: &[Account]) -> Vec<Vec<String>> {
         (Some(loss), Some(step)) => format!("{loss:.4} at step {step}"),
         _ => "-".to_owned(),
     });
+    let gpus: BTreeSet<u32> = accounts.iter().flat_map(|it| &it.gpus).map(|it| it.gpu).collect();
+    for gpu in gpus {
+        let of = |it: &Account| it.gpus.iter().find(|it| it.gpu == gpu).map(in_words);
+        row(&format!("GPU {gpu}"), &|it| of(it).unwrap_or_else(|| "-".to_owned()));
+    }
     // What only TensorBoard's files tell: evaluations, losses of epochs.
     let tags: BTreeSet<&str> =
         accounts.iter().flat_map(|it| &it.measures.scalars).map(|it| it.tag.as_str()).collect();
@@ -204,6 +209,21 @@ pub(super) fn rows(accounts: &[Account]) -> Vec<Vec<String>> {
         row(tag, &|it| it.measures.told(tag).unwrap_or_else(|| "-".to_owned()));
     }
     rows
+}
+
+/// `91 % busy, at most 38.2 GiB and 61 °C, 250 W`.
+fn in_words(gpu: &GpuSummary) -> String {
+    let most: Vec<String> =
+        [gpu.memory_used.map(size::bytes), gpu.temperature_c.map(|it| format!("{it} °C"))]
+            .into_iter()
+            .flatten()
+            .collect();
+    let parts = [
+        gpu.utilisation_percent.map(|it| format!("{it} % busy")),
+        (!most.is_empty()).then(|| format!("at most {}", most.join(" and "))),
+        gpu.power_w.map(|it| format!("{it} W")),
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
 fn machines(account: &Account) -> Vec<Vec<String>> {
