@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::{
     output::plain,
     platform::Host,
-    run::{RunDir, RunId, brief::Brief, scene::Look, state::RunState},
+    run::{RunDir, RunId, brief::Brief, scene::Look, state::RunState, watchdog::Alarm},
     workspace::Workspace,
 };
 
@@ -28,6 +28,8 @@ pub struct RunRow {
     pub sentence: Option<String>,
     /// Why it failed, in one sentence.
     pub diagnosis: Option<String>,
+    /// What is wrong with it while it goes on, in few words.
+    pub wrong: Option<String>,
     pub epoch: Option<u64>,
     pub epochs: Option<u64>,
     pub step: Option<u64>,
@@ -118,6 +120,7 @@ pub(super) fn row(dir: &RunDir) -> Option<RunRow> {
         queued: run.state == RunState::Queued,
         sentence: run.sentence(),
         diagnosis: run.diagnosis.as_ref().filter(|it| it.is_known()).map(|it| it.cause.to_string()),
+        wrong: run.alarm.map(Alarm::short),
         epoch: None,
         epochs: None,
         step: run.step,

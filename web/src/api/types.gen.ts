@@ -778,6 +778,8 @@ export interface components {
             sentence?: string | null;
             /** @description Why it failed, in one sentence. */
             diagnosis?: string | null;
+            /** @description What is wrong with it while it goes on, in few words. */
+            wrong?: string | null;
             /** Format: uint64 */
             epoch?: number | null;
             /** Format: uint64 */
@@ -1037,6 +1039,8 @@ export interface components {
             sentence?: string | null;
             /** @description Why it failed, in one sentence. */
             diagnosis?: string | null;
+            /** @description What is wrong with it while it goes on, in few words. */
+            wrong?: string | null;
             /** Format: uint64 */
             epoch?: number | null;
             /** Format: uint64 */

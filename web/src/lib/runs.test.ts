@@ -3,7 +3,7 @@ import type { RunRow } from "../api/types";
 import { matches, progress, sorted, tone } from "./runs";
 
 const row = (it: Partial<RunRow>): RunRow => ({
-  id: "20261127-1200-a", name: "a", state: "training", live: true, queued: false, sentence: null, diagnosis: null, epoch: 1,
+  id: "20261127-1200-a", name: "a", state: "training", live: true, queued: false, sentence: null, diagnosis: null, wrong: null, epoch: 1,
   epochs: 2, step: 5, total_steps: 10, loss: 0.5, pace: 1, left_seconds: 5, devices: "GPU 0", config: "wan.toml",
   started: "2026-11-27T12:00:00Z", seconds: 5, ...it,
 });

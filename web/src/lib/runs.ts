@@ -37,7 +37,7 @@ export type Shown = (typeof SHOWN)[number];
 
 export function matches(it: RunRow, shown: Shown, words: string): boolean {
   const fits = { all: true, live: it.live, ended: !it.live, failed: tone(it) === "bad" }[shown];
-  const text = [it.id, it.name, it.state, it.config, it.devices, it.diagnosis ?? ""].join(" ").toLowerCase();
+  const text = [it.id, it.name, it.state, it.config, it.devices, it.diagnosis ?? "", it.wrong ?? ""].join(" ").toLowerCase();
   return fits && words.toLowerCase().split(/\s+/).every((word) => text.includes(word));
 }
 

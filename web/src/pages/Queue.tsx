@@ -2,7 +2,8 @@ import { useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 import { Link } from "wouter";
 import { api } from "../api/client";
-import { machine, queue, runs } from "../api/queries";
+import { machine, queue, runs, settings } from "../api/queries";
+import type { SettingField } from "../api/types";
 import { Action } from "../components/Action";
 import { Dialog } from "../components/Dialog";
 import { ErrorNote } from "../components/ErrorNote";
@@ -10,12 +11,20 @@ import { Icon } from "../components/Icon";
 import { Page } from "../components/Page";
 import { Prose } from "../components/Prose";
 import { useTell } from "../components/Toasts";
+import { Waits } from "../components/Waits";
 import { links } from "../lib/links";
+
+/** How many trainings, as the subject of a sentence. */
+const slots = (it: SettingField | undefined) => {
+  const most = Number(it?.value ?? it?.usual ?? 1);
+  return most > 1 ? `up to ${most} trainings run` : "one training runs";
+};
 
 export function Queue() {
   const { data, error, refetch } = useQuery(queue);
   const names = new Map(useQuery(runs).data?.map((it) => [it.id, it]));
   const hasGpu = useQuery(machine).data?.gpus.length !== 0;
+  const cpuSlots = useQuery({ ...settings, enabled: !hasGpu }).data?.fields.find((it) => it.key === "runs.cpu-slots");
   const [removing, setRemoving] = useState<{ run: string; name: string } | null>(null);
   const tell = useTell();
   const last = (data?.entries.length ?? 0) - 1;
@@ -26,7 +35,9 @@ export function Queue() {
   return (
     <Page
       title="Queue"
-      lead={`Trainings that wait ${hasGpu ? "for a GPU" : "for another one to end"}. Each starts by itself when its turn has come, whether this page is open or not.`}
+      lead={hasGpu
+        ? "Trainings that wait for a GPU. Each starts by itself when its turn has come, whether this page is open or not."
+        : <>Without a GPU {slots(cpuSlots)} at a time (<code>runs.cpu-slots</code> in <Link href={links.settings}>Settings</Link>). The others wait here, and each starts by itself when its turn has come, whether this page is open or not.</>}
       actions={data && (
         <Action act={() => api.holdQueue(!data.held)} title={data.held ? "Let the next one start" : "Nothing starts until you release it; what runs goes on"}>
           {data.held ? "Release the queue" : "Hold the queue"}
@@ -44,7 +55,6 @@ export function Queue() {
           <ol className="panel list queue">
             {data.entries.map((it, index) => {
               const name = names.get(it.run)?.name ?? it.run;
-              const before = names.get(it.waits_for);
               return (
                 <li key={it.run}>
                   <span className="place" aria-hidden="true">{index + 1}</span>
@@ -52,7 +62,7 @@ export function Queue() {
                     <div className="row"><Link href={links.run(it.run)}><strong>{name}</strong></Link>
                       <span className="small muted">{names.get(it.run)?.config} on {it.devices}</span>
                       {it.held && <span className="badge tone-warn">held</span>}</div>
-                    <p className="small muted">waits for {before ? <Link href={links.run(before.id)}>{before.name}</Link> : <Prose text={it.waits_for} />}</p>
+                    <p className="small muted"><Waits text={it.waits_for} /></p>
                   </div>
                   <div className="row">
                     <Action className="small icon" act={() => move(it.run, index - 1)} not={index === 0 ? "it is the first" : null} title="Move up"><Icon name="up" /><span className="hidden">Move {name} up</span></Action>

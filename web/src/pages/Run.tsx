@@ -4,6 +4,7 @@ import { Link, useParams } from "wouter";
 import { asApiError } from "../api/client";
 import { keys, run, runs } from "../api/queries";
 import type { RunDetail, RunRow } from "../api/types";
+import { Advice, Controls } from "../components/Advice";
 import { ErrorNote } from "../components/ErrorNote";
 import { JobsOf } from "../components/JobsOf";
 import { Meter } from "../components/Meter";
@@ -11,7 +12,9 @@ import { Page } from "../components/Page";
 import { Prose } from "../components/Prose";
 import { StateBadge } from "../components/StateBadge";
 import { Tabs, type Tab } from "../components/Tabs";
+import { Wrong } from "../components/Wrong";
 import { count, duration, figure, moment, pace } from "../lib/format";
+import { START_FLAGS } from "../lib/here";
 import { links } from "../lib/links";
 import { progress, tone } from "../lib/runs";
 import { RunActions } from "./run/Actions";
@@ -30,7 +33,7 @@ export function Run() {
   // The stream keeps the rows new; the rest of a run is asked for when its row says that something else is true.
   const rows = useQuery(runs).data;
   const row = rows?.find((it) => it.id === id);
-  const happened = rows && (row ? `${row.state} ${row.live} ${row.diagnosis !== null}` : "gone");
+  const happened = rows && (row ? `${row.state} ${row.live} ${row.diagnosis !== null} ${row.wrong}` : "gone");
   useEffect(() => {
     if (happened) void client.invalidateQueries({ queryKey: keys.run(id) });
   }, [happened, client, id]);
@@ -41,7 +44,7 @@ export function Run() {
   return (
     <Page
       title={detail.data?.name ?? id}
-      heading={it && <>{it.name} <StateBadge run={it} /></>}
+      heading={it && <>{it.name} <StateBadge run={it} /> {it.wrong && <Wrong text={it.wrong} />}</>}
       lead={<><span className="mono small">{id}</span>{it?.resumes && <span className="small"> goes on with <code>{it.resumes}</code></span>}</>}
       up={{ href: links.runs, text: "Runs" }}
       actions={it && <RunActions run={it} />}
@@ -87,7 +90,7 @@ function Body({ run: it }: { run: RunDetail }) {
       <div className="stack">
         <Numbers run={it} />
         <p className="small muted">{what(it)}</p>
-        {it.live && it.alarm && <div className="note tone-warn"><p><strong className="warn">attention:</strong> <Prose text={it.alarm} /></p></div>}
+        {it.live && it.alarm && <div className="note tone-warn"><p><strong className="warn">attention:</strong> <Controls value={START_FLAGS}><Advice text={it.alarm} /></Controls></p></div>}
         {it.live && it.stopping && <div className="note tone-warn"><p>Stopping: <Prose text={it.stopping} /></p></div>}
         <JobsOf kind="stop" subject={it.id} only={it.live ? "at work or failed" : "failed"} />
         <JobsOf kind="save" subject={it.id} only={it.live ? "at work or failed" : "failed"} />

@@ -9,6 +9,7 @@ import { Meter } from "../components/Meter";
 import { Page } from "../components/Page";
 import { StateBadge } from "../components/StateBadge";
 import { useParam } from "../components/useParam";
+import { Wrong } from "../components/Wrong";
 import { duration, figure, moment, NONE, plural } from "../lib/format";
 import { links } from "../lib/links";
 import { isColumn, matches, progress, SHOWN, sorted, tone, type Column, type Shown } from "../lib/runs";
@@ -116,11 +117,12 @@ function Row({ run, picked, pick }: { run: RunRow; picked: boolean; pick: (id: s
         <Link className="plain" href={links.run(run.id)}>{run.name}</Link>
         <div className="small muted mono">{run.id}</div>
       </td>
-      <td>
+      <td className="state">
         <StateBadge run={run} />
+        {run.wrong && <div className="wrong"><Wrong text={run.wrong} /></div>}
         {!run.live && run.diagnosis && <div className={`small ${tone(run) === "bad" ? "bad" : "muted"} diagnosis`}>{run.diagnosis}</div>}
       </td>
-      <td className="progress-cell">
+      <td className={`progress-cell ${run.step === null ? "none" : ""}`}>
         {run.step === null ? <span className="faint">–</span> : (
           <>
             <div className="small nowrap">{run.step}{run.total_steps !== null && ` / ${run.total_steps}`}
@@ -129,8 +131,8 @@ function Row({ run, picked, pick }: { run: RunRow; picked: boolean; pick: (id: s
           </>
         )}
       </td>
-      <td className="num">{figure(run.loss)}</td>
-      <td className="num time">{time(run)}</td>
+      <td className={`num ${run.loss === null ? "none" : ""}`}>{figure(run.loss)}</td>
+      <td className={`num time ${run.queued ? "none" : ""}`}>{time(run)}</td>
       <td className="small">{run.devices}</td>
       <td className="nowrap small">{run.queued ? <span className="faint">waits</span> : moment(run.started)}</td>
     </tr>

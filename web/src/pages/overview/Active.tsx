@@ -3,8 +3,9 @@ import { Link } from "wouter";
 import { queue, runs } from "../../api/queries";
 import { Meter } from "../../components/Meter";
 import { Panel } from "../../components/Panel";
-import { Prose } from "../../components/Prose";
 import { StateBadge } from "../../components/StateBadge";
+import { Waits } from "../../components/Waits";
+import { Wrong } from "../../components/Wrong";
 import { duration, figure, pace } from "../../lib/format";
 import { links } from "../../lib/links";
 import { progress, tone } from "../../lib/runs";
@@ -25,6 +26,7 @@ export function Active() {
               <div className="row">
                 <Link href={links.run(run.id)}><strong>{run.name}</strong></Link>
                 <StateBadge run={run} />
+                {run.wrong && <Wrong text={run.wrong} />}
                 <span className="small muted">{run.devices}</span>
                 <span className="grow" />
                 {!run.queued && (
@@ -32,7 +34,7 @@ export function Active() {
                     step {run.step ?? "–"}{run.total_steps !== null && ` / ${run.total_steps}`} · loss {figure(run.loss)} · {pace(run.pace)} · {duration(run.left_seconds)} left
                   </span>
                 )}
-                {run.queued && waits && <span className="small muted">waits for <Prose text={waits} /></span>}
+                {run.queued && waits && <span className="small muted"><Waits text={waits} /></span>}
               </div>
               {part !== null && <Meter value={part} label={`Progress of ${run.name}`} tone={tone(run)} />}
             </li>
