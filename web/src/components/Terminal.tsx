@@ -4,18 +4,24 @@ import { SearchAddon } from "@xterm/addon-search";
 import { Terminal as Xterm, type ITheme } from "@xterm/xterm";
 import "@xterm/xterm/css/xterm.css";
 import { useEffect, useRef, type RefObject } from "react";
+import { Bars } from "../lib/bars";
 import { colour, onTheme } from "../lib/theme";
 
 /** Lines that can be scrolled back to. More costs memory (about 2 KB a line), and what is older can be read in pieces. */
 export const SCROLLBACK = 20_000;
 
-/** The least: a progress bar that does not fit in a line is drawn anew below itself. On a phone one scrolls sideways. */
+/** The least; wider for bars that are drawn anew. On a phone one scrolls sideways. */
 const COLUMNS = 96;
 
 /** Lower it is of no use, and the page scrolls. */
 const LEAST_PX = 300;
 
-export type Screen = { term: Xterm; search: SearchAddon };
+export type Screen = {
+  term: Xterm;
+  search: SearchAddon;
+  /** Writes what a log has; bars that are drawn anew stay in one line, however narrow the window is. */
+  write: (bytes: Uint8Array, then?: () => void) => void;
+};
 
 function palette(): ITheme {
   const light = colour("--bg") === "rgb(245, 246, 247)";
@@ -69,13 +75,14 @@ export function Terminal({ screen, ready }: { screen: RefObject<Screen | null>; 
     term.loadAddon(search);
     term.open(place.current);
     const host = place.current;
+    const bars = new Bars();
     const fill = () => {
       // To the lower edge of the window, whatever stands above it.
       const top = host.getBoundingClientRect().top + window.scrollY;
       host.style.height = `${Math.max(LEAST_PX, window.innerHeight - top - 28)}px`;
       const size = fit.proposeDimensions();
       // Before the first letter was measured there is no size.
-      if (size && Number.isFinite(size.cols + size.rows)) term.resize(Math.max(size.cols, COLUMNS), Math.max(size.rows, 5));
+      if (size && Number.isFinite(size.cols + size.rows)) term.resize(Math.max(size.cols, COLUMNS, bars.columns), Math.max(size.rows, 5));
     };
     fill();
     term.attachCustomKeyEventHandler((event) => {
@@ -88,7 +95,12 @@ export function Terminal({ screen, ready }: { screen: RefObject<Screen | null>; 
     resized.observe(document.body);
     window.addEventListener("resize", fill);
     const noTheme = onTheme(() => (term.options.theme = palette()));
-    const it = { term, search };
+    const write = (bytes: Uint8Array, then?: () => void) => {
+      bars.add(bytes);
+      if (bars.columns > term.cols) term.resize(bars.columns, term.rows);
+      term.write(bytes, then);
+    };
+    const it = { term, search, write };
     screen.current = it;
     const end = begin.current(it);
     return () => {

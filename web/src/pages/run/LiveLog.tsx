@@ -47,11 +47,11 @@ export function LiveLog({ run, stream, words, setWords, tools, quiet, earlier }:
   const [following, setFollowing] = useState(true);
   const [shown, setShown] = useState({ lines: 0, first: 0, isEmpty: false });
 
-  const ready = useCallback(({ term }: Screen) => {
+  const ready = useCallback(({ term, write }: Screen) => {
     reach.current = new Reach(SCROLLBACK);
     const pump = new Pump(
       {
-        write: (it, then) => term.write(it, then),
+        write,
         skipped: (it) => pump.push(marker(`${bytes(it)} came faster than a page can show; the download has them`)),
       },
       soon,

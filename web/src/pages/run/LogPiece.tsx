@@ -47,11 +47,11 @@ type ShownProps = { data: ArrayBuffer; from: number; words: string; setWords: (w
 
 function Shown({ data, from, words, setWords }: ShownProps) {
   const screen = useRef<Screen | null>(null);
-  const ready = useCallback(({ term }: Screen) => {
+  const ready = useCallback(({ term, write }: Screen) => {
     const all = new Uint8Array(data);
     // The piece before has the beginning of the first line.
     const begin = from === 0 ? 0 : all.indexOf(10) + 1;
-    term.write(all.subarray(begin), () => term.scrollToTop());
+    write(all.subarray(begin), () => term.scrollToTop());
     return () => {};
   }, [data, from]);
   return (
