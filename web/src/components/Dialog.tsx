@@ -3,7 +3,7 @@ import { asApiError } from "../api/client";
 import { ErrorNote } from "./ErrorNote";
 import { Icon } from "./Icon";
 import { Prose } from "./Prose";
-import { Telling, useTell, type Tell } from "./Toasts";
+import { onTop, Telling, useTell, type Tell } from "./Toasts";
 
 type Props = { title: string; close: () => void; footer?: ReactNode; wide?: boolean; children: ReactNode };
 
@@ -22,10 +22,15 @@ export function Dialog({ title, close, footer, wide, children }: Props) {
   // Before it is taken off the page: then the browser gives the focus back to who opened it.
   useLayoutEffect(() => {
     const it = dialog.current;
-    it?.showModal();
+    if (!it) return;
+    it.showModal();
+    const noToasts = onTop(it);
     // What is to be done, not the cross in the corner.
-    it?.querySelector<HTMLElement>(":is(.body :is(input, textarea, select, button), footer :is(.primary, .danger)):enabled")?.focus();
-    return () => it?.close();
+    it.querySelector<HTMLElement>(":is(.body :is(input, textarea, select, button), footer :is(.primary, .danger)):enabled")?.focus();
+    return () => {
+      noToasts();
+      it.close();
+    };
   }, []);
   return (
     <dialog ref={dialog} aria-labelledby={id} onCancel={(event) => { event.preventDefault(); close(); }}
