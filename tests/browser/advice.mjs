@@ -39,7 +39,7 @@ export async function advice(browser) {
     await waits.uncheck();
     await dialog.getByRole("button", { name: "Start", exact: true }).click();
     const told = dialog.getByRole("alert");
-    await told.getByText("Share GPUs with another training").waitFor();
+    await told.getByText("Share the CPU with another training").waitFor();
     assert.doesNotMatch(await told.innerText(), /--/);
     await tab.screenshot({ path: join(shots, "busy.png") });
     await narrow(tab, "busy");

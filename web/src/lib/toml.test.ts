@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { kindOf, shown, tokens } from "./toml";
+import { kindOf, shown, tokens, typed } from "./toml";
 
 const kinds = (text: string) => tokens(text).filter((it) => it.text.trim() !== "").map((it) => `${it.kind}:${it.text.trim()}`);
 
@@ -28,4 +28,14 @@ test("files are told apart by their tables", () => {
 test("values are shown as one would type them", () => {
   const values = ["a b", 5, true, [512, [1, 2]], ["x"], { type: "lora", rank: 32 }, null, undefined];
   expect(values.map(shown)).toEqual(["a b", "5", "true", "[512, [1, 2]]", "['x']", "{ type = 'lora', rank = 32 }", "", ""]);
+});
+
+test("a list may be typed without its brackets", () => {
+  const ints = (text: string) => typed("list[int]", text);
+  expect(["1, 2, 3", "512", " 1,2, ", "[1, 2]", "", "1, x"].map(ints)).toEqual(["[1, 2, 3]", "[512]", "[1, 2]", "[1, 2]", "", "[1, x]"]);
+  expect([typed("list[float]", "0.50, 1."), typed("list[path]", "/a b, /c"), typed("list[path]", "'/a, b'")]).toEqual(["[0.5, 1]", "['/a b', '/c']", "['/a, b']"]);
+  const sizes = (text: string) => typed("list[int]|list[float]|list[[int,int]]", text);
+  expect(["512", "512, 768", "[512, 512]", "[512, 512], [768, 512]", "[[512, 512]]"].map(sizes)).toEqual(["[512]", "[512, 768]", "[512, 512]", "[[512, 512], [768, 512]]", "[[512, 512]]"]);
+  // Where something else may be as well, it is what was typed.
+  expect([typed("int", "5"), typed("string|list[string]", "a, b"), typed("int|list[[int,int]]", "512"), typed("list[table]", "a")]).toEqual(["5", "a, b", "512", "a"]);
 });

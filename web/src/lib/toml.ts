@@ -64,6 +64,20 @@ export function shown(value: unknown): string {
   return typeof value === "string" ? value : written(value);
 }
 
+/** What somebody typed into a field, as TOML: where only a list may be, its brackets and the quotes in it may be left out. */
+export function typed(kind: string, text: string): string {
+  const kinds = kind.split("|");
+  const of = kinds.map((it) => /^list\[(int|float|path|string)\]$/.exec(it)?.[1]).find((it) => it !== undefined);
+  if (of === undefined || !kinds.every((it) => it.startsWith("list[")) || text.trim() === "") return text;
+  // `[512, 512], [768, 512]` is a list of lists without its own brackets; `[512, 512]` is one.
+  const isInside = /^\s*\[[^[\]]*\]\s*,/.test(text);
+  if (isInside || /^[^[]*['"]/.test(text)) return `[${text.trim()}]`;
+  if (/^\s*\[/.test(text)) return text;
+  const isNumber = of === "int" || of === "float";
+  const parts = text.split(",").map((it) => it.trim()).filter((it) => it !== "");
+  return `[${parts.map((it) => (!isNumber ? written(it) : Number.isNaN(Number(it)) ? it : String(Number(it)))).join(", ")}]`;
+}
+
 function written(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(written).join(", ")}]`;
   if (typeof value === "string") return value.includes("'") || value.includes("\n") ? JSON.stringify(value) : `'${value}'`;

@@ -37,7 +37,7 @@ function Choose() {
         {list.error && <ErrorNote error={list.error} retry={() => void list.refetch()} />}
         <input className="input search" type="search" placeholder="Find a model: wan, flux, video…" aria-label="Find a model" value={words} onChange={(event) => setWords(event.target.value)} />
         <ModelCards models={list.data ?? []} words={words} choose={setModel} />
-        {chosen && files.data && <ModelDialog model={chosen} name={freeName(chosen.name, files.data.map((it) => it.name))} close={() => setModel("")} />}
+        {chosen && files.data && <ModelDialog model={chosen} names={files.data.map((it) => it.name)} close={() => setModel("")} />}
       </div>
     </Page>
   );

@@ -107,7 +107,7 @@ export function Editor({ origin }: { origin: Origin }) {
       <div className="stack">
         {conflict !== null && <Conflict error={conflict} draft={draft} over={settle} renamed={renamed} />}
         {draft.checkError !== null && <ErrorNote error={draft.checkError} />}
-        <DerivedNumbers steps={steps} gpus={gpus} setGpus={setGpus} countSteps={countSteps} saves={draft.isChanged} />
+        <DerivedNumbers steps={steps} gpus={gpus} setGpus={setGpus} countSteps={countSteps} saves={draft.isChanged} hasEpochs={valueAt(said?.values, "epochs") !== undefined} />
         <JobsOf kind="data-check" subject={draft.name} only="at work or failed" />
         <div className="row view-switch" role="group" aria-label="What to see">
           <button className="button small" aria-pressed={view !== "toml"} onClick={() => setView("")}>Form</button>

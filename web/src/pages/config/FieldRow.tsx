@@ -6,7 +6,8 @@ import { Advice } from "../../components/Advice";
 import { FolderPicker } from "../../components/FolderPicker";
 import { Icon } from "../../components/Icon";
 import { Prose } from "../../components/Prose";
-import type { File, Placed } from "../../lib/form";
+import { byWeight, type File, type Placed } from "../../lib/form";
+import { typed } from "../../lib/toml";
 
 const PAUSE_MS = 300;
 
@@ -21,6 +22,9 @@ export const FieldRow = memo(function FieldRow({ field, findings, setKey, isBrok
   const pending = useRef<string | null>(null);
   const id = useId();
   const value = typeof input.value === "string" ? input.value : "";
+  // What is not spelt as TOML would be stays as it was typed, until somebody leaves the field.
+  const [raw, setRaw] = useState<string | null>(null);
+  const shown = raw !== null && typed(field.kind, raw) === value ? raw : value;
 
   const write = async () => {
     clearTimeout(timer.current);
@@ -36,7 +40,9 @@ export const FieldRow = memo(function FieldRow({ field, findings, setKey, isBrok
       setRefused(asApiError(error).message);
     }
   };
-  const change = (text: string, at: "once" | "later") => {
+  const change = (words: string, at: "once" | "later") => {
+    const text = typed(field.kind, words);
+    setRaw(words === text ? null : words);
     input.onChange(text);
     pending.current = text;
     clearTimeout(timer.current);
@@ -53,7 +59,7 @@ export const FieldRow = memo(function FieldRow({ field, findings, setKey, isBrok
 
   const worst = findings.some((it) => it.severity === "error") || refused !== null;
   const described = `${id}-doc${findings.length > 0 || refused ? ` ${id}-found` : ""}`;
-  const shared = { id, "aria-describedby": described, "aria-invalid": worst || undefined, className: "input", value, onBlur: () => void write() };
+  const shared = { id, "aria-describedby": described, "aria-invalid": worst || undefined, className: "input", value: shown, onBlur: () => { setRaw(null); void write(); } };
   return (
     <div className={`form-row ${worst ? "is-bad" : ""}`}>
       <div className="about">
@@ -66,7 +72,7 @@ export const FieldRow = memo(function FieldRow({ field, findings, setKey, isBrok
         {(findings.length > 0 || refused) && (
           <ul id={`${id}-found`} className="found" aria-live="polite">
             {refused && <li className="bad"><Prose text={refused} /></li>}
-            {findings.map((it, index) => (
+            {byWeight(findings).map((it, index) => (
               <li key={index} className={{ error: "bad", warning: "warn", note: "muted" }[it.severity]}>
                 <Prose text={it.message} />{it.fix && <span className="muted"> <Advice text={it.fix} /></span>}
               </li>
@@ -100,10 +106,11 @@ function Control({ field, shared, change }: ControlProps) {
   }
   const hints = [...choices, ...field.recommended];
   const isNumber = field.kind === "int" || field.kind === "float";
+  const isList = typed(field.kind, "1") !== "1";
   return (
     <div className="row" style={{ flexWrap: "nowrap" }}>
       <input {...shared} className="input mono" type={field.secret ? "password" : "text"} inputMode={isNumber ? "decimal" : undefined} placeholder={field.secret ? "hidden, if it is set" : standard}
-        list={hints.length > 0 ? `${shared.id}-hints` : undefined} autoComplete="off" spellCheck={false} onChange={(event) => change(event.target.value, "later")} />
+        list={hints.length > 0 ? `${shared.id}-hints` : undefined} autoComplete="off" spellCheck={false} title={isList ? "Separated by commas; the brackets may be left out" : undefined} onChange={(event) => change(event.target.value, "later")} />
       {hints.length > 0 && <datalist id={`${shared.id}-hints`}>{hints.map((it) => <option key={it} value={it} />)}</datalist>}
       {field.path && (
         <button type="button" className="button icon" aria-label={`Choose ${field.name}`} title="Choose…" onClick={() => setPicking(true)}><Icon name="folder" /></button>

@@ -3,14 +3,14 @@ import { useLocation } from "wouter";
 import type { Model } from "../../api/types";
 import { Dialog } from "../../components/Dialog";
 import { Prose } from "../../components/Prose";
-import { NAME, NAME_RULE } from "../../lib/form";
+import { freeName, nameProblem } from "../../lib/form";
 import { links } from "../../lib/links";
 
 type Choice = { name: string; preset: string; full: boolean };
 
-export function ModelDialog({ model, name, close }: { model: Model; name: string; close: () => void }) {
+export function ModelDialog({ model, names, close }: { model: Model; names: string[]; close: () => void }) {
   const [, navigate] = useLocation();
-  const { register, handleSubmit, formState } = useForm<Choice>({ defaultValues: { name, preset: "", full: false } });
+  const { register, handleSubmit, formState } = useForm<Choice>({ mode: "onChange", defaultValues: { name: freeName(model.name, names), preset: "", full: false } });
   const go = handleSubmit((it) => {
     navigate(`${links.fresh(model.name, it.preset)}&name=${encodeURIComponent(it.name.trim())}${it.full ? "&full=1" : ""}`);
   });
@@ -22,9 +22,9 @@ export function ModelDialog({ model, name, close }: { model: Model; name: string
         )}
         <label className="field">
           <span className="label">Name</span>
-          <input className="input" aria-invalid={formState.errors.name !== undefined} autoFocus
-            {...register("name", { required: true, pattern: NAME })} />
-          {formState.errors.name && <span className="small bad">{NAME_RULE}</span>}
+          <input className="input" aria-invalid={formState.errors.name !== undefined} aria-describedby="name-problem" autoFocus autoComplete="off" spellCheck={false}
+            {...register("name", { validate: (it) => nameProblem(it, names) ?? true })} />
+          <span id="name-problem" className="small bad" aria-live="polite">{formState.errors.name && <Prose text={formState.errors.name.message ?? ""} />}</span>
         </label>
         {model.presets.length > 0 && (
           <fieldset className="stack tight">

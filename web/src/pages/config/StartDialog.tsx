@@ -23,6 +23,7 @@ export function StartDialog({ config, save, known, close }: { config: string; sa
   const gpus = useQuery(machine).data?.gpus ?? [];
   const busy = useQuery(runs).data?.some((it) => it.live && !it.queued) ?? false;
   const waits = gpus.length > 0 ? "Wait in the queue if they are busy" : "Wait in the queue if another training runs";
+  const shares = gpus.length > 0 ? "Share GPUs with another training" : "Share the CPU with another training";
   const [, navigate] = useLocation();
   const [error, setError] = useState<unknown>(null);
   const [picking, setPicking] = useState(false);
@@ -57,7 +58,7 @@ export function StartDialog({ config, save, known, close }: { config: string; sa
         </>
       }>
       <form className="stack" onSubmit={(event) => void start(event)}>
-        {error !== null && <Controls value={{ ...START_FLAGS, "--queue": waits }}><ErrorNote error={error} /></Controls>}
+        {error !== null && <Controls value={{ ...START_FLAGS, "--queue": waits, "--share": shares }}><ErrorNote error={error} /></Controls>}
         {gpus.length > 0 && (
           <fieldset className="stack tight">
             <legend className="label">GPUs <span className="muted small">none ticked: all that are free</span></legend>
@@ -67,7 +68,7 @@ export function StartDialog({ config, save, known, close }: { config: string; sa
           </fieldset>
         )}
         <label className="check"><input type="checkbox" {...register("queue")} /><span>{waits}<br /><span className="small muted">It starts by itself when its turn comes.</span></span></label>
-        <label className="check"><input type="checkbox" {...register("share")} /><span>Share GPUs with another training<br /><span className="small muted">Both may run out of memory.</span></span></label>
+        <label className="check"><input type="checkbox" {...register("share")} /><span>{shares}<br /><span className="small muted">{gpus.length > 0 ? "Both may run out of memory." : "Both become slower, and may run out of memory."}</span></span></label>
         <div className="field">
           <label className="label" htmlFor="machines">Machines <span className="muted small">a hostfile, if there are more</span></label>
           <div className="row" style={{ flexWrap: "nowrap" }}>

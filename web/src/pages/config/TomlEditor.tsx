@@ -1,9 +1,9 @@
 import { useEffect, useId, useMemo, useRef } from "react";
 import type { Finding } from "../../api/types";
 import { Toml } from "../../components/Toml";
+import { byWeight } from "../../lib/form";
 
 const LINE_PX = 19;
-const RANK = { error: 2, warning: 1, note: 0 };
 
 type Props = { label: string; text: string; change: (text: string) => void; findings: Finding[]; at: { line: number; nonce: number } | null };
 
@@ -14,11 +14,9 @@ export function TomlEditor({ label, text, change, findings, at }: Props) {
   const id = useId();
   const lines = text.split("\n").length;
   const marks = useMemo(() => {
-    const by = new Map<number, Finding>();
-    for (const it of findings) {
-      const there = by.get(it.line);
-      if (!there || RANK[it.severity] > RANK[there.severity]) by.set(it.line, it);
-    }
+    const by = new Map<number, Finding[]>();
+    // The worst first: that is the mark, and all of them are what it says.
+    for (const it of byWeight(findings)) by.set(it.line, [...(by.get(it.line) ?? []), it]);
     return by;
   }, [findings]);
 
@@ -37,8 +35,8 @@ export function TomlEditor({ label, text, change, findings, at }: Props) {
     <div className="editor" ref={scroll}>
       <ol className="gutter" aria-hidden="true">
         {Array.from({ length: lines }, (_, index) => {
-          const mark = marks.get(index + 1);
-          return <li key={index} className={mark ? `mark-${mark.severity}` : ""} title={mark?.message}>{index + 1}</li>;
+          const here = marks.get(index + 1);
+          return <li key={index} className={here?.[0] && `mark-${here[0].severity}`} title={here?.map((it) => it.message).join("\n")}>{index + 1}</li>;
         })}
       </ol>
       <div className="sheet">

@@ -63,7 +63,7 @@ export function SettingsForm({ shown }: { shown: Settings }) {
         <Panel key={group.title} title={group.title} flush actions={<span className="small muted"><Prose text={`counts from ${group.from} on`} /></span>}>
           <div className="form-rows">
             {group.fields.map((it) => (
-              <Row key={it.key} field={it} value={valueOf(it, typed)} message={findings.find((one) => one.key === it.key)?.message}
+              <Row key={it.key} field={it} value={valueOf(it, typed)} messages={findings.filter((one) => one.key === it.key).map((one) => one.message)}
                 change={(text) => setTyped((old) => ({ ...old, [it.key]: text }))} />
             ))}
           </div>
@@ -73,18 +73,18 @@ export function SettingsForm({ shown }: { shown: Settings }) {
   );
 }
 
-type RowProps = { field: SettingField; value: string; message: string | undefined; change: (text: string) => void };
+type RowProps = { field: SettingField; value: string; messages: string[]; change: (text: string) => void };
 
-function Row({ field, value, message, change }: RowProps) {
+function Row({ field, value, messages, change }: RowProps) {
   const id = useId();
   const shared = {
-    id, value, className: "input mono", "aria-invalid": message !== undefined || undefined, spellCheck: false, autoComplete: "off",
-    "aria-describedby": `${id}-about${message === undefined ? "" : ` ${id}-found`}`,
+    id, value, className: "input mono", "aria-invalid": messages.length > 0 || undefined, spellCheck: false, autoComplete: "off",
+    "aria-describedby": `${id}-about${messages.length === 0 ? "" : ` ${id}-found`}`,
     onChange: (event: { target: { value: string } }) => change(event.target.value),
   };
   const choices = field.kind === "yes-or-no" ? ["true", "false"] : field.choices;
   return (
-    <div className={`form-row ${message === undefined ? "" : "is-bad"}`}>
+    <div className={`form-row ${messages.length === 0 ? "" : "is-bad"}`}>
       <div className="about">
         <label htmlFor={id} className="plain">{field.title}</label>
         <p id={`${id}-about`} className="small muted"><Prose text={field.about} /> <code className="faint">{field.key}</code></p>
@@ -100,7 +100,7 @@ function Row({ field, value, message, change }: RowProps) {
         ) : (
           <input {...shared} type="text" inputMode={field.kind === "number" ? "numeric" : undefined} placeholder={field.usual || "https://… empty: the usual place"} />
         )}
-        {message !== undefined && <ul id={`${id}-found`} className="found" aria-live="polite"><li className="bad"><Prose text={message} /></li></ul>}
+        {messages.length > 0 && <ul id={`${id}-found`} className="found" aria-live="polite">{messages.map((it) => <li key={it} className="bad"><Prose text={it} /></li>)}</ul>}
       </div>
     </div>
   );
