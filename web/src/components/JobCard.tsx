@@ -11,7 +11,9 @@ const TONES = { running: "tone-live live", done: "tone-ok", failed: "tone-bad", 
 
 /** One command that runs on its own: what it is, the last thing it said, its error. */
 export function JobCard({ job }: { job: Job }) {
-  const { data } = useQuery({ ...jobLog(job.id), enabled: job.state === "running" });
+  // Of what is done the end counts where that is not seen elsewhere.
+  const isTold = job.state === "running" || (job.state === "done" && job.kind === "export");
+  const { data } = useQuery({ ...jobLog(job.id), enabled: isTold });
   const last = data?.events.findLast((it) => lineOf(it) !== null);
   return (
     <div className="panel job">
@@ -21,7 +23,7 @@ export function JobCard({ job }: { job: Job }) {
         <span className="small muted">{moment(job.started)}</span>
         {job.state === "running" && <Action className="small" act={() => api.cancelJob(job.id)}>Cancel</Action>}
       </div>
-      {job.state === "running" && last && <p className="small muted clip">{lineOf(last)}</p>}
+      {isTold && last && <p className={`small muted ${job.state === "running" ? "clip" : "wrap"}`}>{lineOf(last)}</p>}
       {job.error && <ErrorNote error={job.error} />}
     </div>
   );

@@ -58,3 +58,9 @@ test("a step that ran when its setup ended is broken off", () => {
   expect(setupState(events).steps.map((it) => it.state)).toEqual(["running"]);
   expect(setupState(events, true).steps.map((it) => it.state)).toEqual(["broken off"]);
 });
+
+test("an export says what it made, and that it made nothing new", () => {
+  const it = { event: "exported", step: 5, adapter: "/out/step5/adapter.safetensors", bytes: 2048, already: false };
+  expect(lineOf(it)).toBe("The adapter was made (step 5, 2.00 KiB): /out/step5/adapter.safetensors");
+  expect(lineOf({ ...it, already: true })).toMatch(/^Nothing new: the adapter was there already \(step 5/);
+});

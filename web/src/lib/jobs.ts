@@ -21,6 +21,8 @@ export function lineOf(it: JobEvent): string | null {
       const [done, total] = [number(it.bytes), number(it.total)];
       return [`${text(it.what)}:`, done === null ? "" : `${bytes(done)} of ${bytes(total)}`, text(it.doing)].filter(Boolean).join(" ");
     }
+    case "exported":
+      return `${it.already === true ? "Nothing new: the adapter was there already" : "The adapter was made"} (step ${number(it.step) ?? "?"}, ${bytes(number(it.bytes))}): ${text(it.adapter)}`;
     case "waiting":
       return text(it.message) || text(it.what) || "waiting";
     default:

@@ -26,7 +26,7 @@ export function RunActions({ run }: { run: RunDetail }) {
   };
   const exporting = async () => {
     await api.startJob({ kind: "export", run: run.id });
-    tell.say("An adapter is being made of the newest checkpoint; it appears among the checkpoints.");
+    tell.say("The export of the newest checkpoint has begun. What comes of it is said here, among the checkpoints.");
     navigate(links.run(run.id, "checkpoints"));
   };
 
