@@ -23,14 +23,20 @@ export function Layout({ children }: { children: ReactNode }) {
   const before = useRef(path);
   const nav = useRef<HTMLElement>(null);
   useEffect(() => {
-    // On a phone the list of pages is wider than the screen.
-    nav.current?.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
     // A new page is announced from its beginning, as after a full load.
     if (before.current !== path) {
       before.current = path;
       window.scrollTo(0, 0);
       main.current?.focus({ preventScroll: true });
     }
+  }, [path]);
+
+  useEffect(() => {
+    // On a phone the list of pages is wider than the screen, and becomes wider when there is something to count.
+    const show = () => nav.current?.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+    const resized = new ResizeObserver(show);
+    nav.current?.querySelectorAll("a").forEach((link) => resized.observe(link));
+    return () => resized.disconnect();
   }, [path]);
 
   return (

@@ -27,7 +27,7 @@ export function Configs() {
       <div className="stack">
         {error && <ErrorNote error={error} retry={() => void refetch()} />}
         <div className="panel scroll-x">
-          <table>
+          <table className="configs">
             <thead><tr><th>Training</th><th>Model</th><th>Dataset</th><th>Changed</th><th><span className="hidden">Actions</span></th></tr></thead>
             <tbody>
               {trainings.map((it) => (

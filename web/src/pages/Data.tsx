@@ -12,7 +12,7 @@ import { Tabs } from "../components/Tabs";
 import { useTell } from "../components/Toasts";
 import { useParam } from "../components/useParam";
 import { report, type Report } from "../lib/data";
-import { baseName, count } from "../lib/format";
+import { baseName, count, plural } from "../lib/format";
 import { links } from "../lib/links";
 import { Buckets } from "./data/Buckets";
 import { Files } from "./data/Files";
@@ -76,7 +76,8 @@ function Checked({ config }: { config: string }) {
         {running && job ? <Action className="small" act={() => api.cancelJob(job.id)}>Cancel</Action> : <Action className="small" act={check}>Check again</Action>}
       </div>
       {log.error && <ErrorNote error={log.error} retry={() => void log.refetch()} />}
-      {job?.error && <ErrorNote error={job.error} />}
+      {/* That there are errors is all that it says where they are shown below. */}
+      {job?.error && !found?.findings.some((it) => it.severity === "error") && <ErrorNote error={job.error} />}
       {found && (found.totals.length > 0 || found.items.length > 0 || found.findings.length > 0) && <Found it={found} />}
     </div>
   );
@@ -109,7 +110,7 @@ function Found({ it }: { it: Report }) {
         </ul>
       )}
       <div>
-        <Tabs label="Data" name="view" tabs={[{ id: "files", title: `Files ${it.items.length}` }, { id: "buckets", title: `Buckets ${it.buckets.length}` }, { id: "folders", title: `Folders ${it.folders.length}${dropped > 0 ? `, ${count(dropped)} files dropped` : ""}` }]}>
+        <Tabs label="Data" name="view" tabs={[{ id: "files", title: `Files ${it.items.length}` }, { id: "buckets", title: `Buckets ${it.buckets.length}` }, { id: "folders", title: `Folders ${it.folders.length}${dropped > 0 ? `, ${plural(dropped, "file")} dropped` : ""}` }]}>
           {(view) => view === "files" ? <Files items={it.items} buckets={it.buckets} /> : <Buckets report={it} folders={view === "folders"} />}
         </Tabs>
       </div>

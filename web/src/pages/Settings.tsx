@@ -96,7 +96,7 @@ function Appearance() {
   useEffect(() => onTheme(() => setChosen(theme())), []);
   return (
     <Panel title="Appearance">
-      <fieldset className="row">
+      <fieldset className="row choices">
         <legend className="hidden">Colours</legend>
         {THEMES.map(([it, title]) => (
           <label key={it} className="check"><input type="radio" name="theme" checked={chosen === it} onChange={() => setTheme(it)} />{title}</label>
