@@ -7,6 +7,8 @@
 // thing that is not as it should be.
 import { join } from "node:path";
 import { advice } from "./advice.mjs";
+import { crowd } from "./crowd.mjs";
+import { details } from "./details.mjs";
 import { conflict, wrongPath } from "./editing.mjs";
 import { deep } from "./deep.mjs";
 import { deleted, hostile } from "./hostile.mjs";
@@ -18,7 +20,7 @@ import { merged } from "./merged.mjs";
 import { launch, say, shots } from "./support.mjs";
 import { visit } from "./visit.mjs";
 
-const scenes = { visit, hostile, deleted, wrongPath, conflict, tabs, machines, advice, settings, deep, merged, setup };
+const scenes = { visit, hostile, deleted, wrongPath, conflict, tabs, machines, advice, settings, deep, details, crowd, merged, setup };
 const wanted = process.argv.slice(6);
 const names = wanted.length > 0 ? wanted : Object.keys(scenes).filter((name) => !["merged", "setup"].includes(name));
 

@@ -1,0 +1,164 @@
+// Small things that decide whether one trusts a page: words where a number is not known, nothing hidden, nothing twice.
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { Lab } from "./lab.mjs";
+import { narrow, say, serve, shots, until, visitor } from "./support.mjs";
+
+const BAR = 150;
+
+/** A bar of BAR columns that is drawn anew often, and lines around it. */
+function bars() {
+  const drawn = Array.from({ length: 60 }, (_, at) => `\rEncoding ${String(at).padStart(3)}% |${"█".repeat(at * 2).padEnd(BAR - 30)}| [00:01<00:02]`);
+  return `before the bar\n${drawn.join("")}\nafter the bar\n`;
+}
+
+/** Looks as `narrow` does, and as wide as a desk. */
+async function looks(tab, name) {
+  for (const colorScheme of ["dark", "light"]) {
+    await tab.emulateMedia({ colorScheme, reducedMotion: "reduce" });
+    await tab.screenshot({ path: join(shots, `${name}-${colorScheme}-1280.png`) });
+  }
+  await narrow(tab, name);
+}
+
+export async function details(browser) {
+  const lab = new Lab();
+  lab.write("said", bars());
+  lab.write("configs/two.toml", lab.read("configs/tiny.toml").replace("epochs = 1\n", "epochs = 1\npipeline_stages = 3\nblocks_to_swap = 20\n").replace("type = 'demo'\ndtype = 'float32'", "type = 'wan'\ndtype = 'bfloat16'\nckpt_path = '/nowhere'").replace("[adapter]\ntype = 'lora'\nrank = 4\n", ""));
+  const server = await serve(lab.root, 0, lab.env({}));
+  try {
+    const { context, watch } = await visitor(browser, server);
+    watch.expected = /401/;
+    const tab = await context.newPage();
+    await tab.goto(server.link);
+    await tab.getByRole("heading", { level: 1, name: "Overview" }).waitFor();
+    await wrong(lab, server, tab);
+    await numbers(server, tab);
+    await lists(lab, server, tab);
+    await names(server, tab);
+    await toasts(lab, server, tab);
+    watch.none("details");
+    await context.close();
+  } finally {
+    server.child.kill("SIGINT");
+    lab.close();
+  }
+}
+
+async function wrong(lab, server, tab) {
+  say("what is wrong with a run is in the table, on the overview and at its head, in a word and not by a colour alone");
+  const id = lab.train({ SAY: lab.path("said"), STEPS: "0", STEP_TIME: "0.1", NAN: "2" }, ["--name", "odd"]);
+  lab.train({}, ["--queue", "--name", "next"]);
+  for (const path of ["/runs", "/", `/runs/${id}?tab=log`]) {
+    await tab.goto(`${server.origin}${path}`);
+    await tab.getByText(/no number for \d+ steps/).first().waitFor();
+  }
+  await tab.getByText(/nothing is learnt any more/).waitFor();
+  await tab.goto(`${server.origin}/runs`);
+  await tab.getByText(/no number for/).waitFor();
+  await looks(tab, "alarm");
+
+  say("the queue of a machine without a GPU says that one trains at a time, and for whom each waits by its name");
+  await tab.goto(`${server.origin}/queue`);
+  await tab.getByText("Without a GPU one training runs at a time").waitFor();
+  await tab.getByText(/in use by odd$/).waitFor();
+  await tab.getByRole("link", { name: "odd", exact: true }).click();
+  await tab.waitForURL(new RegExp(id));
+
+  say("a bar that is wider than the window is one line, on a phone too");
+  await tab.setViewportSize({ width: 390, height: 800 });
+  lab.run("stop", "--now", id);
+  await tab.goto(`${server.origin}/runs/${id}?tab=log`);
+  const rows = () => tab.locator(".screen .xterm-rows > div").allInnerTexts();
+  // The end of the log is on the screen; the bar is at its beginning.
+  await tab.getByText("the run is over").waitFor();
+  await tab.locator(".screen textarea").focus();
+  await tab.keyboard.press("Home");
+  await until("the beginning is seen", async () => (await rows()).some((it) => it.includes("after")));
+  const seen = (await rows()).map((it) => it.replaceAll("\u00a0", " ").trimEnd());
+  const at = seen.findIndex((it) => it.startsWith("before the bar"));
+  assert.match(seen[at + 1], /^Encoding\s+59% \|█+\s*\| \[00:01<00:02\]$/, seen.join("\n"));
+  assert.equal(seen[at + 2], "after the bar");
+  assert.equal(seen.filter((it) => it.includes("█")).length, 1, seen.join("\n"));
+  await tab.screenshot({ path: join(shots, "bars-390.png") });
+  await tab.setViewportSize({ width: 1280, height: 800 });
+}
+
+async function numbers(server, tab) {
+  say("a number that is not known says what it needs, and two findings at one field are both there");
+  await tab.goto(`${server.origin}/configs/two.toml`);
+  const stats = tab.locator(".stats");
+  await stats.getByText("needs the count of steps").first().waitFor();
+  await stats.getByText("needs the model's files").first().waitFor();
+  await stats.getByText("say how many").waitFor();
+  assert(!(await stats.innerText()).includes("–"), await stats.innerText());
+  await tab.getByLabel("On GPUs").fill("2");
+  await stats.getByText("no multiple of 3 stages").waitFor();
+  const row = tab.locator(".form-row", { has: tab.getByLabel("blocks_to_swap") });
+  await tab.getByLabel("Find a setting").fill("blocks_to_swap");
+  await row.first().getByText("cannot be used with pipeline_stages = 3").waitFor();
+  await row.first().getByText("there is no [adapter]").waitFor();
+  const marks = await tab.locator(".gutter .mark-error").evaluateAll((all) => all.map((it) => it.title.split("\n").length));
+  assert(marks.includes(2), `both at one line: ${marks}`);
+  await looks(tab, "two-findings");
+}
+
+async function lists(lab, server, tab) {
+  say("a list is typed without its brackets, slowly, and is a list in the file");
+  await tab.goto(`${server.origin}/configs/tiny.toml`);
+  await tab.getByLabel("Find a setting").fill("resolutions");
+  const find = tab.getByLabel(/resolutions$/).first();
+  await find.fill("");
+  for (const letter of "512, 768") {
+    await find.press(letter === " " ? "Space" : letter);
+    await tab.waitForTimeout(450);
+  }
+  assert.equal(await find.inputValue(), "512, 768");
+  await tab.getByRole("button", { name: "dataset", exact: true }).click();
+  await until("it is in the text", async () => (await tab.getByRole("textbox", { name: "The dataset file" }).inputValue()).includes("resolutions = [512, 768]"));
+  await find.blur();
+  await until("it is spelt as it is written", async () => (await find.inputValue()) === "[512, 768]");
+  await tab.getByRole("button", { name: "Save", exact: true }).click();
+  await until("it is saved", () => /^resolutions = \[512, 768\]$/m.test(lab.read("configs/tiny-dataset.toml")));
+}
+
+async function names(server, tab) {
+  say("a name that is taken, too long or none is told while it is typed");
+  await tab.goto(`${server.origin}/new?model=wan`);
+  const dialog = tab.getByRole("dialog");
+  const name = dialog.getByLabel("Name");
+  await name.fill("tiny");
+  await dialog.getByText("There is a file tiny.toml already; tiny-2 is free.").waitFor();
+  await looks(tab, "name-taken");
+  await name.fill("x".repeat(190));
+  await dialog.getByText(/The name is too long: .* 200 are the most/).waitFor();
+  await name.fill("a/b");
+  await dialog.getByText(/A name begins with/).waitFor();
+  await dialog.getByRole("button", { name: "Go on" }).click();
+  assert.equal(await name.getAttribute("aria-invalid"), "true");
+  await name.fill("clip");
+  await until("nothing is wrong with it", async () => (await name.getAttribute("aria-invalid")) === "false");
+}
+
+async function toasts(lab, server, tab) {
+  say("a message that comes while a dialog is open is not under its shade, and can be closed");
+  lab.write("configs/tiny-dataset.toml", `resolutions = [16]\n[[directory]]\npath = '${lab.path("data")}'\n`);
+  await tab.goto(`${server.origin}/data?config=tiny.toml`);
+  await tab.locator(".tile").first().click();
+  const dialog = tab.getByRole("dialog");
+  await until("the caption is there", async () => (await dialog.getByLabel("Caption").inputValue()) === "a");
+  await dialog.getByLabel("Caption").fill("another");
+  await dialog.getByRole("button", { name: "Save caption" }).click();
+  const toast = tab.locator(".toast");
+  await toast.getByText("Saved a.txt").waitFor();
+  // Whoever clicks there hits it, and nothing above it.
+  const hit = await toast.evaluate((it) => {
+    const { left, top, width, height } = it.getBoundingClientRect();
+    return it.contains(document.elementFromPoint(left + width / 2, top + height / 2));
+  });
+  assert(hit, "something is above the message");
+  await looks(tab, "toast-in-dialog");
+  await toast.getByRole("button", { name: "Close this message" }).click();
+  await toast.waitFor({ state: "detached" });
+  assert.equal(await dialog.count(), 1, "the dialog stays");
+}
