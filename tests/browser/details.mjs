@@ -16,6 +16,7 @@ function bars() {
 async function looks(tab, name) {
   for (const colorScheme of ["dark", "light"]) {
     await tab.emulateMedia({ colorScheme, reducedMotion: "reduce" });
+    await tab.waitForTimeout(200);
     await tab.screenshot({ path: join(shots, `${name}-${colorScheme}-1280.png`) });
   }
   await narrow(tab, name);

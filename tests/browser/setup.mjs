@@ -4,15 +4,17 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { accessible, narrow, say, serve, shots, until, visitor, workspace } from "./support.mjs";
 
-/** Notes every state that the page shows of a step, in order. */
+/** Notes every state that the page shows of a step, in order, and whether the setup that runs can be cancelled there. */
 const note = () => {
   window.seen = {};
+  window.isOffered = false;
   const look = () => {
     for (const row of document.querySelectorAll(".setup-steps li")) {
       const states = (window.seen[row.querySelector("strong").textContent] ??= []);
       const state = row.querySelector(".badge").textContent;
       if (states.at(-1) !== state) states.push(state);
     }
+    window.isOffered ||= [...document.querySelectorAll("section.panel")].some((it) => /^Setting up…\s*Cancel/.test(it.innerText));
   };
   new MutationObserver(look).observe(document.body, { subtree: true, childList: true, characterData: true, attributes: true });
   look();
@@ -35,15 +37,26 @@ export async function setup(browser) {
     await narrow(tab, "setup-missing");
     await tab.screenshot({ path: join(shots, "setup-missing.png") });
 
-    say("the button sets it up, and each step is seen on its way");
+    say("the button sets it up, and each step is seen on its way, in another tab as well");
+    const other = await context.newPage();
+    await other.goto(`${server.origin}/`);
+    await other.getByRole("region", { name: /^Setup: \d+ steps to do/ }).waitFor();
+    await other.evaluate(note);
     await panel(/^Setup: /).getByRole("button", { name: "Set up", exact: true }).click();
     await panel("Setting up…").waitFor();
     await until("a step runs", () => tab.evaluate(() => Object.values(window.seen).some((it) => it.includes("running"))));
     await tab.screenshot({ path: join(shots, "setup-running.png") });
     assert.equal(await tab.getByRole("heading", { name: "Set up this machine" }).count(), 0);
+    await other.screenshot({ path: join(shots, "setup-running-there.png") });
     await panel("Everything is set up").waitFor({ timeout: 180_000 });
-    const seen = await tab.evaluate(() => window.seen);
-    for (const [step, states] of Object.entries(seen)) {
+    await other.getByRole("region", { name: "Everything is set up" }).waitFor();
+    // It has begun no setup of its own, and could have ended the one that there was.
+    assert(await other.evaluate(() => window.isOffered && Object.values(window.seen).some((it) => it.includes("running"))), "it runs there too");
+    const jobs = await other.evaluate(() => fetch("/api/jobs").then((answer) => answer.json()));
+    assert.equal(jobs.filter((it) => it.kind === "setup").length, 1);
+    const [seen, there] = [await tab.evaluate(() => window.seen), await other.evaluate(() => window.seen)];
+    assert.deepEqual(Object.keys(there), Object.keys(seen));
+    for (const [step, states] of [...Object.entries(seen), ...Object.entries(there)]) {
       say(`  ${step}: ${states.join(", ")}`);
       // A new look at everything follows; in between nobody knows.
       if (states[0] === "pending") assert.match(states.join(" "), /^pending (running )?done( there)?$/, step);

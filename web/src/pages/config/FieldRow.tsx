@@ -74,7 +74,7 @@ export const FieldRow = memo(function FieldRow({ field, findings, setKey, isBrok
             {refused && <li className="bad"><Prose text={refused} /></li>}
             {byWeight(findings).map((it, index) => (
               <li key={index} className={{ error: "bad", warning: "warn", note: "muted" }[it.severity]}>
-                <Prose text={it.message} />{it.fix && <span className="muted"> <Advice text={it.fix} /></span>}
+                <Prose text={it.message} />{it.fix && <div className="muted"><Advice text={it.fix} /></div>}
               </li>
             ))}
           </ul>
