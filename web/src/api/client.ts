@@ -1,8 +1,8 @@
 // The one way to ask the server, and the one shape of what goes wrong.
 import axios, { type AxiosRequestConfig } from "axios";
 import type {
-  ApiErrorBody, Caption, Checked, Comparison, ConfigFile, ConfigRow, Digests, Folder, Form, Job, JobEvents, JobRequest,
-  Machine, Metrics, Model, Pair, Queue, RunDetail, RunRow, Sample, SaveRequest, SettingChange, Settings, Started, StartRequest,
+  ApiErrorBody, Caption, Checked, Comparison, ConfigFile, ConfigRow, Digests, Folder, Form, FoundInLog, Job, JobEvents, JobRequest,
+  Machine, Metrics, Model, Pair, Queue, RunDetail, RunGpus, RunRow, Sample, SaveRequest, SettingChange, Settings, Started, StartRequest,
   StopManner,
 } from "./types";
 
@@ -95,6 +95,9 @@ export const api = {
   runs: () => get<RunRow[]>("/api/runs"),
   run: (id: string) => get<RunDetail>(`/api/runs/${part(id)}`),
   metrics: (id: string, from: number) => get<Metrics>(`/api/runs/${part(id)}/metrics`, { from }),
+  runGpus: (id: string) => get<RunGpus>(`/api/runs/${part(id)}/gpus`),
+  searchLog: (id: string, how: { q: string; stream: string; from: number; line: number }, signal?: AbortSignal) =>
+    get<FoundInLog>(`/api/runs/${part(id)}/log/search`, { ...how, ignore_case: true }, signal),
   compare: (ids: string[]) => get<Comparison>("/api/runs/compare", { ids: ids.join(",") }),
   start: (request: StartRequest) => ask<Started>("POST", "/api/runs", request),
   stop: (id: string, manner: StopManner) => ask<Job>("POST", `/api/runs/${part(id)}/stop`, { manner }),

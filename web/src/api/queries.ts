@@ -50,6 +50,9 @@ export const folder = (path: string | null) =>
       return api.folder(null);
     },
   });
+/** What a run's own GPUs did; while it is live that is looked at every ten seconds. */
+export const runGpus = (id: string, live: boolean) =>
+  queryOptions({ queryKey: ["run-gpus", id], queryFn: () => api.runGpus(id), staleTime: live ? 5_000 : 60_000, refetchInterval: live ? 10_000 : false });
 export const comparison = (ids: string[]) =>
   queryOptions({ queryKey: ["compare", ...ids], queryFn: () => api.compare(ids), enabled: ids.length > 0 });
 

@@ -50,10 +50,10 @@ export function Chart({ label, series, data, height = 240, log = false, time = f
         width, height,
         cursor: { drag: { x: true, y: false }, points: { size: 6 } },
         scales: { x: { time }, y: { distr: log ? 3 : 1, ...(log ? { range: near } : range ? { range } : {}) } },
-        axes: [{ ...axis, size: 34, ...(time ? { values: (_: uPlot, ticks: number[], _axis: number, _space: number, step: number) => ticks.map((it) => clock(it, step < 60)) } : {}) }, { ...axis, size: 62, space: 28, values: (_, ticks) => ticks.map((it) => (it === null ? "" : now.current.format(it))), ...(binary ? { incrs: POWERS } : {}) }],
+        axes: [{ ...axis, size: 34, ...(time ? { values: (_: uPlot, ticks: number[], _axis: number, _space: number, step: number) => ticks.map((it) => clock(it, step)) } : {}) }, { ...axis, size: 62, space: 28, values: (_, ticks) => ticks.map((it) => (it === null ? "" : now.current.format(it))), ...(binary ? { incrs: POWERS } : {}) }],
         legend: { live: true },
         series: [
-          time ? { label: "Time", value: (_, at) => (at === null ? NONE : clock(at, true)) } : { label: "Step", value: (_, at) => (at === null ? NONE : count(at)) },
+          time ? { label: "Time", value: (_, at) => (at === null ? NONE : clock(at, 1)) } : { label: "Step", value: (_, at) => (at === null ? NONE : count(at)) },
           ...series.map((it) => ({
             label: it.name, stroke: it.faint ? colour(it.colour).replace(/^rgb\((.*)\)$/, "rgba($1, 0.38)") : colour(it.colour), width: it.faint ? 1 : 1.75, spanGaps: it.points ?? it.gaps ?? false,
             points: { show: it.points ?? false, size: 6 },
@@ -91,7 +91,14 @@ export function Chart({ label, series, data, height = 240, log = false, time = f
   return <div className="chart" role="img" aria-label={`${label}: ${spoken(series, data)}`} ref={place} />;
 }
 
-const clock = (at: number, seconds: boolean) => new Date(at * 1000).toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit", ...(seconds ? { second: "2-digit" } : {}) });
+/** A time, as exact as is needed where the next one is `step` seconds away; of another day with that. */
+function clock(at: number, step: number): string {
+  const it = new Date(at * 1000);
+  const day = step >= 86_400 || it.toDateString() !== new Date().toDateString() ? it.toLocaleDateString("en-GB", { day: "numeric", month: "short" }) : "";
+  if (step >= 86_400) return day;
+  const time = it.toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit", ...(step < 60 ? { second: "2-digit" } : {}) });
+  return `${day} ${time}`.trim();
+}
 
 /** What a chart shows for those who do not see it: the newest value of each line. */
 function spoken(series: Series[], data: Table): string {

@@ -45,7 +45,7 @@ export function Run() {
     <Page
       title={detail.data?.name ?? id}
       heading={it && <>{it.name} <StateBadge run={it} /> {it.wrong && <Wrong text={it.wrong} />}</>}
-      lead={<><span className="mono small">{id}</span>{it?.resumes && <span className="small"> goes on with <code>{it.resumes}</code></span>}</>}
+      lead={<><span className="mono small">{id}</span>{it && <Neighbours run={it} />}</>}
       up={{ href: links.runs, text: "Runs" }}
       actions={it && <RunActions run={it} />}
     >
@@ -57,6 +57,17 @@ export function Run() {
       )}
       {it && <Body run={it} />}
     </Page>
+  );
+}
+
+/** The runs before and after this one, which trained in the same folder. */
+function Neighbours({ run: { continues, continued_by: after, resumes } }: { run: RunDetail }) {
+  const link = (id: string) => <Link key={id} className="mono" href={links.run(id)}>{id}</Link>;
+  return (
+    <>
+      {continues ? <div className="small">goes on from {link(continues)}</div> : resumes && <div className="small">goes on with <code>{resumes}</code></div>}
+      {after.length > 0 && <div className="small">went on in {after.map((id, index) => <span key={id}>{index > 0 && ", "}{link(id)}</span>)}</div>}
+    </>
   );
 }
 

@@ -17,6 +17,7 @@ export function Files({ run }: { run: RunDetail }) {
           <dt>Output</dt><dd><code>{run.output_dir}</code></dd>
           <dt>Launcher</dt><dd><code>{run.launcher}</code></dd>
           {run.args.length > 0 && <><dt>Arguments</dt><dd><code>{run.args.join(" ")}</code></dd></>}
+          {run.continues && <><dt>Goes on from</dt><dd><Link className="mono small" href={links.run(run.continues)}>{run.continues}</Link></dd></>}
           {run.resumes && <><dt>Goes on with</dt><dd><code>{run.resumes}</code></dd></>}
           {run.restarts > 0 && <><dt>Restarts</dt><dd>{run.restarts}</dd></>}
         </dl>

@@ -1,41 +1,60 @@
 import { useQuery } from "@tanstack/react-query";
 import { useMemo } from "react";
-import { samples } from "../../api/queries";
-import type { GpuSample, RunDetail, Sample } from "../../api/types";
+import { runGpus, samples } from "../../api/queries";
+import type { RunDetail, RunGpus } from "../../api/types";
 import { Chart, type Series } from "../../components/Chart";
 import { ErrorNote } from "../../components/ErrorNote";
 import { Panel } from "../../components/Panel";
-import { bytes } from "../../lib/format";
+import { bytes, duration } from "../../lib/format";
+import { aligned } from "../../lib/metrics";
 
-const of = (sample: Sample, index: number): GpuSample | undefined => sample.gpus.find((it) => it.index === index);
+type Columns = RunGpus["gpus"][number];
 
-/** The last hour of the machine's GPUs, and of its memory. */
+const CHARTS: { title: string; of: (it: Columns) => (number | null)[]; format: (it: number) => string; range?: [number, number]; binary?: boolean }[] = [
+  { title: "At work", of: (it) => it.utilisation_percent, format: (it) => `${Math.round(it)} %`, range: [0, 100] },
+  { title: "GPU memory", of: (it) => it.memory_used, format: bytes, binary: true },
+  { title: "Temperature", of: (it) => it.temperature_c, format: (it) => `${Math.round(it)} °C`, range: [0, 100] },
+  { title: "Power", of: (it) => it.power_w, format: (it) => `${Math.round(it)} W` },
+];
+
+/** What the run's own GPUs did, from its start to now or its end. */
 export function Gpus({ run }: { run: RunDetail }) {
-  const { data, error } = useQuery(samples);
-  const indexes = useMemo(() => [...new Set(data?.flatMap((it) => it.gpus.map((gpu) => gpu.index)) ?? [])].sort((a, b) => a - b), [data]);
-  if (error) return <ErrorNote error={error} />;
+  const { data, error, refetch } = useQuery(runGpus(run.id, run.live && !run.queued));
+  if (error) return <ErrorNote error={error} retry={() => void refetch()} />;
   if (!data) return <p className="empty" role="status">Loading…</p>;
-  const time = data.map((it) => Date.parse(it.time) / 1000);
-  const lines = (value: (gpu: GpuSample) => number | null): [number[], ...(number | null)[][]] =>
-    [time, ...indexes.map((index) => data.map((it) => { const gpu = of(it, index); return gpu ? value(gpu) : null; }))];
-  const series: Series[] = indexes.map((index) => ({ name: `GPU ${index}`, colour: `--series-${1 + (index % 6)}` }));
-  const memory: [number[], (number | null)[]] = [time, data.map((it) => (it.memory ? it.memory.total - it.memory.free : null))];
-  const percent = (it: number) => `${Math.round(it)} %`;
   return (
     <div className="stack">
-      <p className="muted">The last hour of this machine. This run computes on {run.devices}.</p>
-      {indexes.length === 0 && <p className="note">This machine has no NVIDIA GPU that answers.</p>}
+      {data.gpus.length > 0
+        ? <p className="muted">{run.live ? "The GPUs of this run since its start" : "The GPUs of this run, from its start to its end"}{data.every_seconds !== null && `, a look every ${duration(data.every_seconds)}`}.</p>
+        : <p className="note"><span>{nothing(run)}</span></p>}
       <div className="chart-grid">
-        {indexes.length > 0 && (
-          <>
-            <Panel title="At work"><Chart label="GPUs at work" series={series} data={lines((it) => it.utilisation_percent)} time range={[0, 100]} format={percent} height={190} /></Panel>
-            <Panel title="GPU memory"><Chart label="GPU memory" series={series} data={lines((it) => it.memory_used)} time format={bytes} binary height={190} /></Panel>
-            <Panel title="Temperature"><Chart label="Temperature" series={series} data={lines((it) => it.temperature_c)} time range={[0, 100]} format={(it) => `${Math.round(it)} °C`} height={190} /></Panel>
-            <Panel title="Power"><Chart label="Power" series={series} data={lines((it) => it.power_w)} time format={(it) => `${Math.round(it)} W`} height={190} /></Panel>
-          </>
-        )}
-        <Panel title="Memory of the machine"><Chart label="Memory in use" series={[{ name: "In use", colour: "--series-2" }]} data={memory} time format={bytes} binary height={190} /></Panel>
+        {data.gpus.length > 0 && <Own gpus={data.gpus} />}
+        {run.live && <Memory />}
       </div>
     </div>
   );
+}
+
+function nothing(run: RunDetail): string {
+  if (run.queued) return "It waits for its turn. What its GPUs do appears here with it.";
+  return `Nothing is known of GPUs here: this run computes on ${run.devices}.${run.devices.includes("GPU") ? " Its first look has not come yet, or no driver told anything." : ""}`;
+}
+
+function Own({ gpus }: { gpus: Columns[] }) {
+  const series: Series[] = gpus.map((it) => ({ name: `GPU ${it.index}`, colour: `--series-${1 + (it.index % 6)}`, gaps: true }));
+  const tables = useMemo(() => CHARTS.map(({ of }) => aligned(gpus.map((it) => ({ x: it.time, y: of(it) })))), [gpus]);
+  return CHARTS.map(({ title, of, format, range, binary }, index) => {
+    const table = tables[index];
+    // What no card measures is no chart.
+    if (!table || !gpus.some((it) => of(it).some((value) => value !== null))) return null;
+    return <Panel key={title} title={title}><Chart label={title} series={series} data={table} time format={format} height={190} {...(range ? { range } : {})} {...(binary ? { binary } : {})} /></Panel>;
+  });
+}
+
+/** The last hour of the machine: of its memory no run has one of its own. */
+function Memory() {
+  const { data } = useQuery(samples);
+  if (!data) return null;
+  const table: [number[], (number | null)[]] = [data.map((it) => Date.parse(it.time) / 1000), data.map((it) => (it.memory ? it.memory.total - it.memory.free : null))];
+  return <Panel title="Memory of the machine"><Chart label="Memory in use" series={[{ name: "In use", colour: "--series-2" }]} data={table} time format={bytes} binary height={190} /></Panel>;
 }

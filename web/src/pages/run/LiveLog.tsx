@@ -39,7 +39,7 @@ function said(it: Missing): string {
 const soon = (then: () => void) =>
   document.visibilityState === "visible" ? void requestAnimationFrame(then) : void setTimeout(then, 100);
 
-export function LiveLog({ run, stream, words, setWords, tools, quiet, earlier }: LogProps & { quiet: ReactNode; earlier: (offset: number) => void }) {
+export function LiveLog({ run, stream, words, setWords, lookInAll, tools, quiet, earlier }: LogProps & { quiet: ReactNode; earlier: (offset: number) => void }) {
   const screen = useRef<Screen | null>(null);
   const frame = useRef<HTMLDivElement>(null);
   const reach = useRef(new Reach(SCROLLBACK));
@@ -101,7 +101,7 @@ export function LiveLog({ run, stream, words, setWords, tools, quiet, earlier }:
           {WORDS[state]}
         </span>
         <span className="small muted grow">{plural(Math.min(shown.lines, SCROLLBACK), "line")} shown{shown.first > 0 && `, after ${bytes(shown.first)} of earlier output`}</span>
-        <LogSearch {...{ screen, words, setWords }} isAll={shown.first === 0 && shown.lines <= SCROLLBACK} />
+        <LogSearch {...{ screen, words, setWords, lookInAll }} isAll={shown.first === 0 && shown.lines <= SCROLLBACK} />
         {shown.first > 0 && (
           <button className="button small" onClick={() => earlier(Math.max(0, shown.first - PIECE))}>Earlier output</button>
         )}

@@ -10,10 +10,13 @@ import { LogSearch } from "./LogSearch";
 /** Bytes of one piece: fewer lines than a terminal remembers, for lines of usual length. */
 export const PIECE = 1024 * 1024;
 
-type Props = LogProps & { from: number; go: (offset: number | null) => void };
+/** What is shown of the log before a line that was looked for. */
+export const BEFORE = 128 * 1024;
+
+type Props = LogProps & { from: number; hit: number | null; go: (offset: number | null) => void };
 
 /** A part of the log that is out of the live view's reach. */
-export function LogPiece({ run, stream, words, setWords, tools, from, go }: Props) {
+export function LogPiece({ run, stream, words, setWords, lookInAll, tools, from, hit, go }: Props) {
   const { data, error, refetch } = useQuery({
     queryKey: ["log", run, stream, from],
     queryFn: () => api.logPiece(run, stream, from, from + PIECE),
@@ -28,7 +31,7 @@ export function LogPiece({ run, stream, words, setWords, tools, from, go }: Prop
         {tools}
       </header>
       {error && <div style={{ padding: 14 }}><ErrorNote error={error} retry={() => void refetch()} /></div>}
-      {data && <Shown key={from} {...{ data, from, words, setWords }} />}
+      {data && <Shown key={from} {...{ data, from, hit, words, setWords, lookInAll }} />}
     </div>
   );
 }
@@ -43,20 +46,35 @@ function ButtonRow({ from, go, more }: { from: number; go: (offset: number | nul
   );
 }
 
-type ShownProps = { data: ArrayBuffer; from: number; words: string; setWords: (words: string) => void };
+type ShownProps = Pick<Props, "from" | "hit" | "words" | "setWords" | "lookInAll"> & { data: ArrayBuffer };
 
-function Shown({ data, from, words, setWords }: ShownProps) {
+function Shown({ data, from, hit, words, setWords, lookInAll }: ShownProps) {
   const screen = useRef<Screen | null>(null);
-  const ready = useCallback(({ term, write }: Screen) => {
+  // As it was when somebody jumped here.
+  const wanted = useRef(words);
+  const ready = useCallback(({ term, search, write }: Screen) => {
     const all = new Uint8Array(data);
     // The piece before has the beginning of the first line.
     const begin = from === 0 ? 0 : all.indexOf(10) + 1;
-    write(all.subarray(begin), () => term.scrollToTop());
+    if (hit === null || hit < from + begin) {
+      write(all.subarray(begin), () => term.scrollToTop());
+      return () => {};
+    }
+    const at = hit - from;
+    write(all.subarray(begin, at), () => {
+      const mark = term.registerMarker(0);
+      write(all.subarray(at), () => {
+        // From that line on, whatever was found before it.
+        term.scrollToLine(Math.max(0, mark.line - 3));
+        term.select(0, Math.max(0, mark.line), 1);
+        if (wanted.current === "" || !search.findNext(wanted.current, { incremental: true })) term.selectLines(mark.line, mark.line);
+      });
+    });
     return () => {};
-  }, [data, from]);
+  }, [data, from, hit]);
   return (
     <>
-      <div className="log-tools"><LogSearch {...{ screen, words, setWords }} isAll={false} /></div>
+      <div className="log-tools"><LogSearch {...{ screen, words, setWords, lookInAll }} isAll={false} /></div>
       <Terminal screen={screen} ready={ready} />
     </>
   );
