@@ -14,13 +14,14 @@ import { deep } from "./deep.mjs";
 import { deleted, hostile } from "./hostile.mjs";
 import { settings } from "./settings.mjs";
 import { tabs } from "./tabs.mjs";
+import { past } from "./past.mjs";
 import { setup } from "./setup.mjs";
 import { machines } from "./machines.mjs";
 import { merged } from "./merged.mjs";
 import { launch, say, shots } from "./support.mjs";
 import { visit } from "./visit.mjs";
 
-const scenes = { visit, hostile, deleted, wrongPath, conflict, tabs, machines, advice, settings, deep, details, crowd, merged, setup };
+const scenes = { visit, hostile, deleted, wrongPath, conflict, tabs, machines, advice, settings, deep, details, crowd, past, merged, setup };
 const wanted = process.argv.slice(6);
 const names = wanted.length > 0 ? wanted : Object.keys(scenes).filter((name) => !["merged", "setup"].includes(name));
 
