@@ -86,6 +86,7 @@ async function look(lab, server, tab, id) {
   await found.getByRole("button", { name: /^line/ }).click();
   await until("it is on the screen", async () => (await rows()).includes(wanted));
   assert((await rows()).includes(next), "and what comes after it");
+  await tab.locator(".screen .hit").waitFor();
   await tab.screenshot({ path: join(shots, "jumped.png") });
 
   say("and what is nowhere is nowhere");

@@ -25,6 +25,14 @@ type Props = {
 /** Steps between the ticks of bytes. */
 const POWERS = Array.from({ length: 50 }, (_, power) => 2 ** power);
 
+/** Times lie at least a minute apart: of one alone an axis of years would be made. */
+const minute = ({ data: [x] }: uPlot, min: number | null, max: number | null): uPlot.Range.MinMax => {
+  const [only] = x.length === 1 ? x : [];
+  if (only === undefined && (min === null || max === null || max - min >= 60)) return [min, max];
+  const middle = only ?? ((min ?? 0) + (max ?? 0)) / 2;
+  return [middle - 30, middle + 30];
+};
+
 /** A logarithmic axis ends near the values, and not at the next power of ten. */
 const near = (_: uPlot, min: number | null, max: number | null): uPlot.Range.MinMax => (min === null || max === null ? [null, null] : [min * 0.9, max * 1.1]);
 
@@ -49,14 +57,14 @@ export function Chart({ label, series, data, height = 240, log = false, time = f
       return {
         width, height,
         cursor: { drag: { x: true, y: false }, points: { size: 6 } },
-        scales: { x: { time }, y: { distr: log ? 3 : 1, ...(log ? { range: near } : range ? { range } : {}) } },
+        scales: { x: { time, ...(time ? { range: minute } : {}) }, y: { distr: log ? 3 : 1, ...(log ? { range: near } : range ? { range } : {}) } },
         axes: [{ ...axis, size: 34, ...(time ? { values: (_: uPlot, ticks: number[], _axis: number, _space: number, step: number) => ticks.map((it) => clock(it, step)) } : {}) }, { ...axis, size: 62, space: 28, values: (_, ticks) => ticks.map((it) => (it === null ? "" : now.current.format(it))), ...(binary ? { incrs: POWERS } : {}) }],
         legend: { live: true },
         series: [
           time ? { label: "Time", value: (_, at) => (at === null ? NONE : clock(at, 1)) } : { label: "Step", value: (_, at) => (at === null ? NONE : count(at)) },
           ...series.map((it) => ({
             label: it.name, stroke: it.faint ? colour(it.colour).replace(/^rgb\((.*)\)$/, "rgba($1, 0.38)") : colour(it.colour), width: it.faint ? 1 : 1.75, spanGaps: it.points ?? it.gaps ?? false,
-            points: { show: it.points ?? false, size: 6 },
+            points: { size: 6, show: (plot: uPlot) => it.points ?? plot.data[0].length < 3 },
             value: (_: uPlot, value: number | null) => (value === null || value === undefined ? NONE : now.current.format(value)),
           })),
         ],

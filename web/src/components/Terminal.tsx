@@ -58,6 +58,8 @@ export function Terminal({ screen, ready }: { screen: RefObject<Screen | null>; 
   useEffect(() => {
     if (!place.current) return;
     const term = new Xterm({
+      // Decorations, which mark a line.
+      allowProposedApi: true,
       convertEol: true,
       disableStdin: true,
       scrollback: SCROLLBACK,

@@ -50,9 +50,7 @@ type ShownProps = Pick<Props, "from" | "hit" | "words" | "setWords" | "lookInAll
 
 function Shown({ data, from, hit, words, setWords, lookInAll }: ShownProps) {
   const screen = useRef<Screen | null>(null);
-  // As it was when somebody jumped here.
-  const wanted = useRef(words);
-  const ready = useCallback(({ term, search, write }: Screen) => {
+  const ready = useCallback(({ term, write }: Screen) => {
     const all = new Uint8Array(data);
     // The piece before has the beginning of the first line.
     const begin = from === 0 ? 0 : all.indexOf(10) + 1;
@@ -64,10 +62,9 @@ function Shown({ data, from, hit, words, setWords, lookInAll }: ShownProps) {
     write(all.subarray(begin, at), () => {
       const mark = term.registerMarker(0);
       write(all.subarray(at), () => {
-        // From that line on, whatever was found before it.
         term.scrollToLine(Math.max(0, mark.line - 3));
-        term.select(0, Math.max(0, mark.line), 1);
-        if (wanted.current === "" || !search.findNext(wanted.current, { incremental: true })) term.selectLines(mark.line, mark.line);
+        // No selection: that would be gone as soon as the window has another size.
+        term.registerDecoration({ marker: mark, width: term.cols })?.onRender((line) => line.classList.add("hit"));
       });
     });
     return () => {};
