@@ -75,7 +75,7 @@ export async function wrongPath(browser) {
 
     say("the steps are counted by a look at the data, and follow what is changed as far as they can");
     const number = (name) => tab.locator(".stats > div", { hasText: name }).locator("dd").innerText();
-    assert.equal(await number("Steps in all"), "–");
+    assert.equal(await number("Steps in all"), "needs the count of steps");
     await tab.getByRole("button", { name: "Count", exact: true }).click();
     await until("the steps are there", async () => (await number("Steps per epoch")) === "6");
     await until("all of them", async () => (await number("Steps in all")) === "42");
