@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { cropBox, fits, report, type Item } from "./data";
+import { cropBox, fits, isCaptionless, report, type Item } from "./data";
 
 const item = (path: string, it: object = {}) => ({
   event: "item", path, width: 1000, height: 500, video: null, flaw: null, frames: 1, captions: 1, dropped: null,
@@ -17,6 +17,11 @@ test("what the check says is gathered, files without a caption first, then what 
   expect(it.items.map((one) => one.path)).toEqual(["/d/c.png", "/d/b.mp4", "/d/a.png"]);
   expect(it.items.map((one) => one.isVideo)).toEqual([false, true, false]);
   expect([it.buckets.length, it.folders[0]?.dropped, it.findings[0]?.fix, it.totals[0]?.steps]).toEqual([1, 2, "f", 1]);
+});
+
+test("a broken file is no file without a caption, whatever else it lacks", () => {
+  const it = report([item("/d/a.png"), item("/d/b.png", { captions: 0, dropped: "no caption", flaw: "no image: a web page" }), item("/d/c.png", { captions: 0 })]);
+  expect(it.items.map((one) => [one.path, isCaptionless(one)])).toEqual([["/d/c.png", true], ["/d/b.png", false], ["/d/a.png", false]]);
 });
 
 test("filters are by kind, bucket and words", () => {

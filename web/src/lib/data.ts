@@ -79,7 +79,8 @@ function bucket(event: JobEvent): Bucket {
   };
 }
 
-export const isCaptionless = (it: Item) => it.captions === 0;
+// What is broken or foreign has a caption no more than it has anything else: there is something else to be done.
+export const isCaptionless = (it: Item) => it.captions === 0 && it.flaw === null;
 
 export const KINDS = ["all", "no caption", "dropped", "trained"] as const;
 export type Kind = (typeof KINDS)[number];

@@ -69,7 +69,7 @@ function Pager({ page, pages, total, go }: { page: number; pages: number; total:
 }
 
 function Tile({ item, isUnsaved, open }: { item: Item; isUnsaved: boolean; open: () => void }) {
-  const state = isUnsaved ? "caption not saved" : isCaptionless(item) ? "no caption" : (item.dropped ?? item.flaw);
+  const state = isUnsaved ? "caption not saved" : isCaptionless(item) ? "no caption" : (item.flaw ?? item.dropped);
   return (
     <button className="tile" onClick={open}>
       <Picture item={item} />
