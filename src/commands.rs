@@ -82,8 +82,7 @@ impl Context {
         let root = self.workspace.root();
         // Who mistypes it would take his runs for lost.
         if !fs::exists(root) {
-            let message = format!("there is no folder `{}`", root.display());
-            return Err(Error::new(Kind::Usage, message).with_hint("name the workspace with `-C DIR`"));
+            return Err(ConfigError::NoWorkspace { root: root.to_owned() }.into());
         }
         self.say_why_not(adopt::adopt_all(&self.host, &self.workspace)?);
         Ok(())

@@ -162,11 +162,11 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// `on-failure` or `on-failure:N`.
 fn gpu(text: &str) -> Result<u32, String> {
     text.parse().map_err(|_| "numbers as `nvidia-smi` counts them are expected, as `0,1`".to_owned())
 }
 
+/// `on-failure` or `on-failure:N`.
 fn restarts(text: &str) -> Result<u32, String> {
     let count = match text.strip_prefix("on-failure") {
         Some("") => Some(restart::USUAL),

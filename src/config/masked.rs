@@ -144,6 +144,14 @@ mod tests {
     }
 
     #[test]
+    fn a_number_may_be_a_password_and_comes_back() {
+        let text = "password = 12345678\nepochs = 3\n[a]\nhf_token = true\n";
+        let masked = mask(text);
+        assert_eq!(masked, "password = '(hidden 1)'\nepochs = 3\n[a]\nhf_token = '(hidden 2)'\n");
+        assert_eq!(unmask(&masked, text).as_deref(), Ok(text));
+    }
+
+    #[test]
     fn a_secret_goes_and_comes_back() {
         check("a = 1\n", "a = 1\n");
         check(

@@ -108,11 +108,21 @@ pub(super) fn is_in_word(c: char) -> bool {
 
 /// All secrets that are texts, in `table` and below, as byte offsets of where they are.
 pub(super) fn places(table: &dyn TableLike) -> Vec<usize> {
-    spans(table, is_secret).into_iter().map(|it| it.start).collect()
+    found(table, is_secret).into_iter().filter(|it| it.is_text).map(|it| it.span.start).collect()
 }
 
-/// The texts of keys that are called so, from where to where.
+/// The values of keys that are called so, from where to where; a number may be a password too.
 pub(super) fn spans(table: &dyn TableLike, is: Is) -> Vec<Range<usize>> {
+    found(table, is).into_iter().map(|it| it.span).collect()
+}
+
+/// A value of a key that is called like a secret.
+struct Found {
+    span: Range<usize>,
+    is_text: bool,
+}
+
+fn found(table: &dyn TableLike, is: Is) -> Vec<Found> {
     let mut found = vec![];
     in_table(table, (is, false), &mut found);
     found
@@ -124,13 +134,13 @@ pub(super) type Is = fn(&str) -> bool;
 /// How names are judged, and whether one was that of a secret already.
 type Judged = (Is, bool);
 
-fn in_table(table: &dyn TableLike, (is, is_one): Judged, found: &mut Vec<Range<usize>>) {
+fn in_table(table: &dyn TableLike, (is, is_one): Judged, found: &mut Vec<Found>) {
     for (key, item) in table.iter() {
         in_item(item, (is, is_one || is(key)), found);
     }
 }
 
-fn in_item(item: &Item, judged: Judged, found: &mut Vec<Range<usize>>) {
+fn in_item(item: &Item, judged: Judged, found: &mut Vec<Found>) {
     if let Some(table) = item.as_table_like() {
         in_table(table, judged, found);
     } else if let Some(tables) = item.as_array_of_tables() {
@@ -140,12 +150,15 @@ fn in_item(item: &Item, judged: Judged, found: &mut Vec<Range<usize>>) {
     }
 }
 
-fn in_value(value: &Value, (is, is_one): Judged, found: &mut Vec<Range<usize>>) {
+fn in_value(value: &Value, (is, is_one): Judged, found: &mut Vec<Found>) {
     match value {
-        Value::String(text) if is_one && !text.value().is_empty() => found.extend(value.span()),
+        Value::String(text) if text.value().is_empty() => {}
         Value::Array(values) => values.iter().for_each(|value| in_value(value, (is, is_one), found)),
         Value::InlineTable(table) => {
             table.iter().for_each(|(key, value)| in_value(value, (is, is_one || is(key)), found));
+        }
+        _ if is_one => {
+            found.extend(value.span().map(|span| Found { span, is_text: value.is_str() }));
         }
         _ => {}
     }

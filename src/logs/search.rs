@@ -30,7 +30,7 @@ pub struct Query {
 /// A line with the text in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hit {
-    /// Of its first byte.
+    /// Of its first byte; in a line without an end, of where the look at it began.
     pub offset: u64,
     /// The first line of the log is 1.
     pub line: u64,
@@ -61,7 +61,7 @@ impl Query {
     pub fn search(&self, log: &mut StreamLog) -> Result<Hits, FsError> {
         let mut at = self.from.max(log.start()?);
         let (first, mut bytes) = (at, vec![]);
-        let mut fold = Fold::new(at, Colours::Drop);
+        let mut fold = Fold::new(at, Colours::Drop).for_programs();
         let mut hits = Hits { next: at, next_line: self.line, ..Hits::default() };
         loop {
             bytes.clear();
@@ -80,7 +80,7 @@ impl Query {
                 }
                 store::Found::Trimmed { up_to } => {
                     (at, hits.next) = (up_to, up_to);
-                    fold = Fold::new(up_to, Colours::Drop);
+                    fold = Fold::new(up_to, Colours::Drop).for_programs();
                 }
                 store::Found::Nothing => break,
             }

@@ -2,7 +2,7 @@
 //!
 //! It never grows beyond [`MOST`] records: then two looks are made one, and from there on half as many are taken.
 
-use std::{collections::BTreeSet, path::Path, time::Duration};
+use std::{collections::BTreeSet, io, path::Path, time::Duration};
 
 use serde::Serialize;
 
@@ -221,6 +221,10 @@ impl<'a> GpuWriter<'a> {
 
     fn limited(path: &'a Path, most: usize) -> Result<Self, FsError> {
         let known = GpuHistory::read(path)?;
+        if known.is_none() && fs::exists(path) {
+            let source = io::Error::new(io::ErrorKind::InvalidData, "it is of a newer dpgui, or damaged");
+            return Err(fs::context("add to", path)(source));
+        }
         let history = known
             .unwrap_or_else(|| GpuHistory { every: Duration::from_secs(u64::from(EVERY)), records: vec![] });
         let mut writer = Self { path, every: EVERY, count: 0, most };
@@ -292,6 +296,8 @@ mod tests {
         assert_eq!(read().records, looks.concat()[1..]);
         fs::write_snapshot(&path, "something else").expect("written");
         assert_eq!(GpuHistory::read(&path).expect("read"), None);
+        assert!(GpuWriter::open(&path).is_err(), "what is not ours stays");
+        assert_eq!(fs::read(&path).expect("there"), b"something else");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What the GPUs of a run do while it goes on, kept in its folder: for whoever looks at it later.
 
 use std::{
-    sync::mpsc::{self, RecvTimeoutError},
+    sync::mpsc::{self, RecvTimeoutError, TryRecvError},
     thread,
 };
 
@@ -49,6 +49,10 @@ impl GpuWatch {
                     return;
                 }
                 records = look();
+                // While the driver took its time another one may have begun.
+                if ended.try_recv() == Err(TryRecvError::Disconnected) {
+                    return;
+                }
             }
         });
         Some(Self { _ends: ends })

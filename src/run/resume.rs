@@ -7,7 +7,7 @@ use crate::{
         ConfigError, Hidden, Resume as ConfigResume, Secret, Sight, TrainConfig,
         on_resume::{self, Change},
     },
-    metrics::{self, figures},
+    metrics::figures,
     platform::fs,
     workspace::Workspace,
 };
@@ -17,8 +17,10 @@ use super::{
     checkpoints::{self, Checkpoint, Contents},
     dir::RunDir,
     folder::TrainerFolder,
+    gauge,
     id::RunId,
     journal::Journal,
+    lineage::Lineage,
     list,
     outcome::Outcome,
     request::{Request, Resume},
@@ -223,11 +225,22 @@ pub fn split(text: &str) -> Result<(Option<&str>, Option<u64>), RunError> {
     Ok((Some(run).filter(|it| !it.is_empty()), step))
 }
 
-/// The first step whose checkpoint may have no numbers in it: the loss was none from the next step but one on, to the end.
+/// The first step whose checkpoint may have no numbers in it: the loss was none from the next step on, to the end. What is
+/// in the folder was written last by the newest of its runs that did a step: that one's losses count.
 fn spoilt_from(run: &RunDir) -> Option<u64> {
-    let records = metrics::store::read(&run.metrics()).ok()?;
-    // The weights after a step are shown to be numbers by the loss of the step after it.
-    Some(figures::lost_from(&records)?.saturating_sub(1))
+    let workspace = run.workspace();
+    let dir = |id: &RunId| RunDir::new(&workspace, id.clone());
+    let lineage = |run: &RunDir| Lineage::of(run, &run.spec().ok()?).ok();
+    let mut judge = lineage(run)?.after.last().map_or_else(|| run.clone(), dir);
+    loop {
+        // Numbers that cannot be read are no reason not to go on.
+        let records = gauge::records(&judge).unwrap_or_default();
+        if !records.is_empty() {
+            // The weights after a step are shown to be numbers by the loss of the step after it.
+            return Some(figures::lost_from(&records)?.saturating_sub(1));
+        }
+        judge = dir(&lineage(&judge)?.before?);
+    }
 }
 
 /// `better`: the one that is used instead.

@@ -4,7 +4,7 @@
 //! of ours (a site whose name was rebound to this machine asks for its own), the `Origin` too, and everything but the page
 //! itself needs the token or the cookie made of it. There are no exempt routes and no CORS.
 
-use std::time::Duration;
+use std::{future::poll_fn, pin::Pin, time::Duration};
 
 use axum::{
     body::{Body, to_bytes},
@@ -13,6 +13,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
+use futures_core::Stream;
 
 use super::{App, failure::Failure, keys::Keys, session::Pass};
 
@@ -142,7 +143,18 @@ async fn with_body(request: Request, path: &str) -> Result<Request, Failure> {
 
 /// Takes what is being sent already, so that the answer is read: a connection that is closed before is reset.
 async fn pass_over(body: Body) {
-    let _ = tokio::time::timeout(PATIENCE, to_bytes(body, PASSED_OVER)).await;
+    let mut pieces = body.into_data_stream();
+    let all = async {
+        let mut left = PASSED_OVER;
+        // None of it is kept: many at once would take the memory that they are refused for.
+        while let Some(Ok(piece)) = poll_fn(|cx| Pin::new(&mut pieces).poll_next(cx)).await {
+            left = left.saturating_sub(piece.len());
+            if left == 0 {
+                return;
+            }
+        }
+    };
+    let _ = tokio::time::timeout(PATIENCE, all).await;
 }
 
 /// What axum refuses by itself, as a method or an upgrade, it refuses as plain text or without a word. All of it is said

@@ -16,8 +16,9 @@ use super::failure::Failure;
 /// Bytes of what a page may say.
 pub const LONGEST_WORD: usize = 1024;
 
-/// For a last word to somebody who may not listen.
+/// For a last word to somebody who may not listen, and to somebody who still takes what came before it.
 const FAREWELL: Duration = Duration::from_millis(20);
+const LAST_WORD: Duration = Duration::from_mins(1);
 
 /// How a stream ends, as RFC 6455 (7.4.1) and the registry after it call it; the description of the API has it from here.
 pub const CLOSED: &str = "It is closed with 1000 after its last word, 1001 when the server ends, 1008 when the session has ended, and 1013 \
@@ -49,8 +50,9 @@ impl End {
     pub async fn tell(self, socket: &mut WebSocket) {
         let (code, reason) = self.frame();
         let close = CloseFrame { code, reason: Utf8Bytes::from_static(reason) };
+        let patience = if self == Self::Done { LAST_WORD } else { FAREWELL };
         // Whoever does not take it is gone as well.
-        let _ = tokio::time::timeout(FAREWELL, socket.send(Message::Close(Some(close)))).await;
+        let _ = tokio::time::timeout(patience, socket.send(Message::Close(Some(close)))).await;
     }
 }
 

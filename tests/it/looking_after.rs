@@ -216,18 +216,18 @@ fn a_loss_that_is_no_number_ends_the_run_if_the_user_wants_that() {
 
 #[test]
 fn a_training_goes_on_from_where_its_loss_was_a_number() {
-    let lab = Lab::new(&[("STEPS", "30"), ("NAN", "12"), ("CHECKPOINT", "5"), ("STEP_TIME", "0.002")]);
+    let mut lab = Lab::new(&[("STEPS", "30"), ("NAN", "12"), ("CHECKPOINT", "5"), ("STEP_TIME", "0.002")]);
     let said = lab.train(&[]).ok();
     assert!(said.stderr.contains("loss was no number from step 12 on: what was saved since is"), "{said}");
     let listed = lab.sandbox.dpgui(&["runs"]).ok().stdout;
     assert!(listed.contains(" NaN "), "{listed}");
     lab.change("configs/tiny.toml", "max_steps = 400", "max_steps = 401");
-    let resumed = |resume: &str, name: &str| {
+    let resumed = |lab: &Lab, resume: &str, name: &str| {
         let said = lab.train(&["--resume", resume, "--name", name, "--detach"]).ok();
         lab.run(said.stdout.trim()).outcome();
         said.stderr
     };
-    let said = resumed("tiny", "again");
+    let said = resumed(&lab, "tiny", "again");
     for words in [
         "from step 12 on",
         "at step 30 is passed over, and the one at step 10 is used",
@@ -235,8 +235,13 @@ fn a_training_goes_on_from_where_its_loss_was_a_number() {
     ] {
         assert!(said.contains(words), "no `{words}` in {said}");
     }
-    let said = resumed("tiny@30", "all-the-same");
+    let said = resumed(&lab, "tiny@30", "all-the-same");
     assert!(said.contains("so the checkpoint at step 30 may hold nothing that can be trained on"), "{said}");
+    // What a healthy run wrote there since is judged by that run.
+    lab.sandbox.env("FAKE_NAN", "1000000");
+    resumed(&lab, "tiny@10", "healthy");
+    let said = resumed(&lab, "tiny", "on");
+    assert!(said.contains("from the checkpoint at step 30 of ") && !said.contains("no number"), "{said}");
 }
 
 #[test]

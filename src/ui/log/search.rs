@@ -1,5 +1,7 @@
 //! A text in all of a log, found here, so that a page need not fetch what is not shown.
 
+use std::sync::{Mutex, PoisonError};
+
 use axum::http::StatusCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -28,6 +30,9 @@ const USUAL_HITS: usize = 100;
 
 /// Bytes of what is looked for.
 const LONGEST: usize = 1000;
+
+/// One look at a time: many tabs that search are not to take more than one core from a training.
+static AT_ONCE: Mutex<()> = Mutex::new(());
 
 /// What is looked for.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -90,6 +95,7 @@ pub fn search(app: &App, asked: &Search) -> Answer<FoundInLog> {
     let dir = dir(&app.workspace, &asked.id)?;
     let stream = stream(&dir, asked.stream.as_deref())?;
     let mut log = StreamLog::new(&stream.folder(&dir.log()));
+    let _alone = AT_ONCE.lock().unwrap_or_else(PoisonError::into_inner);
     // On a thread of its own, for whoever trains goes first.
     let found = std::thread::scope(|scope| {
         let looking = scope.spawn(|| {

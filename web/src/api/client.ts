@@ -1,5 +1,5 @@
 // The one way to ask the server, and the one shape of what goes wrong.
-import axios, { type AxiosRequestConfig } from "axios";
+import axios, { type AxiosRequestConfig, type AxiosResponse } from "axios";
 import type {
   ApiErrorBody, Caption, Checked, Comparison, ConfigFile, ConfigRow, Digests, Folder, Form, FoundInLog, Job, JobEvents, JobRequest,
   Machine, Metrics, Model, Pair, Queue, RunDetail, RunGpus, RunRow, Sample, SaveRequest, SettingChange, Settings, Started, StartRequest,
@@ -58,10 +58,12 @@ export function whenUnauthorised(then: () => void) {
 
 const SESSION = "/api/session";
 
-async function ask<T>(method: string, url: string, data?: unknown, more?: AxiosRequestConfig): Promise<T> {
+const ask = async <T>(method: string, url: string, data?: unknown, more?: AxiosRequestConfig): Promise<T> => (await answer<T>(method, url, data, more)).data;
+
+async function answer<T>(method: string, url: string, data?: unknown, more?: AxiosRequestConfig): Promise<AxiosResponse<T>> {
   try {
     const body = data ?? (method === "GET" ? undefined : {});
-    return (await http.request<T>({ method, url, data: body, ...more })).data;
+    return await http.request<T>({ method, url, data: body, ...more });
   } catch (failure) {
     const error = asApiError(failure);
     // A key that is refused says nothing about a session that there is.
@@ -104,12 +106,15 @@ export const api = {
   save: (id: string) => ask<Job>("POST", `/api/runs/${part(id)}/save`),
   resume: (id: string, how: { step?: number; queue?: boolean }) =>
     ask<Started>("POST", `/api/runs/${part(id)}/resume`, how),
-  /** A piece of a log as the bytes that it is. */
-  logPiece: (id: string, stream: string, from: number, to: number) =>
-    ask<ArrayBuffer>("GET", logFile(id, stream), undefined, {
+  /** A piece of a log as the bytes that it is, and where it begins: later than asked for where the log does not go back so far. */
+  logPiece: async (id: string, stream: string, from: number, to: number) => {
+    const { data, headers } = await answer<ArrayBuffer>("GET", logFile(id, stream), undefined, {
       responseType: "arraybuffer",
       headers: { Range: `bytes=${from}-${to - 1}` },
-    }),
+    });
+    const start = /^bytes (\d+)-/.exec(String(headers["content-range"] ?? ""))?.[1];
+    return { data, start: start === undefined ? from : Number(start) };
+  },
 
   queue: () => get<Queue>("/api/queue"),
   holdQueue: (held: boolean) => ask<void>("POST", "/api/queue", { held }),

@@ -2,7 +2,7 @@
 
 type Part = { text: string } | { id: string; name: string };
 
-const ID = /(\d{8}T\d{6}Z-[\w.-]+)/;
+const ID = /(\d{8}T\d{6}Z(?:\.\d+)?-[\w.-]+)/;
 /** Of a run that is here nobody needs its process or its workspace. */
 const HOLDER = /process \d+ \(training (\S+) of [^()]*\)/g;
 

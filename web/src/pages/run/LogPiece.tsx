@@ -17,7 +17,7 @@ type Props = LogProps & { from: number; hit: number | null; go: (offset: number 
 
 /** A part of the log that is out of the live view's reach. */
 export function LogPiece({ run, stream, words, setWords, lookInAll, tools, from, hit, go }: Props) {
-  const { data, error, refetch } = useQuery({
+  const { data: piece, error, refetch } = useQuery({
     queryKey: ["log", run, stream, from],
     queryFn: () => api.logPiece(run, stream, from, from + PIECE),
     staleTime: Infinity,
@@ -26,12 +26,12 @@ export function LogPiece({ run, stream, words, setWords, lookInAll, tools, from,
   return (
     <div className="panel log">
       <header>
-        <span className="small grow">From byte {bytes(from)} on{data && `, ${bytes(data.byteLength)}`}</span>
-        <ButtonRow from={from} go={go} more={data ? data.byteLength === PIECE : false} />
+        <span className="small grow">From byte {bytes(piece?.start ?? from)} on{piece && `, ${bytes(piece.data.byteLength)}`}</span>
+        <ButtonRow from={from} go={go} more={piece ? piece.start + piece.data.byteLength === from + PIECE : false} />
         {tools}
       </header>
       {error && <div style={{ padding: 14 }}><ErrorNote error={error} retry={() => void refetch()} /></div>}
-      {data && <Shown key={from} {...{ data, from, hit, words, setWords, lookInAll }} />}
+      {piece && <Shown key={from} {...piece} {...{ from, hit, words, setWords, lookInAll }} />}
     </div>
   );
 }
@@ -46,19 +46,19 @@ function ButtonRow({ from, go, more }: { from: number; go: (offset: number | nul
   );
 }
 
-type ShownProps = Pick<Props, "from" | "hit" | "words" | "setWords" | "lookInAll"> & { data: ArrayBuffer };
+type ShownProps = Pick<Props, "from" | "hit" | "words" | "setWords" | "lookInAll"> & { data: ArrayBuffer; start: number };
 
-function Shown({ data, from, hit, words, setWords, lookInAll }: ShownProps) {
+function Shown({ data, start, from, hit, words, setWords, lookInAll }: ShownProps) {
   const screen = useRef<Screen | null>(null);
   const ready = useCallback(({ term, write }: Screen) => {
     const all = new Uint8Array(data);
-    // The piece before has the beginning of the first line.
-    const begin = from === 0 ? 0 : all.indexOf(10) + 1;
-    if (hit === null || hit < from + begin) {
+    // The piece before has the beginning of the first line, if there is one.
+    const begin = from === 0 || start > from ? 0 : all.indexOf(10) + 1;
+    if (hit === null || hit < start + begin) {
       write(all.subarray(begin), () => term.scrollToTop());
       return () => {};
     }
-    const at = hit - from;
+    const at = hit - start;
     write(all.subarray(begin, at), () => {
       const mark = term.registerMarker(0);
       write(all.subarray(at), () => {
@@ -68,7 +68,7 @@ function Shown({ data, from, hit, words, setWords, lookInAll }: ShownProps) {
       });
     });
     return () => {};
-  }, [data, from, hit]);
+  }, [data, start, from, hit]);
   return (
     <>
       <div className="log-tools"><LogSearch {...{ screen, words, setWords, lookInAll }} isAll={false} /></div>
