@@ -66,7 +66,10 @@ impl Brief {
 
     /// How it ended, after "the training".
     pub fn sentence(&self) -> Option<String> {
-        let sentence = self.state.outcome()?.sentence();
+        let mut sentence = self.state.outcome()?.sentence();
+        if self.is_without_number {
+            sentence.push_str("; at its end the loss was no number");
+        }
         Some(match self.not_restarted {
             Some(why) => format!("{sentence}; it is not tried again: {}", why.sentence()),
             None => sentence,

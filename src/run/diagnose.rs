@@ -12,6 +12,7 @@ use crate::{
         store::Found,
         streams,
     },
+    metrics::figures,
     output::{Event, Line},
     platform::{Env, cgroup::OomKills, fs::FsError, gpu, mounts, process::as_typed},
 };
@@ -21,6 +22,7 @@ use super::{
     devices::Devices,
     dir::RunDir,
     evidence::{By, Evidence, NodeFailure},
+    gauge,
     id::RunId,
     journal::{Parsed, Snapshot},
     nodes::{Ended, NodeState},
@@ -111,7 +113,12 @@ pub fn of_run(dir: &RunDir) -> Result<Verdict, RunError> {
             return Ok(snapshot.and_then(|it| it.diagnosis).into());
         }
         Some(RunState::Ended(outcome)) if !has_a_cause(outcome) => {
-            return Ok(without_cause(format!("The training {}", outcome.sentence()), is_fine(outcome)));
+            let says = format!("The training {}", outcome.sentence());
+            let lost = figures::lost_from(&gauge::records(dir)?);
+            return Ok(match lost {
+                Some(from) => without_cause(format!("{says}; {}", after_numbers(dir, from)?), false),
+                None => without_cause(says, is_fine(outcome)),
+            });
         }
         Some(RunState::Stopping(stopping)) if !has_a_cause(&stopping.outcome()) => {
             let why = match stopping.asked.map(|it| it.by) {
@@ -125,6 +132,16 @@ pub fn of_run(dir: &RunDir) -> Result<Verdict, RunError> {
         Some(_) | None => {}
     }
     Ok(cause_of(dir, snapshot)?.into())
+}
+
+/// Of a run whose loss was no number from this step on to its end.
+fn after_numbers(dir: &RunDir, from: u64) -> Result<String, RunError> {
+    let again = as_typed(["dpgui".as_ref(), "train".as_ref(), dir.spec()?.source.as_os_str()]);
+    Ok(format!(
+        "the loss was no number from step {from} on, so what was saved since is most likely useless. With a lower `lr`, \
+         `{again} --resume {} -- --reset_optimizer_params` goes on from before",
+        dir.id()
+    ))
 }
 
 fn cause_of(dir: &RunDir, snapshot: Option<Snapshot>) -> Result<Option<Diagnosis>, RunError> {

@@ -221,6 +221,11 @@ fn a_training_goes_on_from_where_its_loss_was_a_number() {
     assert!(said.stderr.contains("loss was no number from step 12 on: what was saved since is"), "{said}");
     let listed = lab.sandbox.dpgui(&["runs"]).ok().stdout;
     assert!(listed.contains(" NaN "), "{listed}");
+    let told = lab.sandbox.dpgui(&["diagnose"]).ok().stdout;
+    assert!(
+        told.contains("is complete; the loss was no number from step 12 on") && told.contains("--resume"),
+        "{told}"
+    );
     lab.change("configs/tiny.toml", "max_steps = 400", "max_steps = 401");
     let resumed = |lab: &Lab, resume: &str, name: &str| {
         let said = lab.train(&["--resume", resume, "--name", name, "--detach"]).ok();

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { RunRow } from "../api/types";
-import { matches, progress, sorted, tone } from "./runs";
+import { living, matches, progress, sorted, tone } from "./runs";
 
 const row = (it: Partial<RunRow>): RunRow => ({
   id: "20261127-1200-a", name: "a", state: "training", live: true, queued: false, sentence: null, diagnosis: null, wrong: null, epoch: 1,
@@ -30,4 +30,10 @@ test("all words must fit, and the filter", () => {
 
 test("progress is a share of the steps", () => {
   expect([progress(row({})), progress(row({ total_steps: null }))]).toEqual([50, null]);
+});
+
+test("a run that waits is no live one", () => {
+  const run = (state: string, live: boolean) => ({ state, live });
+  expect(living([run("training", true), run("queued", true), run("queued", true), run("completed", false)])).toBe("1 of them live, 2 queued");
+  expect(living([run("completed", false)])).toBe("0 of them live");
 });

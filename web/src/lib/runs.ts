@@ -32,6 +32,13 @@ export const tone = (it: { state: string; live: boolean }): Tone => TONES[it.sta
 
 export const progress = (it: RunRow) => percent(it.step, it.total_steps);
 
+/** `1 of them live, 2 queued`: a run that waits is not over, and does nothing yet. */
+export function living(runs: { state: string; live: boolean }[]): string {
+  const waiting = runs.filter((it) => it.state === "queued").length;
+  const live = runs.filter((it) => it.live && it.state !== "queued").length;
+  return `${live} of them live${waiting > 0 ? `, ${waiting} queued` : ""}`;
+}
+
 export const SHOWN = ["all", "live", "ended", "failed"] as const;
 export type Shown = (typeof SHOWN)[number];
 

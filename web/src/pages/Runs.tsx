@@ -12,7 +12,7 @@ import { useParam } from "../components/useParam";
 import { Wrong } from "../components/Wrong";
 import { duration, figure, moment, NONE, plural } from "../lib/format";
 import { links } from "../lib/links";
-import { isColumn, matches, progress, SHOWN, sorted, tone, type Column, type Shown } from "../lib/runs";
+import { isColumn, living, matches, progress, SHOWN, sorted, tone, type Column, type Shown } from "../lib/runs";
 
 export function Runs() {
   const { data, error, refetch } = useQuery(runs);
@@ -37,7 +37,7 @@ export function Runs() {
   return (
     <Page
       title="Runs"
-      lead={data && `${plural(data.length, "run")} in this workspace, ${data.filter((it) => it.live).length} of them live`}
+      lead={data && `${plural(data.length, "run")} in this workspace, ${living(data)}`}
       actions={
         <button className="button" disabled={picks.length < 2} title={picks.length < 2 ? "Tick two runs or more" : undefined}
           onClick={() => navigate(links.compare(picks))}>

@@ -51,7 +51,7 @@ export function Checkpoints({ run }: { run: RunDetail }) {
       <Panel title="Adapters and models" flush>
         {run.models.length === 0 ? <p className="empty">None was saved yet. These are what you use elsewhere.</p> : (
           <div className="scroll-x">
-            <table>
+            <table className="kept">
               <thead><tr><th>Name</th><th className="num">Size</th><th>Written</th><th>Folder</th></tr></thead>
               <tbody>
                 {run.models.map((it) => (
