@@ -51,6 +51,7 @@ pub async fn follow(
     Upgrade(upgrade): Upgrade,
 ) -> Response {
     upgrade.on_upgrade(async move |socket| {
+        let _said_to_the_end = app.over.wait_for_me();
         let session = Session::of(&app, pass);
         let watcher = app.hub.watch();
         let _ = serve(&app, &session, socket, watcher).await;

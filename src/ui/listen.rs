@@ -42,22 +42,31 @@ const FAREWELL: Duration = Duration::from_secs(2);
 
 /// Whether the server is ending.
 #[derive(Clone, Debug, Default)]
-pub struct Over(watch::Sender<bool>);
+pub struct Over {
+    ends: watch::Sender<bool>,
+    /// Each stream has a receiver of it as long as it has something to say.
+    streams: watch::Sender<()>,
+}
 
 impl Over {
     pub fn end(&self) {
-        self.0.send_replace(true);
+        self.ends.send_replace(true);
     }
 
     pub fn is_over(&self) -> bool {
-        *self.0.borrow()
+        *self.ends.borrow()
     }
 
     /// Returns when it ends.
     pub async fn cancelled(&self) {
-        let mut ends = self.0.subscribe();
+        let mut ends = self.ends.subscribe();
         // An end without a word is an end.
         let _ = ends.wait_for(|over| *over).await;
+    }
+
+    /// Until this is dropped, the end of the server waits for the last word of a stream, which has no place any more.
+    pub fn wait_for_me(&self) -> watch::Receiver<()> {
+        self.streams.subscribe()
     }
 }
 
@@ -113,7 +122,11 @@ async fn serve_with(listeners: Vec<TcpListener>, router: &Router, over: &Over, u
     }
     // Each connection has a place: when all are free, nobody is left.
     let all = u32::try_from(MOST).unwrap_or(u32::MAX);
-    let _ = tokio::time::timeout(FAREWELL, places.acquire_many(all)).await;
+    let nobody_is_left = async {
+        let _ = places.acquire_many(all).await;
+        over.streams.closed().await;
+    };
+    let _ = tokio::time::timeout(FAREWELL, nobody_is_left).await;
 }
 
 async fn accept(listener: TcpListener, router: Router, over: Over, places: Arc<Semaphore>, unread: Duration) {

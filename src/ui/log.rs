@@ -164,6 +164,7 @@ async fn open<A: Send + 'static, P: Pieces + 'static>(
     };
     match opened.await {
         Ok((pieces, place)) => upgrade.on_upgrade(async move |socket| {
+            let _said_to_the_end = app.over.wait_for_me();
             serve(&Session::of(&app, pass), socket, pieces).await;
             drop(place);
         }),
