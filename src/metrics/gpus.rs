@@ -180,10 +180,14 @@ impl GpuHistory {
         self
     }
 
+    /// The numbers of the GPUs, the first one first.
+    pub fn gpus(&self) -> BTreeSet<u32> {
+        self.records.iter().map(|it| it.gpu).collect()
+    }
+
     /// Each GPU, the first one first.
     pub fn summaries(&self) -> Vec<GpuSummary> {
-        let gpus: BTreeSet<u32> = self.records.iter().map(|it| it.gpu).collect();
-        gpus.into_iter().map(|gpu| self.summary(gpu)).collect()
+        self.gpus().into_iter().map(|gpu| self.summary(gpu)).collect()
     }
 
     fn summary(&self, gpu: u32) -> GpuSummary {

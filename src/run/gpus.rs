@@ -26,16 +26,15 @@ pub(super) struct GpuWatch {
 impl GpuWatch {
     /// `None` for a run that computes on no GPU. Where there is no NVML, the thread ends at once.
     pub(super) fn begin(host: &Host, dir: &RunDir, devices: &Devices) -> Option<Self> {
-        let Devices::Gpus(ids) = devices else { return None };
-        let (host, path, ids) = (host.clone(), dir.gpus(), ids.clone());
+        let Devices::Gpus(_) = devices else { return None };
+        let (host, path, devices) = (host.clone(), dir.gpus(), devices.clone());
         let (ends, ended) = mpsc::channel::<()>();
         thread::spawn(move || {
             limits::stand_back(Priority::AfterTraining);
             let Some(sampler) = Sampler::cheap(&host) else { return };
             let look = || -> Vec<GpuRecord> {
                 let time = u64::try_from(clock::now().as_millisecond()).unwrap_or_default();
-                let all = sampler.sample().into_iter();
-                all.filter(|it| ids.contains(&it.index)).map(|it| record(time, it)).collect()
+                devices.own(sampler.sample()).into_iter().map(|it| record(time, it)).collect()
             };
             let mut records = look();
             if records.is_empty() {

@@ -56,10 +56,7 @@ pub fn gpus(app: &App, asked: &GpusOf) -> Answer<RunGpus> {
         return Ok(RunGpus { every_seconds: None, gpus: vec![] });
     };
     let history = history.with_at_most(asked.points.unwrap_or(SHOWN));
-    let mut indices: Vec<u32> = history.records.iter().map(|it| it.gpu).collect();
-    indices.sort_unstable();
-    indices.dedup();
-    let gpus = indices.into_iter().map(|index| {
+    let gpus = history.gpus().into_iter().map(|index| {
         let records: Vec<&GpuRecord> = history.records.iter().filter(|it| it.gpu == index).collect();
         GpuColumns::of(index, &records)
     });
