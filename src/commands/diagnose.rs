@@ -10,7 +10,7 @@ use flate2::read::MultiGzDecoder;
 use serde::Serialize;
 
 use crate::{
-    diagnosis::{Diagnosis, Numbers, of_reader},
+    diagnosis::{Diagnosis, of_reader},
     error::{Error, Kind},
     output::Mode,
     platform::fs::{self, FsError},
@@ -45,7 +45,7 @@ struct Answer<'a> {
     file: Option<&'a str>,
     /// Nothing went wrong, as far as can be seen.
     ok: bool,
-    /// What became of a run that has no cause to fail.
+    /// What became of it where there is no cause of a failure.
     #[serde(skip_serializing_if = "Option::is_none")]
     says: Option<&'a str>,
     #[serde(flatten)]
@@ -57,13 +57,13 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
     match what {
         Some("-") => {
             let found = of_log(std::io::stdin().lock(), Path::new("standard input"))?;
-            answer(context, None, Some("-"), &found.into());
+            answer(context, None, Some("-"), &found);
         }
         // A path is one by its looks, or because there is no run of that name and a file is.
         Some(text) if text.contains('/') || is_a_file_only(text, context) => {
             let path = context.host.absolute(Path::new(text));
             let found = of_file(&path)?;
-            answer(context, None, Some(text), &found.into());
+            answer(context, None, Some(text), &found);
         }
         run => {
             context.adopt_runs()?;
@@ -79,7 +79,7 @@ fn is_a_file_only(text: &str, context: &Context) -> bool {
     fs::exists(&context.host.absolute(Path::new(text))) && list::find(&context.workspace, text).is_err()
 }
 
-fn of_file(path: &Path) -> Result<Option<Diagnosis>, Error> {
+fn of_file(path: &Path) -> Result<Verdict, Error> {
     if fs::is_dir(path) {
         let message = format!("`{}` is a directory, and no log", path.display());
         return Err(
@@ -96,7 +96,7 @@ fn of_file(path: &Path) -> Result<Option<Diagnosis>, Error> {
 }
 
 /// Of text, or of text that was packed with gzip, as dpgui packs the older parts of a log.
-fn of_log<'a>(log: impl Read + 'a, path: &Path) -> Result<Option<Diagnosis>, Error> {
+fn of_log<'a>(log: impl Read + 'a, path: &Path) -> Result<Verdict, Error> {
     let cannot_read = |cause| Error::from(FsError { action: "read", path: path.to_owned(), source: cause });
     let (mut start, mut log) = with_start(Box::new(log)).map_err(cannot_read)?;
     if start.starts_with(&GZIP) {
@@ -112,7 +112,7 @@ fn of_log<'a>(log: impl Read + 'a, path: &Path) -> Result<Option<Diagnosis>, Err
     if !is_text(&start) {
         return Err(refused("is no text"));
     }
-    of_reader(log, 0, &Numbers::default()).map_err(cannot_read)
+    Ok(Verdict::of_text(&of_reader(log).map_err(cannot_read)?))
 }
 
 /// The first bytes, and all of it from there on.

@@ -4,8 +4,7 @@ use std::ops::Range;
 
 use toml_edit::{Item, TableLike, Value};
 
-/// What is shown of a secret.
-pub const HIDDEN: &str = "(hidden)";
+pub use crate::output::redact::HIDDEN;
 
 /// The trainer's only key of this kind.
 const KEY: &str = "wandb_api_key";

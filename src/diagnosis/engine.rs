@@ -87,6 +87,11 @@ impl<'a> Diagnoser<'a> {
         }
     }
 
+    /// The trainer said that it was done.
+    pub const fn is_done(&self) -> bool {
+        self.done
+    }
+
     /// Takes the next bytes of a log. `rank` wrote them, if that is known; the first of them is at `offset`.
     pub fn push(&mut self, offset: u64, rank: Option<u32>, bytes: &[u8]) {
         let rank = rank.filter(|_| self.streams.len() < MOST_RANKS || self.streams.contains_key(&rank));

@@ -2,19 +2,19 @@
 
 use std::io::{self, Read};
 
-use super::{Diagnoser, Diagnosis, Numbers};
+use super::Diagnoser;
 
 /// Bytes read at once.
 const PIECE: usize = 256 * 1024;
 
-/// What the log tells that begins at the byte `offset` with what `log` gives; `None` if nothing went wrong in it.
+/// All that was seen in `log`, to be judged.
 ///
 /// # Errors
 /// When it cannot be read.
-pub fn of_reader(mut log: impl Read, offset: u64, numbers: &Numbers) -> io::Result<Option<Diagnosis>> {
+pub fn of_reader(mut log: impl Read) -> io::Result<Diagnoser<'static>> {
     let mut diagnoser = Diagnoser::new();
     let mut piece = vec![0; PIECE];
-    let mut offset = offset;
+    let mut offset = 0;
     loop {
         match log.read(&mut piece) {
             Ok(0) => break,
@@ -27,5 +27,5 @@ pub fn of_reader(mut log: impl Read, offset: u64, numbers: &Numbers) -> io::Resu
         }
     }
     diagnoser.finish();
-    Ok(diagnoser.judge(numbers))
+    Ok(diagnoser)
 }

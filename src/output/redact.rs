@@ -4,8 +4,8 @@ use std::{borrow::Cow, collections::BTreeMap};
 
 use regex::bytes::{Captures, Regex, RegexBuilder};
 
-/// What stands where a secret was.
-const HIDDEN: &str = "(hidden)";
+/// What stands where a secret was, wherever one is shown.
+pub const HIDDEN: &str = "(hidden)";
 
 /// Shorter values are words of every text; hiding them would say more than showing them.
 const SHORTEST: usize = 6;

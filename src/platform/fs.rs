@@ -49,12 +49,12 @@ impl Report for FsError {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Some(format!(
                 "free some space on the file system of `{path}`, then run the same command again"
             )),
-            io::ErrorKind::PermissionDenied => {
-                Some(format!("make `{path}` yours, or choose another workspace with `-C DIR`"))
-            }
-            io::ErrorKind::ReadOnlyFilesystem => {
-                Some("choose a workspace on a file system that can be written with `-C DIR`".to_owned())
-            }
+            io::ErrorKind::PermissionDenied => Some(format!(
+                "make `{path}` yours, or choose another place, or another workspace with `-C DIR`"
+            )),
+            io::ErrorKind::ReadOnlyFilesystem => Some(format!(
+                "the file system of `{path}` is mounted read-only: choose another place, or another workspace with `-C DIR`"
+            )),
             io::ErrorKind::NotADirectory => Some(format!(
                 "a file is where a directory of `{path}` should be: choose a workspace with `-C DIR`"
             )),

@@ -36,6 +36,10 @@ mod ended;
 /// Bytes of the log's end that are looked at when a run ends: well under a second. `dpgui diagnose` looks at all of it.
 const AT_THE_END: u64 = 64 << 20;
 
+/// Whoever kills from outside leaves nothing in a log.
+const NO_END: &str = "Nothing wrong was seen, and not the end of a training either. If it is over, it was ended from outside \
+                      without a word: `sudo dmesg -T | tail` shows whether the kernel did it, for lack of memory";
+
 /// Bytes read at once.
 const PIECE: usize = 256 * 1024;
 
@@ -272,6 +276,19 @@ fn of_snapshot(snapshot: Option<&Snapshot>) -> Numbers {
         _ => None,
     };
     Numbers { exit, ended_early: exit.is_some(), launcher_lost, node, ..Numbers::default() }
+}
+
+impl Verdict {
+    /// Of a log about which nothing is known but what it says.
+    pub fn of_text(seen: &Diagnoser<'_>) -> Self {
+        let diagnosis = seen.judge(&Numbers::default());
+        let says = match diagnosis {
+            Some(_) => None,
+            None if seen.is_done() => Some("Nothing wrong was seen: the trainer says that it was done"),
+            None => Some(NO_END),
+        };
+        Self { says: says.map(str::to_owned), ..diagnosis.into() }
+    }
 }
 
 impl From<Option<Diagnosis>> for Verdict {

@@ -42,6 +42,8 @@ impl Service {
 
     /// Writes the unit and has it started at every boot.
     pub fn install(&self, host: &Host, workspace: &Workspace) -> Result<(), RunError> {
+        // Where nobody answers, not even a folder is made.
+        systemctl(host, &["show-environment"])?;
         fs::create_dir_all(self.file.parent().unwrap_or(Path::new("/")))?;
         fs::write_atomic(&self.file, unit(&host.program, &fs::real_path(workspace.root())))?;
         let enabled =

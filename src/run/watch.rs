@@ -84,6 +84,9 @@ struct Watcher<'a> {
 /// Shows the run from its first line to its end, and returns how it ended.
 pub fn follow(host: &Host, dir: &RunDir, output: &Output, show: Show) -> Result<Outcome, RunError> {
     let spec = dir.spec()?;
+    // How far it was when it ended is told with its end; scripts get every step all the same.
+    let is_over = matches!(dir.snapshot(), Ok(Some(it)) if it.state.outcome().is_some());
+    let says_how_far = show == Show::Status && (!is_over || output.mode() == Mode::Json);
     let mut watcher = Watcher {
         host,
         dir,
@@ -92,7 +95,7 @@ pub fn follow(host: &Host, dir: &RunDir, output: &Output, show: Show) -> Result<
         shows_log: shows_log(output, show),
         view: View::text(spec.streams().len()),
         unshown: None,
-        progress: (show == Show::Status).then(|| output.progress("training")),
+        progress: says_how_far.then(|| output.progress("training")),
         status: Status::new(spec.total_steps()),
         sampler: matches!(spec.devices, Devices::Gpus(_)).then(|| Sampler::new(host)),
         sampled: None,

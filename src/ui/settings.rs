@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::{
     error::Error,
     install::{cache::Cache, doctor::detours},
-    output::redact::{self, Redactor},
+    output::redact::{self, HIDDEN, Redactor},
     platform::{Env, fs},
     workspace::{Settings, change},
 };
@@ -26,8 +26,6 @@ use edit::{ByHand, Field};
 
 /// Those that a training may need.
 const SECRETS: [&str; 4] = ["HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "WANDB_API_KEY", "CIVITAI_TOKEN"];
-
-const HIDDEN: &str = "(hidden)";
 
 /// What the settings page shows.
 #[derive(Debug, Serialize, JsonSchema)]

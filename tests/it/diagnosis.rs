@@ -22,7 +22,7 @@ use crate::support::{
 const BEGINNING: &str = include_str!("../data/diagnosis/beginning.log");
 
 fn of(log: &str) -> Option<Diagnosis> {
-    of_reader(log.as_bytes(), 0, &Numbers::default()).expect("bytes can be read")
+    of_reader(log.as_bytes()).expect("bytes can be read").judge(&Numbers::default())
 }
 
 fn id(log: &str) -> String {
@@ -40,7 +40,7 @@ fn every_sample_gives_its_cause() {
                 // It ends nothing, and is named beside what did.
                 Kind::Notice => ("nothing", Numbers::default()),
             };
-            let found = of_reader(log.as_bytes(), 0, &numbers).expect("read");
+            let found = of_reader(log.as_bytes()).expect("read").judge(&numbers);
             let found_id = found.as_ref().map_or("nothing", |it| &it.id);
             if found_id != expected {
                 let _ = writeln!(wrong, "{}: {found_id} of {sample}", cause.id);
@@ -207,10 +207,10 @@ fn healthy() -> impl Iterator<Item = Vec<u8>> {
 #[test]
 fn nothing_is_found_in_healthy_logs() {
     for (number, log) in healthy().enumerate() {
-        let found = of_reader(&log[..], 0, &Numbers::default()).expect("read");
+        let found = of_reader(&log[..]).expect("read").judge(&Numbers::default());
         assert_eq!(found, None, "log {number}");
         // Nor in the middle of them.
-        let found = of_reader(&log[..log.len() / 3], 0, &Numbers::default()).expect("read");
+        let found = of_reader(&log[..log.len() / 3]).expect("read").judge(&Numbers::default());
         assert_eq!(found, None, "a third of log {number}");
     }
 }
@@ -243,7 +243,7 @@ fn numbers_come_before_text() {
     let disk = |free| Disk { path: "/w/output".into(), free_bytes: free, free_files: None };
     let oom = "[rank0]: torch.OutOfMemoryError: CUDA out of memory.\n";
     let judged = |log: &str, numbers: Numbers| {
-        let found = of_reader(log.as_bytes(), 0, &numbers).expect("read");
+        let found = of_reader(log.as_bytes()).expect("read").judge(&numbers);
         found.map_or_else(|| "nothing".to_owned(), |it| it.id.to_string())
     };
     let check = |log: &str, numbers: Numbers, expected: &str| {
@@ -286,7 +286,7 @@ fn numbers_come_before_text() {
 #[test]
 fn what_nothing_explains_is_told_in_the_trainers_own_last_words() {
     let ended = Numbers { exit: Some(Exit::Code(1)), ..Numbers::default() };
-    let cause = |log: &str| of_reader(log.as_bytes(), 0, &ended).expect("read").expect("it failed");
+    let cause = |log: &str| of_reader(log.as_bytes()).expect("read").judge(&ended).expect("it failed");
     let own = "error: /w/long.toml: unknown key `eval_every_n_epochs`; known are epochs";
     for log in [
         format!("{own}\n"),

@@ -196,6 +196,7 @@ fn machines_that_hear_nothing_of_each_other_both_end_their_part() {
     }
     assert_eq!(run.outcome(), json!({ "outcome": "node-failed", "host": OTHER, "end": null }));
     run.assert_nobody_left();
+    diagnosed(&run, "node_lost", "it said nothing for ");
     // It is not cut for ever: the part may have been told to end by then.
     assert_ne!(part.outcome()["outcome"], "completed");
     part.assert_nobody_left();

@@ -15,6 +15,7 @@ use std::{
 
 use crate::{
     logs::{Stream, StreamLog},
+    output::size,
     platform::{
         Host,
         clock::{self, Stopwatch},
@@ -183,6 +184,7 @@ impl Link<'_> {
         let (conversation, from) = command.converse()?;
         let invitation = self.invitation()?;
         let pipes = Mutex::new(std::mem::take(&mut self.pipes));
+        let mut silent = false;
         let ended = thread::scope(|scope| {
             let hears = scope.spawn(|| hear(self.dir, self.number, from, &pipes, &self.heard));
             let mut to = &conversation;
@@ -208,6 +210,7 @@ impl Link<'_> {
                     told = wish;
                 }
                 if silence(&self.heard) > self.part.patience {
+                    silent = true;
                     conversation.break_off();
                 }
                 self.watch.wait(LOOK_EVERY);
@@ -218,6 +221,8 @@ impl Link<'_> {
         let said = conversation.end();
         Ok(match ended {
             Ok(Some(ended)) => Ok(ended),
+            // How ssh ended then is our own doing.
+            Ok(None) if silent => Err(format!("it said nothing for {}", size::duration(self.part.patience))),
             Ok(None) => Err(shortened(&said)),
             Err(cause) => Err(cause.to_string()),
         })

@@ -2,6 +2,7 @@
 
 use crate::{
     config::TrainConfig,
+    error::Kind,
     platform::{Env, cgroup::OomKills, clock::Stopwatch, gpu, net},
     run::{
         RunError,
@@ -43,7 +44,8 @@ impl Supervisor {
         let policy = self.spec.restart?;
         let RunState::Stopping(stopping) = &self.now.state else { return None };
         let outcome = stopping.outcome();
-        outcome.failure()?;
+        // What was stopped has not failed.
+        outcome.failure().filter(|it| *it == Kind::Failed)?;
         let contents = TrainerFolder::find(&self.spec).ok().flatten().and_then(|it| it.contents().ok());
         let case = Case {
             outcome: &outcome,

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    output::redact::Redactor,
+    output::redact::{HIDDEN, Redactor},
     vendor::sources::Sources,
     workspace::{
         Settings,
@@ -14,13 +14,10 @@ use crate::{
     },
 };
 
-use super::{
-    super::{
-        App,
-        failure::{Answer, Failure},
-        routes::Nothing,
-    },
-    HIDDEN,
+use super::super::{
+    App,
+    failure::{Answer, Failure},
+    routes::Nothing,
 };
 
 /// A key that can be changed.
