@@ -37,6 +37,7 @@ pub mod retry;
 pub mod session;
 pub mod signal;
 pub mod system;
+pub mod tick;
 pub mod tree;
 pub mod watch;
 

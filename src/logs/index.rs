@@ -108,6 +108,11 @@ impl IndexWriter {
         self.write(Record { offset, time: clock::now(), gap: true });
     }
 
+    /// Writes the index of the segment at `start` to its place once more, whatever became of its file.
+    pub fn put_back(&self, folder: &Path, start: u64) -> Result<(), FsError> {
+        self.file.as_ref().map_or(Ok(()), |file| fs::write_held(file, &segment::index(folder, start)))
+    }
+
     fn write(&mut self, record: Record) {
         let Some(file) = &self.file else { return };
         if file.write_all_at(&record.encode(), self.position).is_ok() {

@@ -31,6 +31,8 @@ pub enum Mark {
     Complete,
     /// The answer to the control file `save_quit`.
     Quitting,
+    /// The launcher has begun to end its ranks, one after the other: one of them has failed, or it was told to end.
+    Killing,
     /// The launcher tells the exit code of its ranks; negative is a signal.
     Exited {
         code: i32,
@@ -59,6 +61,7 @@ static WORDS: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| {
         "Saving model to directory ",
         "[Torch] Checkpoint ",
         " exits with return code = ",
+        ":sigkill_handler] Killing subprocess ",
         "Running eval",
         "caching latents: ",
         "caching text embeddings: ",
@@ -89,6 +92,7 @@ impl Mark {
             })
             .or_else(|| checkpoint(said(line, "[Torch] Checkpoint ")?))
             .or_else(|| Some(Self::Exited { code: exit_code(said(line, " exits with return code = ")?)? }))
+            .or_else(|| said(line, ":sigkill_handler] Killing subprocess ").map(|_| Self::Killing))
             .or_else(|| said(line, "Running eval").map(|_| Self::Evaluating))
             .or_else(|| said(line, "caching latents: ").map(|_| Self::Caching))
             .or_else(|| said(line, "caching text embeddings: ").map(|_| Self::Caching))
@@ -238,6 +242,11 @@ mod tests {
              ['/venv/bin/python', '-u', 'train.py'] exits with return code = -9",
             Some(Mark::Exited { code: -9 }),
         );
+        check(
+            "[2026-11-20 10:11:12,345] [INFO] [launch.py:335:sigkill_handler] Killing subprocess 4711",
+            Some(Mark::Killing),
+        );
+        check("Killing subprocess 4711", None);
         check("caching latents: /data/TRAINING COMPLETE!", Some(Mark::Caching));
         check("Started new epoch: soon", None);
         check("", None);

@@ -65,6 +65,11 @@ impl Writer {
         self.pending.extend(record.encode());
     }
 
+    /// Writes the file to its place once more, whatever became of it.
+    pub fn put_back(&self) -> Result<(), FsError> {
+        fs::write_held(&self.file, &self.path)
+    }
+
     /// Writes what was pushed. It stays, if there is no room.
     pub fn flush(&mut self) {
         if !self.pending.is_empty() && fs::append(&mut self.file, &self.path, &self.pending).is_ok() {

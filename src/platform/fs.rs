@@ -25,8 +25,8 @@ use super::checkpoint::{Checkpoint, reach};
 pub use super::leftovers::{beside, is_another, leftovers, remove_leftovers};
 pub use look::{Entry, entries, open_regular, read_start};
 pub use write::{
-    Staged, append, create_private_dir, overwrite, stage, write_atomic, write_new, write_new_synced,
-    write_private, write_snapshot, write_snapshot_of, write_stream,
+    Staged, append, create_private_dir, overwrite, stage, write_atomic, write_held, write_new,
+    write_new_synced, write_private, write_snapshot, write_snapshot_of, write_stream,
 };
 
 /// A file operation that failed: the action, the path, the system's reason.
@@ -266,7 +266,8 @@ pub fn exists(path: &Path) -> bool {
 
 /// Nothing of that name is there, for certain: a server that does not answer is no proof.
 pub fn is_missing(path: &Path) -> bool {
-    path.symlink_metadata().is_err_and(|cause| cause.kind() == io::ErrorKind::NotFound)
+    let is_nothing = |kind| matches!(kind, io::ErrorKind::NotFound | io::ErrorKind::NotADirectory);
+    path.symlink_metadata().is_err_and(|cause| is_nothing(cause.kind()))
 }
 
 /// When the file was last written to.

@@ -65,15 +65,22 @@ impl Process {
         })
     }
 
-    /// The process has one of these files open for writing. They must be real paths, without links in them.
+    /// The process has one of these files open for writing. They must be as the kernel names them: real paths, without
+    /// links in them, and ` (deleted)` behind them if they are.
     pub fn writes_to(&self, files: &[PathBuf]) -> bool {
+        self.handle_for_writing(files).is_some()
+    }
+
+    /// By which it has one of these files open for writing; whoever opens that opens the file.
+    pub fn handle_for_writing(&self, files: &[PathBuf]) -> Option<PathBuf> {
         // The links are read and not followed: what they lead to may be on a server that does not answer.
-        let Ok(handles) = fs::read_dir(self.path("fd")) else { return false };
-        handles.flatten().any(|handle| {
+        let handles = fs::read_dir(self.path("fd")).ok()?.flatten();
+        let is_one = |handle: &fs::DirEntry| {
             let info = self.path("fdinfo").join(handle.file_name());
             fs::read_link(handle.path()).is_ok_and(|target| files.contains(&target))
                 && fs::read_to_string(info).is_ok_and(|info| is_for_writing(&info))
-        })
+        };
+        handles.into_iter().find(is_one).map(|handle| handle.path())
     }
 
     fn path(&self, name: &str) -> PathBuf {

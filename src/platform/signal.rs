@@ -43,6 +43,15 @@ pub enum Exit {
 
 /// Signals exactly this process: one that took over its number is left alone. Gone already is fine.
 pub fn send(process: ProcessId, force: Force) {
+    deliver(process, force.of_rustix(), force.of_nix());
+}
+
+/// Lets a process go on that SIGSTOP or a terminal has stopped.
+pub fn go_on(process: ProcessId) {
+    deliver(process, rustix::process::Signal::CONT, Signal::SIGCONT);
+}
+
+fn deliver(process: ProcessId, signal: rustix::process::Signal, of_nix: Signal) {
     let Some(pid) = rustix::process::Pid::from_raw(process.pid) else { return };
     let handle = pidfd_open(pid, PidfdFlags::empty());
     // Only now: whoever has the number at this moment is whom the handle stands for.
@@ -51,11 +60,11 @@ pub fn send(process: ProcessId, force: Force) {
     }
     match handle {
         Ok(handle) => {
-            let _ = pidfd_send_signal(handle, force.of_rustix());
+            let _ = pidfd_send_signal(handle, signal);
         }
         // Kernels before 5.3 and some sandboxes have no such handles.
         Err(_) => {
-            let _ = kill(Pid::from_raw(process.pid), force.of_nix());
+            let _ = kill(Pid::from_raw(process.pid), of_nix);
         }
     }
 }
@@ -98,6 +107,11 @@ fn set_default(which: Signal) -> io::Result<()> {
 /// Points stdout at `file` instead of what it was, for whoever reads the other end.
 pub fn replace_stdout(file: &File) -> io::Result<()> {
     Ok(unistd::dup2_stdout(file.as_fd())?)
+}
+
+/// The same with stderr.
+pub fn replace_stderr(file: &File) -> io::Result<()> {
+    Ok(unistd::dup2_stderr(file.as_fd())?)
 }
 
 /// Points stdout and stderr at `file`.

@@ -229,6 +229,12 @@ impl Streams {
         self.channels.iter_mut().filter_map(news).flat_map(notes).collect()
     }
 
+    /// Writes what is open of a stream's log to its place once more.
+    pub(super) fn put_back(&self, stream: Stream) -> Result<(), FsError> {
+        let channel = self.channels.iter().find(|it| it.stream == stream);
+        channel.map_or(Ok(()), |it| it.recorder.put_back())
+    }
+
     /// Waits until [`Self::keep_house`] has something to do again.
     pub(super) async fn packed(&self) {
         self.packed.notified().await;

@@ -188,9 +188,9 @@ impl Contents {
         self.checkpoints.iter().rev().filter(|it| it.is_whole())
     }
 
-    /// The whole model that was saved last.
-    pub fn model(&self) -> Option<&Model> {
-        self.models.iter().rev().find(|it| it.is_whole())
+    /// The whole ones, those saved last last.
+    pub fn whole_models(&self) -> impl Iterator<Item = &Model> {
+        self.models.iter().filter(|it| it.is_whole())
     }
 }
 
@@ -490,6 +490,6 @@ mod tests {
                 "step40: the end of `adapter_config.json` is missing",
             ]
         );
-        assert_eq!(contents.model().map(|it| it.name.as_str()), Some("epoch1"));
+        assert_eq!(contents.whole_models().last().map(|it| it.name.as_str()), Some("epoch1"));
     }
 }

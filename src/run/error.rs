@@ -45,7 +45,7 @@ pub enum RunError {
     Unknown { name: String, nearest: Vec<RunId> },
     #[error("the name of the run is empty")]
     NoName,
-    #[error("`{name}` may mean {}", ids(candidates))]
+    #[error("`{name}` may mean {}", some_ids(candidates))]
     Ambiguous { name: String, candidates: Vec<RunId> },
     #[error("there is no run in this workspace")]
     NoRuns,
@@ -81,8 +81,8 @@ pub enum RunError {
     NotSaved { id: RunId, after: Duration },
     #[error("`{id}` has ended, so nothing was saved")]
     EndedMeanwhile { id: RunId },
-    #[error("nothing of `{id}` is left, and how it ended cannot be written: the disk of `{}` is full", folder.display())]
-    EndNotWritten { id: RunId, folder: PathBuf },
+    #[error("nothing of `{id}` is left, and how it ended cannot be written: {why}")]
+    EndNotWritten { id: RunId, why: String },
     #[error("`{id}` is not over: {}", stuck::sentence(stuck))]
     Stuck { id: RunId, stuck: Vec<Stuck> },
     #[error("`HOME` is not set: nobody knows where your units are")]
@@ -214,7 +214,7 @@ impl Report for RunError {
             }
             Self::NothingToSave { id, .. } | Self::NotSaved { id, .. } => format!("look on with `dpgui logs -f {id}`"),
             Self::EndedMeanwhile { id } => format!("see how with `dpgui runs`, and its log with `dpgui logs {id}`"),
-            Self::EndNotWritten { .. } => "make room there: its supervisor waits for that and writes it then".to_owned(),
+            Self::EndNotWritten { .. } => "mend that: its supervisor waits for it and writes the end then".to_owned(),
             Self::Stuck { .. } => "what it computes on stays its own until the kernel lets it go; if a driver hangs, only a reboot helps".to_owned(),
             Self::NoHome => "set `HOME`".to_owned(),
             Self::NoUserManager { .. } => WITHOUT_SYSTEMD.to_owned(),
@@ -269,6 +269,15 @@ fn listed(findings: &[Finding]) -> String {
 fn ids(ids: &[RunId]) -> String {
     let ids: Vec<String> = ids.iter().map(|id| format!("`{id}`")).collect();
     ids.join(", ")
+}
+
+/// Nobody reads more of them than a screen has lines.
+fn some_ids(all: &[RunId]) -> String {
+    const SOME: usize = 8;
+    match all.len().saturating_sub(SOME) {
+        0 => ids(all),
+        more => format!("{}, or one of {more} more", ids(&all[..SOME])),
+    }
 }
 
 fn gpus(count: usize) -> String {

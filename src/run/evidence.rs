@@ -34,6 +34,8 @@ pub enum Sight {
     Quit,
     /// The launcher says with which code a rank ended, negative for a signal.
     Returned(i32),
+    /// The launcher ends its ranks, and waits up to half a minute for each of them (`launcher/launch.py`).
+    GivenUp,
     /// A rank ended because its launcher was gone, whose word on it is missing.
     Orphaned,
 }
@@ -122,7 +124,8 @@ impl Evidence {
             }
             (Sight::Step, Phase::Training(pace)) => pace.step_done(at),
             (Sight::Saving, Phase::Training(pace)) => pace.saving = true,
-            (Sight::Caching | Sight::Evaluating, _) | (Sight::Saving, Phase::Loading | Phase::Caching) => {}
+            (Sight::Caching | Sight::Evaluating | Sight::GivenUp, _)
+            | (Sight::Saving, Phase::Loading | Phase::Caching) => {}
             (Sight::Complete, _) => self.proof = Some(Proof::Complete),
             (Sight::Quit, _) => self.proof = self.proof.max(Some(Proof::Saved)),
             // The first rank to fail is the one that tells why.

@@ -53,6 +53,7 @@ impl Gauge {
             | Mark::Evaluating
             | Mark::Complete
             | Mark::Quitting
+            | Mark::Killing
             | Mark::Exited { .. } => None,
         }
     }
@@ -91,6 +92,11 @@ impl Meter {
             (None, Some(writer)) => writer.push(&record),
             (None, None) => {}
         }
+    }
+
+    /// Writes the file to its place once more, whatever became of it.
+    pub(super) fn put_back(&self) -> Result<(), FsError> {
+        self.writer.as_ref().map_or(Ok(()), Writer::put_back)
     }
 
     pub(super) fn flush(&mut self) {

@@ -159,6 +159,8 @@ pub enum Record {
         step: Option<u64>,
         after: Duration,
     },
+    /// Somebody deleted the run's folder while it ran. What of its log was in finished segments is lost.
+    FolderRestored,
     /// An earlier supervisor ended by a bug of dpgui; the run did not notice.
     SupervisorPanicked {
         said: String,
@@ -286,6 +288,11 @@ impl Journal {
         if is_due(self.saved.as_ref(), now) && self.is_stale(now) {
             self.write(now);
         }
+    }
+
+    /// Writes the events to their place once more, whatever became of their file.
+    pub fn put_back(&self) -> Result<(), FsError> {
+        fs::write_held(&self.events, &self.dir.events())
     }
 
     /// All is written: what was there for a full disk is not needed any more.

@@ -23,6 +23,9 @@ const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_
 /// A supervisor that lived so long died of something else than the one before.
 const GOOD_LIFE: Duration = Duration::from_secs(10);
 
+/// In which a supervisor makes a folder anew that somebody has deleted.
+const TO_BE_BACK: Duration = Duration::from_secs(5);
+
 /// Starts the keeper of this run, unless it has one, and says which process it is.
 pub(super) fn spawn(host: &Host, dir: &RunDir) -> Result<Option<ProcessId>, RunError> {
     if Lock::is_held(&dir.keeper_lock()) {
@@ -53,9 +56,17 @@ pub fn keep(host: &Host, dir: &RunDir) -> Result<(), RunError> {
     let mut pause = PAUSE.0;
     loop {
         let life = Stopwatch::start();
-        Lock::wait_until_free(&dir.lock())?;
+        let freed = Lock::wait_until_free(&dir.lock());
+        if !is_there(dir) {
+            return Ok(());
+        }
+        // It was deleted, and made anew.
+        if freed.is_err() {
+            clock::pause(PAUSE.0);
+            continue;
+        }
         let has_ended = |it: Option<Snapshot>| it.is_some_and(|it| it.state.outcome().is_some());
-        if fs::is_missing(&dir.spec_file()) || dir.written().map_or(true, has_ended) {
+        if dir.written().map_or(true, has_ended) {
             return Ok(());
         }
         pause = if life.elapsed() < GOOD_LIFE { (pause * 2).min(PAUSE.1) } else { PAUSE.0 };
@@ -63,4 +74,16 @@ pub fn keep(host: &Host, dir: &RunDir) -> Result<(), RunError> {
         // Whether that could be done shows in whether somebody has the lock.
         let _ = adopt::adopt(host, dir);
     }
+}
+
+/// The run's folder, or soon a new one.
+fn is_there(dir: &RunDir) -> bool {
+    let missing = Stopwatch::start();
+    while fs::is_missing(&dir.spec_file()) {
+        if missing.elapsed() > TO_BE_BACK {
+            return false;
+        }
+        clock::pause(PAUSE.0);
+    }
+    true
 }

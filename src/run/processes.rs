@@ -2,15 +2,28 @@
 
 use std::{collections::BTreeSet, path::PathBuf};
 
-use crate::platform::{
-    procfs::{self, Process, ProcessId},
-    signal::{self, Force},
+use crate::{
+    logs::Stream,
+    platform::{
+        fs,
+        procfs::{self, Process, ProcessId},
+        signal::{self, Force},
+    },
 };
 
-use super::spec::COOKIE;
+use super::{dir::RunDir, spec::COOKIE};
 
 /// Set by DeepSpeed's launcher for each rank and inherited by what the rank starts.
 const RANK: &str = "LOCAL_RANK";
+
+/// How the kernel names a pipe of the run to those who have it open, also when somebody has deleted it.
+pub(super) fn names_of_pipe(dir: &RunDir, stream: Stream) -> [PathBuf; 2] {
+    let pipe = dir.pipe(stream);
+    let real = fs::real_path(dir.path()).join(pipe.file_name().unwrap_or_default());
+    let mut deleted = real.clone().into_os_string();
+    deleted.push(" (deleted)");
+    [real, deleted.into()]
+}
 
 /// The marks that a run leaves on its processes. Each survives something that the others do not.
 #[derive(Clone, Debug)]
@@ -19,7 +32,7 @@ pub(super) struct Marks {
     pub(super) cookie: String,
     /// The first supervisor, whose session all of them are in. Lost by one that makes a session of its own.
     pub(super) session: Option<ProcessId>,
-    /// What they write to. Lost by one that closes its output.
+    /// What they write to, as the kernel names it. Lost by one that closes its output.
     pub(super) outputs: Vec<PathBuf>,
     /// Whoever has been found once. It stays one of the run when the marks of others, that proved its own, are gone.
     pub(super) known: BTreeSet<ProcessId>,
@@ -60,6 +73,13 @@ impl Marks {
         // Before there are ranks, the programs that would start them are what is to be interrupted.
         for process in if ranks.is_empty() { &all } else { &ranks } {
             signal::send(process.id, force);
+        }
+    }
+
+    /// Kills the ranks and the workers that inherited their environment, and nobody else.
+    pub(super) fn kill_ranks(&mut self) {
+        for process in self.find().iter().filter(|it| it.variable(RANK).is_some()) {
+            signal::send(process.id, Force::Kill);
         }
     }
 

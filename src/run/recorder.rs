@@ -210,6 +210,14 @@ impl Recorder {
         Ok(())
     }
 
+    /// Writes the segment that is being written to its place once more, whatever became of its file. Those before it
+    /// are not open any more.
+    pub(super) fn put_back(&self) -> Result<(), FsError> {
+        fs::create_dir_all(&self.folder)?;
+        fs::write_held(&self.segment, &segment::plain(&self.folder, self.start))?;
+        self.index.put_back(&self.folder, self.start)
+    }
+
     /// Where the segment begins that is being written.
     pub(super) const fn segment(&self) -> u64 {
         self.start

@@ -42,6 +42,7 @@ impl Told {
             Mark::Complete => Some(Sight::Complete),
             Mark::Quitting => Some(Sight::Quit),
             Mark::Exited { code } => Some(Sight::Returned(*code)),
+            Mark::Killing => Some(Sight::GivenUp),
             Mark::Epoch(_) | Mark::Resumed { .. } => None,
         }
     }

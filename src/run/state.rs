@@ -32,6 +32,8 @@ const AFTER_TERM_NOW: Duration = Duration::from_secs(3);
 const AFTER_KILL: Duration = Duration::from_millis(200);
 /// For the others to follow when the program that we started has ended.
 const LINGER: Duration = Duration::from_secs(1);
+/// For ranks that their launcher has told to end.
+const AFTER_GIVING_UP: Duration = Duration::from_secs(3);
 /// Most time between a step line and the request to save.
 const ASK_AFTER: Duration = Duration::from_secs(1);
 
@@ -112,6 +114,8 @@ pub enum Degree {
     Save,
     /// The ranks have been interrupted.
     Interrupt,
+    /// The launcher ends its ranks, one after the other.
+    GivenUp,
     /// The program that we started is gone; the others may follow by themselves.
     Linger,
     /// Everybody was told to end.
@@ -166,6 +170,8 @@ pub enum Action {
     Begin,
     /// Start the trainer once more.
     StartAgain(Again),
+    /// Kill the ranks, and nobody else: the launcher has yet to say why it ends them.
+    KillRanks,
     /// INT goes to the ranks alone, the others to every process of the run.
     Signal(Force),
 }
@@ -178,6 +184,7 @@ impl Degree {
         match self {
             Self::Save => "waiting for the trainer to save and leave",
             Self::Interrupt => "interrupted, waiting for the ranks to end",
+            Self::GivenUp => "a rank has failed, waiting for the launcher to end the others",
             Self::Linger => "waiting for the last processes to end",
             Self::Terminate => "told everybody to end",
             Self::Kill => "killing what is left",
@@ -662,6 +669,7 @@ mod tests {
                 Just(Sight::Complete),
                 Just(Sight::Quit),
                 Just(Sight::Orphaned),
+                Just(Sight::GivenUp),
                 (-20..300).prop_map(Sight::Returned),
             ]
             .prop_map(Event::Seen),

@@ -62,7 +62,7 @@ impl Status {
             Mark::Saving(_) | Mark::Checkpoint(_) => self.doing = "saving",
             Mark::Evaluating => self.doing = "evaluating",
             Mark::Complete | Mark::Quitting => self.doing = "finishing",
-            Mark::Exited { .. } => {}
+            Mark::Killing | Mark::Exited { .. } => {}
         }
         false
     }

@@ -8,11 +8,19 @@ use crate::{
     diagnosis::Diagnosis,
     metrics::figures,
     output::{Event, Line, size},
-    platform::{Host, clock::Stopwatch, fifo, fs, procfs, watch::Watch},
+    platform::{
+        Host,
+        clock::Stopwatch,
+        fifo, fs,
+        procfs::{self, ProcessId},
+        signal,
+        watch::Watch,
+    },
 };
 
 use super::{
     RunError, adopt,
+    checkpoints::Model,
     dir::RunDir,
     gauge,
     id::RunId,
@@ -158,21 +166,39 @@ fn ask(
     if is_left_untold(dir)? {
         return Err(not_written(dir));
     }
+    let_go_on(dir);
     Ok(false)
+}
+
+/// A supervisor that somebody stopped as one stops a job of a shell hears nothing before it is told to go on.
+fn let_go_on(dir: &RunDir) {
+    let holders = procfs::lock_holders(&dir.lock()).into_iter().filter_map(|it| ProcessId::of(it.pid));
+    for holder in holders.filter(|it| procfs::condition(*it).is_some_and(|(_, state)| state == 'T')) {
+        signal::go_on(holder);
+    }
 }
 
 /// Nothing of it is left, and no room to write that.
 fn is_left_untold(dir: &RunDir) -> Result<bool, RunError> {
-    let is_full = matches!(fs::available_bytes(dir.path()), Ok(..LEAST_ROOM));
-    if !is_full {
+    if !is_full(dir) {
         return Ok(false);
     }
     let cookie = dir.spec()?.cookie;
     Ok(!procfs::processes().iter().any(|it| it.variable(COOKIE).as_deref() == Some(&cookie)))
 }
 
+fn is_full(dir: &RunDir) -> bool {
+    matches!(fs::available_bytes(dir.path()), Ok(..LEAST_ROOM))
+}
+
 fn not_written(dir: &RunDir) -> RunError {
-    RunError::EndNotWritten { id: dir.id().clone(), folder: dir.path().to_owned() }
+    let folder = dir.path().display();
+    let why = if is_full(dir) {
+        format!("the disk of `{folder}` is full")
+    } else {
+        format!("nothing can be written to `{folder}`")
+    };
+    RunError::EndNotWritten { id: dir.id().clone(), why }
 }
 
 /// Its end is where it is to be.
@@ -197,10 +223,10 @@ pub fn silence(dir: &RunDir) -> String {
     }
     let silent = format!("the supervisor of {} has not answered for {} s", dir.id(), ANSWER.as_secs());
     // Its answer is in a file.
-    match fs::available_bytes(dir.path()) {
-        Ok(..LEAST_ROOM) => format!("{silent}: the disk of `{}` is full, make room", dir.path().display()),
-        _ => silent,
+    if is_full(dir) {
+        return format!("{silent}: the disk of `{}` is full, make room", dir.path().display());
     }
+    silent
 }
 
 /// Waits until no process of the run is left, showing `on_state` how far that is.
@@ -254,10 +280,20 @@ impl Ended {
 
 impl Kept {
     pub fn of(dir: &RunDir) -> Result<Self, RunError> {
-        let contents = Lineage::of(dir, &dir.spec()?)?.contents()?;
+        let spec = dir.spec()?;
+        let lineage = Lineage::of(dir, &spec)?;
+        let contents = lineage.contents()?;
         let checkpoint = contents.usable();
-        let model = contents.model();
-        let model_step = model.map(|it| it.step(|epoch| last_of_epoch(dir, epoch))).transpose()?.flatten();
+        // What an earlier run saved into this folder went through its epochs, not ours.
+        let writer = |it: &Model| match &lineage.before {
+            Some(before) if it.written < spec.created => RunDir::new(&dir.workspace(), before.clone()),
+            _ => dir.clone(),
+        };
+        let with_step = |it| Ok((Model::step(it, |epoch| last_of_epoch(&writer(it), epoch))?, it));
+        let models = contents.whole_models().map(with_step).collect::<Result<Vec<_>, RunError>>()?;
+        // An adapter of an earlier checkpoint may have been exported last.
+        let (model_step, model) = models.into_iter().max_by_key(|(step, _)| *step).unzip();
+        let model_step = model_step.flatten();
         Ok(Self {
             model_step,
             checkpoint_step: checkpoint.map(|it| it.step),

@@ -15,24 +15,21 @@ use tokio::{
 
 use crate::platform::{
     Host,
-    checkpoint::{Checkpoint, reach},
     clock::{self, Stopwatch},
     fifo, fs,
     lock::{Lock, LockError, Wait},
     procfs::{self, ProcessId},
     signal::{self as signals, Exit},
+    tick::Tick,
 };
 
 use super::{
     RunError,
     capture::Streams,
     dir::RunDir,
-    folder::TrainerFolder,
     gauge::Meter,
     journal::{Journal, Record, Snapshot},
-    notify::NotTold,
-    outcome::Manner,
-    processes::Marks,
+    processes::{Marks, names_of_pipe},
     ranks::Ranks,
     spec::Spec,
     start,
@@ -44,6 +41,7 @@ use super::{
 mod afar;
 mod again;
 mod alarm;
+mod anew;
 mod child;
 mod command;
 mod output;
@@ -53,6 +51,7 @@ pub use command::Command;
 
 use afar::{NodeNote, Others};
 use alarm::Pulse;
+use anew::Remembered;
 
 /// Between two looks at what sends no event: processes that are not our children, a snapshot that is not due yet.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -73,8 +72,8 @@ pub enum Begin {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "kebab-case", tag = "event")]
 enum Note {
-    /// Somebody deleted the run's folder: no command can find it any more.
-    FolderGone,
+    /// Somebody deleted the run's folder, and it cannot be made anew: no command can find the run any more.
+    FolderGone { why: String },
     /// It waits for its turn.
     Queued,
     /// Others compute where the run is about to.
@@ -106,10 +105,16 @@ struct Supervisor {
     killing: Option<Stopwatch>,
     /// When nobody was left, if the end waits for room on the disk or for news of a shutdown.
     nobody_left: Option<Stopwatch>,
+    /// How often in a row the folder was missing when it was looked for.
+    folder_missed: u32,
+    /// It is, and cannot be made anew.
     folder_gone: bool,
+    remembered: Remembered,
     begin: Begin,
     /// The program that was started is our child: its end will be told.
     is_parent: bool,
+    /// We have seen it alive: it did not end unseen, at once with whoever looked after it before.
+    saw_it_alive: bool,
     deadline: Option<Instant>,
     save_request: Option<Instant>,
     /// What is installed stays as it is while we hold this.
@@ -155,7 +160,7 @@ impl Supervisor {
         let marks = Marks {
             cookie: spec.cookie.clone(),
             session: now.session,
-            outputs: spec.streams().into_iter().map(|it| fs::real_path(&dir.pipe(it))).collect(),
+            outputs: spec.streams().into_iter().flat_map(|it| names_of_pipe(dir, it)).collect(),
             known: BTreeSet::new(),
             helpers: BTreeSet::new(),
         };
@@ -174,9 +179,12 @@ impl Supervisor {
             is_behind: false,
             killing: None,
             nobody_left: None,
+            folder_missed: 0,
             folder_gone: false,
+            remembered: Remembered::of(dir),
             begin,
             is_parent: false,
+            saw_it_alive: false,
             deadline: None,
             save_request: None,
             using: None,
@@ -207,6 +215,7 @@ impl Supervisor {
         // Whoever started us waits for this: the first state is on disk.
         signals::replace_stdout(&fs::open_null()?).map_err(RunError::Supervisor)?;
 
+        let mut tick = Tick::new().map_err(RunError::Supervisor)?;
         let mut look = Instant::now() + LOOK_SOON;
         while !self.is_over() || self.is_unwritten() {
             if self.is_near_end() {
@@ -228,7 +237,7 @@ impl Supervisor {
                     self.deadline_passed();
                 }
                 () = at(save_request) => self.request_save(),
-                () = sleep_until(look) => {
+                () = tick.until(look) => {
                     self.look();
                     look = Instant::now() + if self.is_near_end() { LOOK_SOON } else { LOOK_EVERY };
                 }
@@ -249,36 +258,6 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Anybody who may write to the run's folder may send something; what is no command is ignored.
-    fn obey(&mut self, line: Option<&str>) {
-        match line.and_then(|line| serde_json::from_str(line).ok()) {
-            Some(Command::Stop { manner }) => self.tell(Event::StopRequested(manner)),
-            Some(Command::Save) => self.tell(Event::SaveWanted),
-            Some(Command::Look) => self.ask_for_turn(),
-            Some(Command::Withdraw) if self.now.state == RunState::Queued => {
-                self.tell(Event::StopRequested(Manner::NoSave));
-            }
-            Some(Command::RankStarted { rank, process }) => self.ranks.add(rank, process),
-            Some(Command::Node { node, state }) => self.node_said(node, state),
-            Some(Command::NotTold { why }) => self.journal.record(&NotTold { why }),
-            Some(Command::Beat { head }) => self.head_said(head),
-            Some(Command::Withdraw) | None => {}
-        }
-    }
-
-    fn request_save(&mut self) {
-        self.save_request = None;
-        let leave = match &self.now.state {
-            RunState::Stopping(stopping) if stopping.wants_save() => true,
-            RunState::Running(running) if running.save_due => false,
-            _ => return,
-        };
-        let requested = TrainerFolder::find(&self.spec)
-            .map(|folder| folder.is_some_and(|folder| folder.request_save(leave).is_ok()));
-        reach(Checkpoint::SaveAsked);
-        self.tell(if requested.unwrap_or(false) { Event::SaveRequested } else { Event::SaveFailed });
-    }
-
     /// What has to be looked for because no event will come.
     fn look(&mut self) {
         // Of one that is queued nothing is there to be looked at.
@@ -288,14 +267,10 @@ impl Supervisor {
                 self.tell(Event::ChildExited(exit));
             } else {
                 self.now.updated = clock::now();
+                self.saw_it_alive = true;
             }
         }
-        if !self.folder_gone && fs::is_missing(&self.dir.spec_file()) {
-            self.folder_gone = true;
-            self.journal.record(&Note::FolderGone);
-            // It must not hold its GPUs where nobody can see it.
-            self.tell(Event::StopRequested(Manner::Graceful));
-        }
+        self.look_for_folder();
         self.stay_in_touch();
         let is_over = self.is_near_end() && self.marks.find().is_empty();
         if is_over && !self.waits_for_room() && !self.may_go_down() && !self.waits_for_word() {
@@ -365,6 +340,10 @@ impl Supervisor {
                 Action::RequestSave { after } => self.save_request = Some(Instant::now() + after),
                 Action::Begin => self.begin_queued(),
                 Action::StartAgain(again) => self.start_again(again),
+                Action::KillRanks => {
+                    self.journal.save(&self.now);
+                    self.marks.kill_ranks();
+                }
                 Action::Signal(force) => {
                     // Why it ends is on disk before it ends: a successor must not take it for a failure.
                     self.journal.save(&self.now);

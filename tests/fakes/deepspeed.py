@@ -131,10 +131,13 @@ def launcher(devices, args):
                 continue
             alive.remove(rank)
             if code != 0:
-                for other in alive:
+                for other in ranks:
+                    say(f"[INFO] [launch.py:335:sigkill_handler] Killing subprocess {other.pid}")
                     other.terminate()
-                for other in alive:
-                    other.wait()
+                    try:
+                        other.wait(30)
+                    except subprocess.TimeoutExpired:
+                        other.kill()
                 say(f"[ERROR] [launch.py:341:sigkill_handler] {args} exits with return code = {code}")
                 sys.exit(code)
         time.sleep(0.02)

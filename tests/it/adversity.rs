@@ -16,6 +16,20 @@ use crate::support::{
 };
 
 #[test]
+fn when_one_rank_is_killed_the_others_are_not_waited_for_as_long_as_the_launcher_would() {
+    let lab = Lab::new(&[("STEPS", "0"), ("IGNORE", "INT,TERM")]);
+    let run = lab.detached(&[]);
+    run.wait_for_log("steps: 2 ");
+    kill(run.process("rank"), "KILL");
+    assert_eq!(run.outcome(), json!({ "outcome": "killed", "signal": 9 }));
+    // It was us who ended them, not the launcher after half a minute.
+    let forces: Vec<_> =
+        run.history().iter().filter(|it| it["event"] == "signalled").map(|it| it["force"].clone()).collect();
+    assert_eq!(forces, [json!("KILL")]);
+    run.assert_nobody_left();
+}
+
+#[test]
 fn a_clock_that_is_set_while_it_trains_costs_nothing_and_alarms_nobody() {
     let mut lab = Lab::new(&[("STEPS", "60"), ("STEP_TIME", "0.05")]);
     let (clock, preload) = (lab.sandbox.write("clock", "0"), library(&lab.sandbox, "system_faults"));

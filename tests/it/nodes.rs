@@ -242,7 +242,7 @@ fn whoever_is_killed_between_the_machines_is_replaced_and_no_byte_is_lost() {
     for pid in run.links() {
         kill(pid, "KILL");
     }
-    kill(part.supervisor(), "KILL");
+    kill(part.supervisor_here(), "KILL");
     kill(run.supervisor(), "KILL");
     until("it is supervised again", || run.is_supervised().then_some(()));
     until("somebody is in touch again", || (!run.links().is_empty()).then_some(()));
@@ -252,6 +252,27 @@ fn whoever_is_killed_between_the_machines_is_replaced_and_no_byte_is_lost() {
     assert_eq!(run.stream("rank1"), part.stream("rank1"));
     run.assert_nobody_left();
     part.assert_nobody_left();
+}
+
+#[test]
+fn a_part_whose_supervisor_was_replaced_leaves_in_order_as_any_other() {
+    for (steps, end) in
+        [("80", json!({ "outcome": "completed" })), ("0", json!({ "outcome": "stopped", "saved": true }))]
+    {
+        let Some(cluster) = Cluster::new(&[("STEPS", steps), ("STEP_TIME", "0.1")]) else { return };
+        let (run, part) = cluster.detached(&[]);
+        run.wait_for_log("steps: 2 ");
+        until("somebody keeps it", || (!part.keepers().is_empty()).then_some(()));
+        let first = part.supervisor_here();
+        kill(first, "KILL");
+        until("it has another one", || (part.supervisor_here() != first).then_some(()));
+        if steps == "0" {
+            cluster.lab.sandbox.dpgui(&["stop"]).ok();
+        }
+        assert_eq!((run.outcome(), part.outcome()), (end.clone(), end));
+        run.assert_nobody_left();
+        part.assert_nobody_left();
+    }
 }
 
 #[test]

@@ -31,6 +31,36 @@ fn cut(path: &Path) {
 }
 
 #[test]
+fn weights_are_of_the_step_that_they_were_saved_at_whoever_saved_them_and_the_most_trained_are_named() {
+    let mut lab = Lab::new(&[("STEPS", "6"), ("CHECKPOINT", "3")]);
+    lab.train(&[]).ok();
+    let first = lab.only_run();
+    let ended = |run: &Run| {
+        let said = lab.sandbox.dpgui(&["watch", &run.id(), "--json"]).events();
+        said.into_iter().find(|it| it["event"] == "run-ended").expect("an end")
+    };
+    assert_eq!(ended(&first)["model_step"], 6);
+    // As an export of an earlier checkpoint does.
+    let epoch = lab.trainer_folder("output").join("epoch1");
+    let step = epoch.with_file_name("step3");
+    fs::create_dir(&step).expect("made");
+    for name in ["adapter_model.safetensors", "adapter_config.json"] {
+        fs::copy(epoch.join(name), step.join(name)).expect("copied");
+    }
+    let end = ended(&first);
+    assert_eq!(end["model_step"], 6);
+    assert!(end["model"].as_str().expect("a path").contains("epoch1"), "{end}");
+    lab.sandbox.env("FAKE_STEPS", "0");
+    lab.change("configs/tiny.toml", "epochs = 1", "epochs = 2");
+    let next = lab.detached(&["--resume", &first.id()]);
+    next.wait_for_log("steps: 9 ");
+    lab.sandbox.dpgui(&["stop", "--now"]).ok();
+    let said = lab.sandbox.dpgui(&["watch", &next.id(), "--json"]).events();
+    let end = said.into_iter().find(|it| it["event"] == "run-ended").expect("an end");
+    assert_eq!(end["model_step"], 6, "{end}");
+}
+
+#[test]
 fn a_training_goes_on_from_the_step_that_is_named() {
     let lab = Lab::new(&[("STEPS", "0")]);
     let (first, folder, step) = stopped(&lab);

@@ -200,15 +200,79 @@ fn a_stop_is_asked_for_again_when_the_supervisor_dies_with_the_request_in_its_ha
     run.assert_nobody_left();
 }
 
+/// As whoever wants its room does. The supervisor may write into it meanwhile.
+fn delete_folder(run: &Run) {
+    until("the folder is deleted", || std::fs::remove_dir_all(&run.path).ok());
+}
+
+fn steps(run: &Run) -> Vec<u64> {
+    let text = String::from_utf8_lossy(&run.stream("rank0")).into_owned();
+    let step = |line: &str| line.split("steps: ").nth(1)?.split(' ').next()?.parse().ok();
+    text.lines().filter_map(step).collect()
+}
+
 #[test]
-fn a_run_whose_folder_is_deleted_does_not_go_on_unseen() {
+fn a_run_whose_folder_is_deleted_goes_on_in_a_new_one() {
+    for args in [&["--launcher", "deepspeed"][..], &["--launcher", "direct"]] {
+        let lab = Lab::new(&[("STEPS", "0"), ("STEP_TIME", "0.02"), ("CHECKPOINT", "3")]);
+        let run = lab.detached(args);
+        run.wait_for_log("steps: 3 ");
+        let (supervisor, processes, spec) = (run.supervisor(), run.processes(), run.json("spec.json"));
+        for round in 1..=2 {
+            delete_folder(&run);
+            until("the folder is there again", || {
+                run.path.join("spec.json").exists().then_some(run.json("state.json")?)
+            });
+            assert_eq!(run.json("spec.json"), spec);
+            until("it is looked after", || run.events().iter().any(|it| it == "adopted").then_some(()));
+            assert_eq!((run.supervisor(), run.processes()), (supervisor, processes.clone()));
+            let restored = run.events().iter().filter(|it| *it == "folder-restored").count();
+            assert_eq!((restored, run.events()[0].as_str()), (round, "started"));
+        }
+        // What it printed is whole, and what looks after it is replaced as before.
+        until("somebody keeps it", || (!run.keepers().is_empty()).then_some(()));
+        kill(supervisor, "KILL");
+        until("it has another one", || (run.supervisor() != supervisor).then_some(()));
+        let seen = steps(&run).last().copied().expect("a step");
+        until("it trains on", || (steps(&run).last() > Some(&(seen + 10))).then_some(()));
+        lab.sandbox.dpgui(&["stop"]).ok();
+        assert_eq!(run.outcome(), json!({ "outcome": "stopped", "saved": true }));
+        let steps = steps(&run);
+        assert_eq!(steps, (1..=steps.len() as u64).collect::<Vec<_>>());
+        let stored = lab.sandbox.dpgui(&["logs", "--metrics", "--csv"]).ok().stdout;
+        assert_eq!(stored.lines().count(), 1 + steps.len());
+        run.assert_nobody_left();
+    }
+}
+
+#[test]
+fn a_run_whose_folder_was_deleted_is_tried_again_and_resumed_as_any_other() {
+    let knobs = [
+        ("STEPS", "40"),
+        ("STEP_TIME", "0.1"),
+        ("CHECKPOINT", "3"),
+        ("END", "killed"),
+        ("AGAIN", "complete"),
+    ];
+    let lab = Lab::new(&knobs);
+    let run = lab.detached(&["--restart", "on-failure:1"]);
+    run.wait_for_log("steps: 4 ");
+    delete_folder(&run);
+    until("the folder is there again", || run.path.join("spec.json").exists().then_some(()));
+    assert_eq!(run.outcome(), json!({ "outcome": "completed" }));
+    assert!(run.events().iter().any(|it| it == "restarting"), "{:?}", run.events());
+    run.assert_nobody_left();
+}
+
+#[test]
+fn a_run_whose_folder_cannot_be_made_anew_does_not_go_on_unseen() {
     let lab = Lab::new(&[("STEPS", "0")]);
     let run = lab.detached(&[]);
     run.wait_for_log("steps: 1 ");
     let (supervisor, processes) = (run.supervisor(), run.processes());
     assert!(processes.len() > 1, "{processes:?}");
-    // The supervisor may write into it meanwhile.
-    until("the folder is deleted", || std::fs::remove_dir_all(&run.path).ok());
+    delete_folder(&run);
+    std::fs::write(&run.path, "").expect("in its way");
     for pid in processes.into_iter().chain([supervisor]) {
         until("it is gone", || (!is_alive(pid)).then_some(()));
     }

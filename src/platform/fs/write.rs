@@ -3,7 +3,10 @@
 use std::{
     fs::{self, DirBuilder, File},
     io::{self, BufWriter, Read, Write},
-    os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt},
+    os::{
+        fd::AsRawFd,
+        unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt},
+    },
     path::{Path, PathBuf},
 };
 
@@ -20,6 +23,18 @@ pub fn write_stream(path: &Path, content: &mut dyn Read, mode: u32) -> Result<u6
     let mut options = File::options();
     options.write(true).create_new(true).mode(mode);
     options.open(path).and_then(|mut file| io::copy(content, &mut file)).map_err(context("write", path))
+}
+
+/// Has all that is in `file` at `path`, whatever became of the name that it had.
+pub fn write_held(file: &File, path: &Path) -> Result<()> {
+    let held = file.metadata().map_err(context("look at", path))?;
+    if fs::metadata(path).is_ok_and(|there| (there.dev(), there.ino()) == (held.dev(), held.ino())) {
+        return Ok(());
+    }
+    // A handle for writing cannot be read, and need not be where it was opened.
+    let mut from = super::open(Path::new(&format!("/proc/self/fd/{}", file.as_raw_fd())))?;
+    let temporary = draft(path);
+    write_stream(&temporary, &mut from, 0o600).and_then(|_| rename(&temporary, path))
 }
 
 /// A file that is written and synced beside its place. Without [taking it](Self::take_place) it is gone again.

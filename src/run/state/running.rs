@@ -10,8 +10,8 @@ use crate::run::{
 };
 
 use super::{
-    AFTER_TERM, Action, Degree, Event, LINGER, Next, RunState, Running, Save, adopted, first_degree,
-    interrupt, request_save, stopping, stopping::at_shutdown, terminate,
+    AFTER_GIVING_UP, AFTER_TERM, Action, Degree, Event, LINGER, Next, RunState, Running, Save, adopted,
+    first_degree, interrupt, request_save, stopping, stopping::at_shutdown, terminate,
 };
 
 impl Running {
@@ -21,6 +21,10 @@ impl Running {
 
     pub(super) fn on(mut self, event: &Event, at: Option<Duration>) -> Next {
         let actions = match *event {
+            // Those that do not end by themselves would be waited for one after the other, on GPUs that cost money.
+            Event::Seen(Sight::GivenUp) => {
+                return (stopping(self.evidence, Degree::GivenUp, None), vec![Action::Arm(AFTER_GIVING_UP)]);
+            }
             Event::Seen(sight) => self.seen(sight, at),
             Event::ChildExited(exit) => {
                 self.evidence.exit = Some(exit);

@@ -130,7 +130,7 @@ impl Stopping {
         }
         let mut actions = vec![Action::Record(Record::StopRequested { manner })];
         match (manner, self.degree) {
-            (Manner::Now, Degree::Save | Degree::Interrupt | Degree::Linger) => {
+            (Manner::Now, Degree::Save | Degree::Interrupt | Degree::GivenUp | Degree::Linger) => {
                 self.degree = Degree::Terminate;
                 actions.extend(terminate(AFTER_TERM_NOW));
             }
@@ -169,6 +169,15 @@ impl Stopping {
         let (degree, actions) = match self.degree {
             Degree::Save => (Degree::Interrupt, interrupt()),
             Degree::Interrupt => (Degree::Terminate, terminate(AFTER_TERM)),
+            Degree::GivenUp => {
+                let force = Force::Kill;
+                let actions = vec![
+                    Action::Record(Record::Signalled { force }),
+                    Action::KillRanks,
+                    Action::Arm(AFTER_TERM),
+                ];
+                (Degree::Terminate, actions)
+            }
             Degree::Linger => {
                 self.evidence.survivors = true;
                 (Degree::Terminate, terminate(AFTER_TERM))

@@ -129,8 +129,10 @@ impl Supervisor {
         let RunState::Stopping(Stopping { evidence: it, asked: None, .. }) = &self.now.state else {
             return false;
         };
-        let left =
-            it.exit == Some(Exit::Code(0)) && !it.survivors && it.returned.is_none() && it.proof.is_none();
+        // Who took over from another supervisor does not learn with which code they left.
+        let without_error =
+            it.exit == Some(Exit::Code(0)) || (it.exit == Some(Exit::Unknown) && self.saw_it_alive);
+        let left = without_error && !it.survivors && it.returned.is_none() && it.proof.is_none();
         is_guest && left
     }
 

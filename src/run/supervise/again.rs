@@ -91,6 +91,7 @@ impl Supervisor {
 
     fn prepare_again(&mut self, again: Again) -> Result<(), RunError> {
         let original = self.dir.spec()?;
+        self.renew_pipes()?;
         // Whoever took the port meanwhile may be why it ended.
         self.now.attempt.port = Some(net::free_port(&[original.master_port]).map_err(RunError::NoPort)?);
         if let Some(step) = again.step

@@ -16,7 +16,7 @@ use crate::{
     workspace::Workspace,
 };
 
-use super::{Begin, Note, Supervisor, chain};
+use super::{Begin, Note, Remembered, Supervisor, chain};
 
 impl Supervisor {
     /// The first thing that is done with a new run.
@@ -73,6 +73,7 @@ impl Supervisor {
         self.spec.begin(net::free_port(&start::ports(&live)).map_err(RunError::NoPort)?);
         let text = serde_json::to_string_pretty(&self.spec).unwrap_or_default();
         fs::write_atomic(&self.dir.spec_file(), text)?;
+        self.remembered = Remembered::of(&self.dir);
         Ok(true)
     }
 

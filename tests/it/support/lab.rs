@@ -271,14 +271,20 @@ impl Run {
         self.helpers("__link")
     }
 
+    /// Its supervisor by the number that it has here: on another machine of the tests it calls itself by another one.
+    pub(crate) fn supervisor_here(&self) -> u32 {
+        until("it is supervised", || self.helpers("__supervise").first().copied())
+    }
+
     fn helpers(&self, command: &str) -> Vec<u32> {
-        let folder = self.path.to_string_lossy().into_owned();
+        let folder = format!("/{}", self.id());
         let pids = fs::read_dir("/proc").expect("/proc").flatten();
         let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
         let keeps = |pid: &u32| {
             let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
             let words: Vec<_> = line.split(|byte| *byte == 0).map(String::from_utf8_lossy).collect();
-            words.get(1).is_some_and(|word| word == command) && words.iter().any(|word| *word == folder)
+            words.get(1).is_some_and(|word| word == command)
+                && words.iter().any(|word| word.ends_with(&folder))
         };
         pids.filter(keeps).collect()
     }
