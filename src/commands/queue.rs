@@ -104,14 +104,14 @@ fn show(context: &Context) -> Result<(), Error> {
     let queue = Queue::load(workspace)?;
     let rows: Vec<Row> = queue.entries.iter().enumerate().map(|(at, _)| row(&queue, at)).collect();
     if output.mode() == Mode::Json {
-        output.json(&Whole { held: queue.held, waiting: rows.len() });
+        output.json(&Whole { held: queue.is_held(), waiting: rows.len() });
         for row in &rows {
             output.json(row);
         }
         return Ok(());
     }
-    if queue.held {
-        output.note("the queue is held: no run begins until `dpgui queue resume`");
+    if let Some(why) = queue.why_held() {
+        output.note(why);
     }
     if rows.is_empty() {
         output.note("the queue is empty; `dpgui train CONFIG --queue` puts a run into it");
@@ -129,7 +129,7 @@ fn row(queue: &Queue, at: usize) -> Row {
     Row {
         place: at + 1,
         run: entry.run.clone(),
-        held: queue.held || entry.held,
+        held: queue.is_held() || entry.held,
         on: entry.claim.to_string(),
         waits_for: queue.waits_for(at),
     }
@@ -150,7 +150,7 @@ fn change(
             return run.clone().map_or(Ok(None), |id| Err(RunError::NotQueued { id }));
         }
         let place = run.as_ref().and_then(|run| queue.position(run));
-        let held = place.map_or(queue.held, |at| queue.entries[at].held);
+        let held = place.map_or(queue.is_held(), |at| queue.entries[at].held);
         Ok(Some(Changed { run, held, place: place.map(|at| at + 1) }))
     })?;
     queue::wake(workspace);
@@ -163,7 +163,7 @@ fn change(
 fn hold(context: &Context, name: Option<&str>, held: bool) -> Result<(), Error> {
     change(context, name, |queue, run| {
         match run {
-            None => queue.held = held,
+            None => queue.hold(held),
             Some(run) => {
                 let at = queue.position(run)?;
                 queue.entries[at].held = held;

@@ -42,6 +42,10 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
         for failure in &failed {
             output.error(failure);
         }
+        Queue::change(workspace, |queue| {
+            queue.go_on_after_reboot();
+            Ok(())
+        })?;
         context.adopt_runs()?;
         return Ok(ExitCode::from(failed.first().map_or(0, |it| it.kind().exit_code())));
     };

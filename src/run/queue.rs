@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    platform::{Host, fifo, fs, lock::Lock, watch::Watch},
+    platform::{Host, fifo, fs, lock::Lock, procfs, watch::Watch},
     workspace::Workspace,
 };
 
@@ -23,12 +23,19 @@ use super::{
     supervise::Command,
 };
 
+/// Why nobody begins then, and what lets them.
+const AFTER_REBOOT: &str = "the machine was restarted: `dpgui resume --all` goes on with what that cut off, then with the \
+                                queue; `dpgui queue resume` with the queue alone";
+
 /// `.dpgui/queue.json`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Queue {
-    /// Nobody begins.
-    pub held: bool,
+    /// Somebody wants that nobody begins.
+    held: bool,
+    /// In which life of the machine they began to wait, or were told to go on waiting.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    boot_id: Option<String>,
     pub entries: Vec<Entry>,
 }
 
@@ -58,6 +65,9 @@ impl Queue {
             None => Self::default(),
         };
         queue.entries.retain(|entry| still_waits(&RunDir::new(workspace, entry.run.clone())));
+        if queue.entries.is_empty() {
+            queue.go_on_after_reboot();
+        }
         Ok(queue)
     }
 
@@ -71,10 +81,44 @@ impl Queue {
         let mut queue = Self::load(workspace)?;
         let before = queue.clone();
         let done = change(&mut queue)?;
+        if !queue.entries.is_empty() {
+            queue.boot_id.get_or_insert_with(procfs::boot_id);
+        }
         if queue != before {
             fs::write_atomic(&file(workspace), serde_json::to_string_pretty(&queue).unwrap_or_default())?;
         }
         Ok(done)
+    }
+
+    /// Nobody begins.
+    pub fn is_held(&self) -> bool {
+        self.held || self.is_from_before_reboot()
+    }
+
+    /// The machine was restarted: what it cut off had begun before those who wait, and whoever restarted it may have
+    /// wanted it for something else.
+    fn is_from_before_reboot(&self) -> bool {
+        self.boot_id.as_ref().is_some_and(|it| *it != procfs::boot_id())
+    }
+
+    /// In a sentence.
+    pub fn why_held(&self) -> Option<String> {
+        if self.held {
+            return Some("the queue is held: no run begins until `dpgui queue resume`".to_owned());
+        }
+        self.is_from_before_reboot().then(|| format!("the queue waits, for {AFTER_REBOOT}"))
+    }
+
+    pub fn hold(&mut self, held: bool) {
+        self.held = held;
+        if !held {
+            self.go_on_after_reboot();
+        }
+    }
+
+    /// Those who wait may begin again, unless somebody holds them.
+    pub fn go_on_after_reboot(&mut self) {
+        self.boot_id = None;
     }
 
     pub fn position(&self, run: &RunId) -> Option<usize> {
@@ -83,8 +127,8 @@ impl Queue {
 
     /// Whether it is this run's turn, should what it wants be free: nobody before it wants any of it.
     pub fn may_begin(&self, run: &RunId) -> bool {
-        let Some(at) = self.position(run) else { return !self.held };
-        !(self.held || self.entries[at].held || self.before(at).is_some())
+        let Some(at) = self.position(run) else { return !self.is_held() };
+        !(self.is_held() || self.entries[at].held || self.before(at).is_some())
     }
 
     /// The first of those before it that want what it wants.
@@ -98,7 +142,7 @@ impl Queue {
     /// What is free meanwhile stays free: whoever waits for several GPUs would never have them all otherwise.
     pub fn kept_from(&self, claim: &Claim) -> Option<Busy> {
         let waits = |it: &&Entry| !it.held && it.claim.meets(claim);
-        let first = self.entries.iter().filter(|_| !self.held).find(waits)?;
+        let first = self.entries.iter().filter(|_| !self.is_held()).find(waits)?;
         Some(Busy::kept(claim, &first.run, &first.claim))
     }
 
@@ -115,6 +159,9 @@ impl Queue {
         let entry = &self.entries[at];
         if self.held || entry.held {
             return "the end of its hold".to_owned();
+        }
+        if self.is_from_before_reboot() {
+            return format!("somebody's word, for {AFTER_REBOOT}");
         }
         match self.before(at) {
             Some(before) => {

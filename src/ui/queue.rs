@@ -44,7 +44,7 @@ impl QueueState {
         match Queue::load(workspace) {
             Ok(queue) => {
                 let entries = (0..queue.entries.len()).map(|at| Waiting::of(&queue, at)).collect();
-                Self { held: queue.held, entries, problem: None }
+                Self { held: queue.is_held(), entries, problem: None }
             }
             Err(cause) => Self { problem: Some(cause.to_string()), ..Self::default() },
         }
@@ -76,7 +76,7 @@ pub struct Hold {
 
 pub fn hold(app: &App, _: &Nothing, body: &Hold) -> Answer<()> {
     Queue::change(&app.workspace, |queue| {
-        queue.held = body.held;
+        queue.hold(body.held);
         Ok(())
     })?;
     told(app);

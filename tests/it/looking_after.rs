@@ -426,16 +426,62 @@ fn after_a_reboot_what_was_cut_off_comes_before_what_had_waited_for_it() {
     let next = lab.other_runs(&[&cut, &waits]).pop().expect("it goes on");
     next.wait_for_log("Resuming training from checkpoint");
     assert_eq!(state(&waits), "\"queued\"");
-    // Whoever types another command first sets the queue going: what was cut off is next then.
+    // No other command sets the queue going.
+    waits.kill_supervisor();
+    queued_before_reboot(&lab);
     reboot(&next);
     lab.sandbox.dpgui(&["runs"]).ok();
-    waits.wait_for_log("steps: 2 ");
-    let said = lab.sandbox.dpgui(&["resume", "--all"]).ok();
-    assert!(said.stderr.contains("Queued"), "{said}");
-    lab.sandbox.dpgui(&["stop", "--now", "waits"]).ok();
+    let listed = lab.sandbox.dpgui(&["queue"]).ok();
+    assert!(listed.stderr.contains("the queue waits, for the machine was restarted"), "{listed}");
+    assert_eq!(lab.sandbox.dpgui(&["queue", "--json"]).ok().events()[0]["held"], true);
+    std::thread::sleep(std::time::Duration::from_millis(1500));
+    assert_eq!(state(&waits), "\"queued\"");
+    lab.sandbox.dpgui(&["resume", "--all"]).ok();
     let last = lab.other_runs(&[&cut, &waits, &next]).pop().expect("it goes on");
     last.wait_for_log("Resuming training from checkpoint");
+    assert_eq!(state(&waits), "\"queued\"");
     lab.sandbox.dpgui(&["stop", "--now", &last.id()]).ok();
+    waits.wait_for_log("steps: 2 ");
+    // Nor does it need what was cut off to be resumed.
+    let third = lab.run(lab.train(&["--queue", "--name", "third"]).ok().stdout.trim());
+    queued_before_reboot(&lab);
+    lab.sandbox.dpgui(&["stop", "--now", "waits"]).ok();
+    assert_eq!(state(&third), "\"queued\"");
+    lab.sandbox.dpgui(&["queue", "resume"]).ok();
+    third.wait_for_log("steps: 2 ");
+    lab.sandbox.dpgui(&["stop", "--now", "third"]).ok();
+}
+
+/// What is in the queue came there before the machine was restarted.
+fn queued_before_reboot(lab: &Lab) {
+    let file = lab.sandbox.root().join(".dpgui/queue.json");
+    let mut queue: Value = serde_json::from_str(&fs::read_to_string(&file).expect("a queue")).expect("JSON");
+    assert!(queue["boot_id"].is_string(), "{queue}");
+    queue["boot_id"] = json!("another");
+    fs::write(file, queue.to_string()).expect("written");
+}
+
+#[test]
+fn a_supervisor_that_somebody_halted_is_let_go_on_to_hear_a_stop() {
+    let lab = Lab::new(&[("STEPS", "0")]);
+    let run = lab.detached(&[]);
+    run.wait_for_log("steps: 2 ");
+    kill(run.supervisor(), "STOP");
+    lab.sandbox.dpgui(&["stop", "--now"]).ok();
+    assert_eq!(run.outcome(), json!({ "outcome": "stopped", "saved": false }));
+    run.assert_nobody_left();
+}
+
+#[test]
+fn one_that_takes_long_to_be_told_does_not_delay_the_word_to_others() {
+    let lab = Lab::new(&[("STEPS", "2")]);
+    let heard = lab.sandbox.root().join("heard");
+    let (slow, quick) = (
+        format!("until [ -e {0} ]; do sleep 0.05; done; touch {0}.too", heard.display()),
+        format!("touch {}", heard.display()),
+    );
+    lab.train(&["--notify", &slow, "--notify", &quick]).ok();
+    until("both heard", || heard.with_extension("too").exists().then_some(()));
 }
 
 #[test]
