@@ -56,6 +56,16 @@ pub enum Evidence {
 }
 
 impl Diagnosis {
+    /// Without what can only be done with a run, which nobody knows here.
+    #[must_use]
+    pub fn of_no_run(mut self) -> Self {
+        self.advice.retain(|it| !it.split([' ', '`']).any(|word| word == "RUN"));
+        if self.advice.is_empty() {
+            self.advice.push("read the lines before the end of the log".into());
+        }
+        self
+    }
+
     /// With the run and its configuration in the place of the words for them, so that what is advised can be typed.
     #[must_use]
     pub fn of_run(mut self, run: &str, config: &str) -> Self {

@@ -1,6 +1,6 @@
 //! Supervisors: how one is started, and how a run whose own was killed gets a new one.
 
-use std::io::Read;
+use std::{io::Read, thread};
 
 use crate::{
     platform::{
@@ -105,6 +105,8 @@ pub fn spawn_supervisor(host: &Host, dir: &RunDir, env: &Env, begin: Begin) -> R
     let _ = reader.read_to_end(&mut vec![]);
     // Ours or, if another command was faster, its.
     if dir.is_supervised() {
+        // Whoever lives longer than the run would have its remains as a child.
+        let _ = thread::Builder::new().spawn(move || child.wait());
         return Ok(());
     }
     // Over already, or never begun.

@@ -281,7 +281,7 @@ fn of_snapshot(snapshot: Option<&Snapshot>) -> Numbers {
 impl Verdict {
     /// Of a log about which nothing is known but what it says.
     pub fn of_text(seen: &Diagnoser<'_>) -> Self {
-        let diagnosis = seen.judge(&Numbers::default());
+        let diagnosis = seen.judge(&Numbers::default()).map(Diagnosis::of_no_run);
         let says = match diagnosis {
             Some(_) => None,
             None if seen.is_done() => Some("Nothing wrong was seen: the trainer says that it was done"),

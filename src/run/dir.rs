@@ -60,7 +60,7 @@ impl RunDir {
     pub fn all(workspace: &Workspace) -> Result<Vec<Self>, FsError> {
         let names = fs::names(&workspace.runs())?;
         let runs = names.iter().filter_map(|name| Self::at(&workspace.runs().join(name)));
-        let mut runs: Vec<_> = runs.filter(|run| fs::exists(&run.spec_file())).collect();
+        let mut runs: Vec<_> = runs.filter(|run| !fs::is_missing(&run.spec_file())).collect();
         runs.sort_by(|one, other| other.id.cmp(&one.id));
         Ok(runs)
     }

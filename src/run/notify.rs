@@ -2,7 +2,7 @@
 //!
 //! It happens in a process of its own, [`spawn`]ed by the supervisor: a slow server keeps nobody waiting.
 
-use std::time::Duration;
+use std::{thread, time::Duration};
 
 use reqwest::header;
 use serde::{Deserialize, Serialize};
@@ -89,8 +89,13 @@ pub(super) fn spawn(host: &Host, dir: &RunDir, notice: &Notice) -> Result<Option
 
 /// Tells everybody, whatever happens to the others. Why somebody could not be told is returned.
 pub fn tell_all(host: &Host, dir: &RunDir, notice: &Notice) -> Result<Vec<String>, RunError> {
-    let failed = targets(dir)?.into_iter().filter_map(|target| tell(host, dir, &target, notice).err());
-    Ok(failed.collect())
+    let targets = targets(dir)?;
+    // All at once: one that takes long, or cannot be reached, must not delay the word to the others.
+    Ok(thread::scope(|scope| {
+        let begin = |target| scope.spawn(move || tell(host, dir, target, notice).err());
+        let told: Vec<_> = targets.iter().map(|target| begin(target.as_str())).collect();
+        told.into_iter().filter_map(|it| it.join().ok()?).collect()
+    }))
 }
 
 /// Somebody could not be told.

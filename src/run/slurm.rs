@@ -176,8 +176,19 @@ fn head(job: &Job<'_>) -> String {
     options.push(format!("--signal=B:USR1@{WARNING}"));
     options.push(format!("--output={}/slurm-%j.log", job.workspace.display()));
     options.extend_from_slice(job.more);
-    let lines: String = options.iter().flat_map(|option| ["#SBATCH ", option, "\n"]).collect();
+    let lines: String =
+        options.iter().flat_map(|option| ["#SBATCH ".to_owned(), quoted(option), "\n".to_owned()]).collect();
     format!("#!/bin/bash\n{lines}")
+}
+
+/// As `sbatch` reads an option in a script: it ends at a space that is not in quotes.
+fn quoted(option: &str) -> String {
+    match option.split_once('=') {
+        Some((name, value)) if value.contains(|c: char| c.is_whitespace() || "\"'\\#".contains(c)) => {
+            format!("{name}=\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\""))
+        }
+        _ => option.to_owned(),
+    }
 }
 
 #[cfg(test)]

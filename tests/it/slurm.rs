@@ -41,8 +41,16 @@ fn a_job_whose_time_is_over_saves_is_requeued_and_goes_on() {
     let mut lab = Lab::new(&[("STEPS", "0")]);
     let told = lab.sandbox.path("told");
     lab.sandbox.program("scontrol", SCONTROL).env("SCONTROL_SAID", &told);
-    let text = script(&lab, &["--gpus", "2", "--time", "1:00:00", "--sbatch=--mem=8G"]);
-    for line in ["--gpus-per-node=2", "--time=1:00:00", "--mem=8G", "--requeue", "--signal=B:USR1@600"] {
+    let text =
+        script(&lab, &["--gpus", "2", "--time", "1:00:00", "--sbatch=--mem=8G", "--sbatch=--comment=a b"]);
+    for line in [
+        "--gpus-per-node=2",
+        "--time=1:00:00",
+        "--mem=8G",
+        "--comment=\"a b\"",
+        "--requeue",
+        "--signal=B:USR1@600",
+    ] {
         assert!(text.contains(&format!("#SBATCH {line}\n")), "{line}: {text}");
     }
     let mut job = start(&lab);

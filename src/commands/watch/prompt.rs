@@ -48,7 +48,9 @@ impl Prompt {
         let asked = std::mem::take(self);
         match (asked, key) {
             (_, Key::CtrlC) | (Self::Keys | Self::Said(..), Key::Char('d' | 'q')) => Answer::Leave,
-            (Self::Confirm(wish), Key::Char('y' | 'Y') | Key::Enter) => Answer::Do(wish),
+            (Self::Confirm(wish), Key::Char('y' | 'Y')) => Answer::Do(wish),
+            // What was done since the last checkpoint is not given away by a key that is pressed by habit.
+            (Self::Confirm(wish), Key::Enter) if wish != Wish::StopNow => Answer::Do(wish),
             // Nothing is lost by it.
             (Self::Keys | Self::Said(..), Key::Char('c')) => Answer::Do(Wish::Save),
             (Self::Keys | Self::Said(..), Key::Char('s')) => self.ask(Wish::Stop),
@@ -85,9 +87,9 @@ impl Prompt {
 impl Wish {
     pub(super) const fn question(self) -> &'static str {
         match self {
-            Self::Save => "Write a checkpoint? y/n",
-            Self::Stop => "Let it save a checkpoint, then stop? y/n",
-            Self::StopNow => "Stop it at once, without saving? y/n",
+            Self::Save => "Write a checkpoint? Y/n",
+            Self::Stop => "Let it save a checkpoint, then stop? Y/n",
+            Self::StopNow => "Stop it at once, without saving? y/N",
         }
     }
 }
@@ -105,7 +107,9 @@ mod tests {
         };
         let (s, x, y) = (Key::Char('s'), Key::Char('x'), Key::Char('y'));
         check(&[s, y], &[Answer::Nothing, Answer::Do(Wish::Stop)]);
-        check(&[x, Key::Enter], &[Answer::Nothing, Answer::Do(Wish::StopNow)]);
+        check(&[x, y], &[Answer::Nothing, Answer::Do(Wish::StopNow)]);
+        check(&[x, Key::Enter, y], &[Answer::Nothing; 3]);
+        check(&[s, Key::Enter], &[Answer::Nothing, Answer::Do(Wish::Stop)]);
         check(&[s, Key::Char('n'), y], &[Answer::Nothing; 3]);
         check(&[s, x, y], &[Answer::Nothing; 3]); // the second key was a no
         check(&[s, Key::Char('q')], &[Answer::Nothing; 2]);
