@@ -95,7 +95,7 @@ impl Locks {
     }
 
     /// The commit that a submodule will have at the wanted commit of the trainer.
-    fn submodule(&self, sources: &Sources, name: &str) -> Option<CommitId> {
+    pub(super) fn submodule(&self, sources: &Sources, name: &str) -> Option<CommitId> {
         let trainer = sources.repositories.get(sources::TRAINER)?.commit;
         let knows = |it: &&LockFile| it.repositories.get(sources::TRAINER) == Some(&trainer);
         self.in_order().find(knows)?.repositories.get(name).copied()

@@ -1,5 +1,7 @@
 //! The trainer's repository and its submodules, each a clean checkout of exactly one commit in `vendor/`.
 
+mod wanted;
+
 use std::{ffi::OsStr, path::PathBuf};
 
 use crate::{
@@ -12,11 +14,12 @@ use crate::{
         process::as_typed,
     },
     vendor::{
-        git::{self, CommitId, Git, GitError, GitProgress, Outcome, Pin, SubmodulePin},
+        git::{self, CommitId, Git, GitError, GitProgress, Outcome, Pin},
         sources::{self, Repository},
     },
 };
 
+use self::wanted::{InTrainer, Wanted};
 use super::{
     InstallError,
     offline::Missing,
@@ -49,20 +52,16 @@ impl<'a> Checkout<'a> {
         self.site.workspace.live().vendor().join(self.name)
     }
 
-    /// What this must be. The trainer's own tree decides for its submodules, unless the user overrides it; before
-    /// the trainer is there, the declaration stands in.
+    /// What this is made to be, once the trainer is there.
     fn pin(&self) -> Result<Pin, InstallError> {
-        let mut pin = Pin { url: self.repository.url.clone(), commit: self.repository.commit, nearby: None };
-        if let InTrainer::At(found) = self.in_trainer()? {
-            if !self.repository.commit_is_override {
-                pin.commit = found.commit;
-            }
-            if !self.repository.url_is_override {
-                pin.url = found.url;
-            }
-        }
-        pin.nearby = self.nearby(pin.commit)?;
-        Ok(pin)
+        let wanted = self.wanted()?;
+        let commit = wanted.commit.ok_or_else(|| InstallError::Verify {
+            problem: format!("{} names the commit of `{}`, and is not there", sources::TRAINER, self.name),
+            hint: "run `dpgui setup` without `--only` and `--skip`".to_owned(),
+        })?;
+        // Its own name is proof of what comes, wherever it comes from.
+        let url = wanted.url.unwrap_or_else(|| self.repository.url.clone());
+        Ok(Pin { url, commit, nearby: self.nearby(commit)? })
     }
 
     /// A repository of this machine that has the commit: the checkout that an update leaves at its commit, or what
@@ -73,16 +72,6 @@ impl<'a> Checkout<'a> {
             return Ok(Some(live));
         }
         Ok(Some(self.site.cache.repository(commit)).filter(|it| fs::is_dir(it)))
-    }
-
-    fn in_trainer(&self) -> Result<InTrainer, InstallError> {
-        let Some(path) = &self.repository.submodule else { return Ok(InTrainer::Unknown) };
-        let trainer = self.site.workspace.vendor().join(sources::TRAINER);
-        if git::head(&trainer)?.is_none() {
-            return Ok(InTrainer::Unknown);
-        }
-        let found = git::submodule_pins(&trainer)?.into_iter().find(|it| it.path == *path);
-        Ok(found.map_or(InTrainer::Missing, InTrainer::At))
     }
 
     fn warn_if_missing_in_trainer(&self, commit: CommitId) -> Result<(), InstallError> {
@@ -96,16 +85,43 @@ impl<'a> Checkout<'a> {
     }
 }
 
-/// What the trainer's tree says of a submodule.
-enum InTrainer {
-    /// This is no submodule, or the trainer is not there yet.
-    Unknown,
-    At(SubmodulePin),
-    /// The trainer is there and does not have it.
-    Missing,
-}
-
 impl Checkout<'_> {
+    /// `diffusion-pipe at 3adc40e8f7`
+    fn trainer(&self) -> String {
+        let commit = self.trainer_commit().map(|it| format!(" at {}", it.short())).unwrap_or_default();
+        format!("{}{commit}", sources::TRAINER)
+    }
+
+    /// What somebody has to bring where there is no network.
+    fn describe(&self, wanted: Wanted) -> Missing {
+        let put = wanted.commit.map(|it| self.site.cache.repository(it));
+        let url = wanted.url.map(|it| net::without_secrets(&it));
+        let name = match (&url, wanted.commit) {
+            (Some(url), Some(_)) => format!("repository {url}"),
+            (None, Some(_)) => {
+                format!("repository {}, from where `.gitmodules` of {} says", self.name, self.trainer())
+            }
+            (url, None) => {
+                let which = url.as_deref().unwrap_or(self.name);
+                format!("repository {which}, as {} pins it: told once that is there", self.trainer())
+            }
+        };
+        // A branch or a tag leads to every commit that anybody pins.
+        let clone = |(url, put): (&String, &PathBuf)| {
+            let words = ["git", "clone", "--bare", &**url].map(OsStr::new);
+            as_typed(words.into_iter().chain([put.file_name().unwrap_or_default()]))
+        };
+        Missing {
+            step: self.id(),
+            name,
+            size: self.repository.about.filter(|_| wanted.commit.is_some()).map(|it| it.bytes),
+            digest: wanted.commit.map(|it| it.to_string()),
+            how: url.as_ref().zip(put.as_ref()).map(clone),
+            put,
+            is_another_there: false,
+        }
+    }
+
     /// Tries again after what may pass: a clone of hundreds of megabytes is not to end a setup by one bad answer.
     fn checkout(&self, pin: &Pin, progress: &Progress) -> Result<Outcome, InstallError> {
         let ask = |git: &Git| git.checkout(pin, &self.dir(), &mut |far| show(far, progress));
@@ -190,48 +206,52 @@ impl Step for Checkout<'_> {
     }
 
     fn inspect(&self) -> Result<Status, InstallError> {
-        let pin = self.pin()?;
-        let what = format!("commit {}", pin.commit.short());
+        let (wanted, head) = (self.wanted()?, git::head(&self.dir())?);
         let because = |state: &str| format!("{state}; {}", self.repository.why);
+        let Some(commit) = wanted.commit else {
+            let what = format!("the commit that {} names, known once that is there", self.trainer());
+            let why = match head {
+                Some(head) => format!("{} is checked out", head.short()),
+                None if git::head(&self.live())?.is_some() => "copied if it is what is installed".to_owned(),
+                None => because("not cloned"),
+            };
+            return Ok(Status::Missing { what, why });
+        };
+        let what = format!("commit {}", commit.short());
         // The head alone: a look at every file is for the doctor, and an edit of the user's is theirs to keep.
-        Ok(match git::head(&self.dir())? {
-            Some(head) if head == pin.commit => Status::Satisfied { what },
+        Ok(match head {
+            Some(head) if head == commit => Status::Satisfied { what },
             Some(head) => Status::Missing { what, why: because(&format!("{} is checked out", head.short())) },
-            None if pin.nearby.as_ref() == Some(&self.live()) => {
+            None if self.nearby(commit)?.as_ref() == Some(&self.live()) => {
                 Status::Missing { what, why: "the same as is installed, copied from there".to_owned() }
             }
             None => Status::Missing { what, why: because("not cloned") },
         })
     }
 
+    fn may_stay(&self) -> bool {
+        let is_there = || git::head(&self.dir()).ok().flatten().is_some();
+        self.wanted().is_ok_and(|it| it.commit.is_none()) && is_there()
+    }
+
     fn missing(&self) -> Result<Vec<Missing>, InstallError> {
-        let pin = self.pin()?;
-        if pin.nearby.is_some()
-            || Git::new(self.site.http.clone(), &self.site.host.env)?.is_local(&pin.url)?
-        {
+        let wanted = self.wanted()?;
+        let nearby = wanted.commit.map(|it| self.nearby(it)).transpose()?.flatten();
+        let git = Git::new(self.site.http.clone(), &self.site.host.env)?;
+        let is_local = |url: &String| Ok::<_, GitError>(git.local(url)?.is_some());
+        if nearby.is_some() || wanted.url.as_ref().map_or(Ok(false), is_local)? {
             return Ok(vec![]);
         }
-        let (url, put) = (net::without_secrets(&pin.url), self.site.cache.repository(pin.commit));
-        // A branch or a tag leads to every commit that anybody pins.
-        let clone = ["git", "clone", "--bare", &*url].map(OsStr::new);
-        let how = as_typed(clone.into_iter().chain([put.file_name().unwrap_or_default()]));
-        Ok(vec![Missing {
-            step: self.id(),
-            name: format!("repository {url}"),
-            size: self.repository.about.map(|it| it.bytes),
-            digest: Some(pin.commit.to_string()),
-            put: Some(put),
-            is_another_there: false,
-            how: Some(how),
-        }])
+        Ok(vec![self.describe(wanted)])
     }
 
     fn cost(&self) -> Cost {
         let Some(about) = self.repository.about else { return Cost::default() };
+        let Ok(Wanted { commit: Some(commit), url }) = self.wanted() else { return Cost::default() };
         let is_local = || {
-            let pin = self.pin().ok()?;
             let git = Git::new(self.site.http.clone(), &self.site.host.env).ok()?;
-            Some(pin.nearby.is_some() || git.is_local(&pin.url).ok()?)
+            let is_on_this_machine = url.and_then(|it| git.local(&it).ok().flatten()).is_some();
+            Some(is_on_this_machine || self.nearby(commit).ok()?.is_some())
         };
         let bytes = if is_local().unwrap_or(false) { 0 } else { about.bytes };
         Cost { bytes: Some(bytes), disk: Some(about.disk) }

@@ -2,6 +2,7 @@
 
 pub mod beneath;
 mod look;
+mod memory;
 mod write;
 
 use std::{
@@ -24,6 +25,7 @@ use super::checkpoint::{Checkpoint, reach};
 
 pub use super::leftovers::{beside, is_another, leftovers, remove_leftovers};
 pub use look::{Entry, entries, open_regular, read_start};
+pub use memory::{InMemory, in_memory};
 pub use write::{
     Staged, append, create_private_dir, overwrite, stage, write_atomic, write_held, write_new,
     write_new_synced, write_private, write_snapshot, write_snapshot_of, write_stream,

@@ -35,7 +35,7 @@ use transport::Token;
 pub use error::{Files, GitError};
 pub use restore::{patch, restore};
 pub use state::{State, head, inspect};
-pub use submodules::{SubmodulePin, submodule_pins};
+pub use submodules::{SubmodulePin, submodule_pins, submodule_pins_of};
 
 pub use crate::workspace::commit::CommitId;
 
@@ -87,9 +87,12 @@ impl Git {
         Ok(Self { http, token: Token::of(env), instead_of: InsteadOf::read(env)? })
     }
 
-    /// The repository at `url` is on this machine.
-    pub fn is_local(&self, url: &str) -> Result<bool, GitError> {
-        Ok(matches!(Address::parse(&self.instead_of.apply(url))?, Address::Local(_)))
+    /// Where the repository at `url` is, if that is on this machine.
+    pub fn local(&self, url: &str) -> Result<Option<PathBuf>, GitError> {
+        Ok(match Address::parse(&self.instead_of.apply(url))? {
+            Address::Local(path) => Some(path),
+            Address::Http(_) => None,
+        })
     }
 
     /// Makes `target` a checkout of `pin`, whole or not at all. It is staged beside `target`; a process that is

@@ -1,6 +1,11 @@
 //! Without a network: everything that is missing is said at once, and what is here is enough.
 
-use std::{collections::BTreeSet, fs, path::Path, process::Stdio};
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+    process::Stdio,
+};
 
 use dpgui::{
     install::cache::Cache,
@@ -10,7 +15,7 @@ use serde_json::Value;
 
 use crate::{
     setup::without_programs,
-    support::{lab::until, sandbox::Sandbox, small_world::SmallWorld},
+    support::{git_repository::say, lab::until, sandbox::Sandbox, small_world::SmallWorld},
 };
 
 fn missing(sandbox: &Sandbox) -> Vec<Value> {
@@ -86,6 +91,38 @@ fn without_a_lock_for_it_nothing_can_be_made_offline_and_that_is_said() {
         "{plan}"
     );
     assert!(!sandbox.path("w/.dpgui").exists(), "nothing was touched");
+}
+
+#[test]
+fn what_only_the_trainers_commit_can_tell_is_not_guessed_before_it_is_there() {
+    let world = SmallWorld::start();
+    let sandbox = world.sandbox();
+    let plan = sandbox.dpgui(&["setup", "--plan"]).ok().stderr;
+    let trainer = &world.upstream.commit[..10];
+    let named = format!("Would do ComfyUI: the commit that diffusion-pipe at {trainer} names, known once");
+    assert!(plan.contains(&named), "{plan}");
+    let of = |step: &str| missing(&sandbox).into_iter().find(|it| it["step"] == step).expect("missing");
+    let comfy = of("ComfyUI");
+    assert_eq!((&comfy["digest"], &comfy["put"], &comfy["how"]), (&Value::Null, &Value::Null, &Value::Null));
+    let name = format!("repository ComfyUI, as diffusion-pipe at {trainer} pins it: told once that is there");
+    assert_eq!(comfy["name"], *name);
+
+    // Brought, the trainer's commit tells the rest.
+    let online = world.sandbox();
+    online.dpgui(&["setup", "--only", "diffusion-pipe,ComfyUI,HunyuanVideo"]).ok();
+    let pinned = say(&online.path("w/vendor/ComfyUI"), &["rev-parse", "HEAD"]);
+    let put = PathBuf::from(of("diffusion-pipe")["put"].as_str().expect("a place"));
+    fs::create_dir_all(put.parent().expect("a parent")).expect("created");
+    let git = online.path("w/vendor/diffusion-pipe/.git");
+    assert!(std::process::Command::new("cp").arg("-r").args([&git, &put]).status().expect("run").success());
+    let comfy = of("ComfyUI");
+    assert_eq!(comfy["digest"], *pinned);
+    assert_eq!(comfy["name"], *format!("repository {}", world.upstream.server.url("ComfyUI")));
+    let plan = sandbox.dpgui(&["setup", "--plan"]).ok().stderr;
+    assert!(plan.contains(&format!("Would do ComfyUI: commit {} (not cloned", &pinned[..10])), "{plan}");
+
+    let alone = world.sandbox().dpgui(&["setup", "--only", "ComfyUI"]);
+    assert!(alone.code == Some(1) && alone.stderr.contains("without `--only` and `--skip`"), "{alone}");
 }
 
 #[test]

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use git2::{Commit, Config, ObjectType, Oid, Repository};
 
+use crate::platform::fs;
+
 use super::{CommitId, GitError, address, libgit2};
 
 const DECLARATIONS: &str = ".gitmodules";
@@ -38,12 +40,38 @@ pub fn submodule_pins(checkout: &Path) -> Result<Vec<SubmodulePin>, GitError> {
     let origin = repository.find_remote("origin").map_err(&reading)?;
     let parent = origin.url().map_err(&reading)?;
     let declarations = Config::open(&file).map_err(&reading)?;
+    pins(&declarations, &commit, parent).map_err(&reading)
+}
+
+/// The same of `commit` in the repository at `path`, which is one of `url`, whatever is checked out there. `None` where it is
+/// not.
+///
+/// # Errors
+/// When it is there and cannot be read.
+pub fn submodule_pins_of(
+    path: &Path,
+    commit: CommitId,
+    url: &str,
+) -> Result<Option<Vec<SubmodulePin>>, GitError> {
+    libgit2::prepare()?;
+    let reading = GitError::reading(path);
+    let Ok(repository) = Repository::open(path) else { return Ok(None) };
+    let Ok(commit) = repository.find_commit(commit.oid()) else { return Ok(None) };
+    let Some(declared) = id_in(&commit, Path::new(DECLARATIONS)) else { return Ok(Some(vec![])) };
+    let blob = repository.find_blob(declared).map_err(&reading)?;
+    // libgit2 reads settings from files only.
+    let file = fs::in_memory(DECLARATIONS, blob.content())?;
+    let declarations = Config::open(&file.path).map_err(&reading)?;
+    pins(&declarations, &commit, url).map(Some).map_err(&reading)
+}
+
+fn pins(declarations: &Config, commit: &Commit<'_>, parent: &str) -> Result<Vec<SubmodulePin>, git2::Error> {
     let mut pins = vec![];
-    for name in names(&declarations).map_err(&reading)? {
+    for name in names(declarations)? {
         let text = |key| declarations.get_string(&format!("submodule.{name}.{key}"));
-        let (path, url) = (PathBuf::from(text("path").map_err(&reading)?), text("url").map_err(&reading)?);
+        let (path, url) = (PathBuf::from(text("path")?), text("url")?);
         // A declaration may outlive the submodule.
-        if let Some(commit) = id_in(&commit, &path) {
+        if let Some(commit) = id_in(commit, &path) {
             let url = address::resolve(parent, &url);
             pins.push(SubmodulePin { name, path, url, commit: commit.into() });
         }
