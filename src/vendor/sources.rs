@@ -181,10 +181,12 @@ impl Sources {
 
     /// What the workspace's lock says goes before what dpgui ships. A commit that the user names goes before both. Archives
     /// come with dpgui, so a lock speaks of other ones only where it is `frozen`; there it is taken as it is, and its
-    /// versions and digests go before the user's too, whose places stay.
+    /// commits, versions and digests go before the user's too, whose places stay.
     pub fn follow(&mut self, lock: &LockFile, frozen: bool) {
         for (name, repository) in &mut self.repositories {
-            if let Some(commit) = lock.repositories.get(name).filter(|_| !repository.commit_is_override) {
+            if let Some(commit) =
+                lock.repositories.get(name).filter(|_| frozen || !repository.commit_is_override)
+            {
                 repository.commit = *commit;
             }
         }
@@ -215,7 +217,13 @@ impl Sources {
             let declared = submodules().any(|(key, it)| key == name || it.models.contains(name));
             if !declared && !known_models.contains(&name.as_str()) {
                 let extra = submodules().flat_map(|(key, it)| it.models.iter().chain([key]));
-                let known = known_models.iter().map(|it| (*it).to_owned()).chain(extra.cloned()).collect();
+                // Most submodules are called as their model types are, or nearly so.
+                let mut known: Vec<String> = known_models.iter().map(|it| (*it).to_owned()).collect();
+                for name in extra {
+                    if !known.contains(name) {
+                        known.push(name.clone());
+                    }
+                }
                 return Err(VendorError::UnknownModel { name: name.clone(), known });
             }
         }

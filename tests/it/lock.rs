@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use crate::{
     setup_whole::python,
-    support::{sandbox::Sandbox, small_world::SmallWorld},
+    support::{git_repository::say, sandbox::Sandbox, small_world::SmallWorld},
 };
 
 fn lock_of(sandbox: &Sandbox) -> String {
@@ -129,6 +129,8 @@ fn a_frozen_lock_is_taken_as_it_is() {
     second.write("w/dpgui.toml", world.settings().replace(&world.upstream.commit, &newer));
     second.write("w/dpgui.lock", &lock);
     second.dpgui(&["setup", "--frozen"]).ok();
+    let head = say(&second.path("w/vendor/diffusion-pipe"), &["rev-parse", "HEAD"]);
+    assert_eq!(head, world.upstream.commit, "the lock's commit goes before the declared one");
     assert_eq!(lock_of(&second), lock);
     assert_eq!(manifest_of(&second), manifest_of(&first), "numpy is the locked one");
 }
