@@ -7,6 +7,7 @@
 
 mod pace;
 mod part;
+mod surroundings;
 
 use std::{
     error::Error as StdError,
@@ -111,11 +112,11 @@ impl Report for NetError {
     }
 
     fn hint(&self) -> Option<String> {
+        let env = &surroundings::of_this_process;
         Some(match self {
-            Self::Offline { .. } => "run it without `--offline` where there is a network".to_owned(),
+            Self::Offline { .. } => surroundings::about_offline(env),
             Self::Certificate { .. } | Self::Client { .. } => {
-                "if your network has its own certificate authority, point `SSL_CERT_FILE` at its PEM file"
-                    .to_owned()
+                surroundings::about_certificates(env, &surroundings::problem_with)
             }
             Self::Redirects { .. } | Self::Encoded { .. } | Self::WrongPart { .. } => {
                 "a proxy may be in the way; name a mirror under `[sources]` in `dpgui.toml`".to_owned()
@@ -123,9 +124,8 @@ impl Report for NetError {
             Self::Status { retry_after: Some(pause), .. } if *pause >= Duration::from_mins(1) => {
                 "run the same command then: what has come stays".to_owned()
             }
-            Self::Unreachable { .. } | Self::Broken { .. } | Self::Status { .. } => {
-                "check the network and the proxy settings, or name a mirror under `[sources]` in `dpgui.toml`"
-                    .to_owned()
+            Self::Unreachable { url, .. } | Self::Broken { url, .. } | Self::Status { url, .. } => {
+                surroundings::where_to_look(url, env)
             }
         })
     }
