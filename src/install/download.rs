@@ -48,10 +48,13 @@ pub struct Fetched {
     pub held: Held,
 }
 
+/// Where what was in the cache came from.
+pub const EARLIER: &str = "an earlier download";
+
 impl Fetched {
     /// It was there.
     pub fn earlier(held: Held) -> Self {
-        Self { path: held.path.clone(), from: "an earlier download".to_owned(), held }
+        Self { path: held.path.clone(), from: EARLIER.to_owned(), held }
     }
 }
 
@@ -63,6 +66,10 @@ pub trait Listener: Sync {
     fn at(&self, bytes: u64);
     /// What is going on right now.
     fn doing(&self, what: String);
+    /// What is waited for before it is tried again.
+    fn waits(&self, what: String) {
+        self.doing(what);
+    }
 }
 
 impl Listener for Progress {
@@ -76,6 +83,10 @@ impl Listener for Progress {
 
     fn doing(&self, what: String) {
         Self::doing(self, what);
+    }
+
+    fn waits(&self, what: String) {
+        Self::waits(self, &what);
     }
 }
 
@@ -138,7 +149,7 @@ fn get(
 ) -> Result<String, InstallError> {
     if partial.digest() == wanted.sha256 {
         // Killed between its last byte and its name.
-        return Ok("an earlier download".to_owned());
+        return Ok(EARLIER.to_owned());
     }
     let mut failure = None;
     for (index, place) in wanted.places.iter().enumerate() {

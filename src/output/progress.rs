@@ -23,6 +23,9 @@ pub(super) const LINE_EVERY: Duration = Duration::from_secs(10);
 /// Between two objects of the same thing for scripts.
 pub(super) const JSON_EVERY: Duration = Duration::from_secs(1);
 
+/// Between two lines of what is waited for.
+const WAITS_EVERY: Duration = Duration::from_secs(1);
+
 /// How long a transfer goes on before its end is foretold: the first seconds are those of slow starts and of what was there
 /// already.
 pub(super) const SETTLED: Duration = Duration::from_secs(5);
@@ -41,6 +44,8 @@ pub struct Progress {
     bar: ProgressBar,
     /// When a line was due last; the next one is at once without it.
     last_said: Mutex<Option<Stopwatch>>,
+    /// When a wait was told last.
+    last_waited: Mutex<Option<Stopwatch>>,
     /// The bytes come from somewhere else, and count in the overall sum.
     fetching: AtomicBool,
 }
@@ -77,6 +82,7 @@ impl Progress {
             label: label.to_owned(),
             bar,
             last_said: Mutex::new(Some(Stopwatch::start())),
+            last_waited: Mutex::new(None),
             fetching: AtomicBool::new(false),
         };
         progress.expect_no_bytes();
@@ -145,6 +151,30 @@ impl Progress {
         self.say_if_due();
     }
 
+    /// Something is waited for before it is tried again.
+    pub fn waits(&self, what: &str) {
+        self.bar.set_message(what.replace('\n', " "));
+        self.mention_wait(what);
+    }
+
+    /// The same of one of many things. A bar has more to say; elsewhere it is told at once, and once a second at most, for many
+    /// may wait for the same.
+    pub fn mention_wait(&self, what: &str) {
+        if matches!(self.output.mode, Mode::Terminal { .. }) {
+            return;
+        }
+        let Ok(mut last) = self.last_waited.lock() else { return };
+        if last.is_none_or(|it| it.elapsed() >= WAITS_EVERY) {
+            *last = Some(Stopwatch::start());
+            match self.output.mode {
+                Mode::Json => self.say(&what.replace('\n', " ")),
+                Mode::Plain | Mode::Terminal { .. } => {
+                    self.output.status("...", format_args!("{}: {}", self.label, what.replace('\n', " ")));
+                }
+            }
+        }
+    }
+
     /// What comes next is said at once: where there is no bar, silence looks like a hang.
     pub fn say_at_once(&self) {
         if let Ok(mut last) = self.last_said.lock() {
@@ -164,11 +194,16 @@ impl Progress {
         }
         *last = Some(Stopwatch::start());
         drop(last);
-        let (done, total, doing) = (self.bar.position(), self.bar.length(), self.bar.message());
+        self.say(&self.bar.message());
+    }
+
+    /// One line, where there is no bar.
+    fn say(&self, doing: &str) {
+        let (done, total) = (self.bar.position(), self.bar.length());
         let bytes = total.map(|_| done);
         if self.output.mode == Mode::Json {
             let what = &self.label;
-            return self.output.json(&Said { event: "progress", what, bytes, total, doing: &doing });
+            return self.output.json(&Said { event: "progress", what, bytes, total, doing });
         }
         let far = match total {
             Some(total) => format!("{} of {} ", size::bytes(done), size::bytes(total)),

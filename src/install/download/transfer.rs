@@ -72,7 +72,7 @@ impl Source<'_> {
             }
             let Some(pause) = retries.after(&error) else { return Err(error.into()) };
             let seconds = pause.as_secs_f32();
-            self.listener.doing(format!("{}; trying again in {seconds:.1} s", in_one_line(&error)));
+            self.listener.waits(format!("{}; trying again in {seconds:.1} s", in_one_line(&error)));
             if self.http.halt().pause(pause) {
                 return Err(InstallError::GivenUp);
             }

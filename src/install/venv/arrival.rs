@@ -220,4 +220,8 @@ impl Listener for OneOfMany<'_, '_> {
 
     /// The whole environment's line has other things to say.
     fn doing(&self, _what: String) {}
+
+    fn waits(&self, what: String) {
+        self.all.progress.mention_wait(&what);
+    }
 }
