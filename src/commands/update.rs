@@ -9,6 +9,7 @@ use crate::{
     install::{
         Wish,
         lock::Policy,
+        plan::Total,
         step::Site,
         update::{self, Move, Preparing, UNPIN, Update, UpdateError},
     },
@@ -101,9 +102,11 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
 fn plan(args: &Args, context: &Context) -> Result<ExitCode, Error> {
     let (site, wish) = stage(context)?;
     if let Some(commits) = find(args, context, &site, &wish)? {
-        for step in &Update::new(&site, &wish, commits).plan()? {
+        let planned = Update::new(&site, &wish, commits).plan()?;
+        for step in &planned {
             context.output.event(step);
         }
+        context.output.event(&Total::of(&planned, fs::available_bytes(context.workspace.root()).ok()));
     }
     Ok(ExitCode::SUCCESS)
 }

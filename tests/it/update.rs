@@ -160,6 +160,7 @@ fn an_update_is_prepared_beside_what_trainings_use_and_switched_when_none_does()
     assert!(plan.stderr.contains("Would do diffusion-pipe: commit"), "{plan}");
     // The commit's requirements are not here yet, and most ask for what is installed.
     assert!(plan.stderr.contains("Might do venv"), "{plan}");
+    assert!(plan.stderr.contains("In all ") && plan.stderr.contains(" are free"), "{plan}");
     assert!(plan.stderr.contains("only if the commit asks for other packages"), "{plan}");
     assert!(plan.stderr.contains("known once that is there (copied if it is what is installed)"), "{plan}");
     world.has_no_copies();
