@@ -338,7 +338,7 @@ fn refuse(path: &Path, wanted: CommitId) -> Result<(), GitError> {
     let path = path.to_owned();
     match git::inspect(&path, &wanted)? {
         State::Absent | State::AtCommit | State::OtherCommit { .. } => Ok(()),
-        State::Edited { files, .. } => Err(GitError::Edited { path, files }),
+        State::Edited { head, files } => Err(git::refusal(&path, head, files)),
         State::Moved { head } => Err(GitError::Moved { path, head }),
         State::Foreign => Err(GitError::Foreign { path }),
     }

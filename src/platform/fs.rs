@@ -21,7 +21,10 @@ use nix::fcntl::{AT_FDCWD, RenameFlags};
 
 use crate::error::{Kind, Report};
 
-use super::checkpoint::{Checkpoint, reach};
+use super::{
+    checkpoint::{Checkpoint, reach},
+    mounts,
+};
 
 pub use super::leftovers::{beside, is_another, leftovers, remove_leftovers};
 pub use look::{Entry, entries, open_regular, read_start};
@@ -47,28 +50,50 @@ impl Report for FsError {
 
     fn hint(&self) -> Option<String> {
         let path = self.path.display();
+        // What could not be made, or was given up, is not there to be looked at.
+        let there = nearest(&self.path).display();
         match self.source.kind() {
+            _ if self.is_out_of_files() => Some(format!(
+                "remove files from the file system of `{there}`, which has room for no more of them (`df -i`), then run the \
+                 same command again"
+            )),
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Some(format!(
-                "free some space on the file system of `{path}`, then run the same command again"
+                "free some space on the file system of `{there}`, then run the same command again"
             )),
             io::ErrorKind::PermissionDenied => Some(format!(
-                "make `{path}` yours, or choose another place, or another workspace with `-C DIR`"
+                "make `{there}` yours, or choose another place, or another workspace with `-C DIR`"
             )),
             io::ErrorKind::ReadOnlyFilesystem => Some(format!(
-                "the file system of `{path}` is mounted read-only: choose another place, or another workspace with `-C DIR`"
+                "the file system of `{there}` is mounted read-only: choose another place, or another workspace with `-C DIR`"
             )),
             io::ErrorKind::NotADirectory => Some(format!(
                 "a file is where a directory of `{path}` should be: choose a workspace with `-C DIR`"
             )),
+            io::ErrorKind::IsADirectory => {
+                Some(format!("a directory is where a file should be: move `{path}` elsewhere"))
+            }
             _ => None,
         }
     }
+}
+
+/// `path`, or the nearest directory above it that is there.
+pub(super) fn nearest(path: &Path) -> &Path {
+    path.ancestors().find(|it| exists(it)).unwrap_or(Path::new("/"))
 }
 
 impl FsError {
     /// There is no room left, on the disk or for this user.
     pub fn is_full(&self) -> bool {
         matches!(self.source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+    }
+}
+
+impl FsError {
+    /// There is room for bytes, and for no more files.
+    pub fn is_out_of_files(&self) -> bool {
+        let space = || mounts::space(nearest(&self.path)).ok();
+        self.is_full() && space().is_some_and(|it| it.files == Some(0) && it.available > 0)
     }
 }
 

@@ -34,7 +34,7 @@ use transport::Token;
 
 pub use error::{Files, GitError};
 pub use restore::{patch, restore};
-pub use state::{State, head, inspect};
+pub use state::{State, head, inspect, refusal};
 pub use submodules::{SubmodulePin, submodule_pins, submodule_pins_of};
 
 pub use crate::workspace::commit::CommitId;
@@ -105,7 +105,7 @@ impl Git {
             State::AtCommit => return Ok(Outcome::AlreadyThere),
             State::Absent => Outcome::Made,
             State::OtherCommit { head } => Outcome::Replaced(head),
-            State::Edited { files, .. } => return Err(GitError::Edited { path: target.to_owned(), files }),
+            State::Edited { head, files } => return Err(refusal(target, head, files)),
             State::Moved { head } => return Err(GitError::Moved { path: target.to_owned(), head }),
             State::Foreign => return Err(GitError::Foreign { path: target.to_owned() }),
         };

@@ -560,8 +560,8 @@ fn a_cache_that_cannot_be_written_is_named_with_its_variable() {
         "mount -t tmpfs -o nr_inodes=2 none '../a cache'",
         Nothing,
         "the download cache `DIR/a cache` cannot be used\n  caused by: cannot create `DIR/a cache/CACHEDIR.TAG`\n  \
-         caused by: No space left on device (os error 28)\n\nhint: free some space there, or set \
-         `DPGUI_CACHE_DIR` to a directory on another file system\n",
+         caused by: No space left on device (os error 28)\n\nhint: remove files there, which has \
+         room for no more of them (`df -i`), or set `DPGUI_CACHE_DIR` to a directory on another file system\n",
     );
     let cannot = "the download cache `DIR/a cache` cannot be used\n  caused by: cannot";
     let writable = "set `DPGUI_CACHE_DIR` to a directory that can be written\n";

@@ -510,6 +510,12 @@ fn nothing_of_the_users_is_ever_replaced() {
         "-mx",
     ];
     check(&|at| drop(say(at, &commit)), moved);
+    // To undo the edits alone would not help.
+    let with_a_file = |at: &Path| {
+        say(at, &commit);
+        fs::write(at.join("mine.toml"), "").expect("written");
+    };
+    check(&with_a_file, moved);
 }
 
 #[test]

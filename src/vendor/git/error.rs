@@ -134,7 +134,10 @@ impl Report for GitError {
                 "check the repository's `commit` under `[sources]` in `dpgui.toml`".to_owned()
             }
             Self::Damaged { .. } => "run the same command again; a proxy may have cut the answer".to_owned(),
-            Self::Read { .. } => "run `git fsck` in it".to_owned(),
+            Self::Read { path, .. } => format!(
+                "if dpgui cloned it, move `{}` to another place, and `dpgui setup` does so anew; `git fsck` in it says more",
+                path.display()
+            ),
             Self::Write { path, .. } => {
                 format!("check the space and the permissions at `{}`", path.display())
             }

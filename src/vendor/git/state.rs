@@ -67,6 +67,16 @@ pub fn inspect(target: &Path, wanted: &CommitId) -> Result<State, GitError> {
     judge().map_err(GitError::reading(target))
 }
 
+/// Why a checkout that is [`State::Edited`] is not replaced. Where its commit is the user's too, putting the files in order
+/// would not be enough.
+pub fn refusal(target: &Path, head: CommitId, files: Files) -> GitError {
+    let path = target.to_owned();
+    match open(target).map(|repository| is_ours(&repository, head)) {
+        Some(Ok(false)) => GitError::Moved { path, head },
+        Some(_) | None => GitError::Edited { path, files },
+    }
+}
+
 fn open(target: &Path) -> Option<Repository> {
     Repository::open(target).ok().filter(|repository| !repository.is_bare())
 }
