@@ -40,10 +40,14 @@ pub(super) fn checks(scene: &Scene) -> Vec<Check> {
     let host = &scene.site.host;
     let root = scene.site.workspace.root();
     let need = if scene.is_set_up() {
-        Need { bytes: SPACE_TO_TRAIN, files: FILES_TO_TRAIN, why: "checkpoints and caches of a training" }
+        Need {
+            bytes: SPACE_TO_TRAIN,
+            files: FILES_TO_TRAIN,
+            why: "checkpoints and caches of a training take",
+        }
     } else {
         let profile = scene.wish.profile.unwrap_or(Profile::Cu13);
-        Need { bytes: venv::disk_need(profile), files: FILES_TO_INSTALL, why: "an environment" }
+        Need { bytes: venv::disk_need(profile), files: FILES_TO_INSTALL, why: "an environment takes" }
     };
     let temporary = host.env.get("TMPDIR").map_or(PathBuf::from("/tmp"), PathBuf::from);
     let mut checks = vec![judge_space(root, mounts::space(root), need).about("workspace")];
@@ -88,7 +92,7 @@ fn judge_space(path: &Path, space: std::io::Result<Space>, need: Need) -> Check 
     let found = format!("{available} of {total} are free at `{at}`");
     if let Some(files) = space.files.filter(|it| *it < need.files) {
         return Check::warning(id, format_args!("only {files} more files can be made at `{at}` (`df -i`)"))
-            .advise(format_args!("remove files: {} need up to {}", need.why, need.files));
+            .advise(format_args!("remove files: {} up to {}", need.why, need.files));
     }
     let verdict = match space.available {
         ..NO_SPACE => Verdict::Problem,
@@ -96,7 +100,7 @@ fn judge_space(path: &Path, space: std::io::Result<Space>, need: Need) -> Check 
         _ => return Check::ok(id, found),
     };
     Check::new(id, verdict, found).advise(format_args!(
-        "free some: {} take up to {}",
+        "free some: {} up to {}",
         need.why,
         size::bytes(need.bytes)
     ))
@@ -166,7 +170,7 @@ mod tests {
 
     #[test]
     fn too_little_space_is_a_warning_and_none_at_all_a_problem() {
-        let need = Need { bytes: 10 * GIB, files: 1000, why: "checkpoints" };
+        let need = Need { bytes: 10 * GIB, files: 1000, why: "checkpoints take" };
         let check = |available, files, expected: &str| {
             let space = Space { total: 100 * GIB, available, files };
             assert_eq!(told(&judge_space(Path::new("/w"), Ok(space), need)), expected);
@@ -187,7 +191,7 @@ mod tests {
             50 * GIB,
             Some(999),
             "warning disk-space: only 999 more files can be made at `/w` (`df -i`) -> \
-             remove files: checkpoints need up to 1000",
+             remove files: checkpoints take up to 1000",
         );
     }
 
