@@ -287,6 +287,7 @@ impl<'a> Setup<'a> {
         sweep::sweep(self.site)?;
         // Another setup may have finished between the look and the lock.
         let plan = self.plan()?;
+        self.require_clear(&plan)?;
         if plan.iter().any(|it| it.pending && it.step == StepId::Venv) {
             self.announce();
             space::require(self.site, self.choice.profile, &plan)?;

@@ -11,7 +11,7 @@ use crate::{
         plan::Selection,
     },
     output::Waiting,
-    platform::{fs, lock::Lock},
+    platform::{fs, lock::Lock, mounts},
 };
 
 use super::{Context, LockArgs, setup};
@@ -41,6 +41,15 @@ pub fn run(command: &Command, context: &Context) -> Result<ExitCode, Error> {
     if fs::is_dir(&file) {
         let problem = format!("`{}` is a directory", file.display());
         return Err(InstallError::NoBundle { problem, hint: "give the name of a file" }.into());
+    }
+    let folder = file.parent().unwrap_or(&file);
+    if !fs::is_dir(folder) {
+        let problem = format!("the folder `{}` is not there", folder.display());
+        return Err(InstallError::NoBundle { problem, hint: "make it, or give another place" }.into());
+    }
+    if !mounts::is_writable(folder) {
+        let problem = format!("the folder `{}` cannot be written by this user", folder.display());
+        return Err(InstallError::NoBundle { problem, hint: "give another place" }.into());
     }
     if !fs::is_dir(&workspace.internal()) {
         let problem = format!("no setup was made in `{}`", workspace.root().display());

@@ -12,7 +12,8 @@ use std::{
 use crate::{
     error::{Error, Kind},
     install::{
-        InstallError, Purpose, Setup, Wish, bundle,
+        Purpose, Setup, Wish,
+        bundle::{self, Terms},
         cache::Cache,
         index_settings::PipSettings,
         lock::{Locks, Policy, Scope},
@@ -23,7 +24,7 @@ use crate::{
         torch::Profile,
         verify::Imported,
     },
-    platform::{fs, lock::Lock, net::Http, patience::Patience, process::as_typed, signal},
+    platform::{fs, net::Http, patience::Patience, process::as_typed, signal},
     vendor::{
         lock::LockFile,
         sources::{Archive, Sources},
@@ -107,7 +108,17 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
         // What is asked for must make sense before gigabytes are copied.
         let site = site(context, &settings, Policy::Update)?;
         let setup = Setup::new(&site, &wish, &selection)?;
-        bring(file, context, &site, &|| setup.lock(args.lock.if_locked()))?;
+        // And what it must not change must be told before them as well.
+        let accept = |lock: &LockFile| {
+            if args.policy() != Policy::Locked {
+                return Ok(());
+            }
+            let mut site =
+                Site { sources: Sources::load(&settings)?, policy: Policy::Locked, ..site.clone() };
+            site.sources.follow(lock, false);
+            Setup::new(&site, &wish, &selection)?.confirm_brought(lock)
+        };
+        bring(file, context, &site, Terms { alone: &|| setup.lock(args.lock.if_locked()), accept: &accept })?;
     }
     let mut site = site(context, &settings, args.policy())?;
     site.http = site.http.offline(args.downloads.is_offline() || is_offline(context));
@@ -172,15 +183,10 @@ impl DownloadArgs {
 }
 
 /// Brings a bundle into the cache and its lock into the workspace.
-fn bring(
-    file: &Path,
-    context: &Context,
-    site: &Site,
-    alone: &dyn Fn() -> Result<Lock, InstallError>,
-) -> Result<(), Error> {
+fn bring(file: &Path, context: &Context, site: &Site, terms: Terms<'_>) -> Result<(), Error> {
     let (file, arch) = (context.host.absolute(file), context.host.arch);
     let progress = context.output.progress("bundle");
-    let brought = bundle::bring(&file, (&site.cache, &site.workspace), arch, (&progress, alone))?;
+    let brought = bundle::bring(&file, (&site.cache, &site.workspace), arch, (&progress, terms))?;
     drop(progress);
     context.output.event(&brought);
     Ok(())
@@ -188,12 +194,18 @@ fn bring(
 
 /// What a bundle carries goes before what is declared here; the next setup without it goes by that.
 fn say_what_differs(context: &Context, site: &Site, settings: &Settings) -> Result<(), Error> {
-    let (arch, declared) = (context.host.arch, Sources::load(settings)?.archives);
+    let (arch, declared) = (context.host.arch, Sources::load(settings)?);
     let differs = |name: &str| {
         let of = |it: &Archive| it.sha256(name, arch).ok();
-        declared.get(name).and_then(of) != site.sources.archives.get(name).and_then(of)
+        declared.archives.get(name).and_then(of) != site.sources.archives.get(name).and_then(of)
     };
-    let names: Vec<&str> = declared.keys().map(String::as_str).filter(|it| differs(it)).collect();
+    let mut names: Vec<&str> =
+        declared.archives.keys().map(String::as_str).filter(|it| differs(it)).collect();
+    // What is only shipped gives way to any lock.
+    let pinned = declared.repositories.iter().filter(|(_, it)| it.commit_is_override);
+    let others = pinned
+        .filter(|(name, it)| site.sources.repositories.get(*name).map(|it| it.commit) != Some(it.commit));
+    names.extend(others.map(|(name, _)| name.as_str()));
     if !names.is_empty() {
         context.output.note(format_args!(
             "\nThe bundle has another {} than is declared here: `dpgui setup --frozen` stays with it, and `dpgui setup` gets \
@@ -300,6 +312,7 @@ fn plan(args: &Args, context: &Context, setup: &Setup) -> Result<ExitCode, Error
         context.output.event(step);
     }
     context.output.event(&Total::of(&planned, fs::available_bytes(context.workspace.root()).ok()));
+    setup.require_clear(&planned)?;
     setup.require_all_here()?;
     let pending = planned.iter().any(|it| it.pending);
     if args.detailed_exitcode && pending {

@@ -23,7 +23,7 @@ use crate::{
 pub use self::{
     draft::abandoned,
     pack::{Afterwards, create},
-    unpack::bring,
+    unpack::{Terms, bring},
 };
 
 /// Raised when an older dpgui could misread a newer bundle.

@@ -44,10 +44,12 @@ pub enum InstallError {
     CacheFull { what: String, dir: PathBuf, needed: u64, available: u64 },
     #[error("`{}` is not an archive that dpgui unpacks: {problem}", archive.display())]
     BadArchive { archive: PathBuf, problem: String },
+    #[error("{what} from {from} cannot be unpacked")]
+    BadContents { what: String, from: String, source: Box<Self> },
     #[error("`{what}` needs {} on the file system of `{}`, which has {}", size::bytes(*needed), at.display(), size::bytes(*available))]
     NoSpace { what: String, at: PathBuf, needed: u64, available: u64 },
-    #[error("the checkout of `{what}` has no room on the file system of `{}`: {room}", at.display())]
-    CheckoutFull { what: String, at: PathBuf, room: String, source: Box<GitError> },
+    #[error("the checkout of `{what}` has no room on the file system of `{}`: {}", at.display(), room.told)]
+    CheckoutFull { what: String, at: PathBuf, room: Room, source: Box<GitError> },
     #[error("no Python {wanted} or newer was found")]
     NoPython {
         wanted: String,
@@ -67,6 +69,8 @@ pub enum InstallError {
     Verify { problem: String, hint: String },
     #[error("`{}` is there, and no setup made it", path.display())]
     Foreign { path: PathBuf },
+    #[error("`{}` is a link to `{}`, where nothing is", path.display(), target.display())]
+    Dangling { path: PathBuf, target: PathBuf },
     #[error("`{}` is set up for {found}, not for {wanted}", root.display())]
     OtherPurpose { root: PathBuf, found: String, wanted: String },
     #[error("the path of the workspace, `{}`, is not UTF-8, which Python's tools do not cope with", root.display())]
@@ -77,6 +81,8 @@ pub enum InstallError {
     MissingBundle { path: PathBuf },
     #[error("the bundle `{}` is damaged: {problem}", path.display())]
     BadBundle { path: PathBuf, problem: String },
+    #[error("`{}` is no bundle of dpgui: {problem}", path.display())]
+    NotABundle { path: PathBuf, problem: String },
     #[error("`{}` is for {of}, and this machine is {here}", path.display())]
     OtherArch { path: PathBuf, of: Arch, here: Arch },
     #[error("the step `{step}` broke off: {message}")]
@@ -156,7 +162,9 @@ impl InstallError {
 impl Report for InstallError {
     fn kind(&self) -> Kind {
         match self {
-            Self::NoPlace { source, .. } | Self::OtherPackage { source, .. } => source.kind(),
+            Self::NoPlace { source, .. }
+            | Self::OtherPackage { source, .. }
+            | Self::BadContents { source, .. } => source.kind(),
             Self::NoWay { publisher, .. } => publisher.kind(),
             Self::WrongDigest { .. }
             | Self::WrongSize { .. }
@@ -168,6 +176,7 @@ impl Report for InstallError {
             Self::NoPython { portable: Some(cause), .. } => cause.kind(),
             Self::NoPython { portable: None, .. } | Self::NoPip | Self::OtherArch { .. } => Kind::Unsupported,
             Self::Foreign { .. }
+            | Self::Dangling { .. }
             | Self::NoFile { .. }
             | Self::NoPlaces { .. }
             | Self::OtherPurpose { .. }
@@ -175,6 +184,7 @@ impl Report for InstallError {
             | Self::BadPython { .. }
             | Self::NoBundle { .. }
             | Self::MissingBundle { .. }
+            | Self::NotABundle { .. }
             | Self::Unknown { .. } => Kind::Usage,
             Self::Program { kind, .. } => *kind,
             Self::Verify { .. } | Self::Surprise | Self::Switched | Self::GivenUp => Kind::Failed,
@@ -210,13 +220,17 @@ impl Report for InstallError {
             Self::NoFile { .. } => {
                 Some("put the file there, or mend `places` under `[sources]` in `dpgui.toml`".to_owned())
             }
-            Self::Cache { source, .. } => Some(another_cache(source.is_full())),
-            Self::CacheFull { .. } => Some(another_cache(true)),
+            Self::Cache { source, .. } => Some(another_cache(Lack::of(source))),
+            Self::CacheFull { .. } => Some(another_cache(Lack::Space)),
             Self::WrongDigest { .. } | Self::WrongSize { .. } | Self::TooLong { .. } => Some(OTHER_PLACE.to_owned()),
             Self::OtherPackage { .. } => Some(OTHER_INDEX.to_owned()),
             Self::BadArchive { .. } => Some("get the archive from its publisher".to_owned()),
-            Self::NoSpace { .. } | Self::CheckoutFull { .. } => {
-                Some("free some space, or choose another workspace with `-C DIR`".to_owned())
+            Self::BadContents { what, .. } => {
+                let name = what.split(' ').next().unwrap_or_default();
+                Some(format!(
+                    "take the publisher's archive: look at `places` and `sha256` under `[sources.{name}]` in `dpgui.toml`, and at \
+                     what the mirror has"
+                ))
             }
             Self::NoPython { wanted, why, .. } => {
                 Some(format!("install Python {wanted} or newer, or give one with `dpgui setup --python PATH` ({why})"))
@@ -224,33 +238,54 @@ impl Report for InstallError {
             Self::BadPython { .. } => {
                 Some("give the path of a real interpreter with `dpgui setup --python PATH`".to_owned())
             }
-            Self::NoBundle { hint, .. } => Some((*hint).to_owned()),
-            Self::MissingBundle { .. } => {
-                Some("make one with `dpgui bundle create FILE` on a machine with a network".to_owned())
-            }
             Self::NoPip => {
                 Some("install pip (Debian: `apt install python3-pip`), then run this again".to_owned())
             }
             Self::Program { kind, .. } => Some(after_program(*kind).to_owned()),
             Self::Verify { hint, .. } => Some(hint.clone()),
-            Self::Foreign { path } => Some(format!(
-                "move `{}` elsewhere, or choose another workspace with `-C DIR`",
-                path.display()
-            )),
-            Self::OtherPurpose { .. } | Self::NotUtf8 { .. } => {
-                Some("choose another workspace with `-C DIR`".to_owned())
-            }
             Self::Surprise | Self::Switched | Self::GivenUp => Some("run the same command again".to_owned()),
-            Self::BadBundle { .. } => {
-                Some("copy it once more, or make it anew with `dpgui bundle create`".to_owned())
-            }
-            Self::OtherArch { .. } => Some("make one on a machine of this kind".to_owned()),
             Self::Offline { .. } => Some(
                 "put them where it says, or bring a file of `dpgui bundle create` from a machine with a network"
                     .to_owned(),
             ),
             Self::Panicked { .. } => Some("this is a bug of dpgui; please report it".to_owned()),
             Self::Unknown { what, known, .. } => Some(format!("the {what}s are {}", known.join(", "))),
+            _ => self.hint_on_a_place(),
+        }
+    }
+}
+
+impl InstallError {
+    /// On what is somewhere on this machine, or has no room there.
+    fn hint_on_a_place(&self) -> Option<String> {
+        match self {
+            Self::Foreign { path } => Some(format!(
+                "move `{}` elsewhere, or choose another workspace with `-C DIR`",
+                path.display()
+            )),
+            Self::Dangling { path, .. } => Some(format!(
+                "mount the disk that it leads to, or remove `{}` for a new one in its place",
+                path.display()
+            )),
+            Self::OtherPurpose { .. } | Self::NotUtf8 { .. } => {
+                Some("choose another workspace with `-C DIR`".to_owned())
+            }
+            Self::CheckoutFull { room: Room { files_are_short: true, .. }, .. } => Some(
+                "remove files there (`df -i` counts them), or choose another workspace with `-C DIR`"
+                    .to_owned(),
+            ),
+            Self::NoSpace { .. } | Self::CheckoutFull { .. } => {
+                Some("free some space, or choose another workspace with `-C DIR`".to_owned())
+            }
+            Self::NoBundle { hint, .. } => Some((*hint).to_owned()),
+            Self::MissingBundle { .. } => {
+                Some("make one with `dpgui bundle create FILE` on a machine with a network".to_owned())
+            }
+            Self::BadBundle { .. } => {
+                Some("copy it once more, or make it anew with `dpgui bundle create`".to_owned())
+            }
+            Self::NotABundle { .. } => Some("give a file that `dpgui bundle create` wrote".to_owned()),
+            Self::OtherArch { .. } => Some("make one on a machine of this kind".to_owned()),
             _ => self.cause()?.hint(),
         }
     }
@@ -262,11 +297,42 @@ const OTHER_PLACE: &str = "this place sends something else, a login page perhaps
 const OTHER_INDEX: &str = "ask another index (`UV_DEFAULT_INDEX`); if the file was published anew and you trust that, `dpgui lock --upgrade` takes \
      what the index has now";
 
-fn another_cache(is_full: bool) -> String {
-    let hint = if is_full {
-        "free some space there, or set `DPGUI_CACHE_DIR` to a directory on another file system"
-    } else {
-        "set `DPGUI_CACHE_DIR` to a directory that can be written"
+/// What is left where something has no room.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Room {
+    pub told: String,
+    /// Rather files than bytes may be what is short.
+    pub files_are_short: bool,
+}
+
+/// What the download cache lacks.
+#[derive(Clone, Copy)]
+enum Lack {
+    Space,
+    Files,
+    Permission,
+}
+
+impl Lack {
+    fn of(source: &FsError) -> Self {
+        match (source.is_out_of_files(), source.is_full()) {
+            (true, _) => Self::Files,
+            (false, true) => Self::Space,
+            (false, false) => Self::Permission,
+        }
+    }
+}
+
+fn another_cache(lack: Lack) -> String {
+    let hint = match lack {
+        Lack::Space => {
+            "free some space there, or set `DPGUI_CACHE_DIR` to a directory on another file system"
+        }
+        Lack::Files => {
+            "remove files there, which has room for no more of them (`df -i`), or set `DPGUI_CACHE_DIR` to a directory on another \
+             file system"
+        }
+        Lack::Permission => "set `DPGUI_CACHE_DIR` to a directory that can be written",
     };
     hint.to_owned()
 }

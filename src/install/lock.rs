@@ -282,6 +282,19 @@ impl Lock<'_> {
         }
     }
 
+    /// Whether `lock`, as the workspace's, would be as it is to be, as far as that can be told before anything is there.
+    ///
+    /// # Errors
+    /// When it would change.
+    pub fn confirm_brought(&self, lock: &LockFile) -> Result<(), InstallError> {
+        let locks = Locks { own: Some(lock.clone()), shipped: None, policy: Policy::Locked };
+        let desired = self.desired(&locks)?;
+        match desired.and_then(|it| difference(&it, lock)) {
+            Some(part) => Err(LockedError::Brought { part }.into()),
+            None => Ok(()),
+        }
+    }
+
     /// What it is to hold is locked already, by the user or by us.
     pub fn knows_all(&self) -> Result<bool, InstallError> {
         Ok(self.scope != Scope::Upgrade && self.desired(&self.site.locks()?)?.is_some())

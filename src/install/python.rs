@@ -199,10 +199,16 @@ impl Step for Python<'_> {
                 what: format!("`{}`", chosen.display()),
                 why: "chosen with `--python`".to_owned(),
             },
-            (None, None) => Status::Missing {
-                what: format!("portable CPython {}", self.pinned.archive.version),
-                why: "no interpreter is settled on".to_owned(),
-            },
+            (None, None) => {
+                let version = &self.pinned.archive.version;
+                let settled = Receipt::read(&self.receipt_path()).filter(|it| it.inputs != self.inputs());
+                let inputs = |it| receipt::inputs(&(it, &self.chosen));
+                let why = match settled {
+                    Some(old) => self.pinned.instead(&old, &format!("CPython {version}"), inputs),
+                    None => "no interpreter is settled on".to_owned(),
+                };
+                Status::Missing { what: format!("portable CPython {version}"), why }
+            }
         })
     }
 

@@ -219,22 +219,33 @@ pub fn inputs(parts: &impl Serialize) -> Sha256 {
 }
 
 /// Something is at `live` that no setup made.
-pub fn is_foreign(live: &Path) -> Result<bool, FsError> {
+fn is_foreign(live: &Path) -> Result<bool, FsError> {
     Ok(!fs::names(live)?.is_empty() && Receipt::of(live).is_none() && !is_damaged(live))
+}
+
+/// Why nothing will be made at `live`: what is there is somebody else's, or a link to what is not there now.
+pub fn obstacle(live: &Path) -> Option<InstallError> {
+    must_be_ours(live).err()
+}
+
+fn must_be_ours(live: &Path) -> Result<(), InstallError> {
+    let path = live.to_owned();
+    if let Some(target) = fs::link_target(live).filter(|_| fs::is_missing(&fs::real_path(live).join("."))) {
+        return Err(InstallError::Dangling { path, target });
+    }
+    if is_foreign(live)? { Err(InstallError::Foreign { path }) } else { Ok(()) }
 }
 
 /// Makes a directory artefact whole or not at all: `fill` a staging directory beside `live`, the manifest, one sync,
 /// the receipt, one rename. A process that is killed on the way leaves `live` as it was.
 ///
 /// # Errors
-/// When something is at `live` that no setup made, and what `fill` says.
+/// When something is at `live` that is not to be replaced, and what `fill` says.
 pub fn stage<F: Into<Filled>>(
     live: &Path,
     fill: impl FnOnce(&Path) -> Result<F, InstallError>,
 ) -> Result<Receipt, InstallError> {
-    if is_foreign(live)? {
-        return Err(InstallError::Foreign { path: live.to_owned() });
-    }
+    must_be_ours(live)?;
     // A link to a bigger disk is the user's: what it leads to is replaced, and staged there too.
     let live = &fs::real_path(live);
     fs::create_dir_all(live.parent().unwrap_or(Path::new("/")))?;

@@ -23,7 +23,7 @@ use super::{
         files::{self, Damage, Looked},
     },
     manifest::{Depth, Difference},
-    plan::{Selection, StepId},
+    plan::{Planned, Selection, StepId},
     step::Site,
 };
 
@@ -165,6 +165,15 @@ impl Setup<'_> {
             }
         });
         self.steps = mended.collect();
+    }
+
+    /// Before anything is fetched for what cannot be put in its place.
+    ///
+    /// # Errors
+    /// When something that no setup made is in the way of a step of `plan`.
+    pub fn require_clear(&self, plan: &[Planned]) -> Result<(), InstallError> {
+        let obstacle = plan.iter().filter(|it| it.missing).find_map(|it| self.obstacle(&it.step));
+        obstacle.map_or(Ok(()), Err)
     }
 
     fn obstacle(&self, step: &StepId) -> Option<InstallError> {

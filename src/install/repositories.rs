@@ -14,7 +14,7 @@ use crate::{
         process::as_typed,
     },
     vendor::{
-        git::{self, CommitId, Git, GitError, GitProgress, Outcome, Pin},
+        git::{self, CommitId, Git, GitError, GitProgress, Outcome, Pin, State},
         sources::{self, Repository},
     },
 };
@@ -22,6 +22,7 @@ use crate::{
 use self::wanted::{InTrainer, Wanted};
 use super::{
     InstallError,
+    error::Room,
     offline::Missing,
     plan::{Cost, Status, StepId},
     step::{Site, Step, Turn},
@@ -151,7 +152,7 @@ pub(super) fn patiently<T>(
             answer => return Ok(answer?),
         };
         let Some(pause) = retries.after(&error) else { return Err(GitError::Net(error).into()) };
-        progress.doing(format!("{}; trying again in {:.1} s", in_one_line(&error), pause.as_secs_f32()));
+        progress.waits(&format!("{}; trying again in {:.1} s", in_one_line(&error), pause.as_secs_f32()));
         if site.http.halt().pause(pause) {
             return Err(InstallError::GivenUp);
         }
@@ -178,19 +179,22 @@ fn expected(objects: usize, of: usize, bytes: usize) -> Option<u64> {
 }
 
 /// `3.00 MiB and 40 files are left there, and it takes 24.0 MiB`.
-fn room(space: Option<Space>, needed: Option<u64>) -> String {
+fn room(space: Option<Space>, needed: Option<u64>) -> Room {
+    let mut files_are_short = false;
     let left = match space {
         // Only where that may be what is short.
         Some(Space { available, files: Some(files), .. }) if files < MANY_FILES => {
+            files_are_short = needed.is_none_or(|it| it < available);
             format!("{} and {files} more files are left there", size::bytes(available))
         }
         Some(Space { available, .. }) => format!("{} are left there", size::bytes(available)),
         None => "it does not tell what is left".to_owned(),
     };
-    match needed {
+    let told = match needed {
         Some(needed) => format!("{left}, and it takes about {}", size::bytes(needed)),
         None => left,
-    }
+    };
+    Room { told, files_are_short }
 }
 
 impl Step for Checkout<'_> {
@@ -203,6 +207,16 @@ impl Step for Checkout<'_> {
             Some(_) => vec![StepId::Repository(sources::TRAINER.to_owned())],
             None => vec![],
         }
+    }
+
+    fn obstacle(&self) -> Option<InstallError> {
+        let path = self.dir();
+        // A look at every file is for who has a repository there.
+        if git::head(&path).ok()?.is_some() {
+            return None;
+        }
+        let is_foreign = matches!(git::inspect(&path, &self.repository.commit), Ok(State::Foreign));
+        is_foreign.then(|| GitError::Foreign { path }.into())
     }
 
     fn inspect(&self) -> Result<Status, InstallError> {
@@ -295,7 +309,8 @@ mod tests {
     fn what_is_left_and_what_is_needed_are_both_said() {
         let check = |files, needed, expected: &str| {
             let space = Space { total: 9 << 20, available: 3 << 20, files };
-            assert_eq!(room(Some(space), needed), expected);
+            let room = room(Some(space), needed);
+            assert_eq!((&*room.told, room.files_are_short), (expected, files == Some(7)));
         };
         check(None, None, "3.00 MiB are left there");
         check(Some(1 << 20), Some(24 << 20), "3.00 MiB are left there, and it takes about 24.0 MiB");

@@ -101,12 +101,21 @@ impl Step for Uv<'_> {
         vec![]
     }
 
+    fn obstacle(&self) -> Option<InstallError> {
+        receipt::obstacle(&self.dir())
+    }
+
     fn inspect(&self) -> Result<Status, InstallError> {
         let what = format!("uv {}", self.version());
-        Ok(match self.program() {
-            Some(_) => Status::Satisfied { what },
-            None => Status::Missing { what, why: "this version is not installed".to_owned() },
-        })
+        if self.program().is_some() {
+            return Ok(Status::Satisfied { what });
+        }
+        let ours = Receipt::of(&self.dir()).filter(|it| it.inputs != self.pinned.inputs());
+        let why = match ours {
+            Some(ours) => self.pinned.instead(&ours, &what, |it| it),
+            None => "this version is not installed".to_owned(),
+        };
+        Ok(Status::Missing { what, why })
     }
 
     fn missing(&self) -> Result<Vec<Missing>, InstallError> {

@@ -170,9 +170,20 @@ impl Venv<'_> {
         passing::discard(&self.site.workspace, &self.site.cache)
     }
 
+    /// How many files of it are not in the cache.
+    fn lacks(&self, answer: &Answer) -> usize {
+        answer.packages.0.iter().filter(|it| !self.site.cache.has(it.sha256)).count()
+    }
+
     /// The files of `packages` that are not in the cache, or not what their names say.
     fn to_fetch(&self, packages: &Packages) -> Result<Vec<Missing>, InstallError> {
         let cache = &self.site.cache;
+        // PyTorch's own index alone calls a build so.
+        let index = self.site.sources.torch.cpu_index.trim_end_matches('/').trim_end_matches("/torch");
+        let from = |it: &Package| {
+            if it.version.ends_with("+cpu") { format!(" --index-url {index}") } else { String::new() }
+        };
+        let how = |it: &Package| format!("pip download --no-deps {}=={}{}", it.name, it.version, from(it));
         let look = |it: &Package| match cache.look_into(it.sha256) {
             Ok(There::It) => None,
             Ok(there) => Some(Ok(Missing {
@@ -182,7 +193,7 @@ impl Venv<'_> {
                 digest: Some(it.sha256.to_string()),
                 put: Some(cache.file(it.sha256)),
                 is_another_there: there == There::Another,
-                how: Some(format!("pip download --no-deps {}=={}", it.name, it.version)),
+                how: Some(how(it)),
             })),
             Err(error) => Some(Err(error)),
         };
@@ -193,7 +204,7 @@ impl Venv<'_> {
     fn cost_of(&self, packages: &Packages) -> Cost {
         let bytes = |it: &Package| Some(it.size?.saturating_sub(self.site.cache.bytes_of(it.sha256)));
         let bytes: Option<u64> = packages.0.iter().map(bytes).sum();
-        Cost { bytes, disk: bytes.map(|_| unpacked(packages)) }
+        Cost { bytes, disk: unpacked(packages) }
     }
 
     /// The environment is there, and what it links to is not.
@@ -235,8 +246,7 @@ impl Step for Venv<'_> {
     }
 
     fn obstacle(&self) -> Option<InstallError> {
-        let path = self.site.workspace.venv();
-        receipt::is_foreign(&path).is_ok_and(|it| it).then_some(InstallError::Foreign { path })
+        receipt::obstacle(&self.site.workspace.venv())
     }
 
     /// uv knows where the packages are; they need neither Python nor the checkouts to be on their way.
@@ -278,6 +288,8 @@ impl Step for Venv<'_> {
         let answer = match &answers[..] {
             // There is no choice, whoever answers.
             [only] => Some(only),
+            // What is listed as missing then.
+            several if self.site.http.is_offline() => several.iter().min_by_key(|it| self.lacks(it)),
             several => several.iter().find(|it| self.is_usable(it)),
         };
         let Some(answer) = answer else {
@@ -349,8 +361,18 @@ pub fn installed_profile(workspace: &Workspace) -> Option<Profile> {
 
 /// Bytes that the packages take unpacked, with the files themselves while they are there (measured with the 130
 /// packages of Python 3.12 on x86-64: 3.1 GB of files, 6.5 GB unpacked).
-fn unpacked(packages: &Packages) -> u64 {
-    packages.size() * 31 / 10
+///
+/// A file that does not tell its size counts as the largest that does; `None` where that is torch, the largest of all.
+fn unpacked(packages: &Packages) -> Option<u64> {
+    let untold: Vec<&Package> = packages.0.iter().filter(|it| it.size.is_none()).collect();
+    let largest = packages.0.iter().filter_map(|it| it.size).max();
+    let each = match largest {
+        _ if untold.is_empty() => 0,
+        Some(largest) if untold.iter().all(|it| it.name != "torch") => largest,
+        Some(_) | None => return None,
+    };
+    let bytes = packages.size().saturating_add(each.saturating_mul(untold.len() as u64));
+    Some((bytes / 10).saturating_mul(31))
 }
 
 /// The same where nothing is known of the packages yet.

@@ -130,6 +130,8 @@ fn a_bundle_carries_a_whole_setup_to_a_machine_without_a_network() {
     let world = SmallWorld::start();
     let online = world.sandbox();
     online.dpgui(&["setup"]).ok();
+    let said = online.dpgui(&["bundle", "create", "../nowhere/carried.tar"]);
+    assert!(said.code == Some(2) && said.stderr.contains("hint: make it, or give another place"), "{said}");
     let said = online.dpgui(&["bundle", "create", "../carried.tar"]).ok();
     assert!(said.stderr.contains(" files, "), "{said}");
     let bundle = online.path("carried.tar");
@@ -151,6 +153,11 @@ fn a_bundle_carries_a_whole_setup_to_a_machine_without_a_network() {
     // One that declares nothing of this: the lock that comes with it says what is in it.
     let bare = world.sandbox();
     bare.write("w/dpgui.toml", world.settings().lines().next().expect("the Python"));
+    let said = bare.dpgui(&["setup", "--torch", "cpu", "--bundle", &file, "--locked"]);
+    assert_eq!(said.code, Some(9), "{said}");
+    assert!(said.stderr.contains("the lock that the bundle brings is not up to date here: `"), "{said}");
+    assert!(said.stderr.contains("hint: leave out `--locked`"), "{said}");
+    assert!(!bare.path("home/.cache/dpgui/downloads").exists(), "nothing was copied for it");
     let said = bare.dpgui(&["setup", "--torch", "cpu", "--bundle", &file]).ok();
     assert!(said.stderr.contains("Done node: Node 22.12.0"), "{said}");
     assert!(
@@ -159,10 +166,17 @@ fn a_bundle_carries_a_whole_setup_to_a_machine_without_a_network() {
     );
     let planned = |more: &[&str]| bare.dpgui(&[&["setup", "--plan", "--detailed-exitcode"], more].concat());
     assert_eq!(planned(&["--frozen"]).code, Some(0), "{}", planned(&["--frozen"]));
+    let said = bare.dpgui(&["setup", "--verify"]);
+    let another = "Missing node: Node 22.12.0 (another build of this version is there, of another digest than the one \
+                   named here; `dpgui.lock` names the one that is there, and `--frozen` stays with it)";
+    assert!(said.code == Some(1) && said.stderr.contains(another), "{said}");
     let manifest = |sandbox: &Sandbox| fs::read(sandbox.path("w/venv/.dpgui-manifest")).expect("there");
     assert!(manifest(&bare) == manifest(&online));
+    what_is_no_whole_bundle_is_refused(&world, &bundle);
+}
 
-    let content = fs::read(&bundle).expect("there");
+fn what_is_no_whole_bundle_is_refused(world: &SmallWorld, bundle: &Path) {
+    let content = fs::read(bundle).expect("there");
     let other = world.sandbox();
     let check = |content: &[u8], expected: &str| {
         let damaged = other.write("damaged.tar", content).to_string_lossy().into_owned();
@@ -177,11 +191,16 @@ fn a_bundle_carries_a_whole_setup_to_a_machine_without_a_network() {
     flipped[middle] ^= 1;
     check(&flipped, "hint: copy it once more");
     check(b"", "is damaged: it is empty");
-    check(&content[512..], "");
+    for (name, path) in
+        [("no header", other.write("cut.tar", &content[512..])), ("folder", other.path("home"))]
+    {
+        let said = other.dpgui(&["setup", "--bundle", &path.to_string_lossy()]);
+        assert!(said.code == Some(2) && said.stderr.contains("is no bundle of dpgui: it "), "{name}: {said}");
+    }
     let there = fs::read_dir(other.path("home/.cache/dpgui/repositories")).into_iter().flatten();
     assert_eq!(there.count(), 0, "no half repositories are left");
     assert!(!other.path("w/dpgui.lock").exists(), "a lock comes with what it names");
-    other.dpgui(&["setup", "--bundle", &file]).ok();
+    other.dpgui(&["setup", "--bundle", &bundle.to_string_lossy()]).ok();
 }
 
 #[test]

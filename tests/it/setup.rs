@@ -110,7 +110,11 @@ fn a_download_that_is_cut_off_goes_on_where_it_was() {
     let sandbox = node_sandbox(&server, &archive);
     let (first, second) = (archive.len() / 3, archive.len() / 4);
     server.faults(&[Fault::CutAfter(first), Fault::Status(503, "Busy"), Fault::CutAfter(second)]);
-    setup_node(&sandbox).ok();
+    let said = setup_node(&sandbox).ok();
+    assert!(
+        said.stderr.contains(" ... node: the connection to `") && said.stderr.contains("; trying again in"),
+        "{said}"
+    );
     let from = |offset: usize| format!("GET {NODE} from {offset}");
     assert_eq!(server.requests(), [from(0), from(first), from(first), from(first + second)]);
 }
@@ -177,6 +181,9 @@ fn a_truncated_archive_with_the_pinned_digest_is_refused() {
     let sandbox = node_sandbox(&server, &archive[..archive.len() / 2]);
     let said = setup_node(&sandbox);
     assert_eq!(said.code, Some(4), "{said}");
+    let named = format!("error: node 22.12.0 from `{}` cannot be unpacked\n  caused by: `", server.url(NODE));
+    assert!(said.stderr.contains(&named), "{said}");
+    assert!(said.stderr.contains("hint: take the publisher's archive: look at `places`"), "{said}");
     assert!(!sandbox.path("w/tools/node").exists(), "nothing half-made is left");
 }
 
@@ -342,10 +349,13 @@ fn a_private_certificate_authority_is_trusted_once_the_user_says_so() {
     sandbox.write("node.tar.gz", &archive);
     let settings = fs::read_to_string(sandbox.path("w/dpgui.toml")).expect("there");
     sandbox.write("w/dpgui.toml", settings.replace(&server.url(NODE), &format!("{}{NODE}", secure.url)));
+    sandbox.env("SSL_CERT_FILE", "/nonexistent.pem");
     let said = setup_node(&sandbox);
     assert_eq!(said.code, Some(3), "{said}");
     assert!(said.stderr.contains("the certificate of `https://localhost:"), "{said}");
-    assert!(said.stderr.contains("point `SSL_CERT_FILE` at its PEM file"), "{said}");
+    let hint =
+        "hint: `SSL_CERT_FILE` is set to `/nonexistent.pem`, which is not used (No such file or directory";
+    assert!(said.stderr.contains(hint), "{said}");
     sandbox.env("SSL_CERT_FILE", &secure.certificate);
     setup_node(&sandbox).ok();
 }
@@ -402,7 +412,10 @@ fn a_read_only_file_system_is_named() {
     let said = setup_on("mount -o remount,ro .", &newer_node(&server, 1));
     assert_eq!(said.code, Some(6), "{said}");
     assert!(said.stderr.contains("Read-only file system"), "{said}");
-    assert!(said.stderr.contains("hint: choose a workspace on a file system that can be written"), "{said}");
+    assert!(
+        said.stderr.contains("` is mounted read-only: choose another place, or another workspace"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -416,7 +429,7 @@ fn a_workspace_without_permission_is_named() {
     assert_eq!(
         sandbox.neutral(&said.stderr),
         "error: cannot create the directory `DIR/w/.dpgui`\n  caused by: Permission denied (os error 13)\n\n\
-         hint: make `DIR/w/.dpgui` yours, or choose another workspace with `-C DIR`\n"
+         hint: make `DIR/w` yours, or choose another place, or another workspace with `-C DIR`\n"
     );
 }
 
@@ -493,6 +506,7 @@ fn a_model_type_brings_its_submodule_and_its_link() {
     let said = sandbox.dpgui(&["setup", "--plan", "--model", "chrome"]);
     assert_eq!(said.code, Some(2), "{said}");
     assert!(said.stderr.contains("unknown model type or submodule `chrome`"), "{said}");
+    assert_eq!(said.stderr.matches(" chroma,").count(), 1, "{said}");
 }
 
 #[test]
@@ -531,13 +545,29 @@ fn a_folder_that_is_not_ours_is_not_replaced() {
     let server = FileServer::start();
     let sandbox = node_sandbox(&server, &archives::node("22.12.0"));
     let mine = sandbox.write("w/tools/node/mine.txt", "mine");
+    let plan = sandbox.dpgui(&["setup", "--only", "node,ComfyUI", "--plan"]);
+    assert!(plan.code == Some(2) && plan.stderr.contains("is there, and no setup made it"), "{plan}");
     let said = setup_node(&sandbox);
     assert_eq!(said.code, Some(2), "{said}");
+    assert_eq!(server.requests(), [""; 0], "nothing was fetched for it");
     assert!(
         sandbox.neutral(&said.stderr).contains("`DIR/w/tools/node` is there, and no setup made it"),
         "{said}"
     );
     assert_eq!(fs::read_to_string(mine).expect("still there"), "mine");
+}
+
+#[test]
+fn a_link_to_a_disk_that_is_not_there_is_not_replaced() {
+    let server = FileServer::start();
+    let sandbox = node_sandbox(&server, &archives::node("22.12.0"));
+    fs::create_dir(sandbox.path("w/tools")).expect("created");
+    let link = sandbox.path("w/tools/node");
+    std::os::unix::fs::symlink("/nonexistent/disk/node", &link).expect("linked");
+    let said = setup_node(&sandbox);
+    assert_eq!(said.code, Some(2), "{said}");
+    assert!(said.stderr.contains("is a link to `/nonexistent/disk/node`, where nothing is"), "{said}");
+    assert!(fs::symlink_metadata(&link).expect("there").is_symlink());
 }
 
 #[test]

@@ -21,15 +21,22 @@ use crate::{
 };
 
 use super::{
-    super::{InstallError, archive, cache::Cache, lock::LockedError},
+    super::{InstallError, Setup, archive, cache::Cache, lock::LockedError},
     Bundled, CONTENTS, Contents, Entry, Place, SCHEMA,
 };
 
 /// Far above any list: a repository at depth 1 has some hundred files, an environment as many.
 const LONGEST_LIST: u64 = 64 << 20;
 
-/// `alone` is asked for the workspace's lock before anything is written there.
-///
+/// What a bundle is brought under.
+#[derive(Clone, Copy)]
+pub struct Terms<'a> {
+    /// Asked for the workspace's lock before anything is written there.
+    pub alone: &'a dyn Fn() -> Result<Lock, InstallError>,
+    /// Asked about the bundle's lock before what it names is copied.
+    pub accept: &'a dyn Fn(&LockFile) -> Result<(), InstallError>,
+}
+
 /// # Errors
 /// When it is damaged or no bundle, for another kind of machine, or the workspace has another lock. What was found
 /// sound before that is in the cache, and does no harm there.
@@ -37,9 +44,10 @@ pub fn bring(
     path: &Path,
     (cache, workspace): (&Cache, &Workspace),
     arch: Arch,
-    (progress, alone): (&Progress, &dyn Fn() -> Result<Lock, InstallError>),
+    (progress, terms): (&Progress, Terms<'_>),
 ) -> Result<Bundled, InstallError> {
-    let mut inlet = Inlet { path, cache, workspace, lock: None, staged: BTreeSet::new() };
+    let mut inlet =
+        Inlet { path, cache, workspace, accept: terms.accept, lock: None, staged: BTreeSet::new() };
     let brought = bring_all(&mut inlet, arch, progress);
     if brought.is_err() {
         // The error that is on its way says more than one about the tidying up. Others may bring theirs just now.
@@ -50,7 +58,7 @@ pub fn bring(
     let brought = brought?;
     // Last: a lock says that what it names can be had.
     if let Some(text) = inlet.lock.take() {
-        let _alone = alone()?;
+        let _alone = (terms.alone)()?;
         // While it was waited for, somebody may have written another one.
         inlet.take_lock(text)?;
         if let Some(text) = inlet.lock {
@@ -66,6 +74,9 @@ fn bring_all(inlet: &mut Inlet<'_>, arch: Arch, progress: &Progress) -> Result<B
     let unreadable = |cause: std::io::Error| bad(in_one_line(&cause));
     if fs::is_missing(path) {
         return Err(InstallError::MissingBundle { path: path.to_owned() });
+    }
+    if let Some(problem) = stranger(path)? {
+        return Err(InstallError::NotABundle { path: path.to_owned(), problem });
     }
     let mut archive = tar::Archive::new(BufReader::with_capacity(1 << 20, fs::open(path)?));
     let mut entries = archive.entries().map_err(unreadable)?;
@@ -97,6 +108,28 @@ fn bring_all(inlet: &mut Inlet<'_>, arch: Arch, progress: &Progress) -> Result<B
     Ok(Bundled::BundleBrought { path: path.to_owned(), files: contents.files.len(), bytes })
 }
 
+impl Setup<'_> {
+    /// The lock of a bundle would be as this setup wants it.
+    ///
+    /// # Errors
+    /// When it would change, as far as that can be told before anything is there.
+    pub fn confirm_brought(&self, lock: &LockFile) -> Result<(), InstallError> {
+        self.lock_step.confirm_brought(lock)
+    }
+}
+
+/// Why the file is no bundle, nor the beginning of one. An empty one may be what is left of a copy.
+fn stranger(path: &Path) -> Result<Option<String>, InstallError> {
+    if fs::is_dir(path) {
+        return Ok(Some("it is a directory".to_owned()));
+    }
+    let (mut start, length) = (vec![], CONTENTS.len());
+    let read = fs::open(path)?.take(length as u64).read_to_end(&mut start);
+    read.map_err(fs::context("read", path))?;
+    let begins = start == CONTENTS.as_bytes()[..start.len()];
+    Ok((!begins).then(|| format!("it does not begin with `{CONTENTS}`")))
+}
+
 fn contents<R: Read>(first: tar::Entry<'_, R>) -> Result<Contents, String> {
     if first.path().ok().as_deref() != Some(Path::new(CONTENTS)) {
         return Err("it is no bundle of dpgui".to_owned());
@@ -118,6 +151,7 @@ struct Inlet<'a> {
     path: &'a Path,
     cache: &'a Cache,
     workspace: &'a Workspace,
+    accept: &'a dyn Fn(&LockFile) -> Result<(), InstallError>,
     /// For a workspace that has none.
     lock: Option<String>,
     /// Repositories that are not whole yet.
@@ -210,6 +244,7 @@ impl Inlet<'_> {
                 refusal(self.path, &format!("its `dpgui.lock`: {}", in_one_line(&source)))
             }
         })?;
+        (self.accept)(&brought)?;
         match fs::read_optional(&self.workspace.lock_file())? {
             None => self.lock = Some(text),
             Some(own) if LockFile::parse(&own).is_ok_and(|own| own == brought) => {}

@@ -13,6 +13,8 @@ pub enum LockedError {
     Unreadable { path: PathBuf, source: LockFileError },
     #[error("`dpgui.lock` is not up to date: {why}")]
     Outdated { why: String },
+    #[error("the lock that the bundle brings is not up to date here: `{part}` in it is not what is wanted")]
+    Brought { part: String },
     #[error("`dpgui.lock` has no packages for `{key}`")]
     NoEnvironment { key: Key },
     #[error("`{package}` cannot be locked: the index has no file of it with a sha256 digest")]
@@ -23,7 +25,7 @@ impl Report for LockedError {
     fn kind(&self) -> Kind {
         match self {
             Self::Unreadable { .. } => Kind::Usage,
-            Self::Outdated { .. } | Self::NoEnvironment { .. } => Kind::LockOutdated,
+            Self::Outdated { .. } | Self::Brought { .. } | Self::NoEnvironment { .. } => Kind::LockOutdated,
             Self::NoDigest { .. } => Kind::Failed,
         }
     }
@@ -38,6 +40,9 @@ impl Report for LockedError {
                 format!("get `{path}` back from git, or remove it: `dpgui setup` writes it anew")
             }
             Self::Outdated { .. } => "run `dpgui lock` and keep the changed `dpgui.lock` in git".to_owned(),
+            Self::Brought { .. } => {
+                "leave out `--locked` to take what the bundle has, or declare in `dpgui.toml` what it was made with".to_owned()
+            }
             Self::NoEnvironment { .. } => {
                 "run `dpgui lock`, which locks for every torch profile, and keep the changed `dpgui.lock` in git".to_owned()
             }
