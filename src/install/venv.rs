@@ -383,3 +383,27 @@ pub fn disk_need(profile: Profile) -> u64 {
         Profile::Cu12 => 12 * GIB,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_environment_takes_is_worked_out_unless_torch_does_not_tell() {
+        let check = |sizes: &[(&str, Option<u64>)], expected| {
+            let package = |(name, size): &(&str, Option<u64>)| Package {
+                name: (*name).to_owned(),
+                version: "1".to_owned(),
+                file: format!("{name}-1-py3-none-any.whl"),
+                sha256: Sha256::of(name),
+                size: *size,
+            };
+            assert_eq!(unpacked(&Packages(sizes.iter().map(package).collect())), expected, "{sizes:?}");
+        };
+        check(&[], Some(0));
+        check(&[("torch", Some(100)), ("numpy", Some(20))], Some(12 * 31));
+        check(&[("torch", Some(100)), ("torchvision", None)], Some(20 * 31));
+        check(&[("torch", None), ("numpy", Some(20))], None);
+        check(&[("numpy", None)], None);
+    }
+}

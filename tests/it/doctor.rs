@@ -235,6 +235,12 @@ fn an_environment_whose_python_was_removed_is_a_problem() {
         sandbox.neutral(&check(&said, "interpreter")),
         "problem: `DIR/w/venv/bin/python`, a link to `/gone/python3.12` leads nowhere"
     );
+    let found = said.events().into_iter().find(|it| it["id"] == "interpreter").expect("told");
+    let advice = found["advice"].as_str().unwrap_or_default();
+    assert!(
+        advice.starts_with("move `") && found["fix"].is_null(),
+        "no setup made it, nor would replace it: {found}"
+    );
     assert!(checks(&said, "torch-import").is_empty(), "there is nobody to ask: {said}");
 }
 

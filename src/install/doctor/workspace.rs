@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::{
+    error::Report as _,
     output::size,
     platform::{fs, lock::Lock},
     vendor::{
@@ -109,7 +110,12 @@ fn interpreter(workspace: &Workspace) -> Check {
         return Check::ok("interpreter", format_args!("`{}`", fs::real_path(&python).display()));
     }
     let lost = fs::link_target(&python).map_or(String::new(), |it| format!(", a link to `{}`", it.display()));
-    Check::problem("interpreter", format_args!("`{}`{lost} leads nowhere", python.display()))
+    let check = Check::problem("interpreter", format_args!("`{}`{lost} leads nowhere", python.display()));
+    // Where a setup would refuse, it is no advice.
+    if let Some(hint) = receipt::obstacle(&workspace.venv()).and_then(|it| it.hint()) {
+        return check.advise(hint);
+    }
+    check
         .advise("run `dpgui setup`, which brings its Python back or makes it anew; `dpgui doctor --fix` does it too")
         .mended_by(Fix::SetUp)
 }
