@@ -38,6 +38,34 @@ pub fn uv_env(site: &Site) -> Env {
     env
 }
 
+/// By these uv chooses other packages, or refuses those that are locked.
+const CHOICES: [&str; 11] = [
+    "UV_BUILD_CONSTRAINT",
+    "UV_CONSTRAINT",
+    "UV_EXCLUDE",
+    "UV_EXCLUDE_NEWER",
+    "UV_EXCLUDE_NEWER_PACKAGE",
+    "UV_FORK_STRATEGY",
+    "UV_NO_BINARY",
+    "UV_OVERRIDE",
+    "UV_PRERELEASE",
+    "UV_REQUIRE_HASHES",
+    "UV_RESOLUTION",
+];
+
+/// The same where every file is chosen already: what the user has told uv about choosing was asked for when they were locked.
+pub fn locked_env(site: &Site) -> Env {
+    let mut env = uv_env(site);
+    leave_no_choice(&mut env);
+    env
+}
+
+fn leave_no_choice(env: &mut Env) {
+    for name in CHOICES {
+        env.remove(name);
+    }
+}
+
 /// Who has an index of their own may not reach, or not want, anybody else's.
 pub fn is_private(env: &Env) -> bool {
     env.first(&["UV_DEFAULT_INDEX", "UV_INDEX_URL"]).is_some()
@@ -82,6 +110,22 @@ fn setting(line: &str) -> Option<(String, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_locked_is_no_matter_of_choice_any_more() {
+        let mut env = Env::from([
+            ("UV_EXCLUDE_NEWER", "2020-01-01"),
+            ("UV_CONSTRAINT", "mine.txt"),
+            ("UV_DEFAULT_INDEX", "http://index.example"),
+        ]);
+        leave_no_choice(&mut env);
+        assert_eq!((env.text("UV_EXCLUDE_NEWER"), env.text("UV_CONSTRAINT")), (None, None));
+        assert_eq!(
+            env.text("UV_DEFAULT_INDEX"),
+            Some("http://index.example"),
+            "places are no choice of packages"
+        );
+    }
 
     #[test]
     fn a_setting_is_read_as_pip_prints_it() {

@@ -37,7 +37,7 @@ pub(super) fn find(
     fs::write_atomic(&from, Packages::requirements(packages.iter().copied()))?;
     let version = format!("{}.{}", python.0, python.1);
     let platform = resolve::platform(site.host.arch);
-    let env = index_settings::uv_env(site);
+    let env = index_settings::locked_env(site);
     let mut command = uv
         .command(&env)?
         .args(["pip", "compile", "--quiet", "--no-deps", "--generate-hashes", "--no-python-downloads"])

@@ -71,7 +71,7 @@ impl Venv<'_> {
         let interpreter = self.python.required()?;
         self.is_still(answer)?;
         turn.progress.doing("making the environment");
-        let make = self.uv.command(&index_settings::uv_env(self.site))?;
+        let make = self.uv.command(&index_settings::locked_env(self.site))?;
         let make = make.args(["venv", "--relocatable", "--allow-existing", "--python"]);
         program::run(
             self.site.http.halt(),

@@ -78,7 +78,7 @@ impl<'a> Wheelhouse<'a> {
             fs::create_dir_all(&dir.join(inside))?;
         }
         reach(Checkpoint::WheelhouseMade);
-        let mut env = index_settings::uv_env(site);
+        let mut env = index_settings::locked_env(site);
         env.set("UV_CACHE_DIR", dir.join("uv-cache")).remove("UV_LINK_MODE").remove("UV_REQUIRE_HASHES");
         // What is built from sources is to come out the same everywhere: setup scripts print sets and dates
         // (measured: DeepSpeed's list of dependencies came in another order each time).
