@@ -19,7 +19,7 @@ use crate::{
 use super::media::{Flaw, Media, Rate};
 
 /// The first line. Other lines are not understood, so whoever changes them changes this.
-const VERSION: &str = "dpgui probes 4\n";
+const VERSION: &str = "dpgui probes 5\n";
 
 /// What can be known of a file.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,8 +30,10 @@ pub(super) enum Known {
 
 /// A `.txt` with a caption.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum CaptionText {
+pub enum CaptionText {
     Good,
+    /// It has a byte order mark, which the trainer takes for a character of the caption.
+    WithMark,
     /// The trainer takes it: an item without words.
     Empty,
     /// The trainer gives up on it.
@@ -152,8 +154,12 @@ const FLAWS: [(char, Flaw); 12] = [
     ('c', Flaw::CutOff),
 ];
 
-const CAPTIONS: [(char, CaptionText); 3] =
-    [('g', CaptionText::Good), ('e', CaptionText::Empty), ('u', CaptionText::NotUtf8)];
+const CAPTIONS: [(char, CaptionText); 4] = [
+    ('g', CaptionText::Good),
+    ('b', CaptionText::WithMark),
+    ('e', CaptionText::Empty),
+    ('u', CaptionText::NotUtf8),
+];
 
 /// `m a.png i 640 480 0 1234 1700000000`: list, name, what is known, size and time.
 fn write_entry(text: &mut String, (list, name): (List, &OsStr), (size, time): Stamp, known: &Known) {

@@ -63,6 +63,30 @@ fn counted(table: HashMap<String, Option<Count>>) -> HashMap<String, Option<u64>
     table.into_iter().filter_map(|(name, count)| Some((name, count?.0))).collect()
 }
 
+impl CaptionText {
+    /// What is the matter with it; `None` of a good one.
+    pub const fn sentence(self) -> Option<&'static str> {
+        Some(match self {
+            Self::Good => return None,
+            Self::WithMark => "a caption that begins with a byte order mark",
+            Self::Empty => "a caption without words",
+            Self::NotUtf8 => "a caption that is no UTF-8 text",
+            Self::Unreadable => "a caption that cannot be read",
+            Self::NoFile => "a caption that is no file but a pipe or a device",
+        })
+    }
+
+    /// The finding that tells of it.
+    pub(super) const fn finding(self) -> Option<&'static str> {
+        match self {
+            Self::Good => None,
+            Self::WithMark => Some("captions-mark"),
+            Self::Empty => Some("captions-empty"),
+            Self::NotUtf8 | Self::Unreadable | Self::NoFile => Some("captions-readable"),
+        }
+    }
+}
+
 /// How many strings are in a list; `None` if it is anything else.
 #[derive(Clone, Copy, Deserialize)]
 #[serde(from = "Captions")]
@@ -120,11 +144,19 @@ pub(super) fn read_text(path: &Path) -> CaptionText {
         Err(cause) if cause.source.kind() == io::ErrorKind::InvalidInput => return CaptionText::NoFile,
         Err(_) => return CaptionText::Unreadable,
     };
-    match str::from_utf8(&bytes) {
-        Ok(text) if text.trim().is_empty() => CaptionText::Empty,
-        Ok(_) => CaptionText::Good,
+    let text = match str::from_utf8(&bytes) {
+        Ok(text) => text,
         // The last letter may go on in what is not read.
-        Err(cause) if cause.error_len().is_none() && bytes.len() as u64 == READ_OF_TEXT => CaptionText::Good,
-        Err(_) => CaptionText::NotUtf8,
+        Err(cause) if cause.error_len().is_none() && bytes.len() as u64 == READ_OF_TEXT => {
+            str::from_utf8(&bytes[..cause.valid_up_to()]).unwrap_or_default()
+        }
+        Err(_) => return CaptionText::NotUtf8,
+    };
+    // Python's `open` keeps it, and its `strip` does not take it for space.
+    let words = text.strip_prefix('\u{feff}');
+    match words.unwrap_or(text).trim() {
+        "" => CaptionText::Empty,
+        _ if words.is_some() => CaptionText::WithMark,
+        _ => CaptionText::Good,
     }
 }

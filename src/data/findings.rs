@@ -70,6 +70,18 @@ pub fn grouped(count: usize) -> String {
     text
 }
 
+/// In the order in which they are told of, the worst first.
+const TEXTS: [CaptionText; 5] = [
+    CaptionText::NotUtf8,
+    CaptionText::Unreadable,
+    CaptionText::NoFile,
+    CaptionText::WithMark,
+    CaptionText::Empty,
+];
+
+const AS_UTF8: &str = "save the `.txt` as UTF-8";
+const WITHOUT_MARK: &str = "save the `.txt` as UTF-8 without a byte order mark";
+
 struct Folder<'a> {
     survey: &'a Survey,
     spec: &'a DirectorySpec,
@@ -210,29 +222,37 @@ impl Folder<'_> {
                 format!("`captions.json` in `{folder}` makes {texts} useless: their items have no entry");
             self.warning("captions-json-replaces-txt", message, "add them to `captions.json`, or remove it");
         }
-        let bad = self.directory.faults.bad_texts.iter().map(|(name, _)| name);
-        if let Some(files) = self.files(bad) {
-            let how = match self.directory.faults.bad_texts[0].1 {
-                CaptionText::NotUtf8 => "is no UTF-8 text, on which the trainer gives up",
-                CaptionText::NoFile => {
-                    "is no file but a pipe or a device, for which the trainer may wait forever"
-                }
-                _ => "cannot be read, on which the trainer gives up",
-            };
-            let message = format!("a caption that {how}: {files}");
-            self.error("captions-readable", message, "save the `.txt` as UTF-8");
-        }
-        if self.directory.faults.empty_texts > 0 {
-            let texts = counted(self.directory.faults.empty_texts, "caption");
-            let message =
-                format!("{texts} in `{folder}` have no words; their items train with an empty prompt");
-            self.warning(
-                "captions-empty",
-                message,
-                "write a caption, or remove the `.txt` to leave the item out",
-            );
-        }
+        self.texts();
         self.without_captions();
+    }
+
+    /// The `.txt` files that are not as they should be, one finding for each way.
+    fn texts(&mut self) {
+        for text in TEXTS {
+            let of = self.directory.faults.texts.iter().filter(|(_, it)| *it == text);
+            let files = self.files(of.map(|(name, _)| name));
+            let (Some(files), Some(id), Some(what)) = (files, text.finding(), text.sentence()) else {
+                continue;
+            };
+            let effect = match text {
+                CaptionText::Good => continue,
+                CaptionText::WithMark => "which the trainer takes for a character of it",
+                CaptionText::Empty => "with which the item trains",
+                CaptionText::NotUtf8 | CaptionText::Unreadable => "on which the trainer gives up",
+                CaptionText::NoFile => "for which the trainer may wait forever",
+            };
+            let message = format!("{what}, {effect}: {files}");
+            match text {
+                CaptionText::Good => {}
+                CaptionText::WithMark => self.warning(id, message, WITHOUT_MARK),
+                CaptionText::Empty => {
+                    self.warning(id, message, "write a caption, or remove the `.txt` to leave the item out");
+                }
+                CaptionText::NotUtf8 => self.error(id, message, AS_UTF8),
+                CaptionText::Unreadable => self.error(id, message, "allow it with `chmod u+r`"),
+                CaptionText::NoFile => self.error(id, message, "put a text file in its place"),
+            }
+        }
     }
 
     fn without_captions(&mut self) {

@@ -77,6 +77,8 @@ pub struct Item {
     /// Frames at the model's rate; 1 for an image.
     pub frames: i64,
     pub captions: u64,
+    /// Of the `.txt`, if that is where its caption is.
+    pub text: CaptionText,
     pub fate: Fate,
 }
 
@@ -123,11 +125,20 @@ impl Item {
         }
     }
 
+    /// What it is dropped for: what is no image or video lacks more than a caption.
+    pub const fn dropped(&self) -> Option<Drop> {
+        match (self.fate, self.unseen) {
+            (Fate::Trains(_), _) => None,
+            (Fate::Dropped(Drop::NoCaption), Some(_)) => Some(Drop::Unusable),
+            (Fate::Dropped(why), _) => Some(why),
+        }
+    }
+
     /// The finding that tells of what is the matter with it.
     pub fn finding(&self) -> Option<&'static str> {
         match (self.flaw(), self.fate) {
             (Some(flaw), _) => Some(flaw.finding()),
-            (None, Fate::Trains(_)) => None,
+            (None, Fate::Trains(_)) => self.text.finding(),
             (None, Fate::Dropped(why)) => Some(why.finding()),
         }
     }
@@ -224,8 +235,8 @@ pub(super) struct Faults {
     pub(super) ignored_texts: usize,
     /// Texts that are called like no item.
     pub(super) lone_texts: Vec<OsString>,
-    pub(super) bad_texts: Vec<(OsString, CaptionText)>,
-    pub(super) empty_texts: usize,
+    /// Of which the `.txt` is not as it should be.
+    pub(super) texts: Vec<(OsString, CaptionText)>,
     pub(super) without_control: Vec<OsString>,
     pub(super) without_mask: Vec<OsString>,
     /// The item, the mask, and what their sizes are.
@@ -304,7 +315,7 @@ fn look(
     let mut probes = Probes::of(spec, &items, json.is_none(), ffprobe, site);
     directory.items.reserve_exact(items.len());
     for (index, listed) in items.into_iter().enumerate() {
-        let text = probes.caption(index);
+        let text = if json.is_none() && listed.has_text { probes.caption(index) } else { CaptionText::Good };
         let captions = caption_count(&listed, spec, json.as_ref(), text, &mut directory.faults);
         let seen = probes.take_media(index);
         let unseen = match (captions, &seen) {
@@ -315,7 +326,7 @@ fn look(
             judge(&listed.name, count, seen, model, counted)
         });
         let Listed { name, mask, control, .. } = listed;
-        let item = Item { name, media, unseen, frames, captions: captions.unwrap_or(0), fate };
+        let item = Item { name, media, unseen, frames, captions: captions.unwrap_or(0), text, fate };
         companions::note([&mask, &control], &item, &probes, &mut directory.faults);
         directory.items.push(item);
     }
@@ -342,10 +353,8 @@ fn caption_count(
             None
         }
         None if listed.has_text => {
-            match text {
-                CaptionText::Good => {}
-                CaptionText::Empty => faults.empty_texts += 1,
-                bad => faults.bad_texts.push((listed.name.clone(), bad)),
+            if text != CaptionText::Good {
+                faults.texts.push((listed.name.clone(), text));
             }
             Some(1)
         }

@@ -273,6 +273,90 @@ fn what_the_trainer_gives_up_on_is_an_error() {
 }
 
 #[test]
+fn a_caption_that_is_not_as_meant_is_told_of_at_its_item() {
+    let sandbox = sandbox(SIMPLE);
+    for number in 0..8 {
+        item(&sandbox, &format!("{number}.png"), png(100, 100));
+    }
+    for (number, text) in
+        [&b"\xef\xbb\xbfwords"[..], b"", b" \n", b"\xef\xbb\xbf", b"caf\xe9"].iter().enumerate()
+    {
+        sandbox.write(format!("w/a/{number}.txt"), text);
+    }
+    // What is kept of the first look says the same.
+    for _ in 0..2 {
+        let found = |said: &Said, key: &str| -> Vec<Value> {
+            said.events().iter().filter(|it| it["event"] == "item").map(|it| it[key].clone()).collect()
+        };
+        let said = sandbox.dpgui(&["data", "check", "t.toml", "--json", "--list", "all"]);
+        let (mark, empty) = ("captions-mark", "captions-empty");
+        let expected =
+            [Some(mark), Some(empty), Some(empty), Some(empty), Some("captions-readable"), None, None, None];
+        assert_eq!(found(&said, "finding"), expected.map(Value::from), "{said}");
+        let empty = "a caption without words";
+        let expected = [
+            Some("a caption that begins with a byte order mark"),
+            Some(empty),
+            Some(empty),
+            Some(empty),
+            Some("a caption that is no UTF-8 text"),
+            None,
+            None,
+            None,
+        ];
+        assert_eq!(found(&said, "caption_flaw"), expected.map(Value::from), "{said}");
+        check_findings(
+            &sandbox,
+            &[("error", "captions-readable"), ("warning", mark), ("warning", "captions-empty")],
+        );
+    }
+    let said = sandbox.dpgui(&["data", "check", "t.toml"]);
+    for line in [
+        "a caption that begins with a byte order mark, which the trainer takes for a character of it: `0.png` in `",
+        "a caption without words, with which the item trains: `1.png` and 2 more in `",
+        "a caption that is no UTF-8 text, on which the trainer gives up: `4.png` in `",
+    ] {
+        assert!(said.stdout.contains(line), "{said}");
+    }
+}
+
+#[test]
+fn the_demo_gives_up_on_captions_without_words_and_on_those_that_are_no_text() {
+    let sandbox = sandbox(SIMPLE);
+    sandbox.write("w/t.toml", TRAINING.replace("'wan'", "'demo'"));
+    for number in 0..4 {
+        item(&sandbox, &format!("{number}.png"), png(100, 100));
+    }
+    check_findings(&sandbox, &[]);
+    sandbox.write("w/a/0.txt", b"caf\xe9");
+    sandbox.write("w/a/1.txt", b"\xef\xbb\xbfwords");
+    sandbox.write("w/a/2.txt", " \n");
+    sandbox.write("w/a/3.txt", "");
+    let expected =
+        [("error", "captions-readable"), ("warning", "captions-mark"), ("error", "captions-empty")];
+    check_findings(&sandbox, &expected);
+    let said = sandbox.dpgui(&["data", "check", "t.toml"]);
+    let line = "a caption without words, on which the demo's trainer gives up: 2 captions in `";
+    assert!(said.stdout.contains(line) && said.stdout.contains("the first that of `2.png`"), "{said}");
+}
+
+#[test]
+fn what_is_broken_and_has_no_caption_is_counted_as_what_it_is() {
+    let sandbox = sandbox(SIMPLE);
+    for number in 0..4 {
+        item(&sandbox, &format!("{number}.png"), png(100, 100));
+    }
+    sandbox.write("w/a/bare.png", png(100, 100));
+    sandbox.write("w/a/text.jpg", "no image at all");
+    let said = sandbox.dpgui(&["data", "check", "t.toml"]).ok();
+    assert!(said.stdout.contains("a: 6 files, dropped: 1 no caption, 1 unusable\n"), "{said}");
+    let said = sandbox.dpgui(&["data", "check", "t.toml", "--json", "--list", "dropped"]).ok();
+    let items = said.events().into_iter().filter(|it| it["event"] == "item");
+    let dropped: Vec<Value> = items.map(|it| it["dropped"].clone()).collect();
+    assert_eq!(dropped, ["no caption", "unusable"]);
+}
+
+#[test]
 fn captions_are_counted_and_repeated() {
     let dataset = "resolutions = [64]\n[[directory]]\npath = 'a'\nnum_repeats = 1.5\ncache_shuffle_num = 2\n";
     let sandbox = sandbox(dataset);

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::{
     config::Purpose,
     data::{
-        Fate, Survey, cut,
+        Drop, Fate, Survey, cut,
         media::{Flaw, Media},
         plan,
         proposals::Change,
@@ -73,8 +73,8 @@ pub(super) fn write(survey: &Survey, purpose: Purpose, list: Option<List>, outpu
 fn items(survey: &Survey, list: List, output: &Output) {
     for (spec, directory) in survey.dataset.directories.iter().zip(&survey.directories) {
         for item in &directory.items {
-            let is_dropped = matches!(item.fate, Fate::Dropped(_));
-            if is_dropped == (list == List::Buckets) && list != List::All {
+            let dropped = item.dropped();
+            if dropped.is_some() == (list == List::Buckets) && list != List::All {
                 continue;
             }
             let (width, height) = item.media.as_ref().and_then(Media::size).unzip();
@@ -85,9 +85,10 @@ fn items(survey: &Survey, list: List, output: &Output) {
                 _ => None,
             };
             let flaw = item.flaw().map(Flaw::sentence);
-            let (dropped, buckets) = match item.fate {
-                Fate::Dropped(why) => (Some(why.sentence()), vec![]),
-                Fate::Trains(group) => (None, spec.buckets.of_group(group, survey.model.bucket_multiple)),
+            let dropped = dropped.map(Drop::sentence);
+            let buckets = match item.fate {
+                Fate::Dropped(_) => vec![],
+                Fate::Trains(group) => spec.buckets.of_group(group, survey.model.bucket_multiple),
             };
             let placed: Vec<Value> = buckets
                 .iter()
@@ -99,7 +100,7 @@ fn items(survey: &Survey, list: List, output: &Output) {
                 .collect();
             output.json(&json!({
                 "event": "item", "path": directory.path.join(&item.name).to_string_lossy(), "width": width, "height": height,
-                "video": video, "flaw": flaw, "frames": item.frames, "captions": item.captions, "dropped": dropped, "finding": item.finding(), "buckets": placed,
+                "video": video, "flaw": flaw, "frames": item.frames, "captions": item.captions, "caption_flaw": item.text.sentence(), "dropped": dropped, "finding": item.finding(), "buckets": placed,
             }));
         }
     }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::Path};
 use crate::{
     config::{Purpose, Severity},
     data::{
-        Directory, Drop, Fate, Survey, counted,
+        Directory, Drop, Survey, counted,
         cut::{self, Cut},
         grouped,
         plan::Filled,
@@ -57,7 +57,7 @@ pub(super) fn write(survey: &Survey, purpose: Purpose, context: &Context) {
 fn folder(directory: &Directory, path: &str) -> String {
     let mut dropped: BTreeMap<Drop, usize> = BTreeMap::new();
     for item in &directory.items {
-        if let Fate::Dropped(why) = item.fate {
+        if let Some(why) = item.dropped() {
             *dropped.entry(why).or_default() += 1;
         }
     }

@@ -3,11 +3,15 @@
 
 use std::path::Path;
 
-use crate::{config::Finding, platform::fs};
+use crate::{config::Finding, output::plain, platform::fs};
 
-use super::super::{
-    listing::{suffix, with_text_suffix},
-    survey::Survey,
+use super::{
+    super::{
+        cache::CaptionText,
+        listing::{suffix, with_text_suffix},
+        survey::{Item, Survey},
+    },
+    AS_UTF8, TEXTS, WITHOUT_MARK, counted,
 };
 
 pub(super) fn of(survey: &Survey) -> Vec<Finding> {
@@ -35,6 +39,29 @@ pub(super) fn of(survey: &Survey) -> Vec<Finding> {
             let message = format!("{of} have no caption, the first is `{}`", Path::new(first).display());
             let fix = "write a `.txt` file of the same name beside each";
             found.push(Finding::error("captions-present", at, message).fix(fix));
+        }
+        for text in TEXTS {
+            let has = |item: &&Item| suffix(&item.name) == b".png" && item.text == text;
+            let files: Vec<_> = directory.items.iter().filter(has).map(|it| plain::name(&it.name)).collect();
+            let (Some(first), Some(id), Some(what)) = (files.first(), text.finding(), text.sentence()) else {
+                continue;
+            };
+            let of =
+                format!("{} in `{folder}`, the first that of `{first}`", counted(files.len(), "caption"));
+            let gives_up = format!("{what}, on which the demo's trainer gives up: {of}");
+            let finding = match text {
+                CaptionText::Good => continue,
+                CaptionText::WithMark => {
+                    let message =
+                        format!("{what}, which the trainer takes for a part of its first word: {of}");
+                    Finding::warning(id, at, message).fix(WITHOUT_MARK)
+                }
+                CaptionText::Empty => Finding::error(id, at, gives_up).fix("write a caption"),
+                CaptionText::NotUtf8 | CaptionText::Unreadable | CaptionText::NoFile => {
+                    Finding::error(id, at, gives_up).fix(AS_UTF8)
+                }
+            };
+            found.push(finding);
         }
     }
     found
