@@ -59,7 +59,10 @@ pub use mend::{Mended, ROUNDS, mend};
 pub use nearby::meant;
 pub use paths::{Base, Hidden, Sight};
 pub use resolve::{Resolved, Secret};
-pub use rules::{unreadable_itself as not_there, without_control, without_directories, without_resolutions};
+pub use rules::{
+    unreadable_itself as not_there, without_control, without_directories, without_range, without_resolutions,
+    wrong_in_directory,
+};
 pub use texts::{MayRead, Unsaved};
 pub use training::{EvalDataset, Every, Resume, Training};
 

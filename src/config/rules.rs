@@ -36,12 +36,13 @@ use super::{
 };
 
 pub use accounts::{Judge, judge};
-pub use dataset::{without_control, without_directories, without_resolutions};
+pub use dataset::{without_control, without_directories, without_range, without_resolutions};
 pub(super) use language::unreadable;
 pub use language::unreadable_itself;
 pub(super) use named::In;
 pub(super) use shape::Part;
 pub(super) use shape::missing_at_top as missing;
+pub use shape::wrong_in_directory;
 
 /// A training file under judgement.
 pub(super) struct Subject<'a> {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use toml_edit::{Array, Item, TableLike, Value};
 
-use crate::config::{self, Base, Finding, Position, source::Source};
+use crate::config::{self, Base, Finding, Position, Severity, source::Source};
 
 use super::buckets::{Buckets, Number, RatioSpec, ResolutionSpec};
 
@@ -50,8 +50,8 @@ impl DirectorySpec {
 pub fn read(source: &Source, base: &Base) -> (DatasetSpec, Vec<Finding>) {
     let root: &dyn TableLike = source.root();
     let (mut directories, mut found) = (vec![], vec![]);
-    for table in tables(root.get("directory")) {
-        let reader = Reader { source, base, table, root };
+    for (index, table) in tables(root.get("directory")).into_iter().enumerate() {
+        let reader = Reader { source, base, index, table, root };
         match reader.directory() {
             Ok(directory) => directories.push(directory),
             Err(finding) => found.push(*finding),
@@ -90,6 +90,8 @@ fn pair(value: &Value) -> Option<(Number, Number)> {
 struct Reader<'a> {
     source: &'a Source,
     base: &'a Base,
+    /// Of the `[[directory]]`.
+    index: usize,
     table: &'a dyn TableLike,
     root: &'a dyn TableLike,
 }
@@ -105,11 +107,6 @@ impl Reader<'_> {
         let shuffles = self.value("cache_shuffle_num", "a whole number", Value::as_integer)?.unwrap_or(0);
         let tags = self.flag("shuffle_tags", false);
         let num_repeats = self.value("num_repeats", "a number", number)?.unwrap_or(Number::Int(1));
-        if num_repeats.value() <= 0.0 {
-            let message = "`num_repeats` must be above 0";
-            let fix = "remove the `[[directory]]`, if it shall not be trained";
-            return Err(self.wrong("num-repeats-positive", "num_repeats", message, fix));
-        }
         if !num_repeats.value().is_finite() {
             let message = "`num_repeats` must be a number of times: the trainer gives up on it after caching";
             return Err(self.wrong(
@@ -189,8 +186,16 @@ impl Reader<'_> {
         self.table.get(key).or_else(|| self.root.get(key))
     }
 
+    /// The same, if a look at the dataset file alone finds nothing wrong with it.
+    fn judged(&self, key: &str) -> Read<Option<&Item>> {
+        match config::wrong_in_directory(self.source, self.index, key) {
+            Some(wrong) if wrong.severity == Severity::Error => Err(Box::new(wrong)),
+            _ => Ok(self.item(key)),
+        }
+    }
+
     fn value<T>(&self, key: &str, what: &str, parse: impl Fn(&Value) -> Option<T>) -> Read<Option<T>> {
-        let Some(item) = self.item(key) else { return Ok(None) };
+        let Some(item) = self.judged(key)? else { return Ok(None) };
         match item.as_value().and_then(parse) {
             Some(value) => Ok(Some(value)),
             None => Err(self.wrong(
@@ -204,12 +209,8 @@ impl Reader<'_> {
 
     fn needed<T>(&self, key: &str, what: &str, parse: impl Fn(&Value) -> Option<T>) -> Read<T> {
         let value = self.value(key, what, parse)?.filter(|_| self.root.contains_key(key));
-        value.ok_or_else(|| {
-            let message = format!(
-                "with `enable_ar_bucket` the trainer needs `{key}` at the top of the file, or `ar_buckets`"
-            );
-            self.wrong("ar-range-top-level", "enable_ar_bucket", &message, &format!("set `{key}` at the top"))
-        })
+        let at = || self.source.at(self.span("enable_ar_bucket"));
+        value.ok_or_else(|| Box::new(config::without_range(key, at())))
     }
 
     /// As Python judges a value of any kind: 0 and what is empty are `false`.
@@ -233,7 +234,7 @@ impl Reader<'_> {
         each: &str,
         parse: impl Fn(&Value) -> Option<T>,
     ) -> Read<Option<Vec<T>>> {
-        let Some(item) = self.item(key) else { return Ok(None) };
+        let Some(item) = self.judged(key)? else { return Ok(None) };
         let all = item.as_array().and_then(|array: &Array| array.iter().map(parse).collect());
         let message = format!("each of `{key}` must be {each}");
         all.map(Some)
@@ -243,6 +244,7 @@ impl Reader<'_> {
     fn path(&self, key: &str) -> Read<Option<PathBuf>> {
         // Only in the directory: the trainer looks for none of them at the top.
         let Some(item) = self.table.get(key) else { return Ok(None) };
+        self.judged(key)?;
         match item.as_str() {
             Some(text) => Ok(Some(self.base.absolute(text))),
             None => Err(self.wrong("wrong-type", key, &format!("`{key}` must be a string"), "name a path")),

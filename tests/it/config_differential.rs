@@ -48,12 +48,14 @@ const READ_LATER: [&str; 10] = [
 ];
 
 /// The same of ids that are of values of many keys, with the key.
-const VALUES_READ_LATER: [(&str, &str); 20] = [
+const VALUES_READ_LATER: [(&str, &str); 21] = [
     ("invalid-value", "frame_buckets"),
     ("invalid-value", "map_num_proc"),
     ("invalid-value", "pipeline_stages"),
     ("invalid-value", "rank"),
     ("invalid-value", "subsample_ratio"),
+    // How many numbers there are it reads at once, and whether one is zero when there are images to put there.
+    ("size-bucket-shape", "size_buckets"),
     ("wrong-type", "compile"),
     ("wrong-type", "enable_ar_bucket"),
     ("wrong-type", "eval_every_n_steps"),

@@ -202,7 +202,8 @@ fn a_setting_changes_exactly_its_key() {
         "`model.dtype` must be `float32`, `float16`, `bfloat16`, `float8`, `float8_e4m3fn` or `float8_e5m2`, not `bf16`",
     );
     fails("optimizer.lr=nan", "`optimizer.lr` must be a number, at least 0, not `nan`");
-    fails("size_buckets=[[512, 512]]", "`size_buckets` must be a list of `[n, n, n]`, not `[[512, 512]]`");
+    let sizes = "`size_buckets` must be a list of `[n, n, n]` above 0, not `[[512, 512]]`";
+    fails("size_buckets=[[512, 512]]", sizes);
     fails("model.type=flux", "`model.type` is given by the command itself");
 }
 

@@ -357,6 +357,40 @@ fn what_is_broken_and_has_no_caption_is_counted_as_what_it_is() {
 }
 
 #[test]
+fn a_look_at_the_data_and_one_at_the_configuration_find_the_same_in_the_dataset_file() {
+    let sandbox = sandbox(SIMPLE);
+    for number in 0..4 {
+        item(&sandbox, &format!("{number}.png"), png(100, 100));
+    }
+    let ratios = "resolutions = [64]\nenable_ar_bucket = true\n";
+    let check = |top: &str, own: &str, ids: &[&str]| {
+        sandbox.write("w/d.toml", format!("{top}\n[[directory]]\npath = 'a'\n{own}\n"));
+        let found = |command: &str| -> Vec<(String, String, u64)> {
+            let said = sandbox.dpgui(&[command, "check", "t.toml", "--json"]);
+            let text = |it: &Value| it.as_str().unwrap_or_default().to_owned();
+            let of = |it: &Value| (text(&it["id"]), text(&it["message"]), it["line"].as_u64().unwrap_or(0));
+            let is_about = |it: &&Value| it["event"] == "finding" && text(&it["file"]).ends_with("/d.toml");
+            said.events().iter().filter(is_about).map(of).collect()
+        };
+        let of_data = found("data");
+        assert_eq!(of_data.iter().map(|it| it.0.as_str()).collect::<Vec<_>>(), ids, "{top} {own}");
+        let of_config = found("config");
+        assert!(of_data.iter().all(|it| of_config.contains(it)), "{of_data:?}\n{of_config:?}");
+    };
+    check(ratios, "ar_buckets = [-1]", &["resolution-pair-shape"]);
+    check(&format!("{ratios}ar_buckets = [[1, 0]]"), "", &["resolution-pair-shape"]);
+    check(&format!("{ratios}min_ar = 0\nmax_ar = 2\nnum_ar_buckets = 3"), "", &["ar-range-valid"]);
+    check(&format!("{ratios}min_ar = 1\nnum_ar_buckets = 3"), "", &["ar-range-top-level"]);
+    check("resolutions = [0]", "", &["resolution-pair-shape"]);
+    check("", "size_buckets = [[64, 64]]", &["size-bucket-shape"]);
+    check("", "size_buckets = [[64, 64, 0]]", &["size-bucket-shape"]);
+    check("resolutions = [64]", "num_repeats = 0", &["num-repeats-positive"]);
+    check("resolutions = [64]", "mask_path = 1", &["wrong-type"]);
+    // The trainer sorts the ratios.
+    check(&format!("{ratios}min_ar = 3\nmax_ar = 1\nnum_ar_buckets = 3"), "", &[]);
+}
+
+#[test]
 fn captions_are_counted_and_repeated() {
     let dataset = "resolutions = [64]\n[[directory]]\npath = 'a'\nnum_repeats = 1.5\ncache_shuffle_num = 2\n";
     let sandbox = sandbox(dataset);

@@ -180,9 +180,9 @@ fn numbers_that_nobody_means_end_in_a_finding() {
     let sandbox = sandbox(SIMPLE);
     sandbox.write("w/t.toml", TRAINING);
     for (repeats, code, expected) in [
-        ("nan", 2, "error[num-repeats-positive]: `num_repeats` must be a number of times"),
+        ("nan", 2, "error[num-repeats-positive]: `num_repeats` must be a number above 0, not `nan`"),
         ("inf", 2, "error[num-repeats-positive]: `num_repeats` must be a number of times"),
-        ("-inf", 2, "error[num-repeats-positive]: `num_repeats` must be above 0"),
+        ("-inf", 2, "error[num-repeats-positive]: `num_repeats` must be a number above 0, not `-inf`"),
         ("1e300", 2, "error[epoch-fits-memory]"),
         ("9_223_372_036_854_775_807", 2, "error[epoch-fits-memory]"),
         ("1e5", 0, "an epoch has 400,000 samples"),

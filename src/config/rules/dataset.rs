@@ -40,6 +40,7 @@ fn dataset_directory_list(d: &Dataset) -> Option<Finding> {
 pub fn without_directories(at: (&Path, Position)) -> Finding {
     let message = "there is no `[[directory]]`: the dataset is empty";
     Finding::error("dataset-directory-list", at, message)
+        .about("directory".to_owned())
         .fix("add `[[directory]]` and below it `path = 'FOLDER'`")
 }
 
@@ -54,6 +55,7 @@ fn resolutions_top_level(d: &Dataset) -> Option<Finding> {
 pub fn without_resolutions(at: (&Path, Position)) -> Finding {
     let message = "`resolutions` is missing at the top of the dataset file";
     Finding::error("resolutions-top-level", at, message)
+        .about("resolutions".to_owned())
         .fix("set `resolutions = [512]` above the first `[[directory]]`")
 }
 
@@ -67,18 +69,21 @@ fn ar_range_top_level(d: &Dataset, found: &mut Vec<Finding>) {
         return;
     }
     for key in ["min_ar", "max_ar", "num_ar_buckets"].into_iter().filter(|key| !d.has(key)) {
-        let value = match key {
-            "min_ar" => "0.5",
-            "max_ar" => "2.0",
-            _ => "7",
-        };
-        let message =
-            format!("with `enable_ar_bucket` the trainer needs `{key}` at the top of the dataset file");
-        found.push(
-            d.error("ar-range-top-level", "enable_ar_bucket", message)
-                .fix(format!("set `{key} = {value}` above the first `[[directory]]`")),
-        );
+        found.push(without_range(key, d.at("enable_ar_bucket")));
     }
+}
+
+/// For whoever needs `key`, an end of the range of ratios or their number.
+pub fn without_range(key: &str, at: (&Path, Position)) -> Finding {
+    let value = match key {
+        "min_ar" => "0.5",
+        "max_ar" => "2.0",
+        _ => "7",
+    };
+    let message = format!("with `enable_ar_bucket` the trainer needs `{key}` at the top of the dataset file");
+    Finding::error("ar-range-top-level", at, message)
+        .about(key.to_owned())
+        .fix(format!("set `{key} = {value}` above the first `[[directory]]`, or give `ar_buckets`"))
 }
 
 fn resolutions_at_most_three(d: &Dataset, found: &mut Vec<Finding>) {

@@ -105,8 +105,8 @@ fn training(key: &str) -> Ids {
 fn dataset(key: &str) -> Ids {
     match key {
         "directory" => (Some("dataset-directory-list"), None),
-        "resolutions" | "ar_buckets" => (Some("resolution-pair-shape"), None),
-        "size_buckets" => (Some("size-bucket-shape"), None),
+        "resolutions" | "ar_buckets" => (Some("resolution-pair-shape"), Some("resolution-pair-shape")),
+        "size_buckets" => (Some("size-bucket-shape"), Some("size-bucket-shape")),
         "min_ar" | "max_ar" | "num_ar_buckets" => (None, Some("ar-range-valid")),
         "num_repeats" => (None, Some("num-repeats-positive")),
         _ => (None, None),

@@ -158,6 +158,15 @@ fn one_key(part: &Part, key: &Key) -> Option<Finding> {
     key.wrong(item).map(|wrong| wrong_value(part, key, item, wrong))
 }
 
+/// What is wrong with the value that counts for the `[[directory]]` of this number: its own, or that of the file's top.
+pub fn wrong_in_directory(source: &Source, directory: usize, key: &str) -> Option<Finding> {
+    let top = Part { view: View::root(source), of: In::Dataset, section: Section::Dataset };
+    let own = top.view.views("directory").into_iter().nth(directory);
+    let own = own.map(|view| Part { view, of: In::Directory, section: Section::Directory });
+    let part = own.into_iter().chain([top]).find(|it| it.view.has(key))?;
+    one_key(&part, schema::key(part.section, key)?)
+}
+
 /// That `key` is not at the top of a training file, for whoever needs it.
 pub(in crate::config) fn missing_at_top(source: &Source, key: &str) -> Finding {
     let part = Part { view: View::root(source), of: In::Training, section: Section::Training };
@@ -392,5 +401,18 @@ pub(super) const CASES: &[super::cases::Case] = {
             "resolutions = '-'\nsize_buckets = [[512, 512]]",
             "resolutions = '-'\nsize_buckets = [[512, 512, 1]]",
         ),
+        in_dataset(
+            "size-bucket-shape",
+            "wan",
+            "resolutions = '-'\nsize_buckets = [[512, 0, 1]]",
+            "resolutions = '-'\nsize_buckets = [[512, 1, 1]]",
+        ),
+        in_dataset(
+            "resolution-pair-shape",
+            "wan",
+            "enable_ar_bucket = true\nar_buckets = [-1]",
+            "enable_ar_bucket = true\nar_buckets = [0.01]",
+        ),
+        in_dataset("resolution-pair-shape", "wan", "resolutions = [0]", "resolutions = [1]"),
     ]
 };
