@@ -58,7 +58,7 @@ export function Chart({ label, series, data, height = 240, log = false, time = f
         width, height,
         cursor: { drag: { x: true, y: false }, points: { size: 6 } },
         scales: { x: { time, ...(time ? { range: minute } : {}) }, y: { distr: log ? 3 : 1, ...(log ? { range: near } : range ? { range } : {}) } },
-        axes: [{ ...axis, size: 34, ...(time ? { values: (_: uPlot, ticks: number[], _axis: number, _space: number, step: number) => ticks.map((it) => clock(it, step)) } : {}) }, { ...axis, size: 62, space: 28, values: (_, ticks) => ticks.map((it) => (it === null ? "" : now.current.format(it))), ...(binary ? { incrs: POWERS } : {}) }],
+        axes: [{ ...axis, size: 34, values: (_: uPlot, ticks: number[], _axis: number, _space: number, step: number) => ticks.map((it) => (time ? clock(it, step) : whole(it))) }, { ...axis, size: 62, space: 28, values: (_, ticks) => ticks.map((it) => (it === null ? "" : now.current.format(it))), ...(binary ? { incrs: POWERS } : {}) }],
         legend: { live: true },
         series: [
           time ? { label: "Time", value: (_, at) => (at === null ? NONE : clock(at, 1)) } : { label: "Step", value: (_, at) => (at === null ? NONE : count(at)) },
@@ -107,6 +107,9 @@ function clock(at: number, step: number): string {
   const time = it.toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit", ...(step < 60 ? { second: "2-digit" } : {}) });
   return `${day} ${time}`.trim();
 }
+
+/** Between two steps there is none. */
+const whole = (it: number) => (Number.isInteger(it) ? count(it) : "");
 
 /** What a chart shows for those who do not see it: the newest value of each line. */
 function spoken(series: Series[], data: Table): string {

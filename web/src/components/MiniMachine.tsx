@@ -14,7 +14,7 @@ export function MiniMachine() {
       {gpus.slice(0, 8).map((gpu) => (
         <div key={gpu.index}>
           <Line name={`GPU ${gpu.index}`} value={gpu.utilisation_percent === null ? "–" : `${gpu.utilisation_percent} %`} />
-          <Meter value={gpu.utilisation_percent} label={`GPU ${gpu.index} at work`} />
+          {gpu.utilisation_percent !== null && <Meter value={gpu.utilisation_percent} label={`GPU ${gpu.index} at work`} />}
         </div>
       ))}
       {memory && used !== null && (

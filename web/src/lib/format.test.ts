@@ -16,7 +16,7 @@ test("durations name their two largest units", () => {
 
 test("figures keep four digits and show what is not a number", () => {
   expect([0, 0.0421876, 1, 0.5, 12345.6, 0.00002, 1.5e-5, 3e7, NaN, Infinity, null].map(figure)).toEqual(
-    ["0", "0.04219", "1", "0.5", "12346", "2e-5", "1.5e-5", "3e+7", "NaN", "∞", "–"],
+    ["0", "0.04219", "1", "0.5", "12\u202f346", "2e-5", "1.5e-5", "3e+7", "NaN", "∞", "–"],
   );
 });
 

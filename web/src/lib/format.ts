@@ -34,7 +34,7 @@ export function figure(it: number | null | undefined): string {
   if (!Number.isFinite(it)) return it > 0 ? "∞" : "−∞";
   const size = Math.abs(it);
   if (size !== 0 && (size < 1e-3 || size >= 1e6)) return it.toExponential(2).replace(/\.?0+e/, "e");
-  return size >= 1000 ? it.toFixed(0) : it.toPrecision(4).replace(/(\.\d*?)0+$/, "$1").replace(/\.$/, "");
+  return size >= 1000 ? count(it) : it.toPrecision(4).replace(/(\.\d*?)0+$/, "$1").replace(/\.$/, "");
 }
 
 export function count(it: number | null | undefined): string {

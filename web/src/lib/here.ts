@@ -1,5 +1,5 @@
 // What the page has in the place of a command or a flag that an advice names. The one list of it.
-import { links } from "./links";
+import { links, RUN_ID } from "./links";
 
 export type Here =
   /** Something to press or to look at, and on which page. */
@@ -18,8 +18,6 @@ export const START_FLAGS: Flags = {
   "--restarts": "Restarts after a failure", "--on-nan": "When the loss is not a number", "--on-stall": "When it hangs",
 };
 
-const RUN = String.raw`(\d{8}T\d{6}Z(?:\.\d+)?-\S+)`;
-
 const CONTROLS: [command: RegExp, name: string, href: (found: string | undefined) => string][] = [
   [/^dpgui setup$/, "Set up", () => links.overview],
   [/^dpgui doctor$/, "Look again", () => links.overview],
@@ -30,10 +28,10 @@ const CONTROLS: [command: RegExp, name: string, href: (found: string | undefined
   [/^dpgui config (?:new MODEL(?: NAME)?|models)$/, "New training", () => links.fresh()],
   [/^dpgui config check(?: (?:\S*\/)?([^/ ]+\.toml))?$/, "Configurations", (name) => (name ? links.config(name) : links.configs)],
   [/^dpgui data check(?: (?:\S*\/)?([^/ ]+\.toml))?$/, "Data", links.data],
-  [new RegExp(`^dpgui (?:logs|logs -f|watch) ${RUN}$`), "its log", (id) => links.run(id ?? "", "log")],
-  [new RegExp(`^dpgui diagnose ${RUN}$`), "Diagnosis", (id) => links.run(id ?? "", "diagnosis")],
-  [new RegExp(`^dpgui stop ${RUN}$`), "Stop…", (id) => links.run(id ?? "")],
-  [new RegExp(`^dpgui resume ${RUN}$`), "Resume", (id) => links.run(id ?? "")],
+  [new RegExp(`^dpgui (?:logs|logs -f|watch) (${RUN_ID})$`), "its log", (id) => links.run(id ?? "", "log")],
+  [new RegExp(`^dpgui diagnose (${RUN_ID})$`), "Diagnosis", (id) => links.run(id ?? "", "diagnosis")],
+  [new RegExp(`^dpgui stop (${RUN_ID})$`), "Stop…", (id) => links.run(id ?? "")],
+  [new RegExp(`^dpgui resume (${RUN_ID})$`), "Resume", (id) => links.run(id ?? "")],
   [/^dpgui (?:stop|resume) RUN$/, "Runs", () => links.runs],
 ];
 

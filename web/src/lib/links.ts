@@ -19,6 +19,9 @@ export const links = {
   settings: "/settings",
 };
 
+/** The id of a run, as a piece of a regular expression: the one that `src/run/id.rs` writes. */
+export const RUN_ID = String.raw`\d{8}T\d{6}Z(?:\.\d+)?-[\w.-]+`;
+
 /** The same query with some of it changed; `null` or an empty value leaves it out. */
 export function changed(search: string, changes: Record<string, string | null>): string {
   const values = new URLSearchParams(search);

@@ -1,8 +1,10 @@
 // What a queued training waits for, as the server says it, with the runs that this page can lead to.
 
+import { RUN_ID } from "./links";
+
 type Part = { text: string } | { id: string; name: string };
 
-const ID = /(\d{8}T\d{6}Z(?:\.\d+)?-[\w.-]+)/;
+const ID = new RegExp(`(${RUN_ID})`);
 /** Of a run that is here nobody needs its process or its workspace. */
 const HOLDER = /process \d+ \(training (\S+) of [^()]*\)/g;
 
