@@ -845,6 +845,29 @@ fn what_a_new_configuration_cannot_be_called_is_told_before_it_is_saved() {
     for name in ["no-suffix", ".toml", "-x.toml", "a%2Fb.toml", "..%2Fx.toml"] {
         assert_eq!(problem(name), rule, "{name}");
     }
+    let sized = |bytes: usize| format!("{}.toml", "a".repeat(bytes));
+    assert_eq!(problem(&sized(187)), Value::Null);
+    assert_eq!(problem(&sized(188)), "the name of a configuration has at most 200 bytes, and this one 201");
+    // The dataset file would be another one's.
+    sandbox.write("w/configs/flux-dataset.toml", "");
+    assert_eq!(problem("flux.toml"), "there is a `flux-dataset.toml` already");
+    let free = |name: &str| served.get(&format!("/api/configs/{name}/name")).ok()["free"].clone();
+    for (wish, expected) in [
+        ("free.toml", "free"),
+        ("taken", "taken-2"),
+        ("flux.toml", "flux-2"),
+        // What a browser calls the second download, what looks like a flag, and what nothing stays of.
+        ("wan%20(1).toml", "wan-1"),
+        ("--help.toml", "help"),
+        ("..%2F..%2Fx", "x"),
+        ("ein%20Name.toml", "ein Name"),
+        ("(%C3%A9).", "é"),
+        ("---", "imported"),
+    ] {
+        assert_eq!(free(wish), expected, "{wish}");
+    }
+    let nearest = free(&sized(300));
+    assert_eq!(nearest.as_str().map(str::len), Some(181));
     // A save says the same.
     let body = json!({ "training": "epochs = 1\n", "dataset": null, "digests": { "training": null, "dataset": null } });
     let said = |name: &str| {

@@ -110,15 +110,19 @@ pub struct OfConfig {
 pub struct NameSaid {
     /// Why no new configuration can be called so; `null` if one can.
     problem: Option<String>,
+    /// The nearest name that one can have, without `.toml`.
+    free: String,
 }
 
 /// Whether a new configuration can be called so. Another may take the name before it is saved, which is told then.
 pub fn name(app: &App, asked: &OfConfig) -> Answer<NameSaid> {
-    let problem = match place(&app.workspace, &asked.name) {
+    let dataset = super::of_dataset(asked.name.trim_end_matches(".toml"));
+    let problem = |file: &str| match place(&app.workspace, file) {
         Err(refused) => Some(refused.api().message),
-        Ok(path) => fs::exists(&path).then(|| format!("there is a `{}` already", asked.name)),
+        Ok(path) => fs::exists(&path).then(|| format!("there is a `{file}` already")),
     };
-    Ok(NameSaid { problem })
+    let problem = problem(&asked.name).or_else(|| problem(&dataset));
+    Ok(NameSaid { problem, free: super::free(&app.workspace, &asked.name) })
 }
 
 /// A configuration as it is on the disk.

@@ -2,7 +2,7 @@
 import axios, { type AxiosRequestConfig, type AxiosResponse } from "axios";
 import type {
   ApiErrorBody, Caption, Checked, Comparison, ConfigFile, ConfigRow, Digests, Folder, Form, FoundInLog, Job, JobEvents, JobRequest,
-  Machine, Metrics, Model, Pair, Queue, RunDetail, RunGpus, RunRow, Sample, SaveRequest, SettingChange, Settings, Started, StartRequest,
+  Machine, Metrics, Model, NameSaid, Pair, Queue, RunDetail, RunGpus, RunRow, Sample, SaveRequest, SettingChange, Settings, Started, StartRequest,
   StopManner,
 } from "./types";
 
@@ -133,6 +133,7 @@ export const api = {
   mend: (pair: { name: string; training: string; dataset: string | null }) =>
     ask<{ training: string; dataset: string | null; changes: string[] }>("POST", "/api/configs/mend", pair),
   configs: () => get<ConfigRow[]>("/api/configs"),
+  nameOf: (name: string) => get<NameSaid>(`/api/configs/${part(name)}/name`),
   config: (name: string) => get<ConfigFile>(`/api/configs/${part(name)}`),
   saveConfig: (name: string, request: SaveRequest) => ask<Digests>("PUT", `/api/configs/${part(name)}`, request),
 

@@ -1527,6 +1527,8 @@ export interface components {
         NameSaid: {
             /** @description Why no new configuration can be called so; `null` if one can. */
             problem?: string | null;
+            /** @description The nearest name that one can have, without `.toml`. */
+            free: string;
         };
         SaveRequest: {
             training: string;

@@ -64,6 +64,7 @@ export type Severity = "error" | "warning" | "note";
 export type Finding = Omit<Answer<"/api/configs/check", "post">["findings"][number], "severity"> & { severity: Severity };
 export type Derived = NonNullable<Checked["derived"]>;
 export type Mended = Answer<"/api/configs/mend", "post">;
+export type NameSaid = Answer<"/api/configs/{name}/name">;
 export type ConfigRow = Answer<"/api/configs">[number];
 export type ConfigFile = Answer<"/api/configs/{name}">;
 export type SaveRequest = Body<"/api/configs/{name}", "put">;

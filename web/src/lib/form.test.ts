@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { Field, Finding, Form } from "../api/types";
-import { blocks, byWeight, findingsOf, freeName, nameProblem, split, steps, texts, valueAt } from "./form";
+import { blocks, byWeight, findingsOf, split, steps, texts, valueAt } from "./form";
 
 const field = (key: string, it: Partial<Field> = {}): Field => ({
   key, name: key, kind: "int", required: null, default: null, default_from: null, above: null, choices: [], recommended: [], min: null, max: null, path: null,
@@ -66,19 +66,4 @@ test("a secret is not shown, so that what hides it is never written", () => {
 test("an optimizer that is not described has the keys of any", () => {
   const any = blocks({ ...form, optimizers: { "*": [field("optimizer.x")] } }, { optimizer: { type: "unheard" } }, null);
   expect(any[1]?.fields.map((it) => it.key)).toEqual(["optimizer.type", "optimizer.x"]);
-});
-
-test("a free name is found", () => {
-  expect([freeName("wan", []), freeName("wan", ["wan.toml", "wan-2-dataset.toml"])]).toEqual(["wan", "wan-3"]);
-});
-
-test("a name that cannot be is told, with one that can", () => {
-  const names = ["wan.toml", "flux-dataset.toml"];
-  expect(["clip", "ein Name", "日本", "wan-3", "clip.toml"].map((it) => nameProblem(it, names))).toEqual([null, null, null, null, null]);
-  expect(nameProblem("wan", names)).toBe("There is a file `wan.toml` already; `wan-2` is free.");
-  expect(nameProblem("wan.toml", names)).toMatch(/wan-2/);
-  expect(nameProblem("flux", names)).toMatch(/`flux-dataset.toml` already; `flux-2`/);
-  expect([nameProblem("a".repeat(187), []), nameProblem("a".repeat(188), [])]).toEqual([null, expect.stringMatching(/it has 201 bytes/)]);
-  expect(nameProblem("日".repeat(63), [])).toMatch(/it has 202 bytes/);
-  expect(["", " ", ".x", "a/b", "a.", "-x"].map((it) => nameProblem(it, names) === null)).toEqual([false, false, false, false, false, false]);
 });

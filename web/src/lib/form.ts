@@ -96,35 +96,10 @@ export const fits = (field: Placed, words: string): boolean => {
   return words.toLowerCase().split(/\s+/).every((word) => text.includes(word));
 };
 
-/** What a configuration may be called, as the server has it. */
-const NAME = /^[\p{Alphabetic}\p{N}][\p{Alphabetic}\p{N}\-_. ]*$/u;
-const NAME_RULE = "A name begins with a letter or digit, has letters, digits, -, _, . and spaces, and ends with neither a dot nor a space.";
-/** Bytes of a file's name. */
-const LONGEST = 200;
-
-/** Why a new pair of files cannot be called so, or `null`; `names` are those that there are. */
-export function nameProblem(wish: string, names: string[]): string | null {
-  const name = stem(wish.trim());
-  if (name === "") return "It needs a name.";
-  if (!NAME.test(name) || /[. ]$/.test(name)) return NAME_RULE;
-  const files = [`${name}.toml`, `${name}-dataset.toml`];
-  const size = new TextEncoder().encode(files[1]).length;
-  if (size > LONGEST) return `The name is too long: with \`-dataset.toml\` it has ${size} bytes, and ${LONGEST} are the most.`;
-  const taken = files.find((it) => names.includes(it));
-  return taken === undefined ? null : `There is a file \`${taken}\` already; \`${freeName(name, names)}\` is free.`;
-}
-
 export const stem = (name: string) => name.replace(/\.toml$/, "");
 
 /** The dataset file of another training file, in the folder of the one that is named now. */
 export function datasetFor(name: string, now: string): string {
   const folder = now.includes("/") ? now.slice(0, now.lastIndexOf("/") + 1) : "";
   return `${folder}${stem(name)}-dataset.toml`;
-}
-
-/** A name that no file has: `wan`, `wan-2`, … */
-export function freeName(wish: string, names: string[]): string {
-  const taken = (it: string) => names.includes(`${it}.toml`) || names.includes(`${it}-dataset.toml`);
-  if (!taken(wish)) return wish;
-  for (let number = 2; ; number++) if (!taken(`${wish}-${number}`)) return `${wish}-${number}`;
 }

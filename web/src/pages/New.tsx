@@ -2,15 +2,15 @@ import { useQuery } from "@tanstack/react-query";
 import { useEffect, useMemo, useState } from "react";
 import { useLocation } from "wouter";
 import { api } from "../api/client";
-import { configs, models } from "../api/queries";
+import { models } from "../api/queries";
 import { ErrorNote } from "../components/ErrorNote";
 import { ImportButton } from "../components/ImportButton";
 import { Page } from "../components/Page";
 import { useParam } from "../components/useParam";
-import { freeName } from "../lib/form";
 import { forget, taken } from "../lib/imported";
 import { links } from "../lib/links";
 import { Editor } from "./config/Editor";
+import { freeName } from "./config/names";
 import { ModelDialog } from "./config/ModelDialog";
 import { NOTHING, type Origin } from "./config/useDraft";
 import { ModelCards } from "./config/ModelCards";
@@ -26,7 +26,6 @@ export function New() {
 
 function Choose() {
   const list = useQuery(models);
-  const files = useQuery(configs);
   const [words, setWords] = useParam("q");
   const [model, setModel] = useParam("model");
   const [, navigate] = useLocation();
@@ -37,7 +36,7 @@ function Choose() {
         {list.error && <ErrorNote error={list.error} retry={() => void list.refetch()} />}
         <input className="input search" type="search" placeholder="Find a model: wan, flux, video…" aria-label="Find a model" value={words} onChange={(event) => setWords(event.target.value)} />
         <ModelCards models={list.data ?? []} words={words} choose={setModel} />
-        {chosen && files.data && <ModelDialog model={chosen} names={files.data.map((it) => it.name)} close={() => setModel("")} />}
+        {chosen && <ModelDialog model={chosen} close={() => setModel("")} />}
       </div>
     </Page>
   );
@@ -58,13 +57,13 @@ function Drafted({ model, name }: { model: string; name: string }) {
 }
 
 function Imported() {
-  const files = useQuery(configs).data;
   const [it] = useState(taken);
+  const { data: free, error } = useQuery({ ...freeName(it?.name ?? ""), enabled: it !== null });
   useEffect(() => () => void forget(), []);
   const origin = useMemo((): Origin | null => {
-    if (!it || !files) return null;
-    const name = `${freeName(it.name, files.map((file) => file.name))}.toml`;
-    return { name, saved: null, start: { training: it.training ?? "", dataset: it.dataset }, digests: NOTHING };
-  }, [it, files]);
+    if (!it || free === undefined) return null;
+    return { name: `${free}.toml`, saved: null, start: { training: it.training ?? "", dataset: it.dataset }, digests: NOTHING };
+  }, [it, free]);
+  if (error) return <Page title="New training" up={{ href: links.fresh(), text: "Models" }}><ErrorNote error={error} /></Page>;
   return origin && <Editor origin={origin} />;
 }

@@ -1,16 +1,22 @@
+import { useQuery } from "@tanstack/react-query";
 import { useForm } from "react-hook-form";
 import { useLocation } from "wouter";
 import type { Model } from "../../api/types";
 import { Dialog } from "../../components/Dialog";
 import { Prose } from "../../components/Prose";
-import { freeName, nameProblem } from "../../lib/form";
 import { links } from "../../lib/links";
+import { freeName, isName } from "./names";
 
 type Choice = { name: string; preset: string; full: boolean };
 
-export function ModelDialog({ model, names, close }: { model: Model; names: string[]; close: () => void }) {
+export function ModelDialog({ model, close }: { model: Model; close: () => void }) {
+  const free = useQuery(freeName(model.name)).data;
+  return free !== undefined && <Choices model={model} free={free} close={close} />;
+}
+
+function Choices({ model, free, close }: { model: Model; free: string; close: () => void }) {
   const [, navigate] = useLocation();
-  const { register, handleSubmit, formState } = useForm<Choice>({ mode: "onChange", defaultValues: { name: freeName(model.name, names), preset: "", full: false } });
+  const { register, handleSubmit, formState } = useForm<Choice>({ mode: "onChange", defaultValues: { name: free, preset: "", full: false } });
   const go = handleSubmit((it) => {
     navigate(`${links.fresh(model.name, it.preset)}&name=${encodeURIComponent(it.name.trim())}${it.full ? "&full=1" : ""}`);
   });
@@ -23,7 +29,7 @@ export function ModelDialog({ model, names, close }: { model: Model; names: stri
         <label className="field">
           <span className="label">Name</span>
           <input className="input" aria-invalid={formState.errors.name !== undefined} aria-describedby="name-problem" autoFocus autoComplete="off" spellCheck={false}
-            {...register("name", { validate: (it) => nameProblem(it, names) ?? true })} />
+            {...register("name", { validate: isName })} />
           <span id="name-problem" className="small bad" aria-live="polite">{formState.errors.name && <Prose text={formState.errors.name.message ?? ""} />}</span>
         </label>
         {model.presets.length > 0 && (

@@ -1,22 +1,22 @@
 import { useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 import { useForm } from "react-hook-form";
-import { configs } from "../../api/queries";
 import { Dialog } from "../../components/Dialog";
 import { ErrorNote } from "../../components/ErrorNote";
 import { Prose } from "../../components/Prose";
-import { freeName, nameProblem, stem } from "../../lib/form";
+import { stem } from "../../lib/form";
+import { freeName, isName } from "./names";
 import type { Draft } from "./useDraft";
 
 /** The pair under a name that no file has; the files of the old name stay as they are. */
 export function SaveAs({ draft, close, done }: { draft: Draft; close: () => void; done: (name: string) => void }) {
-  const names = useQuery(configs).data?.map((it) => it.name);
-  return names && <Form draft={draft} close={close} done={done} names={names} />;
+  const free = useQuery(freeName(draft.name)).data;
+  return free !== undefined && <Form draft={draft} close={close} done={done} free={free} />;
 }
 
-function Form({ draft, close, done, names }: { draft: Draft; close: () => void; done: (name: string) => void; names: string[] }) {
+function Form({ draft, close, done, free }: { draft: Draft; close: () => void; done: (name: string) => void; free: string }) {
   const [error, setError] = useState<unknown>(null);
-  const { register, handleSubmit, formState } = useForm({ mode: "onChange", defaultValues: { name: freeName(stem(draft.name), names) } });
+  const { register, handleSubmit, formState } = useForm({ mode: "onChange", defaultValues: { name: free } });
   const save = handleSubmit(async (it) => {
     setError(null);
     const name = `${stem(it.name.trim())}.toml`;
@@ -35,7 +35,7 @@ function Form({ draft, close, done, names }: { draft: Draft; close: () => void; 
         <label className="field">
           <span className="label">Name</span>
           <input className="input" aria-invalid={formState.errors.name !== undefined} aria-describedby="name-problem" autoComplete="off" spellCheck={false}
-            {...register("name", { validate: (it) => nameProblem(it, names) ?? true })} />
+            {...register("name", { validate: isName })} />
           <span id="name-problem" className="small bad" aria-live="polite">{formState.errors.name && <Prose text={formState.errors.name.message ?? ""} />}</span>
         </label>
         {draft.texts.dataset !== null && <p className="small muted">The dataset file is saved beside it, under the name <code>NAME-dataset.toml</code>.</p>}
