@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { cropBox, fits, isCaptionless, report, type Item } from "./data";
+import { cropBox, fits, isCaptionless, lastChange, report, type Item } from "./data";
 
 const item = (path: string, it: object = {}) => ({
   event: "item", path, width: 1000, height: 500, video: null, flaw: null, frames: 1, captions: 1, dropped: null,
@@ -22,6 +22,20 @@ test("what the check says is gathered, files without a caption first, then what 
 test("a broken file is no file without a caption, whatever else it lacks", () => {
   const it = report([item("/d/a.png"), item("/d/b.png", { captions: 0, dropped: "no caption", flaw: "no image: a web page" }), item("/d/c.png", { captions: 0 })]);
   expect(it.items.map((one) => [one.path, isCaptionless(one)])).toEqual([["/d/c.png", true], ["/d/b.png", false], ["/d/a.png", false]]);
+});
+
+test("what has a caption without words is among those that want one, and is told of as what it is", () => {
+  const flaw = { caption_flaw: "a caption without words", finding: "captions-empty" };
+  const it = report([item("/d/a.png"), item("/d/b.png", { caption_flaw: "a caption that is no UTF-8 text", finding: "captions-readable" }), item("/d/c.png", flaw)]);
+  expect(it.items.map((one) => [one.path, one.captionFlaw, fits(one, "no caption", "", "")])).toEqual([
+    ["/d/c.png", "a caption without words", true], ["/d/b.png", "a caption that is no UTF-8 text", false], ["/d/a.png", null, false],
+  ]);
+});
+
+test("a configuration was changed when the newer of its files was", () => {
+  const row = (name: string, modified: string | null, dataset: string | null = null) => ({ name, modified, dataset, path: "", model: null, kind: "training" as const });
+  const rows = [row("a.toml", "2026-11-28T10:00:00Z", "configs/d.toml"), row("d.toml", "2026-11-28T10:00:00.5Z"), row("b.toml", "2026-11-28T12:00:00Z", "/elsewhere.toml"), row("c.toml", null)];
+  expect(["a.toml", "b.toml", "c.toml", "none.toml"].map((it) => lastChange(rows, it))).toEqual(["2026-11-28T10:00:00.5Z", "2026-11-28T12:00:00Z", null, null]);
 });
 
 test("filters are by kind, bucket and words", () => {

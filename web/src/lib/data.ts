@@ -1,5 +1,6 @@
 // What a check of data says, gathered from its events. The shapes are those of `dpgui data check --json --list all`.
-import type { JobEvent } from "../api/types";
+import type { ConfigRow, JobEvent } from "../api/types";
+import { baseName } from "./format";
 
 export type Place = { ratio: number; size: [number, number, number]; crop: [number, number, number, number] };
 
@@ -11,6 +12,9 @@ export type Item = {
   captions: number;
   dropped: string | null;
   flaw: string | null;
+  /** What is the matter with the text of its caption. */
+  captionFlaw: string | null;
+  isWordless: boolean;
   isVideo: boolean;
   buckets: Place[];
 };
@@ -57,7 +61,7 @@ export function report(events: JobEvent[]): Report {
     }
   }
   // Those without a caption first: there something is to be done.
-  const rank = (one: Item) => (isCaptionless(one) ? 0 : one.dropped !== null || one.flaw !== null ? 1 : 2);
+  const rank = (one: Item) => (wantsCaption(one) ? 0 : one.dropped !== null || one.flaw !== null || one.captionFlaw !== null ? 1 : 2);
   it.items = it.items.map((one, index) => ({ one, index, rank: rank(one) })).sort((a, b) => a.rank - b.rank || a.index - b.index).map(({ one }) => one);
   return it;
 }
@@ -67,6 +71,7 @@ function item(event: JobEvent): Item {
   return {
     path, width: number(event.width), height: number(event.height), frames: count(event.frames), captions: count(event.captions),
     dropped: text(event.dropped), flaw: event.flaw === null || event.flaw === undefined ? null : (text(event.flaw) ?? JSON.stringify(event.flaw)),
+    captionFlaw: text(event.caption_flaw), isWordless: event.finding === "captions-empty",
     isVideo: (event.video !== null && event.video !== undefined) || MOVING.test(path), buckets: Array.isArray(event.buckets) ? (event.buckets as Place[]) : [],
   };
 }
@@ -79,14 +84,24 @@ function bucket(event: JobEvent): Bucket {
   };
 }
 
+/** When the newer of a configuration's two files was changed, as far as they are both in `configs`. */
+export function lastChange(rows: ConfigRow[], config: string): string | null {
+  const training = rows.find((it) => it.name === config);
+  const dataset = training?.dataset ? rows.find((it) => it.name === baseName(training.dataset ?? "")) : undefined;
+  const times = [training, dataset].map((it) => it?.modified ?? null).filter((it) => it !== null);
+  return times.toSorted((a, b) => Date.parse(a) - Date.parse(b)).at(-1) ?? null;
+}
+
 // What is broken or foreign has a caption no more than it has anything else: there is something else to be done.
+// What has a caption without words is told of as that, and is among those that want one.
 export const isCaptionless = (it: Item) => it.captions === 0 && it.flaw === null;
+const wantsCaption = (it: Item) => isCaptionless(it) || it.isWordless;
 
 export const KINDS = ["all", "no caption", "dropped", "trained"] as const;
 export type Kind = (typeof KINDS)[number];
 
 export function fits(it: Item, kind: Kind, words: string, size: string): boolean {
-  const of = { all: true, "no caption": isCaptionless(it), dropped: it.dropped !== null, trained: it.dropped === null }[kind];
+  const of = { all: true, "no caption": wantsCaption(it), dropped: it.dropped !== null, trained: it.dropped === null }[kind];
   return of && (size === "" || it.buckets.some((place) => place.size.join("x") === size)) && it.path.toLowerCase().includes(words.toLowerCase());
 }
 

@@ -11,8 +11,8 @@ import { Prose } from "../components/Prose";
 import { Tabs } from "../components/Tabs";
 import { useTell } from "../components/Toasts";
 import { useParam } from "../components/useParam";
-import { report, type Report } from "../lib/data";
-import { baseName, count, plural } from "../lib/format";
+import { lastChange, report, type Report } from "../lib/data";
+import { baseName, count, moment, plural } from "../lib/format";
 import { links } from "../lib/links";
 import { Buckets } from "./data/Buckets";
 import { Files } from "./data/Files";
@@ -53,14 +53,17 @@ function Checked({ config }: { config: string }) {
   const log = useQuery(jobLog(job?.id));
   const tell = useTell();
   const check = () => api.startJob({ kind: "data-check", config });
-  const asked = useRef(false);
-  const none = all !== undefined && job === undefined;
+  const files = useQuery(configs).data;
+  const asked = useRef<string | null>(null);
+  const change = files ? lastChange(files, config) : null;
+  const isOld = job !== undefined && job.state !== "running" && change !== null && Date.parse(change) > Date.parse(job.started);
+  // Who chooses a configuration here wants to see its data, and as its files name them now. Once for each change.
+  const reason = all === undefined ? null : job === undefined ? "none" : isOld ? change : null;
   useEffect(() => {
-    // Who chooses a configuration here wants to see its data.
-    if (!none || asked.current) return;
-    asked.current = true;
+    if (reason === null || asked.current === reason) return;
+    asked.current = reason;
     void api.startJob({ kind: "data-check", config }).catch(tell.fail);
-  }, [none, config, tell]);
+  }, [reason, config, tell]);
   const running = job === undefined || job.state === "running";
   // Once, at its end: a hundred thousand files are not sorted anew with every few hundred that come.
   const found = useMemo(() => (log.data && !running ? report(log.data.events) : null), [log.data, running]);
@@ -70,7 +73,7 @@ function Checked({ config }: { config: string }) {
       <div className="row">
         {running
           ? <span className="badge tone-live live" role="status">looking at the files{job && job.events > 0 && `, ${count(job.events)} so far`}</span>
-          : <span className="small muted">checked with <code>{job.command}</code></span>}
+          : <span className="small muted">checked {moment(job.started)} with <code>{job.command}</code></span>}
         <span className="grow" />
         <Link className="button small" href={links.config(config)}>Configuration</Link>
         {running && job ? <Action className="small" act={() => api.cancelJob(job.id)}>Cancel</Action> : <Action className="small" act={check}>Check again</Action>}
