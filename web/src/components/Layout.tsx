@@ -3,10 +3,12 @@ import { useEffect, useRef, useState, useSyncExternalStore, type ReactNode } fro
 import { Link, useLocation } from "wouter";
 import { linkState, onLink } from "../api/events";
 import { machine, queue, runs } from "../api/queries";
-import { baseName } from "../lib/format";
+import { baseName, plural } from "../lib/format";
 import { links } from "../lib/links";
 import { Icon, Logo, type IconName } from "./Icon";
 import { MiniMachine } from "./MiniMachine";
+import { useUnsaved } from "./unsaved";
+import { useLeaving } from "./useLeaving";
 
 const NAV: [href: string, name: string, icon: IconName][] = [
   [links.overview, "Overview", "overview"],
@@ -50,7 +52,7 @@ export function Layout({ children }: { children: ReactNode }) {
             const here = href === "/" ? path === "/" : path === href || path.startsWith(`${href}/`);
             return (
               <Link key={href} href={href} aria-current={here ? "page" : undefined}>
-                <Icon name={icon} /> {name} <Tally of={href} />
+                <Icon name={icon} /> {name} <Tally of={href} /><Unsaved of={href} />
               </Link>
             );
           })}
@@ -58,6 +60,7 @@ export function Layout({ children }: { children: ReactNode }) {
         <div className="side-foot"><MiniMachine /></div>
       </aside>
       <main className="main" id="main" ref={main} tabIndex={-1} style={{ outline: "none" }}>
+        <Leaving />
         <Disconnected />
         {children}
       </main>
@@ -83,6 +86,22 @@ function Tally({ of }: { of: string }) {
   if (!count) return null;
   const what = of === links.runs ? "running" : "waiting";
   return <span className="tally" title={`${count} ${what}`}>{count}<span className="hidden"> {what}</span></span>;
+}
+
+/** What was typed there waits to be saved: whoever has gone to another page may have forgotten it. */
+function Unsaved({ of }: { of: string }) {
+  const { captions, drafts } = useUnsaved();
+  const [names, what] = of === links.configs ? [drafts, "configuration"] : of === links.data() ? [captions.map(baseName), "caption"] : [[], ""];
+  if (names.length === 0) return null;
+  const text = `${plural(names.length, what)} not saved`;
+  return <span className="tally warn" title={`${text}: ${names.join(", ")}`}><span aria-hidden="true">● {names.length}</span><span className="hidden"> {text}</span></span>;
+}
+
+/** The browser asks on every page: what is not saved is not only on the one that is shown. */
+function Leaving() {
+  const { captions, drafts } = useUnsaved();
+  useLeaving(captions.length + drafts.length > 0);
+  return null;
 }
 
 /** Calm: a server that restarts is back before most people have read it. */

@@ -13,6 +13,7 @@ import { FieldRow } from "./FieldRow";
 type Props = { form: Form; draft: Draft; training: Values | null; dataset: Values | null; findings: Finding[]; isBroken: boolean };
 
 const NONE: Finding[] = [];
+const NO_FIELDS: ReadonlySet<string> = new Set();
 
 /** Every key of a model type, what must be given first. It shows what the texts say, and changes them. */
 export function DraftForm({ form, draft, training, dataset, findings, isBroken }: Props) {
@@ -27,6 +28,13 @@ export function DraftForm({ form, draft, training, dataset, findings, isBroken }
     // What was typed meanwhile is in no text.
     if (isBroken) reset(values);
   }, [isBroken, reset, values]);
+  const { refuse, refuseOnly } = draft;
+  useEffect(() => {
+    // What failed before is over when a text is no TOML, and when it is TOML again; and without the form nothing shows it.
+    refuseOnly(NO_FIELDS);
+    return () => refuseOnly(NO_FIELDS);
+  }, [isBroken, refuseOnly]);
+  useEffect(() => refuseOnly(new Set(all.flatMap((block) => block.fields).map((it) => it.place))), [all, refuseOnly]);
   const { required, rest } = useMemo(() => split(all), [all]);
 
   const found = (field: Placed) => {
@@ -35,10 +43,10 @@ export function DraftForm({ form, draft, training, dataset, findings, isBroken }
   };
   const isSet = (field: Placed) => valueAt(field.file === "training" ? training : dataset, field.key) !== undefined;
   const row = (field: Placed, whole = false) => (
-    <FieldRow key={field.place} field={field} findings={found(field)} setKey={draft.setKey} isBroken={isBroken} whole={whole} />
+    <FieldRow key={field.place} field={field} findings={found(field)} setKey={draft.setKey} refused={draft.refused.get(field.place) ?? null} refuse={refuse} isBroken={isBroken} whole={whole} />
   );
   const section = (block: Block) => {
-    const bad = block.fields.flatMap(found).filter((it) => it.severity === "error").length;
+    const bad = block.fields.flatMap(found).filter((it) => it.severity === "error").length + block.fields.filter((it) => draft.refused.has(it.place)).length;
     const count = block.fields.filter(isSet).length;
     return (
       <details key={block.id} className="panel" open={bad > 0 || undefined}>

@@ -24,6 +24,13 @@ import { useSteps } from "./useSteps";
 
 const NONE: Finding[] = [];
 
+/** That the fields at these places show what is in no text, in words. */
+function withoutValue(places: string[]): string | null {
+  const [first] = places;
+  if (first === undefined) return null;
+  return places.length === 1 ? `${first.slice(first.indexOf(".") + 1)} has no valid value` : `${places.length} fields have no valid value`;
+}
+
 /** A pair of files: the form and the text of the same thing, side by side. */
 export function Editor({ origin }: { origin: Origin }) {
   const here = useQuery(machine).data?.gpus.length;
@@ -49,6 +56,8 @@ export function Editor({ origin }: { origin: Origin }) {
   const model = shown(valueAt(said?.values, "model.type"));
   const form = useQuery({ ...formOf(model), enabled: model !== "", placeholderData: keepPreviousData });
   const errors = findings.filter((it) => it.severity === "error").length;
+  const refused = withoutValue([...draft.refused.keys()]);
+  const state = draft.isNew ? "not saved yet" : draft.isChanged ? "changed, not saved" : refused !== null ? "" : "saved";
   const fixable = findings.filter((it) => it.fixable).length;
 
   const save = async () => {
@@ -94,13 +103,13 @@ export function Editor({ origin }: { origin: Origin }) {
     <Page
       title={draft.isNew ? `New: ${draft.name}` : draft.name}
       up={{ href: links.configs, text: "Configurations" }}
-      lead={<span role="status">{[model, draft.isNew ? "not saved yet" : draft.isChanged ? "changed, not saved" : "saved", errors > 0 ? plural(errors, "error") : "", findings.length > errors ? plural(findings.length - errors, "further finding") : ""].filter(Boolean).join(" · ")}</span>}
+      lead={<span role="status">{[model, state, refused ?? "", errors > 0 ? plural(errors, "error") : "", findings.length > errors ? plural(findings.length - errors, "further finding") : ""].filter(Boolean).join(" · ")}</span>}
       actions={
         <>
           {fixable > 0 && <Action act={mend} title="Change what can be mended without a decision of yours">Fix {fixable}</Action>}
           {!draft.isNew && <Link className="button" href={links.data(draft.name)}>Data</Link>}
-          <Action act={saveAndSay} not={draft.isChanged ? null : "nothing was changed"}>Save</Action>
-          <Action act={() => setStarting(true)} not={errors > 0 ? `it cannot be trained with: ${plural(errors, "error")}` : checked ? null : "it is being checked"} className="primary">Start…</Action>
+          <Action act={saveAndSay} not={draft.isChanged ? null : (refused ?? "nothing was changed")}>Save</Action>
+          <Action act={() => setStarting(true)} not={errors > 0 ? `it cannot be trained with: ${plural(errors, "error")}` : refused ?? (checked ? null : "it is being checked")} className="primary">Start…</Action>
         </>
       }
     >
@@ -121,7 +130,7 @@ export function Editor({ origin }: { origin: Origin }) {
           </div>
           <div className="draft-text"><Texts draft={draft} findings={findings} /></div>
         </div>
-        {starting && <StartDialog config={draft.name} save={draft.isChanged ? save : null} known={draft.known} close={() => setStarting(false)} />}
+        {starting && <StartDialog config={draft.name} save={draft.isChanged ? save : null} known={draft.known} not={refused} close={() => setStarting(false)} />}
       </div>
     </Page>
   );

@@ -11,13 +11,21 @@ import { typed } from "../../lib/toml";
 
 const PAUSE_MS = 300;
 
-type Props = { field: Placed; findings: Finding[]; setKey: (file: File, key: string, value: string | null) => Promise<void>; isBroken: boolean; whole?: boolean };
+type Props = {
+  field: Placed;
+  findings: Finding[];
+  setKey: (file: File, key: string, value: string | null) => Promise<void>;
+  /** Why what it shows could not be written. */
+  refused: string | null;
+  refuse: (place: string, why: string | null) => void;
+  isBroken: boolean;
+  whole?: boolean;
+};
 
 /** One key: its name, what it is for, its value, and what is wrong with it. */
-export const FieldRow = memo(function FieldRow({ field, findings, setKey, isBroken, whole }: Props) {
+export const FieldRow = memo(function FieldRow({ field, findings, setKey, refused, refuse, isBroken, whole }: Props) {
   const { resetField, control } = useFormContext();
   const { field: input } = useController({ name: field.place, control });
-  const [refused, setRefused] = useState<string | null>(null);
   const timer = useRef<ReturnType<typeof setTimeout>>(undefined);
   const pending = useRef<string | null>(null);
   const id = useId();
@@ -33,11 +41,11 @@ export const FieldRow = memo(function FieldRow({ field, findings, setKey, isBrok
     pending.current = null;
     try {
       await setKey(field.file, field.key, text.trim() === "" ? null : text);
-      setRefused(null);
+      refuse(field.place, null);
       // From here on it follows the text again, unless somebody has typed on.
       if (pending.current === null) resetField(field.place, { defaultValue: text });
     } catch (error) {
-      setRefused(asApiError(error).message);
+      refuse(field.place, asApiError(error).message);
     }
   };
   const change = (words: string, at: "once" | "later") => {
@@ -51,10 +59,9 @@ export const FieldRow = memo(function FieldRow({ field, findings, setKey, isBrok
   };
   useEffect(() => () => void write(), []);
   useEffect(() => {
-    // Nothing can be written into a text that is no TOML, and what failed before is over when it is TOML again.
+    // Nothing can be written into a text that is no TOML.
     clearTimeout(timer.current);
     pending.current = null;
-    setRefused(null);
   }, [isBroken]);
 
   const worst = findings.some((it) => it.severity === "error") || refused !== null;

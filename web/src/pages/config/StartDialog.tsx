@@ -18,8 +18,17 @@ import { links } from "../../lib/links";
 
 type Choice = { name: string; machines: string; gpus: string[]; queue: boolean; share: boolean; restarts: string; on_nan: "keep" | "stop"; on_stall: "notify" | "stop" | "restart" };
 
+type Props = {
+  config: string;
+  save: (() => Promise<void>) | null;
+  known: () => Digests;
+  /** Why what is shown cannot be started. */
+  not: string | null;
+  close: () => void;
+};
+
 /** On which GPUs, now or when they are free, and what happens when something goes wrong. */
-export function StartDialog({ config, save, known, close }: { config: string; save: (() => Promise<void>) | null; known: () => Digests; close: () => void }) {
+export function StartDialog({ config, save, known, not, close }: Props) {
   const gpus = useQuery(machine).data?.gpus ?? [];
   const busy = useQuery(runs).data?.some((it) => it.live && !it.queued) ?? false;
   const waits = gpus.length > 0 ? "Wait in the queue if they are busy" : "Wait in the queue if another training runs";
@@ -33,6 +42,8 @@ export function StartDialog({ config, save, known, close }: { config: string; sa
   });
   const start = handleSubmit(async (it) => {
     setError(null);
+    // A field that was left a moment ago may be refused only now.
+    if (not !== null) return setError(new Error(not));
     const request: StartRequest = { config, queue: it.queue, share: it.share, restarts: Number(it.restarts) || 0, on_nan: it.on_nan, on_stall: it.on_stall };
     if (it.name.trim() !== "") request.name = it.name.trim();
     if (it.machines.trim() !== "") request.machines = it.machines.trim();

@@ -3,12 +3,13 @@ import { useCallback, useEffect, useRef, useState } from "react";
 import { api } from "../../api/client";
 import { keys } from "../../api/queries";
 import type { Checked, Digests } from "../../api/types";
+import { drafts, type Texts } from "../../components/unsaved";
 import { useLeaving } from "../../components/useLeaving";
 import { useSettled } from "../../components/useSettled";
 import { datasetFor, valueAt, type File } from "../../lib/form";
 import { shown } from "../../lib/toml";
 
-export type Texts = { training: string; dataset: string | null };
+export type { Texts };
 export type Origin = { name: string; saved: Texts | null; start: Texts; digests: Digests };
 
 export type OnDisk = { texts: Texts; digests: Digests };
@@ -25,6 +26,12 @@ export type Draft = {
   checkError: unknown;
   setText: (file: File, text: string) => void;
   setKey: (file: File, key: string, value: string | null) => Promise<void>;
+  /** Fields that show what could not be written into a text, by their places, each with why. */
+  refused: ReadonlyMap<string, string>;
+  /** That a field is such a one, or, without a reason, no longer. */
+  refuse: (place: string, why: string | null) => void;
+  /** For all fields but these: they show what is in the texts. */
+  refuseOnly: (places: ReadonlySet<string>) => void;
   mend: () => Promise<string[]>;
   /** Of the files that it was loaded from, or saved as. */
   known: () => Digests;
@@ -41,11 +48,8 @@ const PAUSE_MS = 300;
 /** Of files that are not there. */
 export const NOTHING: Digests = { training: null, dataset: null };
 
-/** What was changed and not saved, while the page is open: leaving the editor and coming back loses nothing. */
-const unsaved = new Map<string, { from: Origin["start"]; texts: Texts; digests: Digests }>();
-
 function keptOf({ name, saved, start }: Origin) {
-  const it = unsaved.get(name);
+  const it = drafts.now().get(name);
   // Another draft of the same name, from another model or preset, is another thing.
   return it && (saved !== null || it.from.training === start.training) ? it : undefined;
 }
@@ -67,10 +71,10 @@ export function useDraft(origin: Origin, gpus: number | undefined): Draft {
   // A draft that nobody has touched is made again at once.
   const isUnsaved = isChanged && texts !== origin.start;
   useEffect(() => {
-    if (isUnsaved) unsaved.set(origin.name, { from: origin.start, texts, digests: digests.current });
-    else unsaved.delete(origin.name);
+    drafts.keep(origin.name, isUnsaved ? { from: origin.start, texts, digests: digests.current } : null);
   }, [isUnsaved, texts, origin]);
-  useLeaving(isUnsaved);
+  const [refused, setRefused] = useState<ReadonlyMap<string, string>>(new Map());
+  useLeaving(refused.size > 0);
 
   const settled = useSettled(texts, PAUSE_MS);
   const check = useQuery({
@@ -96,6 +100,16 @@ export function useDraft(origin: Origin, gpus: number | undefined): Draft {
     return done;
   }, [put, origin.name]);
 
+  const refuse = useCallback((place: string, why: string | null) => setRefused((all) => {
+    if (all.get(place) === (why ?? undefined)) return all;
+    const others = [...all].filter(([it]) => it !== place);
+    return new Map(why === null ? others : [...others, [place, why]]);
+  }), []);
+  const refuseOnly = useCallback((places: ReadonlySet<string>) => setRefused((all) => {
+    const kept = [...all].filter(([it]) => places.has(it));
+    return kept.length === all.size ? all : new Map(kept);
+  }), []);
+
   const mend = async () => {
     const { training, dataset, changes } = await api.mend({ name: origin.name, ...now.current });
     put({ training, dataset });
@@ -110,7 +124,7 @@ export function useDraft(origin: Origin, gpus: number | undefined): Draft {
     const these = now.current;
     digests.current = await api.saveConfig(origin.name, { ...these, digests: over });
     // Now, and not when it is drawn: whoever leaves at once would come back to what was, with its digests.
-    unsaved.delete(origin.name);
+    drafts.keep(origin.name, null);
     setSaved(these);
     look();
   };
@@ -120,17 +134,17 @@ export function useDraft(origin: Origin, gpus: number | undefined): Draft {
     const named = datasetFor(name, shown(valueAt(check.data?.values, "dataset")));
     const text = dataset === null ? training : (await api.set(name, "training", training, "dataset", named)).text;
     await api.saveConfig(name, { training: text, dataset, digests: NOTHING });
-    unsaved.delete(origin.name);
+    drafts.keep(origin.name, null);
     look();
   };
   const revert = (to: OnDisk) => {
     digests.current = to.digests;
-    unsaved.delete(origin.name);
+    drafts.keep(origin.name, null);
     setSaved(to.texts);
     put(to.texts);
   };
   return {
     name: origin.name, texts, settled, isNew: saved === null, isChanged, checked: check.data, isChecking: check.isFetching || settled !== texts, checkError: check.error,
-    setText: (file, text) => put({ ...now.current, [file]: text }), setKey, mend, known: () => digests.current, save, saveAs, revert,
+    setText: (file, text) => put({ ...now.current, [file]: text }), setKey, refused, refuse, refuseOnly, mend, known: () => digests.current, save, saveAs, revert,
   };
 }

@@ -10,7 +10,7 @@ import { useTell } from "../../components/Toasts";
 import type { Item } from "../../lib/data";
 import { baseName } from "../../lib/format";
 import { Picture } from "./Files";
-import { captions, useCaptions } from "./useCaptions";
+import { captions, useCaptions } from "../../components/unsaved";
 
 type Props = { item: Item; place: string; close: () => void; before: (() => void) | null; after: (() => void) | null };
 
@@ -34,6 +34,7 @@ export function FileDialog({ item, place, close, before, after }: Props) {
               <div key={index} style={{ display: "contents" }}><dt>{index === 0 ? "Trained as" : ""}</dt><dd>{it.size[0]} × {it.size[1]}{it.size[2] > 1 && `, ${it.size[2]} frames`}</dd></div>
             ))}
             {item.dropped && <><dt>Dropped</dt><dd className="warn"><Prose text={item.dropped} /></dd></>}
+            {item.captionFlaw && <><dt>Caption</dt><dd className="warn"><Prose text={item.captionFlaw} /></dd></>}
             {item.flaw && <><dt>Flaw</dt><dd className="warn"><Prose text={item.flaw} /></dd></>}
           </dl>
           <Caption path={item.path} />

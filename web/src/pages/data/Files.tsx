@@ -1,12 +1,12 @@
 import { useMemo, useState, type CSSProperties } from "react";
 import { thumbnail, whyNoThumbnail } from "../../api/client";
 import { Icon } from "../../components/Icon";
-import { useLeaving } from "../../components/useLeaving";
+import { useCaptions } from "../../components/unsaved";
+import { Prose } from "../../components/Prose";
 import { useParam } from "../../components/useParam";
 import { cropBox, fits, isCaptionless, KINDS, type Bucket, type Item, type Kind } from "../../lib/data";
 import { baseName, count } from "../../lib/format";
 import { FileDialog } from "./FileDialog";
-import { useCaptions } from "./useCaptions";
 
 /** Pictures of one page: some screens full, and few enough to be asked for at once. */
 const PAGE = 60;
@@ -27,7 +27,6 @@ export function Files({ items, buckets }: { items: Item[]; buckets: Bucket[] }) 
   const sizes = useMemo(() => [...new Set(buckets.map((it) => `${it.width}x${it.height}x${it.frames}`))], [buckets]);
   const change = (set: (value: string) => void) => (value: string) => { set(value); setPage(""); };
   const unsaved = useCaptions();
-  useLeaving(unsaved.size > 0);
   const opened = open === null ? undefined : shown[open];
 
   return (
@@ -69,7 +68,7 @@ function Pager({ page, pages, total, go }: { page: number; pages: number; total:
 }
 
 function Tile({ item, isUnsaved, open }: { item: Item; isUnsaved: boolean; open: () => void }) {
-  const state = isUnsaved ? "caption not saved" : isCaptionless(item) ? "no caption" : (item.flaw ?? item.dropped);
+  const state = isUnsaved ? "caption not saved" : isCaptionless(item) ? "no caption" : (item.flaw ?? item.dropped ?? item.captionFlaw);
   return (
     <button className="tile" onClick={open}>
       <Picture item={item} />
@@ -91,7 +90,7 @@ function frame({ width, height }: Item): CSSProperties | undefined {
 export function Picture({ item }: { item: Item }) {
   const [failed, setFailed] = useState<string | null>(null);
   const boxes = item.buckets.map((it) => cropBox(item, it)).filter((it) => it !== null);
-  if (failed !== null) return <span className="picture none"><Icon name={item.isVideo ? "data" : "file"} /><span className="small muted">{failed}</span></span>;
+  if (failed !== null) return <span className="picture none"><Icon name={item.isVideo ? "data" : "file"} /><span className="small muted"><Prose text={item.flaw ?? failed} /></span></span>;
   return (
     <span className="picture">
       <span className="frame" style={frame(item)}>
