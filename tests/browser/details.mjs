@@ -1,5 +1,6 @@
 // Small things that decide whether one trusts a page: words where a number is not known, nothing hidden, nothing twice.
 import assert from "node:assert/strict";
+import { mkdirSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { Lab } from "./lab.mjs";
 import { narrow, say, serve, shots, until, visitor } from "./support.mjs";
@@ -29,7 +30,8 @@ export async function details(browser) {
   const server = await serve(lab.root, 0, lab.env({}));
   try {
     const { context, watch } = await visitor(browser, server);
-    watch.expected = /401/;
+    // A file that is no picture, and one that is moved away, have none.
+    watch.expected = /401|404|415/;
     const tab = await context.newPage();
     await tab.goto(server.link);
     await tab.getByRole("heading", { level: 1, name: "Overview" }).waitFor();
@@ -37,7 +39,9 @@ export async function details(browser) {
     await numbers(server, tab);
     await lists(lab, server, tab);
     await names(server, tab);
+    await imported(lab, tab);
     await toasts(lab, server, tab);
+    await tiles(lab, server, tab);
     watch.none("details");
     await context.close();
   } finally {
@@ -129,16 +133,59 @@ async function names(server, tab) {
   const dialog = tab.getByRole("dialog");
   const name = dialog.getByLabel("Name");
   await name.fill("tiny");
-  await dialog.getByText("There is a file tiny.toml already; tiny-2 is free.").waitFor();
+  await dialog.getByText("there is a tiny.toml already; tiny-2 is free").waitFor();
   await looks(tab, "name-taken");
   await name.fill("x".repeat(190));
-  await dialog.getByText(/The name is too long: .* 200 are the most/).waitFor();
+  await dialog.getByText(/has at most 200 bytes, and this one 203/).waitFor();
   await name.fill("a/b");
-  await dialog.getByText(/A name begins with/).waitFor();
+  await dialog.getByText(/a configuration is called NAME.toml/).waitFor();
   await dialog.getByRole("button", { name: "Go on" }).click();
   assert.equal(await name.getAttribute("aria-invalid"), "true");
   await name.fill("clip");
   await until("nothing is wrong with it", async () => (await name.getAttribute("aria-invalid")) === "false");
+}
+
+async function imported(lab, tab) {
+  say("a file that is called as no configuration can be is imported under the nearest name that one can have");
+  await tab.getByRole("dialog").getByRole("button", { name: "Back" }).click();
+  const text = lab.read("configs/tiny.toml");
+  await tab.locator("input[type=file]").setInputFiles({ name: "tiny (1).toml", mimeType: "application/toml", buffer: Buffer.from(text) });
+  await tab.getByRole("heading", { level: 1, name: "New: tiny-1.toml" }).waitFor();
+  await tab.getByText("not saved yet").waitFor();
+  await tab.getByRole("button", { name: "Save", exact: true }).click();
+  await tab.waitForURL(/\/configs\/tiny-1\.toml/);
+  assert.equal(lab.read("configs/tiny-1.toml"), text);
+}
+
+async function tiles(lab, server, tab) {
+  say("a caption that is not as it should be is told of at its file, and one without words is wanted like one that is missing");
+  for (const name of ["bare", "empty", "latin"]) lab.picture(name);
+  rmSync(lab.path("data/bare.txt"));
+  lab.write("data/empty.txt", " \n");
+  lab.write("data/latin.txt", Buffer.from("caf\xe9", "latin1"));
+  lab.write("data/text.jpg", "no image at all");
+  await tab.goto(`${server.origin}/data?config=tiny.toml`);
+  await tab.getByRole("button", { name: "Check again" }).click();
+  const tile = (name) => tab.locator(".tile", { hasText: name });
+  await tile("latin.png").getByText("a caption that is no UTF-8 text").waitFor();
+  await tab.getByLabel("Findings").getByText("on which the demo's trainer gives up: 1 caption in").first().waitFor();
+  await tile("empty.png").getByText("a caption without words").waitFor();
+
+  say("a file that is no picture says what it is, and a small picture fills its tile whatever becomes of it");
+  await until("it is said", async () => (await tile("text.jpg").locator(".picture").innerText()).includes("neither image nor video"));
+  const width = (name) => tile(name).locator("img").evaluate((it) => it.getBoundingClientRect().width);
+  assert.equal(await width("bare.png"), await width("a.png"));
+  await looks(tab, "caption-flaws");
+  await tab.getByRole("button", { name: "no caption", exact: true }).click();
+  await until("two want one", async () => (await tab.locator(".tile").allInnerTexts()).map((it) => it.split("\n")[0]).join() === "bare.png,empty.png");
+
+  say("when the files of a configuration have changed since its data was looked at, that is done again");
+  mkdirSync(lab.path("data2"));
+  for (const end of ["png", "txt"]) renameSync(lab.path(`data/a.${end}`), lab.path(`data2/moved.${end}`));
+  lab.write("configs/tiny-dataset.toml", `resolutions = [16]\n[[directory]]\npath = '${lab.path("data2")}'\n`);
+  await tab.goto(`${server.origin}/data?config=tiny.toml`);
+  await tile("moved.png").waitFor();
+  assert.equal(await tab.locator(".tile").count(), 1);
 }
 
 async function toasts(lab, server, tab) {

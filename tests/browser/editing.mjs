@@ -32,8 +32,8 @@ export async function wrongPath(browser) {
   const server = await serve(lab.root);
   try {
     const { context, watch } = await visitor(browser, server);
-    // The picker begins at the nearest folder that is there.
-    watch.expected = /404/;
+    // The picker begins at the nearest folder that is there, and a value that is none is refused.
+    watch.expected = /400|404/;
     const tab = await context.newPage();
     await tab.goto(server.link);
 
@@ -89,6 +89,37 @@ export async function wrongPath(browser) {
     await until("half of all", async () => (await number("Steps in all")) === "27");
     assert.equal(await number("Global batch"), "2");
     assert.match(lab.read("configs/clip.toml"), /^epochs = 9$/m);
+
+    say("a field whose value cannot be written is no saved one, and nothing starts without it");
+    const typed = tab.getByRole("region", { name: "Required" }).getByLabel("epochs");
+    const head = tab.getByRole("heading", { level: 1 }).locator("..");
+    await typed.fill("2x");
+    await head.getByText("epochs has no valid value").waitFor();
+    assert(!(await head.innerText()).includes("· saved"), await head.innerText());
+    assert.equal(await tab.getByRole("button", { name: "Start…" }).getAttribute("aria-disabled"), "true");
+    // Out of sight it is as wrong as before.
+    await tab.getByLabel("Find a setting").fill("save_every");
+    await head.getByText("epochs has no valid value").waitFor();
+    await tab.getByLabel("Find a setting").fill("");
+    assert.equal(await typed.inputValue(), "2x");
+    await tab.screenshot({ path: join(shots, "no-value.png") });
+    await accessible(tab, "a field without a valid value");
+    await typed.fill("9");
+    await head.getByText(/· saved/).waitFor();
+    assert.equal(await tab.getByRole("button", { name: "Start…" }).getAttribute("aria-disabled"), "false");
+    assert.match(lab.read("configs/clip.toml"), /^epochs = 9$/m);
+
+    say("what a dataset file lacks at its top, and a list that no trainer takes, are told at their fields");
+    await tab.getByRole("button", { name: "dataset", exact: true }).click();
+    const data = tab.getByRole("textbox", { name: "The dataset file" });
+    const whole = await data.inputValue();
+    await data.fill(whole.replace(/^resolutions = .*$/m, ""));
+    await tab.locator(".form-row", { has: tab.getByText("is missing at the top of the dataset file") }).getByLabel("resolutions").waitFor();
+    await data.fill(whole.replace(/^enable_ar_bucket = .*$/m, "enable_ar_bucket = true\nar_buckets = [-1]"));
+    await tab.locator(".form-row", { has: tab.getByText("above 0, not [-1]") }).getByLabel("ar_buckets").waitFor();
+    await data.fill(whole);
+    await tab.getByRole("button", { name: "clip.toml", exact: true }).click();
+    await head.getByText(/· saved/).waitFor();
 
     say("while the text is no TOML the form shows what was said last and takes nothing, and then it follows again");
     const sheet = tab.getByRole("textbox", { name: "clip.toml" });

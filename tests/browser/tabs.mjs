@@ -102,6 +102,16 @@ async function caption(lab, one, other, both) {
   await text(one).fill("half of a capt");
   await one.keyboard.press("Escape");
   await one.locator(".tile:focus", { hasText: "caption not saved" }).waitFor();
+
+  say("on any page it is said that something is not saved, and whoever closes the tab there is asked");
+  await one.getByRole("navigation", { name: "Pages" }).getByRole("link", { name: "Runs" }).click();
+  await one.getByRole("heading", { level: 1, name: "Runs" }).waitFor();
+  await one.getByRole("link", { name: /Data.*1 caption not saved/ }).waitFor();
+  await accessible(one, "something not saved");
+  const stays = new Promise((done) => one.once("dialog", (asked) => void asked.dismiss().then(() => done(asked.type()))));
+  await one.close({ runBeforeUnload: true });
+  assert.equal(await stays, "beforeunload");
+  await one.goBack();
   one.on("dialog", (asked) => void asked.accept());
   await one.reload();
   await one.locator(".tile", { hasText: "caption not saved" }).click();
