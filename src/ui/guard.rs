@@ -15,6 +15,8 @@ use axum::{
 };
 use futures_core::Stream;
 
+use crate::platform::fs;
+
 use super::{App, failure::Failure, keys::Keys, session::Pass};
 
 /// A form of another site cannot send it, and a script of another site may not.
@@ -86,6 +88,7 @@ pub async fn guard(State(app): State<App>, mut request: Request, next: Next) -> 
     let authority = request.uri().authority().map(Authority::as_str);
     let asked = Asked { method: &method, path: &path, authority, headers: request.headers() };
     let judged = asked.judge(&app.names, &app.keys);
+    let judged = judged.and_then(|pass| asked.wants_workspace(&app).map(|()| pass));
     let mut response = match judged {
         Ok(pass) => {
             if let Some(pass) = pass {
@@ -241,6 +244,20 @@ impl Asked<'_> {
             self.is_ours_to_change()?;
         }
         Ok(Some(pass))
+    }
+
+    /// Without the workspace there is nothing to tell, and what is made would make an empty one in its place. Sessions and
+    /// streams go on: they tell the page that the server is there.
+    fn wants_workspace(&self, app: &App) -> Result<(), Failure> {
+        let root = app.workspace.root();
+        let is_about_it =
+            self.path.starts_with("/api/") && !self.path.starts_with(SESSION) && !self.is_upgrade();
+        if !is_about_it || fs::is_dir(root) {
+            return Ok(());
+        }
+        let gone = format!("there is no workspace in `{}` any more", root.display());
+        let hint = "put it back, or end this server and start `dpgui ui` where the workspace is now";
+        Err(Failure::http(StatusCode::SERVICE_UNAVAILABLE, "no-workspace", gone).with_hint(hint))
     }
 
     /// Exactly one, and one of ours: a site that was rebound to this machine comes with its own name.

@@ -1,6 +1,6 @@
 // Small things that decide whether one trusts a page: words where a number is not known, nothing hidden, nothing twice.
 import assert from "node:assert/strict";
-import { mkdirSync, renameSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { Lab } from "./lab.mjs";
 import { narrow, say, serve, shots, until, visitor } from "./support.mjs";
@@ -31,7 +31,7 @@ export async function details(browser) {
   try {
     const { context, watch } = await visitor(browser, server);
     // A file that is no picture, and one that is moved away, have none.
-    watch.expected = /401|404|415/;
+    watch.expected = /401|404|415|503/;
     const tab = await context.newPage();
     await tab.goto(server.link);
     await tab.getByRole("heading", { level: 1, name: "Overview" }).waitFor();
@@ -42,6 +42,7 @@ export async function details(browser) {
     await imported(lab, tab);
     await toasts(lab, server, tab);
     await tiles(lab, server, tab);
+    await gone(lab, server, tab);
     watch.none("details");
     await context.close();
   } finally {
@@ -186,6 +187,20 @@ async function tiles(lab, server, tab) {
   await tab.goto(`${server.origin}/data?config=tiny.toml`);
   await tile("moved.png").waitFor();
   assert.equal(await tab.locator(".tile").count(), 1);
+}
+
+async function gone(lab, server, tab) {
+  say("a workspace that was moved away is said, is not made anew, and is there again when it is");
+  const away = `${lab.root}-away`;
+  renameSync(lab.root, away);
+  await tab.goto(`${server.origin}/`);
+  await tab.getByRole("alert").getByText(/there is no workspace in .* any more/).waitFor();
+  await looks(tab, "workspace-gone");
+  assert(!existsSync(lab.root));
+  renameSync(away, lab.root);
+  await tab.goto(`${server.origin}/runs`);
+  await tab.getByRole("link", { name: "odd" }).first().waitFor();
+  assert.equal(await tab.getByText("there is no workspace").count(), 0);
 }
 
 async function toasts(lab, server, tab) {

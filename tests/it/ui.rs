@@ -41,6 +41,29 @@ fn kinds(said: &[Value]) -> Vec<&str> {
 }
 
 #[test]
+fn a_workspace_that_goes_away_is_said_and_none_is_made_in_its_place() {
+    let sandbox = Sandbox::new();
+    sandbox.write("w/dpgui.toml", "");
+    let served = Served::start(&sandbox, &[]);
+    served.get("/api/machine").ok();
+    std::fs::rename(sandbox.path("w"), sandbox.path("moved")).expect("moved");
+    let answers =
+        [served.get("/api/machine"), served.send("POST", "/api/jobs", &json!({ "kind": "doctor" }))];
+    for answer in answers {
+        let error = answer.json()["error"].clone();
+        assert_eq!((answer.status, &error["kind"]), (503, &json!("no-workspace")));
+        let message = format!("there is no workspace in `{}` any more", sandbox.path("w").display());
+        assert_eq!(error["message"], message);
+        assert!(error["hint"].as_str().is_some_and(|it| it.starts_with("put it back")), "{error}");
+    }
+    assert!(!sandbox.path("w").exists());
+    // Who is signed in stays so, and all goes on when it is back.
+    assert!(served.get("/api/session").status < 300);
+    std::fs::rename(sandbox.path("moved"), sandbox.path("w")).expect("moved back");
+    served.get("/api/machine").ok();
+}
+
+#[test]
 fn a_page_or_an_address_that_is_not_there_is_said_before_anything_is_served() {
     let sandbox = Sandbox::new();
     let check = |args: &[&str], expected: &str| {

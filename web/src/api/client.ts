@@ -56,6 +56,20 @@ export function whenUnauthorised(then: () => void) {
   onUnauthorised = then;
 }
 
+/** That the workspace has gone from under the server, as it was last told. */
+let gone: ApiError | null = null;
+const watchers = new Set<() => void>();
+export const workspaceGone = () => gone;
+export function onWorkspace(watcher: () => void) {
+  watchers.add(watcher);
+  return () => void watchers.delete(watcher);
+}
+function tellGone(it: ApiError | null) {
+  if (gone?.message === it?.message) return;
+  gone = it;
+  watchers.forEach((watcher) => watcher());
+}
+
 const SESSION = "/api/session";
 
 const ask = async <T>(method: string, url: string, data?: unknown, more?: AxiosRequestConfig): Promise<T> => (await answer<T>(method, url, data, more)).data;
@@ -63,9 +77,13 @@ const ask = async <T>(method: string, url: string, data?: unknown, more?: AxiosR
 async function answer<T>(method: string, url: string, data?: unknown, more?: AxiosRequestConfig): Promise<AxiosResponse<T>> {
   try {
     const body = data ?? (method === "GET" ? undefined : {});
-    return await http.request<T>({ method, url, data: body, ...more });
+    const answered = await http.request<T>({ method, url, data: body, ...more });
+    // The session says nothing of the workspace.
+    if (!url.startsWith(SESSION)) tellGone(null);
+    return answered;
   } catch (failure) {
     const error = asApiError(failure);
+    if (error.kind === "no-workspace") tellGone(error);
     // A key that is refused says nothing about a session that there is.
     if (error.status === 401 && !(method === "POST" && url === SESSION)) onUnauthorised();
     throw error;

@@ -5,7 +5,9 @@ import { Advice } from "./Advice";
 import { Prose } from "./Prose";
 
 export function ErrorNote({ error, retry }: { error: unknown; retry?: () => void }) {
-  const { message, causes, hint } = isPlain(error) ? error : asApiError(error);
+  const { kind, message, causes, hint } = isPlain(error) ? error : asApiError(error);
+  // That is said once, above every page.
+  if (kind === "no-workspace") return null;
   return (
     <div className="note tone-bad" role="alert">
       <p><strong className="bad">error:</strong> <Prose text={message} /></p>

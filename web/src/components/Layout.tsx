@@ -1,12 +1,14 @@
 import { useQuery } from "@tanstack/react-query";
 import { useEffect, useRef, useState, useSyncExternalStore, type ReactNode } from "react";
 import { Link, useLocation } from "wouter";
+import { api, onWorkspace, workspaceGone } from "../api/client";
 import { linkState, onLink } from "../api/events";
 import { machine, queue, runs } from "../api/queries";
 import { baseName, plural } from "../lib/format";
 import { links } from "../lib/links";
 import { Icon, Logo, type IconName } from "./Icon";
 import { MiniMachine } from "./MiniMachine";
+import { Prose } from "./Prose";
 import { useUnsaved } from "./unsaved";
 import { useLeaving } from "./useLeaving";
 
@@ -62,6 +64,7 @@ export function Layout({ children }: { children: ReactNode }) {
       <main className="main" id="main" ref={main} tabIndex={-1} style={{ outline: "none" }}>
         <Leaving />
         <Disconnected />
+        <Gone />
         {children}
       </main>
     </div>
@@ -102,6 +105,13 @@ function Leaving() {
   const { captions, drafts } = useUnsaved();
   useLeaving(captions.length + drafts.length > 0);
   return null;
+}
+
+/** All that is shown is from before then, and nothing works. What the streams bring does not tell, so it is asked for. */
+function Gone() {
+  useQuery({ queryKey: ["workspace"], queryFn: () => api.queue().then(() => true), refetchInterval: 20_000, retry: false });
+  const error = useSyncExternalStore(onWorkspace, workspaceGone);
+  return <div role="alert">{error && <div className="banner"><span><Prose text={error.message} />{error.hint && <>: <Prose text={error.hint} /></>}</span></div>}</div>;
 }
 
 /** Calm: a server that restarts is back before most people have read it. */
