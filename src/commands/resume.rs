@@ -42,10 +42,12 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
         for failure in &failed {
             output.error(failure);
         }
-        Queue::change(workspace, |queue| {
-            queue.go_on_after_reboot();
-            Ok(())
-        })?;
+        if Queue::load(workspace)?.is_from_before_reboot() {
+            Queue::change(workspace, |queue| {
+                queue.go_on_after_reboot();
+                Ok(())
+            })?;
+        }
         context.adopt_runs()?;
         return Ok(ExitCode::from(failed.first().map_or(0, |it| it.kind().exit_code())));
     };

@@ -276,6 +276,9 @@ pub(super) fn announce(started: &Started, output: &Output) {
         let place = Queue::load(&started.dir.workspace()).ok().and_then(|it| it.position(started.dir.id()));
         let folder = started.dir.path().to_owned();
         let on = spec.devices.to_string();
+        if let Some(why) = Queue::load(&started.dir.workspace()).ok().and_then(|it| it.why_held()) {
+            output.note(why);
+        }
         return output.event(&Queued {
             run: started.dir.id(),
             folder,

@@ -62,6 +62,7 @@ static WORDS: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| {
         "[Torch] Checkpoint ",
         " exits with return code = ",
         ":sigkill_handler] Killing subprocess ",
+        " exits successfully.",
         "Running eval",
         "caching latents: ",
         "caching text embeddings: ",
@@ -92,6 +93,11 @@ impl Mark {
             })
             .or_else(|| checkpoint(said(line, "[Torch] Checkpoint ")?))
             .or_else(|| Some(Self::Exited { code: exit_code(said(line, " exits with return code = ")?)? }))
+            .or_else(|| {
+                let ends =
+                    line.contains(":main] Process ") && line.trim_end().ends_with(" exits successfully.");
+                ends.then_some(Self::Exited { code: 0 })
+            })
             .or_else(|| said(line, ":sigkill_handler] Killing subprocess ").map(|_| Self::Killing))
             .or_else(|| said(line, "Running eval").map(|_| Self::Evaluating))
             .or_else(|| said(line, "caching latents: ").map(|_| Self::Caching))
@@ -247,6 +253,10 @@ mod tests {
             Some(Mark::Killing),
         );
         check("Killing subprocess 4711", None);
+        check(
+            "[2026-11-20 10:11:12,345] [INFO] [launch.py:367:main] Process 4711 exits successfully.",
+            Some(Mark::Exited { code: 0 }),
+        );
         check("caching latents: /data/TRAINING COMPLETE!", Some(Mark::Caching));
         check("Started new epoch: soon", None);
         check("", None);

@@ -1,9 +1,12 @@
 //! The processes of this machine as `/proc` shows them.
 
 use std::{
-    ffi::OsString,
+    ffi::{OsStr, OsString},
     fmt, fs,
-    os::unix::{ffi::OsStringExt, fs::MetadataExt},
+    os::unix::{
+        ffi::{OsStrExt, OsStringExt},
+        fs::MetadataExt,
+    },
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -35,6 +38,15 @@ impl ProcessId {
     /// The process that has this number now, zombies excepted.
     pub fn of(pid: i32) -> Option<Self> {
         read(pid).map(|process| process.id)
+    }
+
+    /// Whoever ends is told of to us.
+    pub fn is_our_child(self) -> bool {
+        let own = i32::try_from(std::process::id()).ok();
+        // A zombie is one still.
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid)).unwrap_or_default();
+        let parent = |stat: &str| stat[stat.rfind(')')? + 1..].split_ascii_whitespace().nth(1)?.parse().ok();
+        parent(&stat) == own
     }
 
     pub fn is_alive(self) -> bool {
@@ -79,6 +91,24 @@ impl Process {
             let info = self.path("fdinfo").join(handle.file_name());
             fs::read_link(handle.path()).is_ok_and(|target| files.contains(&target))
                 && fs::read_to_string(info).is_ok_and(|info| is_for_writing(&info))
+        };
+        handles.into_iter().find(is_one).map(|handle| handle.path())
+    }
+
+    /// By which it has the pipe open for writing that is called `name`, wherever it is now, and is the very one of `like`.
+    pub fn handle_of_pipe(&self, name: &OsStr, like: &fs::Metadata) -> Option<PathBuf> {
+        let named = |link: &Path| {
+            let last = link.file_name().map(OsStr::as_bytes).unwrap_or_default();
+            last.strip_suffix(b" (deleted)").unwrap_or(last) == name.as_bytes()
+        };
+        let handles = fs::read_dir(self.path("fd")).ok()?.flatten();
+        let is_one = |handle: &fs::DirEntry| {
+            let info = self.path("fdinfo").join(handle.file_name());
+            // Only what is called like it is looked at: see `handle_for_writing`.
+            fs::read_link(handle.path()).is_ok_and(|link| named(&link))
+                && fs::read_to_string(info).is_ok_and(|info| is_for_writing(&info))
+                && fs::metadata(handle.path())
+                    .is_ok_and(|it| (it.dev(), it.ino()) == (like.dev(), like.ino()))
         };
         handles.into_iter().find(is_one).map(|handle| handle.path())
     }
@@ -169,6 +199,11 @@ pub fn processes() -> Vec<Process> {
 /// Differs after every boot of the machine; empty where the kernel does not tell.
 pub fn boot_id() -> String {
     fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
+}
+
+/// What this machine is called.
+pub fn host_name() -> String {
+    fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned()
 }
 
 /// 128 random bits as hexadecimal digits.

@@ -4,9 +4,10 @@
 //! flood. The waiting is async, as in [`super::supervise`], which owns this.
 
 use std::{
-    fs::File,
+    fs::{File, Metadata},
     future::poll_fn,
     io::{self, ErrorKind},
+    os::fd::AsFd,
     path::{Path, PathBuf},
     sync::Arc,
     task::Poll,
@@ -229,10 +230,14 @@ impl Streams {
         self.channels.iter_mut().filter_map(news).flat_map(notes).collect()
     }
 
-    /// Writes what is open of a stream's log to its place once more.
-    pub(super) fn put_back(&self, stream: Stream) -> Result<(), FsError> {
-        let channel = self.channels.iter().find(|it| it.stream == stream);
-        channel.map_or(Ok(()), |it| it.recorder.put_back())
+    /// Writes what is open of the log to its place once more, and says what the pipes are, whatever they are called by now.
+    pub(super) fn put_back(&self) -> Result<Vec<(Stream, Metadata)>, RunError> {
+        let one = |it: &Channel| {
+            it.recorder.put_back()?;
+            let pipe = it.pipe.as_fd().try_clone_to_owned().and_then(|it| File::from(it).metadata());
+            Ok((it.stream, pipe.map_err(RunError::Supervisor)?))
+        };
+        self.channels.iter().map(one).collect()
     }
 
     /// Waits until [`Self::keep_house`] has something to do again.

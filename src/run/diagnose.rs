@@ -229,7 +229,7 @@ fn numbers(
     Numbers {
         exit: evidence.and_then(|it| it.exit),
         launcher_lost: evidence.is_some_and(|it| it.outcome(None) == Outcome::Killed { signal: None }),
-        returned: evidence.and_then(|it| it.returned),
+        returned: evidence.and_then(Evidence::failed_with),
         ended_early: true,
         oom_kills: before.and_then(|before| OomKills::sample().since(before)),
         disks: [spec.output_dir.as_path(), dir.path()].into_iter().filter_map(disk).collect(),

@@ -49,6 +49,8 @@ pub enum RunError {
     Ambiguous { name: String, candidates: Vec<RunId> },
     #[error("there is no run in this workspace")]
     NoRuns,
+    #[error("the workspace `{}` is gone", root.display())]
+    NoWorkspace { root: PathBuf },
     #[error("no run is running")]
     NoneRunning,
     #[error("several runs are running: {}", ids(.0))]
@@ -146,6 +148,7 @@ impl Report for RunError {
             | Self::Unknown { .. }
             | Self::Ambiguous { .. }
             | Self::NoRuns
+            | Self::NoWorkspace { .. }
             | Self::NoName
             | Self::NoneRunning
             | Self::SeveralRunning(_)
@@ -206,6 +209,7 @@ impl Report for RunError {
             Self::NotQueued { .. } => "list the runs that wait with `dpgui queue`".to_owned(),
             Self::NoName => "name a run that `dpgui runs` lists, or leave the name out".to_owned(),
             Self::Ambiguous { .. } => "write more of the id".to_owned(),
+            Self::NoWorkspace { .. } => "put it back where it was".to_owned(),
             Self::NoRuns => "start one with `dpgui train CONFIG`".to_owned(),
             Self::SeveralRunning(_) => "name the one that is meant; `dpgui runs` says what they do".to_owned(),
             Self::NothingToResume { .. } | Self::NoCheckpoint { .. } => {

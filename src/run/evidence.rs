@@ -32,7 +32,7 @@ pub enum Sight {
     Complete,
     /// `Manually quitting`: the trainer saved because it was asked to, and leaves.
     Quit,
-    /// The launcher says with which code a rank ended, negative for a signal.
+    /// The launcher says with which code a rank ended, negative for a signal, 0 for one that has failed in nothing.
     Returned(i32),
     /// The launcher ends its ranks, and waits up to half a minute for each of them (`launcher/launch.py`).
     GivenUp,
@@ -129,9 +129,14 @@ impl Evidence {
             (Sight::Complete, _) => self.proof = Some(Proof::Complete),
             (Sight::Quit, _) => self.proof = self.proof.max(Some(Proof::Saved)),
             // The first rank to fail is the one that tells why.
-            (Sight::Returned(code), _) => self.returned = self.returned.or(Some(code)),
+            (Sight::Returned(code), _) => self.returned = self.failed_with().or(Some(code)),
             (Sight::Orphaned, _) => self.survivors = true,
         }
+    }
+
+    /// What the launcher says of a rank that failed.
+    pub fn failed_with(&self) -> Option<i32> {
+        self.returned.filter(|it| *it != 0)
     }
 
     /// Takes note of another machine's end, unless it came after an end here that may have caused it.
@@ -180,7 +185,7 @@ impl Evidence {
         if let Some(memory) = self.out_of_memory {
             return Outcome::OutOfMemory { memory };
         }
-        match (self.exit, self.returned) {
+        match (self.exit, self.failed_with()) {
             (Some(Exit::Code(0) | Exit::Unknown), _) if self.survivors => Outcome::Killed { signal: None },
             (Some(Exit::Code(0)), None) => Outcome::ExitedEarly,
             (Some(Exit::Code(0) | Exit::Reboot | Exit::Unknown) | None, Some(code))

@@ -1,6 +1,6 @@
 //! What the supervisor puts on disk about a run: every change of state in order, and the last state as a whole.
 
-use std::{collections::BTreeMap, fs::File, time::Duration};
+use std::{collections::BTreeMap, fs::File, path::PathBuf, time::Duration};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -288,6 +288,11 @@ impl Journal {
         if is_due(self.saved.as_ref(), now) && self.is_stale(now) {
             self.write(now);
         }
+    }
+
+    /// Where they are by now, if somebody has moved them; `None` if they were deleted.
+    pub fn place(&self) -> Option<PathBuf> {
+        fs::place_of(&self.events)
     }
 
     /// Writes the events to their place once more, whatever became of their file.

@@ -82,7 +82,7 @@ impl Queue {
         let before = queue.clone();
         let done = change(&mut queue)?;
         if !queue.entries.is_empty() {
-            queue.boot_id.get_or_insert_with(procfs::boot_id);
+            queue.boot_id.get_or_insert_with(this_life);
         }
         if queue != before {
             fs::write_atomic(&file(workspace), serde_json::to_string_pretty(&queue).unwrap_or_default())?;
@@ -97,8 +97,11 @@ impl Queue {
 
     /// The machine was restarted: what it cut off had begun before those who wait, and whoever restarted it may have
     /// wanted it for something else.
-    fn is_from_before_reboot(&self) -> bool {
-        self.boot_id.as_ref().is_some_and(|it| *it != procfs::boot_id())
+    pub fn is_from_before_reboot(&self) -> bool {
+        // Of another machine that shares the workspace nobody here knows anything.
+        let life = this_life();
+        let is_ours = |it: &&String| it.split_once(' ').map(|it| it.0) == life.split_once(' ').map(|it| it.0);
+        self.boot_id.as_ref().filter(is_ours).is_some_and(|it| *it != life)
     }
 
     /// In a sentence.
@@ -185,6 +188,11 @@ impl Queue {
         self.entries.insert(to.min(self.entries.len()), entry);
         true
     }
+}
+
+/// This machine, and which time it is that it runs.
+fn this_life() -> String {
+    format!("{} {}", procfs::host_name(), procfs::boot_id())
 }
 
 /// What a run waits for, unless it does not wait any more.

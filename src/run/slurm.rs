@@ -184,6 +184,12 @@ fn head(job: &Job<'_>) -> String {
 /// As `sbatch` reads an option in a script: it ends at a space that is not in quotes.
 fn quoted(option: &str) -> String {
     match option.split_once('=') {
+        // It may be quoted already.
+        Some((_, value))
+            if value.len() > 1 && value.starts_with(['"', '\'']) && value.ends_with(['"', '\'']) =>
+        {
+            option.to_owned()
+        }
         Some((name, value)) if value.contains(|c: char| c.is_whitespace() || "\"'\\#".contains(c)) => {
             format!("{name}=\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\""))
         }

@@ -1,7 +1,6 @@
 //! The life of a run as a pure machine: what happened goes in, the next state and what to do about it come out.
 //!
-//! Nothing here waits, reads or signals. Every pair of state and event is spelled out, so that a new event cannot be
-//! forgotten anywhere.
+//! Nothing here waits, reads or signals. Every pair of state and event is spelled out: none can be forgotten.
 #![deny(clippy::wildcard_enum_match_arm)]
 
 use std::time::Duration;
@@ -116,6 +115,8 @@ pub enum Degree {
     Interrupt,
     /// The launcher ends its ranks, one after the other.
     GivenUp,
+    /// They have been killed; the launcher has yet to say why.
+    Culled,
     /// The program that we started is gone; the others may follow by themselves.
     Linger,
     /// Everybody was told to end.
@@ -185,6 +186,7 @@ impl Degree {
             Self::Save => "waiting for the trainer to save and leave",
             Self::Interrupt => "interrupted, waiting for the ranks to end",
             Self::GivenUp => "a rank has failed, waiting for the launcher to end the others",
+            Self::Culled => "a rank has failed, the others were killed, waiting for the launcher to end",
             Self::Linger => "waiting for the last processes to end",
             Self::Terminate => "told everybody to end",
             Self::Kill => "killing what is left",

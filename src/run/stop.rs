@@ -292,7 +292,10 @@ impl Kept {
         let with_step = |it| Ok((Model::step(it, |epoch| last_of_epoch(&writer(it), epoch))?, it));
         let models = contents.whole_models().map(with_step).collect::<Result<Vec<_>, RunError>>()?;
         // An adapter of an earlier checkpoint may have been exported last.
-        let (model_step, model) = models.into_iter().max_by_key(|(step, _)| *step).unzip();
+        // That nobody knows the step of is the newest, or none.
+        let unknown = models.last().copied().filter(|(step, _)| step.is_none());
+        let (model_step, model) =
+            unknown.or_else(|| models.into_iter().max_by_key(|(step, _)| *step)).unzip();
         let model_step = model_step.flatten();
         Ok(Self {
             model_step,

@@ -157,13 +157,16 @@ impl Supervisor {
             journal.record(&Record::Ended { outcome: outcome.clone() });
         }
         let spec = dir.spec()?.for_attempt(&now.attempt);
-        let marks = Marks {
+        let mut marks = Marks {
             cookie: spec.cookie.clone(),
             session: now.session,
             outputs: spec.streams().into_iter().flat_map(|it| names_of_pipe(dir, it)).collect(),
             known: BTreeSet::new(),
             helpers: BTreeSet::new(),
         };
+        if begin == Begin::Adopt {
+            anew::mend_pipes(dir, &spec, &mut marks)?;
+        }
         Ok(Self {
             dir: dir.clone(),
             host: host.clone(),

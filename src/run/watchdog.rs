@@ -114,6 +114,8 @@ pub struct Watchdog {
     /// A save or an evaluation was announced since the last step.
     busy: bool,
     times: VecDeque<Duration>,
+    /// The longest step so far: all that is known before there is a median.
+    longest: Duration,
     steps: usize,
     /// The median after the warm-up.
     usual: Option<Duration>,
@@ -145,6 +147,7 @@ impl Watchdog {
             last_step: None,
             busy: false,
             times: VecDeque::with_capacity(RECENT),
+            longest: Duration::ZERO,
             steps: 0,
             usual: None,
             not_numbers: 0,
@@ -175,6 +178,7 @@ impl Watchdog {
         self.steps += 1;
         self.raised.missing = false;
         self.not_numbers = if loss.is_some() { 0 } else { self.not_numbers + 1 };
+        self.longest = self.longest.max(took);
         let was_busy = std::mem::take(&mut self.busy);
         if self.steps <= WARM_UP || was_busy {
             return;
@@ -252,10 +256,15 @@ impl Watchdog {
     }
 
     fn no_step(&mut self, at: Duration, phase: &Phase) -> Option<Alarm> {
-        let (Phase::Training(_), Some(last), Some(usual)) = (phase, self.last_step, self.median()) else {
+        let (Phase::Training(_), Some(last)) = (phase, self.last_step) else {
             return None;
         };
-        let patience = (usual * MISSING).max(LEAST.min(self.wishes.stall_after));
+        let (usual, patience) = match self.median() {
+            Some(median) => (median, LEAST.min(self.wishes.stall_after)),
+            // The first steps compile, each for as long as it takes.
+            None => (self.longest, self.wishes.stall_after),
+        };
+        let patience = (usual * MISSING).max(patience);
         let patience = if self.busy { patience.max(self.wishes.stall_after) * BUSY } else { patience };
         let missing = at.saturating_sub(last);
         // Once when it is noticed, and once more when it has lasted long enough to act.
@@ -420,6 +429,20 @@ mod tests {
         let alarms = dog.check(at + seconds(600), &phase, Some(AT_WORK));
         assert_eq!(dog.concern(alarms[0]), Some(Concern::Stalled));
         assert_eq!(dog.check(at + seconds(601), &phase, Some(AT_WORK)), []);
+    }
+
+    #[test]
+    fn a_step_that_never_comes_is_missed_before_it_is_known_how_long_steps_take() {
+        for (first, expected) in [(2, 600), (200, 1000)] {
+            let mut dog = Watchdog::new(WISHES, None);
+            dog.step(seconds(first), 1, Some(0.5), seconds(first));
+            let check =
+                |dog: &mut Watchdog, after| dog.check(seconds(first + after), &training(), Some(AT_WORK));
+            assert_eq!(check(&mut dog, expected - 1), []);
+            let alarms = check(&mut dog, expected);
+            assert_eq!(alarms.len(), 1, "{alarms:?}");
+            assert_eq!(dog.concern(alarms[0]), Some(Concern::Stalled));
+        }
     }
 
     #[test]

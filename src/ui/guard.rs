@@ -252,7 +252,7 @@ impl Asked<'_> {
         let root = app.workspace.root();
         let is_about_it =
             self.path.starts_with("/api/") && !self.path.starts_with(SESSION) && !self.is_upgrade();
-        if !is_about_it || fs::is_dir(root) {
+        if !is_about_it || !fs::is_missing(root) {
             return Ok(());
         }
         let gone = format!("there is no workspace in `{}` any more", root.display());

@@ -130,7 +130,9 @@ def launcher(devices, args):
             if code is None:
                 continue
             alive.remove(rank)
-            if code != 0:
+            if code == 0:
+                say(f"[INFO] [launch.py:367:main] Process {rank.pid} exits successfully.")
+            else:
                 for other in ranks:
                     say(f"[INFO] [launch.py:335:sigkill_handler] Killing subprocess {other.pid}")
                     other.terminate()

@@ -276,6 +276,24 @@ fn a_part_whose_supervisor_was_replaced_leaves_in_order_as_any_other() {
 }
 
 #[test]
+fn a_part_whose_supervisor_was_replaced_and_that_is_killed_then_ends_the_run() {
+    let Some(cluster) = Cluster::new(&[("STEPS", "0")]) else { return };
+    let (run, part) = cluster.detached(&[]);
+    run.wait_for_log("steps: 2 ");
+    until("somebody keeps it", || (!part.keepers().is_empty()).then_some(()));
+    let first = part.supervisor_here();
+    kill(first, "KILL");
+    until("it has another one", || (part.supervisor_here() != first).then_some(()));
+    for pid in part.processes() {
+        kill(pid, "KILL");
+    }
+    let end = json!({ "outcome": "lost" });
+    assert_eq!(run.outcome(), json!({ "outcome": "node-failed", "host": OTHER, "end": end }));
+    assert_eq!(part.outcome(), end);
+    run.assert_nobody_left();
+}
+
+#[test]
 fn machines_may_have_one_workspace() {
     let Some(cluster) = Cluster::with_one_workspace(&[("STEPS", "0")]) else { return };
     let dpgui = |args: &[&str]| cluster.lab.sandbox.dpgui(args).ok();
@@ -290,7 +308,7 @@ fn machines_may_have_one_workspace() {
     assert!(said.stderr.contains(&run.id()), "the whole of it was meant: {said}");
     assert_eq!(run.outcome(), json!({ "outcome": "stopped", "saved": true }));
     assert_eq!(part.outcome(), json!({ "outcome": "stopped", "saved": true }));
-    assert!(dpgui(&["logs", "-n", "1"]).stdout.contains("rank0"), "of the whole of it");
+    assert!(dpgui(&["logs", "-n", "50"]).stdout.contains("rank0"), "of the whole of it");
 }
 
 #[test]

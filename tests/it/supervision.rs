@@ -245,23 +245,78 @@ fn a_run_whose_folder_is_deleted_goes_on_in_a_new_one() {
     }
 }
 
+/// Deletes it, and waits until somebody looks after the new one.
+fn restored(run: &Run) {
+    delete_folder(run);
+    until("the folder is there again", || {
+        (run.path.join("spec.json").exists() && run.events().iter().any(|it| it == "folder-restored"))
+            .then_some(())
+    });
+    until("it is looked after", || (!run.keepers().is_empty() && run.is_supervised()).then_some(()));
+}
+
 #[test]
-fn a_run_whose_folder_was_deleted_is_tried_again_and_resumed_as_any_other() {
-    let knobs = [
-        ("STEPS", "40"),
-        ("STEP_TIME", "0.1"),
-        ("CHECKPOINT", "3"),
-        ("END", "killed"),
-        ("AGAIN", "complete"),
-    ];
-    let lab = Lab::new(&knobs);
-    let run = lab.detached(&["--restart", "on-failure:1"]);
+fn a_run_whose_folder_was_deleted_ends_as_it_would_have_and_is_tried_again() {
+    let lab = Lab::new(&[("STEPS", "0"), ("CHECKPOINT", "3"), ("AGAIN", "complete")]);
+    let run = lab.detached(&["--restart", "on-failure:1", "--launcher", "direct"]);
     run.wait_for_log("steps: 4 ");
-    delete_folder(&run);
-    until("the folder is there again", || run.path.join("spec.json").exists().then_some(()));
-    assert_eq!(run.outcome(), json!({ "outcome": "completed" }));
-    assert!(run.events().iter().any(|it| it == "restarting"), "{:?}", run.events());
+    restored(&run);
+    kill(run.process("rank"), "KILL");
+    until("it is tried again", || run.events().iter().any(|it| it == "restarting").then_some(()));
+    let ended = run.history().into_iter().find(|it| it["event"] == "attempt-ended").expect("an end");
+    assert_eq!(ended["outcome"], json!({ "outcome": "killed", "signal": 9 }));
+    run.wait_for_log("Resuming training from checkpoint");
+    lab.sandbox.dpgui(&["stop", "--now"]).ok();
+    run.outcome();
     run.assert_nobody_left();
+}
+
+#[test]
+fn a_run_whose_folder_was_deleted_and_that_is_all_gone_then_is_known_to_be() {
+    let lab = Lab::new(&[("STEPS", "0")]);
+    let run = lab.detached(&[]);
+    run.wait_for_log("steps: 2 ");
+    restored(&run);
+    run.kill_supervisor();
+    for pid in run.processes() {
+        kill(pid, "KILL");
+    }
+    until("all are gone", || run.processes().is_empty().then_some(()));
+    lab.sandbox.dpgui(&["runs"]).ok();
+    assert_eq!(run.outcome(), json!({ "outcome": "lost" }));
+}
+
+#[test]
+fn a_run_whose_folder_or_workspace_is_moved_is_looked_after_where_it_is_now() {
+    for workspace in [false, true] {
+        let lab = Lab::new(&[("STEPS", "0"), ("STEP_TIME", "0.02")]);
+        let run = lab.detached(&[]);
+        run.wait_for_log("steps: 3 ");
+        let root = lab.sandbox.root();
+        let (from, to) = if workspace {
+            (root.clone(), lab.sandbox.path("moved"))
+        } else {
+            (run.path.clone(), lab.sandbox.path("w/runs/aside"))
+        };
+        std::fs::rename(&from, &to).expect("moved");
+        // Of a folder whose name is no run's any more nobody makes a run: there is a new one.
+        let path = if workspace { to.join("runs").join(run.id()) } else { run.path.clone() };
+        let now = Run { path };
+        until("somebody looks after it", || {
+            let events = now.path.join("events.jsonl").exists().then(|| now.events())?;
+            events.iter().any(|it| it == "adopted").then_some(())
+        });
+        assert!(!workspace || !from.exists(), "no workspace is made in its place");
+        let seen = steps(&now).last().copied().expect("a step");
+        until("it trains on, and is heard", || (steps(&now).last() > Some(&(seen + 10))).then_some(()));
+        let root = if workspace { to } else { root };
+        let stopped = lab.sandbox.command(&["stop", "--now"]).current_dir(root).status().expect("started");
+        assert!(stopped.success());
+        assert_eq!(now.outcome(), json!({ "outcome": "stopped", "saved": false }));
+        let steps = steps(&now);
+        assert_eq!(steps, (1..=steps.len() as u64).collect::<Vec<_>>());
+        now.assert_nobody_left();
+    }
 }
 
 #[test]

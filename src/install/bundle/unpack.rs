@@ -123,6 +123,10 @@ fn stranger(path: &Path) -> Result<Option<String>, InstallError> {
     if fs::is_dir(path) {
         return Ok(Some("it is a directory".to_owned()));
     }
+    // What comes through a pipe comes once.
+    if !fs::is_file(path) {
+        return Ok(None);
+    }
     let (mut start, length) = (vec![], CONTENTS.len());
     let read = fs::open(path)?.take(length as u64).read_to_end(&mut start);
     read.map_err(fs::context("read", path))?;

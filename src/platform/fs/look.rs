@@ -4,11 +4,27 @@ use std::{
     ffi::OsString,
     fs::{self, File, FileType},
     io::{self, Read},
-    os::unix::fs::OpenOptionsExt,
-    path::Path,
+    os::{
+        fd::AsRawFd,
+        unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt},
+    },
+    path::{Path, PathBuf},
 };
 
 use super::{Result, context};
+
+/// A named pipe is there, or a link leads to one.
+pub fn is_pipe(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|it| it.file_type().is_fifo())
+}
+
+/// Where an open file is by now; `None` if it was deleted, or nobody can tell.
+pub fn place_of(file: &File) -> Option<PathBuf> {
+    let place = fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())).ok()?;
+    let there = fs::metadata(&place).ok()?;
+    let own = file.metadata().ok()?;
+    ((there.dev(), there.ino()) == (own.dev(), own.ino())).then_some(place)
+}
 
 /// What a name in a directory stands for, perhaps through a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -34,7 +34,7 @@ pub fn write_held(file: &File, path: &Path) -> Result<()> {
     // A handle for writing cannot be read, and need not be where it was opened.
     let mut from = super::open(Path::new(&format!("/proc/self/fd/{}", file.as_raw_fd())))?;
     let temporary = draft(path);
-    write_stream(&temporary, &mut from, 0o600).and_then(|_| rename(&temporary, path))
+    write_stream(&temporary, &mut from, held.mode() & 0o777).and_then(|_| rename(&temporary, path))
 }
 
 /// A file that is written and synced beside its place. Without [taking it](Self::take_place) it is gone again.

@@ -270,7 +270,7 @@ fn wish(dir: &RunDir, leaving: &mut Option<Stopwatch>) -> Option<Manner> {
         RunState::Waiting(_) | RunState::Ended(_) => Some(Manner::Now),
         RunState::Stopping(stopping) => match stopping.degree {
             Degree::Save => None,
-            Degree::Interrupt | Degree::GivenUp => Some(Manner::NoSave),
+            Degree::Interrupt | Degree::GivenUp | Degree::Culled => Some(Manner::NoSave),
             // Those there leave by themselves, unless something went wrong here.
             Degree::Linger => {
                 let since = leaving.get_or_insert_with(Stopwatch::start);

@@ -110,7 +110,7 @@ impl Stopping {
 
     /// Asking for this once more would change nothing.
     pub fn has_heard(&self, manner: Manner) -> bool {
-        let by_itself = self.evidence.exit.is_some();
+        let by_itself = self.ends_by_itself();
         let harder = match manner {
             Manner::Graceful => true,
             Manner::NoSave => self.degree >= Degree::Interrupt,
@@ -119,18 +119,28 @@ impl Stopping {
         (by_itself && harder) || self.asked.is_some_and(|it| it.by == By::User && it.manner >= manner)
     }
 
+    /// Nobody asked for it.
+    fn ends_by_itself(&self) -> bool {
+        let has_begun =
+            self.evidence.failed_with().is_some() || matches!(self.degree, Degree::GivenUp | Degree::Culled);
+        self.evidence.exit.is_some() || (self.asked.is_none() && has_begun)
+    }
+
     fn asked_again(&mut self, manner: Manner) -> Vec<Action> {
         if self.has_heard(manner) {
             return vec![];
         }
         // What ended by itself was not stopped by a request that came later.
-        if self.evidence.exit.is_none() {
+        if !self.ends_by_itself() {
             let before = self.asked.map_or(manner, |before| before.manner);
             self.asked = Some(manner.or_harder(before).into());
         }
         let mut actions = vec![Action::Record(Record::StopRequested { manner })];
         match (manner, self.degree) {
-            (Manner::Now, Degree::Save | Degree::Interrupt | Degree::GivenUp | Degree::Linger) => {
+            (
+                Manner::Now,
+                Degree::Save | Degree::Interrupt | Degree::GivenUp | Degree::Culled | Degree::Linger,
+            ) => {
                 self.degree = Degree::Terminate;
                 actions.extend(terminate(AFTER_TERM_NOW));
             }
@@ -148,8 +158,10 @@ impl Stopping {
     fn signalled(&mut self) -> Vec<Action> {
         let mut actions = vec![Action::Record(Record::SupervisorSignalled)];
         match self.asked {
-            // All processes are told at once, and the ranks were faster.
-            None if self.evidence.was_terminated() => {
+            // All processes are told at once, and the ranks or their launcher were faster.
+            None if self.evidence.was_terminated()
+                || matches!(self.degree, Degree::GivenUp | Degree::Culled) =>
+            {
                 self.asked = Some(Asked { manner: Manner::Graceful, by: By::Machine });
             }
             Some(Asked { by: By::User | By::Dpgui(_), .. }) if self.degree == Degree::Save => {
@@ -168,7 +180,7 @@ impl Stopping {
     fn rise(&mut self) -> Vec<Action> {
         let (degree, actions) = match self.degree {
             Degree::Save => (Degree::Interrupt, interrupt()),
-            Degree::Interrupt => (Degree::Terminate, terminate(AFTER_TERM)),
+            Degree::Interrupt | Degree::Culled => (Degree::Terminate, terminate(AFTER_TERM)),
             Degree::GivenUp => {
                 let force = Force::Kill;
                 let actions = vec![
@@ -176,7 +188,7 @@ impl Stopping {
                     Action::KillRanks,
                     Action::Arm(AFTER_TERM),
                 ];
-                (Degree::Terminate, actions)
+                (Degree::Culled, actions)
             }
             Degree::Linger => {
                 self.evidence.survivors = true;

@@ -13,9 +13,10 @@ use crate::{
         signal::Exit,
     },
     run::{
-        evidence::{NodeFailure, Proof, Sight},
+        evidence::{Evidence, NodeFailure, Proof, Sight},
         nodes::{AtHead, Ended, NodeState, link},
         outcome::Concern,
+        spec::Launcher,
         state::{Degree, Event, RunState, Stopping},
     },
 };
@@ -130,10 +131,24 @@ impl Supervisor {
             return false;
         };
         // Who took over from another supervisor does not learn with which code they left.
-        let without_error =
-            it.exit == Some(Exit::Code(0)) || (it.exit == Some(Exit::Unknown) && self.saw_it_alive);
-        let left = without_error && !it.survivors && it.returned.is_none() && it.proof.is_none();
+        let without_error = match (it.exit, self.spec.launcher) {
+            (Some(Exit::Code(0)), _) => true,
+            (Some(Exit::Unknown), Launcher::Deepspeed) => it.returned == Some(0),
+            (Some(Exit::Unknown), Launcher::Direct) => self.saw_it_alive,
+            _ => false,
+        };
+        let left = without_error && !it.survivors && it.failed_with().is_none() && it.proof.is_none();
         is_guest && left
+    }
+
+    fn knows_how_it_left(&self) -> bool {
+        let knows = |it: &Evidence| it.exit != Some(Exit::Unknown) || it.returned == Some(0);
+        self.now.state.evidence().is_some_and(knows)
+    }
+
+    fn hears_of_head(&self) -> bool {
+        let patience = self.spec.part.as_ref().map(|it| it.patience);
+        self.others.heard.zip(patience).is_some_and(|(heard, patience)| heard.elapsed() <= patience)
     }
 
     fn word_of_head(&self) -> Option<Proof> {
@@ -142,14 +157,18 @@ impl Supervisor {
 
     /// Its ranks may be gone before the word of the head is here.
     pub(super) fn waits_for_word(&mut self) -> bool {
-        self.has_left_in_order()
-            && self.word_of_head().is_none()
-            && self.nobody_left.get_or_insert_with(Stopwatch::start).elapsed() < WORD_OF_HEAD
+        if !self.has_left_in_order() || self.word_of_head().is_some() {
+            return false;
+        }
+        // Where nobody knows with which code they left, only the head does: it may have to write its last model yet, or
+        // its own ranks fail because these were killed.
+        let waited = self.nobody_left.get_or_insert_with(Stopwatch::start).elapsed();
+        waited < WORD_OF_HEAD || (!self.knows_how_it_left() && self.hears_of_head())
     }
 
     /// Of a head that has become silent it is not known that anything went wrong.
     pub(super) fn part_is_done(&mut self) {
-        if self.has_left_in_order() {
+        if self.has_left_in_order() && (self.knows_how_it_left() || self.word_of_head().is_some()) {
             let saved = self.word_of_head() == Some(Proof::Saved);
             self.tell(Event::Seen(if saved { Sight::Quit } else { Sight::Complete }));
         }

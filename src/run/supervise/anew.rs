@@ -4,23 +4,29 @@
 //! What the supervisor writes it has open, and what it only read it remembers. It puts both where they were, links the
 //! pipes to the handles that the trainer has of them, and becomes its own successor, who opens everything by its path.
 
-use std::{convert::Infallible, path::PathBuf};
+use std::{
+    convert::Infallible,
+    path::{Path, PathBuf},
+};
 
 use crate::{
-    platform::{fifo, fs, process, signal},
+    logs::Stream,
+    platform::{fifo, fs, process, procfs::Process, signal},
     run::{
         RunError,
+        capture::Streams,
         dir::RunDir,
         journal::{Journal, Record},
         outcome::Manner,
-        processes::names_of_pipe,
+        processes::{Marks, names_of_pipe},
+        spec::Spec,
         state::Event,
     },
 };
 
 use super::{Note, Supervisor, chain};
 
-/// Looks, a second apart, after which a folder that cannot be made anew is gone for good.
+/// Looks after which a folder that cannot be made anew is gone for good.
 const TRIES: u32 = 8;
 
 /// Files that were written once, and are only read since.
@@ -40,10 +46,51 @@ impl Remembered {
     fn put_back(&self, dir: &RunDir) -> Result<(), RunError> {
         fs::create_dir_all(&dir.config())?;
         for (path, bytes) in &self.0 {
-            fs::write_private(path, bytes)?;
+            if *path == dir.notify_file() {
+                fs::write_private(path, bytes)?;
+            } else {
+                fs::write_atomic(path, bytes)?;
+            }
         }
         Ok(())
     }
+}
+
+/// A pipe whose writers have it open already, if there are any.
+fn make_pipe(
+    pipe: &Path,
+    found: &[Process],
+    handle: impl Fn(&Process) -> Option<PathBuf>,
+) -> Result<(), RunError> {
+    // The first that was there is the last to go.
+    let writers = found.iter().filter_map(|it| Some((it.id.started, handle(it)?)));
+    match writers.min() {
+        Some((_, handle)) => fs::symlink(&handle, pipe)?,
+        None => fifo::create(pipe)?,
+    }
+    Ok(())
+}
+
+/// Looks after links in the place of pipes for a successor: the process that one leads to may be gone, or another one by
+/// now.
+pub(super) fn mend_pipes(dir: &RunDir, spec: &Spec, marks: &mut Marks) -> Result<(), RunError> {
+    let link = |stream| Some((stream, fs::link_target(&dir.pipe(stream))?));
+    let links: Vec<(Stream, PathBuf)> = spec.streams().into_iter().filter_map(link).collect();
+    if links.is_empty() {
+        return Ok(());
+    }
+    let found = marks.find();
+    for (stream, target) in links {
+        let pipe = dir.pipe(stream);
+        let is_ours = found.iter().any(|it| target.starts_with(format!("/proc/{}", it.id)));
+        if is_ours && fs::is_pipe(&pipe) {
+            continue;
+        }
+        fs::remove_tree(&pipe)?;
+        let names = names_of_pipe(dir, stream);
+        make_pipe(&pipe, &found, |it| it.handle_for_writing(&names))?;
+    }
+    Ok(())
 }
 
 impl Supervisor {
@@ -58,8 +105,8 @@ impl Supervisor {
             return;
         }
         // Who trains with others has links to them that go by their names.
-        let why = if self.spec.part.is_some() || self.is_near_end() {
-            "it trains on several machines, or has ended".to_owned()
+        let why = if self.spec.part.is_some() || self.is_over() {
+            "a run on several machines, or one that is over, is not made anew".to_owned()
         } else {
             match self.begin_anew() {
                 Err(_) if self.folder_missed < TRIES => return,
@@ -78,24 +125,29 @@ impl Supervisor {
     /// # Errors
     /// When it cannot be made anew; else this does not return.
     fn begin_anew(&mut self) -> Result<Infallible, RunError> {
-        // What had no room has none in our successor either.
+        // What is in the pipes, and what had no room, might have no place in our successor.
+        let _ = self.take_output(Streams::take_all);
         self.give_up();
+        // All of it works where it is now, if somebody has moved it.
+        if let Some(moved) = self.journal.place().and_then(|it| RunDir::at(it.parent()?))
+            && moved.id() == self.dir.id()
+        {
+            Journal::open(&moved)?.save(&self.now);
+            return self.succeed(&moved);
+        }
+        let root = self.dir.workspace();
+        if !fs::is_dir(root.root()) {
+            return Err(RunError::NoWorkspace { root: root.root().to_owned() });
+        }
         let found = self.marks.find();
-        let Self { dir, spec, .. } = self;
+        let Self { dir, .. } = self;
         fs::create_dir_all(dir.path())?;
-        for stream in spec.streams() {
-            self.streams.put_back(stream)?;
+        for (stream, own) in self.streams.put_back()? {
             let pipe = dir.pipe(stream);
-            // It was not deleted, or was put there when this was tried before.
-            if fs::exists(&pipe) {
-                continue;
-            }
-            // The first that was there is the last to go.
-            let names = names_of_pipe(dir, stream);
-            let writer = found.iter().filter_map(|it| Some((it.id.started, it.handle_for_writing(&names)?)));
-            match writer.min() {
-                Some((_, handle)) => fs::symlink(&handle, &pipe)?,
-                None => fifo::create(&pipe)?,
+            // Unless it was not deleted, or was put there when this was tried before. It may have another name by now.
+            if !fs::exists(&pipe) {
+                let name = pipe.file_name().unwrap_or_default();
+                make_pipe(&pipe, &found, |it| it.handle_of_pipe(name, &own))?;
             }
         }
         if !fs::exists(&dir.control()) {
@@ -107,6 +159,14 @@ impl Supervisor {
         self.journal.record(&Record::FolderRestored);
         self.journal.save(&self.now);
         self.remembered.put_back(dir)?;
+        // With the spec it is a run, of which there must not be a second supervisor.
+        let never = self.succeed(&self.dir);
+        fs::remove_tree(&self.dir.spec_file())?;
+        never
+    }
+
+    /// Becomes the supervisor of the run in this folder, as if the one before had been killed.
+    fn succeed(&self, dir: &RunDir) -> Result<Infallible, RunError> {
         signal::replace_stderr(&fs::open_append(&dir.supervisor_log())?).map_err(RunError::Supervisor)?;
         let words =
             ["__supervise".to_owned(), dir.path().to_string_lossy().into_owned(), "--adopt".to_owned()];

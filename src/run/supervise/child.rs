@@ -73,6 +73,8 @@ impl Supervisor {
             (self.now.child, self.now.session, self.marks.session) = (None, None, None);
             (self.now.ranks, self.ranks) = (vec![], Ranks::default());
         }
+        // One that became its own successor has its children still.
+        self.is_parent = self.now.child.is_some_and(ProcessId::is_our_child);
         self.tell(Event::Adopted);
         let mut told = vec![];
         self.streams.catch_up(&mut |_, line| told.extend(sight::read(line)));
@@ -84,6 +86,8 @@ impl Supervisor {
         }
         self.meter.settle();
         self.clock = Some(Stopwatch::start());
+        // Of those that ended meanwhile nobody is told once more.
+        self.reap();
         if self.now.state == RunState::Queued {
             self.wait_for_turn();
             return Ok(());

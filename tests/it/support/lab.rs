@@ -249,7 +249,7 @@ impl Run {
     /// Who holds the lock, as its text says.
     /// A living supervisor has its lock.
     pub(crate) fn is_supervised(&self) -> bool {
-        fs::File::open(self.path.join("supervisor.lock")).expect("a lock").try_lock_shared().is_err()
+        fs::File::open(self.path.join("supervisor.lock")).is_ok_and(|it| it.try_lock_shared().is_err())
     }
 
     /// With its keeper, which would have it replaced at once.
