@@ -5,6 +5,7 @@
 
 mod draft;
 mod error;
+mod previous;
 
 use std::path::{Path, PathBuf};
 
@@ -275,14 +276,17 @@ impl<'a> Update<'a> {
 /// Goes back to what the last update, or the last way back, replaced.
 ///
 /// # Errors
-/// When there is nothing to go back to, or files of the user's would go with it.
+/// When there is nothing to go back to or only half of it, or files of the user's would go with it.
 pub fn go_back(workspace: &Workspace, output: &Output, if_locked: IfLocked) -> Result<Moved, UpdateError> {
     let previous = workspace.previous();
     let missing = || UpdateError::NoPrevious { root: workspace.root().to_owned() };
+    let is_there = || fs::exists(&previous.records()).then_some(()).ok_or_else(missing);
     // Nothing is written where no workspace is.
-    draft::head(&previous)?.ok_or_else(missing)?;
+    is_there()?;
     let lock = exclusive(workspace, output, "dpgui rollback", if_locked)?;
     let watch = Stopwatch::start();
+    is_there()?;
+    previous::must_be_whole(&previous)?;
     let to = draft::head(&previous)?.ok_or_else(missing)?;
     let items = draft::items(&previous)?;
     refuse_edits_in(&previous, &items)?;

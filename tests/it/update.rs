@@ -279,6 +279,47 @@ fn an_update_to_a_commit_that_lost_a_submodule_is_whole() {
 }
 
 #[test]
+fn half_of_what_an_update_replaced_is_not_gone_back_to() {
+    let world = World::new();
+    let (sandbox, old) = (&world.sandbox, world.commit().to_owned());
+    world.newer_requirements();
+    sandbox.dpgui(&["update"]).ok();
+    let (before, previous) = (world.installed(), world.root().join(".dpgui/previous"));
+    let lib = fs::read_dir(previous.join("venv/lib")).expect("there").next().expect("one").expect("an entry");
+    let packages = lib.path().strip_prefix(&previous).expect("inside").join("site-packages");
+    let aside = sandbox.path("aside");
+    let check = |lost: &Path, expected: &str| {
+        let lost = previous.join(lost);
+        fs::rename(&lost, &aside).expect("moved");
+        let said = sandbox.dpgui(&["rollback"]);
+        assert_eq!(said.code, Some(1), "{said}");
+        let expected =
+            &expected.replace("DIR/", &format!("{}/", sandbox.path("").display()).replace("//", "/"));
+        for text in ["is not whole any more", expected, &format!("`dpgui update --commit {old}`")] {
+            assert!(said.stderr.contains(text), "no `{text}`: {said}");
+        }
+        assert_eq!(world.installed(), before, "{}", lost.display());
+        fs::rename(&aside, &lost).expect("moved back");
+    };
+    check(&packages.join("torch"), "site-packages/torch/");
+    check(&packages, "is missing");
+    check("venv/.dpgui-receipt.json".as_ref(), "of `DIR/w/.dpgui/previous/venv` the receipt is missing");
+    check("venv".as_ref(), "`DIR/w/.dpgui/previous/venv` is missing");
+    check("vendor/diffusion-pipe/train.py".as_ref(), "previous/vendor/diffusion-pipe` `train.py` missing");
+    check("vendor/diffusion-pipe".as_ref(), "previous/vendor/diffusion-pipe` is missing");
+    check("vendor/libs/comfy".as_ref(), "previous/vendor/libs/comfy` is missing");
+    // Which commit it was is all that the lock is needed for here.
+    check("dpgui.lock".as_ref(), "previous/dpgui.lock` is missing");
+    sandbox.dpgui(&["rollback"]).ok();
+    assert_eq!(world.head(), old);
+    fs::remove_dir_all(previous.join("venv")).expect("removed");
+    let newer = say(&previous.join("vendor/diffusion-pipe"), &["rev-parse", "HEAD"]);
+    sandbox.dpgui(&["update", "--commit", &newer]).ok();
+    assert_eq!(world.installed().keys().collect::<Vec<_>>(), before.keys().collect::<Vec<_>>());
+    world.has_nothing_to_do();
+}
+
+#[test]
 fn what_cannot_be_updated_stays_as_it_is() {
     let world = World::new();
     let sandbox = &world.sandbox;

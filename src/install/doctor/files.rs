@@ -208,6 +208,25 @@ fn judge(look: &Look, depth: Depth) -> Option<Check> {
     })
 }
 
+/// What a glance finds missing or changed of the artefact at `place`, for people; `None` where it is whole, or is as the
+/// user's pip left it.
+///
+/// # Errors
+/// When its list of files cannot be read.
+pub fn glance(place: &Path) -> Result<Option<String>, FsError> {
+    Ok(match look(place, Depth::Fast, &|_| ())? {
+        Look::NotOurs => Some("the receipt is missing or damaged".to_owned()),
+        Look::ListLost => Some("the list of files is missing or damaged".to_owned()),
+        Look::Unlisted => None,
+        Look::Compared { comparison: Comparison { differences, extra }, .. } => {
+            // Whoever installs another version leaves its own list; who deletes everything leaves none.
+            let is_wanted_so = by_pip(&differences) && extra.iter().any(|it| manifest::is_record(it));
+            let is_whole = differences.is_empty() || is_wanted_so;
+            (!is_whole).then(|| described(&differences, differences.len()))
+        }
+    })
+}
+
 /// Of these steps' artefacts those that only lack files. Reads all others in them: an edit may be as long as what was
 /// there before.
 ///

@@ -27,6 +27,14 @@ pub enum UpdateError {
     Changed { commit: CommitId },
     #[error("there is nothing to go back to: no update was made in `{}`", root.display())]
     NoPrevious { root: PathBuf },
+    #[error(
+        "what the last update replaced is not whole any more, and what is installed is as it was: {problem}"
+    )]
+    HalfGone {
+        problem: String,
+        /// Of the trainer, where that can still be told.
+        commit: Option<CommitId>,
+    },
     #[error(transparent)]
     Install(Box<InstallError>),
 }
@@ -40,7 +48,10 @@ impl<E: Into<InstallError>> From<E> for UpdateError {
 impl Report for UpdateError {
     fn kind(&self) -> Kind {
         match self {
-            Self::NotSetUp { .. } | Self::NoPrevious { .. } | Self::Changed { .. } => Kind::Failed,
+            Self::NotSetUp { .. }
+            | Self::NoPrevious { .. }
+            | Self::HalfGone { .. }
+            | Self::Changed { .. } => Kind::Failed,
             Self::Pinned { .. } => Kind::Usage,
             Self::InUse { source, .. } => source.kind(),
             Self::Unprepared { source, .. } | Self::Unswitched { source, .. } | Self::Install(source) => {
@@ -65,6 +76,10 @@ impl Report for UpdateError {
             Self::Changed { .. } => "run `dpgui update` again".to_owned(),
             Self::NoPrevious { .. } => {
                 "go to any commit of the trainer with `dpgui update --commit SHA`".to_owned()
+            }
+            Self::HalfGone { commit, .. } => {
+                let commit = commit.map_or_else(|| "SHA".to_owned(), |it| it.to_string());
+                format!("`dpgui update --commit {commit}` makes all of it anew and goes there")
             }
         })
     }
