@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use crate::{
     error::Error,
     install::{
-        Purpose, Setup, Wish,
-        lock::{Policy, Scope},
+        InstallError, Purpose, Setup, Wish,
+        lock::{LockedError, Policy, Scope},
         plan::{Selection, StepId},
     },
     vendor::{requirements::Rules, sources},
@@ -36,6 +36,9 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
     let policy = if args.check { Policy::Locked } else { Policy::Update };
     let mut site = setup::site(context, &settings, policy)?;
     if args.upgrade {
+        if site.http.is_offline() {
+            return Err(InstallError::from(LockedError::OfflineUpgrade).into());
+        }
         site.sources = sources::Sources::load(&settings)?;
     }
     let (purpose, needs) = if demo::is_its_own(&settings) {

@@ -289,6 +289,16 @@ fn a_bundle_that_cannot_be_made_is_refused_before_anything_is_fetched() {
 }
 
 #[test]
+fn the_newest_packages_cannot_be_locked_offline_and_that_is_said_at_once() {
+    let mut sandbox = without_programs(Sandbox::new());
+    let said = sandbox.env("DPGUI_OFFLINE", "1").dpgui(&["lock", "--upgrade"]);
+    assert_eq!(said.code, Some(7), "{said}");
+    assert!(said.stderr.contains("error: offline, and only the package index knows"), "{said}");
+    assert!(said.stderr.contains("hint: unset `DPGUI_OFFLINE` where there is a network"), "{said}");
+    assert!(!sandbox.path("w/.dpgui").exists(), "nothing was touched");
+}
+
+#[test]
 fn a_variable_that_says_no_leaves_the_network_on() {
     let check = |value: &str, expected: bool| {
         let mut sandbox = without_programs(Sandbox::new());

@@ -19,6 +19,8 @@ pub enum LockedError {
     NoEnvironment { key: Key },
     #[error("`{package}` cannot be locked: the index has no file of it with a sha256 digest")]
     NoDigest { package: String },
+    #[error("offline, and only the package index knows which packages are the newest")]
+    OfflineUpgrade,
 }
 
 impl Report for LockedError {
@@ -27,6 +29,7 @@ impl Report for LockedError {
             Self::Unreadable { .. } => Kind::Usage,
             Self::Outdated { .. } | Self::Brought { .. } | Self::NoEnvironment { .. } => Kind::LockOutdated,
             Self::NoDigest { .. } => Kind::Failed,
+            Self::OfflineUpgrade => Kind::Offline,
         }
     }
 
@@ -47,6 +50,9 @@ impl Report for LockedError {
                 "run `dpgui lock`, which locks for every torch profile, and keep the changed `dpgui.lock` in git".to_owned()
             }
             Self::NoDigest { .. } => "use an index that gives digests".to_owned(),
+            Self::OfflineUpgrade => {
+                "unset `DPGUI_OFFLINE` where there is a network; `dpgui lock` alone stays with what is locked".to_owned()
+            }
         })
     }
 }
