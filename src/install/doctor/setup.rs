@@ -2,16 +2,16 @@
 
 use std::path::PathBuf;
 
-use crate::{error::Report, platform::fs, workspace::Workspace};
+use crate::{error::Report, platform::fs, vendor::farm::Links, workspace::Workspace};
 
 use super::{
     super::{
         Setup,
         plan::{Selection, Status, StepId},
-        receipt,
+        receipt::{self, Receipt},
     },
     Scene,
-    check::{Check, Fix},
+    check::{Check, Fix, Verdict},
 };
 
 pub(super) fn checks(scene: &Scene) -> Vec<Check> {
@@ -30,16 +30,27 @@ pub(super) fn checks(scene: &Scene) -> Vec<Check> {
     // Each by itself: what a step cannot say does not keep the others from it.
     let workspace = &scene.site.workspace;
     checks.extend(setup.steps.iter().map(|step| {
-        let is_there = place(workspace, &step.id()).is_none_or(|it| fs::exists(&it));
+        let is_there = is_there(workspace, &step.id());
         let check = judge(&step.id(), step.inspect(), is_there);
         // A setup would refuse: what it would say is the advice.
         let hint = step.obstacle().and_then(|it| it.hint());
         match hint {
-            Some(hint) => check.advise(hint),
+            Some(hint) => Check { verdict: Verdict::Problem, fix: None, ..check }.advise(hint),
             None => check,
         }
     }));
     checks
+}
+
+fn is_there(workspace: &Workspace, step: &StepId) -> bool {
+    let Some(place) = place(workspace, step) else { return true };
+    let links = || {
+        let made = Receipt::of(&place).filter(|_| *step == StepId::Farm)?;
+        serde_json::from_value::<Links>(made.details).ok()
+    };
+    // A link that is gone is as easily brought back as all of them are.
+    let are_all_there = |it: Links| it.keys().all(|name| fs::exists(&place.join(name)));
+    fs::exists(&place) && links().is_none_or(are_all_there)
 }
 
 /// Where a step puts what it makes; none of those that make nothing that a training needs to be there.
