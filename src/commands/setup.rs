@@ -98,6 +98,7 @@ struct PolicyArgs {
 
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
     let settings = context.settings()?;
+    say_if_it_is_above(context);
     if !args.plan {
         say_what_an_interrupt_means(context)?;
         context.finish_switch(args.lock.if_locked())?;
@@ -155,6 +156,14 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
         next(context);
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Whoever stands below a workspace may have meant to begin a new one here.
+fn say_if_it_is_above(context: &Context) {
+    let (root, here) = (context.workspace.root(), &context.host.cwd);
+    if here != root && here.starts_with(root) {
+        context.output.status("Workspace", format_args!("`{}`, above the current folder", root.display()));
+    }
 }
 
 /// Ctrl-C ends a setup as a kill does. It deserves a word, and nothing else.

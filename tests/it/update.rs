@@ -279,6 +279,31 @@ fn an_update_to_a_commit_that_lost_a_submodule_is_whole() {
 }
 
 #[test]
+fn who_goes_back_from_what_they_ask_for_is_told_that_it_will_not_last() {
+    let world = World::new();
+    let (sandbox, newer) = (&world.sandbox, world.newer("deepspeed==0.18.4\ntoml\nnumpy\nav\n"));
+    sandbox.dpgui(&["update"]).ok();
+    let forth = sandbox.dpgui(&["rollback"]).ok();
+    assert!(!forth.stderr.contains("asks for something else"), "{forth}");
+    sandbox.dpgui(&["rollback"]).ok();
+    let settings = fs::read_to_string(sandbox.path("w/dpgui.toml")).expect("there");
+    let section = "[sources.diffusion-pipe]\n";
+    let pinned = settings.replace(section, &format!("{section}commit = \"{newer}\"\n"));
+    assert_ne!(pinned, settings);
+    sandbox.write("w/dpgui.toml", pinned);
+    let said = sandbox.dpgui(&["rollback"]).ok();
+    assert_eq!(world.head(), world.commit());
+    let told =
+        "asks for something else than what is there now: the next `dpgui setup` changes diffusion-pipe";
+    assert!(said.stderr.contains(told), "{said}");
+    let below = sandbox.path("w/configs");
+    fs::create_dir_all(&below).expect("created");
+    let said = sandbox.command(&["setup", "--plan"]).current_dir(&below).output().expect("it starts");
+    let above = format!("Workspace `{}`, above the current folder", world.root().display());
+    assert!(String::from_utf8_lossy(&said.stderr).contains(&above), "{said:?}");
+}
+
+#[test]
 fn half_of_what_an_update_replaced_is_not_gone_back_to() {
     let world = World::new();
     let (sandbox, old) = (&world.sandbox, world.commit().to_owned());
