@@ -263,6 +263,16 @@ fn a_pair_is_saved_read_and_changed_and_a_change_by_somebody_else_is_not_overwri
         fs::read_to_string(sandbox.path("w/configs/wan-dataset.toml")).expect("there"),
         "resolutions = [1]\n"
     );
+    // What stays as it is keeps its time: nobody looks at its data again for nothing.
+    let written = || {
+        let time = |it: &str| fs::metadata(sandbox.path(it)).and_then(|it| it.modified()).expect("there");
+        [time("w/configs/wan.toml"), time("w/configs/wan-dataset.toml")]
+    };
+    let before = written();
+    let again = save("wan.toml", "epochs = 3\n", Some("resolutions = [1]\n"), again.json());
+    assert_eq!(again.status, 200, "{again:?}");
+    let after = written();
+    assert!(before[0] < after[0] && before[1] == after[1], "{before:?} {after:?}");
     // One of the two was changed on the disk: none is written.
     let now = again.json();
     fs::write(sandbox.path("w/configs/wan.toml"), "epochs = 2\n").expect("written");
@@ -271,6 +281,11 @@ fn a_pair_is_saved_read_and_changed_and_a_change_by_somebody_else_is_not_overwri
         fs::read_to_string(sandbox.path("w/configs/wan-dataset.toml")).expect("there"),
         "resolutions = [1]\n"
     );
+    // One that was removed cannot be loaded again.
+    let there = served.get("/api/configs/b-gone.toml").status;
+    let gone = save("b-gone.toml", "epochs = 1\n", None, json!({ "training": "x", "dataset": null }));
+    let hint = gone.json()["error"]["hint"].to_string();
+    assert!((there, gone.status) == (404, 409) && !hint.contains("load it again"), "{gone:?}");
     // No TOML tells which the dataset's file is: that is said, and nothing is taken for removed.
     let now = served.get("/api/configs/wan.toml").ok()["training"]["digest"].clone();
     let broken =

@@ -281,12 +281,16 @@ fn change(roots: &Roots, path: &Path, text: &str, digest: Option<&String>) -> An
     let before = found.as_ref().map(|it| it.read_text(LARGEST)).transpose()?;
     if before.as_ref().map(|it| Sha256::of(it).to_string()).as_ref() != digest {
         let name = path.file_name().unwrap_or_default().display();
-        let text = match (&before, digest) {
-            (Some(_), None) => format!("there is a `{name}` already"),
-            (None, _) => format!("`{name}` was removed meanwhile"),
-            (Some(_), Some(_)) => format!("`{name}` was changed by somebody else meanwhile"),
+        let again = "load it again, or save under another name";
+        let (text, hint) = match (&before, digest) {
+            (Some(_), None) => (format!("there is a `{name}` already"), again),
+            (None, _) => (
+                format!("`{name}` was removed meanwhile"),
+                "see the difference, where it can be saved all the same, or save under another name",
+            ),
+            (Some(_), Some(_)) => (format!("`{name}` was changed by somebody else meanwhile"), again),
         };
-        let error = Error::new(Kind::Usage, text).with_hint("load it again, or save under another name");
+        let error = Error::new(Kind::Usage, text).with_hint(hint);
         return Err(Failure::conflict(error));
     }
     let after = masked::unmask(text, before.as_deref().unwrap_or_default()).map_err(unknown)?;

@@ -25,6 +25,9 @@ pub struct Change {
 
 /// The two, in the order in which they take their places: the one that is named before the one that names it.
 pub fn write(workspace: &Workspace, pair: &[Change; 2]) -> Result<(), FsError> {
+    if pair.iter().any(Change::is_none) {
+        return pair.iter().try_for_each(Change::write);
+    }
     let journal = journal(workspace);
     // All that may lack room comes first, so that a full disk leaves both as they were.
     let staged = [stage(&pair[0])?, stage(&pair[1])?];
@@ -65,8 +68,16 @@ pub fn finish(workspace: &Workspace) -> Result<(), FsError> {
 }
 
 impl Change {
+    /// A file that stays as it is keeps its time as well: others go by that.
     pub fn write(&self) -> Result<(), FsError> {
+        if self.is_none() {
+            return Ok(());
+        }
         fs::write_atomic(&self.path, &self.after)
+    }
+
+    fn is_none(&self) -> bool {
+        self.before.as_ref() == Some(&self.after)
     }
 
     pub fn digest(&self) -> String {
