@@ -55,6 +55,8 @@ pub enum Wants {
     OneOf(Vec<String>),
     YesOrNo,
     Number,
+    /// Where a server listens.
+    Port,
     Size,
     Time,
     /// A web address.
@@ -245,6 +247,11 @@ impl Wants {
                 .parse::<i64>()
                 .map_err(|_| format!("`{text}` is not a number: one like `10` is expected"))?
                 .into(),
+            Self::Port => text
+                .parse::<u16>()
+                .map(i64::from)
+                .map_err(|_| format!("`{text}` is no port: a number up to {} is expected", u16::MAX))?
+                .into(),
             Self::Address => web(text)?.into(),
             Self::Addresses => {
                 let lines = text.lines().map(str::trim).filter(|it| !it.is_empty());
@@ -335,8 +342,11 @@ mod tests {
         check("cache.limit", "20 GB", "");
         check("cache.limit", "", "");
         check("cache.limit", "much", "`much` is not a size: one like `30 GB` is expected");
-        check("ui.port", "x", "`x` is not a number: one like `10` is expected");
-        check("ui.port", "70000", "invalid value: integer `70000`, expected u16");
+        check("runs.cpu-slots", "x", "`x` is not a number: one like `10` is expected");
+        for no_port in ["x", "-1", "70000"] {
+            let expected = format!("`{no_port}` is no port: a number up to 65535 is expected");
+            check("ui.port", no_port, &expected);
+        }
         check(
             "torch.profile",
             "cuda",

@@ -108,7 +108,7 @@ fn what_a_key_cannot_be_is_said_of_each_and_nothing_is_written() {
         .collect();
     let expected = [
         ("cache.limit", "`much` is not a size: one like `30 GB` is expected"),
-        ("ui.port", "invalid value: integer `99999`, expected u16"),
+        ("ui.port", "`99999` is no port: a number up to 65535 is expected"),
         ("sources.uv.places", "`/etc/passwd` is no web address: one that begins with `https://` is expected"),
         ("sources.nothing.places", "there is no such source"),
     ];

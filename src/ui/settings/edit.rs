@@ -111,7 +111,7 @@ pub(super) fn fields(text: &str) -> Vec<Field> {
         match key.wants {
             Wants::Addresses => sources.archives.keys().cloned().collect(),
             Wants::Address => sources.repositories.keys().cloned().collect(),
-            Wants::OneOf(_) | Wants::YesOrNo | Wants::Number | Wants::Size | Wants::Time => {
+            Wants::OneOf(_) | Wants::YesOrNo | Wants::Number | Wants::Port | Wants::Size | Wants::Time => {
                 vec![String::new()]
             }
         }
@@ -172,7 +172,7 @@ impl Field {
         let (kind, choices) = match &key.wants {
             Wants::OneOf(all) => (FieldKind::Choice, all.clone()),
             Wants::YesOrNo => (FieldKind::YesOrNo, vec![]),
-            Wants::Number => (FieldKind::Number, vec![]),
+            Wants::Number | Wants::Port => (FieldKind::Number, vec![]),
             Wants::Size | Wants::Time | Wants::Address => (FieldKind::Text, vec![]),
             Wants::Addresses => (FieldKind::Lines, vec![]),
         };
