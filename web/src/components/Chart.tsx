@@ -3,11 +3,11 @@ import { useEffect, useRef } from "react";
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
 import { count, figure, NONE } from "../lib/format";
-import type { Table } from "../lib/metrics";
+import type { Style, Table } from "../lib/metrics";
 import { colour, onTheme } from "../lib/theme";
 
 /** `points`: each is marked; `gaps`: drawn through where there is none. */
-export type Series = { name: string; colour: string; faint?: boolean; points?: boolean; gaps?: boolean };
+export type Series = { name: string; colour: string; faint?: boolean; points?: boolean; gaps?: boolean; style?: Style };
 type Props = {
   label: string;
   series: Series[];
@@ -21,6 +21,9 @@ type Props = {
   /** Bytes: round numbers are powers of two. */
   binary?: boolean;
 };
+
+/** Lengths of what is drawn and what is left out (px). A canvas has no double line: that one has long and short dashes. */
+const DASHES: Record<Style, number[]> = { solid: [], dashed: [9, 5], dotted: [2, 4], double: [14, 4, 3, 4] };
 
 /** Steps between the ticks of bytes. */
 const POWERS = Array.from({ length: 50 }, (_, power) => 2 ** power);
@@ -59,11 +62,11 @@ export function Chart({ label, series, data, height = 240, log = false, time = f
         cursor: { drag: { x: true, y: false }, points: { size: 6 } },
         scales: { x: { time, ...(time ? { range: minute } : {}) }, y: { distr: log ? 3 : 1, ...(log ? { range: near } : range ? { range } : {}) } },
         axes: [{ ...axis, size: 34, values: (_: uPlot, ticks: number[], _axis: number, _space: number, step: number) => ticks.map((it) => (time ? clock(it, step) : whole(it))) }, { ...axis, size: 62, space: 28, values: (_, ticks) => ticks.map((it) => (it === null ? "" : now.current.format(it))), ...(binary ? { incrs: POWERS } : {}) }],
-        legend: { live: true },
+        legend: { live: true, markers: { dash: (_, index) => series[index - 1]?.style ?? "solid" } },
         series: [
           time ? { label: "Time", value: (_, at) => (at === null ? NONE : clock(at, 1)) } : { label: "Step", value: (_, at) => (at === null ? NONE : count(at)) },
           ...series.map((it) => ({
-            label: it.name, stroke: it.faint ? colour(it.colour).replace(/^rgb\((.*)\)$/, "rgba($1, 0.38)") : colour(it.colour), width: it.faint ? 1 : 1.75, spanGaps: it.points ?? it.gaps ?? false,
+            label: it.name, stroke: it.faint ? colour(it.colour).replace(/^rgb\((.*)\)$/, "rgba($1, 0.38)") : colour(it.colour), width: it.faint ? 1 : 1.75, spanGaps: it.points ?? it.gaps ?? false, ...(it.style ? { dash: DASHES[it.style] } : {}),
             points: { size: 6, show: (plot: uPlot) => it.points ?? plot.data[0].length < 3 },
             value: (_: uPlot, value: number | null) => (value === null || value === undefined ? NONE : now.current.format(value)),
           })),

@@ -1,6 +1,6 @@
 import { useQuery } from "@tanstack/react-query";
 import { sample } from "../api/queries";
-import { bytes, percent } from "../lib/format";
+import { bytes, percent, roomTone } from "../lib/format";
 import { Meter } from "./Meter";
 
 /** What the machine is doing right now, small enough to be on every page. */
@@ -23,11 +23,11 @@ export function MiniMachine() {
           <Meter value={percent(used, memory.total)} label="Memory used" />
         </div>
       )}
-      {disk && <Line name="Disk free" value={bytes(disk.free)} />}
+      {disk && <Line name="Disk free" value={bytes(disk.free)} tone={roomTone(disk.free)} />}
     </>
   );
 }
 
-const Line = ({ name, value }: { name: string; value: string }) => (
-  <div className="row" style={{ justifyContent: "space-between" }}><span>{name}</span><span>{value}</span></div>
+const Line = ({ name, value, tone = "" }: { name: string; value: string; tone?: string }) => (
+  <div className="row" style={{ justifyContent: "space-between" }}><span>{name}</span><span className={tone}>{value}</span></div>
 );

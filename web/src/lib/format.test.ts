@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { baseName, brief, bytes, compact, count, duration, figure, moment, pace, percent, plural } from "./format";
+import { baseName, brief, bytes, compact, count, duration, figure, moment, pace, percent, plural, roomTone } from "./format";
 
 test("sizes have three digits and a binary unit", () => {
   const sizes = [0, 1023, 1024, 1536, 20 * 1024 ** 2, 700 * 1024 ** 3, 5000 * 1024 ** 4, null];
@@ -45,4 +45,9 @@ test("small things", () => {
 
 test("what took less than a second is told in parts of one", () => {
   expect([0.001, 0.031, 0.5, 4.26, 200].map(brief)).toEqual(["< 0.01s", "0.03s", "0.50s", "4.3s", duration(200)]);
+});
+
+test("a disk without room is in the colour of what is wrong", () => {
+  const GIB = 1024 ** 3;
+  expect([0, GIB - 1, GIB, 10 * GIB - 1, 10 * GIB].map(roomTone)).toEqual(["bad", "bad", "warn", "warn", ""]);
 });

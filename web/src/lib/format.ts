@@ -74,6 +74,9 @@ export function moment(text: string | null | undefined, now: Date = new Date()):
 /** The last name of a path. */
 export const baseName = (path: string) => path.slice(path.lastIndexOf("/") + 1);
 
+/** The class of what is said of the room on a disk (bytes): as the doctor has it, below 1 GiB nothing can be written for long. */
+export const roomTone = (free: number): "bad" | "warn" | "" => (free < 2 ** 30 ? "bad" : free < 10 * 2 ** 30 ? "warn" : "");
+
 export const plural = (it: number, one: string, many = `${one}s`) => `${count(it)} ${it === 1 ? one : many}`;
 
 /** A time that may be less than a second: `0.03s`, `4.2s`, `3m 20s`. */

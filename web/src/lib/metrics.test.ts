@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { Metrics } from "../api/types";
-import { aligned, evaluations, joined, lowerBound, positive } from "./metrics";
+import { aligned, evaluations, joined, lowerBound, positive, styleOf } from "./metrics";
 
 function numbers(next: number, step: number[]): Metrics {
   const same = step.map((it) => it / 10);
@@ -41,4 +41,8 @@ test("evaluations are the scalars with a loss of one", () => {
   const scalar = (tag: string) => ({ tag, step: [1], value: [1] });
   const tags = ["val/loss", "train/loss", "eval/eval_time_sec", "val/loss_quantile_0.10"];
   expect(evaluations(tags.map(scalar)).map((it) => it.tag)).toEqual(["val/loss"]);
+});
+
+test("evaluation losses of one run are told apart from its average and from each other", () => {
+  expect(new Set(["solid", ...[0, 1, 2].map(styleOf)]).size).toBe(4);
 });

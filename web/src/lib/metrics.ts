@@ -57,3 +57,9 @@ export function positive([x, ...columns]: Table): Table {
 /** The losses of evaluations, `NAME/loss`; other scalars repeat what there is already or are parts of those. */
 export const evaluations = (scalars: Scalar[]) =>
   scalars.filter((it) => it.tag.endsWith("/loss") && !it.tag.startsWith("train/") && it.step.length > 0);
+
+/** How a line is drawn, and its swatch: of lines in one colour each has another. */
+export type Style = "solid" | "dashed" | "dotted" | "double";
+
+/** Of the evaluation losses of one run, whose average is solid. */
+export const styleOf = (place: number): Style => (["dashed", "dotted", "double"] as const)[place % 3] ?? "dashed";

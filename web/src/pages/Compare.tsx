@@ -3,13 +3,14 @@ import { lazy, Suspense, useMemo } from "react";
 import { Link } from "wouter";
 import { comparison, metrics, runs } from "../api/queries";
 import { ErrorNote } from "../components/ErrorNote";
+import { Icon } from "../components/Icon";
 import { Page } from "../components/Page";
 import { Panel } from "../components/Panel";
 import { Scroll } from "../components/Scroll";
 import { useParam } from "../components/useParam";
 import { count, duration, figure, pace } from "../lib/format";
 import { links } from "../lib/links";
-import { aligned, evaluations, positive, type Line } from "../lib/metrics";
+import { aligned, evaluations, positive, styleOf, type Line } from "../lib/metrics";
 
 const Chart = lazy(async () => ({ default: (await import("../components/Chart")).Chart }));
 
@@ -21,7 +22,7 @@ export function Compare() {
   const [text, setText] = useParam("ids");
   const [scale, setScale] = useParam("scale");
   const [axis, setAxis] = useParam("x");
-  const ids = useMemo(() => text.split(",").filter(Boolean), [text]);
+  const ids = useMemo(() => [...new Set(text.split(",").filter(Boolean))], [text]);
   const rows = useQuery(runs).data;
   const { data, error, refetch } = useQuery(comparison(ids));
   const live = (id: string) => rows?.find((it) => it.id === id)?.live ?? false;
@@ -38,7 +39,7 @@ export function Compare() {
       lines.push({ x: x ?? [], y: it?.smoothed ?? [] });
       const evals = axis === "time" ? [] : evaluations(it?.scalars ?? []);
       evals.forEach((scalar) => lines.push({ x: scalar.step, y: scalar.value }));
-      return [{ name: id, colour }, ...evals.map((scalar) => ({ name: `${id} ${scalar.tag}`, colour, points: true }))]
+      return [{ name: id, colour }, ...evals.map((scalar, place) => ({ name: `${id} ${scalar.tag}`, colour, points: true, style: styleOf(place) }))]
         .map((one) => ({ ...one, gaps: true }));
     });
     const table = aligned(lines);
@@ -69,15 +70,16 @@ export function Compare() {
             <Scroll label="Runs side by side">
               <table>
                 <thead><tr><th>Run</th><th>State</th><th>On</th><th className="num">Steps</th>{FIGURES.map(([title]) => <th key={title} className="num">{title}</th>)}
-                  <th className="num">Best at</th><th className="num">Pace</th><th className="num">Took</th><th><span className="hidden">Remove</span></th></tr></thead>
+                  <th className="num">Best at</th><th className="num">Pace</th><th className="num">Took</th></tr></thead>
                 <tbody>
                   {data.runs.map((it, index) => (
                     <tr key={it.id}>
-                      <td className="nowrap"><i className="dot" style={{ display: "inline-block", marginRight: 8, background: `var(--series-${1 + (index % 6)})` }} /><Link href={links.run(it.id)}>{it.id}</Link></td>
+                      <td className="nowrap"><i className="dot" style={{ display: "inline-block", marginRight: 8, background: `var(--series-${1 + (index % 6)})` }} /><Link href={links.run(it.id)}>{it.id}</Link>
+                        {/* Beside the name: at the end of the row it would be out of sight where there is not much room. */}
+                        <button className="button small icon quiet" style={{ marginLeft: 4 }} title="Remove" onClick={() => setText(ids.filter((id) => id !== it.id).join(","))}><Icon name="close" /><span className="hidden">Remove {it.id}</span></button></td>
                       <td>{it.state}</td><td className="nowrap">{it.devices}</td><td className="num">{count(it.steps)}</td>
                       {FIGURES.map(([title, of]) => <td key={title} className="num">{figure(it[of])}</td>)}
                       <td className="num">{count(it.best_step)}</td><td className="num">{pace(it.seconds_per_step)}</td><td className="num">{duration(it.seconds)}</td>
-                      <td><button className="button small quiet" onClick={() => setText(ids.filter((id) => id !== it.id).join(","))}>Remove<span className="hidden"> {it.id}</span></button></td>
                     </tr>
                   ))}
                 </tbody>

@@ -1,5 +1,5 @@
 import { useQuery } from "@tanstack/react-query";
-import { useState } from "react";
+import { useEffect, useRef, useState } from "react";
 import { Link } from "wouter";
 import { api } from "../api/client";
 import { machine, queue, runs, settings } from "../api/queries";
@@ -27,6 +27,19 @@ export function Queue() {
   const cpuSlots = useQuery({ ...settings, enabled: !hasGpu }).data?.fields.find((it) => it.key === "runs.cpu-slots");
   const [removing, setRemoving] = useState<{ run: string; name: string } | null>(null);
   const tell = useTell();
+  const list = useRef<HTMLOListElement>(null);
+  // Who was taken out, and from which place: the button that had the focus goes with the row.
+  const removed = useRef<{ run: string; place: number } | null>(null);
+  useEffect(() => {
+    const it = removed.current;
+    if (!it || removing || data?.entries.some((one) => one.run === it.run)) return;
+    removed.current = null;
+    // Whoever has gone elsewhere meanwhile stays there.
+    if (document.activeElement !== null && document.activeElement !== document.body) return;
+    const rows = list.current?.children ?? [];
+    const next = rows[Math.min(it.place, rows.length - 1)]?.querySelector<HTMLElement>("button:last-of-type");
+    (next ?? document.getElementById("main"))?.focus();
+  }, [data, removing]);
   const last = (data?.entries.length ?? 0) - 1;
   const move = async (run: string, to: number) => {
     await api.changeQueued(run, { to });
@@ -52,7 +65,7 @@ export function Queue() {
           <div className="panel empty"><p>Nothing waits.</p><p className="small">Choose “Wait in the queue” when you start a training while {hasGpu ? "its GPUs are busy" : "another one runs"}.</p></div>
         )}
         {data && data.entries.length > 0 && (
-          <ol className="panel list queue">
+          <ol className="panel list queue" ref={list}>
             {data.entries.map((it, index) => {
               const name = names.get(it.run)?.name ?? it.run;
               return (
@@ -75,15 +88,16 @@ export function Queue() {
             })}
           </ol>
         )}
-        {removing && <RemoveDialog {...removing} close={() => setRemoving(null)} />}
+        {removing && <RemoveDialog {...removing} removed={() => { removed.current = { run: removing.run, place: data?.entries.findIndex((it) => it.run === removing.run) ?? 0 }; }} close={() => setRemoving(null)} />}
       </div>
     </Page>
   );
 }
 
-function RemoveDialog({ run, name, close }: { run: string; name: string; close: () => void }) {
+function RemoveDialog({ run, name, removed, close }: { run: string; name: string; removed: () => void; close: () => void }) {
   const tell = useTell();
   const remove = async () => {
+    removed();
     await api.removeQueued(run);
     tell.say(`${name} was taken out of the queue.`);
     close();

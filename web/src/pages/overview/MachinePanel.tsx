@@ -5,7 +5,7 @@ import type { Gpu, Machine, Sample } from "../../api/types";
 import { Meter } from "../../components/Meter";
 import { Panel } from "../../components/Panel";
 import { Spark } from "../../components/Spark";
-import { bytes, percent } from "../../lib/format";
+import { bytes, percent, roomTone } from "../../lib/format";
 
 /** The last ten minutes or so, at one sample in five seconds: enough to see whether it works. */
 const SPARK = 120;
@@ -22,7 +22,7 @@ export function MachinePanel({ machine }: { machine: Machine }) {
         <Gauge name="Memory" value={bytes(used)} of={now?.memory ? `of ${bytes(now.memory.total)}` : ""}>
           <Spark values={recent.map((it) => (it.memory ? it.memory.total - it.memory.free : null))} max={now?.memory?.total ?? 1} tone="--series-2" />
         </Gauge>
-        <Gauge name="Disk" value={now?.disk ? bytes(now.disk.free) : "–"} of={now?.disk ? `free of ${bytes(now.disk.total)}` : ""}>
+        <Gauge name="Disk" tone={now?.disk ? roomTone(now.disk.free) : ""} value={now?.disk ? bytes(now.disk.free) : "–"} of={now?.disk ? `free of ${bytes(now.disk.total)}` : ""}>
           {now?.disk && <Meter value={percent(now.disk.total - now.disk.free, now.disk.total)} label="Disk used" tone="info" />}
         </Gauge>
       </div>
@@ -52,11 +52,11 @@ function GpuGauge({ gpu, now, recent }: { gpu: Gpu; now: Sample | null; recent: 
   );
 }
 
-function Gauge({ name, hint, value, of, children }: { name: string; hint?: string; value: string; of: string; children: ReactNode }) {
+function Gauge({ name, hint, value, of, tone = "", children }: { name: string; hint?: string; value: string; of: string; tone?: string; children: ReactNode }) {
   return (
     <div className="gauge">
       <div className="row small muted" style={{ flexWrap: "nowrap" }}><strong>{name}</strong><span className="clip">{hint}</span></div>
-      <div className="big">{value}</div>
+      <div className={`big ${tone}`}>{value}</div>
       <div className="small muted clip" title={of}>{of}</div>
       {children}
     </div>
