@@ -2,7 +2,7 @@ import { useQuery } from "@tanstack/react-query";
 import { createContext, useContext } from "react";
 import { Link, useLocation } from "wouter";
 import { machine } from "../api/queries";
-import { anywhere, here, type Flags } from "../lib/here";
+import { anywhere, here, onPage, type Flags } from "../lib/here";
 import { Copy } from "./Copy";
 
 /** The flags that have a control where an advice is shown. */
@@ -12,7 +12,7 @@ export const Controls = Nearby.Provider;
 /** What to do next, as `Prose`; but a command or a flag is what the page has for it, else something to paste into a terminal. */
 export function Advice({ text }: { text: string }) {
   const flags = useContext(Nearby);
-  const parts = text.split(/`([^`\n]+)`/);
+  const parts = onPage(text).split(/`([^`\n]+)`/);
   return <>{parts.map((part, index) => (index % 2 === 1 ? <Part key={index} text={part} flags={flags} /> : part))}</>;
 }
 

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { anywhere, here, START_FLAGS } from "./here";
+import { anywhere, here, onPage, START_FLAGS } from "./here";
 
 const check = (text: string, flags?: Record<string, string>) => {
   const it = here(text, flags);
@@ -39,4 +39,8 @@ test("a command works from any folder", () => {
   expect(anywhere("dpgui setup --repair", "/it's mine")).toBe(`dpgui -C '/it'\\''s mine' setup --repair`);
   expect(anywhere("dpgui setup --repair", undefined)).toBe("dpgui setup --repair");
   expect(anywhere("nvidia-smi", "/w")).toBe("nvidia-smi");
+});
+
+test("who has pressed a button has run no command", () => {
+  expect(onPage("free some space on `/w`, then run the same command again")).toBe("free some space on `/w`, then try it again");
 });

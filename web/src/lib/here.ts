@@ -48,6 +48,9 @@ export function here(text: string, flags: Flags = {}): Here {
   return isCommand && !/(^|[ =/])[A-Z]{2,}/.test(text) ? { is: "command", text } : { is: "text" };
 }
 
+/** An advice as the page has it: here nobody has run a command. */
+export const onPage = (text: string): string => text.replace(/\brun the same command again\b/, "try it again");
+
 /** A command of dpgui's as it works from any folder. */
 export function anywhere(command: string, workspace: string | undefined): string {
   if (workspace === undefined || !command.startsWith("dpgui ")) return command;
