@@ -4,10 +4,11 @@
 //! What it does is what the terminal does, its memory is its own, and it ends when it is done, whatever becomes of this
 //! server: the next one reads on in the same file. That one is alive says a lock that it holds.
 
+mod events;
 mod request;
 
 use std::{
-    io::{BufRead, BufReader, Seek, SeekFrom},
+    io::{BufRead, BufReader},
     path::{Path, PathBuf},
 };
 
@@ -35,6 +36,7 @@ use super::{
     routes::Nothing,
 };
 
+pub use events::Events;
 pub use request::{JobRequest, StopManner};
 
 /// Events that are handed out at once.
@@ -209,53 +211,6 @@ impl Jobs {
             fs::remove_tree(&self.folder.join(job.id))?;
         }
         Ok(())
-    }
-}
-
-/// Reads the events of a job while they come.
-#[derive(Debug)]
-pub struct Events {
-    file: PathBuf,
-    at: u64,
-}
-
-impl Events {
-    fn of(folder: &Path) -> Self {
-        Self { file: folder.join("events.jsonl"), at: 0 }
-    }
-
-    /// Without the first `count`.
-    pub fn after(mut self, count: usize) -> Answer<Self> {
-        let file = fs::open(&self.file)?;
-        let mut reader = BufReader::new(file);
-        let mut line = vec![];
-        for _ in 0..count {
-            line.clear();
-            let failed = fs::context("read", &self.file);
-            self.at += reader.read_until(b'\n', &mut line).map_err(failed)? as u64;
-        }
-        Ok(self)
-    }
-
-    /// Those that are new, at most `limit`. A line that is not whole yet waits for the next time.
-    pub fn next(&mut self, limit: usize) -> Answer<Vec<Value>> {
-        let mut file = fs::open(&self.file)?;
-        let failed = |cause| Failure::from(fs::context("read", &self.file)(cause));
-        file.seek(SeekFrom::Start(self.at)).map_err(failed)?;
-        let mut reader = BufReader::new(file);
-        let (mut found, mut line) = (vec![], vec![]);
-        while found.len() < limit {
-            line.clear();
-            let count = reader.read_until(b'\n', &mut line).map_err(failed)?;
-            if line.last() != Some(&b'\n') {
-                break;
-            }
-            self.at += count as u64;
-            found.push(serde_json::from_slice(&line).unwrap_or_else(|_| {
-                serde_json::json!({ "event": "text", "text": String::from_utf8_lossy(line.trim_ascii_end()) })
-            }));
-        }
-        Ok(found)
     }
 }
 
