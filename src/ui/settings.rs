@@ -4,6 +4,7 @@ pub mod edit;
 
 use std::path::Path;
 
+use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -38,6 +39,8 @@ pub struct Shown {
     settings_problem: Option<String>,
     /// Of the file, for whoever changes it; `null` if there is none.
     digest: Option<String>,
+    /// When the file was written last; `null` if there is none.
+    settings_modified: Option<Timestamp>,
     /// What can be changed here, in the order to show it.
     fields: Vec<Field>,
     /// What is for an editor or the terminal.
@@ -86,6 +89,7 @@ pub fn show(app: &App, _: &Nothing) -> Answer<Shown> {
         workspace: path(app.workspace.root()),
         settings_file: path(&file),
         digest: text.as_ref().map(change::digest),
+        settings_modified: fs::modified(&file).ok(),
         fields: edit::fields(text.as_deref().unwrap_or_default()),
         by_hand: edit::by_hand(),
         settings_text: text.map(|it| shown_text(&it, &loaded)),

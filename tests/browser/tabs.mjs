@@ -56,9 +56,9 @@ async function jobs(lab, one, other, both) {
 
   say("a look of the doctor that one tab asks for is at work in the other");
   await both("/");
-  const command = (tab, name) => tab.getByRole("button", { name }).and(tab.locator("[aria-disabled=false]"));
+  const command = (tab, name) => tab.getByRole("button", { name, exact: true }).and(tab.locator("[aria-disabled=false]"));
   for (const tab of [one, other]) await command(tab, "Look again").waitFor();
-  await one.getByRole("button", { name: "Look again" }).click();
+  await one.getByRole("button", { name: "Look again", exact: true }).click();
   await other.locator(".job", { hasText: "dpgui doctor" }).getByText("running").waitFor();
   await command(other, "Look again").waitFor();
 }

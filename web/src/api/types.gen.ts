@@ -1593,6 +1593,11 @@ export interface components {
             settings_problem?: string | null;
             /** @description Of the file, for whoever changes it; `null` if there is none. */
             digest?: string | null;
+            /**
+             * Format: date-time
+             * @description When the file was written last; `null` if there is none.
+             */
+            settings_modified?: string | null;
             /** @description What can be changed here, in the order to show it. */
             fields: components["schemas"]["Field2"][];
             /** @description What is for an editor or the terminal. */

@@ -39,7 +39,7 @@ export function Doctor() {
           <li key={`${it.group} ${it.id} ${it.subject}`} className="finding">
             <span className={`badge plain ${TONES[it.verdict]}`}>{it.verdict}</span>
             <div className="grow">
-              <p className="wrap"><Prose text={it.found} /></p>
+              <p className="wrap lines"><Prose text={it.found} /></p>
               {it.advice && <p className="small muted wrap"><Advice text={fixable ? it.advice : withoutFix(it.advice)} /></p>}
               <p className="small faint mono">{it.group}/{it.id}{it.subject && ` ${it.subject}`}</p>
             </div>

@@ -1,22 +1,29 @@
 import { api } from "../../api/client";
 import { Action } from "../../components/Action";
+import { Advice } from "../../components/Advice";
 import { ErrorNote } from "../../components/ErrorNote";
 import { Meter } from "../../components/Meter";
 import { Panel } from "../../components/Panel";
 import { Prose } from "../../components/Prose";
-import { bytes, duration, percent, plural, brief } from "../../lib/format";
+import { bytes, duration, moment, percent, plural, brief } from "../../lib/format";
 import type { Step } from "../../lib/jobs";
 import type { SetupView } from "./useSetup";
 
 const TONES: Record<Step["state"], string> = { there: "tone-ok", done: "tone-ok", pending: "tone-idle", running: "tone-live live", failed: "tone-bad", "broken off": "tone-warn" };
 
-export function Setup({ setup: { state, missing, refused, running, last, start } }: { setup: SetupView }) {
+export function Setup({ setup: { state, missing, refused, running, look, last, start, again } }: { setup: SetupView }) {
   const total = state?.total;
   const overall = running && state?.overall;
   const short = total?.free != null && total.disk > total.free;
   const actions = running
     ? <Action className="small" act={() => api.cancelJob(running.id)} title="What is done stays done; the next setup goes on from there">Cancel</Action>
-    : missing !== null && missing > 0 && <Action className="small primary" act={start}>Set up</Action>;
+    : (
+      <>
+        {look && look.state !== "running" && <span className="small muted">looked at {moment(look.started)}</span>}
+        <Action className="small" act={again} not={look?.state === "running" ? "it is at work" : null}>Look again<span className="hidden"> at the setup</span></Action>
+        {missing !== null && missing > 0 && <Action className="small primary" act={start}>Set up</Action>}
+      </>
+    );
   return (
     <Panel title={title(refused ? null : missing, running !== null)} actions={actions} flush>
       {overall && (
@@ -33,7 +40,7 @@ export function Setup({ setup: { state, missing, refused, running, last, start }
           {state.torch && <> PyTorch: <Prose text={state.torch.because} />.</>}
         </p>
       )}
-      {refused && <p className="empty"><span><Prose text={refused.message} /></span></p>}
+      {refused && <div className="empty"><p className="wrap lines"><Prose text={refused.message} /></p>{refused.hint && <p className="small wrap"><Advice text={refused.hint} /></p>}</div>}
       {refused ? null : state === null || (missing === null && state.steps.length === 0) ? <p className="empty" role="status">Looking at what is there…</p> : state.steps.length === 0 ? <p className="empty">There is nothing to do.</p> : (
         <ul className="list setup-steps">
           {state.steps.map((it) => (

@@ -6,6 +6,8 @@ import type { Job } from "../../api/types";
 import { setupJobs, setupState, type SetupState } from "../../lib/jobs";
 import { useFresh } from "./useFresh";
 
+const PLAN = { kind: "setup-plan" } as const;
+
 export type SetupView = {
   state: SetupState | null;
   /** Steps that have something to do; `null`: nobody has looked yet. */
@@ -13,8 +15,12 @@ export type SetupView = {
   /** Why nothing can be set up here. */
   refused: Job["error"];
   running: Job | null;
+  /** Who looks at what is there, or did last. */
+  look: Job | null;
   last: Job | null;
   start: () => Promise<void>;
+  /** Looks at what is there once more. */
+  again: () => Promise<unknown>;
 };
 
 /** What is set up: of the setup that runs or failed, else of a plan, which is made when there is none that still holds. */
@@ -22,7 +28,7 @@ export function useSetup(): SetupView {
   const all = useQuery(jobs).data;
   const last = all?.find((it) => it.kind === "setup") ?? null;
   const running = last?.state === "running" ? last : null;
-  const newest = useFresh("setup-plan", { kind: "setup-plan" }, ["setup", "demo"]);
+  const newest = useFresh("setup-plan", PLAN, ["setup", "demo"]);
   const { plan, since } = setupJobs(all ?? [], newest);
   const planned = useQuery(jobLog(plan?.id)).data;
   const ran = useQuery(jobLog(since?.id)).data;
@@ -37,5 +43,6 @@ export function useSetup(): SetupView {
   const start = async () => {
     await api.startJob({ kind: "setup" });
   };
-  return { state, missing, refused, running, last, start };
+  const again = () => api.startJob(PLAN);
+  return { state, missing, refused, running, look: plan, last, start, again };
 }
