@@ -263,16 +263,6 @@ fn a_pair_is_saved_read_and_changed_and_a_change_by_somebody_else_is_not_overwri
         fs::read_to_string(sandbox.path("w/configs/wan-dataset.toml")).expect("there"),
         "resolutions = [1]\n"
     );
-    // What stays as it is keeps its time: nobody looks at its data again for nothing.
-    let written = || {
-        let time = |it: &str| fs::metadata(sandbox.path(it)).and_then(|it| it.modified()).expect("there");
-        [time("w/configs/wan.toml"), time("w/configs/wan-dataset.toml")]
-    };
-    let before = written();
-    let again = save("wan.toml", "epochs = 3\n", Some("resolutions = [1]\n"), again.json());
-    assert_eq!(again.status, 200, "{again:?}");
-    let after = written();
-    assert!(before[0] < after[0] && before[1] == after[1], "{before:?} {after:?}");
     // One of the two was changed on the disk: none is written.
     let now = again.json();
     fs::write(sandbox.path("w/configs/wan.toml"), "epochs = 2\n").expect("written");
@@ -281,11 +271,6 @@ fn a_pair_is_saved_read_and_changed_and_a_change_by_somebody_else_is_not_overwri
         fs::read_to_string(sandbox.path("w/configs/wan-dataset.toml")).expect("there"),
         "resolutions = [1]\n"
     );
-    // One that was removed cannot be loaded again.
-    let there = served.get("/api/configs/b-gone.toml").status;
-    let gone = save("b-gone.toml", "epochs = 1\n", None, json!({ "training": "x", "dataset": null }));
-    let hint = gone.json()["error"]["hint"].to_string();
-    assert!((there, gone.status) == (404, 409) && !hint.contains("load it again"), "{gone:?}");
     // No TOML tells which the dataset's file is: that is said, and nothing is taken for removed.
     let now = served.get("/api/configs/wan.toml").ok()["training"]["digest"].clone();
     let broken =
@@ -317,6 +302,31 @@ fn a_pair_is_saved_read_and_changed_and_a_change_by_somebody_else_is_not_overwri
         ("wan.toml", "training", Value::Null),
     ];
     assert_eq!(rows, expected);
+}
+
+#[test]
+fn of_a_pair_what_stays_as_it_is_keeps_its_time_and_what_was_removed_is_not_to_be_loaded() {
+    let sandbox = Sandbox::new();
+    let served = Served::start(&sandbox, &[]);
+    let (training, dataset) = pair(&served, "wan");
+    let save = |training: &str, digests: Value| {
+        let body = json!({ "training": training, "dataset": dataset, "digests": digests });
+        served.send("PUT", "/api/configs/wan.toml", &body)
+    };
+    let path = |it: &str| sandbox.path(format!("w/configs/{it}"));
+    let written = |it: &str| fs::metadata(path(it)).and_then(|it| it.modified()).expect("there");
+    let saved = save(&training, json!({ "training": null, "dataset": null })).ok();
+    let before = ["wan.toml", "wan-dataset.toml"].map(written);
+    // Nobody looks at its data again for nothing.
+    let again = save(&format!("{training}# more\n"), saved);
+    assert_eq!(again.status, 200, "{again:?}");
+    let after = ["wan.toml", "wan-dataset.toml"].map(written);
+    assert!(before[0] < after[0] && before[1] == after[1], "{before:?} {after:?}");
+    fs::remove_file(path("wan.toml")).expect("removed");
+    let gone = save(&training, again.json());
+    let hint = gone.json()["error"]["hint"].to_string();
+    assert!(gone.status == 409 && !hint.contains("load it again"), "{gone:?}");
+    assert!(hint.contains("see the difference"), "{gone:?}");
 }
 
 #[test]

@@ -86,7 +86,7 @@ mod tests {
             json!({ "event": "check", "found": found, "more": [{ "text": "a | b" }] }),
             json!({ "event": "end", "text": "one\ntwo" }),
         ];
-        let lines: String = said.iter().map(|it| format!("{it}\n")).collect();
+        let lines = said.each_ref().map(Value::to_string).join("\n") + "\n";
         fs::write_atomic(&dir.path().join("events.jsonl"), lines + "{\"event\":").expect("written");
         let expected = [
             json!({
