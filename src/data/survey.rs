@@ -378,7 +378,7 @@ fn judge(
         }
         (Media::Video { .. }, None) => return (Some(media), 0, Fate::Dropped(Drop::VideoForImageModel)),
         // Without a rate to which it could be re-timed, the trainer leaves out every video.
-        (Media::Unusable(Flaw::CutOff), None) if media::is_video_name(name) => {
+        (Media::Unusable(Flaw::CutOff | Flaw::NeedsFfprobe), None) if media::is_video_name(name) => {
             return (Some(media), 0, Fate::Dropped(Drop::VideoForImageModel));
         }
         (Media::Unusable(_), _) => return (Some(media), 0, Fate::Dropped(Drop::Unusable)),

@@ -130,9 +130,9 @@ def launcher(devices, args):
             if code is None:
                 continue
             alive.remove(rank)
-            if code == 0:
+            if code == 0 and knob("LAUNCHER_SAYS"):
                 say(f"[INFO] [launch.py:367:main] Process {rank.pid} exits successfully.")
-            else:
+            if code != 0:
                 for other in ranks:
                     say(f"[INFO] [launch.py:335:sigkill_handler] Killing subprocess {other.pid}")
                     other.terminate()

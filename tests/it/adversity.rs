@@ -17,9 +17,11 @@ use crate::support::{
 
 #[test]
 fn when_one_rank_is_killed_the_others_are_not_waited_for_as_long_as_the_launcher_would() {
-    let lab = Lab::new(&[("STEPS", "0"), ("IGNORE", "INT,TERM")]);
+    let lab = Lab::new(&[("STEPS", "0"), ("IGNORE", "INT,TERM"), ("GREET", "yes")]);
     let run = lab.detached(&[]);
     run.wait_for_log("steps: 2 ");
+    // From then on it ignores what it is told.
+    until("the other rank is there", || (!run.stream("rank1").is_empty()).then_some(()));
     kill(run.process("rank"), "KILL");
     assert_eq!(run.outcome(), json!({ "outcome": "killed", "signal": 9 }));
     // It was us who ended them, not the launcher after half a minute.

@@ -259,7 +259,8 @@ fn a_part_whose_supervisor_was_replaced_leaves_in_order_as_any_other() {
     for (steps, end) in
         [("80", json!({ "outcome": "completed" })), ("0", json!({ "outcome": "stopped", "saved": true }))]
     {
-        let Some(cluster) = Cluster::new(&[("STEPS", steps), ("STEP_TIME", "0.1")]) else { return };
+        let knobs = [("STEPS", steps), ("STEP_TIME", "0.1"), ("LAUNCHER_SAYS", "yes")];
+        let Some(cluster) = Cluster::new(&knobs) else { return };
         let (run, part) = cluster.detached(&[]);
         run.wait_for_log("steps: 2 ");
         until("somebody keeps it", || (!part.keepers().is_empty()).then_some(()));
@@ -287,9 +288,8 @@ fn a_part_whose_supervisor_was_replaced_and_that_is_killed_then_ends_the_run() {
     for pid in part.processes() {
         kill(pid, "KILL");
     }
-    let end = json!({ "outcome": "lost" });
-    assert_eq!(run.outcome(), json!({ "outcome": "node-failed", "host": OTHER, "end": end }));
-    assert_eq!(part.outcome(), end);
+    assert_eq!((&run.outcome()["outcome"], &run.outcome()["host"]), (&json!("node-failed"), &json!(OTHER)));
+    assert!(["lost", "killed"].contains(&part.outcome()["outcome"].as_str().expect("a word")));
     run.assert_nobody_left();
 }
 
