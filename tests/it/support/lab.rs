@@ -254,10 +254,14 @@ impl Run {
 
     /// With its keeper, which would have it replaced at once.
     pub(crate) fn kill_supervisor(&self) {
-        for pid in self.keepers() {
-            kill(pid, "KILL");
-        }
-        until("nobody keeps it", || self.keepers().is_empty().then_some(()));
+        // It may just be having another one.
+        until("nobody keeps it", || {
+            let keepers = self.keepers();
+            for pid in &keepers {
+                kill(*pid, "KILL");
+            }
+            keepers.is_empty().then_some(())
+        });
         kill(self.supervisor(), "KILL");
     }
 
@@ -277,14 +281,14 @@ impl Run {
     }
 
     fn helpers(&self, command: &str) -> Vec<u32> {
-        let folder = format!("/{}", self.id());
+        // The other machine of a cluster has it at the path that it would have on this one.
+        let folder = self.path.to_string_lossy().replace("/other/w/", "/w/");
         let pids = fs::read_dir("/proc").expect("/proc").flatten();
         let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
         let keeps = |pid: &u32| {
             let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
             let words: Vec<_> = line.split(|byte| *byte == 0).map(String::from_utf8_lossy).collect();
-            words.get(1).is_some_and(|word| word == command)
-                && words.iter().any(|word| word.ends_with(&folder))
+            words.get(1).is_some_and(|word| word == command) && words.iter().any(|word| *word == folder)
         };
         pids.filter(keeps).collect()
     }
