@@ -22,7 +22,7 @@ use crate::{
         fs::{self, FsError},
         limits::{self, Priority},
     },
-    run::{adopt, diagnose::Diagnosed, dir::RunDir, list},
+    run::{RunError, adopt, diagnose::Diagnosed, dir::RunDir, list},
 };
 
 use super::{Context, when};
@@ -185,7 +185,10 @@ fn wanted(args: &Args, dir: &RunDir) -> Result<Vec<Stream>, Error> {
 /// Nobody will write to the log any more. A run whose supervisor was killed gets a new one, which goes on writing.
 fn has_ended(dir: &RunDir, context: &Context) -> bool {
     if fs::is_missing(&dir.spec_file()) {
-        context.output.warn(format_args!("the folder of `{}` is gone", dir.id()));
+        let gone = RunError::FolderGone { id: dir.id().clone() };
+        context
+            .output
+            .warn(format_args!("{gone}; if it trains on, `dpgui logs -f {}` goes on with it", dir.id()));
         return true;
     }
     if let Err(error) = adopt::adopt(&context.host, dir) {

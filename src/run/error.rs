@@ -49,6 +49,8 @@ pub enum RunError {
     Ambiguous { name: String, candidates: Vec<RunId> },
     #[error("there is no run in this workspace")]
     NoRuns,
+    #[error("the folder of `{id}` was deleted or moved")]
+    FolderGone { id: RunId },
     #[error("the workspace `{}` is gone", root.display())]
     NoWorkspace { root: PathBuf },
     #[error("no run is running")]
@@ -176,6 +178,7 @@ impl Report for RunError {
             | Self::NothingToSave { .. }
             | Self::NotSaved { .. }
             | Self::EndedMeanwhile { .. }
+            | Self::FolderGone { .. }
             | Self::Stuck { .. }
             | Self::SupervisorDied { .. }
             | Self::Supervisor(_)
@@ -209,6 +212,7 @@ impl Report for RunError {
             Self::NotQueued { .. } => "list the runs that wait with `dpgui queue`".to_owned(),
             Self::NoName => "name a run that `dpgui runs` lists, or leave the name out".to_owned(),
             Self::Ambiguous { .. } => "write more of the id".to_owned(),
+            Self::FolderGone { id } => format!("if it trains on, it has another folder in a moment: `dpgui watch {id}` looks on"),
             Self::NoWorkspace { .. } => "put it back where it was".to_owned(),
             Self::NoRuns => "start one with `dpgui train CONFIG`".to_owned(),
             Self::SeveralRunning(_) => "name the one that is meant; `dpgui runs` says what they do".to_owned(),

@@ -10,7 +10,13 @@ use crate::{
         reader::{beginnings, last_lines, read_through},
     },
     output::{Mode, Output, Progress},
-    platform::{Host, clock::Stopwatch, fs::FsError, gpu::Sampler, memory},
+    platform::{
+        Host,
+        clock::Stopwatch,
+        fs::{self, FsError},
+        gpu::Sampler,
+        memory,
+    },
 };
 
 use super::{
@@ -209,7 +215,11 @@ impl Watcher<'_> {
     /// Also looks after what changes while no line comes.
     fn has_ended(&mut self) -> bool {
         self.show_status();
-        let looked = adopt::adopt(self.host, self.dir).and_then(|()| self.dir.snapshot());
+        let looked = if fs::is_missing(&self.dir.spec_file()) {
+            Err(RunError::FolderGone { id: self.dir.id().clone() })
+        } else {
+            adopt::adopt(self.host, self.dir).and_then(|()| self.dir.snapshot())
+        };
         if let Ok(Some(snapshot)) = &looked
             && self.alarm != snapshot.alarm
         {

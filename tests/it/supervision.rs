@@ -272,6 +272,24 @@ fn a_run_whose_folder_was_deleted_ends_as_it_would_have_and_is_tried_again() {
 }
 
 #[test]
+fn whoever_looks_on_while_the_folder_is_deleted_is_told_how_to_look_on_again() {
+    let lab = Lab::new(&[("STEPS", "0")]);
+    let train = lab.spawn(&["train", "configs/tiny.toml"]);
+    let run = lab.only_run();
+    run.wait_for_log("steps: 3 ");
+    restored(&run);
+    let said = train.end();
+    assert_eq!(said.code, Some(1), "{said}");
+    assert!(
+        said.stderr.contains("was deleted or moved")
+            && said.stderr.contains(&format!("`dpgui watch {}` looks on", run.id())),
+        "{said}"
+    );
+    lab.sandbox.dpgui(&["stop", "--now"]).ok();
+    run.outcome();
+}
+
+#[test]
 fn a_run_whose_folder_was_deleted_and_that_is_all_gone_then_is_known_to_be() {
     let lab = Lab::new(&[("STEPS", "0")]);
     let run = lab.detached(&[]);
