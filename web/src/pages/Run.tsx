@@ -1,5 +1,5 @@
 import { useQuery, useQueryClient } from "@tanstack/react-query";
-import { lazy, Suspense, useEffect, type ReactNode } from "react";
+import { lazy, Suspense, useEffect, useState, type ReactNode } from "react";
 import { Link, useParams } from "wouter";
 import { asApiError } from "../api/client";
 import { keys, run, runs } from "../api/queries";
@@ -39,7 +39,10 @@ export function Run() {
   }, [happened, client, id]);
 
   // It was there, and is not any more: what may be done with it and what it prints is over as well.
-  const wasDeleted = detail.data !== undefined && detail.error !== null && asApiError(detail.error).status === 404;
+  const [seen, setSeen] = useState("");
+  if (row && seen !== id) setSeen(id);
+  const isGone = (rows !== undefined && !row && seen === id) || (detail.error !== null && asApiError(detail.error).status === 404);
+  const wasDeleted = detail.data !== undefined && isGone;
   const it = wasDeleted ? undefined : detail.data && { ...detail.data, ...row };
   return (
     <Page
