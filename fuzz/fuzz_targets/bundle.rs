@@ -166,7 +166,12 @@ fuzz_target!(|data: &[u8]| {
         let locks = LOCKS.get_or_init(|| tempfile::tempdir().expect("a temp dir"));
         Ok(Lock::wait(&locks.path().join("setup.lock")).expect("nobody else is here"))
     };
-    let brought = bundle::bring(&file, places, Arch::X86_64, (&progress, &alone));
+    let brought = bundle::bring(
+        &file,
+        places,
+        Arch::X86_64,
+        (&progress, bundle::Terms { alone: &alone, accept: &|_| Ok(()) }),
+    );
     assert_eq!(fs::read_to_string(dir.join("precious/file")).expect("there"), "precious");
     assert_eq!(fs::read_dir(dir.join("precious")).expect("there").count(), 1);
     assert!(fs::read_dir(dir).expect("there").count() <= 4, "something is beside the cache");
