@@ -273,10 +273,11 @@ pub(super) fn announce(started: &Started, output: &Output) {
     }
     let (spec, resumed) = (&started.spec, started.resumed.as_ref());
     if spec.queued {
-        let place = Queue::load(&started.dir.workspace()).ok().and_then(|it| it.position(started.dir.id()));
+        let queue = Queue::load(&started.dir.workspace()).ok();
+        let place = queue.as_ref().and_then(|it| it.position(started.dir.id()));
         let folder = started.dir.path().to_owned();
         let on = spec.devices.to_string();
-        if let Some(why) = Queue::load(&started.dir.workspace()).ok().and_then(|it| it.why_held()) {
+        if let Some(why) = queue.and_then(|it| it.why_held()) {
             output.note(why);
         }
         return output.event(&Queued {

@@ -86,13 +86,7 @@ impl Process {
     /// By which it has one of these files open for writing; whoever opens that opens the file.
     pub fn handle_for_writing(&self, files: &[PathBuf]) -> Option<PathBuf> {
         // The links are read and not followed: what they lead to may be on a server that does not answer.
-        let handles = fs::read_dir(self.path("fd")).ok()?.flatten();
-        let is_one = |handle: &fs::DirEntry| {
-            let info = self.path("fdinfo").join(handle.file_name());
-            fs::read_link(handle.path()).is_ok_and(|target| files.contains(&target))
-                && fs::read_to_string(info).is_ok_and(|info| is_for_writing(&info))
-        };
-        handles.into_iter().find(is_one).map(|handle| handle.path())
+        self.handles_for_writing(|target| files.iter().any(|it| it == target)).next()
     }
 
     /// By which it has the pipe open for writing that is called `name`, wherever it is now, and is the very one of `like`.
@@ -101,16 +95,19 @@ impl Process {
             let last = link.file_name().map(OsStr::as_bytes).unwrap_or_default();
             last.strip_suffix(b" (deleted)").unwrap_or(last) == name.as_bytes()
         };
-        let handles = fs::read_dir(self.path("fd")).ok()?.flatten();
-        let is_one = |handle: &fs::DirEntry| {
+        let is_like = |it: &fs::Metadata| (it.dev(), it.ino()) == (like.dev(), like.ino());
+        // Only what is called like it is looked at: see `handle_for_writing`.
+        self.handles_for_writing(named).find(|handle| fs::metadata(handle).is_ok_and(|it| is_like(&it)))
+    }
+
+    fn handles_for_writing(&self, is_wanted: impl Fn(&Path) -> bool) -> impl Iterator<Item = PathBuf> {
+        let handles = fs::read_dir(self.path("fd")).into_iter().flatten().flatten();
+        handles.filter_map(move |handle| {
             let info = self.path("fdinfo").join(handle.file_name());
-            // Only what is called like it is looked at: see `handle_for_writing`.
-            fs::read_link(handle.path()).is_ok_and(|link| named(&link))
-                && fs::read_to_string(info).is_ok_and(|info| is_for_writing(&info))
-                && fs::metadata(handle.path())
-                    .is_ok_and(|it| (it.dev(), it.ino()) == (like.dev(), like.ino()))
-        };
-        handles.into_iter().find(is_one).map(|handle| handle.path())
+            let is_one = fs::read_link(handle.path()).is_ok_and(|target| is_wanted(&target))
+                && fs::read_to_string(info).is_ok_and(|info| is_for_writing(&info));
+            is_one.then(|| handle.path())
+        })
     }
 
     fn path(&self, name: &str) -> PathBuf {
