@@ -20,10 +20,12 @@ fn in_zone(text: &str, now: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
     if let Some(ago) = duration(text).filter(|_| !text.contains(':')) {
         return now.checked_sub(ago).ok();
     }
-    // A bare number is a time to the parser, and a slip of the hand to everybody else.
-    let at = match text.parse::<civil::Time>().ok().filter(|_| text.contains(':')) {
-        Some(time) => now.to_zoned(zone.clone()).date().to_datetime(time),
-        None => text.parse::<civil::DateTime>().ok().filter(|_| text.contains('-'))?,
+    // To the parser a bare number is a time as well, and so is the end of a whole date.
+    let is_time = text.contains(':') && text.bytes().all(|it| it.is_ascii_digit() || matches!(it, b':' | b'.'));
+    let at = if is_time {
+        now.to_zoned(zone.clone()).date().to_datetime(text.parse().ok()?)
+    } else {
+        text.parse::<civil::DateTime>().ok().filter(|_| text.contains('-'))?
     };
     Some(at.to_zoned(zone.clone()).ok()?.timestamp())
 }
@@ -56,8 +58,11 @@ mod tests {
         check("10:00", Some("2026-11-27T08:00:00Z"));
         check("10:00:30", Some("2026-11-27T08:00:30Z"));
         check("2026-11-27T10:00", Some("2026-11-27T08:00:00Z"));
+        check("2025-03-04 10:00:30", Some("2025-03-04T08:00:30Z"));
+        check("2030-01-01T00:00", Some("2029-12-31T22:00:00Z"));
+        check("2025-03-04", Some("2025-03-03T22:00:00Z"));
         check("2026-11-27T10:00:00.123Z", Some("2026-11-27T10:00:00.123Z"));
-        for wrong in ["", "m", "-1m", "ten", "25:00", "25:00:00", "10", "10y", "é"] {
+        for wrong in ["", "m", "-1m", "ten", "25:00", "25:00:00", "10", "10y", "é", "10:00+05:00"] {
             check(wrong, None);
         }
     }
