@@ -18,7 +18,7 @@ use crate::{
 
 /// From a bare Linux GPU machine to a supervised diffusion-pipe training run.
 #[derive(Debug, Parser)]
-#[command(name = "dpgui", version, propagate_version = true, disable_help_subcommand = true)]
+#[command(name = "dpgui", version, propagate_version = true)]
 struct Cli {
     #[command(flatten)]
     global: Global,

@@ -10,15 +10,27 @@ use crate::{
 use super::{Context, train};
 
 /// Go on with a run from its newest checkpoint, as it was started; in the background
+///
+/// It computes where it did before, if nobody else does by now.
 #[derive(Debug, clap::Args)]
-#[command(override_usage = "dpgui resume <RUN>\n       dpgui resume --all")]
+#[expect(clippy::struct_excessive_bools, reason = "options of a command line")]
+#[command(override_usage = "dpgui resume [OPTIONS] <RUN>\n       dpgui resume --all")]
 pub struct Args {
     /// Its id, the beginning of one, or its name
     #[arg(required_unless_present = "all")]
     run: Option<String>,
     /// Every run that ended with the machine, for instance when it was restarted
-    #[arg(long, conflicts_with = "run")]
+    #[arg(long, conflicts_with_all = ["run", "gpus", "queue", "share"])]
     all: bool,
+    /// On other GPUs than before, as `nvidia-smi` counts them
+    #[arg(long, value_name = "IDS", value_delimiter = ',', value_parser = train::gpu)]
+    gpus: Option<Vec<u32>>,
+    /// Wait for what it needs, behind those that wait already
+    #[arg(long, conflicts_with = "share")]
+    queue: bool,
+    /// Use GPUs that another run has already
+    #[arg(long)]
+    share: bool,
 }
 
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
@@ -34,7 +46,9 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
         let mut failed: Vec<Error> = vec![];
         // One that cannot go on does not keep the others from it.
         for dir in runs {
-            match go_on(&dir, context, Some(queued)) {
+            // What was cut off had begun before those who wait.
+            let again = Request::again(&dir).map(|it| Request { goes_before: true, ..it });
+            match again.map_err(Error::from).and_then(|again| go_on(&dir, again, context, Some(queued))) {
                 Ok(started) => queued += usize::from(started.spec.queued),
                 Err(cause) => failed.push(cause),
             }
@@ -52,17 +66,23 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
         return Ok(ExitCode::from(failed.first().map_or(0, |it| it.kind().exit_code())));
     };
     context.adopt_runs()?;
-    go_on(&list::find(workspace, name)?, context, None)?;
+    let dir = list::find(workspace, name)?;
+    let again = Request::again(&dir)?;
+    let again = Request {
+        gpus: args.gpus.clone().or(again.gpus),
+        queue: args.queue,
+        share: args.share || (again.share && !args.queue),
+        ..again
+    };
+    go_on(&dir, again, context, None)?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// Where it computed somebody else may compute by now: then it waits at the place `waits` in the queue, if it may.
-fn go_on(dir: &RunDir, context: &Context, waits: Option<usize>) -> Result<Started, Error> {
+fn go_on(dir: &RunDir, request: Request, context: &Context, waits: Option<usize>) -> Result<Started, Error> {
     let Context { host, workspace, .. } = context;
     let settings = context.settings()?;
     let site = Site { host, workspace, settings: &settings, output: &context.output };
-    // What was cut off had begun before those who wait.
-    let request = Request { goes_before: waits.is_some(), ..Request::again(dir)? };
     let setup = train::hold_setup(context, site)?;
     let refused = |cause: RunError| {
         if matches!(&cause, RunError::StillRunning { id } if id == dir.id()) {

@@ -88,7 +88,7 @@ fn row(dir: &RunDir) -> Option<Row> {
         loss: run.loss,
         loss_in_words: in_words(&run),
         started: run.spec.created,
-        began: run.began(),
+        began: run.state.began(),
         seconds: run.seconds(),
         ended: run.is_over(),
         alarm: run.alarm,
@@ -97,8 +97,19 @@ fn row(dir: &RunDir) -> Option<Row> {
     })
 }
 
-/// Whole seconds: more of them would only seem to be known.
-fn duration(seconds: f64) -> String {
+/// When a run began, if it did.
+fn moment(started: Timestamp, began: bool) -> String {
+    if !began {
+        return "-".to_owned();
+    }
+    started.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string()
+}
+
+/// Of a run that began, in whole seconds: more of them would only seem to be known.
+fn duration(seconds: f64, began: bool) -> String {
+    if !began {
+        return "-".to_owned();
+    }
     if seconds < 10.0 {
         return format!("{seconds:.0} s");
     }
@@ -122,14 +133,13 @@ fn listed(rows: &[Row]) -> Vec<Vec<String>> {
     heading.extend(has_alarms.then(|| "WRONG".to_owned()));
     heading.extend(has_parts.then(|| "PART OF".to_owned()));
     let line = |row: &Row| {
-        let started = row.started.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S");
         let mut line = vec![
             row.id.to_string(),
             row.state.clone(),
             row.step.map_or_else(|| "-".to_owned(), |step| step.to_string()),
             row.loss_in_words.clone(),
-            if row.began { started.to_string() } else { "-".to_owned() },
-            if row.began { duration(row.seconds) } else { "-".to_owned() },
+            moment(row.started, row.began),
+            duration(row.seconds, row.began),
         ];
         line.extend(has_alarms.then(|| row.alarm.map_or_else(|| "-".to_owned(), Alarm::short)));
         line.extend(has_parts.then(|| row.part_of.as_ref().map_or_else(|| "-".to_owned(), RunId::to_string)));

@@ -162,7 +162,7 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn gpu(text: &str) -> Result<u32, String> {
+pub(super) fn gpu(text: &str) -> Result<u32, String> {
     text.parse().map_err(|_| "numbers as `nvidia-smi` counts them are expected, as `0,1`".to_owned())
 }
 

@@ -21,7 +21,8 @@ fn in_zone(text: &str, now: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
         return now.checked_sub(ago).ok();
     }
     // To the parser a bare number is a time as well, and so is the end of a whole date.
-    let is_time = text.contains(':') && text.bytes().all(|it| it.is_ascii_digit() || matches!(it, b':' | b'.'));
+    let is_time =
+        text.contains(':') && text.bytes().all(|it| it.is_ascii_digit() || matches!(it, b':' | b'.'));
     let at = if is_time {
         now.to_zoned(zone.clone()).date().to_datetime(text.parse().ok()?)
     } else {

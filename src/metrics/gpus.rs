@@ -243,6 +243,10 @@ impl<'a> GpuWriter<'a> {
 
     /// Adds one look. Without room on the disk it is left out.
     pub fn push(&mut self, records: &[GpuRecord]) {
+        // Whoever has deleted it has not deleted what comes.
+        if fs::is_missing(self.path) {
+            let _ = self.replace(&GpuHistory { every: self.every(), records: vec![] });
+        }
         let bytes: Vec<u8> = records.iter().flat_map(GpuRecord::encode).collect();
         let append = || fs::append(&mut fs::open_append(self.path)?, self.path, &bytes);
         if append().is_ok() {
@@ -298,6 +302,10 @@ mod tests {
         bytes[HEADER + 9] ^= 1;
         fs::write_snapshot(&path, &bytes).expect("written");
         assert_eq!(read().records, looks.concat()[1..]);
+        // It goes on where it was deleted.
+        fs::remove_tree(&path).expect("removed");
+        writer.push(&looks[1]);
+        assert_eq!(read().records, looks[1]);
         fs::write_snapshot(&path, "something else").expect("written");
         assert_eq!(GpuHistory::read(&path).expect("read"), None);
         assert!(GpuWriter::open(&path).is_err(), "what is not ours stays");

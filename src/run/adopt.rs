@@ -1,10 +1,11 @@
 //! Supervisors: how one is started, and how a run whose own was killed gets a new one.
 
-use std::{io::Read, thread};
+use std::{io::Read, path::PathBuf, thread};
 
 use crate::{
     platform::{
         Env, Host, clock, fs,
+        lock::{Lock, LockError, Wait},
         process::{Apart, CommandSpec},
         procfs::{self, ProcessId},
         session::{self, Logout},
@@ -12,7 +13,16 @@ use crate::{
     workspace::Workspace,
 };
 
-use super::{RunError, dir::RunDir, id::RunId, spec::COOKIE, state::RunState, supervise::Begin};
+use super::{
+    RunError,
+    dir::RunDir,
+    id::RunId,
+    journal::{Journal, Record, Snapshot},
+    outcome::Outcome,
+    spec::{COOKIE, Spec},
+    state::RunState,
+    supervise::Begin,
+};
 
 /// A run this young without a state is one that somebody else is starting right now.
 const STARTING: jiff::SignedDuration = jiff::SignedDuration::from_secs(10);
@@ -38,6 +48,7 @@ pub fn adopt(host: &Host, dir: &RunDir) -> Result<(), RunError> {
     match standing(dir)? {
         Standing::LookedAfter | Standing::Over => Ok(()),
         Standing::Lost => spawn_supervisor(host, dir, &host.env, Begin::Adopt),
+        Standing::Copied { original } => end_copy(dir, original),
     }
 }
 
@@ -54,7 +65,8 @@ pub fn lost(workspace: &Workspace) -> Result<Vec<Result<Lost, RunError>>, RunErr
     let all = procfs::processes();
     let look = |dir: &RunDir| {
         let is_over = match standing(dir)? {
-            Standing::LookedAfter => return Ok(None),
+            // Whose processes those of a copy are, the original knows.
+            Standing::LookedAfter | Standing::Copied { .. } => return Ok(None),
             Standing::Over => true,
             Standing::Lost => false,
         };
@@ -72,6 +84,10 @@ enum Standing {
     LookedAfter,
     Over,
     Lost,
+    /// Somebody copied it with its workspace while it was not over, and it is still there.
+    Copied {
+        original: PathBuf,
+    },
 }
 
 fn standing(dir: &RunDir) -> Result<Standing, RunError> {
@@ -83,8 +99,36 @@ fn standing(dir: &RunDir) -> Result<Standing, RunError> {
     Ok(match dir.written()? {
         Some(snapshot) if snapshot.state.outcome().is_some() => Standing::Over,
         None if young => Standing::LookedAfter,
-        Some(_) | None => Standing::Lost,
+        Some(_) | None => match original(dir, &dir.spec()?) {
+            Some(original) => Standing::Copied { original },
+            None => Standing::Lost,
+        },
     })
+}
+
+/// The run of which this one is a copy, if it is where this one was started.
+fn original(dir: &RunDir, spec: &Spec) -> Option<PathBuf> {
+    let started_in = RunDir::at(spec.config.parent()?.parent()?)?;
+    let is_another = fs::is_same(started_in.path(), dir.path()).is_ok_and(|same| !same);
+    let is_it = is_another && started_in.spec().is_ok_and(|it| it.cookie == spec.cookie);
+    is_it.then(|| started_in.path().to_owned())
+}
+
+/// Its paths and its marks are the original's: a supervisor of its own would start that one a second time, or take its
+/// processes for its own.
+fn end_copy(dir: &RunDir, original: PathBuf) -> Result<(), RunError> {
+    let _alone = match Lock::exclusive(&dir.lock(), "dpgui", Wait::No) {
+        Err(LockError::Held { .. }) => return Ok(()),
+        alone => alone?,
+    };
+    let mut now = dir.snapshot()?.unwrap_or_else(|| Snapshot::new(None));
+    let outcome = if now.state == RunState::Queued { Outcome::Withdrawn } else { Outcome::Lost };
+    let mut journal = Journal::open(dir)?;
+    journal.record(&Record::Copied { original: original.clone() });
+    journal.record(&Record::Ended { outcome: outcome.clone() });
+    now.state = RunState::Ended(outcome);
+    journal.save(&now);
+    Err(RunError::Copied { id: dir.id().clone(), original })
 }
 
 /// Starts the supervisor and waits until the first state is on disk. No terminal reaches it; what it says about

@@ -5,8 +5,7 @@ use jiff::Timestamp;
 use crate::{diagnosis::Diagnosis, platform::clock};
 
 use super::{
-    RunError, dir::RunDir, journal::Snapshot, outcome::Outcome, restart::Refusal, spec::Spec,
-    state::RunState, watchdog::Alarm,
+    RunError, dir::RunDir, journal::Snapshot, restart::Refusal, spec::Spec, state::RunState, watchdog::Alarm,
 };
 
 #[derive(Clone, Debug)]
@@ -59,14 +58,9 @@ impl Brief {
         self.state.outcome().is_some()
     }
 
-    /// It does not wait in the queue, and was not taken out of it.
-    pub fn began(&self) -> bool {
-        self.state != RunState::Queued && self.state.outcome() != Some(&Outcome::Withdrawn)
-    }
-
     /// How it ended, after "the training".
     pub fn sentence(&self) -> Option<String> {
-        let mut sentence = self.state.outcome()?.sentence();
+        let mut sentence = self.state.outcome()?.sentence_after(self.step);
         if self.is_without_number {
             sentence.push_str("; at its end the loss was no number");
         }

@@ -52,6 +52,8 @@ pub struct Account {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub part_of: Option<PartOf>,
     pub started: Timestamp,
+    /// It does not wait in the queue, and was not taken out of it.
+    pub began: bool,
     /// From its start to its end, or until now.
     pub seconds: f64,
     /// `RUN@STEP`.
@@ -163,6 +165,7 @@ impl Account {
             devices: spec.place(),
             config: spec.source,
             started: spec.created,
+            began: state.began(),
             seconds: until.duration_since(spec.created).as_secs_f64().max(0.0),
             summary: measures.summary(),
             gpus: GpuHistory::read(&dir.gpus())?.map(|it| it.summaries()).unwrap_or_default(),

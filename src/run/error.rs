@@ -1,6 +1,10 @@
 //! Why a run cannot be started, found or stopped.
 
-use std::{io, path::PathBuf, time::Duration};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use crate::{
     config::{
@@ -10,7 +14,11 @@ use crate::{
     error::{Kind, Report},
     metrics::StoreError,
     output::size,
-    platform::{fs::FsError, lock::LockError, process::ProcessError},
+    platform::{
+        fs::FsError,
+        lock::LockError,
+        process::{ProcessError, as_typed},
+    },
 };
 
 use super::{
@@ -59,6 +67,10 @@ pub enum RunError {
     SeveralRunning(Vec<RunId>),
     #[error("no run of `{}` has a whole checkpoint to resume from", config.display())]
     NothingToResume { config: PathBuf },
+    #[error("{id} never began: it {}", if *.waits { "waits in the queue" } else { "was taken out of the queue" })]
+    NeverBegan { id: RunId, config: PathBuf, waits: bool },
+    #[error("{id} is a copy of `{}`, made before that one was over: it ends here, and goes on there", original.display())]
+    Copied { id: RunId, original: PathBuf },
     #[error("`{folder}` holds no whole checkpoint to resume from")]
     NoCheckpoint { folder: String },
     #[error("{}", too_much(.0))]
@@ -155,6 +167,8 @@ impl Report for RunError {
             | Self::NoneRunning
             | Self::SeveralRunning(_)
             | Self::NothingToResume { .. }
+            | Self::NeverBegan { .. }
+            | Self::Copied { .. }
             | Self::NoCheckpoint { .. }
             | Self::ChangedTooMuch(_)
             | Self::NoSuchCheckpoint { .. }
@@ -216,8 +230,9 @@ impl Report for RunError {
             Self::NoWorkspace { .. } => "put it back where it was".to_owned(),
             Self::NoRuns => "start one with `dpgui train CONFIG`".to_owned(),
             Self::SeveralRunning(_) => "name the one that is meant; `dpgui runs` says what they do".to_owned(),
+            Self::NeverBegan { config, waits, .. } => about_never_begun(config, *waits),
             Self::NothingToResume { .. } | Self::NoCheckpoint { .. } => {
-                "start anew without `--resume`; `checkpoint_every_n_minutes` in the configuration makes checkpoints"
+                "start anew with `dpgui train`, without `--resume`; `checkpoint_every_n_minutes` in the configuration makes checkpoints"
                     .to_owned()
             }
             Self::NothingToSave { id, .. } | Self::NotSaved { id, .. } => format!("look on with `dpgui logs -f {id}`"),
@@ -246,7 +261,7 @@ impl Report for RunError {
             }
             Self::Damaged { path, .. } => format!("look at `{}`, or delete the run's folder", path.display()),
             Self::Newer { .. } => "use the newest dpgui in this workspace".to_owned(),
-            Self::OutOfSight(_) | Self::CannotExport { .. } | Self::SupervisorDied { .. } | Self::Supervisor(_) | Self::NoPort(_) | Self::Id(_) => return None,
+            Self::Copied { .. } | Self::OutOfSight(_) | Self::CannotExport { .. } | Self::SupervisorDied { .. } | Self::Supervisor(_) | Self::NoPort(_) | Self::Id(_) => return None,
             Self::Nodes(cause) => return cause.hint(),
             Self::Busy(cause) => return cause.hint(),
             Self::Config(cause) => return cause.hint(),
@@ -256,6 +271,13 @@ impl Report for RunError {
         };
         Some(text)
     }
+}
+
+fn about_never_begun(config: &Path, waits: bool) -> String {
+    if waits {
+        return "`dpgui queue` says what it waits for".to_owned();
+    }
+    format!("start it anew with `dpgui train {}`", as_typed([config]))
 }
 
 const ALL_BROKEN: &str = "no other one of it is whole: name an older run that `dpgui runs` lists with `--resume RUN`, or start anew";

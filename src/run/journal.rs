@@ -159,6 +159,10 @@ pub enum Record {
         step: Option<u64>,
         after: Duration,
     },
+    /// Somebody copied the run's folder while it was not over. It goes on where it was started.
+    Copied {
+        original: PathBuf,
+    },
     /// Somebody deleted the run's folder while it ran. What of its log was in finished segments is lost.
     FolderRestored,
     /// An earlier supervisor ended by a bug of dpgui; the run did not notice.

@@ -33,13 +33,14 @@ pub fn find_among(all: &[RunDir], text: &str) -> Result<RunDir, RunError> {
     }
 }
 
-/// The named run or the newest; one that waits in the queue only if there is no other.
+/// The named run or the newest; one that never began only if there is no other.
 pub fn find_or_newest(workspace: &Workspace, text: Option<&str>) -> Result<RunDir, RunError> {
     if let Some(text) = text {
         return find(workspace, text);
     }
     let all: Vec<_> = RunDir::all(workspace)?.into_iter().filter(|dir| !is_part_of_another(dir)).collect();
-    let begun = all.iter().find(|dir| !is_queued(dir));
+    let has_begun = |dir: &&RunDir| dir.snapshot().is_ok_and(|it| it.is_none_or(|it| it.state.began()));
+    let begun = all.iter().find(has_begun);
     begun.or(all.first()).cloned().ok_or(RunError::NoRuns)
 }
 
@@ -53,19 +54,24 @@ pub fn find_or_running(workspace: &Workspace, text: Option<&str>) -> Result<RunD
     if let Some(text) = text {
         // A newer run of that name may be over already.
         running.retain(|dir| dir.id().name().as_str() == text);
+        prefer_begun(&mut running);
         return match &running[..] {
             [] => find(workspace, text),
             [dir] => Ok(dir.clone()),
             several => Err(RunError::Ambiguous { name: text.to_owned(), candidates: ids(several.iter()) }),
         };
     }
-    if !running.iter().all(is_queued) {
-        running.retain(|dir| !is_queued(dir));
-    }
+    prefer_begun(&mut running);
     match &running[..] {
         [] => Err(RunError::NoneRunning),
         [dir] => Ok(dir.clone()),
         several => Err(RunError::SeveralRunning(ids(several.iter()))),
+    }
+}
+
+fn prefer_begun(running: &mut Vec<RunDir>) {
+    if !running.iter().all(is_queued) {
+        running.retain(|dir| !is_queued(dir));
     }
 }
 

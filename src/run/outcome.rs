@@ -99,6 +99,14 @@ impl Outcome {
         }
     }
 
+    /// The same as [`Self::sentence`], of a run whose last step is known.
+    pub fn sentence_after(&self, last_step: Option<u64>) -> String {
+        match (self, last_step) {
+            (Self::Stopped { saved: false }, None) => "was stopped before its first step".to_owned(),
+            _ => self.sentence(),
+        }
+    }
+
     /// What follows "the training" in a sentence.
     pub fn sentence(&self) -> String {
         match self {

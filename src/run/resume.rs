@@ -14,6 +14,7 @@ use crate::{
 
 use super::{
     RunError,
+    brief::Brief,
     checkpoints::{self, Checkpoint, Contents},
     dir::RunDir,
     folder::TrainerFolder,
@@ -25,6 +26,7 @@ use super::{
     outcome::Outcome,
     request::{Request, Resume},
     start::Site,
+    state::RunState,
 };
 
 /// The trainer's folder to continue in.
@@ -164,14 +166,23 @@ fn wanted(
 ) -> Result<Option<Continued>, RunError> {
     let asked = Asked { config: &request.config, step: request.step, sight: &request.sight };
     let of_run = |dir: &RunDir| -> Result<Continued, RunError> {
-        let nothing = || RunError::NoCheckpoint { folder: dir.id().to_string() };
-        let folder = TrainerFolder::find(&dir.spec()?)?.ok_or_else(nothing)?;
+        let run = Brief::of(dir)?;
+        let nothing = || {
+            if run.state.began() {
+                return RunError::NoCheckpoint { folder: dir.id().to_string() };
+            }
+            let (id, config) = (dir.id().clone(), run.spec.source.clone());
+            RunError::NeverBegan { id, config, waits: run.state == RunState::Queued }
+        };
+        let folder = TrainerFolder::find(&run.spec)?.ok_or_else(nothing)?;
         Continued::of(folder, Some(dir.clone()), asked)
     };
     match (&request.resume, &config.training.resume) {
         (Some(Resume::Run(name)), _) => of_run(&list::find(workspace, name)?).map(Some),
         (Some(Resume::IfAny(name)), _) => match named(workspace, name).and_then(|dir| of_run(&dir)) {
-            Err(RunError::Unknown { .. } | RunError::NoCheckpoint { .. }) => Ok(None),
+            Err(RunError::Unknown { .. } | RunError::NoCheckpoint { .. } | RunError::NeverBegan { .. }) => {
+                Ok(None)
+            }
             found => found.map(Some),
         },
         (Some(Resume::Newest), _) | (None, ConfigResume::Newest) => {

@@ -216,6 +216,11 @@ impl RunState {
         }
     }
 
+    /// It does not wait in the queue, and was not taken out of it.
+    pub const fn began(&self) -> bool {
+        !matches!(self, Self::Queued | Self::Ended(Outcome::Withdrawn))
+    }
+
     pub const fn evidence(&self) -> Option<&Evidence> {
         match self {
             Self::Running(Running { evidence, .. }) | Self::Stopping(Stopping { evidence, .. }) => {

@@ -291,11 +291,14 @@ impl Kept {
         };
         let with_step = |it| Ok((Model::step(it, |epoch| last_of_epoch(&writer(it), epoch))?, it));
         let models = contents.whole_models().map(with_step).collect::<Result<Vec<_>, RunError>>()?;
+        // What this run went through is in its own weights, and in those up to where it went on from.
+        let on_our_way =
+            |(step, it): &(Option<u64>, &Model)| it.written >= spec.created || *step <= spec.resumes_step;
         // An adapter of an earlier checkpoint may have been exported last.
         // That nobody knows the step of is the newest, or none.
         let unknown = models.last().copied().filter(|(step, _)| step.is_none());
         let (model_step, model) =
-            unknown.or_else(|| models.into_iter().max_by_key(|(step, _)| *step)).unzip();
+            unknown.or_else(|| models.into_iter().max_by_key(|it| (on_our_way(it), it.0))).unzip();
         let model_step = model_step.flatten();
         Ok(Self {
             model_step,
@@ -319,7 +322,11 @@ impl Event for Ended {
             Outcome::Stopped { .. } => "Stopped",
             _ => "Ended",
         };
-        let mut text = format!("{}: the training {}", self.run, self.outcome.sentence());
+        let mut text = format!(
+            "{}: the training {}",
+            self.run,
+            self.outcome.sentence_after(self.last_step.map(|it| it.step))
+        );
         if let Some(LastStep { step, loss, .. }) = self.last_step {
             let loss = loss.map_or_else(|| "not a number".to_owned(), |loss| format!("{loss:.4}"));
             let _ = write!(text, "; step {step}, loss {loss}");

@@ -343,6 +343,7 @@ mod tests {
         check("cache.limit", "", "");
         check("cache.limit", "much", "`much` is not a size: one like `30 GB` is expected");
         check("runs.cpu-slots", "x", "`x` is not a number: one like `10` is expected");
+        check("runs.cpu-slots", "0", "`0` is too few: one like `10` is expected");
         for no_port in ["x", "-1", "70000"] {
             let expected = format!("`{no_port}` is no port: a number up to 65535 is expected");
             check("ui.port", no_port, &expected);

@@ -111,8 +111,10 @@ pub struct RunSettings {
     #[serde(deserialize_with = "time")]
     pub node_patience: Duration,
     /// Steps in a row whose loss is not a number, before that counts.
+    #[serde(deserialize_with = "count")]
     pub nan_steps: u32,
     /// Runs that may train at once where there is no GPU.
+    #[serde(deserialize_with = "count")]
     pub cpu_slots: u32,
     /// Commands and addresses that hear of every run, as with `train --notify`.
     #[serde(deserialize_with = "notify_targets")]
@@ -306,6 +308,15 @@ fn bytes<'de, D: Deserializer<'de>>(text: D) -> Result<u64, D::Error> {
     let text = String::deserialize(text)?;
     size::parse(&text)
         .ok_or_else(|| D::Error::custom(format!("`{text}` is not a size: one like `30 GB` is expected")))
+}
+
+/// Of something that there is.
+fn count<'de, D: Deserializer<'de>>(number: D) -> Result<u32, D::Error> {
+    let number = u32::deserialize(number)?;
+    if number == 0 {
+        return Err(D::Error::custom("`0` is too few: one like `10` is expected"));
+    }
+    Ok(number)
 }
 
 fn time<'de, D: Deserializer<'de>>(text: D) -> Result<Duration, D::Error> {

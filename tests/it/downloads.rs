@@ -170,10 +170,9 @@ fn cut_off_as_often_as_it_likes_a_file_that_moves_forward_arrives() {
 
 /// A body that does not come on is given up, for this reason, and resumed.
 #[track_caller]
-fn check_stall(fault: Fault, reason: &str) {
+fn check_stall(fault: Fault, idle: Duration, slow: Duration, reason: &str) {
     let mut world = World::new();
-    let limit = Duration::from_millis(500);
-    world.patience = Patience { idle: limit, slow: limit, slowest: 10_000, ..hurried() };
+    world.patience = Patience { idle, slow, slowest: 10_000, ..hurried() };
     world.server.faults(&[fault]);
     world.assert_whole(&world.fetch(None, &["/file"]).expect("the second answer is quick"));
     let requests = world.server.requests();
@@ -190,9 +189,10 @@ fn check_stall(fault: Fault, reason: &str) {
 
 #[test]
 fn a_body_that_falls_silent_or_trickles_is_given_up_and_resumed() {
-    check_stall(SilentAfter(1000), "operation timed out");
+    let (soon, late) = (Duration::from_millis(500), Duration::from_mins(1));
+    check_stall(SilentAfter(1000), soon, late, "operation timed out");
     let slow = "fewer than 10000 bytes a second came for 0.5 s";
-    check_stall(Trickle(100, Duration::from_millis(20)), slow);
+    check_stall(Trickle(100, Duration::from_millis(20)), late, soon, slow);
 }
 
 #[test]

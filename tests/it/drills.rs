@@ -4,18 +4,22 @@
 use std::{
     fs::{self, File},
     io::Read,
-    os::fd::OwnedFd,
+    os::fd::{AsFd, OwnedFd},
     path::Path,
-    process::{Child, Stdio},
+    process::{Child, Command, Stdio},
+    sync::mpsc,
     thread,
     time::{Duration, Instant},
 };
 
-use nix::pty::openpty;
+use nix::{
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+    pty::openpty,
+};
 use serde_json::Value;
 
 use crate::support::{
-    lab::{Lab, Run, kill, until_within},
+    lab::{Lab, Run, kill, until, until_within},
     preload::library,
     random::{Random, seed},
 };
@@ -135,8 +139,9 @@ fn drill(seed: u64, number: usize) {
         let (child, terminal) = on_terminal(&lab, &["train", "configs/tiny.toml", "--launcher", launcher]);
         closed = Some(child);
         let run = lab.only_run();
+        until("it has a supervisor", || run.json("state.json"));
         thread::sleep(Duration::from_millis(random.below(400)));
-        drop(terminal);
+        terminal.close();
         run
     } else {
         lab.detached(&["--launcher", launcher])
@@ -267,20 +272,46 @@ fn has_no_hole(log: &str, gaps: usize, what: &str) {
     }
 }
 
-fn on_terminal(lab: &Lab, args: &[&str]) -> (Child, File) {
+/// A terminal at which nobody looks; what is not read would hold the program up.
+struct Terminal {
+    close: mpsc::Sender<()>,
+    drained: thread::JoinHandle<()>,
+}
+
+impl Terminal {
+    fn new(master: OwnedFd) -> Self {
+        let (close, closed) = mpsc::channel();
+        let drained = thread::spawn(move || {
+            let (mut master, mut bytes) = (File::from(master), [0; 4096]);
+            while closed.try_recv() == Err(mpsc::TryRecvError::Empty) {
+                let mut ready = [PollFd::new(master.as_fd(), PollFlags::POLLIN)];
+                let is_ready = poll(&mut ready, PollTimeout::from(20_u8)).expect("polled") > 0;
+                if is_ready && !matches!(master.read(&mut bytes), Ok(1..)) {
+                    break;
+                }
+            }
+        });
+        Self { close, drained }
+    }
+
+    /// The kernel tells its processes that it hung up.
+    fn close(self) {
+        drop(self.close);
+        self.drained.join().expect("closed");
+    }
+}
+
+/// The program in a session of its own, with a terminal that can hang up.
+fn on_terminal(lab: &Lab, args: &[&str]) -> (Child, Terminal) {
     let pair = openpty(None, None).expect("a terminal");
     let end = |terminal: &OwnedFd| Stdio::from(terminal.try_clone().expect("another handle"));
-    let mut command = lab.sandbox.command(args);
+    let program = lab.sandbox.command(args);
+    let mut command = Command::new("setsid");
+    command.arg("--ctty").arg(program.get_program()).args(program.get_args());
+    command.env_clear().current_dir(program.get_current_dir().expect("one of its own"));
+    command.envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
     command.env("TERM", "xterm").stdin(end(&pair.slave)).stdout(end(&pair.slave)).stderr(end(&pair.slave));
-    let child = command.spawn().expect("the program starts");
-    let terminal = File::from(pair.master);
-    let mut drained = terminal.try_clone().expect("another handle");
-    // Nobody looks; what is not read would hold the program up.
-    thread::spawn(move || {
-        let mut bytes = [0; 4096];
-        while matches!(drained.read(&mut bytes), Ok(1..)) {}
-    });
-    (child, terminal)
+    (command.spawn().expect("the program starts"), Terminal::new(pair.master))
 }
 
 /// `DPGUI_TEST_REAL_DRILLS` is how many there are.

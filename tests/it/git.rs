@@ -371,11 +371,11 @@ fn a_byte_that_is_wrong_before_the_pack_is_noticed_or_does_no_harm() {
 #[test]
 fn a_server_that_says_nothing_more_or_next_to_nothing_is_given_up() {
     let world = World::new();
-    let limit = Duration::from_millis(500);
-    let patience = Patience { idle: limit, slow: limit, slowest: 100_000, ..Patience::default() };
-    let http = Http::patient(patience).expect("a client");
-    let git = Git::new(http, &Env::default()).expect("ready");
-    let check = |fault: Fault, reason: &str| {
+    let (soon, late) = (Duration::from_millis(500), Duration::from_mins(1));
+    let check = |fault: Fault, idle: Duration, slow: Duration, reason: &str| {
+        let patience = Patience { idle, slow, slowest: 100_000, ..Patience::default() };
+        let http = Http::patient(patience).expect("a client");
+        let git = Git::new(http, &Env::default()).expect("ready");
         world.server.fail(fault);
         let pin = pin(&world.server.url("trainer"), &world.commits[1]);
         let told = format!(
@@ -384,8 +384,15 @@ fn a_server_that_says_nothing_more_or_next_to_nothing_is_given_up() {
         );
         world.check_failure(git.checkout(&pin, &world.target(), &mut |_| ()), 3, &told);
     };
-    check(Fault::Silence(100_000), "error decoding response body\n  caused by: operation timed out");
-    check(Fault::Trickle(100_000), "fewer than 100000 bytes a second came for 0.5 s");
+    // The server's program has to start in that time.
+    let silence = Duration::from_secs(2);
+    check(
+        Fault::Silence(100_000),
+        silence,
+        late,
+        "error decoding response body\n  caused by: operation timed out",
+    );
+    check(Fault::Trickle(100_000), late, soon, "fewer than 100000 bytes a second came for 0.5 s");
 }
 
 #[test]

@@ -62,6 +62,32 @@ fn the_gpus_of_another_workspace_are_as_taken_as_ones_own() {
 }
 
 #[test]
+fn a_copy_of_a_workspace_neither_starts_what_waits_there_nor_takes_what_trains_there_for_its_own() {
+    let lab = Lab::new(&[("STEPS", "0")]);
+    let running = lab.detached(&["--name", "running"]);
+    running.wait_for_log("steps: 2 ");
+    let waiting = queued(&lab, &["--name", "waiting"]);
+    let copy = lab.sandbox.path("copy").display().to_string();
+    // What it is copied from writes on: a file that is cut is as good.
+    let copied = std::process::Command::new("cp").arg("-r").arg(lab.sandbox.root()).arg(&copy).output();
+    assert!(copied.expect("cp").status.code().is_some());
+    let in_copy = |args: &[&str]| lab.sandbox.dpgui(&[&["-C", &copy], args].concat());
+    let said = in_copy(&["runs", "--json"]).ok();
+    assert_eq!(said.stderr.matches("is a copy of").count(), 2, "{said}");
+    let state = |name: &str| {
+        said.events().into_iter().find(|it| it["id"].as_str().is_some_and(|id| id.ends_with(name)))
+    };
+    let states = ["running", "waiting"].map(|name| state(name).expect("listed")["state"].clone());
+    assert_eq!(states, ["lost", "withdrawn"], "{said}");
+    assert_eq!(in_copy(&["stop"]).code, Some(2));
+    assert!(!in_copy(&["runs"]).ok().stderr.contains("copy"), "it is said once");
+    lab.sandbox.dpgui(&["stop", "running"]).ok();
+    waiting.wait_for_log("steps: 1 ");
+    lab.sandbox.dpgui(&["stop", "--now", "waiting"]).ok();
+    assert_eq!(running.outcome(), json!({ "outcome": "stopped", "saved": true }));
+}
+
+#[test]
 fn programs_that_are_no_runs_are_named_before_they_are_missed_memory() {
     let mut lab = with_gpus(&[]);
     let apps = format!("GPU-aa11, {}, 12000\nGPU-bb22, 999999, 1", std::process::id());
@@ -120,6 +146,37 @@ fn who_waits_begins_when_its_turn_comes_in_the_order_that_the_user_wants() {
         assert_eq!(run.outcome(), json!({ "outcome": "stopped", "saved": true }));
         run.assert_nobody_left();
     }
+}
+
+#[test]
+fn who_never_began_is_nobodys_newest_and_who_goes_on_may_wait() {
+    let lab = Lab::new(&[("STEPS", "0")]);
+    let running = lab.detached(&["--name", "running"]);
+    running.wait_for_log("steps: 2 ");
+    let [withdrawn, waiting] = ["withdrawn", "waiting"].map(|name| queued(&lab, &["--name", name]));
+    lab.sandbox.dpgui(&["queue", "remove", "withdrawn"]).ok();
+    assert_eq!(withdrawn.outcome(), json!({ "outcome": "withdrawn" }));
+    for args in [&["logs", "-n", "1"][..], &["runs", "show"]] {
+        assert_ne!(lab.sandbox.dpgui(args).ok().stdout, "", "{args:?}");
+    }
+    let shown = lab.sandbox.dpgui(&["runs", "show", "waiting"]).ok().stdout;
+    let said = |heading: &str| shown.lines().find(|it| it.starts_with(heading)).map(|it| it.ends_with(" -"));
+    assert_eq!([said("started"), said("duration")], [Some(true); 2], "{shown}");
+    assert!(shown.contains("`dpgui queue` says for what"), "{shown}");
+    for (name, hint) in [("waiting", "`dpgui queue`"), ("withdrawn", "`dpgui train ")] {
+        let refused = lab.sandbox.dpgui(&["resume", name]);
+        assert!(refused.code == Some(2) && refused.stderr.contains(hint), "{refused}");
+    }
+    lab.sandbox.dpgui(&["stop", "running"]).ok();
+    waiting.wait_for_log("steps: 1 ");
+    let refused = lab.sandbox.dpgui(&["resume", "running"]);
+    assert!(refused.code == Some(5) && refused.stderr.contains("`--queue` waits for it"), "{refused}");
+    lab.sandbox.dpgui(&["resume", "running", "--queue"]).ok();
+    let again = lab.other_runs(&[&running, &withdrawn, &waiting]).pop().expect("it waits");
+    assert_eq!(state(&lab, &again), "queued");
+    lab.sandbox.dpgui(&["stop", "waiting"]).ok();
+    again.wait_for_log("Resuming training from checkpoint");
+    lab.sandbox.dpgui(&["stop", &again.id()]).ok();
 }
 
 #[test]
@@ -206,14 +263,31 @@ fn starts_in_one_moment_are_refused_and_leave_nothing() {
 #[test]
 fn a_run_that_is_to_be_tried_again_keeps_its_place_though_its_supervisor_was_replaced() {
     let lab = Lab::new(&[("END", "killed"), ("CHECKPOINT", "2")]);
-    lab.sandbox.write("w/dpgui.toml", "[runs]\nrestart-delay = '3 s'\n");
+    lab.sandbox.write("w/dpgui.toml", "[runs]\nrestart-delay = '1 min'\n");
     let run = lab.detached(&["--restart", "on-failure:1"]);
     until("it waits for its next try", || (!run.state()["waiting"].is_null()).then_some(()));
     kill(run.supervisor(), "KILL");
     until("it has a successor", || run.events().contains(&"adopted".to_owned()).then_some(()));
     let refused = lab.train(&[]);
     assert!(refused.code == Some(5) && refused.stderr.contains(&run.id()), "{refused}");
+    lab.sandbox.dpgui(&["stop", "--now"]).ok();
     run.outcome();
+}
+
+#[test]
+fn a_waiting_run_whose_folder_is_deleted_is_gone_from_the_queue() {
+    let lab = Lab::new(&[("STEPS", "0")]);
+    let running = lab.detached(&["--name", "running"]);
+    running.wait_for_log("steps: 1 ");
+    let [deleted, next] = ["deleted", "next"].map(|name| queued(&lab, &["--name", name]));
+    std::fs::remove_dir_all(&deleted.path).expect("deleted");
+    lab.sandbox.dpgui(&["queue", "move", "next", "1"]).ok();
+    until("nobody looks after it", || deleted.supervisors().is_empty().then_some(()));
+    assert!(!deleted.path.exists(), "it came back");
+    assert_eq!(order(&lab), [next.id()]);
+    lab.sandbox.dpgui(&["stop", "running"]).ok();
+    next.wait_for_log("steps: 1 ");
+    lab.sandbox.dpgui(&["stop", "--now", "next"]).ok();
 }
 
 #[test]

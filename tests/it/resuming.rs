@@ -5,6 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use serde_json::Value;
+
 use crate::support::{
     browser::Served,
     lab::{Lab, Run, kill},
@@ -25,6 +27,18 @@ fn stopped(lab: &Lab) -> (Run, PathBuf, u64) {
     (run, folder, step)
 }
 
+fn ended(lab: &Lab, run: &Run) -> Value {
+    let said = lab.sandbox.dpgui(&["watch", &run.id(), "--json"]).events();
+    said.into_iter().find(|it| it["event"] == "run-ended").expect("an end")
+}
+
+fn copy_adapter(from: &Path, to: &Path) {
+    fs::create_dir(to).expect("made");
+    for name in ["adapter_model.safetensors", "adapter_config.json"] {
+        fs::copy(from.join(name), to.join(name)).expect("copied");
+    }
+}
+
 fn cut(path: &Path) {
     let bytes = fs::read(path).expect("there");
     fs::write(path, &bytes[..bytes.len() - 9]).expect("written");
@@ -35,19 +49,12 @@ fn weights_are_of_the_step_that_they_were_saved_at_whoever_saved_them_and_the_mo
     let mut lab = Lab::new(&[("STEPS", "6"), ("CHECKPOINT", "3")]);
     lab.train(&[]).ok();
     let first = lab.only_run();
-    let ended = |run: &Run| {
-        let said = lab.sandbox.dpgui(&["watch", &run.id(), "--json"]).events();
-        said.into_iter().find(|it| it["event"] == "run-ended").expect("an end")
-    };
-    assert_eq!(ended(&first)["model_step"], 6);
+    assert_eq!(ended(&lab, &first)["model_step"], 6);
     // As an export of an earlier checkpoint does.
     let epoch = lab.trainer_folder("output").join("epoch1");
     let step = epoch.with_file_name("step3");
-    fs::create_dir(&step).expect("made");
-    for name in ["adapter_model.safetensors", "adapter_config.json"] {
-        fs::copy(epoch.join(name), step.join(name)).expect("copied");
-    }
-    let end = ended(&first);
+    copy_adapter(&epoch, &step);
+    let end = ended(&lab, &first);
     assert_eq!(end["model_step"], 6);
     assert!(end["model"].as_str().expect("a path").contains("epoch1"), "{end}");
     lab.sandbox.env("FAKE_STEPS", "0");
@@ -55,9 +62,14 @@ fn weights_are_of_the_step_that_they_were_saved_at_whoever_saved_them_and_the_mo
     let next = lab.detached(&["--resume", &first.id()]);
     next.wait_for_log("steps: 9 ");
     lab.sandbox.dpgui(&["stop", "--now"]).ok();
-    let said = lab.sandbox.dpgui(&["watch", &next.id(), "--json"]).events();
-    let end = said.into_iter().find(|it| it["event"] == "run-ended").expect("an end");
-    assert_eq!(end["model_step"], 6, "{end}");
+    assert_eq!(ended(&lab, &next)["model_step"], 6);
+    // Another way from step 3 on, which did not come as far as the first one did.
+    let other = lab.detached(&["--resume", &format!("{}@3", first.id())]);
+    other.wait_for_log("steps: 5 ");
+    lab.sandbox.dpgui(&["stop", "--now"]).ok();
+    assert_eq!(ended(&lab, &other)["model_step"], 3, "the most trained on its way");
+    copy_adapter(&epoch, &epoch.with_file_name("step4"));
+    assert_eq!(ended(&lab, &other)["model_step"], 4);
 }
 
 #[test]

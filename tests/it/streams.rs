@@ -160,12 +160,12 @@ fn lines_are_found_by_their_time_and_by_what_they_say() {
     };
     let (from, to) = (times[step(10)], times[step(20)]);
     let between = logs(&["--rank", "0", "--since", from, "--until", to]);
-    let lines: Vec<&str> = between.lines().collect();
-    assert!(
-        lines[0].starts_with("steps: 10 ") && lines.last().expect("some").starts_with("steps: 19 "),
-        "{between}"
-    );
-    assert_eq!(lines.len(), 10);
+    // On a busy machine several steps may have one time.
+    let is_between = |it: &&Value| (from..to).contains(&it["time"].as_str().expect("a time"));
+    let expected: Vec<_> =
+        all.iter().filter(is_between).map(|it| it["text"].as_str().expect("text")).collect();
+    assert_eq!(between.lines().collect::<Vec<_>>(), expected);
+    assert!(from < to && between.contains("steps: 15 "), "{between}");
     assert_eq!(logs(&["--since", "1h"]), logs(&[]), "all of it is younger");
     assert_eq!(logs(&["--until", "1h"]), "");
     assert_eq!(logs(&["-f", "--until", "1h"]), "", "nothing that comes can be wanted");

@@ -173,9 +173,9 @@ fn a_killed_supervisor_is_replaced_and_no_byte_is_lost() {
 
 #[test]
 fn bytes_that_arrive_while_the_supervisor_is_killed_are_neither_lost_nor_doubled() {
-    // It trains on for a while after the flood: what is in a pipe that nobody has open any more is lost, and the keeper, who
-    // would have it open, is killed here too.
-    let knobs = [("PRINT", "flood"), ("BYTES", "30000000"), ("STEPS", "60"), ("STEP_TIME", "0.05")];
+    // It trains on after the flood: what is in a pipe that nobody has open any more is lost, and the keeper, who would have
+    // it open, is killed here too.
+    let knobs = [("PRINT", "flood"), ("BYTES", "30000000"), ("STEPS", "0"), ("STEP_TIME", "0.05")];
     let lab = Lab::new(&knobs);
     let run = lab.detached(&[]);
     let mut kills = 0;
@@ -185,7 +185,9 @@ fn bytes_that_arrive_while_the_supervisor_is_killed_are_neither_lost_nor_doubled
         lab.sandbox.dpgui(&["runs"]).ok();
         kills += 1;
     }
-    assert_eq!(run.outcome(), json!({ "outcome": "completed" }));
+    run.wait_for_log("steps: 2 ");
+    lab.sandbox.dpgui(&["stop"]).ok();
+    assert_eq!(run.outcome(), json!({ "outcome": "stopped", "saved": true }));
     let log = run.log();
     let numbers: Vec<u64> = log[..30_000_000]
         .split(|byte| *byte == b'\n')
@@ -212,7 +214,7 @@ fn a_run_that_ended_while_nobody_looked_after_it_is_known_by_its_log() {
 
 #[test]
 fn a_supervisor_killed_before_it_could_say_what_it_started_is_replaced_too() {
-    let lab = Lab::new(&[("STEPS", "60"), ("STEP_TIME", "0.02")]);
+    let lab = Lab::new(&[("STEPS", "0"), ("STEP_TIME", "0.02")]);
     let run = lab.detached(&[]);
     run.wait_for_log("steps: 2 ");
     run.kill_supervisor();
@@ -226,7 +228,8 @@ fn a_supervisor_killed_before_it_could_say_what_it_started_is_replaced_too() {
     std::fs::write(&state, snapshot.to_string()).expect("written");
     let listed = lab.sandbox.dpgui(&["runs", "--json"]).ok().events();
     assert_eq!(listed[0]["state"], "training");
-    assert_eq!(run.outcome(), json!({ "outcome": "completed" }));
+    lab.sandbox.dpgui(&["stop"]).ok();
+    assert_eq!(run.outcome(), json!({ "outcome": "stopped", "saved": true }));
     run.assert_nobody_left();
 }
 

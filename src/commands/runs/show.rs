@@ -6,8 +6,6 @@ use std::{
     process::ExitCode,
 };
 
-use jiff::tz::TimeZone;
-
 use crate::{
     commands::Context,
     config::effective,
@@ -28,7 +26,7 @@ use crate::{
     },
 };
 
-use super::{duration, html};
+use super::{duration, html, moment};
 
 /// Checkpoints and models of a run that are listed; the others are counted.
 const LISTED: usize = 12;
@@ -118,6 +116,9 @@ fn tell(accounts: &[Account], differences: &[Difference], output: &Output) {
                 "a supervisor of {run} ended by a bug of dpgui, and was replaced: {said}"
             ));
         }
+        if account.outcome.is_none() && !account.began {
+            output.data(format_args!("\n{} waits in the queue: `dpgui queue` says for what", account.run));
+        }
         for why in &account.not_told {
             output.warn(format_args!("of {} somebody was not told: {why}", account.run));
         }
@@ -167,8 +168,8 @@ pub(super) fn rows(accounts: &[Account]) -> Vec<Vec<String>> {
         ("state", |it| it.outcome.as_ref().map_or_else(|| it.state.clone(), |it| it.word().to_owned())),
         ("config", |it| plain::name(&it.config)),
         ("on", |it| it.devices.clone()),
-        ("started", |it| it.started.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string()),
-        ("duration", |it| duration(it.seconds)),
+        ("started", |it| moment(it.started, it.began)),
+        ("duration", |it| duration(it.seconds, it.began)),
         ("goes on from", |it| it.goes_on_from.clone().unwrap_or_else(|| "-".to_owned())),
         ("restarts", |it| it.restarts.to_string()),
     ];

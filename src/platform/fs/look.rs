@@ -18,6 +18,12 @@ pub fn is_pipe(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|it| it.file_type().is_fifo())
 }
 
+/// Both names lead to one file or directory.
+pub fn is_same(one: &Path, other: &Path) -> io::Result<bool> {
+    let (one, other) = (fs::metadata(one)?, fs::metadata(other)?);
+    Ok((one.dev(), one.ino()) == (other.dev(), other.ino()))
+}
+
 /// Where an open file is by now; `None` if it was deleted, or nobody can tell.
 pub fn place_of(file: &File) -> Option<PathBuf> {
     let place = fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())).ok()?;

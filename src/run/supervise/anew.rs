@@ -20,7 +20,7 @@ use crate::{
         outcome::Manner,
         processes::{Marks, names_of_pipe},
         spec::Spec,
-        state::Event,
+        state::{Event, RunState},
     },
 };
 
@@ -104,12 +104,13 @@ impl Supervisor {
         if self.folder_missed <= 1 {
             return;
         }
+        let is_queued = self.now.state == RunState::Queued;
         // Who trains with others has links to them that go by their names.
         let why = if self.spec.part.is_some() || self.is_over() {
             "a run on several machines, or one that is over, is not made anew".to_owned()
         } else {
             match self.begin_anew() {
-                Err(_) if self.folder_missed < TRIES => return,
+                Err(_) if self.folder_missed < TRIES && !is_queued => return,
                 Err(cause) => chain(&cause),
                 Ok(never) => match never {},
             }
@@ -134,6 +135,11 @@ impl Supervisor {
         {
             Journal::open(&moved)?.save(&self.now);
             return self.succeed(&moved);
+        }
+        // Nothing of it is lost, and the queue may have forgotten it by now.
+        if self.now.state == RunState::Queued {
+            let (id, config) = (self.dir.id().clone(), self.spec.source.clone());
+            return Err(RunError::NeverBegan { id, config, waits: true });
         }
         let root = self.dir.workspace();
         if !fs::is_dir(root.root()) {

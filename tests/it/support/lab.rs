@@ -149,9 +149,9 @@ impl Drop for Lab {
         for path in runs.flatten().map(|entry| entry.path()) {
             let run = Run { path };
             let Some(text) = fs::read_to_string(run.path.join("spec.json")).ok() else { continue };
-            let spec: Value = serde_json::from_str(&text).expect("JSON");
+            let Ok(spec) = serde_json::from_str::<Value>(&text) else { continue };
             // The supervisor ends by itself when nothing is left.
-            for pid in with_cookie(spec["cookie"].as_str().expect("a cookie")) {
+            for pid in spec["cookie"].as_str().map(with_cookie).unwrap_or_default() {
                 kill(pid, "KILL");
             }
         }
@@ -246,7 +246,6 @@ impl Run {
         assert_eq!(self.processes(), Vec::<u32>::new(), "processes of the run are left");
     }
 
-    /// Who holds the lock, as its text says.
     /// A living supervisor has its lock.
     pub(crate) fn is_supervised(&self) -> bool {
         fs::File::open(self.path.join("supervisor.lock")).is_ok_and(|it| it.try_lock_shared().is_err())
@@ -277,7 +276,11 @@ impl Run {
 
     /// Its supervisor by the number that it has here: on another machine of the tests it calls itself by another one.
     pub(crate) fn supervisor_here(&self) -> u32 {
-        until("it is supervised", || self.helpers("__supervise").first().copied())
+        until("it is supervised", || self.supervisors().first().copied())
+    }
+
+    pub(crate) fn supervisors(&self) -> Vec<u32> {
+        self.helpers("__supervise")
     }
 
     fn helpers(&self, command: &str) -> Vec<u32> {
@@ -293,6 +296,7 @@ impl Run {
         pids.filter(keeps).collect()
     }
 
+    /// Who holds the lock, as its text says.
     pub(crate) fn supervisor(&self) -> u32 {
         // It is emptied before it is written.
         until("process PID (...)", || {
