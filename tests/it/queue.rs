@@ -73,9 +73,9 @@ fn a_copy_of_a_workspace_neither_starts_what_waits_there_nor_takes_what_trains_t
     assert!(copied.expect("cp").status.code().is_some());
     let in_copy = |args: &[&str]| lab.sandbox.dpgui(&[&["-C", &copy], args].concat());
     let said = in_copy(&["runs", "--json"]).ok();
-    assert_eq!(said.stderr.matches("is a copy of").count(), 2, "{said}");
+    assert_eq!(said.stdout.matches("is a copy of").count(), 2, "{said}");
     let state = |name: &str| {
-        said.events().into_iter().find(|it| it["id"].as_str().is_some_and(|id| id.ends_with(name)))
+        said.events().into_iter().find(|it| it["run"].as_str().is_some_and(|id| id.ends_with(name)))
     };
     let states = ["running", "waiting"].map(|name| state(name).expect("listed")["state"].clone());
     assert_eq!(states, ["lost", "withdrawn"], "{said}");
