@@ -26,6 +26,14 @@ fn part_does(part: &Run, doing: &str) {
     until("the part has heard it", || (part.json("state.json")?["head"]["doing"] == doing).then_some(()));
 }
 
+/// Kills what looks after the part, and waits until another one does.
+fn replace_supervisor(part: &Run) {
+    until("somebody keeps it", || (!part.keepers().is_empty()).then_some(()));
+    let first = part.supervisor_here();
+    kill(first, "KILL");
+    until("it has another one", || (part.supervisor_here() != first).then_some(()));
+}
+
 /// The cause that is on record, named `id`, with this among what shows it and nobody else blamed for our signals.
 fn diagnosed(run: &Run, id: &str, fact: &str) {
     let diagnosis = run.json("state.json").expect("a state")["diagnosis"].clone();
@@ -263,10 +271,7 @@ fn a_part_whose_supervisor_was_replaced_leaves_in_order_as_any_other() {
         let Some(cluster) = Cluster::new(&knobs) else { return };
         let (run, part) = cluster.detached(&[]);
         run.wait_for_log("steps: 2 ");
-        until("somebody keeps it", || (!part.keepers().is_empty()).then_some(()));
-        let first = part.supervisor_here();
-        kill(first, "KILL");
-        until("it has another one", || (part.supervisor_here() != first).then_some(()));
+        replace_supervisor(&part);
         if steps == "0" {
             cluster.lab.sandbox.dpgui(&["stop"]).ok();
         }
@@ -281,10 +286,7 @@ fn a_part_whose_supervisor_was_replaced_and_that_is_killed_then_ends_the_run() {
     let Some(cluster) = Cluster::new(&[("STEPS", "0")]) else { return };
     let (run, part) = cluster.detached(&[]);
     run.wait_for_log("steps: 2 ");
-    until("somebody keeps it", || (!part.keepers().is_empty()).then_some(()));
-    let first = part.supervisor_here();
-    kill(first, "KILL");
-    until("it has another one", || (part.supervisor_here() != first).then_some(()));
+    replace_supervisor(&part);
     for pid in part.processes() {
         kill(pid, "KILL");
     }
