@@ -108,6 +108,13 @@ const OWN: &[(&str, &str, Effect, When, &str)] = &[
         "it has no effect, and the trainer says nothing",
     ),
     (
+        "demo-key",
+        "Every key of a configuration of the demo is one that its trainer, a small one of ours, reads",
+        Effect::Error,
+        When::Startup,
+        "the demo's trainer ends with `unknown key` after it has started",
+    ),
+    (
         "unread-key",
         "A key that is mentioned somewhere is read, too",
         Effect::Silent,

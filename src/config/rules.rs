@@ -22,6 +22,7 @@ mod monitoring;
 mod named;
 mod optimizer;
 mod pipeline;
+mod refused;
 mod resume;
 mod saving;
 mod schedule;
@@ -144,6 +145,7 @@ const TOPICS: &[&[Rule]] = &[
     language::RULES,
     shape::RULES,
     unknown::RULES,
+    refused::RULES,
     saving::RULES,
     schedule::RULES,
     batch::RULES,

@@ -175,6 +175,9 @@ fn a_directory_entry_in_a_dataset_must_be_a_table_and_its_paths_must_be_right() 
     assert_eq!(
         sandbox.neutral(&said.stdout),
         "\
+t.toml:3:1: error[demo-key]: the demo's trainer knows no `eval_datasets`
+    fix: remove it: it is for other model types
+    otherwise: the demo's trainer ends with `unknown key` after it has started
 d.toml:1:13: error[dataset-directory-list]: `directory` must be a list of tables, not `'data'`
     fix: write each entry as a table: `[[directory]]`
     otherwise: KeyError; an empty list fails later as an empty dataset (while starting)
@@ -184,6 +187,9 @@ e.toml:1:1: error[resolutions-top-level]: `resolutions` is missing at the top of
 e.toml:2:8: error[directory-exists]: `path` is to be a folder, but `DIR/w/d.toml` is a file
     fix: put it there, or correct the path; relative ones start at `DIR/w`
     otherwise: RuntimeError (while starting)
+e.toml:3:1: error[demo-key]: the demo's trainer knows no `mask_path`
+    fix: remove it: it is for other model types
+    otherwise: the demo's trainer ends with `unknown key` after it has started
 e.toml:3:13: error[wrong-type]: `mask_path` must be a path, not `['x']`
     fix: give `mask_path` a path
     otherwise: an error where the value is used (at the start)

@@ -47,8 +47,10 @@ fn every_model_type_has_a_form_with_every_key_of_its_draft_and_a_draft_that_only
             .iter()
             .map(|it| it["id"].as_str().expect("an id"))
             .collect();
-        let expected = ["training", "model", "adapter", "optimizer", "monitoring", "dataset", "directory"];
-        assert_eq!(ids, expected, "{model}");
+        let all = ["training", "model", "adapter", "optimizer", "monitoring", "dataset", "directory"];
+        // The demo's trainer ends at a key that it does not know, as all of that table.
+        let expected = all.into_iter().filter(|it| model != "demo" || *it != "monitoring");
+        assert!(ids.into_iter().eq(expected), "{model}");
         let (training, dataset) = pair(&served, model);
         let found = checked(&served, &training, Some(&dataset));
         for key in keys(&found) {

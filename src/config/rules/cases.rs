@@ -72,6 +72,7 @@ const CASES: &[&[Case]] = &[
     super::language::CASES,
     super::shape::CASES,
     super::unknown::CASES,
+    super::refused::CASES,
     super::saving::CASES,
     super::schedule::CASES,
     super::batch::CASES,

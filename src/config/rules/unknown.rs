@@ -40,6 +40,10 @@ const ALIKE: f64 = 0.85;
 const TYPING_ERROR: f64 = 0.96;
 
 fn training(s: &Subject, found: &mut Vec<Finding>) {
+    // `refused` tells of them, and that they are worse there.
+    if s.model.is_some_and(|it| !it.reads.is_empty()) {
+        return;
+    }
     let parts = shape::training(s);
     let mut unknown = vec![];
     for part in &parts {
@@ -63,6 +67,9 @@ fn training(s: &Subject, found: &mut Vec<Finding>) {
 }
 
 fn dataset(d: &Dataset, found: &mut Vec<Finding>) {
+    if d.model.is_some_and(|it| !it.reads.is_empty()) {
+        return;
+    }
     let parts = shape::dataset(d);
     let mut unknown = vec![];
     for part in &parts {
@@ -108,7 +115,8 @@ fn strange<'a>(
     if let Some(finding) = of_another_type(model, part, key) {
         return Some(finding);
     }
-    let nearest = nearest(part, key);
+    let names = schema::section(part.section).into_iter().map(|it| it.name.as_str());
+    let nearest = nearest(key, names);
     // Only few letters are wrong, so it is ours, whatever others call theirs.
     if nearest.is_none_or(|it| likeness(key, it) < TYPING_ERROR) {
         if foreign::is_known(key) {
@@ -121,12 +129,9 @@ fn strange<'a>(
     }
     let finding = |message| Finding::of("unknown-key", view.at_key(key), message);
     Some(match nearest {
-        Some(known) => {
-            let edit = (likeness(key, known) >= TYPING_ERROR).then(|| renamed(part, key, known)).flatten();
-            finding(format!("unknown key `{key}`, did you mean `{known}`?"))
-                .fix(format!("rename it to `{known}`"))
-                .edit(edit)
-        }
+        Some(known) => finding(format!("unknown key `{key}`, did you mean `{known}`?"))
+            .fix(format!("rename it to `{known}`"))
+            .edit(renaming(part, key, known)),
         None => finding(format!("unknown key `{key}` in {}, which the trainer ignores", part.of.name()))
             .fix("remove it"),
     })
@@ -141,9 +146,14 @@ fn unread(of: In, key: &str) -> Option<&'static Unread> {
     schema::unread().iter().find(|it| it.section == section && it.key == key && it.value.is_none())
 }
 
-fn nearest(part: &Part, key: &str) -> Option<&'static str> {
-    let names = schema::section(part.section).into_iter().map(|it| it.name.as_str());
+/// The key that was meant, if one of `names` is like it.
+pub(super) fn nearest<'a>(key: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     schema::nearest(key, names, ALIKE)
+}
+
+/// What `--fix` does of a key that was meant as `known`: only where hardly a letter differs.
+pub(super) fn renaming(part: &Part, key: &str, known: &str) -> Option<Edit> {
+    (likeness(key, known) >= TYPING_ERROR).then(|| renamed(part, key, known)).flatten()
 }
 
 /// Only if that makes nothing worse: a value that the key cannot have does no harm where nobody reads it.
@@ -164,7 +174,7 @@ fn likeness(a: &str, b: &str) -> f64 {
 }
 
 /// A key of the top of a training file.
-fn root_key(part: &Part, key: &str) -> Option<Finding> {
+pub(super) fn root_key(part: &Part, key: &str) -> Option<Finding> {
     schema::key(Section::Training, key)?;
     let view = &part.view;
     if view.source().root().contains_key(key) {

@@ -64,6 +64,10 @@ pub struct ModelType {
     /// Groups of keys of which at least one has to be there.
     #[serde(default)]
     pub one_of: Vec<OneOf>,
+    /// By table, `training` the file's top, all keys that its trainer takes, if it refuses every other; empty for
+    /// diffusion-pipe, which ignores what it does not know.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub reads: BTreeMap<String, Vec<String>>,
 }
 
 /// How the layers of a checkpoint become an adapter: what `templates/export.py` has to know. DeepSpeed numbers the
@@ -125,6 +129,11 @@ impl ModelType {
 
     pub fn key(&self, name: &str) -> Option<&Key> {
         self.keys.iter().find(|key| key.name == name)
+    }
+
+    /// Its trainer takes a key of this name in that table of `reads`: diffusion-pipe does everywhere.
+    pub fn takes(&self, table: &str, key: &str) -> bool {
+        self.reads.get(table).is_none_or(|keys| keys.iter().any(|it| it == key))
     }
 
     /// The keys that hold paths, or lists of them.

@@ -153,10 +153,11 @@ pub fn form(_: &App, asked: &OfModel) -> Answer<Form> {
             of("model", Of::Model(model.name)),
             only_type("adapter", Of::Adapter(None)),
             only_type("optimizer", Of::Optimizer(None)),
-            of("monitoring", Of::Monitoring),
-            of("dataset", Of::Dataset),
-            of("directory", Of::Directory),
-        ],
+        ]
+        .into_iter()
+        .chain(model.takes("training", "monitoring").then(|| of("monitoring", Of::Monitoring)))
+        .chain([of("dataset", Of::Dataset), of("directory", Of::Directory)])
+        .collect(),
         adapters: adapters
             .map(|it| (it.name.clone(), fields(model, Of::Adapter(Some(&it.name)), true)))
             .collect(),
@@ -169,13 +170,29 @@ pub fn form(_: &App, asked: &OfModel) -> Answer<Form> {
 
 /// Those that this model type reads. Folders are a section of their own.
 fn fields(model: &ModelType, section: Of, without_type: bool) -> Vec<Field> {
-    let is_read = |key: &&&Key| key.only_for.is_empty() || key.only_for.iter().any(|it| it == model.name);
+    let is_read = |key: &&&Key| {
+        let is_for_it = key.only_for.is_empty() || key.only_for.iter().any(|it| it == model.name);
+        is_for_it && model.takes(table(section), &key.name)
+    };
     let is_shown = |key: &&&Key| {
         let is_table = key.kind == Kind::Table || (section == Of::Dataset && key.name == "directory");
         !(is_table || without_type && key.name == "type")
     };
     let keys = schema::section(section);
     keys.iter().filter(is_read).filter(is_shown).map(|key| Field::of(key, section)).collect()
+}
+
+/// As a model type's `reads` calls it. `[monitoring]` is read as a whole, or it is not.
+const fn table(section: Of) -> &'static str {
+    match section {
+        Of::Training => "training",
+        Of::Model(_) | Of::AnyModel => "model",
+        Of::Adapter(_) => "adapter",
+        Of::Optimizer(_) => "optimizer",
+        Of::Dataset => "dataset",
+        Of::Directory => "directory",
+        Of::EvalDataset | Of::TextEncoder | Of::FuseAdapter | Of::Monitoring => "",
+    }
 }
 
 /// The key that decides which others there are.
