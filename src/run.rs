@@ -5,6 +5,7 @@
 //! what they want of the run they ask its supervisor for ([`stop`]).
 
 pub mod adopt;
+pub mod attempts;
 pub mod brief;
 mod capture;
 pub mod checkpoints;

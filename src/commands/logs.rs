@@ -22,7 +22,7 @@ use crate::{
         fs::{self, FsError},
         limits::{self, Priority},
     },
-    run::{RunError, adopt, diagnose::Diagnosed, dir::RunDir, list},
+    run::{RunError, adopt, attempts::Attempts, diagnose::Diagnosed, dir::RunDir, list},
 };
 
 use super::{Context, when};
@@ -103,7 +103,8 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
     let starts = wanted.iter().map(|stream| Ok((*stream, start(args, &dir, *stream, since)?)));
     let starts: Vec<(Stream, u64)> = starts.collect::<Result<_, FsError>>()?;
     let view = View { show: show(args, output), labelled: starts.len() > 1, timed: args.form.timestamps };
-    let is_timed = args.form.timestamps || view.show == Show::JsonText || since.or(until).is_some();
+    let for_programs = matches!(view.show, Show::JsonText | Show::JsonSteps);
+    let is_timed = args.form.timestamps || for_programs || since.or(until).is_some();
     let colourful = output.mode() == Mode::Terminal { colour: true } && output.shows_data_on_terminal();
     let style = Style {
         colours: if colourful && view.show == Show::Text { Colours::Keep } else { Colours::Drop },
@@ -124,6 +125,7 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
         bytes: vec![],
         only: starts.first().map(|(stream, _)| *stream).filter(|_| starts.len() == 1),
         is_over: false,
+        attempts: Attempts::of(&dir),
     };
     page.view.begin(&mut page.bytes);
     let live = (args.follow && output.shows_data_on_terminal()).then(|| output.live());
@@ -288,6 +290,7 @@ struct Page<'a> {
     only: Option<Stream>,
     /// Nothing that comes can be wanted.
     is_over: bool,
+    attempts: Attempts,
 }
 
 /// Breaks if the reader went away.
@@ -334,18 +337,22 @@ impl Page<'_> {
             Item::Gap { stream, at } => self
                 .output
                 .warn(format_args!("before byte {at} of `{stream}` bytes are missing: the disk was full")),
-            Item::Line(entry) if self.wants(&entry) => match &mut self.last {
-                None => self.view.append(&entry, &mut self.bytes),
-                Some((count, lines)) => {
-                    let mut line = vec![];
-                    self.view.append(&entry, &mut line);
-                    // Of lines without a step nothing is shown.
-                    if !line.is_empty() {
-                        lines.push_back(line);
+            Item::Line(entry) if self.wants(&entry) => {
+                let Self { view, last, bytes, attempts, .. } = self;
+                let attempt = |time| attempts.at(time);
+                match last {
+                    None => view.append(&entry, bytes, attempt),
+                    Some((count, lines)) => {
+                        let mut line = vec![];
+                        view.append(&entry, &mut line, attempt);
+                        // Of lines without a step nothing is shown.
+                        if !line.is_empty() {
+                            lines.push_back(line);
+                        }
+                        lines.drain(..lines.len().saturating_sub(*count));
                     }
-                    lines.drain(..lines.len().saturating_sub(*count));
                 }
-            },
+            }
             Item::Line(_) => {}
         }
     }

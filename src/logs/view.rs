@@ -37,6 +37,14 @@ struct JsonLine<'a> {
     text: &'a str,
 }
 
+/// A step, and which try of its run did it.
+#[derive(Serialize)]
+struct JsonStep {
+    #[serde(flatten)]
+    step: Step,
+    attempt: Option<u32>,
+}
+
 impl View {
     /// The text of so many streams.
     pub const fn text(streams: usize) -> Self {
@@ -55,8 +63,14 @@ impl View {
         }
     }
 
-    /// Appends what is shown of `entry` to `page`.
-    pub fn append(self, entry: &Entry<'_>, page: &mut Vec<u8>) {
+    /// Appends what is shown of `entry` to `page`. `attempt` says in which try of the run it was printed, from 1 on, where
+    /// that is known; programs are told.
+    pub fn append(
+        self,
+        entry: &Entry<'_>,
+        page: &mut Vec<u8>,
+        attempt: impl FnOnce(Option<Timestamp>) -> Option<u32>,
+    ) {
         let text = entry.line.text;
         match self.show {
             Show::Text => {
@@ -70,7 +84,7 @@ impl View {
             Show::Steps | Show::JsonSteps => {
                 let Some(Mark::Step(step)) = Mark::parse(text) else { return };
                 if self.show == Show::JsonSteps {
-                    append_json(&step, page);
+                    append_json(&JsonStep { step, attempt: attempt(entry.time) }, page);
                 } else {
                     page.extend(columns(&step).bytes());
                 }
@@ -129,7 +143,7 @@ mod tests {
         let time = Timestamp::from_millisecond(1_764_237_600_123).ok();
         let mut append = |line: Line<'_>| {
             let stream = if line.offset == 0 { Stream::Launcher } else { Stream::Rank(0) };
-            view.append(&Entry { stream, line, time }, &mut page);
+            view.append(&Entry { stream, line, time }, &mut page, |time| time.map(|_| 2));
         };
         fold.feed(LOG.as_bytes(), &mut append);
         fold.finish(append);

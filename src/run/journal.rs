@@ -34,7 +34,7 @@ use super::{
 
 mod past;
 
-pub use past::{Past, not_told, panics};
+pub use past::{Past, not_told, panics, restarts};
 
 /// Between two snapshots that differ only in how far the training is.
 const SNAPSHOT_EVERY: Duration = Duration::from_secs(1);

@@ -202,7 +202,7 @@ impl Watcher<'_> {
                     let said = Said::Log { stream, offset: line.offset, text: line.text };
                     text.extend(serde_json::to_string(&said).unwrap_or_default().bytes().chain([b'\n']));
                 }
-                Mode::Terminal { .. } | Mode::Plain => self.view.append(entry, &mut text),
+                Mode::Terminal { .. } | Mode::Plain => self.view.append(entry, &mut text, |_| None),
             }
             // A reader that went away is none of ours; a disk that is full is told of when the run has ended.
             if let Err(cause) = self.output.bytes(&text) {

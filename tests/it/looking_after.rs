@@ -91,6 +91,19 @@ fn a_killed_training_goes_on_from_its_newest_checkpoint() {
     let log = String::from_utf8(run.log()).expect("text");
     assert!(log.contains("Resuming training from checkpoint. Resuming at epoch: 1, step: 7"), "{log}");
     assert!(lab.trainer_folder("output").join("latest").exists(), "in the same folder");
+    // Of a step that was done twice it is told in which try.
+    let csv = lab.sandbox.dpgui(&["logs", "--csv"]).ok().stdout;
+    let rows = csv.lines().skip(1).map(|row| {
+        let fields: Vec<&str> = row.split(',').collect();
+        (fields[0].to_owned(), fields[fields.len() - 1].to_owned())
+    });
+    let steps = lab.sandbox.dpgui(&["logs", "--metrics", "--json"]).ok().events();
+    let lines = steps.iter().map(|it| (it["step"].to_string(), it["attempt"].to_string()));
+    let expected = [(1..8, 1), (7..8, 2)].map(|(steps, attempt)| {
+        steps.map(|step: u64| (step.to_string(), attempt.to_string())).collect::<Vec<_>>()
+    });
+    assert_eq!(rows.collect::<Vec<_>>(), expected.concat(), "{csv}");
+    assert_eq!(lines.collect::<Vec<_>>(), expected.concat());
 }
 
 #[test]

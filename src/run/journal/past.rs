@@ -1,5 +1,6 @@
 //! What is read back of `events.jsonl`, and of what supervisors printed about themselves.
 
+use jiff::Timestamp;
 use serde::Deserialize;
 
 use crate::run::outcome::Outcome;
@@ -23,6 +24,9 @@ enum Recorded {
     NotTold {
         why: String,
     },
+    Restarting {
+        time: Timestamp,
+    },
     SupervisorPanicked {
         said: String,
     },
@@ -39,6 +43,12 @@ fn recorded(bytes: &[u8]) -> impl Iterator<Item = Recorded> {
 pub fn not_told(bytes: &[u8]) -> Vec<String> {
     let why = |it| if let Recorded::NotTold { why } = it { Some(why) } else { None };
     recorded(bytes).filter_map(why).collect()
+}
+
+/// When it was decided to try the run again, in the bytes of an `events.jsonl`.
+pub fn restarts(bytes: &[u8]) -> Vec<Timestamp> {
+    let time = |it| if let Recorded::Restarting { time } = it { Some(time) } else { None };
+    recorded(bytes).filter_map(time).collect()
 }
 
 /// What supervisors said that ended by a bug of dpgui, in the bytes of an `events.jsonl`.

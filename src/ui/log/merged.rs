@@ -215,7 +215,7 @@ impl Merging {
         match item {
             Item::Line(entry) => {
                 let Entry { stream, line, .. } = entry;
-                view.append(&entry, &mut self.lines);
+                view.append(&entry, &mut self.lines, |_| None);
                 self.at.0.insert(stream, line.end);
                 if self.lines.len() < FRAME { Ok(()) } else { self.flush() }
             }
