@@ -32,7 +32,7 @@ enum Command {
 /// One run in the list.
 #[derive(Debug, Serialize)]
 struct Row {
-    id: RunId,
+    run: RunId,
     /// One word.
     state: String,
     /// The run of another machine that it is a part of.
@@ -81,7 +81,7 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
 fn row(dir: &RunDir) -> Option<Row> {
     let run = Brief::of(dir).ok()?;
     Some(Row {
-        id: dir.id().clone(),
+        run: dir.id().clone(),
         state: run.word.clone(),
         part_of: run.spec.origin().map(|it| it.run.clone()),
         step: run.step,
@@ -134,7 +134,7 @@ fn listed(rows: &[Row]) -> Vec<Vec<String>> {
     heading.extend(has_parts.then(|| "PART OF".to_owned()));
     let line = |row: &Row| {
         let mut line = vec![
-            row.id.to_string(),
+            row.run.to_string(),
             row.state.clone(),
             row.step.map_or_else(|| "-".to_owned(), |step| step.to_string()),
             row.loss_in_words.clone(),

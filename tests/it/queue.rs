@@ -9,7 +9,7 @@ use crate::{
 
 fn state(lab: &Lab, run: &Run) -> Value {
     let listed = lab.sandbox.dpgui(&["runs", "--json"]).ok().events();
-    listed.iter().find(|it| it["id"] == json!(run.id())).expect("listed")["state"].clone()
+    listed.iter().find(|it| it["run"] == json!(run.id())).expect("listed")["state"].clone()
 }
 
 fn queued(lab: &Lab, args: &[&str]) -> Run {
