@@ -108,7 +108,8 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
         output.note(format_args!("  {:<28} {}", part.name, size::bytes(part.text.len() as u64)));
     }
     for (what, count) in &redactor.hidden {
-        output.note(format_args!("  hidden {count} times: {what}"));
+        let often = if *count == 1 { "once".to_owned() } else { format!("{count} times") };
+        output.note(format_args!("  hidden {often}: {what}"));
     }
     if redactor.hidden.is_empty() {
         output.note("  no secret was found in it");

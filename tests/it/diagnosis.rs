@@ -461,6 +461,7 @@ fn a_report_holds_what_is_needed_and_no_secret() {
     assert!(refused.code == Some(2) && refused.stderr.contains("--output FILE"), "{refused}");
     let said = lab.sandbox.dpgui(&["report", "--output", "report.txt"]).ok();
     assert!(said.stderr.contains("hidden") && said.stderr.contains("SOME_API_TOKEN"), "{said}");
+    assert!(said.stderr.contains("hidden once: ") && !said.stderr.contains(" 1 times"), "{said}");
     let text = std::fs::read_to_string(lab.sandbox.root().join("report.txt")).expect("written");
     for canary in &canaries[..3] {
         assert!(!text.contains(canary), "{canary} in {text}");
