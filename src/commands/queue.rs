@@ -58,6 +58,9 @@ enum Command {
 struct Whole {
     /// No run begins.
     held: bool,
+    /// Why, and what lets them begin.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    why_held: Option<String>,
     waiting: usize,
 }
 
@@ -80,6 +83,9 @@ struct Changed {
     #[serde(skip_serializing_if = "Option::is_none")]
     run: Option<RunId>,
     held: bool,
+    /// Why no run begins, this one included: all of the queue is held.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    why_held: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     place: Option<usize>,
 }
@@ -104,7 +110,7 @@ fn show(context: &Context) -> Result<(), Error> {
     let queue = Queue::load(workspace)?;
     let rows: Vec<Row> = queue.entries.iter().enumerate().map(|(at, _)| row(&queue, at)).collect();
     if output.mode() == Mode::Json {
-        output.json(&Whole { held: queue.is_held(), waiting: rows.len() });
+        output.json(&Whole { held: queue.is_held(), why_held: queue.why_held(), waiting: rows.len() });
         for row in &rows {
             output.json(row);
         }
@@ -151,7 +157,7 @@ fn change(
         }
         let place = run.as_ref().and_then(|run| queue.position(run));
         let held = place.map_or(queue.is_held(), |at| queue.entries[at].held);
-        Ok(Some(Changed { run, held, place: place.map(|at| at + 1) }))
+        Ok(Some(Changed { run, held, why_held: queue.why_held(), place: place.map(|at| at + 1) }))
     })?;
     queue::wake(workspace);
     if let Some(changed) = changed {
@@ -207,7 +213,9 @@ impl Event for Changed {
         let rest = match (&self.run, self.held) {
             (Some(run), true) => format!(": it lets others pass until `dpgui queue resume {run}`"),
             (None, true) => ": no run begins until `dpgui queue resume`".to_owned(),
-            (_, false) => String::new(),
+            // Let go on or moved, it waits all the same.
+            (Some(_), false) => self.why_held.as_ref().map(|why| format!("; {why}")).unwrap_or_default(),
+            (None, false) => String::new(),
         };
         let verb = match (&self.run, self.held) {
             (_, true) => "Held",

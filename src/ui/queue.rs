@@ -24,6 +24,8 @@ use super::{
 pub struct QueueState {
     /// Nobody begins.
     held: bool,
+    /// Why, and what lets them begin, as the terminal says it.
+    why_held: Option<String>,
     entries: Vec<Waiting>,
     /// Why it cannot be told.
     problem: Option<String>,
@@ -44,7 +46,7 @@ impl QueueState {
         match Queue::load(workspace) {
             Ok(queue) => {
                 let entries = (0..queue.entries.len()).map(|at| Waiting::of(&queue, at)).collect();
-                Self { held: queue.is_held(), entries, problem: None }
+                Self { held: queue.is_held(), why_held: queue.why_held(), entries, problem: None }
             }
             Err(cause) => Self { problem: Some(cause.to_string()), ..Self::default() },
         }

@@ -69,6 +69,12 @@ async function wrong(lab, server, tab) {
   await tab.getByText("Without a GPU one training runs at a time").waitFor();
   await tab.getByText(/in use by odd$/).waitFor();
 
+  say("a queue that is held says why, and is resumed");
+  lab.run("queue", "hold");
+  await tab.getByText("The queue is held: no run begins until dpgui queue resume.").waitFor();
+  await tab.getByRole("button", { name: "Resume the queue" }).click();
+  await tab.getByText("The queue is held").waitFor({ state: "detached" });
+
   say("who takes one out by keyboard goes on from there, and is not thrown to the top of the page");
   await tab.getByRole("button", { name: "Remove… next" }).focus();
   await tab.keyboard.press("Enter");

@@ -449,7 +449,15 @@ fn after_a_reboot_what_was_cut_off_comes_before_what_had_waited_for_it() {
     lab.sandbox.dpgui(&["runs"]).ok();
     let listed = lab.sandbox.dpgui(&["queue"]).ok();
     assert!(listed.stderr.contains("the queue waits, for the machine was restarted"), "{listed}");
-    assert_eq!(lab.sandbox.dpgui(&["queue", "--json"]).ok().events()[0]["held"], true);
+    let whole = lab.sandbox.dpgui(&["queue", "--json"]).ok().events()[0].clone();
+    assert_eq!(whole["held"], true);
+    let is_why = |it: &Value| it.as_str().is_some_and(|it| it.contains("the machine was restarted"));
+    assert!(is_why(&whole["why_held"]), "{whole}");
+    // To let one run go on lets nobody begin, and says so.
+    let one = lab.sandbox.dpgui(&["queue", "resume", "waits"]).ok();
+    assert!(one.stderr.contains("; the queue waits, for the machine was restarted"), "{one}");
+    let one = lab.sandbox.dpgui(&["queue", "resume", "waits", "--json"]).ok().events()[0].clone();
+    assert!(one["held"] == false && is_why(&one["why_held"]), "{one}");
     lab.sandbox.dpgui(&["resume", "--all"]).ok();
     let last = lab.other_runs(&[&cut, &waits, &next]).pop().expect("it goes on");
     last.wait_for_log("Resuming training from checkpoint");

@@ -164,6 +164,13 @@ fn a_run_is_started_watched_and_stopped_from_the_page() {
     assert!(metrics["step"].as_array().is_some_and(|it| it.len() >= 3), "{metrics}");
     let queue = served.get("/api/queue").ok();
     assert!(queue["entries"][0]["waits_for"].as_str().is_some_and(|it| it.contains(&id)), "{queue}");
+    assert_eq!(queue["why_held"], Value::Null);
+    served.send("POST", "/api/queue", &json!({ "held": true }));
+    let held = served.get("/api/queue").ok();
+    let why = "the queue is held: no run begins until `dpgui queue resume`";
+    assert_eq!((&held["held"], &held["why_held"]), (&json!(true), &json!(why)));
+    served.send("POST", "/api/queue", &json!({ "held": false }));
+    assert_eq!(served.get("/api/queue").ok(), queue);
     let waiting = queue["entries"][0]["run"].as_str().expect("an id").to_owned();
     assert_eq!(served.send("DELETE", &format!("/api/queue/{waiting}"), &json!({})).status, 204);
     let job = served.send("POST", &format!("/api/runs/{id}/stop"), &json!({})).ok();

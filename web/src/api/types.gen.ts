@@ -812,6 +812,8 @@ export interface components {
         QueueState: {
             /** @description Nobody begins. */
             held: boolean;
+            /** @description Why, and what lets them begin, as the terminal says it. */
+            why_held?: string | null;
             entries: components["schemas"]["Waiting"][];
             /** @description Why it cannot be told. */
             problem?: string | null;

@@ -14,6 +14,9 @@ import { useTell } from "../components/Toasts";
 import { Waits } from "../components/Waits";
 import { links } from "../lib/links";
 
+/** As the terminal says it, by itself. */
+const sentence = (it: string) => `${it.charAt(0).toUpperCase()}${it.slice(1)}.`;
+
 /** How many trainings, as the subject of a sentence. */
 const slots = (it: SettingField | undefined) => {
   const most = Number(it?.value ?? it?.usual ?? 1);
@@ -53,14 +56,14 @@ export function Queue() {
         : <>Without a GPU {slots(cpuSlots)} at a time (<code>runs.cpu-slots</code> in <Link href={links.settings}>Settings</Link>). The others wait here, and each starts by itself when its turn has come, whether this page is open or not.</>}
       actions={data && (
         <Action act={() => api.holdQueue(!data.held)} title={data.held ? "Let the next one start" : "Nothing starts until you release it; what runs goes on"}>
-          {data.held ? "Release the queue" : "Hold the queue"}
+          {data.held ? "Resume the queue" : "Hold the queue"}
         </Action>
       )}
     >
       <div className="stack">
         {error && <ErrorNote error={error} retry={() => void refetch()} />}
         {data?.problem && <div className="note tone-bad"><p><Prose text={data.problem} /></p></div>}
-        {data?.held && <div className="note tone-warn"><p>The queue is held: nothing starts from it until you release it.</p></div>}
+        {data?.held && <div className="note tone-warn"><p><Prose text={sentence(data.why_held ?? "the queue is held: no run begins")} /></p></div>}
         {data && data.entries.length === 0 && (
           <div className="panel empty"><p>Nothing waits.</p><p className="small">Choose “Wait in the queue” when you start a training while {hasGpu ? "its GPUs are busy" : "another one runs"}.</p></div>
         )}
