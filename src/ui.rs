@@ -20,6 +20,7 @@ pub mod machine;
 pub mod media;
 pub mod openapi;
 pub mod page;
+mod presence;
 pub mod queue;
 pub mod roots;
 pub mod routes;
@@ -61,6 +62,7 @@ use jobs::{Job, JobRequest, Jobs};
 use keys::Keys;
 use listen::Over;
 use page::Page;
+use presence::Presence;
 
 pub use table::table;
 
@@ -103,6 +105,7 @@ pub struct Inner {
     hub: Hub,
     jobs: Jobs,
     page: Page,
+    presence: Presence,
     /// Where the page is looked for, if not where setup builds it.
     chosen_page: Option<PathBuf>,
     over: Over,
@@ -264,6 +267,7 @@ impl Server {
             hub,
             jobs: Jobs::of(workspace),
             page: Page::of(workspace, wish.page.as_deref()),
+            presence: Presence::default(),
             chosen_page: wish.page.clone(),
             over: Over::default(),
             curves: runs::numbers::Curves::default(),

@@ -15,8 +15,6 @@ use axum::{
 };
 use futures_core::Stream;
 
-use crate::platform::fs;
-
 use super::{App, failure::Failure, keys::Keys, session::Pass};
 
 /// A form of another site cannot send it, and a script of another site may not.
@@ -87,8 +85,14 @@ pub async fn guard(State(app): State<App>, mut request: Request, next: Next) -> 
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let authority = request.uri().authority().map(Authority::as_str);
     let asked = Asked { method: &method, path: &path, authority, headers: request.headers() };
-    let judged = asked.judge(&app.names, &app.keys);
-    let judged = judged.and_then(|pass| asked.wants_workspace(&app).map(|()| pass));
+    let is_about_workspace = asked.is_about_workspace();
+    let mut judged = asked.judge(&app.names, &app.keys);
+    if judged.is_ok()
+        && is_about_workspace
+        && let Err(refused) = app.presence.wanted(app.workspace.root()).await
+    {
+        judged = Err(refused);
+    }
     let mut response = match judged {
         Ok(pass) => {
             if let Some(pass) = pass {
@@ -248,16 +252,8 @@ impl Asked<'_> {
 
     /// Without the workspace there is nothing to tell, and what is made would make an empty one in its place. Sessions and
     /// streams go on: they tell the page that the server is there.
-    fn wants_workspace(&self, app: &App) -> Result<(), Failure> {
-        let root = app.workspace.root();
-        let is_about_it =
-            self.path.starts_with("/api/") && !self.path.starts_with(SESSION) && !self.is_upgrade();
-        if !is_about_it || !fs::is_missing(root) {
-            return Ok(());
-        }
-        let gone = format!("there is no workspace in `{}` any more", root.display());
-        let hint = "put it back, or end this server and start `dpgui ui` where the workspace is now";
-        Err(Failure::http(StatusCode::SERVICE_UNAVAILABLE, "no-workspace", gone).with_hint(hint))
+    fn is_about_workspace(&self) -> bool {
+        self.path.starts_with("/api/") && !self.path.starts_with(SESSION) && !self.is_upgrade()
     }
 
     /// Exactly one, and one of ours: a site that was rebound to this machine comes with its own name.

@@ -10,7 +10,7 @@ use axum::{
 
 use crate::{platform::fs, workspace::Workspace};
 
-use super::{App, failure::Failure};
+use super::{App, failure::Failure, routes::aside};
 
 /// Where the page comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,6 +80,12 @@ pub async fn serve(State(app): State<App>, method: Method, uri: Uri, headers: He
     if ![Method::GET, Method::HEAD].contains(&method) {
         return StatusCode::METHOD_NOT_ALLOWED.into_response();
     }
+    let path = path.to_owned();
+    aside(move || Ok(found(&app, &path, &headers))).await.unwrap_or_else(IntoResponse::into_response)
+}
+
+/// What is at this address. The page's files may be in the workspace, and that on a file system that hangs.
+fn found(app: &App, path: &str, headers: &HeaderMap) -> Response {
     // One that was built since the server started is there now.
     let page = if app.page.is_there() {
         app.page.clone()
@@ -92,9 +98,9 @@ pub async fn serve(State(app): State<App>, method: Method, uri: Uri, headers: He
     let name = path.trim_start_matches('/');
     let is_asset = name.starts_with("assets/");
     let wanted = if name.is_empty() { Path::new("index.html") } else { Path::new(name) };
-    let found = file(&page, wanted, &headers);
+    let found = file(&page, wanted, headers);
     // All other addresses are the page's own, which it knows what to show for.
-    let found = found.or_else(|| (!is_asset).then(|| file(&page, Path::new("index.html"), &headers))?);
+    let found = found.or_else(|| (!is_asset).then(|| file(&page, Path::new("index.html"), headers))?);
     found.unwrap_or_else(|| StatusCode::NOT_FOUND.into_response())
 }
 
