@@ -236,6 +236,8 @@ fn a_configuration_that_is_swapped_while_it_is_started_is_looked_at_as_it_is_sta
     // One is refused for what is in it, and the other for where it leads: neither is ever started.
     let names = lab.sandbox.write("w/wrong.toml", text.replace("rank = 4", "rank = 0"));
     let leads = lab.sandbox.write("w/leads.toml", text.replace("'output'", "'../out'"));
+    // As it is at first it would be started.
+    std::fs::copy(&names, &config).expect("written");
     let served = Served::start(&lab.sandbox, &[]);
     let done = std::sync::atomic::AtomicBool::new(false);
     let mut seen = BTreeMap::new();
