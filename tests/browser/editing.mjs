@@ -1,7 +1,7 @@
 // A configuration is made and changed in forms, by one and by two at once.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync } from "node:fs";
+import { existsSync, mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { Lab } from "./lab.mjs";
 import { accessible, dpgui, narrow, say, serve, shots, until, visitor } from "./support.mjs";
@@ -148,7 +148,8 @@ export async function conflict(browser) {
   const server = await serve(lab.root);
   try {
     const { context, watch } = await visitor(browser, server);
-    watch.expected = /409/;
+    // A file that was removed is looked for.
+    watch.expected = /404|409/;
     const [one, other] = [await context.newPage(), await context.newPage()];
     await one.goto(server.link);
     await one.getByRole("heading", { level: 1, name: "Overview" }).waitFor();
@@ -158,6 +159,7 @@ export async function conflict(browser) {
       await epochs(tab).waitFor();
     };
 
+    const kept = lab.read("configs/tiny.toml");
     say("two tabs edit one configuration: the second to save is told, and nothing is lost");
     await open(one);
     await open(other);
@@ -214,6 +216,38 @@ export async function conflict(browser) {
     await one.getByRole("button", { name: "Take what is on the disk" }).click();
     await until("it has that", async () => (await epochs(one).inputValue()) === "44");
     assert.match(lab.read("configs/tiny.toml"), /^epochs = 44$/m);
+
+    say("of a file that was removed nothing is offered to be taken or compared: it is written anew, or left");
+    await open(other);
+    rmSync(lab.path("configs/tiny.toml"));
+    await epochs(other).fill("45");
+    await other.getByText("changed, not saved").waitFor();
+    await other.getByRole("button", { name: "Save", exact: true }).click();
+    await other.getByRole("alert").getByText("was removed meanwhile").waitFor();
+    await other.getByRole("button", { name: "Write it anew" }).waitFor();
+    for (const name of ["Take what is on the disk", "See the difference…"]) assert.equal(await other.getByRole("button", { name }).count(), 0);
+    await other.screenshot({ path: join(shots, "removed.png") });
+    await narrow(other, "removed");
+    await other.getByRole("button", { name: "Write it anew" }).click();
+    await other.getByText(/· saved/).waitFor();
+    assert.match(lab.read("configs/tiny.toml"), /^epochs = 45$/m);
+    for (const name of ["tiny.toml", "tiny-dataset.toml"]) rmSync(lab.path(`configs/${name}`));
+    await epochs(other).fill("46");
+    await other.getByText("changed, not saved").waitFor();
+    await other.getByRole("button", { name: "Save", exact: true }).click();
+    await other.getByRole("button", { name: "Write it anew" }).click();
+    await other.getByText(/· saved/).waitFor();
+    assert.match(lab.read("configs/tiny.toml"), /^epochs = 46$/m);
+    rmSync(lab.path("configs/tiny.toml"));
+    await epochs(other).fill("47");
+    await other.getByText("changed, not saved").waitFor();
+    await other.getByRole("button", { name: "Save", exact: true }).click();
+    await other.getByRole("button", { name: "Leave it removed" }).click();
+    await other.waitForURL(/\/configs$/);
+    assert.equal(existsSync(lab.path("configs/tiny.toml")), false);
+    assert.equal(await other.getByText(/unsaved|not saved/).count(), 0);
+    lab.write("configs/tiny.toml", kept);
+    await open(one);
 
     say("what is started is what is shown, or nothing");
     await open(other);

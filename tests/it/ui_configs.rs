@@ -328,7 +328,7 @@ fn of_a_pair_what_stays_as_it_is_keeps_its_time_and_what_was_removed_is_not_to_b
     let gone = save(&training, again.json());
     let hint = gone.json()["error"]["hint"].to_string();
     assert!(gone.status == 409 && !hint.contains("load it again"), "{gone:?}");
-    assert!(hint.contains("see the difference"), "{gone:?}");
+    assert!(hint.contains("write it anew"), "{gone:?}");
 }
 
 #[test]

@@ -284,10 +284,9 @@ fn change(roots: &Roots, path: &Path, text: &str, digest: Option<&String>) -> An
         let again = "load it again, or save under another name";
         let (text, hint) = match (&before, digest) {
             (Some(_), None) => (format!("there is a `{name}` already"), again),
-            (None, _) => (
-                format!("`{name}` was removed meanwhile"),
-                "see the difference, where it can be saved all the same, or save under another name",
-            ),
+            (None, _) => {
+                (format!("`{name}` was removed meanwhile"), "write it anew, or save under another name")
+            }
             (Some(_), Some(_)) => (format!("`{name}` was changed by somebody else meanwhile"), again),
         };
         let error = Error::new(Kind::Usage, text).with_hint(hint);

@@ -1,11 +1,13 @@
-import { useState } from "react";
+import { useRef, useState } from "react";
 import { useQuery } from "@tanstack/react-query";
+import { useLocation } from "wouter";
 import { api, asApiError } from "../../api/client";
 import { Action } from "../../components/Action";
 import { Dialog } from "../../components/Dialog";
 import { ErrorNote } from "../../components/ErrorNote";
 import { difference, hunks, type Line } from "../../lib/diff";
 import { plural } from "../../lib/format";
+import { links } from "../../lib/links";
 import { SaveAs } from "./SaveAs";
 import { NOTHING, type Draft, type OnDisk } from "./useDraft";
 
@@ -22,17 +24,32 @@ type Props = {
 export function Conflict({ error, draft, over, renamed }: Props) {
   const [open, setOpen] = useState<"nothing" | "difference" | "name">("nothing");
   const close = () => setOpen("nothing");
+  // Each refusal is a reason to look again.
+  const { data } = useOnDisk(draft.name, useTime(error));
+  const [, navigate] = useLocation();
   const take = async () => {
     draft.revert(await onDisk(draft.name));
     over();
   };
+  const anew = async () => {
+    await writeAnew(draft);
+    over();
+  };
+  const leave = () => {
+    draft.giveUp();
+    navigate(links.configs);
+  };
+  // Of a file that is gone there is nothing to compare with, nor to take.
+  const isGone = data === null;
   return (
     <div className="stack tight">
       <ErrorNote error={error} />
       <div className="row">
-        <button className="button" onClick={() => setOpen("difference")}>See the difference…</button>
+        {isGone && <Action act={anew}>Write it anew</Action>}
+        {!isGone && <button className="button" onClick={() => setOpen("difference")}>See the difference…</button>}
         <button className="button" onClick={() => setOpen("name")}>Save under another name…</button>
-        <Action act={take} className="danger" title="Your changes here are lost then">Take what is on the disk</Action>
+        {isGone && <button className="button danger" title="Your changes here are lost then" onClick={leave}>Leave it removed</button>}
+        {!isGone && <Action act={take} className="danger" title="Your changes here are lost then">Take what is on the disk</Action>}
       </div>
       {open === "difference" && <Difference draft={draft} close={close} over={over} />}
       {open === "name" && <SaveAs draft={draft} close={close} done={renamed} />}
@@ -40,20 +57,36 @@ export function Conflict({ error, draft, over, renamed }: Props) {
   );
 }
 
+/** Where there is no training file: the dataset file may be there still, as it was, or be gone with it. */
+async function writeAnew(draft: Draft) {
+  try {
+    await draft.save({ ...NOTHING, dataset: draft.known().dataset });
+  } catch (error) {
+    if (asApiError(error).status !== 409) throw error;
+    await draft.save(NOTHING);
+  }
+}
+
 async function onDisk(name: string): Promise<OnDisk> {
   const it = await api.config(name);
   return { texts: { training: it.training.text, dataset: it.dataset?.text ?? null }, digests: { training: it.training.digest, dataset: it.dataset?.digest ?? null } };
 }
 
-/** Both texts, and the choice between them. What is overwritten is what was looked at: a further change is a conflict again. */
-function Difference({ draft, close, over }: { draft: Draft; close: () => void; over: () => void }) {
-  const { data, error } = useQuery({
-    queryKey: ["on-disk", draft.name],
+/** When `it` came. */
+function useTime(it: unknown): number {
+  const last = useRef({ it, time: Date.now() });
+  if (last.current.it !== it) last.current = { it, time: Date.now() };
+  return last.current.time;
+}
+
+/** What the disk has, or `null` if somebody has removed it; looked at once for each `time`. */
+function useOnDisk(name: string, time: number) {
+  return useQuery({
+    queryKey: ["on-disk", name, time],
     queryFn: async () => {
       try {
-        return await onDisk(draft.name);
+        return await onDisk(name);
       } catch (failure) {
-        // Somebody has removed it: then all of it is new.
         if (asApiError(failure).status === 404) return null;
         throw failure;
       }
@@ -61,8 +94,14 @@ function Difference({ draft, close, over }: { draft: Draft; close: () => void; o
     gcTime: 0,
     staleTime: Infinity,
   });
+}
+
+/** Both texts, and the choice between them. What is overwritten is what was looked at: a further change is a conflict again. */
+function Difference({ draft, close, over }: { draft: Draft; close: () => void; over: () => void }) {
+  const [opened] = useState(Date.now);
+  const { data, error } = useOnDisk(draft.name, opened);
   const overwrite = async () => {
-    await draft.save(data?.digests ?? NOTHING);
+    await (data ? draft.save(data.digests) : writeAnew(draft));
     over();
   };
   const take = (it: OnDisk) => {

@@ -45,7 +45,8 @@ export const FieldRow = memo(function FieldRow({ field, findings, setKey, refuse
       // From here on it follows the text again, unless somebody has typed on.
       if (pending.current === null) resetField(field.place, { defaultValue: text });
     } catch (error) {
-      refuse(field.place, asApiError(error).message);
+      // Of a value that is typed over meanwhile nobody wants to hear; the next one is judged in a moment.
+      if (pending.current === null) refuse(field.place, asApiError(error).message);
     }
   };
   const change = (words: string, at: "once" | "later") => {

@@ -41,6 +41,8 @@ export type Draft = {
   saveAs: (name: string) => Promise<void>;
   /** Takes what the disk has. */
   revert: (to: OnDisk) => void;
+  /** Keeps nothing of it for whoever comes back. */
+  giveUp: () => void;
 };
 
 const PAUSE_MS = 300;
@@ -145,6 +147,6 @@ export function useDraft(origin: Origin, gpus: number | undefined): Draft {
   };
   return {
     name: origin.name, texts, settled, isNew: saved === null, isChanged, checked: check.data, isChecking: check.isFetching || settled !== texts, checkError: check.error,
-    setText: (file, text) => put({ ...now.current, [file]: text }), setKey, refused, refuse, refuseOnly, mend, known: () => digests.current, save, saveAs, revert,
+    setText: (file, text) => put({ ...now.current, [file]: text }), setKey, refused, refuse, refuseOnly, mend, known: () => digests.current, save, saveAs, revert, giveUp: () => drafts.keep(origin.name, null),
   };
 }
