@@ -4,14 +4,19 @@ import { SearchAddon } from "@xterm/addon-search";
 import { Terminal as Xterm, type ITheme } from "@xterm/xterm";
 import "@xterm/xterm/css/xterm.css";
 import { useEffect, useRef, type RefObject } from "react";
-import { Bars } from "../lib/bars";
+import { Bars, cut, WRAPS } from "../lib/bars";
 import { colour, onTheme } from "../lib/theme";
 
 /** Lines that can be scrolled back to. More costs memory (about 2 KB a line), and what is older can be read in pieces. */
 export const SCROLLBACK = 20_000;
 
-/** The least; wider for bars that are drawn anew. On a phone one scrolls sideways. */
+/** The least on a desk; wider for bars that are drawn anew. */
 const COLUMNS = 96;
+
+/** Narrower is a phone: nobody reads a log sideways there, so its letters are smaller, its lines wrap and its bars are cut. */
+const PHONE_PX = 560;
+
+const FONT = { desk: 12.5, phone: 10 };
 
 /** Lower it is of no use, and the page scrolls. */
 const LEAST_PX = 300;
@@ -63,7 +68,7 @@ export function Terminal({ screen, ready }: { screen: RefObject<Screen | null>; 
       convertEol: true,
       disableStdin: true,
       scrollback: SCROLLBACK,
-      fontSize: 12.5,
+      fontSize: FONT.desk,
       lineHeight: 1.25,
       fontFamily: getComputedStyle(document.documentElement).getPropertyValue("--mono"),
       theme: palette(),
@@ -78,13 +83,21 @@ export function Terminal({ screen, ready }: { screen: RefObject<Screen | null>; 
     term.open(place.current);
     const host = place.current;
     const bars = new Bars();
+    let isPhone = false;
     const fill = () => {
       // To the lower edge of the window, whatever stands above it.
       const top = host.getBoundingClientRect().top + window.scrollY;
       host.style.height = `${Math.max(LEAST_PX, window.innerHeight - top - 28)}px`;
+      const wasPhone = isPhone;
+      isPhone = host.clientWidth < PHONE_PX;
+      if (isPhone !== wasPhone) {
+        term.options.fontSize = isPhone ? FONT.phone : FONT.desk;
+        term.write(WRAPS);
+      }
       const size = fit.proposeDimensions();
       // Before the first letter was measured there is no size.
-      if (size && Number.isFinite(size.cols + size.rows)) term.resize(Math.max(size.cols, COLUMNS, bars.columns), Math.max(size.rows, 5));
+      if (!size || !Number.isFinite(size.cols + size.rows)) return;
+      term.resize(isPhone ? size.cols : Math.max(size.cols, COLUMNS, bars.columns), Math.max(size.rows, 5));
     };
     fill();
     term.attachCustomKeyEventHandler((event) => {
@@ -99,8 +112,8 @@ export function Terminal({ screen, ready }: { screen: RefObject<Screen | null>; 
     const noTheme = onTheme(() => (term.options.theme = palette()));
     const write = (bytes: Uint8Array, then?: () => void) => {
       bars.add(bytes);
-      if (bars.columns > term.cols) term.resize(bars.columns, term.rows);
-      term.write(bytes, then);
+      if (!isPhone && bars.columns > term.cols) term.resize(bars.columns, term.rows);
+      term.write(isPhone ? cut(bytes) : bytes, then);
     };
     const it = { term, search, write };
     screen.current = it;

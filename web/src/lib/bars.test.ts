@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { Bars, WIDEST } from "./bars";
+import { Bars, cut, WIDEST } from "./bars";
 
 const columns = (...texts: string[]) => {
   const it = new Bars();
@@ -26,4 +26,12 @@ test("a letter of several bytes takes one place, and an escape sequence none", (
 
 test("what is endless is no bar", () => {
   expect(columns(`\r${"x".repeat(5000)}\r.`)).toBe(WIDEST);
+});
+
+test("on a narrow screen a bar ends at the edge, and what is written once wraps", () => {
+  const shown = (text: string) => new TextDecoder().decode(cut(new TextEncoder().encode(text))).replaceAll("\x1b[?7l", "<").replaceAll("\x1b[?7h", ">");
+  expect(shown("line\n\r 1%|█\r 2%|██\nnext")).toBe("line>\n\r< 1%|█\r< 2%|██>\nnext");
+  // A line that ends as on Windows is none that is drawn anew.
+  expect(shown("line\r\nnext")).toBe("line\r<>\nnext");
+  expect(shown("")).toBe("");
 });

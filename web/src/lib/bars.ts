@@ -5,6 +5,28 @@ export const WIDEST = 400;
 
 const [ESC, LF, CR, BRACKET] = [0x1b, 0x0a, 0x0d, 0x5b];
 
+const [DRAWN_ANEW, WRITTEN_ONCE] = ["\x1b[?7l", "\x1b[?7h"].map((it) => new TextEncoder().encode(it)) as [Uint8Array, Uint8Array];
+
+/** What a terminal is told so that it wraps again. */
+export const WRAPS = WRITTEN_ONCE;
+
+/** The same for a terminal too narrow for bars: what is drawn anew ends at its edge, and all other lines wrap. */
+export function cut(bytes: Uint8Array): Uint8Array {
+  const ends = bytes.reduce((count, it) => count + (it === CR || it === LF ? 1 : 0), 0);
+  const all = new Uint8Array(bytes.length + ends * DRAWN_ANEW.length);
+  let at = 0;
+  const put = (it: Uint8Array) => {
+    all.set(it, at);
+    at += it.length;
+  };
+  for (const byte of bytes) {
+    if (byte === LF) put(WRITTEN_ONCE);
+    all[at++] = byte;
+    if (byte === CR) put(DRAWN_ANEW);
+  }
+  return all;
+}
+
 /** Told all bytes of a log in their order, it knows the columns of the widest line that was drawn over or will be. */
 export class Bars {
   /** Columns that are needed; lines that are written once may wrap, and count for nothing. */
