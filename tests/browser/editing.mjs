@@ -109,6 +109,25 @@ export async function wrongPath(browser) {
     assert.equal(await tab.getByRole("button", { name: "Start…" }).getAttribute("aria-disabled"), "false");
     assert.match(lab.read("configs/clip.toml"), /^epochs = 9$/m);
 
+    say("an answer that comes late is one to what was asked, and not to what has been typed since");
+    await tab.route("**/set", async (route) => {
+      if (/"(12|3x)"/.test(route.request().postData() ?? "")) await new Promise((done) => setTimeout(done, 2000));
+      await route.continue();
+    });
+    const wrong = field(tab, "epochs").locator(".found .bad");
+    await typed.fill("12");
+    await tab.waitForTimeout(600);
+    await typed.fill("2x");
+    await head.getByText("epochs has no valid value").waitFor();
+    assert.equal(await typed.inputValue(), "2x");
+    await typed.fill("3x");
+    await tab.waitForTimeout(600);
+    await typed.fill("9");
+    await wrong.first().waitFor({ state: "detached" });
+    assert.equal(await typed.inputValue(), "9");
+    await tab.unroute("**/set");
+    await head.getByText(/· saved/).waitFor();
+
     say("what a dataset file lacks at its top, and a list that no trainer takes, are told at their fields");
     await tab.getByRole("button", { name: "dataset", exact: true }).click();
     const data = tab.getByRole("textbox", { name: "The dataset file" });

@@ -28,6 +28,8 @@ export const FieldRow = memo(function FieldRow({ field, findings, setKey, refuse
   const { field: input } = useController({ name: field.place, control });
   const timer = useRef<ReturnType<typeof setTimeout>>(undefined);
   const pending = useRef<string | null>(null);
+  /** What was typed last; what was typed before may still be on its way. */
+  const last = useRef<string | null>(null);
   const id = useId();
   const value = typeof input.value === "string" ? input.value : "";
   // What is not spelt as TOML would be stays as it was typed, until somebody leaves the field.
@@ -43,17 +45,17 @@ export const FieldRow = memo(function FieldRow({ field, findings, setKey, refuse
       await setKey(field.file, field.key, text.trim() === "" ? null : text);
       refuse(field.place, null);
       // From here on it follows the text again, unless somebody has typed on.
-      if (pending.current === null) resetField(field.place, { defaultValue: text });
+      if (last.current === text) resetField(field.place, { defaultValue: text });
     } catch (error) {
       // Of a value that is typed over meanwhile nobody wants to hear; the next one is judged in a moment.
-      if (pending.current === null) refuse(field.place, asApiError(error).message);
+      if (last.current === text) refuse(field.place, asApiError(error).message);
     }
   };
   const change = (words: string, at: "once" | "later") => {
     const text = typed(field.kind, words);
     setRaw(words === text ? null : words);
     input.onChange(text);
-    pending.current = text;
+    pending.current = last.current = text;
     clearTimeout(timer.current);
     if (at === "once") void write();
     else timer.current = setTimeout(() => void write(), PAUSE_MS);
