@@ -67,6 +67,8 @@ pub enum InstallError {
     Program { what: String, status: ExitStatus, tail: String, kind: Kind },
     #[error("the environment is not what it should be: {problem}")]
     Verify { problem: String, hint: String },
+    #[error("the repository of `vendor/{name}` is damaged")]
+    Unreadable { name: String, source: Box<GitError> },
     #[error("`{}` is there, and no setup made it", path.display())]
     Foreign { path: PathBuf },
     #[error("`{}` is a link to `{}`, where nothing is", path.display(), target.display())]
@@ -173,6 +175,7 @@ impl Report for InstallError {
             | Self::BadBundle { .. } => Kind::Integrity,
             Self::NoSpace { .. } | Self::CacheFull { .. } | Self::CheckoutFull { .. } => Kind::Disk,
             Self::Cache { source, .. } => source.kind(),
+            Self::Unreadable { source, .. } => source.kind(),
             Self::NoPython { portable: Some(cause), .. } => cause.kind(),
             Self::NoPython { portable: None, .. } | Self::NoPip | Self::OtherArch { .. } => Kind::Unsupported,
             Self::Foreign { .. }
@@ -267,6 +270,7 @@ impl InstallError {
                 "mount the disk that it leads to, or remove `{}` for a new one in its place",
                 path.display()
             )),
+            Self::Unreadable { name, .. } => Some(set_aside(name)),
             Self::OtherPurpose { .. } | Self::NotUtf8 { .. } => {
                 Some("choose another workspace with `-C DIR`".to_owned())
             }
@@ -289,6 +293,13 @@ impl InstallError {
             _ => self.cause()?.hint(),
         }
     }
+}
+
+/// What mends a checkout that cannot be read.
+pub fn set_aside(name: &str) -> String {
+    format!(
+        "`dpgui setup --repair --discard {name}` moves the folder as it is to `.dpgui/discarded` and clones it anew"
+    )
 }
 
 const OTHER_PLACE: &str = "this place sends something else, a login page perhaps: name another one with `places` under `[sources]` in \

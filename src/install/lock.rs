@@ -14,7 +14,6 @@ use crate::{
         fs,
     },
     vendor::{
-        git,
         lock::{Environment, Key, LockFile, LockedArchive, LockedFile, Packages},
         requirements::{self, Rules},
         sources::{self, Sources},
@@ -30,6 +29,7 @@ use super::{
     packages::{self, List, Question, Requirements, TorchIndex, tag},
     plan::{Cost, Status, StepId, Tie},
     python::{Python, Version},
+    repositories,
     step::{Site, Step, Turn},
     torch::Profile,
     uv::Uv,
@@ -196,20 +196,17 @@ impl Lock<'_> {
     /// need them.
     fn repositories(&self, locks: &Locks) -> Result<BTreeMap<String, CommitId>, InstallError> {
         let sources = &self.site.sources;
-        let trainer = self.site.workspace.vendor().join(sources::TRAINER);
-        let wanted = sources.repositories.get(sources::TRAINER).map(|it| it.commit);
-        let is_here = git::head(&trainer)? == wanted;
-        let pins = if is_here { git::submodule_pins(&trainer)? } else { vec![] };
+        let pins = repositories::pins_here(self.site)?;
         let mut commits = BTreeMap::new();
         for (name, it) in &sources.repositories {
-            let pinned = |path: &String| pins.iter().find(|pin| pin.path == Path::new(path));
-            let commit = match &it.submodule {
-                Some(path) if is_here && !it.commit_is_override => {
+            let commit = match (&it.submodule, &pins) {
+                (Some(path), Some(pins)) if !it.commit_is_override => {
+                    let pinned = pins.iter().find(|pin| pin.path == Path::new(path));
                     // Of one that the trainer does not have any more, the checkout is what it was.
-                    Some(pinned(path).map_or(it.commit, |pin| pin.commit))
+                    Some(pinned.map_or(it.commit, |pin| pin.commit))
                 }
-                Some(_) if !it.commit_is_override => locks.submodule(sources, name),
-                Some(_) | None => Some(it.commit),
+                (Some(_), None) if !it.commit_is_override => locks.submodule(sources, name),
+                (Some(_) | None, _) => Some(it.commit),
             };
             commits.extend(commit.map(|commit| (name.clone(), commit)));
         }

@@ -1,7 +1,7 @@
 //! Verifying and repairing: what is damaged counts as missing, and setup makes it anew. Nothing else is touched.
 //!
 //! An edited checkout may be the user's own work: it is put in order only when they say so, and after the edits were
-//! kept as a patch.
+//! kept as a patch. Where git cannot tell what they edited, all of it is kept.
 
 mod mend;
 
@@ -75,6 +75,8 @@ pub enum Cure {
     Restore,
     /// What was edited is undone, if the user wants it.
     Discard,
+    /// The whole folder is moved out of the way and kept, if the user wants it, and made anew: nobody can tell what was edited.
+    SetAside,
     /// It is not there, or not the one that is wanted: any setup makes it.
     Setup,
     /// Something of the user's is in its way.
@@ -92,7 +94,7 @@ impl Event for Whole {
 impl Event for Broken {
     fn line(&self) -> Option<Line> {
         let verb = match self.cure {
-            Cure::Rebuild | Cure::Restore | Cure::None => "Damaged",
+            Cure::Rebuild | Cure::Restore | Cure::SetAside | Cure::None => "Damaged",
             Cure::Discard => "Edited",
             Cure::Setup | Cure::Clear => "Missing",
         };
@@ -118,7 +120,10 @@ impl Setup<'_> {
         for looked in looked? {
             findings.take(looked, &ids);
         }
-        for step in self.plan()?.into_iter().filter(|it| it.missing) {
+        // Which commit of it was verified cannot be told, and is no damage of its own.
+        let is_unreadable = findings.broken.iter().any(|it| it.cure == Cure::SetAside);
+        let counts = |it: &Planned| it.missing && !(it.step == StepId::Verify && is_unreadable);
+        for step in self.plan()?.into_iter().filter(counts) {
             if !findings.broken.iter().any(|it| it.step == step.step) {
                 findings.whole.retain(|it| it.step != step.step);
                 let what = format!("{} ({})", step.what, step.why);
@@ -148,7 +153,9 @@ impl Setup<'_> {
 
     /// From now on these are no concern of this setup: what is in their way would end all of it.
     pub fn leave(&mut self, broken: &[&Broken]) {
-        let is_left = |id: &StepId| broken.iter().any(|it| it.step == *id && it.cure == Cure::Clear);
+        let is_left = |id: &StepId| {
+            broken.iter().any(|it| it.step == *id && matches!(it.cure, Cure::Clear | Cure::SetAside))
+        };
         self.steps.retain(|it| !is_left(&it.id()));
     }
 
@@ -212,7 +219,7 @@ impl Setup<'_> {
         let place = self.site.workspace.venv();
         let of_it = |it| match it {
             Looked::Damaged(damage) if damage.step == step => Some(damage.differences),
-            Looked::Damaged(_) | Looked::Whole { .. } => None,
+            Looked::Damaged(_) | Looked::Whole { .. } | Looked::Unreadable { .. } => None,
         };
         let closer =
             if depth == Depth::Fast { files::look_at_all(self.site, Depth::Full, progress)? } else { vec![] };
@@ -277,7 +284,11 @@ impl Findings {
                 let Damage { step, place, differences, .. } = damage;
                 self.broken.push(Broken { step, what, cure, advice: None, place, differences });
             }
-            Looked::Whole { .. } | Looked::Damaged(_) => {}
+            Looked::Unreadable { step, place, why } if steps.contains(&step) => {
+                let (cure, differences) = (Cure::SetAside, vec![]);
+                self.broken.push(Broken { step, what: why, cure, advice: None, place, differences });
+            }
+            Looked::Whole { .. } | Looked::Damaged(_) | Looked::Unreadable { .. } => {}
         }
     }
 }

@@ -17,8 +17,10 @@ use crate::{
         git::{self, CommitId, Git, GitError, GitProgress, Outcome, Pin, State},
         sources::{self, Repository},
     },
+    workspace::Workspace,
 };
 
+pub(super) use self::wanted::pins_here;
 use self::wanted::{InTrainer, Wanted};
 use super::{
     InstallError,
@@ -138,6 +140,16 @@ impl Checkout<'_> {
     }
 }
 
+/// Of a checkout that cannot be read nobody knows what in it is the user's, so nothing is made in its place unasked.
+pub(super) fn unreadable(workspace: &Workspace, name: &str, source: GitError) -> InstallError {
+    // What is prepared beside what is installed, no repair looks at.
+    if workspace.is_live() {
+        InstallError::Unreadable { name: name.to_owned(), source: Box::new(source) }
+    } else {
+        source.into()
+    }
+}
+
 /// Asks a server with `ask`, and again after what may pass.
 pub(super) fn patiently<T>(
     site: &Site,
@@ -211,6 +223,9 @@ impl Step for Checkout<'_> {
 
     fn obstacle(&self) -> Option<InstallError> {
         let path = self.dir();
+        if let Some(damage) = git::damage(&path).ok()? {
+            return Some(unreadable(&self.site.workspace, self.name, damage));
+        }
         // A look at every file is for who has a repository there.
         if git::head(&path).ok()?.is_some() {
             return None;
@@ -222,6 +237,11 @@ impl Step for Checkout<'_> {
     fn inspect(&self) -> Result<Status, InstallError> {
         let (wanted, head) = (self.wanted()?, git::head(&self.dir())?);
         let because = |state: &str| format!("{state}; {}", self.repository.why);
+        if let Some(damage) = git::damage(&self.dir())? {
+            let commit =
+                wanted.commit.map_or_else(|| "the commit".to_owned(), |it| format!("commit {}", it.short()));
+            return Ok(Status::Missing { what: commit, why: in_one_line(&damage) });
+        }
         let Some(commit) = wanted.commit else {
             let what = format!("the commit that {} names, known once that is there", self.trainer());
             let why = match head {

@@ -260,9 +260,12 @@ impl<'a> Update<'a> {
     fn refuse_edits(&self) -> Result<(), InstallError> {
         for name in self.live.sources.repositories.keys() {
             let dir = self.live.workspace.vendor().join(name);
+            if let Some(damage) = git::damage(&dir)? {
+                return Err(repositories::unreadable(&self.live.workspace, name, damage));
+            }
             let Some(head) = git::head(&dir)? else { continue };
             let wanted = if name == sources::TRAINER { self.commits.to } else { head };
-            refuse(&dir, wanted)?;
+            refuse(&self.live.workspace, &dir, wanted)?;
         }
         let known: Vec<&str> = self.live.sources.repositories.keys().map(String::as_str).collect();
         let strangers = farm::strangers(&self.live.workspace.libs(), &farm::entries(&known)?)?;
@@ -332,18 +335,23 @@ fn refuse_edits_in(copy: &Workspace, items: &[Item]) -> Result<(), InstallError>
     for item in items {
         let (dir, copy) = (live.root().join(&item.live), live.root().join(&item.copy));
         if let Some(wanted) = git::head(&copy)? {
-            refuse(&dir, wanted)?;
+            refuse(&live, &dir, wanted)?;
         }
     }
     Ok(())
 }
 
-fn refuse(path: &Path, wanted: CommitId) -> Result<(), GitError> {
+fn refuse(live: &Workspace, path: &Path, wanted: CommitId) -> Result<(), InstallError> {
     let path = path.to_owned();
-    match git::inspect(&path, &wanted)? {
-        State::Absent | State::AtCommit | State::OtherCommit { .. } => Ok(()),
-        State::Edited { head, files } => Err(git::refusal(&path, head, files)),
-        State::Moved { head } => Err(GitError::Moved { path, head }),
-        State::Foreign => Err(GitError::Foreign { path }),
-    }
+    Err(match git::inspect(&path, &wanted) {
+        Ok(State::Absent | State::AtCommit | State::OtherCommit { .. }) => return Ok(()),
+        Ok(State::Edited { head, files }) => git::refusal(&path, head, files).into(),
+        Ok(State::Moved { head }) => GitError::Moved { path, head }.into(),
+        Ok(State::Foreign) => GitError::Foreign { path }.into(),
+        Err(damage @ GitError::Read { .. }) => {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            repositories::unreadable(live, &name, damage)
+        }
+        Err(error) => error.into(),
+    })
 }

@@ -100,6 +100,8 @@ checkpoints! {
     EditsKept = "edits-kept",
     /// They are undone in the checkout.
     EditsUndone = "edits-undone",
+    /// A checkout that cannot be read is moved out of the way.
+    SetAside = "set-aside",
     /// An empty repository is there.
     RepositoryCreated = "repository-created",
     /// It has the commit.

@@ -34,7 +34,7 @@ use transport::Token;
 
 pub use error::{Files, GitError};
 pub use restore::{patch, restore};
-pub use state::{State, head, inspect, refusal};
+pub use state::{State, damage, head, inspect, look, refusal};
 pub use submodules::{SubmodulePin, submodule_pins, submodule_pins_of};
 
 pub use crate::workspace::commit::CommitId;

@@ -677,14 +677,10 @@ fn a_changed_gitmodules_is_not_believed() {
     let world = World::new();
     let pinned = world.trainer.pin_submodule("submodules/x", "../x", &world.commits[0]).commit("pin");
     world.checkout(&world.server.url("trainer"), &pinned).expect("it works");
+    let pins = submodule_pins(&world.target()).expect("readable");
+    assert_eq!(pins.len(), 1);
     fs::write(world.target().join(".gitmodules"), "").expect("written");
-    let error = Error::from(submodule_pins(&world.target()).expect_err("changed"));
-    let shown = error.to_string().replace(&world.target().display().to_string(), "TRAINER");
-    assert_eq!(
-        shown,
-        "error: the submodules of `TRAINER` cannot be told: `.gitmodules` was changed\n\n\
-         hint: undo the change with `git checkout .gitmodules` in `TRAINER`"
-    );
+    assert_eq!(submodule_pins(&world.target()).expect("readable"), pins);
 }
 
 #[test]

@@ -99,7 +99,7 @@ const SCENARIOS: [Scenario; 5] = [
 ];
 
 /// Checkpoints that none of these scenarios reaches, with the reason.
-const ELSEWHERE: [Checkpoint; 19] = [
+const ELSEWHERE: [Checkpoint; 20] = [
     // A run's supervisor is killed in `supervision` and in the drills.
     Checkpoint::SaveAsked,
     // Setups with an environment are killed in `kill_whole`.
@@ -113,6 +113,7 @@ const ELSEWHERE: [Checkpoint; 19] = [
     // Repairs are killed in `repair`.
     Checkpoint::EditsKept,
     Checkpoint::EditsUndone,
+    Checkpoint::SetAside,
     // Other commands are killed in `kill_commands`.
     Checkpoint::BundleWritten,
     Checkpoint::Brought,

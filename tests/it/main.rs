@@ -40,6 +40,7 @@ mod private_index;
 mod queue;
 mod repair;
 mod repair_parts;
+mod repair_repositories;
 mod resuming;
 mod runs;
 mod setup;

@@ -8,6 +8,7 @@ use crate::{
     error::{Error, Kind},
     install::{
         IfLocked, Setup, Wish,
+        error::set_aside,
         manifest::Depth,
         plan::StepId,
         repair::{Broken, Cure, Findings},
@@ -58,7 +59,8 @@ struct How {
     /// With --verify or --repair: read every file, rather than look at its size
     #[arg(long, requires = "looking")]
     full: bool,
-    /// With --repair: undo edits too, in these checkouts or in all, after keeping them as patches
+    /// With --repair: undo edits too, in these checkouts or in all, after keeping them as patches; of a checkout that git
+    /// cannot read the whole folder is kept
     #[arg(long, requires = "repair", value_name = "REPOSITORY", value_delimiter = ',', num_args = 0..)]
     discard: Option<Vec<String>>,
 }
@@ -169,7 +171,7 @@ pub(super) fn run(
     let (mended, left): (Vec<&Broken>, Vec<&Broken>) = findings
         .broken
         .iter()
-        .partition(|it| is_to_be_mended(args, it) || (it.cure == Cure::Discard && may_discard(context, it)));
+        .partition(|it| is_to_be_mended(args, it) || (is_up_to_the_user(it) && may_discard(context, it)));
     work.setup.mend(&mended);
     work.setup.leave(&left);
     work.setup.require_all_here()?;
@@ -249,19 +251,29 @@ fn compare(context: &Context, findings: &Findings, there: &Digests) -> bool {
 }
 
 fn is_to_be_mended(args: &Args, broken: &Broken) -> bool {
-    mends_itself(broken) || (broken.cure == Cure::Discard && args.discards(&broken.step))
+    mends_itself(broken) || (is_up_to_the_user(broken) && args.discards(&broken.step))
+}
+
+/// It may be their own work that goes out of the way.
+const fn is_up_to_the_user(broken: &Broken) -> bool {
+    matches!(broken.cure, Cure::Discard | Cure::SetAside)
 }
 
 /// Nothing of the user's is touched by it.
 const fn mends_itself(broken: &Broken) -> bool {
     match broken.cure {
         Cure::Rebuild | Cure::Restore | Cure::Setup => true,
-        Cure::Discard | Cure::Clear | Cure::None => false,
+        Cure::Discard | Cure::SetAside | Cure::Clear | Cure::None => false,
     }
 }
 
 fn may_discard(context: &Context, broken: &Broken) -> bool {
-    let question = format_args!("undo what was edited in `vendor/{}`, and keep it as a patch?", broken.step);
+    let step = &broken.step;
+    let question = if broken.cure == Cure::SetAside {
+        format!("move `vendor/{step}` as it is to `.dpgui/discarded`, and clone it anew?")
+    } else {
+        format!("undo what was edited in `vendor/{step}`, and keep it as a patch?")
+    };
     context.output.confirm(question)
 }
 
@@ -273,6 +285,7 @@ fn why_left(broken: &Broken) -> String {
             "`vendor/{step}` is left as you edited it; `dpgui setup --repair --discard {step}` keeps the edits as a \
              patch and undoes them"
         ),
+        Cure::SetAside => format!("`vendor/{step}` is left as it is; {}", set_aside(&step.to_string())),
         Cure::None | Cure::Rebuild | Cure::Restore | Cure::Setup => {
             format!("{step}: {what}, so making it anew would not help; `dpgui doctor` looks at the machine")
         }

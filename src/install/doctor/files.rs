@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use crate::{
+    error::in_one_line,
     output::Progress,
     platform::{
         digest::Sha256,
         fs::{self, FsError},
     },
-    vendor::git::{self, State},
+    vendor::git::{self, GitError, State},
     workspace::Workspace,
 };
 
@@ -63,13 +64,19 @@ pub enum Looked {
         digest: Option<String>,
     },
     Damaged(Damage),
+    /// A checkout whose files cannot be compared with anything: its repository is damaged.
+    Unreadable {
+        step: StepId,
+        place: PathBuf,
+        why: String,
+    },
 }
 
 /// Compares everything in the workspace with what it was when a setup made it. What no setup made is not looked at, nor
 /// what a dpgui made that did not write lists of files yet. Only looks.
 ///
 /// # Errors
-/// When a list of files, or a checkout, cannot be read.
+/// When a list of files cannot be read.
 pub fn look_at_all(site: &Site, depth: Depth, progress: &Progress) -> Result<Vec<Looked>, InstallError> {
     let mut looked = vec![];
     for (step, place) in artefacts(&site.workspace) {
@@ -138,10 +145,16 @@ fn look(place: &Path, depth: Depth, read: &(dyn Fn(u64) + Sync)) -> Result<Look,
 /// The files of a checkout, and whether they are as committed.
 fn look_at_checkout(workspace: &Workspace, name: &str) -> Result<Option<Looked>, InstallError> {
     let place = workspace.vendor().join(name);
-    let Some(head) = git::head(&place)? else { return Ok(None) };
     let step = StepId::Repository(name.to_owned());
-    // Against the commit that is there: another one is the step's business.
-    let State::Edited { files, .. } = git::inspect(&place, &head)? else {
+    let (head, state) = match git::look(&place) {
+        Ok(Some(it)) => it,
+        Ok(None) => return Ok(None),
+        Err(error @ GitError::Read { .. }) => {
+            return Ok(Some(Looked::Unreadable { step, place, why: in_one_line(&error) }));
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let State::Edited { files, .. } = state else {
         let what = format!("commit {}, every file as committed", head.short());
         return Ok(Some(Looked::Whole { step, what, digest: Some(head.to_string()) }));
     };

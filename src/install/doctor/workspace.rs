@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::{
-    error::Report as _,
+    error::{Report as _, in_one_line},
     output::size,
     platform::{fs, lock::Lock},
     vendor::{
@@ -16,6 +16,7 @@ use crate::{
 use super::{
     super::{
         cache::sweep::{Sweep, Swept},
+        error::set_aside,
         leftovers, purpose_of,
         receipt::{self, Receipt},
     },
@@ -159,9 +160,8 @@ fn judge_receipt(dir: &Path, receipt: Option<String>) -> Check {
 pub(super) fn checkouts(scene: &Scene) -> Vec<Check> {
     let vendor = scene.site.workspace.vendor();
     let look = |name: &String| {
-        let dir = vendor.join(name);
-        let head = git::head(&dir).ok().flatten()?;
-        Some(judge_checkout(name, git::inspect(&dir, &head)))
+        let looked = git::look(&vendor.join(name)).transpose()?;
+        Some(judge_checkout(name, looked.map(|(_, state)| state)))
     };
     scene.site.sources.repositories.keys().filter_map(look).collect()
 }
@@ -194,6 +194,9 @@ fn judge_checkout(name: &str, state: Result<State, GitError>) -> Check {
             Check::note("checkout", format_args!("commit {} is checked out", head.short()))
         }
         Ok(State::Absent | State::Foreign) => Check::note("checkout", "it went away meanwhile"),
+        Err(error @ GitError::Read { .. }) => {
+            Check::problem("checkout", in_one_line(&error)).advise(set_aside(name))
+        }
         Err(error) => Check::failed("checkout", error),
     };
     check.about(name)

@@ -1,5 +1,7 @@
 //! A step of a repair: what is damaged is made anew, checked out again, or put in order after the edits were kept.
 
+use std::path::PathBuf;
+
 use crate::{
     platform::{
         checkpoint::{Checkpoint, reach},
@@ -30,7 +32,9 @@ impl Mend<'_> {
     fn extent(&self) -> Extent<'_> {
         match self.broken.cure {
             Cure::Rebuild => self.inner.extent(&self.broken.differences),
-            Cure::Restore | Cure::Discard | Cure::Setup | Cure::Clear | Cure::None => Extent::All,
+            Cure::Restore | Cure::Discard | Cure::SetAside | Cure::Setup | Cure::Clear | Cure::None => {
+                Extent::All
+            }
         }
     }
 
@@ -63,15 +67,38 @@ impl Mend<'_> {
     fn discard(&self, turn: &Turn) -> Result<String, InstallError> {
         let place = &self.broken.place;
         let patch = git::patch(place)?;
-        let kept = self.site.workspace.internal().join("discarded");
-        fs::create_dir_all(&kept)?;
-        // To the millisecond: the next repair, after one that was killed, may come within the same second.
-        let now = clock::now().strftime("%Y%m%dT%H%M%S%.3fZ");
-        let kept = kept.join(format!("{}-{now}.patch", self.broken.step));
+        let kept = self.kept(".patch")?;
         // The checkout has them no longer after this.
         fs::write_new_synced(&kept, patch)?;
         reach(Checkpoint::EditsKept);
         self.restore(turn, &format!("as committed; `{}` has the edits", kept.display()))
+    }
+
+    /// Whatever is in it is kept as it is.
+    fn set_aside(&self, turn: &Turn) -> Result<String, InstallError> {
+        let place = &self.broken.place;
+        let kept = self.kept("")?;
+        fs::rename(place, &kept)?;
+        reach(Checkpoint::SetAside);
+        match self.inner.apply(turn) {
+            Ok(done) => Ok(format!("{done}; `{}` is what was there", kept.display())),
+            Err(error) => {
+                // What was there serves a training as it did before.
+                if !fs::exists(place) {
+                    fs::rename(&kept, place)?;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Where what goes is kept.
+    fn kept(&self, ending: &str) -> Result<PathBuf, InstallError> {
+        let kept = self.site.workspace.internal().join("discarded");
+        fs::create_dir_all(&kept)?;
+        // To the millisecond: the next repair, after one that was killed, may come within the same second.
+        let now = clock::now().strftime("%Y%m%dT%H%M%S%.3fZ");
+        Ok(kept.join(format!("{}-{now}{ending}", self.broken.step)))
     }
 
     fn restore(&self, turn: &Turn, restored: &str) -> Result<String, InstallError> {
@@ -136,6 +163,7 @@ impl Step for Mend<'_> {
         match self.broken.cure {
             Cure::Rebuild => self.rebuild(turn),
             Cure::Discard => self.discard(turn),
+            Cure::SetAside => self.set_aside(turn),
             Cure::Restore => self.restore(turn, "as committed"),
             Cure::Setup | Cure::Clear | Cure::None => self.inner.apply(turn),
         }

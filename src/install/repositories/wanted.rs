@@ -6,13 +6,16 @@ use std::path::PathBuf;
 use crate::{
     platform::{fs, net},
     vendor::{
-        git::{self, CommitId, Git, SubmodulePin},
+        git::{self, CommitId, Git, GitError, SubmodulePin},
         lock::LockFile,
         sources::{self, Repository},
     },
 };
 
-use super::{super::InstallError, Checkout};
+use super::{
+    super::{InstallError, step::Site},
+    Checkout,
+};
 
 /// What is known of a checkout.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,9 +81,8 @@ impl Checkout<'_> {
     /// The submodules of the trainer's commit, if that is checked out, or elsewhere on this machine.
     fn trainer_pins(&self) -> Result<Option<Vec<SubmodulePin>>, InstallError> {
         let Some(trainer) = self.site.sources.repositories.get(sources::TRAINER) else { return Ok(None) };
-        let checkout = self.site.workspace.vendor().join(sources::TRAINER);
-        if git::head(&checkout)? == Some(trainer.commit) {
-            return Ok(Some(git::submodule_pins(&checkout)?));
+        if let Some(pins) = pins_here(self.site)? {
+            return Ok(Some(pins));
         }
         let brought = Some(self.site.cache.repository(trainer.commit)).filter(|it| fs::is_dir(it));
         let elsewhere: Option<PathBuf> = match brought {
@@ -89,5 +91,19 @@ impl Checkout<'_> {
         };
         let Some(path) = elsewhere else { return Ok(None) };
         Ok(git::submodule_pins_of(&path, trainer.commit, &net::without_secrets(&trainer.url))?)
+    }
+}
+
+/// The submodules of the trainer's commit, if that is checked out. A repository that cannot be read says nothing of them, as
+/// if it were not there: that it cannot be is its own step's to tell.
+pub(in super::super) fn pins_here(site: &Site) -> Result<Option<Vec<SubmodulePin>>, InstallError> {
+    let Some(trainer) = site.sources.repositories.get(sources::TRAINER) else { return Ok(None) };
+    let checkout = site.workspace.vendor().join(sources::TRAINER);
+    if git::head(&checkout)? != Some(trainer.commit) {
+        return Ok(None);
+    }
+    match git::submodule_pins(&checkout) {
+        Err(GitError::Read { .. }) => Ok(None),
+        pins => Ok(Some(pins?)),
     }
 }

@@ -53,8 +53,6 @@ pub enum GitError {
     Moved { path: PathBuf, head: CommitId },
     #[error("`{}` is in the way: it is not a checkout that dpgui made", path.display())]
     Foreign { path: PathBuf },
-    #[error("the submodules of `{}` cannot be told: {problem}", path.display())]
-    Submodules { path: PathBuf, problem: String },
     #[error(transparent)]
     Fs(#[from] FsError),
 }
@@ -106,7 +104,7 @@ impl Report for GitError {
             Self::Denied { .. } | Self::NotGit { .. } | Self::Refused { .. } | Self::Protocol { .. } => {
                 Kind::Network
             }
-            Self::Damaged { .. } | Self::Altered { .. } | Self::Submodules { .. } => Kind::Integrity,
+            Self::Damaged { .. } | Self::Altered { .. } => Kind::Integrity,
             Self::Read { .. } | Self::Write { .. } => Kind::Disk,
             Self::Net(cause) => cause.kind(),
             Self::Fs(cause) => cause.kind(),
@@ -135,7 +133,7 @@ impl Report for GitError {
             }
             Self::Damaged { .. } => "run the same command again; a proxy may have cut the answer".to_owned(),
             Self::Read { path, .. } => format!(
-                "if dpgui cloned it, move `{}` to another place, and `dpgui setup` does so anew; `git fsck` in it says more",
+                "if dpgui cloned it, move `{}` to another place and run the same command again; `git fsck` in it says more",
                 path.display()
             ),
             Self::Write { path, .. } => {
@@ -157,9 +155,6 @@ impl Report for GitError {
                 path.display()
             ),
             Self::Foreign { path } => format!("move `{}` to another place", path.display()),
-            Self::Submodules { path, .. } => {
-                format!("undo the change with `git checkout .gitmodules` in `{}`", path.display())
-            }
             Self::Net(cause) => return cause.hint(),
             Self::Fs(cause) => return cause.hint(),
         })

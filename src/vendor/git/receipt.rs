@@ -1,6 +1,8 @@
 //! What a checkout says of itself, in its `.git`: the commit, whose tree is its manifest, what it takes, and how long each
 //! part took. Written last, like every receipt, but the proof is git's own: the commit that is checked out.
 
+use std::path::Path;
+
 use git2::Repository;
 use serde::Serialize;
 
@@ -77,6 +79,11 @@ pub(super) fn write(repository: &Repository, pin: &Pin, durations: &Durations) -
     // Our own types have string keys and no foreign serialisers, so this cannot fail.
     let text = serde_json::to_string_pretty(&receipt).unwrap_or_default() + "\n";
     Ok(fs::write_snapshot(&repository.path().join(NAME), text)?)
+}
+
+/// dpgui made the checkout at `target`, whatever became of it.
+pub(super) fn is_there(target: &Path) -> bool {
+    fs::is_file(&target.join(".git").join(NAME))
 }
 
 fn describe(repository: &Repository, commit: CommitId) -> Result<(Contents, String), Libgit2> {

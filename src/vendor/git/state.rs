@@ -6,7 +6,7 @@ use git2::{Repository, Status, StatusOptions};
 
 use crate::platform::fs;
 
-use super::{CommitId, Files, GitError, PIN, libgit2};
+use super::{CommitId, Files, GitError, PIN, libgit2, receipt};
 
 /// Names of changed files that a message shows.
 const SHOWN: usize = 5;
@@ -39,11 +39,28 @@ pub fn head(target: &Path) -> Result<Option<CommitId>, GitError> {
     Ok(open(target).and_then(|repository| head_of(&repository)))
 }
 
+/// What keeps git from reading the checkout at `target`, as far as a glance at its commit shows; a look at every file is
+/// [`inspect`]'s. `None` where it can be read, and where there is none.
+pub fn damage(target: &Path) -> Result<Option<GitError>, GitError> {
+    libgit2::prepare()?;
+    let glance = || Repository::open(target)?.head()?.peel_to_tree().map(drop);
+    let Err(cause) = glance() else { return Ok(None) };
+    // What somebody else put there may be anything; that dpgui made it, or which commit it is at, can be told all the same.
+    let is_checkout = receipt::is_there(target) || open(target).is_some_and(|it| head_of(&it).is_some());
+    Ok(is_checkout.then(|| GitError::reading(target)(cause)))
+}
+
 /// Compares `target`, file by file, with what it should be.
+///
+/// # Errors
+/// [`GitError::Read`] when `target` is a checkout and cannot be read.
 pub fn inspect(target: &Path, wanted: &CommitId) -> Result<State, GitError> {
     libgit2::prepare()?;
     if !fs::exists(target) {
         return Ok(State::Absent);
+    }
+    if let Some(damage) = damage(target)? {
+        return Err(damage);
     }
     let Some(repository) = open(target) else {
         let link = fs::link_target(target).is_some();
@@ -65,6 +82,18 @@ pub fn inspect(target: &Path, wanted: &CommitId) -> Result<State, GitError> {
         })
     };
     judge().map_err(GitError::reading(target))
+}
+
+/// The commit that is checked out at `target`, and how its files differ from it; `None` where there is no checkout. Which
+/// commit is wanted is not looked at.
+///
+/// # Errors
+/// [`GitError::Read`] when `target` is a checkout and cannot be read.
+pub fn look(target: &Path) -> Result<Option<(CommitId, State)>, GitError> {
+    match head(target)? {
+        Some(head) => Ok(Some((head, inspect(target, &head)?))),
+        None => damage(target)?.map_or(Ok(None), Err),
+    }
 }
 
 /// Why a checkout that is [`State::Edited`] is not replaced. Where its commit is the user's too, putting the files in order

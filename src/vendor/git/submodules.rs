@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use git2::{Commit, Config, ObjectType, Oid, Repository};
+use git2::{Commit, Config, Oid, Repository};
 
 use crate::platform::fs;
 
@@ -20,27 +20,19 @@ pub struct SubmodulePin {
     pub commit: CommitId,
 }
 
-/// The submodules of the commit that is checked out at `checkout`, by name.
+/// The submodules of the commit that is checked out at `checkout`, by name: what was edited in its `.gitmodules` is not the
+/// commit's.
 ///
 /// # Errors
-/// When `checkout` is none, or its `.gitmodules` is not the one of its commit.
+/// When `checkout` is none or cannot be read.
 pub fn submodule_pins(checkout: &Path) -> Result<Vec<SubmodulePin>, GitError> {
     libgit2::prepare()?;
     let reading = GitError::reading(checkout);
     let repository = Repository::open(checkout).map_err(&reading)?;
     let commit = repository.head().and_then(|head| head.peel_to_commit()).map_err(&reading)?;
-    let problem =
-        |problem: &str| GitError::Submodules { path: checkout.to_owned(), problem: problem.to_owned() };
-    let file = checkout.join(DECLARATIONS);
-    let Some(declared) = id_in(&commit, Path::new(DECLARATIONS)) else { return Ok(vec![]) };
-    // libgit2 reads settings from files only: this one counts as the commit's if it is.
-    if Oid::hash_file(ObjectType::Blob, &file).ok() != Some(declared) {
-        return Err(problem("`.gitmodules` was changed"));
-    }
     let origin = repository.find_remote("origin").map_err(&reading)?;
     let parent = origin.url().map_err(&reading)?;
-    let declarations = Config::open(&file).map_err(&reading)?;
-    pins(&declarations, &commit, parent).map_err(&reading)
+    pins_in(&repository, &commit, parent)
 }
 
 /// The same of `commit` in the repository at `path`, which is one of `url`, whatever is checked out there. `None` where it is
@@ -54,15 +46,21 @@ pub fn submodule_pins_of(
     url: &str,
 ) -> Result<Option<Vec<SubmodulePin>>, GitError> {
     libgit2::prepare()?;
-    let reading = GitError::reading(path);
     let Ok(repository) = Repository::open(path) else { return Ok(None) };
     let Ok(commit) = repository.find_commit(commit.oid()) else { return Ok(None) };
-    let Some(declared) = id_in(&commit, Path::new(DECLARATIONS)) else { return Ok(Some(vec![])) };
+    pins_in(&repository, &commit, url).map(Some)
+}
+
+fn pins_in(repository: &Repository, commit: &Commit<'_>, url: &str) -> Result<Vec<SubmodulePin>, GitError> {
+    let reading = GitError::reading(repository.workdir().unwrap_or(repository.path()));
+    // A tree that is gone is none without submodules.
+    commit.tree().map_err(&reading)?;
+    let Some(declared) = id_in(commit, Path::new(DECLARATIONS)) else { return Ok(vec![]) };
     let blob = repository.find_blob(declared).map_err(&reading)?;
     // libgit2 reads settings from files only.
     let file = fs::in_memory(DECLARATIONS, blob.content())?;
     let declarations = Config::open(&file.path).map_err(&reading)?;
-    pins(&declarations, &commit, url).map(Some).map_err(&reading)
+    pins(&declarations, commit, url).map_err(&reading)
 }
 
 fn pins(declarations: &Config, commit: &Commit<'_>, parent: &str) -> Result<Vec<SubmodulePin>, git2::Error> {
