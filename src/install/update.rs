@@ -194,6 +194,7 @@ impl<'a> Update<'a> {
     /// Whatever a setup may meet, and files of the user's that are in the way. What is installed is as it was.
     pub fn prepare(&self, _preparing: &Preparing) -> Result<(), UpdateError> {
         self.refuse_edits()?;
+        self.say_what_a_link_forbids();
         let prepared = || {
             draft::begin(&self.live.workspace, self.commits.to)?;
             let workspace = &self.draft.workspace;
@@ -253,6 +254,17 @@ impl<'a> Update<'a> {
         let selection = Selection { only: vec![StepId::Venv.to_string()], skip: vec![] };
         let plan = Setup::new(&self.draft, self.wish, &selection)?.plan()?;
         Ok(plan.iter().any(|it| it.pending))
+    }
+
+    /// What the commit wants is known once it is here, and most want what is installed, which may lie anywhere.
+    fn say_what_a_link_forbids(&self) {
+        let venv = self.live.workspace.venv();
+        if fs::link_target(&venv).is_some() {
+            self.live.output.warn(format_args!(
+                "`{}` is a link: only a commit that needs no other packages can be updated to",
+                venv.display()
+            ));
+        }
     }
 
     /// Before anything is done. Which commits the submodules will be at is not known yet: what lies between the files

@@ -261,6 +261,13 @@ fn an_update_of_nothing_but_code_keeps_the_environment() {
     world.sandbox.dpgui(&["rollback"]).ok();
     assert_eq!(inode(&world.root().join("venv")), venv);
     world.has_nothing_to_do();
+    // One that lies elsewhere serves such a commit too.
+    let (live, elsewhere) = (world.root().join("venv"), world.sandbox.path("elsewhere"));
+    fs::rename(&live, &elsewhere).expect("moved");
+    std::os::unix::fs::symlink(&elsewhere, &live).expect("linked");
+    let said = world.sandbox.dpgui(&["update", "--commit", &newer]).ok();
+    assert!(said.stderr.contains("is a link: only a commit that needs no other packages"), "{said}");
+    assert_eq!((world.head(), inode(&elsewhere)), (newer, venv));
 }
 
 #[test]
@@ -372,7 +379,8 @@ fn what_cannot_be_updated_stays_as_it_is() {
     let (venv, elsewhere) = (sandbox.path("w/venv"), sandbox.path("elsewhere"));
     fs::rename(&venv, &elsewhere).expect("moved");
     std::os::unix::fs::symlink(&elsewhere, &venv).expect("linked");
-    check(&["update"], 2, &["/w/venv` is a link", "hint: put the folder itself at"]);
+    let told = "/w/venv` is a link: only a commit that needs no other packages can be updated to";
+    check(&["update"], 2, &[told, "/w/venv` is a link, and", "hint: put the folder itself at"]);
     fs::remove_file(&venv).and_then(|()| fs::rename(&elsewhere, &venv)).expect("moved back");
 
     let unknown = "0123456789012345678901234567890123456789";
