@@ -1,8 +1,10 @@
-//! The step that keeps `dpgui.lock` true, and the locks that the other steps read.
+//! The step that keeps `dpgui.lock` true.
 
 mod difference;
 mod error;
+mod locks;
 pub mod resolve;
+mod sizes;
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -11,18 +13,17 @@ use crate::{
         Arch,
         checkpoint::{Checkpoint, reach},
         digest::Sha256,
-        fs,
     },
     vendor::{
-        lock::{Environment, Key, LockFile, LockedArchive, LockedFile, Packages},
+        lock::{Environment, Key, LockFile, LockedArchive, LockedFile},
         requirements::{self, Rules},
-        sources::{self, Sources},
+        sources,
     },
-    workspace::{Workspace, commit::CommitId},
+    workspace::commit::CommitId,
 };
 
-pub use self::error::LockedError;
 use self::{difference::difference, resolve::Resolver};
+pub use self::{error::LockedError, locks::Locks, sizes::note};
 use super::{
     InstallError,
     offline::Missing,
@@ -38,77 +39,6 @@ use super::{
 /// Pythons that a locked environment can be for.
 const PYTHONS: [Version; 5] =
     [Version(3, 10, 0), Version(3, 11, 0), Version(3, 12, 0), Version(3, 13, 0), Version(3, 14, 0)];
-
-/// The workspace's lock and the one that dpgui ships.
-#[derive(Clone, Debug)]
-pub struct Locks {
-    pub own: Option<LockFile>,
-    /// `None`: as if none were shipped.
-    shipped: Option<&'static LockFile>,
-    policy: Policy,
-}
-
-impl Locks {
-    /// # Errors
-    /// When the workspace's lock is damaged or one of a newer dpgui.
-    pub fn load(workspace: &Workspace, policy: Policy) -> Result<Self, InstallError> {
-        let path = workspace.lock_file();
-        let read = |text: String| {
-            LockFile::parse(&text).map_err(|source| LockedError::Unreadable { path: path.clone(), source })
-        };
-        let own = fs::read_optional(&path)?.map(read).transpose()?;
-        if own.is_none() && policy != Policy::Update {
-            let why = format!("`{}` is not there", path.display());
-            return Err(LockedError::Outdated { why }.into());
-        }
-        Ok(Self { own, shipped: Some(LockFile::shipped()?), policy })
-    }
-
-    /// The user's own first: whoever has locked something wants that.
-    fn in_order(&self) -> impl Iterator<Item = &LockFile> {
-        self.own.iter().chain(self.shipped)
-    }
-
-    pub fn environment(&self, key: &Key, made_from: Sha256) -> Option<&Packages> {
-        match self.policy {
-            Policy::Update => self.in_order().find_map(|it| it.environment(key, made_from)),
-            Policy::Locked => self.own.as_ref()?.environment(key, made_from),
-            Policy::Frozen => self.own.as_ref()?.python.get(key).map(|it| &it.packages),
-        }
-    }
-
-    /// As if no packages had ever been locked.
-    fn forget_environments(&mut self) {
-        if let Some(own) = &mut self.own {
-            own.python.clear();
-        }
-        self.shipped = None;
-    }
-
-    /// The digest of the requirements that the wanted checkouts will give, if a lock foresaw it.
-    pub fn requirements(&self, sources: &Sources) -> Option<Sha256> {
-        if self.policy == Policy::Frozen {
-            return self.own.as_ref()?.requirements;
-        }
-        let same_rules = |it: &&LockFile| it.rules == Rules::digest();
-        self.in_order().filter(same_rules).find(|it| foresees(it, sources))?.requirements
-    }
-
-    /// The commit that a submodule will have at the wanted commit of the trainer.
-    pub(super) fn submodule(&self, sources: &Sources, name: &str) -> Option<CommitId> {
-        let trainer = sources.repositories.get(sources::TRAINER)?.commit;
-        let knows = |it: &&LockFile| it.repositories.get(sources::TRAINER) == Some(&trainer);
-        self.in_order().find(knows)?.repositories.get(name).copied()
-    }
-}
-
-/// The lock speaks of the very commits that are wanted. The trainer's own tree decides on its submodules.
-fn foresees(lock: &LockFile, sources: &Sources) -> bool {
-    sources.repositories.iter().all(|(name, it)| {
-        let decides = name == sources::TRAINER || it.commit_is_override;
-        !decides || lock.repositories.get(name) == Some(&it.commit)
-    })
-}
 
 /// How a setup treats the lock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -383,9 +313,9 @@ impl Step for Lock<'_> {
             return self.confirm();
         }
         let lock = self.resolve(turn)?;
-        fs::write_atomic(&self.site.workspace.lock_file(), lock.to_string())?;
-        reach(Checkpoint::LockWritten);
         let (environments, sources) = (lock.python.len(), lock.repositories.len() + lock.archives.len());
+        sizes::write(self.site, lock)?;
+        reach(Checkpoint::LockWritten);
         let environments = if environments == 1 {
             "1 environment".to_owned()
         } else {
@@ -397,7 +327,7 @@ impl Step for Lock<'_> {
 
 #[cfg(test)]
 mod tests {
-    use crate::workspace::Settings;
+    use crate::{vendor::sources::Sources, workspace::Settings};
 
     use super::*;
 

