@@ -28,6 +28,7 @@ use super::{
     InstallError,
     offline::Missing,
     packages::{self, List, Question, Requirements, TorchIndex, tag},
+    pinned,
     plan::{Cost, Status, StepId, Tie},
     python::{Python, Version},
     repositories,
@@ -289,6 +290,16 @@ impl Step for Lock<'_> {
                 None => Status::Satisfied { what },
             },
         })
+    }
+
+    fn is_as_locked(&self) -> bool {
+        let different = || {
+            let locks = self.site.locks().ok()?;
+            difference(&self.desired(&locks).ok()??, locks.own.as_ref()?)
+        };
+        different()
+            .and_then(|it| Some(pinned::is_as_locked(self.site, it.strip_prefix("archives.")?)))
+            .unwrap_or(false)
     }
 
     /// Written from what is known, it asks nobody.

@@ -16,7 +16,7 @@ use crate::{
 use super::{
     InstallError,
     offline::Missing,
-    pinned::Pinned,
+    pinned::{self, Pinned},
     plan::{Cost, Status, StepId},
     receipt::{self, Filled, Receipt},
     step::{Site, Step, Turn},
@@ -112,6 +112,10 @@ impl Step for Node<'_> {
             }
             (None, None) => Status::Missing { what: self.what(), why: "not installed".to_owned() },
         })
+    }
+
+    fn is_as_locked(&self) -> bool {
+        pinned::is_as_locked(self.site, "node")
     }
 
     fn missing(&self) -> Result<Vec<Missing>, InstallError> {

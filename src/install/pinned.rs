@@ -98,13 +98,7 @@ impl<'a> Pinned<'a> {
             return format!("{} is there", there.what);
         }
         let told = "another build of this version is there, of another digest than the one named here";
-        let locked = || {
-            let lock = self.site.locks().ok()?.own?;
-            let LockedArchive { version, files } = lock.archives.get(self.name)?;
-            let sha256 = files.get(&self.site.host.arch)?.sha256;
-            Some(inputs(receipt::inputs(&(self.name, version, sha256))) == there.inputs)
-        };
-        if locked().unwrap_or(false) {
+        if locked(self.site, self.name).is_some_and(|it| inputs(it) == there.inputs) {
             return format!("{told}; `dpgui.lock` names the one that is there, and `--frozen` stays with it");
         }
         told.to_owned()
@@ -213,4 +207,17 @@ impl<'a> Pinned<'a> {
         let from = format!("`{}` {} of the Python package index", wheel.package, wheel.version);
         Ok(Fetched { held, from, repacked: true })
     }
+}
+
+/// What the archive that the workspace's lock names is made from.
+fn locked(site: &Site, name: &str) -> Option<Sha256> {
+    let lock = site.locks().ok()?.own?;
+    let LockedArchive { version, files } = lock.archives.get(name)?;
+    Some(receipt::inputs(&(name, version, files.get(&site.host.arch)?.sha256)))
+}
+
+/// The workspace has the very build of `name` that its lock names, whatever is declared.
+pub fn is_as_locked(site: &Site, name: &str) -> bool {
+    let there = Receipt::of(&site.workspace.tools().join(name)).map(|it| it.inputs);
+    there.is_some() && there == locked(site, name)
 }

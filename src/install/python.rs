@@ -26,7 +26,7 @@ use super::{
     InstallError,
     lock::Policy,
     offline::Missing,
-    pinned::Pinned,
+    pinned::{self, Pinned},
     plan::{Cost, Status, StepId},
     receipt::{self, Filled, Receipt},
     step::{Site, Step, Turn},
@@ -210,6 +210,10 @@ impl Step for Python<'_> {
                 Status::Missing { what: format!("portable CPython {version}"), why }
             }
         })
+    }
+
+    fn is_as_locked(&self) -> bool {
+        pinned::is_as_locked(self.site, "python")
     }
 
     fn missing(&self) -> Result<Vec<Missing>, InstallError> {

@@ -84,6 +84,12 @@ pub trait Step: Sync {
         None
     }
 
+    /// Where it counts as missing: the lock names another build than is declared, and that one is there. A setup that goes by
+    /// the lock alone has nothing to do.
+    fn is_as_locked(&self) -> bool {
+        false
+    }
+
     /// What doing it costs, as far as that can be known.
     fn cost(&self) -> Cost {
         Cost::default()

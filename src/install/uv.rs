@@ -13,7 +13,7 @@ use crate::{
 use super::{
     InstallError,
     offline::Missing,
-    pinned::Pinned,
+    pinned::{self, Pinned},
     plan::{Cost, Status, StepId},
     receipt::{self, Filled, Receipt},
     step::{Site, Step, Turn},
@@ -116,6 +116,10 @@ impl Step for Uv<'_> {
             None => "this version is not installed".to_owned(),
         };
         Ok(Status::Missing { what, why })
+    }
+
+    fn is_as_locked(&self) -> bool {
+        pinned::is_as_locked(self.site, "uv")
     }
 
     fn missing(&self) -> Result<Vec<Missing>, InstallError> {

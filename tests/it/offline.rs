@@ -170,6 +170,12 @@ fn a_bundle_carries_a_whole_setup_to_a_machine_without_a_network() {
     let another = "Missing node: Node 22.12.0 (another build of this version is there, of another digest than the one \
                    named here; `dpgui.lock` names the one that is there, and `--frozen` stays with it)";
     assert!(said.code == Some(1) && said.stderr.contains(another), "{said}");
+    let checks = bare.dpgui(&["doctor", "--json"]).events();
+    for step in ["node", "lock"] {
+        let check = checks.iter().find(|it| it["id"] == "setup" && it["subject"] == step).expect("a check");
+        let advice = "leave it, and set up with `dpgui setup --frozen` here";
+        assert_eq!((&check["verdict"], &check["advice"]), (&"note".into(), &advice.into()), "{step}");
+    }
     let manifest = |sandbox: &Sandbox| fs::read(sandbox.path("w/venv/.dpgui-manifest")).expect("there");
     assert!(manifest(&bare) == manifest(&online));
     what_is_no_whole_bundle_is_refused(&world, &bundle);

@@ -36,6 +36,11 @@ pub(super) fn checks(scene: &Scene) -> Vec<Check> {
         let hint = step.obstacle().and_then(|it| it.hint());
         match hint {
             Some(hint) => Check { verdict: Verdict::Problem, fix: None, ..check }.advise(hint),
+            // Any other setup would exchange it, and may not be able to.
+            None if check.verdict != Verdict::Ok && step.is_as_locked() => {
+                Check { verdict: Verdict::Note, fix: None, ..check }
+                    .advise("leave it, and set up with `dpgui setup --frozen` here")
+            }
             None => check,
         }
     }));
