@@ -343,6 +343,18 @@ mod tests {
     }
 
     #[test]
+    fn the_names_of_those_who_share_a_lock_do_not_pile_up() {
+        let (_dir, path) = lock_file();
+        let _one = Lock::shared(&path, "training one", Wait::No).expect("free");
+        for _ in 0..1000 {
+            Lock::shared(&path, "training other", Wait::No).expect("shared");
+        }
+        let text = std::fs::read_to_string(&path).expect("text");
+        assert!(text.len() as u64 <= LONGEST_TEXT + 100, "{} bytes", text.len());
+        assert_eq!(Lock::holder(&path), Some(own("training other")));
+    }
+
+    #[test]
     fn a_file_system_without_locks_is_named() {
         let path = Path::new("/nfs/setup.lock");
         let check = |error: nix::Error, expected: &str, kind| {

@@ -126,6 +126,23 @@ fn what_only_the_trainers_commit_can_tell_is_not_guessed_before_it_is_there() {
 }
 
 #[test]
+fn a_plan_counts_the_packages_that_the_list_of_what_is_missing_names() {
+    let sandbox = Sandbox::new();
+    for profile in ["cpu", "cu13", "cu12"] {
+        let said = sandbox.dpgui(&["setup", "--plan", "--offline", "--torch", profile, "--json"]);
+        assert_eq!(said.code, Some(7), "{said}");
+        let events = said.events();
+        let of = |event: &str| {
+            events.iter().filter(|it| it["event"] == event && it["step"] == "venv").collect::<Vec<_>>()
+        };
+        let sizes: Option<Vec<u64>> = of("missing").iter().map(|it| it["size"].as_u64()).collect();
+        assert!(of("missing").len() > 100, "{profile}: {said}");
+        // Where one has no size, nobody knows how much it is in all.
+        assert_eq!(of("plan")[0]["bytes"].as_u64(), sizes.map(|it| it.iter().sum()), "{profile}");
+    }
+}
+
+#[test]
 fn a_bundle_carries_a_whole_setup_to_a_machine_without_a_network() {
     let world = SmallWorld::start();
     let online = world.sandbox();
