@@ -230,7 +230,8 @@ pub fn obstacle(live: &Path) -> Option<InstallError> {
 
 fn must_be_ours(live: &Path) -> Result<(), InstallError> {
     let path = live.to_owned();
-    if let Some(target) = fs::link_target(live).filter(|_| fs::is_missing(&fs::real_path(live).join("."))) {
+    let leads_nowhere = || fs::is_missing(&fs::real_path(live).join(".")) && !fs::is_file(live);
+    if let Some(target) = fs::link_target(live).filter(|_| leads_nowhere()) {
         return Err(InstallError::Dangling { path, target });
     }
     if is_foreign(live)? { Err(InstallError::Foreign { path }) } else { Ok(()) }

@@ -434,6 +434,27 @@ fn a_workspace_without_permission_is_named() {
 }
 
 #[test]
+fn a_directory_in_the_place_of_a_file_is_to_be_moved_and_a_file_in_that_of_a_directory_is_told() {
+    let server = FileServer::start();
+    let sandbox = node_sandbox(&server, &archives::node("22.12.0"));
+    fs::create_dir(sandbox.path("w/dpgui.lock")).expect("created");
+    let said = sandbox.dpgui(&["setup", "--only", "node"]);
+    assert_eq!(said.code, Some(6), "{said}");
+    let hint = "hint: a directory is where a file should be: move `DIR/w/dpgui.lock` elsewhere\n";
+    assert!(sandbox.neutral(&said.stderr).ends_with(hint), "{said}");
+    fs::remove_dir(sandbox.path("w/dpgui.lock")).expect("removed");
+
+    // What a link leads to is there, and is none.
+    sandbox.write("elsewhere", "mine");
+    fs::create_dir(sandbox.path("w/tools")).expect("created");
+    std::os::unix::fs::symlink("../../elsewhere", sandbox.path("w/tools/node")).expect("linked");
+    let said = sandbox.dpgui(&["setup", "--only", "node"]);
+    assert_eq!(said.code, Some(2), "{said}");
+    let hint = "hint: a file is where a directory of `DIR/w/tools/node` should be: choose a workspace with `-C DIR`\n";
+    assert!(sandbox.neutral(&said.stderr).ends_with(hint), "{said}");
+}
+
+#[test]
 fn a_setting_that_does_not_exist_is_shown_with_file_line_and_column() {
     let sandbox = Sandbox::new();
     sandbox.write("w/dpgui.toml", "[torch]\nprofile = 3\n");
