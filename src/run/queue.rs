@@ -174,7 +174,8 @@ impl Queue {
                     entry.claim.common(&before.claim)
                 )
             }
-            None => entry.claim.look().map_or_else(
+            // What it is just taking for itself it does not wait for.
+            None => entry.claim.look().filter(|it| !it.holder.contains(&entry.run.to_string())).map_or_else(
                 || "nothing: it is about to begin".to_owned(),
                 |it| format!("{}, in use by {}", it.place, it.holder),
             ),

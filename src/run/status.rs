@@ -12,10 +12,16 @@ use crate::{
 
 use super::watchdog::Alarm;
 
+/// Before the trainer has said anything.
+pub const LOADING: &str = "loading";
+
+/// Before its turn has come.
+pub const QUEUED: &str = "waiting in the queue";
+
 /// All that the line says, from what the log said so far and what the machine is doing.
 #[derive(Clone, Debug, Default)]
 pub struct Status {
-    /// One word until there are steps.
+    /// A few words until there are steps.
     pub doing: &'static str,
     /// Of a part of another machine's run, whose log has no steps: what that one says, in words.
     pub at_head: Option<String>,
@@ -44,7 +50,7 @@ pub struct StatusEvent<'a> {
 
 impl Status {
     pub fn new(total_steps: Option<u64>) -> Self {
-        Self { doing: "loading", total_steps, ..Self::default() }
+        Self { doing: LOADING, total_steps, ..Self::default() }
     }
 
     /// Takes note of a mark in the log, and says whether it was a step.

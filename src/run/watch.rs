@@ -30,7 +30,7 @@ use super::{
     restart::Restarting,
     spec::Spec,
     state::{RunState, Waiting},
-    status::Status,
+    status::{self, Status},
     stuck::{self, Stuck},
     watchdog::Alarm,
 };
@@ -91,7 +91,12 @@ struct Watcher<'a> {
 pub fn follow(host: &Host, dir: &RunDir, output: &Output, show: Show) -> Result<Outcome, RunError> {
     let spec = dir.spec()?;
     // How far it was when it ended is told with its end; scripts get every step all the same.
-    let is_over = matches!(dir.snapshot(), Ok(Some(it)) if it.state.outcome().is_some());
+    let state = dir.snapshot().ok().flatten().map(|it| it.state);
+    let is_over = state.as_ref().is_some_and(|it| it.outcome().is_some());
+    let mut status = Status::new(spec.total_steps());
+    if state == Some(RunState::Queued) {
+        status.doing = status::QUEUED;
+    }
     let says_how_far = show == Show::Status && (!is_over || output.mode() == Mode::Json);
     let mut watcher = Watcher {
         host,
@@ -102,7 +107,7 @@ pub fn follow(host: &Host, dir: &RunDir, output: &Output, show: Show) -> Result<
         view: View::text(spec.streams().len()),
         unshown: None,
         progress: says_how_far.then(|| output.progress("training")),
-        status: Status::new(spec.total_steps()),
+        status,
         sampler: matches!(spec.devices, Devices::Gpus(_)).then(|| Sampler::new(host)),
         sampled: None,
         waits_for: None,
@@ -250,8 +255,16 @@ impl Watcher<'_> {
             }
         }
         match &looked {
-            Ok(Some(Snapshot { state: RunState::Queued, .. })) => self.say_what_it_waits_for(),
-            Ok(Some(snapshot)) => self.say_when_it_is_tried_again(snapshot),
+            Ok(Some(Snapshot { state: RunState::Queued, .. })) => {
+                self.status.doing = status::QUEUED;
+                self.say_what_it_waits_for();
+            }
+            Ok(Some(snapshot)) => {
+                if self.status.doing == status::QUEUED {
+                    self.status.doing = status::LOADING;
+                }
+                self.say_when_it_is_tried_again(snapshot);
+            }
             Ok(None) | Err(_) => {}
         }
         self.end = match looked {
@@ -303,7 +316,9 @@ impl Watcher<'_> {
         let Some(progress) = &self.progress else { return };
         if self.sampled.is_none_or(|since| since.elapsed() >= SAMPLE_EVERY) {
             self.sampled = Some(Stopwatch::start());
-            let gpus = self.sampler.as_ref().map(Sampler::sample).unwrap_or_default();
+            // What others do there is not for this run to tell.
+            let sampler = self.sampler.as_ref().filter(|_| self.status.doing != status::QUEUED);
+            let gpus = sampler.map(Sampler::sample).unwrap_or_default();
             self.status.gpus = self.spec.devices.own(gpus);
             self.status.memory = memory::sample();
         }
