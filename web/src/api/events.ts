@@ -2,8 +2,8 @@
 import type { QueryClient } from "@tanstack/react-query";
 import { delay } from "../lib/backoff";
 import { api } from "./client";
-import type { Job, JobEvent, Sample, StreamEvent } from "./types";
-import { keys } from "./queries";
+import type { Job, JobEvent, RunRow, Sample, StreamEvent } from "./types";
+import { keys, type Numbers } from "./queries";
 import { withSample } from "../lib/samples";
 
 /** Everything of a job that has come so far. */
@@ -50,7 +50,11 @@ export function follow(client: QueryClient): () => void {
     socket.onopen = () => {
       opened = true;
       // What was missed meanwhile is asked for again; the stream itself brings runs, jobs and the queue.
-      if (link === "lost") void client.invalidateQueries();
+      if (link === "lost") {
+        // A run may have ended meanwhile.
+        client.setQueriesData({ queryKey: ["metrics"] }, askedWhole);
+        void client.invalidateQueries();
+      }
       setLink("live");
       told = "";
       tell();
@@ -98,6 +102,7 @@ function lookedAt(client: QueryClient): Record<string, number> {
 export function take(client: QueryClient, it: StreamEvent) {
   switch (it.type) {
     case "runs":
+      endRuns(client, it.runs);
       client.setQueryData(keys.runs, it.runs);
       break;
     case "queue":
@@ -138,6 +143,20 @@ function endJobs(client: QueryClient, jobs: Job[]) {
     for (const key of [keys.machine, keys.configs, ["run"]]) void client.invalidateQueries({ queryKey: key });
   }
 }
+
+/** What came of a run while it trained is not all of it once it is over, whoever looks at it then: all of that is asked for again. */
+function endRuns(client: QueryClient, rows: RunRow[]) {
+  const wasLive = new Set(client.getQueryData<RunRow[]>(keys.runs)?.filter((it) => it.live).map((it) => it.id));
+  const ended = rows.filter((it) => !it.live && wasLive.has(it.id));
+  for (const { id } of ended) {
+    client.setQueryData(keys.metrics(id), askedWhole);
+    for (const key of [keys.metrics(id), keys.runGpus(id), keys.run(id)]) void client.invalidateQueries({ queryKey: key });
+  }
+  if (ended.length > 0) void client.invalidateQueries({ queryKey: keys.compare });
+}
+
+/** With its evaluations too the next time, which do not come with what is new. */
+const askedWhole = (old: Numbers | undefined) => old && { ...old, whole: 0 };
 
 /** Only jobs that somebody looks at are kept; a hole is filled by asking. */
 function extend(client: QueryClient, job: string, from: number, events: JobEvent[]) {

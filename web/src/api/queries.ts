@@ -20,6 +20,8 @@ export const keys = {
   job: (id: string) => ["job", id],
   run: (id: string) => ["run", id],
   metrics: (id: string) => ["metrics", id],
+  runGpus: (id: string) => ["run-gpus", id],
+  compare: ["compare"],
 } as const;
 
 export const machine = queryOptions({ queryKey: keys.machine, queryFn: api.machine, staleTime: 60_000 });
@@ -52,9 +54,9 @@ export const folder = (path: string | null) =>
   });
 /** What a run's own GPUs did; while it is live that is looked at every ten seconds. */
 export const runGpus = (id: string, live: boolean) =>
-  queryOptions({ queryKey: ["run-gpus", id], queryFn: () => api.runGpus(id), staleTime: live ? 5_000 : 60_000, refetchInterval: live ? 10_000 : false });
+  queryOptions({ queryKey: keys.runGpus(id), queryFn: () => api.runGpus(id), staleTime: live ? 5_000 : 60_000, refetchInterval: live ? 10_000 : false });
 export const comparison = (ids: string[]) =>
-  queryOptions({ queryKey: ["compare", ...ids], queryFn: () => api.compare(ids), enabled: ids.length > 0 });
+  queryOptions({ queryKey: [...keys.compare, ...ids], queryFn: () => api.compare(ids), enabled: ids.length > 0 });
 
 /** Most events that one answer may have. */
 const PAGE = 10_000;
@@ -113,9 +115,10 @@ export const stepsOf = (job: Job | null) =>
 /** Evaluations come with all numbers only: while a run is live those are asked for so often (ms). */
 const WHOLE_EVERY = 60_000;
 
+/** `whole`: when all of them were asked for last (ms). */
 export type Numbers = Metrics & { whole: number };
 
-/** A run's numbers; while it is live mostly what is new is asked for. */
+/** A run's numbers; while it is live mostly what is new is asked for, and once it is over the stream has all of them asked for again. */
 export const metrics = (id: string, live: boolean) =>
   queryOptions<Numbers>({
     queryKey: keys.metrics(id),
