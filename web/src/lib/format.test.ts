@@ -20,8 +20,8 @@ test("figures keep four digits and show what is not a number", () => {
   );
 });
 
-test("a quick pace is told in steps a second, both as progress bars have it", () => {
-  expect([2.5, 0.1, 0, null].map(pace)).toEqual(["2.5 s/it", "10 it/s", "–", "–"]);
+test("a pace has the terminal's unit, however quick it is", () => {
+  expect([2.5, 0.0840123, 0.05049999, 61.26, 0, null].map(pace)).toEqual(["2.5 s/step", "0.084 s/step", "0.0505 s/step", "61.3 s/step", "–", "–"]);
 });
 
 test("times leave out what is the same now", () => {

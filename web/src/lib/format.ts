@@ -48,11 +48,9 @@ export function compact(it: number | null | undefined): string {
   return unit === "" ? count(it) : significant(it / size) + unit;
 }
 
-/** Seconds per step, or steps per second where those are quick. */
-export function pace(it: number | null | undefined): string {
-  if (it === null || it === undefined || it <= 0) return NONE;
-  return it < 0.5 ? `${figure(Number((1 / it).toPrecision(3)))} it/s` : `${figure(Number(it.toPrecision(3)))} s/it`;
-}
+/** Seconds per step, as the charts and the terminal have it. */
+export const pace = (it: number | null | undefined): string =>
+  it === null || it === undefined || it <= 0 ? NONE : `${figure(Number(it.toPrecision(3)))} s/step`;
 
 export function percent(part: number | null | undefined, whole: number | null | undefined): number | null {
   if (part === null || part === undefined || !whole) return null;

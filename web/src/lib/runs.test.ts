@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { RunRow } from "../api/types";
-import { living, matches, progress, sorted, tone } from "./runs";
+import { endedLast, hasBegun, living, matches, progress, sorted, tone, took } from "./runs";
 
 const row = (it: Partial<RunRow>): RunRow => ({
   id: "20261127-1200-a", name: "a", state: "training", live: true, queued: false, sentence: null, diagnosis: null, wrong: null, epoch: 1,
@@ -36,4 +36,18 @@ test("a run that waits is no live one", () => {
   const run = (state: string, live: boolean) => ({ state, live });
   expect(living([run("training", true), run("queued", true), run("queued", true), run("completed", false)])).toBe("1 of them live, 2 queued");
   expect(living([run("completed", false)])).toBe("0 of them live");
+});
+
+test("what never began took no time", () => {
+  const of = (it: Partial<RunRow>) => [hasBegun(row(it)), took(row(it))];
+  expect([of({ state: "withdrawn", live: false }), of({ state: "queued", queued: true, seconds: null }), of({ state: "stopped", live: false })]).toEqual(
+    [[false, null], [false, null], [true, 5]],
+  );
+});
+
+test("the last ends come first, and what never began is none", () => {
+  const at = (id: string, hour: number, seconds: number | null, state = "completed") =>
+    row({ id, state, live: seconds === null, seconds, started: `2026-11-27T${String(hour).padStart(2, "0")}:00:00Z` });
+  const rows = [at("live", 9, null), at("withdrawn", 8, 9, "withdrawn"), at("short", 7, 60), at("long", 1, 7 * 3600), at("older", 3, 60), at("oldest", 2, 60)];
+  expect(endedLast(rows).map(({ run, ended }) => `${run.id} ${new Date(ended).toISOString().slice(11, 16)}`)).toEqual(["long 08:00", "short 07:01", "older 03:01"]);
 });

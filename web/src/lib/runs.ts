@@ -32,6 +32,21 @@ export const tone = (it: { state: string; live: boolean }): Tone => TONES[it.sta
 
 export const progress = (it: RunRow) => percent(it.step, it.total_steps);
 
+/** One that waits, or was taken out of the queue, has not trained: the time since it was asked for is none of a training. */
+export const hasBegun = (it: RunRow) => !it.queued && it.state !== "withdrawn";
+
+/** What it took (s); `null` while it goes on, or if it never began. */
+export const took = (it: RunRow) => (hasBegun(it) ? it.seconds : null);
+
+/** How many runs that are over are shown where one looks in the morning. */
+const LAST = 3;
+
+/** Those that ended last, the newest end first, with when that was (ms since 1970). */
+export function endedLast(rows: RunRow[]): { run: RunRow; ended: number }[] {
+  const over = rows.filter((it) => !it.live && hasBegun(it) && it.seconds !== null);
+  return over.map((run) => ({ run, ended: Date.parse(run.started) + 1000 * (run.seconds ?? 0) })).toSorted((a, b) => b.ended - a.ended).slice(0, LAST);
+}
+
 /** `1 of them live, 2 queued`: a run that waits is not over, and does nothing yet. */
 export function living(runs: { state: string; live: boolean }[]): string {
   const waiting = runs.filter((it) => it.state === "queued").length;

@@ -2,7 +2,7 @@ import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { lazy, Suspense, useEffect, useState, type ReactNode } from "react";
 import { Link, useParams } from "wouter";
 import { asApiError } from "../api/client";
-import { keys, run, runs } from "../api/queries";
+import { comparison, keys, run, runs } from "../api/queries";
 import type { RunDetail, RunRow } from "../api/types";
 import { Advice, Controls } from "../components/Advice";
 import { ErrorNote } from "../components/ErrorNote";
@@ -16,7 +16,7 @@ import { Wrong } from "../components/Wrong";
 import { count, duration, figure, moment, pace } from "../lib/format";
 import { START_FLAGS } from "../lib/here";
 import { links } from "../lib/links";
-import { progress, tone } from "../lib/runs";
+import { hasBegun, progress, tone, took } from "../lib/runs";
 import { RunActions } from "./run/Actions";
 import { Checkpoints } from "./run/Checkpoints";
 import { Diagnosis } from "./run/Diagnosis";
@@ -133,15 +133,17 @@ function what(run: RunRow): string {
 
 function Numbers({ run: it }: { run: RunRow }) {
   const part = progress(it);
+  // Of one that is over the last step says little; of one that goes on the last steps say how fast it is now.
+  const whole = useQuery({ ...comparison([it.id]), enabled: !it.live && it.step !== null }).data?.runs[0];
   return (
     <div>
       <dl className="stats">
         <Stat name="Step">{count(it.step)}{it.total_steps !== null && <small> / {count(it.total_steps)}</small>}</Stat>
         <Stat name="Epoch">{count(it.epoch)}{it.epochs !== null && <small> / {count(it.epochs)}</small>}</Stat>
         <Stat name="Loss">{figure(it.loss)}</Stat>
-        <Stat name="Pace">{pace(it.pace)}</Stat>
-        <Stat name={it.live ? "Left" : "Took"}>{duration(it.live ? it.left_seconds : it.seconds)}</Stat>
-        <Stat name="Started" words>{it.queued ? "waits" : moment(it.started)}</Stat>
+        {it.live ? <Stat name="Pace">{pace(it.pace)}</Stat> : <Stat name="Average pace">{pace(whole?.seconds_per_step)}</Stat>}
+        <Stat name={it.live ? "Left" : "Took"}>{duration(it.live ? it.left_seconds : took(it))}</Stat>
+        <Stat name="Started" words>{it.queued ? "waits" : hasBegun(it) ? moment(it.started) : "never"}</Stat>
         <Stat name="On" words>{it.devices}</Stat>
       </dl>
       {it.live && !it.queued && part !== null && <div style={{ marginTop: 6 }}><Meter value={part} label="Progress" tone={tone(it)} /></div>}

@@ -12,7 +12,7 @@ import { useParam } from "../components/useParam";
 import { Wrong } from "../components/Wrong";
 import { duration, figure, moment, NONE, plural } from "../lib/format";
 import { links } from "../lib/links";
-import { isColumn, living, matches, progress, SHOWN, sorted, tone, type Column, type Shown } from "../lib/runs";
+import { isColumn, living, matches, progress, SHOWN, sorted, took, tone, type Column, type Shown } from "../lib/runs";
 
 export function Runs() {
   const { data, error, refetch } = useQuery(runs);
@@ -103,7 +103,8 @@ function Head({ by, column, down, sort, num, children }: HeadProps) {
 function time(run: RunRow) {
   if (run.queued) return <span className="faint">{NONE}</span>;
   if (run.live) return run.left_seconds === null ? <span className="faint">{NONE}</span> : `${duration(run.left_seconds)} left`;
-  return <span className="faint">took {duration(run.seconds)}</span>;
+  const seconds = took(run);
+  return <span className="faint">{seconds === null ? NONE : `took ${duration(seconds)}`}</span>;
 }
 
 function Row({ run, picked, pick }: { run: RunRow; picked: boolean; pick: (id: string, on: boolean) => void }) {
@@ -132,7 +133,7 @@ function Row({ run, picked, pick }: { run: RunRow; picked: boolean; pick: (id: s
         )}
       </td>
       <td className={`num ${run.loss === null ? "none" : ""}`}>{figure(run.loss)}</td>
-      <td className={`num time ${run.queued ? "none" : ""}`}>{time(run)}</td>
+      <td className={`num time ${run.queued || (!run.live && took(run) === null) ? "none" : ""}`}>{time(run)}</td>
       <td className="small">{run.devices}</td>
       <td className="nowrap small">{run.queued ? <span className="faint">waits</span> : moment(run.started)}</td>
     </tr>
