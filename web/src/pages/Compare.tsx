@@ -69,17 +69,20 @@ export function Compare() {
           <Panel title="Side by side" flush>
             <Scroll label="Runs side by side">
               <table>
-                <thead><tr><th>Run</th><th>State</th><th>On</th><th className="num">Steps</th>{FIGURES.map(([title]) => <th key={title} className="num">{title}</th>)}
-                  <th className="num">Best at</th><th className="num">Pace</th><th className="num">Took</th></tr></thead>
+                <thead><tr><th>Run</th><th>State</th><th className="num">Steps</th>{FIGURES.map(([title]) => <th key={title} className="num">{title}</th>)}
+                  <th className="num">Pace</th><th className="num">Took</th></tr></thead>
                 <tbody>
                   {data.runs.map((it, index) => (
                     <tr key={it.id}>
+                      {/* Two lines where one would make the table wider than its place. */}
                       <td className="nowrap"><i className="dot" style={{ display: "inline-block", marginRight: 8, background: `var(--series-${1 + (index % 6)})` }} /><Link href={links.run(it.id)}>{it.id}</Link>
                         {/* Beside the name: at the end of the row it would be out of sight where there is not much room. */}
                         <button className="button small icon quiet" style={{ marginLeft: 4 }} title="Remove" onClick={() => setText(ids.filter((id) => id !== it.id).join(","))}><Icon name="close" /><span className="hidden">Remove {it.id}</span></button></td>
-                      <td>{it.state}</td><td className="nowrap">{it.devices}</td><td className="num">{count(it.steps)}</td>
-                      {FIGURES.map(([title, of]) => <td key={title} className="num">{figure(it[of])}</td>)}
-                      <td className="num">{count(it.best_step)}</td><td className="num">{pace(it.seconds_per_step)}</td><td className="num">{duration(it.seconds)}</td>
+                      <td>{it.state}<div className="small muted nowrap">{it.devices}</div></td><td className="num">{count(it.steps)}</td>
+                      {FIGURES.map(([title, of]) => (
+                        <td key={title} className="num">{figure(it[of])}{of === "best_average_loss" && it.best_step !== null && <div className="small muted nowrap">at step {count(it.best_step)}</div>}</td>
+                      ))}
+                      <td className="num nowrap">{pace(it.seconds_per_step)}</td><td className="num nowrap">{duration(it.state === "withdrawn" ? null : it.seconds)}</td>
                     </tr>
                   ))}
                 </tbody>
