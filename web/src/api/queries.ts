@@ -3,6 +3,7 @@ import { queryOptions } from "@tanstack/react-query";
 import { api, asApiError } from "./client";
 import type { JobLog } from "./events";
 import type { ConfigRow, Job, JobEvent, Metrics, Sample } from "./types";
+import { report } from "../lib/data";
 import { joined } from "../lib/metrics";
 import type { Newest } from "../lib/next";
 import { counted, type Counted } from "../lib/steps";
@@ -109,6 +110,18 @@ export const stepsOf = (job: Job | null) =>
         if (found) return found;
       }
       return null;
+    },
+  });
+
+/** What a data check that failed has found wrong, of the end of all that it says. */
+export const errorsOf = (job: Job | null) =>
+  queryOptions({
+    queryKey: ["data-errors", job?.id],
+    enabled: job?.state === "failed",
+    staleTime: Infinity,
+    queryFn: async () => {
+      const from = Math.max(0, (job?.events ?? 0) - END);
+      return report((await api.job(job?.id ?? "", from, END)).events).findings.filter((it) => it.severity === "error");
     },
   });
 

@@ -1,4 +1,5 @@
 import { useQuery } from "@tanstack/react-query";
+import type { ReactNode } from "react";
 import { api } from "../api/client";
 import { jobLog } from "../api/queries";
 import type { Job } from "../api/types";
@@ -10,7 +11,7 @@ import { ErrorNote } from "./ErrorNote";
 const TONES = { running: "tone-live live", done: "tone-ok", failed: "tone-bad", cancelled: "tone-idle" };
 
 /** One command that runs on its own: what it is, the last thing it said, its error. */
-export function JobCard({ job }: { job: Job }) {
+export function JobCard({ job, children }: { job: Job; children?: ReactNode }) {
   // Of what is done the end counts where that is not seen elsewhere.
   const isTold = job.state === "running" || (job.state === "done" && job.kind === "export");
   const { data } = useQuery({ ...jobLog(job.id), enabled: isTold });
@@ -25,6 +26,7 @@ export function JobCard({ job }: { job: Job }) {
       </div>
       {isTold && last && <p className={`small muted ${job.state === "running" ? "clip" : "wrap"}`}>{lineOf(last)}</p>}
       {job.error && <ErrorNote error={job.error} />}
+      {job.state === "failed" && children}
     </div>
   );
 }

@@ -6,7 +6,6 @@ import { form as formOf, machine } from "../../api/queries";
 import type { Checked, Finding } from "../../api/types";
 import { Action } from "../../components/Action";
 import { ErrorNote } from "../../components/ErrorNote";
-import { JobsOf } from "../../components/JobsOf";
 import { Page } from "../../components/Page";
 import { useTell } from "../../components/Toasts";
 import { useParam } from "../../components/useParam";
@@ -15,6 +14,7 @@ import { shown } from "../../lib/toml";
 import { valueAt } from "../../lib/form";
 import { links } from "../../lib/links";
 import { Conflict } from "./Conflict";
+import { DataErrors } from "./DataErrors";
 import { DerivedNumbers } from "./DerivedNumbers";
 import { DraftForm } from "./DraftForm";
 import { StartDialog } from "./StartDialog";
@@ -58,6 +58,7 @@ export function Editor({ origin }: { origin: Origin }) {
   const errors = findings.filter((it) => it.severity === "error").length;
   const refused = withoutValue([...draft.refused.keys()]);
   const state = draft.isNew ? "not saved yet" : draft.isChanged ? "changed, not saved" : refused !== null ? "" : "saved";
+  const dataErrors = steps.isOfNow ? steps.errors.length : 0;
   const fixable = findings.filter((it) => it.fixable).length;
 
   const save = async () => {
@@ -103,7 +104,7 @@ export function Editor({ origin }: { origin: Origin }) {
     <Page
       title={draft.isNew ? `New: ${draft.name}` : draft.name}
       up={{ href: links.configs, text: "Configurations" }}
-      lead={<span role="status">{[model, state, refused ?? "", errors > 0 ? plural(errors, "error") : "", findings.length > errors ? plural(findings.length - errors, "further finding") : ""].filter(Boolean).join(" · ")}</span>}
+      lead={<span role="status">{[model, state, refused ?? "", errors > 0 ? plural(errors, "error") : "", findings.length > errors ? plural(findings.length - errors, "further finding") : "", dataErrors > 0 ? `${plural(dataErrors, "error")} in its data` : ""].filter(Boolean).join(" · ")}</span>}
       actions={
         <>
           {fixable > 0 && <Action act={mend} title="Change what can be mended without a decision of yours">Fix {fixable}</Action>}
@@ -117,7 +118,7 @@ export function Editor({ origin }: { origin: Origin }) {
         {conflict !== null && <Conflict error={conflict} draft={draft} over={settle} renamed={renamed} />}
         {draft.checkError !== null && <ErrorNote error={draft.checkError} />}
         <DerivedNumbers steps={steps} gpus={gpus} setGpus={setGpus} countSteps={countSteps} saves={draft.isChanged} hasEpochs={valueAt(said?.values, "epochs") !== undefined} />
-        <JobsOf kind="data-check" subject={draft.name} only="at work or failed" />
+        <DataErrors config={draft.name} steps={steps} />
         <div className="row view-switch" role="group" aria-label="What to see">
           <button className="button small" aria-pressed={view !== "toml"} onClick={() => setView("")}>Form</button>
           <button className="button small" aria-pressed={view === "toml"} onClick={() => setView("toml")}>TOML</button>
@@ -128,7 +129,7 @@ export function Editor({ origin }: { origin: Origin }) {
             {form.data && said && model !== "" && <DraftForm form={form.data} draft={draft} training={said.values} dataset={said.dataset_values} findings={findings} isBroken={!isValid} />}
             {checked && model === "" && <div className="panel empty"><p>The form appears when the text is TOML that names a model: a table <code>[model]</code> with a <code>type</code>.</p></div>}
           </div>
-          <div className="draft-text"><Texts draft={draft} findings={findings} /></div>
+          <div className="draft-text"><Texts draft={draft} findings={findings} dataErrors={dataErrors} /></div>
         </div>
         {starting && <StartDialog config={draft.name} save={draft.isChanged ? save : null} known={draft.known} not={refused} close={() => setStarting(false)} />}
       </div>

@@ -7,7 +7,7 @@ import { TomlEditor } from "./TomlEditor";
 import type { Draft } from "./useDraft";
 
 /** Both files as they will be written, with what is wrong in them. */
-export function Texts({ draft, findings }: { draft: Draft; findings: Finding[] }) {
+export function Texts({ draft, findings, dataErrors }: { draft: Draft; findings: Finding[]; dataErrors: number }) {
   const [file, setFile] = useState<File>("training");
   const [at, setAt] = useState<{ line: number; nonce: number; file: File } | null>(null);
   const has = draft.texts.dataset !== null;
@@ -35,7 +35,7 @@ export function Texts({ draft, findings }: { draft: Draft; findings: Finding[] }
           );
         })}
         <span className="grow" />
-        <span className="small muted" role="status">{draft.isChecking ? "checking…" : findings.length === 0 ? "no findings" : ""}</span>
+        <span className="small muted" role="status">{draft.isChecking ? "checking…" : findings.length === 0 ? (dataErrors > 0 ? "no findings in the files" : "no findings") : ""}</span>
       </header>
       <TomlEditor key={shown} label={shown === "training" ? draft.name : "The dataset file"} text={draft.texts[shown] ?? ""} findings={of(shown)} at={jump}
         change={(text) => draft.setText(shown, text)} />

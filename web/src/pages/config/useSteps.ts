@@ -1,11 +1,14 @@
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { useEffect, useState } from "react";
 import { api } from "../../api/client";
-import { configs, jobs, stepsOf } from "../../api/queries";
+import { configs, errorsOf, jobs, stepsOf } from "../../api/queries";
 import type { Derived, Job } from "../../api/types";
+import type { DataFinding } from "../../lib/data";
 import { baseName } from "../../lib/format";
 import { bearing, isNewer, type Counted } from "../../lib/steps";
 import type { Draft } from "./useDraft";
+
+const NONE: DataFinding[] = [];
 
 export type Steps = {
   /** With steps, if they were counted. */
@@ -13,6 +16,10 @@ export type Steps = {
   counted: Counted | null;
   /** The newest look at the data. */
   job: Job | null;
+  /** What it found wrong with the data. */
+  errors: DataFinding[];
+  /** It has seen what is on the disk now. */
+  isOfNow: boolean;
 };
 
 /** What follows from the settings, with the steps that a data check has counted as long as they hold. */
@@ -42,5 +49,6 @@ export function useSteps(draft: Draft, gpus: number | undefined): Steps {
     gcTime: 30_000,
     staleTime: 30_000,
   });
-  return { derived: (counted && asked.data?.derived) ?? checked?.derived, counted, job };
+  const errors = useQuery(errorsOf(job)).data ?? NONE;
+  return { errors, isOfNow, derived: (counted && asked.data?.derived) ?? checked?.derived, counted, job };
 }
