@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { cropBox, fits, isCaptionless, lastChange, report, type Item } from "./data";
+import { cropBox, fits, isCaptionless, lastChange, noPicture, report, type Item } from "./data";
 
 const item = (path: string, it: object = {}) => ({
   event: "item", path, width: 1000, height: 500, video: null, flaw: null, frames: 1, captions: 1, dropped: null,
@@ -43,6 +43,14 @@ test("filters are by kind, bucket and words", () => {
   expect([fits(one, "all", "cat", ""), fits(one, "dropped", "", ""), fits(one, "trained", "", "512x512x1"), fits(one, "all", "", "64x64x1")]).toEqual(
     [true, false, true, false],
   );
+});
+
+test("what is no picture is not said to want FFmpeg", () => {
+  const of = (path: string, more: Record<string, unknown> = {}) => noPicture(report([item(path, more)]).items[0] as Item, "no picture: that takes `ffmpeg`, which is not installed");
+  const [wrong, helps] = ["neither image nor video, or damaged", "no picture: that takes `ffmpeg`, which is not installed"];
+  expect(["/d/notes.md", "/d/fake.jpg", "/d/none", "/d/a.mp4", "/d/a.AVIF"].map((it) => of(it))).toEqual([wrong, wrong, wrong, helps, helps]);
+  expect(of("/d/e.png", { flaw: "empty" })).toBe("empty");
+  expect(noPicture(report([item("/d/big.png")]).items[0] as Item, "no picture: more than 64 MiB")).toBe("no picture: more than 64 MiB");
 });
 
 test("a crop is a box in percent, none where everything is taken", () => {

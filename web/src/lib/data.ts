@@ -105,6 +105,15 @@ export function fits(it: Item, kind: Kind, words: string, size: string): boolean
   return of && (size === "" || it.buckets.some((place) => place.size.join("x") === size)) && it.path.toLowerCase().includes(words.toLowerCase());
 }
 
+/** Images that FFmpeg alone decodes, where the server's own decoders do not. */
+const RARE = /\.(avif|avifs|heic|heif|jxl|jp2|jpx|j2k|exr|hdr|tga|psd)$/i;
+
+/** Why there is no small picture, of what the server said: only with a video, or a rare kind of image, FFmpeg would help. */
+export function noPicture(it: Item, said: string): string {
+  if (it.flaw !== null) return it.flaw;
+  return said.includes("ffmpeg") && !it.isVideo && !RARE.test(it.path) ? "neither image nor video, or damaged" : said;
+}
+
 /** A crop on a picture of this size, in percent; `null` if all of it is taken. */
 export function cropBox(it: Item, place: Place): { left: number; top: number; width: number; height: number } | null {
   const [left, top, right, bottom] = place.crop;

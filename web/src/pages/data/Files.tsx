@@ -4,7 +4,7 @@ import { Icon } from "../../components/Icon";
 import { useCaptions } from "../../components/unsaved";
 import { Prose } from "../../components/Prose";
 import { useParam } from "../../components/useParam";
-import { cropBox, fits, isCaptionless, KINDS, type Bucket, type Item, type Kind } from "../../lib/data";
+import { cropBox, fits, isCaptionless, KINDS, noPicture, type Bucket, type Item, type Kind } from "../../lib/data";
 import { baseName, count } from "../../lib/format";
 import { FileDialog } from "./FileDialog";
 
@@ -74,7 +74,7 @@ function Tile({ item, isUnsaved, open }: { item: Item; isUnsaved: boolean; open:
       <Picture item={item} />
       <span className="clip small">{baseName(item.path)}</span>
       {state
-        ? <span className="small warn clip" title={state}>{state}</span>
+        ? <span className="small warn clip" title={state.replaceAll("`", "")}><Prose text={state} /></span>
         : <span className="small muted clip">{item.buckets.map((it) => `${it.size[0]}×${it.size[1]}${it.size[2] > 1 ? `×${it.size[2]}` : ""}`).join(", ")}</span>}
     </button>
   );
@@ -90,7 +90,7 @@ function frame({ width, height }: Item): CSSProperties | undefined {
 export function Picture({ item }: { item: Item }) {
   const [failed, setFailed] = useState<string | null>(null);
   const boxes = item.buckets.map((it) => cropBox(item, it)).filter((it) => it !== null);
-  if (failed !== null) return <span className="picture none"><Icon name={item.isVideo ? "data" : "file"} /><span className="small muted"><Prose text={item.flaw ?? failed} /></span></span>;
+  if (failed !== null) return <span className="picture none"><Icon name={item.isVideo ? "data" : "file"} /><span className="small muted"><Prose text={noPicture(item, failed)} /></span></span>;
   return (
     <span className="picture">
       <span className="frame" style={frame(item)}>
