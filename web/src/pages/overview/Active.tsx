@@ -1,20 +1,31 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "wouter";
 import { queue, runs } from "../../api/queries";
+import type { RunRow } from "../../api/types";
 import { Meter } from "../../components/Meter";
 import { Panel } from "../../components/Panel";
+import { Prose } from "../../components/Prose";
 import { StateBadge } from "../../components/StateBadge";
 import { Waits } from "../../components/Waits";
 import { Wrong } from "../../components/Wrong";
-import { duration, figure, pace } from "../../lib/format";
+import { duration, figure, moment, pace } from "../../lib/format";
 import { links } from "../../lib/links";
-import { progress, tone } from "../../lib/runs";
+import { endedLast, progress, tone } from "../../lib/runs";
 
-/** Who trains now and who is next. */
+/** Who trains now and who is next; while nobody trains, how the last ones ended. */
 export function Active() {
-  const live = useQuery(runs).data?.filter((it) => it.live) ?? [];
+  const all = useQuery(runs).data ?? [];
+  const live = all.filter((it) => it.live);
+  return (
+    <>
+      {live.length > 0 && <Now live={live} />}
+      {live.every((it) => it.queued) && <Ended rows={all} />}
+    </>
+  );
+}
+
+function Now({ live }: { live: RunRow[] }) {
   const waiting = useQuery(queue).data?.entries ?? [];
-  if (live.length === 0) return null;
   return (
     <Panel title="Running and queued" actions={<Link className="small" href={links.runs}>All runs</Link>} flush>
       <ul className="list">
@@ -40,6 +51,30 @@ export function Active() {
             </li>
           );
         })}
+      </ul>
+    </Panel>
+  );
+}
+
+function Ended({ rows }: { rows: RunRow[] }) {
+  const last = endedLast(rows);
+  if (last.length === 0) return null;
+  return (
+    <Panel title="Ended last" actions={<Link className="small" href={links.runs}>All runs</Link>} flush>
+      <ul className="list">
+        {last.map(({ run, ended }) => (
+          <li key={run.id} className="active-run">
+            <div className="row">
+              <Link href={links.run(run.id)}><strong>{run.name}</strong></Link>
+              <StateBadge run={run} />
+              <span className="small">
+                {moment(new Date(ended).toISOString())}, after {duration(run.seconds)}
+                {run.step !== null && <span className="muted"> · step {run.step}{run.total_steps !== null && ` / ${run.total_steps}`} · loss {figure(run.loss)}</span>}
+              </span>
+            </div>
+            {(run.diagnosis ?? run.sentence) !== null && <p className="small muted wrap"><Prose text={run.diagnosis ?? `The training ${run.sentence}.`} /></p>}
+          </li>
+        ))}
       </ul>
     </Panel>
   );
