@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { Field, Finding, Form } from "../api/types";
-import { blocks, byWeight, findingsOf, split, steps, texts, valueAt } from "./form";
+import { blocks, byWeight, findingsOf, runName, split, steps, texts, valueAt } from "./form";
 
 const field = (key: string, it: Partial<Field> = {}): Field => ({
   key, name: key, kind: "int", required: null, default: null, default_from: null, above: null, choices: [], recommended: [], min: null, max: null, path: null,
@@ -66,4 +66,8 @@ test("a secret is not shown, so that what hides it is never written", () => {
 test("an optimizer that is not described has the keys of any", () => {
   const any = blocks({ ...form, optimizers: { "*": [field("optimizer.x")] } }, { optimizer: { type: "unheard" } }, null);
   expect(any[1]?.fields.map((it) => it.key)).toEqual(["optimizer.type", "optimizer.x"]);
+});
+
+test("a run is called as the server calls it", () => {
+  expect(["wan.toml", "mein Üben 1.toml", "-_x y.toml", "日本.toml", "a".repeat(70)].map(runName)).toEqual(["wan", "mein--ben-1", "x-y", "run", "a".repeat(64)]);
 });

@@ -98,6 +98,12 @@ export const fits = (field: Placed, words: string): boolean => {
 
 export const stem = (name: string) => name.replace(/\.toml$/, "");
 
+/** What a run of a configuration is called unless it is said: the nearest name to its own that has only these letters, as the server makes it. */
+export function runName(config: string): string {
+  const name = [...stem(config)].map((it) => (/[A-Za-z0-9._-]/.test(it) ? it : "-")).join("");
+  return name.replace(/^[^A-Za-z0-9]+/, "").slice(0, 64) || "run";
+}
+
 /** The dataset file of another training file, in the folder of the one that is named now. */
 export function datasetFor(name: string, now: string): string {
   const folder = now.includes("/") ? now.slice(0, now.lastIndexOf("/") + 1) : "";

@@ -13,7 +13,7 @@ import { Icon } from "../../components/Icon";
 import { useTell } from "../../components/Toasts";
 import { bytes } from "../../lib/format";
 import { START_FLAGS } from "../../lib/here";
-import { stem } from "../../lib/form";
+import { runName } from "../../lib/form";
 import { links } from "../../lib/links";
 
 type Choice = { name: string; machines: string; gpus: string[]; queue: boolean; share: boolean; restarts: string; on_nan: "keep" | "stop"; on_stall: "notify" | "stop" | "restart" };
@@ -88,7 +88,7 @@ export function StartDialog({ config, save, known, not, close }: Props) {
           </div>
           <span id="machines-about" className="small muted">A machine a line, <code>HOST slots=GPUS</code>, this one first; the others are reached by ssh without a password. They are asked before anything starts.</span>
         </div>
-        <label className="field"><span className="label">Name</span><input className="input" placeholder={stem(config)} {...register("name")} /></label>
+        <label className="field"><span className="label">Name</span><input className="input" placeholder={runName(config)} {...register("name")} /></label>
         <details>
           <summary className="label">When something goes wrong</summary>
           <div className="stack tight" style={{ marginTop: 10 }}>
