@@ -2,7 +2,7 @@ import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { useEffect, useState } from "react";
 import { Link, useLocation } from "wouter";
 import { api, asApiError } from "../../api/client";
-import { form as formOf, machine } from "../../api/queries";
+import { form as formOf, machine, models } from "../../api/queries";
 import type { Checked, Finding } from "../../api/types";
 import { Action } from "../../components/Action";
 import { ErrorNote } from "../../components/ErrorNote";
@@ -55,6 +55,7 @@ export function Editor({ origin }: { origin: Origin }) {
   const said = isValid ? checked : last;
   const model = shown(valueAt(said?.values, "model.type"));
   const form = useQuery({ ...formOf(model), enabled: model !== "", placeholderData: keepPreviousData });
+  const needsFiles = (useQuery(models).data?.find((it) => it.name === model)?.needs.length ?? 1) > 0;
   const errors = findings.filter((it) => it.severity === "error").length;
   const refused = withoutValue([...draft.refused.keys()]);
   const state = draft.isNew ? "not saved yet" : draft.isChanged ? "changed, not saved" : refused !== null ? "" : "saved";
@@ -117,7 +118,7 @@ export function Editor({ origin }: { origin: Origin }) {
       <div className="stack">
         {conflict !== null && <Conflict error={conflict} draft={draft} over={settle} renamed={renamed} />}
         {draft.checkError !== null && <ErrorNote error={draft.checkError} />}
-        <DerivedNumbers steps={steps} gpus={gpus} setGpus={setGpus} countSteps={countSteps} saves={draft.isChanged} hasEpochs={valueAt(said?.values, "epochs") !== undefined} />
+        <DerivedNumbers steps={steps} gpus={gpus} setGpus={setGpus} countSteps={countSteps} saves={draft.isChanged} hasEpochs={valueAt(said?.values, "epochs") !== undefined} needsFiles={needsFiles} />
         <DataErrors config={draft.name} steps={steps} />
         <div className="row view-switch" role="group" aria-label="What to see">
           <button className="button small" aria-pressed={view !== "toml"} onClick={() => setView("")}>Form</button>
