@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
-import type { RunRow } from "../api/types";
-import { endedLast, hasBegun, living, matches, progress, sorted, tone, took } from "./runs";
+import type { Kept, RunRow } from "../api/types";
+import { beyond, endedLast, hasBegun, living, matches, progress, sorted, tone, took } from "./runs";
 
 const row = (it: Partial<RunRow>): RunRow => ({
   id: "20261127-1200-a", name: "a", state: "training", live: true, queued: false, sentence: null, diagnosis: null, wrong: null, epoch: 1,
@@ -50,4 +50,12 @@ test("the last ends come first, and what never began is none", () => {
     row({ id, state, live: seconds === null, seconds, started: `2026-11-27T${String(hour).padStart(2, "0")}:00:00Z` });
   const rows = [at("live", 9, null), at("withdrawn", 8, 9, "withdrawn"), at("short", 7, 60), at("long", 1, 7 * 3600), at("older", 3, 60), at("oldest", 2, 60)];
   expect(endedLast(rows).map(({ run, ended }) => `${run.id} ${new Date(ended).toISOString().slice(11, 16)}`)).toEqual(["long 08:00", "short 07:01", "older 03:01"]);
+});
+
+test("what is beyond a checkpoint is told, the latest one has nothing beyond", () => {
+  const of = (steps: (number | null)[], step: number) => beyond(steps.map((it) => ({ step: it }) as Kept), step);
+  expect(of([160, 598, null, 289], 598)).toBeNull();
+  expect(of([160, 598, 289], 289)).toBe("The checkpoint beyond it (598) stays until the training saves one at that step and overwrites it.");
+  expect(of([160, 598, null, 289], 160)).toBe("The 2 checkpoints beyond it (289, 598) stay until the training saves one at such a step and overwrites it.");
+  expect(of([1, 2, 3, 4, 5, 6, 7], 1)).toMatch(/^The 6 checkpoints beyond it \(2, 3 … 7\)/);
 });

@@ -1,5 +1,5 @@
 // What a row of a run says, and how rows are put in order.
-import type { RunRow } from "../api/types";
+import type { Kept, RunRow } from "../api/types";
 import { percent } from "./format";
 
 export type Tone = "live" | "ok" | "warn" | "bad" | "info" | "idle";
@@ -37,6 +37,19 @@ export const hasBegun = (it: RunRow) => !it.queued && it.state !== "withdrawn";
 
 /** What it took (s); `null` while it goes on, or if it never began. */
 export const took = (it: RunRow) => (hasBegun(it) ? it.seconds : null);
+
+/** Steps that are named one by one. */
+const NAMED = 5;
+
+/** What becomes of the checkpoints beyond a step from which a run goes on; `null` if there are none. */
+export function beyond(checkpoints: Kept[], step: number): string | null {
+  const newer = checkpoints.flatMap((it) => (it.step !== null && it.step > step ? [it.step] : [])).toSorted((a, b) => a - b);
+  if (newer.length === 0) return null;
+  const named = newer.length <= NAMED ? newer.join(", ") : `${newer.slice(0, 2).join(", ")} … ${newer.at(-1)}`;
+  return newer.length === 1
+    ? `The checkpoint beyond it (${named}) stays until the training saves one at that step and overwrites it.`
+    : `The ${newer.length} checkpoints beyond it (${named}) stay until the training saves one at such a step and overwrites it.`;
+}
 
 /** How many runs that are over are shown where one looks in the morning. */
 const LAST = 3;

@@ -1,18 +1,28 @@
 import { useQueryClient } from "@tanstack/react-query";
+import { useState } from "react";
 import { api } from "../../api/client";
 import { keys } from "../../api/queries";
 import type { Kept, RunDetail } from "../../api/types";
 import { Action } from "../../components/Action";
 import { Copy } from "../../components/Copy";
+import { Dialog } from "../../components/Dialog";
 import { JobsOf } from "../../components/JobsOf";
 import { Panel } from "../../components/Panel";
 import { Prose } from "../../components/Prose";
 import { bytes, moment } from "../../lib/format";
+import { beyond } from "../../lib/runs";
 import { useResume } from "./useResume";
 
 export function Checkpoints({ run }: { run: RunDetail }) {
   const client = useQueryClient();
   const [resume, waiting] = useResume(run);
+  const [older, setOlder] = useState<{ step: number; what: string } | null>(null);
+  /** From a checkpoint that others are beyond only after a word on those. */
+  const resumeFrom = (step: number | null) => {
+    const what = step === null ? null : beyond(run.checkpoints, step);
+    if (step === null || what === null) return resume(step === null ? undefined : { step });
+    setOlder({ step, what });
+  };
   const checkpoints = run.checkpoints.toSorted((a, b) => (b.step ?? -1) - (a.step ?? -1));
   const stepOf = (it: Kept) => (it.step === null ? {} : { step: it.step });
   const exporting = async (from: Kept) => {
@@ -22,6 +32,7 @@ export function Checkpoints({ run }: { run: RunDetail }) {
   return (
     <div className="stack">
       {waiting}
+      {older && <OlderDialog {...older} close={() => setOlder(null)} resume={() => { setOlder(null); return resume({ step: older.step }); }} />}
       <JobsOf kind="export" subject={run.id} />
       <Panel title="Checkpoints" flush>
         {run.checkpoints.length === 0 ? <p className="empty">None was written yet. What a run can go on from appears here.</p> : (
@@ -37,7 +48,7 @@ export function Checkpoints({ run }: { run: RunDetail }) {
                     <td><Where path={it.path} />{it.fault && <p className="small bad"><Prose text={it.fault} /></p>}</td>
                     <td>
                       <div className="row" style={{ justifyContent: "flex-end", flexWrap: "nowrap" }}>
-                        <Action className="small" act={() => resume(it.step === null ? undefined : { step: it.step })} not={it.fault ? `it is damaged: ${it.fault}` : run.may.resume}>Resume from here</Action>
+                        <Action className="small" act={() => resumeFrom(it.step)} not={it.fault ? `it is damaged: ${it.fault}` : run.may.resume}>Resume from here</Action>
                         <Action className="small" act={() => exporting(it)} not={it.fault ? `it is damaged: ${it.fault}` : run.may.export}>Export</Action>
                       </div>
                     </td>
@@ -68,6 +79,15 @@ export function Checkpoints({ run }: { run: RunDetail }) {
         )}
       </Panel>
     </div>
+  );
+}
+
+function OlderDialog({ step, what, close, resume }: { step: number; what: string; close: () => void; resume: () => Promise<void> }) {
+  return (
+    <Dialog title={`Resume from step ${step}?`} close={close}
+      footer={<><button className="button" onClick={close}>Not now</button><Action act={resume} className="primary">Resume from step {step}</Action></>}>
+      <p>It is not the newest. {what}</p>
+    </Dialog>
   );
 }
 

@@ -16,6 +16,7 @@ export function useResume(run: RunDetail): [resume: (from?: { step: number }) =>
   const start = async (how: { step?: number; queue?: boolean }) => {
     const it = await api.resume(run.id, how);
     const from = it.resumes_step === null ? "" : ` from step ${it.resumes_step}`;
+    it.warnings.forEach((text) => tell.say(text));
     tell.say(it.place === null ? `${it.run} goes on${from}.` : `${it.run} waits in the queue.`);
     navigate(links.run(it.run));
   };
