@@ -138,6 +138,9 @@ fn a_checkout_that_was_moved_out_of_the_way_comes_back_where_it_cannot_be_cloned
     fs::write(place.join("mine.py"), "mine").expect("written");
     empty_objects(&place.join(".git"));
     let repair = ["setup", "--repair", "--discard", "diffusion-pipe"];
+    let said = sandbox.dpgui(&["bundle", "create", "../carried.tar"]);
+    assert_eq!(said.code, Some(6), "{said}");
+    assert!(said.stderr.contains(&hint("diffusion-pipe")), "nobody could use it: {said}");
 
     let said = sandbox.dpgui(&[&repair[..], &["--offline"]].concat());
     assert_eq!(said.code, Some(7), "{said}");

@@ -365,15 +365,7 @@ fn what_cannot_be_updated_stays_as_it_is() {
     };
     check(&["rollback"], 1, &["there is nothing to go back to", "hint: "]);
     let newer = world.newer_requirements();
-    let edited = sandbox.path("w/vendor/diffusion-pipe/train.py");
-    let committed = fs::read(&edited).expect("there");
-    fs::write(&edited, "print('mine')").expect("written");
-    check(&["update"], 2, &["has files that a new checkout would destroy: `train.py`"]);
-    fs::write(&edited, committed).expect("written");
-    let mine = sandbox.write("w/vendor/libs/mine.py", "");
-    check(&["update"], 2, &["vendor/libs/mine.py` is in the way"]);
-    fs::remove_file(mine).expect("removed");
-    assert!(!sandbox.path("w/.dpgui/next").exists(), "refused before anything was done");
+    what_is_in_the_way_is_told_before_anything_is_done(sandbox, &check);
 
     // Somebody whose disk is too small.
     let (venv, elsewhere) = (sandbox.path("w/venv"), sandbox.path("elsewhere"));
@@ -417,6 +409,27 @@ fn what_cannot_be_updated_stays_as_it_is() {
     assert!(clean.stderr.contains(".dpgui/previous"), "{clean}");
     world.has_no_copies();
     world.has_nothing_to_do();
+}
+
+fn what_is_in_the_way_is_told_before_anything_is_done(
+    sandbox: &Sandbox,
+    check: &impl Fn(&[&str], i32, &[&str]),
+) {
+    let edited = sandbox.path("w/vendor/diffusion-pipe/train.py");
+    let committed = fs::read(&edited).expect("there");
+    fs::write(&edited, "print('mine')").expect("written");
+    check(&["update"], 2, &["has files that a new checkout would destroy: `train.py`"]);
+    fs::write(&edited, committed).expect("written");
+    let mine = sandbox.write("w/vendor/libs/mine.py", "");
+    check(&["update"], 2, &["vendor/libs/mine.py` is in the way"]);
+    fs::remove_file(mine).expect("removed");
+    let head = sandbox.path("w/vendor/ComfyUI/.git/HEAD");
+    let readable = fs::read(&head).expect("there");
+    fs::write(&head, "nonsense").expect("written");
+    let hint = "hint: `dpgui setup --repair --discard ComfyUI` moves the folder";
+    check(&["update"], 6, &["error: the repository of `vendor/ComfyUI` is damaged", hint]);
+    fs::write(&head, readable).expect("written");
+    assert!(!sandbox.path("w/.dpgui/next").exists(), "refused before anything was done");
 }
 
 /// A workspace as it is now, to be had again and again at its own place.

@@ -14,11 +14,11 @@ use crate::{
         fs::{self, FsError},
         tree,
     },
-    vendor::sources,
+    vendor::{git, sources},
 };
 
 use super::{
-    super::{InstallError, cache::Held, pinned::Pinned, step::Site, venv::Venv},
+    super::{InstallError, cache::Held, pinned::Pinned, repositories, step::Site, venv::Venv},
     Bundled, CONTENTS, Contents, DOWNLOADS, Entry, LOCK, PROGRAM, REPOSITORIES, SCHEMA,
     draft::Draft,
     is_of_a_repository,
@@ -110,7 +110,10 @@ fn digest(path: &Path) -> Result<(u64, Sha256), FsError> {
 /// The files of a checkout's own repository, which has its one commit and no more; none where it is not checked out.
 fn repository(site: &Site, name: &str) -> Result<Vec<Source>, InstallError> {
     let checkout = site.workspace.vendor().join(name);
-    let Some(head) = crate::vendor::git::head(&checkout)? else {
+    if let Some(damage) = git::damage(&checkout)? {
+        return Err(repositories::unreadable(&site.workspace, name, damage));
+    }
+    let Some(head) = git::head(&checkout)? else {
         if name == sources::TRAINER {
             return Err(InstallError::Verify {
                 problem: format!("`{}` is not there", checkout.display()),
@@ -119,11 +122,11 @@ fn repository(site: &Site, name: &str) -> Result<Vec<Source>, InstallError> {
         }
         return Ok(vec![]);
     };
-    let (git, place) = (checkout.join(".git"), Path::new(REPOSITORIES).join(format!("{head}.git")));
-    let mut files = tree::walk(&git, &|_| false)?;
+    let (inside, place) = (checkout.join(".git"), Path::new(REPOSITORIES).join(format!("{head}.git")));
+    let mut files = tree::walk(&inside, &|_| false)?;
     files.retain(|it| !it.is_dir && is_of_a_repository(&it.path));
     files.sort_by(|a, b| a.path.cmp(&b.path));
-    files.iter().map(|it| source(&git.join(&it.path), &place.join(&it.path), false)).collect()
+    files.iter().map(|it| source(&inside.join(&it.path), &place.join(&it.path), false)).collect()
 }
 
 fn write(
