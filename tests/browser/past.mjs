@@ -36,7 +36,23 @@ export async function past(browser) {
     };
     await until("it was looked at", async () => (await tab.evaluate((id) => fetch(`/api/runs/${id}/gpus`).then((it) => it.json()), first)).gpus.length === 1);
     await charts(first);
+    await tab.getByRole("tab", { name: "Charts" }).click();
+    await tab.getByRole("region", { name: "Loss" }).locator("canvas").waitFor();
+    const seen = stepOf(lab, first);
+    await tab.getByRole("tab", { name: /^Checkpoints/ }).click();
+    await until("it has gone on", () => stepOf(lab, first) > seen + 5);
     lab.run("stop", first);
+    await tab.getByText("Average pace").waitFor();
+
+    say("its charts are whole for who looks at them again once it is over");
+    const asked = tab.waitForResponse((it) => it.url().includes("/metrics"));
+    await tab.getByRole("tab", { name: "Charts" }).click();
+    const { step } = await (await asked).json();
+    assert.deepEqual([step[0], step.at(-1)], [1, stepOf(lab, first)]);
+
+    say("and how it ended is on the overview, as nothing trains");
+    await tab.getByRole("link", { name: "Overview" }).click();
+    await tab.getByRole("region", { name: "Ended last" }).getByRole("listitem").filter({ hasText: "long" }).getByText("stopped", { exact: true }).waitFor();
     await charts(first);
     await tab.getByText("from its start to its end").waitFor();
     for (const colorScheme of ["dark", "light"]) {
@@ -64,6 +80,8 @@ export async function past(browser) {
     lab.close();
   }
 }
+
+const stepOf = (lab, id) => JSON.parse(lab.run("--json", "runs").split("\n").find((it) => it.includes(id))).step;
 
 async function look(lab, server, tab, id) {
   say("a line that the page has not is found by the server, and shown");

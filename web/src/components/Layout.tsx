@@ -9,6 +9,7 @@ import { links } from "../lib/links";
 import { Icon, Logo, type IconName } from "./Icon";
 import { MiniMachine } from "./MiniMachine";
 import { Prose } from "./Prose";
+import { reveal } from "./reveal";
 import { useUnsaved } from "./unsaved";
 import { useLeaving } from "./useLeaving";
 
@@ -37,7 +38,7 @@ export function Layout({ children }: { children: ReactNode }) {
 
   useEffect(() => {
     // On a phone the list of pages is wider than the screen, and becomes wider when there is something to count.
-    const show = () => nav.current?.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+    const show = () => reveal(nav.current, nav.current?.querySelector("[aria-current]"), "centre");
     const resized = new ResizeObserver(show);
     nav.current?.querySelectorAll("a").forEach((link) => resized.observe(link));
     return () => resized.disconnect();

@@ -1,4 +1,5 @@
 import { useEffect, useRef, type KeyboardEvent, type ReactNode } from "react";
+import { reveal } from "./reveal";
 import { useParam } from "./useParam";
 
 export type Tab = { id: string; title: ReactNode };
@@ -13,8 +14,7 @@ export function Tabs({ tabs, label, name = "tab", children }: Props) {
   const chosen = tabs.some((tab) => tab.id === wanted) ? wanted : first;
 
   useEffect(() => {
-    // Braces: in newer browsers scrolling returns a promise, which is no clean-up.
-    void list.current?.querySelector(`[data-tab="${chosen}"]`)?.scrollIntoView({ block: "nearest", inline: "nearest" });
+    reveal(list.current, list.current?.querySelector(`[data-tab="${chosen}"]`), "nearest");
   }, [chosen]);
 
   const choose = (id: string) => setChosen(id === first ? "" : id);
