@@ -225,6 +225,33 @@ async function tiles(lab, server, tab) {
   await tab.getByRole("button", { name: "no caption", exact: true }).click();
   await until("two want one", async () => (await tab.locator(".tile").allInnerTexts()).map((it) => it.split("\n")[0]).join() === "bare.png,empty.png");
 
+  say("a count of steps that fails says in the editor what is wrong with the data, and where");
+  await tab.goto(`${server.origin}/configs/tiny.toml`);
+  await tab.getByRole("button", { name: "Count", exact: true }).click();
+  const errors = tab.getByRole("list", { name: "What is wrong with the data" });
+  await errors.getByText("a caption that is no UTF-8 text").waitFor();
+  await tab.getByText(/^demo · saved · .*errors? in its data$/).waitFor();
+  await looks(tab, "data-errors");
+
+  say("and a folder is chosen without a mouse, from where the path that is there leads");
+  const dataset = tab.getByLabel("dataset", { exact: false }).first();
+  await dataset.fill("data/nowhere/x");
+  await tab.getByRole("button", { name: "Choose dataset" }).click();
+  const picker = tab.getByRole("dialog");
+  await picker.getByText(lab.path("data"), { exact: true }).waitFor();
+  await picker.getByRole("button", { name: "One folder up" }).focus();
+  await tab.keyboard.press("Enter");
+  await picker.getByText(lab.root, { exact: true }).waitFor();
+  await picker.getByRole("button", { name: /^configs/ }).focus();
+  await tab.keyboard.press("Enter");
+  await picker.getByText(lab.path("configs"), { exact: true }).waitFor();
+  await until("the first file has the focus", () => tab.evaluate(() => document.activeElement.matches(".picker li:first-child button")));
+  await tab.keyboard.press("Escape");
+  await dataset.fill("configs/tiny-dataset.toml");
+  await tab.getByText(/^demo · saved/).waitFor();
+  await tab.getByRole("link", { name: "See the files" }).click();
+  await tab.waitForURL(/\/data\?config=tiny\.toml/);
+
   say("when the files of a configuration have changed since its data was looked at, that is done again");
   mkdirSync(lab.path("data2"));
   for (const end of ["png", "txt"]) renameSync(lab.path(`data/a.${end}`), lab.path(`data2/moved.${end}`));
