@@ -1,5 +1,5 @@
 import { useQuery } from "@tanstack/react-query";
-import { useEffect, useMemo, useState } from "react";
+import { useEffect, useMemo, useRef, useState } from "react";
 import { useLocation } from "wouter";
 import { api } from "../api/client";
 import { models } from "../api/queries";
@@ -8,7 +8,7 @@ import { ImportButton } from "../components/ImportButton";
 import { Page } from "../components/Page";
 import { useParam } from "../components/useParam";
 import { forget, taken } from "../lib/imported";
-import { links } from "../lib/links";
+import { changed, links } from "../lib/links";
 import { Editor } from "./config/Editor";
 import { freeName } from "./config/names";
 import { ModelDialog } from "./config/ModelDialog";
@@ -29,14 +29,25 @@ function Choose() {
   const [words, setWords] = useParam("q");
   const [model, setModel] = useParam("model");
   const [, navigate] = useLocation();
+  // A model that is looked at is a step in the history: the browser's Back leads to all of them again.
+  const stepped = useRef(false);
+  const choose = (it: string) => {
+    stepped.current = true;
+    navigate(location.pathname + changed(location.search, { model: it }));
+  };
+  const close = () => {
+    if (!stepped.current) return setModel("");
+    stepped.current = false;
+    history.back();
+  };
   const chosen = list.data?.find((it) => it.name === model);
   return (
     <Page title="New training" lead="What do you want to train? Every setting can be changed later." actions={<ImportButton done={() => navigate(`${links.fresh()}?import=1`)} />}>
       <div className="stack">
         {list.error && <ErrorNote error={list.error} retry={() => void list.refetch()} />}
         <input className="input search" type="search" placeholder="Find a model: wan, flux, video…" aria-label="Find a model" value={words} onChange={(event) => setWords(event.target.value)} />
-        <ModelCards models={list.data ?? []} words={words} choose={setModel} />
-        {chosen && <ModelDialog model={chosen} close={() => setModel("")} />}
+        <ModelCards models={list.data ?? []} words={words} choose={choose} />
+        {chosen && <ModelDialog model={chosen} close={close} />}
       </div>
     </Page>
   );
