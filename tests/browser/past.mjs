@@ -53,6 +53,8 @@ export async function past(browser) {
     say("and how it ended is on the overview, as nothing trains");
     await tab.getByRole("link", { name: "Overview" }).click();
     await tab.getByRole("region", { name: "Ended last" }).getByRole("listitem").filter({ hasText: "long" }).getByText("stopped", { exact: true }).waitFor();
+    await tab.screenshot({ path: join(shots, "ended-last-1280.png") });
+    await narrow(tab, "ended-last");
     await charts(first);
     await tab.getByText("from its start to its end").waitFor();
     for (const colorScheme of ["dark", "light"]) {

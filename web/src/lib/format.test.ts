@@ -9,7 +9,7 @@ test("sizes have three digits and a binary unit", () => {
 });
 
 test("durations name their two largest units", () => {
-  expect([0, 59.4, 60, 367, 3600, 86399, 93600, null, Infinity].map(duration)).toEqual(
+  expect([0, 59.9, 60, 367, 3600, 86399, 93600, null, Infinity].map(duration)).toEqual(
     ["0s", "59s", "1m 00s", "6m 07s", "1h 00m", "23h 59m", "1d 2h", "–", "–"],
   );
 });

@@ -16,10 +16,10 @@ export function bytes(it: number | null | undefined): string {
 
 const significant = (it: number) => it.toFixed(it >= 100 ? 0 : it >= 10 ? 1 : 2);
 
-/** `2d 3h`, `4h 05m`, `6m 07s`, `8s`. */
+/** `2d 3h`, `4h 05m`, `6m 07s`, `8s`: what is not full does not count, as in the terminal. */
 export function duration(seconds: number | null | undefined): string {
   if (seconds === null || seconds === undefined || !Number.isFinite(seconds)) return NONE;
-  const s = Math.max(0, Math.round(seconds));
+  const s = Math.max(0, Math.floor(seconds));
   const two = (it: number) => String(it).padStart(2, "0");
   if (s < 60) return `${s}s`;
   if (s < 3600) return `${Math.floor(s / 60)}m ${two(s % 60)}s`;

@@ -72,7 +72,7 @@ export function StartDialog({ config, save, known, not, close }: Props) {
         {error !== null && <Controls value={{ ...START_FLAGS, "--queue": waits, "--share": shares }}><ErrorNote error={error} /></Controls>}
         {gpus.length > 0 && (
           <fieldset className="stack tight">
-            <legend className="label">GPUs <span className="muted small">none ticked: all that are free</span></legend>
+            <legend className="label">GPUs <span className="muted small">none ticked: all of them</span></legend>
             {gpus.map((it) => (
               <label key={it.index} className="check"><input type="checkbox" value={String(it.index)} {...register("gpus")} />GPU {it.index} <span className="muted">{it.name}{it.memory_bytes !== null && `, ${bytes(it.memory_bytes)}`}</span></label>
             ))}

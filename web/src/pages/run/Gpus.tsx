@@ -37,7 +37,7 @@ export function Gpus({ run }: { run: RunDetail }) {
 
 function nothing(run: RunDetail): string {
   if (run.queued) return "It waits for its turn. What its GPUs do appears here with it.";
-  return `Nothing is known of GPUs here: this run computes on ${run.devices}.${run.devices.includes("GPU") ? " Its first look has not come yet, or no driver told anything." : ""}`;
+  return `Nothing is known of GPUs here: this run computes on ${run.devices}.${run.devices.includes("GPU") ? (run.live ? " Its first look has not come yet, or no driver told anything." : " It ended before its first look, or no driver told anything.") : ""}`;
 }
 
 function Own({ gpus }: { gpus: Columns[] }) {
