@@ -231,9 +231,8 @@ async function tiles(lab, server, tab) {
   await tab.getByRole("button", { name: "no caption", exact: true }).click();
   await until("two want one", async () => (await tab.locator(".tile").allInnerTexts()).map((it) => it.split("\n")[0]).join() === "bare.png,empty.png");
 
-  say("a count of steps that fails says in the editor what is wrong with the data, and where");
+  say("a look at the data that failed, as a count of steps is one, says in the editor what is wrong, and where");
   await tab.goto(`${server.origin}/configs/tiny.toml`);
-  await tab.getByRole("button", { name: "Count", exact: true }).click();
   const errors = tab.getByRole("list", { name: "What is wrong with the data" });
   await errors.getByText("a caption that is no UTF-8 text").waitFor();
   await tab.getByText(/^demo · saved · .*errors? in its data$/).waitFor();
