@@ -12,6 +12,7 @@ pub mod effective;
 mod error;
 pub mod explain;
 pub mod facts;
+pub mod file_name;
 pub mod finding;
 pub mod json_schema;
 mod locate;

@@ -9,6 +9,8 @@ use super::schema::FrameRule;
 pub struct Media {
     pub images: usize,
     pub videos: usize,
+    /// Neither, or nothing that the model can be trained with.
+    pub unusable: usize,
     pub without_caption: usize,
     /// Sides in pixels of squares with as many pixels.
     pub sides: Vec<u32>,

@@ -5,22 +5,21 @@
 use std::{
     collections::{HashMap, HashSet},
     ffi::{OsStr, OsString},
-    os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
 };
 
 use crate::{
+    config::file_name::is_companion,
     output::plain,
     platform::fs::{self, Entry, FsError},
 };
+
+pub(super) use crate::config::file_name::{stem, suffix};
 
 use super::{
     archive::{self, Extent, MOST_MEMBERS, Member},
     spec::DirectorySpec,
 };
-
-/// Suffixes of files that are no media; the trainer tells them by case.
-const COMPANIONS: [&str; 6] = [".txt", ".npz", ".json", ".parquet", ".bak", ".db"];
 
 pub(super) const CAPTIONS: &str = "captions.json";
 
@@ -58,11 +57,6 @@ pub(super) enum Companion {
     Unwanted,
     Missing,
     At(PathBuf),
-}
-
-/// Whether the trainer takes it for something that belongs to media.
-pub(super) fn is_companion(name: &OsStr) -> bool {
-    COMPANIONS.iter().any(|it| it.as_bytes() == suffix(name))
 }
 
 /// Lists the folder of `spec`. Sub-folders are not looked into: the trainer does not either.
@@ -154,45 +148,8 @@ fn by_stem(dir: &Path, ambiguous: &mut Vec<String>) -> Result<HashMap<OsString, 
     Ok(stems)
 }
 
-/// Python's `suffix`: from the last dot on, unless that is the first or the last character.
-pub(super) fn suffix(name: &OsStr) -> &[u8] {
-    &name.as_bytes()[name.len() - suffix_length(name)..]
-}
-
-/// Python's `stem`: the name without its suffix.
-pub(super) fn stem(name: &OsStr) -> &OsStr {
-    OsStr::from_bytes(&name.as_bytes()[..name.len() - suffix_length(name)])
-}
-
-fn suffix_length(name: &OsStr) -> usize {
-    match name.as_bytes().iter().rposition(|byte| *byte == b'.') {
-        Some(dot) if dot > 0 && dot + 1 < name.len() => name.len() - dot,
-        _ => 0,
-    }
-}
-
 pub(super) fn with_text_suffix(name: &OsStr) -> OsString {
     let mut text = stem(name).to_owned();
     text.push(".txt");
     text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_are_cut_as_python_cuts_them() {
-        let check = |name: &str, expected: (&str, &str)| {
-            let name = OsStr::new(name);
-            let suffix = String::from_utf8_lossy(suffix(name)).into_owned();
-            assert_eq!((stem(name).to_string_lossy().as_ref(), suffix.as_str()), expected);
-        };
-        check("a.png", ("a", ".png"));
-        check("a.b.png", ("a.b", ".png"));
-        check(".png", (".png", ""));
-        check("a.", ("a.", ""));
-        check("a", ("a", ""));
-        assert_eq!(with_text_suffix(OsStr::new("a.b.png")), "a.b.txt");
-    }
 }

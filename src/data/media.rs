@@ -21,10 +21,9 @@ use std::{
     path::Path,
 };
 
-use crate::platform::fs;
+use crate::{config::file_name::suffix, platform::fs};
 
-use super::listing::suffix;
-
+pub use crate::config::file_name::{is_media_name, is_video_name};
 pub use ffprobe::Ffprobe;
 
 /// What the trainer sees of a file.
@@ -201,20 +200,6 @@ fn video<R: Read + Seek>(
     Some(Ok(Media::Video { width, height, frames, there, rate: rate? }))
 }
 
-/// Whether the trainer reads files of that name as videos: by suffix, all in small or all in capital letters.
-pub fn is_video_name(name: &OsStr) -> bool {
-    let suffix = String::from_utf8_lossy(suffix(name));
-    VIDEO_SUFFIXES.iter().any(|it| {
-        suffix.strip_prefix('.').is_some_and(|suffix| suffix == *it || suffix == it.to_ascii_uppercase())
-    })
-}
-
-/// Whether a file of that name is an image or a video, by its suffix alone.
-pub fn is_media_name(name: &OsStr) -> bool {
-    let suffix = String::from_utf8_lossy(suffix(name)).to_ascii_lowercase();
-    is_video_name(name) || suffix.strip_prefix('.').is_some_and(|it| IMAGE_SUFFIXES.contains(&it))
-}
-
 /// What often lies where media should.
 fn known_stranger(head: &[u8]) -> Option<Flaw> {
     let text = String::from_utf8_lossy(head).to_ascii_lowercase();
@@ -312,20 +297,3 @@ impl Flaw {
         }
     }
 }
-
-/// What people's images are called; the trainer opens any file and looks.
-const IMAGE_SUFFIXES: &[&str] =
-    &["jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff", "avif", "heic", "jxl", "ppm", "tga"];
-
-/// Source: imageio 2.38, `imageio.config.video_extensions`. More than one would think: `.dat`, `.mpo`, `.rgb`.
-const VIDEO_SUFFIXES: &[&str] = &[
-    "264", "265", "3g2", "3gp", "A64", "a64", "adp", "amr", "amv", "asf", "avc", "avi", "avr", "avs", "avs2",
-    "avs3", "bmv", "cavs", "cdg", "cdxl", "cgi", "chk", "cif", "cpk", "dat", "dav", "dif", "dnxhd", "dnxhr",
-    "drc", "dv", "dvd", "f4v", "flm", "flv", "gsm", "gxf", "h261", "h263", "h264", "h265", "h26l", "hevc",
-    "idf", "ifv", "imx", "ipu", "ism", "isma", "ismv", "ivf", "ivr", "j2k", "kux", "lvf", "m1v", "m2t",
-    "m2ts", "m2v", "m4a", "m4b", "m4v", "mj2", "mjpeg", "mjpg", "mk3d", "mka", "mks", "mkv", "mods",
-    "moflex", "mov", "mp4", "mpc", "mpd", "mpeg", "mpg", "mpo", "mts", "mvi", "mxf", "mxg", "nut", "obu",
-    "ogg", "ogv", "psp", "qcif", "rcv", "rgb", "rm", "roq", "sdr2", "ser", "sga", "svag", "svs", "ts", "ty",
-    "ty+", "v", "v210", "vb", "vc1", "vc2", "viv", "vob", "webm", "wmv", "wtv", "xl", "xmv", "y4m", "yop",
-    "yuv", "yuv10",
-];

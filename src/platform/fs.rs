@@ -27,7 +27,7 @@ use super::{
 };
 
 pub use super::leftovers::{beside, is_another, leftovers, remove_leftovers};
-pub use look::{Entry, entries, is_pipe, is_same, open_regular, place_of, read_start};
+pub use look::{Entry, entries, has_file, is_pipe, is_same, open_regular, place_of, read_start};
 pub use memory::{InMemory, in_memory};
 pub use write::{
     Staged, append, create_private_dir, overwrite, stage, write_atomic, write_held, write_new,

@@ -36,7 +36,7 @@ to do: put these in their place, or correct the lines
   configs/mine.toml:53:13: error[model-files-exist]: `ckpt_path`: there is no folder `DIR/w/models/Wan2.1-T2V-14B`
   configs/mine-dataset.toml:20:8: error[directory-exists]: `path`: there is no folder `DIR/w/data/mine`
 
-next: `dpgui config check configs/mine.toml`, then `dpgui train configs/mine.toml`
+next: `dpgui config check configs/mine.toml`, `dpgui data check configs/mine.toml`, then `dpgui train configs/mine.toml`
 "
     );
     fs::create_dir_all(sandbox.path("w/models/Wan2.1-T2V-14B")).expect("created");

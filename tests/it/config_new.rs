@@ -435,3 +435,32 @@ fn a_folder_of_media_says_what_suits_it() {
     sandbox.dpgui(&["config", "new", "flux", "--data", "media", "--set", "resolutions=[768]"]).ok();
     check("flux", &[&["resolutions = [768]"], &ratios[..], &folder[..]].concat());
 }
+
+#[test]
+fn what_cannot_be_trained_with_is_not_counted_as_an_image() {
+    let sandbox = Sandbox::new();
+    fs::create_dir_all(sandbox.path("w/media/deeper")).expect("created");
+    let looked = |model: &str, name: &str, what: &str| {
+        let said = sandbox.dpgui(&["config", "new", model, name, "--data", "media"]).ok();
+        assert!(
+            said.stderr.contains(&format!("Looked at `{}`: {what}\n", sandbox.path("w/media").display())),
+            "{said}"
+        );
+        said.stderr
+    };
+    let nothing = "itself can be trained with: folders in it are not searched";
+    let said = looked("wan", "empty", "0 images");
+    assert!(said.contains(nothing) && said.contains("`dpgui data check configs/empty.toml`"), "{said}");
+    let said = sandbox.dpgui(&["config", "check", "configs/empty-dataset.toml"]).ok();
+    assert!(said.stdout.contains("warning[directory-has-media]"), "{said}");
+    sandbox.write("w/media/notes.md", "# notes");
+    sandbox.write("w/media/.hidden.png", "");
+    sandbox.write("w/media/fake.jpg", "no picture");
+    assert!(looked("wan", "strange", "0 images, 3 files that cannot be trained with").contains(nothing));
+    sandbox.write("w/media/a.png", media::png(64, 64));
+    sandbox.write("w/media/a.txt", "a");
+    sandbox.write("w/media/b.mp4", media::mp4(64, 64, 30, 24));
+    let mixed = "1 image, 1 video, 3 files that cannot be trained with, 1 without a caption";
+    assert!(!looked("wan", "mixed", mixed).contains(nothing));
+    looked("flux", "images", "1 image, 4 files that cannot be trained with");
+}

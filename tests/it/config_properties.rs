@@ -255,7 +255,7 @@ proptest! {
             full_finetune: full_finetune && model.full_finetune_failure.is_none(),
             media: media.map(|(sides, clips)| {
                 let clips = if model.video.is_some() { clips } else { vec![] };
-                Media { images: sides.len(), videos: clips.len(), without_caption: 0, sides, clips }
+                Media { images: sides.len(), videos: clips.len(), unusable: 0, without_caption: 0, sides, clips }
             }),
             // The demo's trainer refuses what it does not read, and whoever wishes for it hears so.
             settings: settings.iter().filter(|it| model.name != "demo" || !it.starts_with("caption_prefix")).map(|it| it.parse::<Setting>().expect("a setting")).collect(),

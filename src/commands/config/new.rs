@@ -99,6 +99,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Error> {
     tell(&found, context);
     if let Some(media) = &wish.media {
         context.output.status("Looked", format_args!("at `{}`: {}", options.data.display(), counted(media)));
+        nothing(media, &options.data, context);
     }
     if args.stdout {
         print(&pair, &template::files(workspace, name), context);
@@ -158,10 +159,23 @@ fn counted(media: &Media) -> String {
     if media.videos > 0 {
         parts.push(data::counted(media.videos, "video"));
     }
+    if media.unusable > 0 {
+        parts.push(format!("{} that cannot be trained with", data::counted(media.unusable, "file")));
+    }
     if media.without_caption > 0 {
         parts.push(format!("{} without a caption", media.without_caption));
     }
     parts.join(", ")
+}
+
+/// A training needs something to train with.
+fn nothing(media: &Media, folder: &Path, Context { output, .. }: &Context) {
+    if media.images + media.videos == 0 {
+        let folder = folder.display();
+        output.warn(format_args!(
+            "nothing in `{folder}` itself can be trained with: folders in it are not searched"
+        ));
+    }
 }
 
 /// Both files on one stream, each under its name.
@@ -197,8 +211,9 @@ fn report(files: &[PathBuf; 2], found: &[Found], context: &Context) -> Result<()
     }
     let file = relative(&files[0], &host.cwd).as_os_str();
     output.note(format_args!(
-        "\nnext: `{}`, then `{}`",
+        "\nnext: `{}`, `{}`, then `{}`",
         context.command(["config".as_ref(), "check".as_ref(), file]),
+        context.command(["data".as_ref(), "check".as_ref(), file]),
         context.command(["train".as_ref(), file])
     ));
     Ok(())

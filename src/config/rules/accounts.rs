@@ -187,7 +187,7 @@ const ACCOUNTS: [(&str, Judge); 175] = [
     ("edit-and-plain-mix", Data),
     ("uncond-fraction-range", Check),
     ("directory-exists", Check),
-    ("directory-has-media", Data),
+    ("directory-has-media", Check),
     ("directory-writable", Data),
     ("captions-present", Data),
     ("captions-json-lists", Data),

@@ -5,13 +5,18 @@ use std::{collections::BTreeMap, path::Path};
 use toml_edit::{Item, Value};
 
 use super::{Dataset, Finding, Rule, View, dataset, datasets};
-use crate::config::{
-    finding::Position,
-    schema::{Ability, FrameRule, ModelType},
+use crate::{
+    config::{
+        file_name::may_be_media,
+        finding::Position,
+        schema::{Ability, FrameRule, ModelType},
+    },
+    platform::fs,
 };
 
 pub(super) const RULES: &[Rule] = &[
     dataset(&["dataset-directory-list"], dataset_directory_list),
+    datasets(&["directory-has-media"], directory_has_media),
     dataset(&["resolutions-top-level"], resolutions_top_level),
     datasets(&["ar-range-top-level"], ar_range_top_level),
     datasets(&["resolutions-at-most-three"], resolutions_at_most_three),
@@ -42,6 +47,25 @@ pub fn without_directories(at: (&Path, Position)) -> Finding {
     Finding::error("dataset-directory-list", at, message)
         .about("directory".to_owned())
         .fix("add `[[directory]]` and below it `path = 'FOLDER'`")
+}
+
+/// By names alone, up to the first that will do.
+fn directory_has_media(d: &Dataset, found: &mut Vec<Finding>) {
+    for directory in d.directories() {
+        let Some(text) = directory.text("path").filter(|text| !text.is_empty()) else { continue };
+        let folder = d.base.place(text);
+        // What cannot be listed is another rule's.
+        if fs::has_file(&folder, may_be_media).unwrap_or(true) {
+            continue;
+        }
+        let message =
+            format!("`path`: nothing in `{}` itself is called like an image or a video", folder.display());
+        found.push(
+            directory.warning("directory-has-media", "path", message).fix(
+                "put the files there, or name the folder that holds them: folders in it are not searched",
+            ),
+        );
+    }
 }
 
 /// The trainer reads it at the top first, even where a directory has its own.
@@ -257,6 +281,18 @@ pub(super) const CASES: &[super::cases::Case] = {
     use super::cases::in_dataset;
     &[
         in_dataset("dataset-directory-list", "wan", "directory = '-'", "directory = [{ num_repeats = 2 }]"),
+        in_dataset(
+            "directory-has-media",
+            "wan",
+            "directory = [{ path = 'empty' }]",
+            "directory = [{ path = 'named' }]",
+        )
+        .files(&[
+            ("empty/deeper/a.png", ""),
+            ("empty/notes.md", ""),
+            ("named/a.PNG", ""),
+            ("named/b.txt", ""),
+        ]),
         in_dataset(
             "resolutions-top-level",
             "wan",

@@ -1,7 +1,7 @@
 //! Looks at other people's folders: what is in them, and files that may turn out to be none.
 
 use std::{
-    ffi::OsString,
+    ffi::{OsStr, OsString},
     fs::{self, File, FileType},
     io::{self, Read},
     os::{
@@ -57,6 +57,20 @@ pub fn entries(dir: &Path) -> Result<Vec<(OsString, Entry)>> {
     let mut found = found.map_err(context("list", dir))?;
     found.sort_unstable();
     Ok(found)
+}
+
+/// Whether there is a file in a directory whose name `is_wanted`: the look ends at the first.
+pub fn has_file(dir: &Path, is_wanted: impl Fn(&OsStr) -> bool) -> Result<bool> {
+    let look = |entries: fs::ReadDir| {
+        for entry in entries {
+            let entry = entry?;
+            if is_wanted(&entry.file_name()) && of_entry(&entry)? == Entry::File {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    };
+    fs::read_dir(dir).and_then(look).map_err(context("list", dir))
 }
 
 pub(super) fn of_entry(entry: &fs::DirEntry) -> io::Result<Entry> {
