@@ -1,6 +1,10 @@
 //! What of a model type matters for its data: rate, lengths and sizes.
 
-use std::path::{Path, PathBuf};
+use std::{
+    ffi::OsStr,
+    os::unix::ffi::OsStrExt,
+    path::{Path, PathBuf},
+};
 
 use toml_edit::Item;
 
@@ -14,6 +18,16 @@ use crate::{
 
 /// The model of the demo's own trainer, which has one bucket and drops nothing.
 pub const DEMO: &str = "demo";
+
+/// What the demo's trainer takes for images. Source: `IMAGES` in `templates/demo/train.py`.
+const OF_DEMO: [&str; 8] = ["bmp", "gif", "jpeg", "jpg", "png", "tif", "tiff", "webp"];
+
+/// Whether the demo's trainer reads what is called so: it opens no archive.
+pub fn demo_reads(name: &OsStr) -> bool {
+    let is_one = |suffix: &str| OF_DEMO.iter().any(|it| suffix.eq_ignore_ascii_case(it));
+    !name.as_bytes().contains(&b'/')
+        && Path::new(name).extension().and_then(OsStr::to_str).is_some_and(is_one)
+}
 
 /// How a model takes its data.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -17,7 +17,7 @@ use crate::{
 use super::{
     listing::{self, CAPTIONS},
     media::{self, Ffprobe, Media},
-    model::DataModel,
+    model::{DEMO, DataModel, demo_reads},
     plan,
 };
 
@@ -45,7 +45,9 @@ pub fn look(dir: &Path, model: &DataModel, env: &Env) -> Result<suggest::Media, 
     let mut found = suggest::Media::default();
     let step = items.len().div_ceil(LOOKED_AT).max(1);
     for (index, name) in items.into_iter().enumerate() {
-        let trains = if index % step == 0 {
+        let trains = if model.name == Some(DEMO) && !demo_reads(name) {
+            false
+        } else if index % step == 0 {
             note(&media::probe(&dir.join(name), &ffprobe), model, &mut found)
         } else {
             may_train(name, model)

@@ -25,7 +25,7 @@ use super::{
     findings::{self, counted, grouped},
     listing::{self, Listed, Listing},
     media::{self, Ffprobe, Flaw, Media},
-    model::DataModel,
+    model::{DEMO, DataModel, demo_reads},
     plan::{self, Counted, Epoch, Groups, Sample},
     proposals::{self, Proposal},
     spec::{self, DatasetSpec, DirectorySpec},
@@ -371,6 +371,9 @@ fn judge(
     model: &DataModel,
     counted: &mut Counted,
 ) -> (Option<Media>, i64, Fate) {
+    if model.name == Some(DEMO) && !demo_reads(name) {
+        return (Some(media), 1, Fate::Dropped(Drop::Unusable));
+    }
     let (width, height, frames) = match (&media, model.video) {
         (Media::Image { width, height, .. }, _) => (*width, *height, 1),
         (Media::Video { width, height, frames, rate, .. }, Some(video)) => {

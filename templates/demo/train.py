@@ -51,6 +51,7 @@ WIDTH = 64  # of a token
 HEADS = 4
 DEPTH = 4  # blocks; with the layers before and after them 6 layers to split into stages
 CAPTION_WIDTH = 64  # of a caption's embedding
+IMAGES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}  # in small or capital letters
 
 
 class InputError(Exception):
@@ -162,9 +163,10 @@ def cache_dataset(path):
         directory = read_table(directory, DIRECTORY_KEYS, f"{path}: [[directory]]")
         if not Path(directory.path).is_dir():
             raise InputError(f"{path}: the folder `{directory.path}` does not exist")
-        images = sorted(Path(directory.path).glob("*.png"))
+        files = sorted(Path(directory.path).iterdir())
+        images = [file for file in files if file.suffix.lower() in IMAGES and file.is_file()]
         if not images:
-            raise InputError(f"{path}: the folder `{directory.path}` holds no PNG image")
+            raise InputError(f"{path}: the folder `{directory.path}` holds no image")
         print(f"caching latents: {directory.path}")
         # Seconds between two redraws; at the default of 0.1 so small a dataset would be through after the first.
         bar = tqdm(images, mininterval=0.002)

@@ -178,3 +178,34 @@ fn a_stopped_training_has_saved_the_step_it_was_at() {
     assert!(tensor_names(&folder.join(format!("step{last}/adapter_model.safetensors"))) > 10, "{said}");
     assert!(said.stderr.contains(&format!("Exported step {last}")), "{said}");
 }
+
+#[test]
+fn the_demo_trains_what_was_counted_whatever_the_images_are_called() {
+    const OTHERWISE: &str = "
+import sys
+from pathlib import Path
+from PIL import Image
+for number, path in enumerate(sorted(Path(sys.argv[1]).glob('*.png'))[:32]):
+    suffix = ['.jpg', '.WebP', '.PNG', '.heic'][number % 4]
+    if suffix in ('.jpg', '.WebP'):
+        Image.open(path).convert('RGB').save(path.with_suffix(suffix))
+        path.unlink()
+    else:
+        path.rename(path.with_suffix(suffix))
+";
+    let lab = Lab::with_deepspeed();
+    let root = lab.sandbox.root();
+    let python = std::process::Command::new(root.join("venv/bin/python"))
+        .args(["-c", OTHERWISE])
+        .arg(root.join("data/demo"))
+        .status();
+    assert!(python.expect("started").success());
+    lab.sandbox.write("w/data/demo/notes.md", "# notes");
+    lab.change("configs/demo.toml", "epochs = 10", "epochs = 1");
+    let said = lab.sandbox.dpgui(&["data", "check", "configs/demo.toml"]).ok();
+    let counted = "56 of 65 files train, 9 dropped; an epoch has 224 samples in 28 steps";
+    assert!(said.stdout.contains(counted) || said.stderr.contains(counted), "{said}");
+    assert!(said.stdout.contains("passes it over: 9 files in"), "{said}");
+    lab.sandbox.dpgui(&["train", "configs/demo.toml"]).ok();
+    assert_eq!(losses(&lab, &lab.only_run().id()).len(), 28);
+}

@@ -189,7 +189,7 @@ fn a_dataset_that_cannot_work_is_refused_before_there_is_a_run() {
     check(&lab, "error[captions-present]: 1 of 1 files");
     std::fs::remove_file(root.join("data/a.png")).expect("there");
     lab.sandbox.write("w/data/deeper/a.png", "");
-    check(&lab, "error[directory-has-media]: `path`: there is no PNG file in");
+    check(&lab, "error[directory-has-media]: `path`: there is no image in");
     lab.change("configs/tiny.toml", "type = 'demo'", "type = 'omnigen2'\ndiffusers_path = 'data'");
     check(&lab, "error[directory-has-media]: there is no image or video in");
     lab.sandbox.write("w/data/a.mp4", "");

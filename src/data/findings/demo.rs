@@ -1,15 +1,21 @@
-//! What is wrong with a dataset of the demo, whose own trainer takes PNG files, each with a caption, and nothing else.
+//! What is wrong with a dataset of the demo, whose own trainer takes images by their suffix, each with a caption, and
+//! nothing else.
 //! Source: `cache_dataset` in `templates/demo/train.py`.
 
 use std::path::Path;
 
-use crate::{config::Finding, output::plain, platform::fs};
+use crate::{
+    config::{Finding, Position},
+    output::plain,
+    platform::fs,
+};
 
 use super::{
     super::{
         cache::CaptionText,
-        listing::{suffix, with_text_suffix},
-        survey::{Item, Survey},
+        listing::with_text_suffix,
+        model::demo_reads,
+        survey::{Directory, Item, Survey},
     },
     AS_UTF8, TEXTS, WITHOUT_MARK, counted,
 };
@@ -25,13 +31,14 @@ pub(super) fn of(survey: &Survey) -> Vec<Finding> {
             continue;
         }
         let images: Vec<_> =
-            directory.items.iter().map(|it| &it.name).filter(|name| suffix(name) == b".png").collect();
+            directory.items.iter().map(|it| &it.name).filter(|name| demo_reads(name)).collect();
         if images.is_empty() {
-            let message = format!("`path`: there is no PNG file in `{folder}` itself");
+            let message = format!("`path`: there is no image in `{folder}` itself");
             let fix =
                 "put the files there, or name the folder that holds them: folders in it are not searched";
             found.push(Finding::error("directory-has-media", at, message).fix(fix));
         }
+        found.extend(passed_over(directory, at));
         let has_caption = |name| fs::is_file(&directory.path.join(with_text_suffix(name)));
         let bare: Vec<_> = images.iter().filter(|name| !has_caption(name)).collect();
         if let Some(first) = bare.first() {
@@ -41,7 +48,7 @@ pub(super) fn of(survey: &Survey) -> Vec<Finding> {
             found.push(Finding::error("captions-present", at, message).fix(fix));
         }
         for text in TEXTS {
-            let has = |item: &&Item| suffix(&item.name) == b".png" && item.text == text;
+            let has = |item: &&Item| demo_reads(&item.name) && item.text == text;
             let files: Vec<_> = directory.items.iter().filter(has).map(|it| plain::name(&it.name)).collect();
             let (Some(first), Some(id), Some(what)) = (files.first(), text.finding(), text.sentence()) else {
                 continue;
@@ -65,4 +72,16 @@ pub(super) fn of(survey: &Survey) -> Vec<Finding> {
         }
     }
     found
+}
+
+/// Files that are called like no image, in silence.
+fn passed_over(directory: &Directory, at: (&Path, Position)) -> Option<Finding> {
+    let others: Vec<_> = directory.items.iter().map(|it| &it.name).filter(|it| !demo_reads(it)).collect();
+    let first = plain::name(others.first()?);
+    let message = format!(
+        "not called like an image that the demo's trainer reads, which passes it over: {} in `{}`, the first is `{first}`",
+        counted(others.len(), "file"),
+        directory.path.display()
+    );
+    Some(Finding::warning("media-readable", at, message).fix("convert it to PNG or JPEG, or remove it"))
 }
