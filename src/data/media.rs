@@ -149,6 +149,7 @@ pub fn measure<R: Read + Seek>(
     let media = if is_video_name(name) {
         video(name, head, &mut reader).unwrap_or_else(|| match known_stranger(head) {
             Some(flaw) => Err(flaw),
+            None if is_none(head) => Err(Flaw::NoMedia),
             None => otherwise(),
         })
     } else {
@@ -210,6 +211,19 @@ fn known_stranger(head: &[u8]) -> Option<Flaw> {
         () if text.starts_with("<!doctype html") || text.starts_with("<html") => Some(Flaw::WebPage),
         () => None,
     }
+}
+
+/// Whether what begins so is no image and no video: nothing, or words. Playlists and one container begin with words too.
+pub(super) fn is_none(head: &[u8]) -> bool {
+    const OF_SOME: [&str; 3] = ["<", "#EXT", "YUV4MPEG2"];
+    let is_text = |it: &str| !it.contains(|c: char| c.is_control() && !c.is_whitespace());
+    let text = match str::from_utf8(head) {
+        Ok(text) => Some(text),
+        // Only a letter at the end is cut.
+        Err(cause) if cause.error_len().is_none() => str::from_utf8(&head[..cause.valid_up_to()]).ok(),
+        Err(_) => None,
+    };
+    text.is_some_and(|it| is_text(it) && !OF_SOME.iter().any(|start| it.starts_with(start)))
 }
 
 /// As many bytes of the start as there are.

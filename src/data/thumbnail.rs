@@ -11,6 +11,8 @@ use std::{
 
 use crate::platform::{Env, fs};
 
+use super::media;
+
 use film::Ffmpeg;
 
 /// The longer side in a report, in pixels.
@@ -36,6 +38,8 @@ pub struct Thumbnails(Ffmpeg);
 pub enum NoPicture {
     /// A member of an archive, or gone meanwhile.
     NoFile,
+    /// Empty, or a text.
+    NoMedia,
     TooLarge,
     NeedsFfmpeg,
     Undecodable,
@@ -45,8 +49,9 @@ impl NoPicture {
     pub const fn sentence(self) -> &'static str {
         match self {
             Self::NoFile => "it is no file of its own",
+            Self::NoMedia => "it is neither an image nor a video",
             Self::TooLarge => "more than 64 MiB",
-            Self::NeedsFfmpeg => "that takes `ffmpeg`, which is not installed",
+            Self::NeedsFfmpeg => "that takes FFmpeg, which is not installed",
             Self::Undecodable => "it cannot be decoded",
         }
     }
@@ -66,10 +71,11 @@ impl Thumbnails {
     /// The same of an open file, with so many pixels on the longer side.
     pub fn of_file(&self, mut file: File, side: usize) -> Result<Vec<u8>, NoPicture> {
         let mut head = vec![];
-        (&mut file).take(16).read_to_end(&mut head).map_err(|_| NoPicture::NoFile)?;
+        (&mut file).take(64).read_to_end(&mut head).map_err(|_| NoPicture::NoFile)?;
         file.rewind().map_err(|_| NoPicture::NoFile)?;
         let picture = match decoder(&head) {
             Some(decode) => decode(&whole(&mut file)?).ok_or(NoPicture::Undecodable),
+            None if media::is_none(&head) => Err(NoPicture::NoMedia),
             None => self.0.first_frame(file),
         }?;
         encode(&shrunk(&picture, side)).ok_or(NoPicture::Undecodable)
@@ -166,7 +172,9 @@ mod tests {
             ("b.png", b"\x89PNG", NoPicture::Undecodable),
             ("c.tif", b"II*\0", NoPicture::Undecodable),
             ("d.jpg", &large, NoPicture::TooLarge),
-            ("e.mp4", b"", NoPicture::NeedsFfmpeg),
+            ("e.mp4", b"", NoPicture::NoMedia),
+            ("f.mp4", b"\0\0\0\x18ftypmp42", NoPicture::NeedsFfmpeg),
+            ("notes.md", "# \u{dc}ber alles".as_bytes(), NoPicture::NoMedia),
         ] {
             let path = dir.path().join(name);
             fs::write_atomic(&path, bytes).expect("written");

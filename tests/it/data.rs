@@ -794,6 +794,17 @@ fn lengths_that_lie_are_no_panic() {
     check("a.webp", b"RIFF\0\0\0\0WEBPVP8X\xff\xff\xff\xff\0\0");
 }
 
+#[test]
+fn a_text_that_is_called_a_video_is_none_with_or_without_ffmpeg() {
+    let of = |name: &str, bytes: &[u8]| {
+        media::measure(name.as_ref(), std::io::Cursor::new(bytes), || Err(Flaw::NeedsFfprobe))
+    };
+    assert_eq!(of("broken.mp4", b"no film"), Media::Unusable(Flaw::NoMedia));
+    assert_eq!(of("film.ts", &[0x47, 0x40, 0, 0x10]), Media::Unusable(Flaw::NeedsFfprobe));
+    assert_eq!(of("film.y4m", b"YUV4MPEG2 W64 H64 F24:1\n"), Media::Unusable(Flaw::NeedsFfprobe));
+    assert_eq!(of("film.mpd", b"<?xml version=\"1.0\"?>"), Media::Unusable(Flaw::NeedsFfprobe));
+}
+
 /// What Pillow and PyAV said of these files is in `tests/data/differential`, see `tests/differential/media.py`.
 #[test]
 fn real_files_are_measured_as_pillow_and_ffmpeg_measure_them() {
