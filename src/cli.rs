@@ -29,7 +29,8 @@ struct Cli {
 /// Options that every command has.
 #[derive(Debug, clap::Args)]
 struct Global {
-    /// The workspace [default: `DPGUI_WORKSPACE`, else the nearest parent with a `dpgui.toml`, else here]
+    /// The workspace [default: `DPGUI_WORKSPACE`, else the nearest parent with a `dpgui.toml`, else here;
+    /// of `demo`, `./dpgui-demo`]
     #[arg(short = 'C', long = "workspace", value_name = "DIR", global = true)]
     workspace: Option<PathBuf>,
     /// Write one JSON object per event or row to stdout

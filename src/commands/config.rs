@@ -63,7 +63,7 @@ fn relative<'a>(path: &'a Path, cwd: &Path) -> &'a Path {
     }
 }
 
-fn counted(errors: usize, warnings: usize) -> String {
+pub(super) fn counted(errors: usize, warnings: usize) -> String {
     let plural = |count: usize, what: &str| match count {
         0 => format!("no {what}s"),
         1 => format!("1 {what}"),

@@ -103,7 +103,7 @@ fn check(args: &Check, context: &Context) -> Result<(), Error> {
         return Err(if is_told { error } else { error.with_hint(hint) });
     }
     if output.mode() != Mode::Json {
-        output.status("Checked", format_args!("`{file}`: no errors, {}", counted(warnings, "warning")));
+        output.status("Checked", format_args!("`{file}`: {}", super::config::counted(errors, warnings)));
     }
     Ok(())
 }

@@ -46,7 +46,7 @@ pub enum ConfigError {
     #[error("`{}` is no valid TOML{}", path.display(), problems.iter().map(|it| it.shown(path)).collect::<String>())]
     Syntax { path: PathBuf, problems: Vec<SyntaxProblem> },
     #[error("the trainer has no model type `{model}`")]
-    UnknownModel { model: String, nearest: Option<&'static str> },
+    UnknownModel { model: String, nearest: Vec<&'static str> },
     #[error("the model type `{model}` can only be trained with an adapter: {failure}")]
     NoFullFinetune { model: &'static str, failure: String },
     #[error("neither documentation nor examples give a `{}` configuration of `{model}`", preset.name())]
@@ -147,8 +147,9 @@ impl Report for ConfigError {
                 let what = if lines.len() == 1 { "line" } else { "lines" };
                 Some(format!("mend {what} {} of `{}`", lines.join(", "), path.display()))
             }
-            Self::UnknownModel { nearest: Some(nearest), .. } => {
-                Some(format!("did you mean `{nearest}`? `dpgui config models` lists all"))
+            Self::UnknownModel { nearest, .. } if !nearest.is_empty() => {
+                let names = nearest.join("`, `");
+                Some(format!("did you mean `{names}`? `dpgui config models` lists all"))
             }
             Self::UnknownModel { .. } => Some("choose one that `dpgui config models` lists".to_owned()),
             Self::NoFullFinetune { .. } | Self::PresetIsFor { full_finetune: false, .. } => {

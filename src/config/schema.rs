@@ -107,6 +107,14 @@ pub fn nearest_model(name: &str) -> Option<&'static str> {
     nearest(&name.to_lowercase(), model_names(), 0.75)
 }
 
+/// The names of at most three model types that are like `name`, the most like it first.
+pub fn nearest_models(name: &str) -> Vec<&'static str> {
+    let Some(first) = nearest_model(name) else { return vec![] };
+    let lower = name.to_lowercase();
+    let like = |it: &&str| strsim::jaro_winkler(&lower, it) > 0.8 && *it != first;
+    std::iter::once(first).chain(model_names().filter(like)).take(3).collect()
+}
+
 /// The one of `names` that is most like `name`, if any is at least so much like it, between 0 and 1.
 pub fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a str>, likeness: f64) -> Option<&'a str> {
     let likely = names.map(|known| (strsim::jaro_winkler(name, known), known));
@@ -369,6 +377,8 @@ mod tests {
         assert_eq!(nearest_model("Wan2.1"), Some("wan"));
         assert_eq!(nearest_model("qwen-image"), Some("qwen_image"));
         assert_eq!(nearest_model("foo"), None);
+        assert_eq!(nearest_models("ltx"), ["ltx2", "ltx-video"]);
+        assert!(nearest_models("foo").is_empty());
     }
 
     #[test]

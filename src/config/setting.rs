@@ -7,6 +7,7 @@ use crate::platform::process::as_typed;
 use super::{
     address::{self, Place},
     draft::{Draft, Part},
+    explain,
     schema::{self, Section},
     secret,
 };
@@ -50,9 +51,10 @@ impl SettingError {
     pub fn hint(&self) -> String {
         match self {
             Self::Unknown { nearest: Some(nearest), .. } => format!("did you mean `{nearest}`?"),
-            Self::Unknown { name, nearest: None } => {
+            Self::Unknown { name, nearest: None } if explain::explain(name).is_ok() => {
                 format!("look for it with `dpgui config explain {name}`")
             }
+            Self::Unknown { nearest: None, .. } => "`dpgui config schema` has all keys".to_owned(),
             Self::Elsewhere { name, kind, file, value } => {
                 let file = file.clone().unwrap_or_else(|| format!("{}.toml", kind.to_uppercase()));
                 let value = value.as_deref().unwrap_or("VALUE");

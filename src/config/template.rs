@@ -84,7 +84,7 @@ pub fn new(model: &str, options: &TemplateOptions, wish: &Wish) -> Result<Pair, 
     let (Some(of), Some(starter)) = (schema::model(model), starter::of(model)) else {
         return Err(ConfigError::UnknownModel {
             model: model.to_owned(),
-            nearest: schema::nearest_model(model),
+            nearest: schema::nearest_models(model),
         });
     };
     let preset = preset(of, &starter, wish)?;
@@ -307,12 +307,17 @@ fn describe(
         Some("lokr") => "Trains a LoKr of",
         _ => "Trains a LoRA of",
     };
+    let whose = if starter.source.starts_with("dpgui's own") {
+        format!("The values are {}.", starter.source)
+    } else {
+        format!("Values from diffusion-pipe's {}.", starter.source)
+    };
     let mut intro = vec![
         format!(
             "{what} {}. Relative paths start at the workspace. Keys before the first [table] must stay before it.",
             starter.about
         ),
-        format!("Values from diffusion-pipe's {}.", starter.source),
+        whose,
     ];
     intro.extend(preset.map(|it| format!("Preset {}: {}.", it.name.name(), it.source)));
     intro.push(format!("What to mind with this model: `dpgui config explain {}`.", of.name));

@@ -70,7 +70,13 @@ impl Report for LockError {
 
     fn hint(&self) -> Option<String> {
         match self {
-            Self::Held { .. } => Some("wait for it to finish, then run the same command again".to_owned()),
+            Self::Held { holder, .. } => Some(match training(holder) {
+                // Which may take days.
+                Some(run) => format!(
+                    "wait for it to finish or end it with `dpgui stop {run}`, then run the same command again"
+                ),
+                None => "wait for it to finish, then run the same command again".to_owned(),
+            }),
             Self::Unsupported { .. } => Some(
                 "choose a workspace on a local disk with `-C DIR`, or have locks turned on where this one is"
                     .to_owned(),
@@ -78,6 +84,11 @@ impl Report for LockError {
             Self::Fs(cause) => cause.hint(),
         }
     }
+}
+
+/// The run that holds a lock, if it is one: `process 7 (training 20261128T141237Z-wan)`.
+fn training(holder: &str) -> Option<&str> {
+    holder.split_once("(training ")?.1.split(')').next()
 }
 
 /// How a lock is held.
@@ -269,6 +280,17 @@ mod tests {
         Env,
         process::{Apart, CommandSpec},
     };
+
+    #[test]
+    fn who_is_held_up_by_a_training_is_told_how_to_end_it() {
+        let hint = |holder: &str| {
+            LockError::Held { path: "setup.lock".into(), holder: holder.to_owned() }.hint().expect("a hint")
+        };
+        assert!(
+            hint("process 7 (training 20261128T141237Z-wan)").contains("`dpgui stop 20261128T141237Z-wan`")
+        );
+        assert!(!hint("process 7 (dpgui setup)").contains("stop"));
+    }
 
     fn lock_file() -> (tempfile::TempDir, PathBuf) {
         let dir = tempfile::tempdir().expect("a temp dir");

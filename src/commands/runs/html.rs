@@ -31,10 +31,10 @@ const BOTTOM: f64 = 28.0;
 /// Points of a curve: more than there are pixels help nobody.
 const POINTS: usize = 800;
 
-/// The whole file.
-pub(super) fn report(accounts: &[Account], differences: &[Difference]) -> String {
+/// The whole file; `about` says where and when.
+pub(super) fn report(accounts: &[Account], differences: &[Difference], about: &str) -> String {
     let mut html = HEAD.to_owned();
-    html.push_str("<h1>Runs</h1>\n");
+    push(&mut html, format_args!("<h1>Runs</h1>\n<p>{}</p>\n", escaped(about)));
     table(&mut html, &rows(accounts));
     chart(&mut html, accounts);
     if !differences.is_empty() {
@@ -89,12 +89,11 @@ fn chart(html: &mut String, accounts: &[Account]) {
             HEIGHT + 12.0
         ),
     );
-    for part in 0..=4 {
-        let loss = low + (high - low) * f64::from(part) / 4.0;
+    for (loss, text) in marks(low, high) {
         push(
             html,
             format_args!(
-                "<path d=\"M{LEFT} {0:.1}H{WIDTH}\" stroke=\"#8884\"/><text x=\"{1}\" y=\"{2:.1}\" text-anchor=\"end\">{loss:.4}</text>\n",
+                "<path d=\"M{LEFT} {0:.1}H{WIDTH}\" stroke=\"#8884\"/><text x=\"{1}\" y=\"{2:.1}\" text-anchor=\"end\">{text}</text>\n",
                 y(loss),
                 LEFT - 8.0,
                 y(loss) + 4.0,
@@ -131,6 +130,22 @@ fn chart(html: &mut String, accounts: &[Account]) {
     html.push_str("</p>\n");
 }
 
+/// Three to six round values from `low` to `high`, with as many digits as tell them apart.
+fn marks(low: f64, high: f64) -> Vec<(f64, String)> {
+    let rough = (high - low) / 5.0;
+    let power = rough.log10().floor();
+    let unit = 10_f64.powf(power);
+    let step = [1.0, 2.0, 5.0, 10.0].into_iter().map(|it| it * unit).find(|it| *it >= rough).unwrap_or(rough);
+    // `{:.0$}` takes a count.
+    let digits = (0..12).find(|it| step * 10_f64.powi(*it) > 0.99).unwrap_or(12).unsigned_abs() as usize;
+    let first = (low / step).ceil() * step;
+    (0..8)
+        .map(|it| f64::from(it).mul_add(step, first))
+        .take_while(|it| *it <= step.mul_add(1e-6, high))
+        .map(|it| (it, format!("{it:.digits$}")))
+        .collect()
+}
+
 /// Step and smoothed loss.
 fn curve(account: &Account) -> Vec<(f64, f64)> {
     let steps = &account.measures.steps;
@@ -139,4 +154,18 @@ fn curve(account: &Account) -> Vec<(f64, f64)> {
     let points: Vec<(f64, f64)> = steps.iter().map(|it| it.step as f64).zip(losses).collect();
     let every = points.len().div_ceil(POINTS).max(1);
     points.into_iter().step_by(every).filter(|(_, loss)| loss.is_finite()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_axis_has_round_marks() {
+        let texts = |low, high| marks(low, high).into_iter().map(|it| it.1).collect::<Vec<_>>();
+        assert_eq!(texts(0.9340, 1.2073), ["1.0", "1.1", "1.2"]);
+        assert_eq!(texts(0.0, 0.05), ["0.00", "0.01", "0.02", "0.03", "0.04", "0.05"]);
+        assert_eq!(texts(3.0, 4200.0), ["1000", "2000", "3000", "4000"]);
+        assert_eq!(texts(0.5, 1.5), ["0.6", "0.8", "1.0", "1.2", "1.4"]);
+    }
 }

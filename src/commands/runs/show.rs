@@ -6,6 +6,8 @@ use std::{
     process::ExitCode,
 };
 
+use jiff::tz::TimeZone;
+
 use crate::{
     commands::Context,
     config::effective,
@@ -17,13 +19,14 @@ use crate::{
         html as report, plain, size,
         table::table,
     },
-    platform::{fs, process::as_typed},
+    platform::{clock, fs, process::as_typed},
     run::{
         checkpoints::Contents,
         comparison::{self, Account, Difference, Machine, PartOf},
         list,
         watchdog::Alarm,
     },
+    workspace::Workspace,
 };
 
 use super::{duration, html, moment};
@@ -54,7 +57,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
     let differences = comparison::differences(&accounts);
     if let Some(file) = &args.html {
         let file = host.absolute(file);
-        write_report(&file, &html::report(&accounts, &differences))?;
+        write_report(&file, &html::report(&accounts, &differences, &about(workspace)))?;
         output.status("Wrote", file.display());
         return Ok(ExitCode::SUCCESS);
     }
@@ -69,6 +72,17 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
     }
     tell(&accounts, &differences, output);
     Ok(ExitCode::SUCCESS)
+}
+
+/// Of which workspace a report is, and from when.
+fn about(workspace: &Workspace) -> String {
+    let root = workspace.root();
+    let now = clock::now().to_zoned(TimeZone::system());
+    format!(
+        "Workspace {}, {}",
+        plain::name(root.file_name().map_or(root, Path::new)),
+        now.strftime("%Y-%m-%d %H:%M")
+    )
 }
 
 /// # Errors
@@ -249,13 +263,17 @@ pub(super) fn kept(contents: &Contents) -> Vec<String> {
         let fault = fault.map(|it| format!("  broken: {it}")).unwrap_or_default();
         format!("{what:>12}  {name}  {}{fault}", size::bytes(bytes))
     };
-    let checkpoints = contents.checkpoints.iter().map(|it| {
+    // A run that was resumed at an earlier step has written them in another order.
+    let mut checkpoints: Vec<_> = contents.checkpoints.iter().collect();
+    checkpoints.sort_by_key(|it| it.step);
+    let mut models: Vec<_> = contents.models.iter().collect();
+    models.sort_by_key(|it| by_number(&it.name));
+    let checkpoints = checkpoints.into_iter().map(|it| {
         let name = format!("global_step{}", it.step);
         line("checkpoint", &name, it.bytes, it.fault.as_ref().map(ToString::to_string))
     });
-    let models = contents
-        .models
-        .iter()
+    let models = models
+        .into_iter()
         .map(|it| line("model", &it.name, it.bytes, it.fault.as_ref().map(ToString::to_string)));
     let mut lines = vec![];
     for mut some in [checkpoints.collect::<Vec<_>>(), models.collect()] {
@@ -268,9 +286,22 @@ pub(super) fn kept(contents: &Contents) -> Vec<String> {
     lines
 }
 
+/// `epoch3` before `epoch10`, and both before `step200`.
+fn by_number(name: &str) -> (&str, u64) {
+    let word = name.trim_end_matches(|c: char| c.is_ascii_digit());
+    (word, name[word.len()..].parse().unwrap_or(0))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn models_are_in_the_order_of_their_numbers() {
+        let mut names = ["step320", "epoch10", "step37", "epoch2", "latest"];
+        names.sort_by_key(|it| by_number(it));
+        assert_eq!(names, ["epoch2", "epoch10", "latest", "step37", "step320"]);
+    }
 
     #[test]
     fn runs_that_do_not_fit_side_by_side_stand_below_each_other() {

@@ -138,7 +138,7 @@ pub fn form(_: &App, asked: &OfModel) -> Answer<Form> {
     let model = schema::model(&asked.name).ok_or_else(|| {
         let cause = crate::config::ConfigError::UnknownModel {
             model: asked.name.clone(),
-            nearest: schema::nearest_model(&asked.name),
+            nearest: schema::nearest_models(&asked.name),
         };
         Failure::not_found(cause)
     })?;
