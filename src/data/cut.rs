@@ -37,8 +37,7 @@ pub fn by_bucket(survey: &Survey) -> HashMap<Key, Cut> {
     each_placed(survey, |place| {
         let Some((width, height)) = place.item.media.as_ref().and_then(Media::size) else { return };
         let cut = cuts.entry(place.bucket.key()).or_default();
-        let [left, top, right, bottom] = place.crop;
-        let share = 1.0 - (right - left) * (bottom - top) / (f64::from(width) * f64::from(height));
+        let share = share([width, height], place.crop);
         cut.items += 1;
         cut.sum += share;
         cut.worst = cut.worst.max(share);
@@ -50,6 +49,11 @@ pub fn by_bucket(survey: &Survey) -> HashMap<Key, Cut> {
         }
     });
     cuts
+}
+
+/// The share of a picture's pixels that is not in what is left of it.
+pub(super) fn share([width, height]: [u32; 2], [left, top, right, bottom]: [f64; 4]) -> f64 {
+    1.0 - (right - left) * (bottom - top) / (f64::from(width) * f64::from(height))
 }
 
 /// An item in one of its buckets.

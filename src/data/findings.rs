@@ -22,13 +22,18 @@ use super::{
     archive::{Extent, MOST_MEMBERS},
     buckets::SizeBucket,
     cache::CaptionText,
+    cut,
     model::DEMO,
+    plan,
     spec::DirectorySpec,
     survey::{Directory, Drop, Fate, Item, Survey},
 };
 
 /// An image whose bucket has this many times its pixels is blown up to what it does not hold.
 const BLOWN_UP: f64 = 1.1;
+
+/// The share of the pixels beyond which what is trained is another picture.
+const CUT_OFF: f64 = 0.5;
 
 /// Where the trainer keeps its cache, in the folder itself. Source: diffusion-pipe's `utils/dataset.py:482`.
 const CACHE: &str = "cache";
@@ -288,7 +293,7 @@ impl Folder<'_> {
 
     fn sizes(&mut self) {
         let model = &self.survey.model;
-        let (mut small, mut confused) = (vec![], vec![]);
+        let (mut small, mut confused, mut cropped) = (vec![], vec![], vec![]);
         for item in &self.directory.items {
             let (Fate::Trains(group), Some(media)) = (item.fate, &item.media) else { continue };
             let Some((width, height)) = media.size() else { continue };
@@ -301,11 +306,25 @@ impl Folder<'_> {
                 self.spec.buckets.of_group(meant, 1) != self.spec.buckets.of_group(group, 1)
             }) {
                 confused.push(&item.name);
+                continue;
+            }
+            let is_cut = |bucket: &SizeBucket| {
+                let left = plan::crop(width, height, bucket.encoded(model));
+                cut::share([width, height], left) > CUT_OFF
+            };
+            if buckets.iter().all(is_cut) {
+                cropped.push(&item.name);
             }
         }
         if let Some(files) = self.files(small.into_iter()) {
             let message = format!("fewer pixels than the bucket, so the trainer blows it up: {files}");
             self.warning("upscaled", message, "use larger originals, or a lower resolution");
+        }
+        if let Some(files) = self.files(cropped.into_iter()) {
+            let message = format!(
+                "of another shape than any bucket, so that more than half of it is cut off: {files}; `--html` shows what is left"
+            );
+            self.found.push(Finding::note("cropped", self.at(), message));
         }
         if let Some(files) = self.files(confused.into_iter()) {
             let message = format!(

@@ -602,6 +602,18 @@ fn size_buckets_that_the_trainer_confuses_are_named() {
 }
 
 #[test]
+fn an_image_that_loses_most_of_itself_is_a_note() {
+    let sandbox = sandbox(SIMPLE);
+    for name in ["half.png", "side.png", "wide.png"] {
+        item(&sandbox, name, png(128, 64));
+    }
+    item(&sandbox, "line.png", png(1000, 64));
+    let said = sandbox.dpgui(&["data", "check", "d.toml"]).ok();
+    let note = "note[cropped]: of another shape than any bucket, so that more than half of it is cut off: `line.png` in";
+    assert!(said.stdout.contains(note), "{said}");
+}
+
+#[test]
 fn strange_folders_are_one_finding_each() {
     let sandbox = sandbox("resolutions = [64]\n[[directory]]\npath = 'none'\n[[directory]]\npath = 'a'\n");
     check_findings(&sandbox, &[("error", "directory-exists"), ("error", "directory-has-media")]);
