@@ -179,21 +179,6 @@ pub enum Action {
 
 type Next = (RunState, Vec<Action>);
 
-impl Degree {
-    /// What is being waited for, for people.
-    pub const fn sentence(self) -> &'static str {
-        match self {
-            Self::Save => "waiting for the trainer to save and leave",
-            Self::Interrupt => "interrupted, waiting for the ranks to end",
-            Self::GivenUp => "a rank has failed, waiting for the launcher to end the others",
-            Self::Culled => "a rank has failed, the others were killed, waiting for the launcher to end",
-            Self::Linger => "waiting for the last processes to end",
-            Self::Terminate => "told everybody to end",
-            Self::Kill => "killing what is left",
-        }
-    }
-}
-
 impl RunState {
     /// What `event`, at the time `at` of the supervisor's clock if that is known, makes of this state.
     #[must_use]

@@ -19,6 +19,21 @@ use crate::{
 /// For a save while the machine goes down: systemd gives its processes 90 s, of which the ranks need the rest to end.
 pub(super) const SAVE_AT_SHUTDOWN: Duration = Duration::from_secs(50);
 
+impl Degree {
+    /// What is being waited for, for people.
+    pub const fn sentence(self) -> &'static str {
+        match self {
+            Self::Save => "waiting for the trainer to save and leave",
+            Self::Interrupt => "interrupted, waiting for the ranks to end",
+            Self::GivenUp => "a rank has failed, waiting for the launcher to end the others",
+            Self::Culled => "a rank has failed, the others were killed, waiting for the launcher to end",
+            Self::Linger => "waiting for the last processes to end",
+            Self::Terminate => "told everybody to end",
+            Self::Kill => "killing what is left",
+        }
+    }
+}
+
 impl Stopping {
     pub(super) fn on(mut self, event: &Event, at: Option<Duration>) -> Next {
         let actions = match *event {
