@@ -1,6 +1,12 @@
 //! `dpgui train`, `runs`, `stop`: whatever happens to a run, it ends as what it was and leaves nobody behind.
 
-use crate::support::lab::{Lab, kill, until};
+use crate::{
+    starting::with_gpus,
+    support::{
+        lab::{Lab, kill, until},
+        media::png,
+    },
+};
 
 use serde_json::{Value, json};
 
@@ -336,12 +342,17 @@ fn a_full_disk_costs_lines_of_the_log_and_not_the_training() {
 
 #[test]
 fn what_is_secret_reaches_the_trainer_and_no_file() {
-    let lab = Lab::new(&[("STEPS", "0")]);
+    let lab = with_gpus(&[("STEPS", "0")]);
+    // The demo's trainer reports to nobody.
+    let another = "type = 'sdxl'\ndtype = 'bfloat16'\ncheckpoint_path = 'weights'";
+    lab.change("configs/tiny.toml", "type = 'demo'\ndtype = 'float32'", another);
+    lab.sandbox.write("w/weights", "");
+    lab.sandbox.write("w/data/a.png", png(64, 64));
     let text = std::fs::read_to_string(lab.sandbox.path("w/configs/tiny.toml")).expect("there");
     let monitoring = "[monitoring]\nenable_wandb = true\nwandb_api_key = 'canary'\n\
                       wandb_tracker_name = 't'\nwandb_run_name = 'r'\n";
     lab.sandbox.write("w/configs/tiny.toml", format!("{text}{monitoring}"));
-    let run = lab.detached(&[]);
+    let run = lab.detached(&["--gpus", "0"]);
     let environ = std::fs::read(format!("/proc/{}/environ", run.process("rank"))).expect("readable");
     assert!(String::from_utf8_lossy(&environ).contains("WANDB_API_KEY=canary"));
     lab.sandbox.dpgui(&["stop", "--now"]).ok();
