@@ -11,22 +11,20 @@ use super::{dir::RunDir, journal};
 pub struct Attempts {
     dir: RunDir,
     restarts: Vec<Timestamp>,
-    /// When that was so.
-    read: Timestamp,
+    /// When that was so, once somebody has asked.
+    read: Option<Timestamp>,
 }
 
 impl Attempts {
     pub fn of(dir: &RunDir) -> Self {
-        let mut attempts = Self { dir: dir.clone(), restarts: vec![], read: Timestamp::MIN };
-        attempts.read_again();
-        attempts
+        Self { dir: dir.clone(), restarts: vec![], read: None }
     }
 
     /// The try in which something was printed at `time`, the first one is 1. `None` where the time is not known and there
     /// are several.
     pub fn at(&mut self, time: Option<Timestamp>) -> Option<u32> {
-        if time.is_some_and(|it| it > self.read) {
-            self.read_again();
+        if self.read.is_none_or(|read| time.is_some_and(|it| it > read)) {
+            self.read();
         }
         match time {
             None => self.restarts.is_empty().then_some(1),
@@ -34,8 +32,8 @@ impl Attempts {
         }
     }
 
-    fn read_again(&mut self) {
-        self.read = clock::now();
+    fn read(&mut self) {
+        self.read = Some(clock::now());
         self.restarts = fs::read(&self.dir.events()).map(|it| journal::restarts(&it)).unwrap_or_default();
         // A clock may have been set back in between.
         self.restarts.sort();

@@ -14,7 +14,6 @@ use crate::{
 
 use super::{
     RunError,
-    brief::Brief,
     checkpoints::{self, Checkpoint, Contents},
     dir::RunDir,
     folder::TrainerFolder,
@@ -166,15 +165,15 @@ fn wanted(
 ) -> Result<Option<Continued>, RunError> {
     let asked = Asked { config: &request.config, step: request.step, sight: &request.sight };
     let of_run = |dir: &RunDir| -> Result<Continued, RunError> {
-        let run = Brief::of(dir)?;
-        let nothing = || {
-            if run.state.began() {
-                return RunError::NoCheckpoint { folder: dir.id().to_string() };
+        let spec = dir.spec()?;
+        let nothing = || match dir.snapshot().ok().flatten().map(|it| it.state) {
+            Some(state) if !state.began() => {
+                let (id, config) = (dir.id().clone(), spec.source.clone());
+                RunError::NeverBegan { id, config, waits: state == RunState::Queued }
             }
-            let (id, config) = (dir.id().clone(), run.spec.source.clone());
-            RunError::NeverBegan { id, config, waits: run.state == RunState::Queued }
+            Some(_) | None => RunError::NoCheckpoint { folder: dir.id().to_string() },
         };
-        let folder = TrainerFolder::find(&run.spec)?.ok_or_else(nothing)?;
+        let folder = TrainerFolder::find(&spec)?.ok_or_else(nothing)?;
         Continued::of(folder, Some(dir.clone()), asked)
     };
     match (&request.resume, &config.training.resume) {

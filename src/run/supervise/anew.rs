@@ -104,13 +104,13 @@ impl Supervisor {
         if self.folder_missed <= 1 {
             return;
         }
-        let is_queued = self.now.state == RunState::Queued;
         // Who trains with others has links to them that go by their names.
         let why = if self.spec.part.is_some() || self.is_over() {
             "a run on several machines, or one that is over, is not made anew".to_owned()
         } else {
             match self.begin_anew() {
-                Err(_) if self.folder_missed < TRIES && !is_queued => return,
+                Err(cause @ RunError::NeverBegan { .. }) => chain(&cause),
+                Err(_) if self.folder_missed < TRIES => return,
                 Err(cause) => chain(&cause),
                 Ok(never) => match never {},
             }
